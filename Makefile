@@ -1,0 +1,86 @@
+# Everything a developer does. GNU make 3.81 (macOS) and newer; needs only Python 3.11 or newer.
+
+PYTHON ?= python3
+JOBS   ?= 2
+ARGS   ?=
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint type cov docs bench soak build constraints clean
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## Create .venv and install leadlog and all that developers need (PYTHON=python3)
+
+$(STAMP): pyproject.toml .ci/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		found=$$($(PYTHON) --version 2>/dev/null) || found=missing; \
+		echo "leadlog needs Python 3.11 or newer, but '$(PYTHON)' is $$found;" \
+		"try: make install PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "creating $(VENV) with $$($(PYTHON) --version)"; \
+		$(PYTHON) -m venv --clear $(VENV); } || { \
+		echo "could not create $(VENV): on Debian or Ubuntu, install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV) (only when pyproject.toml or .ci/constraints.txt changed)"
+	@$(PIP) install -qq --constraint .ci/constraints.txt --upgrade pip
+	@$(PIP) install -qq --constraint .ci/constraints.txt --editable '.[all]' --group dev
+	@touch $@
+
+demo: install ## Run the main job on generated leads: logs, a table by tier, jq commands to try
+	@$(BIN)/leadlog demo $(ARGS)
+
+test: install ## Run all tests but the benchmarks (ARGS="-k name" narrows)
+	@bash .ci/system-packages
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "not bench" --benchmark-disable $(ARGS)
+
+lint: install ## Check style, formatting and dead code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@# Tests count as users, but their own unused arguments are fixtures and doubles' signatures.
+	@found=$$($(BIN)/vulture); code=$$?; found=$$(echo "$$found" | grep -v '^tests/'); \
+	echo "$(BIN)/vulture: $${found:-no dead code}"; \
+	case $$code in 0) ;; 3) test -z "$$found" ;; *) exit $$code ;; esac
+
+type: install ## Check types (mypy --strict, pyright) and the direction of imports
+	$(BIN)/mypy --strict
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+cov: install ## Run the tests with branch coverage and name the lines that nothing ran
+	@bash .ci/system-packages
+	$(PYTEST) -n $(JOBS) -m "not bench" --benchmark-disable --cov --cov-report=term-missing $(ARGS)
+
+docs: install ## Write docs/reference from the code and test what the docs say
+	$(BIN)/python docs/generate.py
+	$(PYTEST) $(DOCS_TESTS) $(ARGS)
+
+bench: install ## Measure the ratios of tests/bench on a quiet machine
+	$(PYTEST) tests/bench -m bench -p no:xdist --benchmark-enable --timeout 900 $(ARGS)
+
+soak: install ## Run the slow tests, and the generated ones with many more examples
+	@bash .ci/system-packages
+	LEADLOG_SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or hypothesis) and not bench" --benchmark-disable --timeout 3600 $(ARGS)
+
+build: install ## Build the wheel and the source distribution into dist/
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+constraints: ## Resolve the newest versions in a clean environment and pin them
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(PYTHON) -m venv "$$tmp/venv"; pip="$$tmp/venv/bin/python -m pip --disable-pip-version-check"; \
+	$$pip install -qq --upgrade pip; \
+	$$pip install -qq --editable '.[all]' --group dev; \
+	{ sed '/^[^#]/,$$d' .ci/constraints.txt; \
+	  $$pip freeze --all --exclude-editable --exclude leadlog --exclude setuptools; } >"$$tmp/new"; \
+	cp "$$tmp/new" .ci/constraints.txt; git --no-pager diff --stat -- .ci/constraints.txt || true
+
+clean: ## Remove builds, caches and measurements (keeps .venv and all logs)
+	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* coverage.xml .benchmarks .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find leadlog processors tests docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
