@@ -1,0 +1,116 @@
+"""Time and identifiers: UTC with six digits, and ids that sort by time.
+
+Every function takes or gives whole microseconds since 1970-01-01 UTC (`us`), so that a
+time survives the way through float, text and back without a rounding error.
+
+>>> format_us(1_795_428_000_000_001)
+'2026-11-23T10:00:00.000001Z'
+>>> parse_us("2026-11-23T10:00:00.000001Z")
+1795428000000001
+"""
+
+import itertools
+import os
+import re
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
+_COUNTER_BITS = 24
+_COUNTER_MASK = (1 << _COUNTER_BITS) - 1
+
+
+def now_us() -> int:
+    """The present time in microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1000
+
+
+class _Seconds:
+    """The text of the last second formatted; almost every call falls into it again."""
+
+    __slots__ = ("cached",)
+
+    def __init__(self) -> None:
+        self.cached = (0, "1970-01-01T00:00:00.")
+
+    def text(self, second: int) -> str:
+        text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.")
+        text = text.rjust(20, "0")  # strftime drops the zeros of years below 1000
+        self.cached = (second, text)
+        return text
+
+
+_seconds = _Seconds()
+
+
+def format_us(us: int) -> str:
+    """RFC 3339 text of `us`, always with six fractional digits and `Z`.
+
+    Raises:
+        OverflowError: `us` lies outside the years 1 to 9999.
+    """
+    second, fraction = divmod(us, 1_000_000)
+    known, text = _seconds.cached
+    if known != second:
+        text = _seconds.text(second)
+    return f"{text}{fraction:06d}Z"
+
+
+def parse_us(text: str) -> int:
+    """Microseconds since 1970 of an RFC 3339 time; digits beyond the sixth are cut.
+
+    Raises:
+        ValueError: `text` is not an RFC 3339 time with `Z` or an offset.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"not an RFC 3339 time: {text!r}; write it like 2026-11-23T10:00:00.000000Z"
+        )
+    date, clock, fraction, zone = match.groups()
+    offset = "+00:00" if zone == "Z" else zone
+    moment = datetime.fromisoformat(f"{date}T{clock}{offset}")
+    whole = (moment - _EPOCH) // timedelta(seconds=1)
+    return whole * 1_000_000 + int((fraction or "0").ljust(6, "0")[:6])
+
+
+def utc_date(us: int) -> str:
+    """The UTC calendar day of `us`, as in file names: `2026-11-23`."""
+    return format_us(us)[:10]
+
+
+class _Writer:
+    """What makes this process's ids unlike any other's; drawn again after a fork."""
+
+    __slots__ = ("count", "tag")
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.tag = secrets.token_hex(5)
+        self.count = itertools.count().__next__
+
+
+_writer = _Writer()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_writer.renew)
+
+
+def new_id(us: int | None = None) -> str:
+    """A fresh identifier of 30 lower-case hex digits that sorts by time.
+
+    14 digits are the microsecond, 6 a counter that orders ids of one process within
+    it, 10 a random tag of the process: unique over processes, forks and restarts.
+
+    Args:
+        us: the microsecond to use; the present one by default.
+    """
+    writer = _writer
+    if us is None:
+        us = time.time_ns() // 1000
+    return "%014x%06x%s" % (us, writer.count() & _COUNTER_MASK, writer.tag)  # noqa: UP031 - a quarter faster than an f-string

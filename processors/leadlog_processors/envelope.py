@@ -1,0 +1,103 @@
+"""The envelope: the keys that every record begins with, in the order of the contract.
+
+>>> event = Envelope(clock=lambda: 1_795_428_000_000_000)(None, "warn", {"event": "lead.add"})
+>>> list(event)[:4]
+['timestamp', 'level', 'log_type', 'event_name']
+>>> event["timestamp"], event["level"], event["event_name"]
+('2026-11-23T10:00:00.000000Z', 'warning', 'lead.add')
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from structlog.typing import EventDict, WrappedLogger
+
+from leadlog_processors.clock import format_us, new_id, now_us
+
+SCHEMA_VERSION = 1
+
+LEVELS = {
+    "debug": "debug",
+    "info": "info",
+    "msg": "info",
+    "log": "info",
+    "warn": "warning",
+    "warning": "warning",
+    "err": "error",
+    "error": "error",
+    "exception": "error",
+    "critical": "critical",
+    "fatal": "critical",
+}
+"""structlog's method names and the level that each writes."""
+
+
+class _Process:
+    __slots__ = ("pid",)
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.pid = os.getpid()
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.renew)
+
+
+def trace_ids() -> tuple[str, str] | None:
+    """W3C trace and span id of the active OpenTelemetry span, else None.
+
+    Asks OpenTelemetry only where the application has imported it.
+    """
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return None
+    span = trace.get_current_span().get_span_context()
+    if not span.is_valid:
+        return None
+    return f"{span.trace_id:032x}", f"{span.span_id:016x}"
+
+
+class Envelope:
+    """Begins the record: time, level, type, name, ids and writer, in contract order.
+
+    In: `event` (becomes `event_name`), `timestamp` (microseconds since 1970, when the
+    operation ended; default now), `log_type`, `session_id`, `event_id` (default a new
+    one). Out: the same event behind `timestamp, level, log_type, event_name, session_id,
+    event_id, schema_version, process_id, thread_name` and, inside an OpenTelemetry span,
+    `trace_id, span_id`. Cost: about 2 µs, of which time and id are 1.
+
+    Args:
+        clock: gives microseconds since 1970.
+    """
+
+    def __init__(self, clock: Callable[[], int] = now_us) -> None:
+        self._clock = clock
+
+    def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
+        pop = event_dict.pop
+        ended = pop("timestamp", None)
+        if ended is None:
+            ended = self._clock()
+        name = pop("event", None)
+        record: EventDict = {
+            "timestamp": format_us(ended) if type(ended) is int else str(ended),
+            "level": LEVELS.get(method_name, method_name),
+            "log_type": pop("log_type", None),
+            "event_name": name if type(name) is str else str(name),
+            "session_id": pop("session_id", None),
+            "event_id": pop("event_id", None) or new_id(ended if type(ended) is int else None),
+            "schema_version": SCHEMA_VERSION,
+            "process_id": _process.pid,
+            "thread_name": threading.current_thread().name,
+        }
+        ids = trace_ids()
+        if ids is not None:
+            record["trace_id"], record["span_id"] = ids
+        record.update(event_dict)
+        return record

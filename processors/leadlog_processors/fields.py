@@ -1,0 +1,28 @@
+"""Names that the processors share: log types, their folders and their sections.
+
+The names are the wire format of a leadlog record, so they are written down once, here.
+"""
+
+from typing import Final
+
+DATABASE_OPERATION: Final = "database_operation"
+SYNC_OPERATION: Final = "sync_operation"
+MIGRATION_OPERATION: Final = "migration_operation"
+PERFORMANCE_METRICS: Final = "performance_metrics"
+ERROR_LOG: Final = "error_log"
+MONITORING_DATA: Final = "monitoring_data"
+
+CATEGORIES: Final[dict[str, str]] = {
+    DATABASE_OPERATION: "database_operations",
+    SYNC_OPERATION: "sync_operations",
+    MIGRATION_OPERATION: "migration_operations",
+    PERFORMANCE_METRICS: "performance_metrics",
+    ERROR_LOG: "error_logs",
+    MONITORING_DATA: "monitoring_data",
+}
+"""Log type to category; a category is a folder below the log directory."""
+
+LOG_TYPES: Final = tuple(CATEGORIES)
+
+LEAD: Final = "_lead"
+"""Transient key: the whole lead to score. Never rendered."""

@@ -1,0 +1,115 @@
+"""Sessions: one id that correlates related events, and what the user bound to it.
+
+A process has one session of its own; `open_session` puts another in its place for a
+block. The session travels in a context variable: asyncio tasks and threads started through
+`contextvars.copy_context().run` inherit it, nested sessions restore the outer one.
+`loop.run_in_executor` hands no context over (Python's own rule), so a function that should
+log under the session is passed as `contextvars.copy_context().run, function`.
+
+>>> with open_session(user="ana") as session_id:
+...     event = Session()(None, "info", {"event": "lead.add"})
+>>> event["session_id"] == session_id, event["context"]
+(True, {'user': 'ana'})
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from structlog.typing import EventDict, WrappedLogger
+
+from leadlog_processors.fields import ERROR_LOG
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def new_session_id() -> str:
+    """A random session id: 8 characters of `[0-9a-z]`."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session.
+
+    Attributes:
+        session_id: 8 characters of `[0-9a-z]`.
+        context: what the user bound, outer sessions' values included.
+    """
+
+    session_id: str = field(default_factory=new_session_id)
+    context: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+class _Process:
+    """The session of a process that opened none; a forked child gets its own."""
+
+    __slots__ = ("session",)
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.session = OpenSession()
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.renew)
+
+_current: ContextVar[OpenSession | None] = ContextVar("leadlog_session", default=None)
+
+
+def current_session() -> OpenSession:
+    """The innermost open session, else the process's own."""
+    return _current.get() or _process.session
+
+
+@contextmanager
+def open_session(**context: Any) -> Iterator[str]:
+    """Opens a session for a block and gives its id.
+
+    Args:
+        context: bound to every event inside, under `context`; an inner session
+            inherits the outer one's values.
+    """
+    outer = current_session()
+    session = OpenSession(context=MappingProxyType({**outer.context, **context}))
+    token = _current.set(session)
+    try:
+        yield session.session_id
+    finally:
+        _current.reset(token)
+
+
+def merge_context(section: MutableMapping[str, Any], bound: Mapping[str, Any]) -> None:
+    """Puts bound values into an error's own `context` section without replacing any.
+
+    A bound name that the section has already goes in as `bound_<name>`.
+    """
+    for name, value in bound.items():
+        section[f"bound_{name}" if name in section else name] = value
+
+
+class Session:
+    """Adds `session_id`, and `context` where something was bound.
+
+    In: nothing. Out: `session_id`; `context` (an error_log's own `context` section is
+    extended, see `merge_context`). Cost: about 0.2 µs.
+    """
+
+    def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
+        session = _current.get() or _process.session
+        event_dict["session_id"] = session.session_id
+        if session.context:
+            own = event_dict.get("context")
+            if event_dict.get("log_type") == ERROR_LOG and isinstance(own, MutableMapping):
+                merge_context(own, session.context)
+            else:
+                event_dict["context"] = {**session.context, **(own or {})}
+        return event_dict
