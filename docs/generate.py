@@ -1,0 +1,194 @@
+"""Generates what is derived from code: JSON Schemas and the reference pages.
+
+    python docs/generate.py            writes them
+    python docs/generate.py --check    exits 1 where one of them is out of date
+
+Written: leadlog/records/schemas/*.json, docs/reference/records.md, docs/reference/settings.md.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from typing_extensions import is_typeddict
+
+from leadlog import settings
+from leadlog.layout import CATEGORIES
+from leadlog.records import RECORDS
+from leadlog.records.envelope import Envelope, WithContext
+from leadlog.records.section import keys_of
+
+ROOT = Path(__file__).resolve().parent.parent
+OPEN = {"ErrorContext"}
+"""Sections that may have keys of the user's own."""
+
+
+def _prepare(record: Any) -> None:
+    """Tells pydantic to read attribute docstrings and to refuse unknown keys."""
+    record.__pydantic_config__ = {
+        "use_attribute_docstrings": True,
+        "extra": "allow" if record.__name__ in OPEN else "forbid",
+    }
+    for hint in keys_of(record).values():
+        for inner in (hint, *getattr(hint, "__args__", ())):
+            if is_typeddict(inner):
+                _prepare(inner)
+
+
+def _tidy(schema: Any) -> Any:
+    """Without pydantic's titles, and with the shorter way to say "or null"."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidy = {
+        key: _tidy(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+    options = tidy.get("anyOf")
+    if options and all(set(option) == {"type"} for option in options):
+        del tidy["anyOf"]
+        tidy["type"] = [option["type"] for option in options]
+    if isinstance(tidy.get("description"), str):
+        tidy["description"] = " ".join(tidy["description"].split())
+    return tidy
+
+
+def schema_of(log_type: str) -> dict[str, Any]:
+    """The JSON Schema of a log type's record."""
+    record = RECORDS[log_type]
+    _prepare(record)
+    schema = _tidy(TypeAdapter(record).json_schema())
+    for base in (Envelope, WithContext):
+        _prepare(base)
+        for key, described in _tidy(TypeAdapter(base).json_schema())["properties"].items():
+            if "description" in described:
+                schema["properties"].get(key, {}).setdefault(
+                    "description", described["description"]
+                )
+    schema["properties"]["timestamp"]["pattern"] = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
+    schema["properties"]["session_id"]["pattern"] = "^[0-9a-z]{8}$"
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"leadlog:{log_type}:1",
+        "title": log_type,
+        **schema,
+    }
+
+
+def _type_name(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return "object"
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(_type_name(option) for option in schema["anyOf"])
+    kind = schema.get("type", "any")
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _table(schema: dict[str, Any], skip: frozenset[str] = frozenset()) -> list[str]:
+    rows = ["| key | type | |", "|---|---|---|"]
+    required = set(schema.get("required", ()))
+    for key, value in schema["properties"].items():
+        if key not in skip:
+            optional = "" if key in required else " *(only where it applies)*"
+            text = value.get("description", "").replace("|", "\\|")
+            rows.append(f"| `{key}` | {_type_name(value)} | {text}{optional} |")
+    return rows
+
+
+def records_page() -> str:
+    """docs/reference/records.md."""
+    page = [
+        "# Records",
+        "",
+        "Generated from the record types in `leadlog/records` by `make docs`. The same as JSON",
+        "Schema lies in the package: `leadlog.records.json_schema(log_type)`.",
+        "",
+        "Every event is one JSON object on one line. `null` means that a value is not known or",
+        "was not measured. Times are UTC with six digits, durations are milliseconds (`_ms`),",
+        "sizes say their unit (`_bytes`, `_mb` = 10^6 bytes).",
+        "",
+    ]
+    schemas = {log_type: schema_of(log_type) for log_type in RECORDS}
+    first = schemas["database_operation"]
+    sections = {key for key, value in first["properties"].items() if "$ref" in value}
+    envelope = frozenset(first["properties"]) - sections
+    page += ["## Every record", "", *_table(first, frozenset(sections | {"log_type"})), ""]
+    for (log_type, schema), category in zip(schemas.items(), CATEGORIES, strict=True):
+        page += [f"## {log_type}", "", schema["description"], "", f"Folder: `{category}/`", ""]
+        for key, value in schema["properties"].items():
+            if key in envelope and key != "context":
+                continue
+            target = value.get("$ref") or value.get("items", {}).get("$ref")
+            if target is None:
+                continue
+            section = schema["$defs"][target.rsplit("/", 1)[1]]
+            many = ", a list of" if value.get("type") == "array" else ""
+            page += [f"### `{key}`{many}", "", section["description"], "", *_table(section), ""]
+    return "\n".join(page)
+
+
+def settings_page() -> str:
+    """docs/reference/settings.md."""
+    loaded = settings.Loaded(settings.Settings(), dict.fromkeys(settings.names(), "default"))
+    page = [
+        "# Settings",
+        "",
+        "Generated from `leadlog/settings.py` by `make docs`. `leadlog doctor` shows the values",
+        "in force and where each came from.",
+        "",
+        "| setting | environment | default | unit | |",
+        "|---|---|---|---|---|",
+    ]
+    for row in settings.describe(loaded):
+        default = f"`{row.default}`" if row.default else "none"
+        variable = f"`{settings.ENVIRONMENT_PREFIX}{row.name.upper()}`"
+        page.append(f"| `{row.name}` | {variable} | {default} | {row.unit} | {row.help} |")
+    page += ["", "Objects are written as JSON in the environment and as tables in a file."]
+    return "\n".join([*page, ""])
+
+
+def outputs() -> dict[Path, str]:
+    """Every generated file with its text."""
+    schemas = {
+        ROOT / "leadlog" / "records" / "schemas" / f"{log_type}.json": json.dumps(
+            schema_of(log_type), indent=2, ensure_ascii=False
+        )
+        + "\n"
+        for log_type in RECORDS
+    }
+    reference = ROOT / "docs" / "reference"
+    return {
+        **schemas,
+        reference / "records.md": records_page(),
+        reference / "settings.md": settings_page(),
+    }
+
+
+def main() -> int:
+    """Writes the files, or checks them."""
+    # pydantic says that it cannot enforce ReadOnly; nothing here is validated by it.
+    warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier", category=UserWarning)
+    stale = []
+    for path, text in outputs().items():
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(path.relative_to(ROOT))
+        if "--check" not in sys.argv[1:]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    for path in stale:
+        print(f"{'stale' if '--check' in sys.argv[1:] else 'wrote'} {path}")
+    return 1 if stale and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Into the types of the record contract: what does not fit is kept aside, never guessed.
+
+Each function takes a value, the place where it belongs, and `extra`, the mapping that
+collects what could not be put there. A missing value is None.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+Extra = dict[str, Any]
+
+
+def number(value: Any, path: str, extra: Extra) -> float | None:
+    """A finite number, or a text that is one; anything else goes to `extra`."""
+    kind = type(value)
+    if kind is float and math.isfinite(value):
+        return value
+    if value is None or kind is int:
+        return value
+    if not isinstance(value, bool):
+        try:
+            found = float(value)
+        except (TypeError, ValueError, OverflowError):
+            found = math.nan
+        if math.isfinite(found):
+            return found
+    extra[path] = value
+    return None
+
+
+def integer(value: Any, path: str, extra: Extra) -> int | None:
+    """A whole number; anything else goes to `extra`."""
+    if value is None or type(value) is int:
+        return value
+    found = number(value, path, extra)
+    if found is None:
+        return None
+    if found == int(found):
+        return int(found)
+    extra[path] = value
+    return None
+
+
+def boolean(value: Any, path: str, extra: Extra) -> bool | None:
+    """True or False; anything else goes to `extra`."""
+    if value is None or value is True or value is False:
+        return value
+    extra[path] = value
+    return None
+
+
+def text(value: Any, path: str, extra: Extra) -> str | None:
+    """A text; numbers, ids and exceptions become text, containers go to `extra`."""
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        if value:
+            extra[path] = value
+        return None
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
+        extra[path] = value
+        return None
+
+
+def mapping(value: Any, path: str, extra: Extra) -> dict[str, Any] | None:
+    """An object; a list becomes one keyed by position, anything else goes to `extra`."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, list | tuple):
+        return {str(i): item for i, item in enumerate(value)}
+    extra[path] = value
+    return None
+
+
+def numbers(value: Any, path: str, extra: Extra) -> dict[str, float | None] | None:
+    """An object whose values are numbers; those that are not go to `extra`."""
+    found = mapping(value, path, extra)
+    if found is None:
+        return None
+    return {str(key): number(item, f"{path}.{key}", extra) for key, item in found.items()}
+
+
+def counts(value: Any, path: str, extra: Extra) -> dict[str, int | None] | None:
+    """An object whose values are whole numbers; those that are not go to `extra`."""
+    found = mapping(value, path, extra)
+    if found is None:
+        return None
+    return {str(key): integer(item, f"{path}.{key}", extra) for key, item in found.items()}
+
+
+def one_of(allowed: tuple[str, ...]) -> Callable[[Any, str, Extra], str | None]:
+    """Makes the function for a text that must be one of a few; others go to `extra`."""
+
+    def choose(value: Any, path: str, extra: Extra) -> str | None:
+        if value is None or (isinstance(value, str) and value in allowed):
+            return value
+        extra[path] = value
+        return None
+
+    return choose
+
+
+def texts(value: Any, path: str, extra: Extra) -> list[str] | None:
+    """A list of texts; one text becomes a list of one, anything else goes to `extra`."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Iterable) and not isinstance(value, Mapping | bytes):
+        return [item if isinstance(item, str) else _shown(item) for item in value]
+    extra[path] = value
+    return None
+
+
+def _shown(item: Any) -> str:
+    try:
+        return str(item)
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
+        return f"<unprintable {type(item).__name__}>"

@@ -1,0 +1,137 @@
+"""From what a caller passed to the sections of a record, by the record's own types."""
+
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin
+
+from typing_extensions import ReadOnly, get_type_hints, is_typeddict
+
+from leadlog.records import coerce
+from leadlog.records.coerce import Extra
+
+Event = dict[str, Any]
+"""What goes through the processor chain: `log_type` and the sections of a record."""
+
+Fit = Callable[[Any, str, Extra], Any]
+
+_PLAIN: dict[Any, Fit] = {
+    float: coerce.number,
+    int: coerce.integer,
+    bool: coerce.boolean,
+    str: coerce.text,
+}
+
+
+def _bare(hint: Any) -> Any:
+    """An annotation without its qualifiers and without None."""
+    origin = get_origin(hint)
+    if origin in (ReadOnly, NotRequired):
+        return _bare(get_args(hint)[0])
+    if origin in (Union, types.UnionType):
+        return _bare(next(arg for arg in get_args(hint) if arg is not type(None)))
+    return hint
+
+
+def _fit(hint: Any) -> tuple[Any, Fit]:
+    """The exact type that needs no fitting (None where every value does), and the fit."""
+    bare = _bare(hint)
+    if bare in _PLAIN:
+        return bare, _PLAIN[bare]
+    origin, arguments = get_origin(bare), get_args(bare)
+    if origin is Literal:
+        return None, coerce.one_of(arguments)
+    if origin is list:
+        return None, coerce.texts
+    of = _bare(arguments[1])
+    if of is float:
+        return None, coerce.numbers
+    return (None, coerce.counts) if of is int else (dict, coerce.mapping)
+
+
+def keys_of(record: Any) -> dict[str, Any]:
+    """The keys of a TypedDict that are always present, with their bare annotations."""
+    hints = get_type_hints(record, include_extras=True)
+    return {key: _bare(hint) for key, hint in hints.items() if key in record.__required_keys__}
+
+
+class Blank:
+    """Makes the empty event of a log type: every section, every key, nothing known.
+
+    Args:
+        record: the TypedDict of the log type.
+    """
+
+    def __init__(self, record: Any) -> None:
+        keys = keys_of(record)
+        (self._log_type,) = get_args(keys["log_type"])
+        self._sections: list[tuple[str, Any]] = [
+            (key, dict.fromkeys(keys_of(hint)) if is_typeddict(hint) else [])
+            for key, hint in keys.items()
+            if is_typeddict(hint) or get_origin(hint) is list
+        ]
+
+    def __call__(self) -> Event:
+        """A new event."""
+        event: Event = {"log_type": self._log_type}
+        for key, empty in self._sections:
+            event[key] = empty.copy()
+        return event
+
+
+class Intake:
+    """Takes one mapping of the caller's into sections of an event.
+
+    A value of the right type is stored as it is; another is made to fit; what cannot be,
+    and every key that no section knows, goes to `extra`. The cost grows with what was
+    passed, not with what a record could hold.
+
+    Args:
+        path: what the caller calls the mapping; begins the paths in `extra`.
+        sections: section name to its TypedDict.
+        aliases: other names that callers may use, to the record's own; the record's own
+            name wins where both are given.
+        ignored: keys that are taken elsewhere.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        sections: Mapping[str, Any],
+        aliases: Mapping[str, str] | None = None,
+        ignored: frozenset[str] = frozenset(),
+    ) -> None:
+        self._path = path
+        self._ignored = ignored
+        self._slots: dict[str, tuple[str, str, Any, Fit]] = {}
+        for section, record in sections.items():
+            for key, hint in keys_of(record).items():
+                self._slots.setdefault(key, (section, key, *_fit(hint)))
+        for alias, key in (aliases or {}).items():
+            self._slots[alias] = self._slots[key]
+
+    def __call__(self, source: Any, event: Event, extra: Extra) -> None:
+        """Stores `source` in `event`; a `source` that is no mapping goes to `extra`."""
+        # The exact type first: asking an abstract class costs as much as two fields.
+        if type(source) is not dict and not isinstance(source, Mapping):
+            if source is not None:
+                extra[self._path] = source
+            return
+        slots = self._slots
+        for given, value in source.items():
+            if value is None:
+                continue
+            slot = slots.get(given)
+            if slot is None:
+                if given not in self._ignored:
+                    extra[f"{self._path}.{given}"] = value
+                continue
+            section, key, kind, fit = slot
+            target = event[section]
+            if given != key and target[key] is not None:
+                continue
+            if type(value) is kind:
+                target[key] = value
+            else:
+                fitted = fit(value, f"{self._path}.{given}", extra)
+                if fitted is not None:
+                    target[key] = fitted

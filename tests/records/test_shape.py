@@ -1,0 +1,148 @@
+"""What callers pass becomes a record: every key present, nothing guessed, nothing lost."""
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.records import RECORDS, json_schema, shape
+
+ENVELOPE = {
+    "timestamp": "2026-11-23T10:00:00.000000Z",
+    "level": "info",
+    "event_name": "x",
+    "session_id": "a1b2c3d4",
+    "event_id": "e",
+    "schema_version": 1,
+    "process_id": 1,
+    "thread_name": "MainThread",
+}
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def conforms(event: dict[str, Any]) -> bool:
+    """Whether the event, in its envelope, is what the schema of its log type asks for."""
+    record = {**ENVELOPE, **{k: v for k, v in event.items() if k not in ("_lead", "exc_info")}}
+    record["extra"] = {}
+    schema = json_schema(event["log_type"])
+    return bool(jsonschema_rs.validator_for(schema).is_valid(record))
+
+
+def with_known_keys(*records: str) -> st.SearchStrategy[Any]:
+    """Mappings whose keys are those of the record, aliases and strangers included."""
+    keys = {"error", "message", "code", "metrics", "api_calls", "id", "name", "stranger"}
+    for record in records:
+        for section in json_schema(record).get("$defs", {}).values():
+            keys |= set(section["properties"])
+    return st.dictionaries(st.sampled_from(sorted(keys)), ANYTHING, max_size=12) | ANYTHING
+
+
+@given(st.text(), with_known_keys("database_operation"), with_known_keys("database_operation"))
+def test_any_database_operation_conforms(name: str, result: Any, metrics: Any) -> None:
+    """Property: whatever is passed, the event has the types of the contract."""
+    assert conforms(shape.database_operation(name, metrics, result, metrics))
+
+
+@given(st.text(), with_known_keys("sync_operation"), with_known_keys("sync_operation"))
+def test_any_sync_operation_conforms(name: str, details: Any, results: Any) -> None:
+    """Property: as above, for a sync; the leads may be anything too."""
+    assert conforms(shape.sync_operation(name, details, results, details))
+    assert conforms(shape.sync_operation(name, details, results, [results, details, 1]))
+
+
+@given(st.text(), with_known_keys("migration_operation"), with_known_keys("migration_operation"))
+def test_any_migration_conforms(name: str, details: Any, results: Any) -> None:
+    """Property: as above, for a migration."""
+    assert conforms(shape.migration_operation(name, details, results, results))
+
+
+@given(st.text(), with_known_keys("error_log"), with_known_keys("error_log"))
+def test_any_error_conforms(name: str, details: Any, context: Any) -> None:
+    """Property: as above, for an error."""
+    assert conforms(shape.error_log(name, details, context))
+
+
+@given(st.text(), with_known_keys("performance_metrics"), with_known_keys("performance_metrics"))
+def test_any_measurement_conforms(name: str, metrics: Any, system: Any) -> None:
+    """Property: as above, for a measurement."""
+    assert conforms(shape.performance_metrics(name, metrics, system))
+
+
+@given(st.text(), with_known_keys("monitoring_data"), with_known_keys("monitoring_data"))
+def test_any_look_at_the_system_conforms(name: str, data: Any, alerts: Any) -> None:
+    """Property: as above, for monitoring data."""
+    assert conforms(shape.monitoring_data(name, data, alerts))
+    assert conforms(shape.monitoring_data(name, data, [alerts]))
+
+
+@pytest.mark.parametrize("log_type", RECORDS)
+def test_a_blank_event_conforms_but_for_its_names(log_type: str) -> None:
+    """An event of which nothing is known has every section of its type."""
+    event = shape.blank(log_type)
+    wanted = json_schema(log_type)["required"]
+    assert set(wanted) - set(ENVELOPE) == set(event)
+
+
+def test_a_value_of_the_wrong_type_is_kept_aside_not_guessed() -> None:
+    """Rule 2: `error_message` is never `{}`; what does not fit is found under `extra`."""
+    event = shape.database_operation(
+        "add_lead",
+        {"id": 7, "name": ["x"]},
+        {"success": "yes", "records_affected": 1.5, "error": {"a": 1}, "mine": 2},
+        {"execution_time_ms": "12.5", "database_queries": True, "cpu_time_ms": "fast"},
+    )
+    assert event["operation_details"]["success"] is None
+    assert event["operation_details"]["error_message"] is None
+    assert event["lead_identifier"]["lead_id"] == "7"
+    assert event["performance_metrics"]["execution_time_ms"] == 12.5
+    assert event["operation_details"]["execution_time_ms"] == 12.5
+    assert set(event["extra"]) == {
+        "lead_data.name",
+        "operation_result.success",
+        "operation_result.records_affected",
+        "operation_result.error",
+        "operation_result.mine",
+        "performance_metrics.database_queries",
+        "performance_metrics.cpu_time_ms",
+    }
+
+
+def test_the_names_of_the_earlier_system_are_taken() -> None:
+    """Callers of the earlier system find their values under the contract's names."""
+    event = shape.sync_operation(
+        "to_airtable",
+        {"batch_size": 10},
+        {"api_calls": 2, "avg_sync_time_ms": 3.5, "rate_limited": True, "error": "late"},
+        [{"id": "1", "sync_status": "synced"}, {"id": "2", "sync_status": "failed"}],
+    )
+    assert event["performance_metrics"]["api_calls_made"] == 2
+    assert event["performance_metrics"]["avg_sync_time_per_lead_ms"] == 3.5
+    assert event["sync_results"]["airtable_rate_limited"] is True
+    assert event["sync_results"]["error_message"] == "late"
+    assert event["sync_details"]["total_leads"] == 2
+    assert [lead["lead_id"] for lead in event["leads_summary"]] == ["2", "1"]
+
+
+def test_the_records_own_name_wins_over_an_alias() -> None:
+    """Given both, in any order, the contract's name counts."""
+    for details in (
+        {"error_message": "own", "message": "alias"},
+        {"message": "alias", "error_message": "own"},
+    ):
+        event = shape.error_log("database_error", details)
+        assert event["error_details"]["error_message"] == "own"
+
+
+def test_the_leads_of_a_long_run_are_not_all_listed() -> None:
+    """Ten leads are listed, the failed ones first; the total tells how many there were."""
+    leads = [{"id": i, "error": "no" if i == 99 else None} for i in range(100)]
+    event = shape.sync_operation("to_airtable", {}, {}, leads)
+    assert event["sync_details"]["total_leads"] == 100
+    assert len(event["leads_summary"]) == 10
+    assert event["leads_summary"][0]["lead_id"] == "99"
