@@ -1,0 +1,51 @@
+"""Routes records of Python's `logging` into the pipeline.
+
+logging.getLogger().addHandler(leadlog.LoggingHandler())
+"""
+
+import logging
+import threading
+from typing import Any
+
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class LoggingHandler(logging.Handler):
+    """A `logging` handler that logs each record as an event of the application's own.
+
+    The event is the record's text; logger name, place and `extra` values go with it. A
+    record made while another is being handled in the same thread is left out, so that a
+    library which logs inside our own code cannot go round in circles.
+
+    Args:
+        logger: where to log; the present pipeline by default.
+        level: lowest level taken.
+    """
+
+    def __init__(self, logger: Any, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level)
+        self._logger = logger
+        self._inside = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Logs one record; never raises."""
+        if getattr(self._inside, "now", False):
+            return
+        self._inside.now = True
+        try:
+            extra = {key: value for key, value in record.__dict__.items() if key not in _OWN}
+            if record.exc_info:
+                extra["exc_info"] = record.exc_info
+            self._logger.log(
+                record.levelno,
+                record.getMessage(),
+                logger=record.name,
+                module=record.module,
+                function=record.funcName,
+                line=record.lineno,
+                **{key: value for key, value in extra.items() if key != "event"},
+            )
+        except Exception:  # noqa: BLE001 - logging's own rule: report, never raise
+            self.handleError(record)
+        finally:
+            self._inside.now = False
