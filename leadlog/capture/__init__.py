@@ -1,0 +1,1 @@
+"""Automatic capture: SQLAlchemy events become one record per call, with its outcome."""

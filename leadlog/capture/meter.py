@@ -1,0 +1,119 @@
+"""Meters: what a stretch of work cost, counted where it happens.
+
+A meter counts the statements, API calls and database time of the code that runs while it is
+the current one. Meters nest through a context variable; a closed one adds its counts to the
+one around it, so each counts everything inside it once.
+"""
+
+import threading
+import time
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Self
+
+
+class Meter:
+    """Counts of one stretch of work. Threads and tasks that share the context may add to it.
+
+    Attributes:
+        queries: statements sent to captured databases, transaction control not counted.
+        database_ns: time inside database drivers, nanoseconds.
+        api_calls: calls reported through `count_api_call`.
+    """
+
+    __slots__ = ("_lock", "_parent", "_token", "api_calls", "database_ns", "queries")
+
+    def __init__(self) -> None:
+        self.queries = 0
+        self.database_ns = 0
+        self.api_calls = 0
+        self._lock = threading.Lock()
+        self._parent: Meter | None = None
+        self._token: Token[Meter | None] | None = None
+
+    def add(self, queries: int = 0, database_ns: int = 0, api_calls: int = 0) -> None:
+        """Adds to the counts."""
+        with self._lock:
+            self.queries += queries
+            self.database_ns += database_ns
+            self.api_calls += api_calls
+
+    def __enter__(self) -> Self:
+        """Makes this the current meter."""
+        self._parent = _current.get()
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        """Makes the meter around it current again; may be entered anew."""
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _current.reset(token)
+            except ValueError:  # closed in another context than it was opened in
+                _current.set(self._parent)
+
+    def close(self) -> None:
+        """Adds the counts to the meter around this one."""
+        if self._parent is not None:
+            self._parent.add(self.queries, self.database_ns, self.api_calls)
+
+
+_current: ContextVar[Meter | None] = ContextVar("leadlog_meter", default=None)
+
+
+def current_meter() -> Meter | None:
+    """The innermost meter of this context."""
+    return _current.get()
+
+
+def count_api_call() -> None:
+    """Counts one call of an outside API in the current meter."""
+    meter = _current.get()
+    if meter is not None:
+        meter.add(api_calls=1)
+
+
+class Stopwatch:
+    """Wall and CPU time of work that may pause.
+
+    Attributes:
+        wall_ns: time between `start` and `stop`, summed, nanoseconds.
+        cpu_ns: CPU time of the thread in these spans; None once a span ended in another
+            thread than it began in.
+    """
+
+    __slots__ = ("_cpu", "_thread", "_wall", "cpu_ns", "wall_ns")
+
+    def __init__(self) -> None:
+        self.wall_ns = 0
+        self.cpu_ns: int | None = 0
+
+    def start(self) -> None:
+        """Begins a span."""
+        self._thread = threading.get_ident()
+        self._cpu = time.thread_time_ns()
+        self._wall = time.perf_counter_ns()
+
+    def stop(self) -> None:
+        """Ends the span."""
+        self.wall_ns += time.perf_counter_ns() - self._wall
+        if self._thread != threading.get_ident():
+            self.cpu_ns = None
+        elif self.cpu_ns is not None:
+            self.cpu_ns += time.thread_time_ns() - self._cpu
+
+    @property
+    def wall_ms(self) -> float:
+        """Wall time, milliseconds."""
+        return self.wall_ns / 1e6
+
+    @property
+    def cpu_ms(self) -> float | None:
+        """CPU time, milliseconds; None where it could not be measured."""
+        return None if self.cpu_ns is None else self.cpu_ns / 1e6

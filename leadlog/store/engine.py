@@ -1,0 +1,272 @@
+"""How the lead store opens, shares and closes connections to SQLite and PostgreSQL.
+
+SQLite begins a write with BEGIN IMMEDIATE: a deferred one would read first, find at its first
+write that somebody else wrote in between, and fail. Writers of one process queue on a lock of
+ours, in which they sleep instead of polling the file. WAL lets readers go on meanwhile, with
+`synchronous=NORMAL`: a crash of the process loses nothing, a power failure may lose the last
+commits, and neither damages the file. An in-memory database is one connection, which its threads
+share in turn.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock, get_ident
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool, QueuePool
+
+from leadlog.errors import StoreError
+from leadlog.forks import renew_after_fork
+
+__all__ = ["Connections", "location"]
+
+T = TypeVar("T")
+
+_WAIT_SECONDS = 30.0
+_BEGIN = "leadlog_begin"
+_IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
+_ATTEMPTS = 5
+# Of PostgreSQL: serialization failure, deadlock, and an id that another transaction took meanwhile.
+_TRY_AGAIN = frozenset({"40001", "40P01", "23505"})
+
+
+_inherited: list[Pool] = []
+
+
+def location(database: str | os.PathLike[str] | URL) -> URL:
+    """Return the URL of a database given as a path, a URL or `:memory:`.
+
+    A relative path is made absolute, so that a later change of directory opens no second file.
+
+    Raises:
+        StoreError: The URL cannot be read, or is of a database that the store does not run on.
+    """
+    if isinstance(database, str) and "://" in database:
+        # Some hosters still give out this scheme, which SQLAlchemy no longer knows.
+        if database.startswith("postgres://"):
+            database = f"postgresql{database.removeprefix('postgres')}"
+        try:
+            url = make_url(database)
+        except (ArgumentError, ValueError):
+            raise StoreError(
+                "the database URL cannot be read; write it like sqlite:///leads.db or "
+                "postgresql+psycopg://user:password@host/name, with special characters "
+                "percent-encoded"
+            ) from None  # the cause would quote the password
+    elif isinstance(database, URL):
+        url = database
+    else:
+        try:
+            path = str(Path(database)) if database else ""
+        except TypeError:
+            path = ""
+        if not path:
+            raise StoreError(f"{database!r} is no database; give a path such as leads.db, or a URL")
+        url = URL.create("sqlite", database=None if path == ":memory:" else path)
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
+        raise StoreError(
+            f"the lead store does not run on {url.drivername!r}; it runs on SQLite "
+            "(sqlite:///leads.db) and PostgreSQL (postgresql+psycopg://user@host/name)"
+        )
+    if url.get_backend_name() == "sqlite" and not _in_memory(url) and "uri" not in url.query:
+        url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
+    return url
+
+
+def _in_memory(url: URL) -> bool:
+    name = url.database or ""
+    return name in {"", ":memory:"} or "mode=memory" in name or url.query.get("mode") == "memory"
+
+
+class _Turns:
+    """A lock for one thread at a time, which says so when a thread would wait for itself."""
+
+    __slots__ = ("_lock", "_owner", "_what")
+
+    def __init__(self, what: str) -> None:
+        self._lock = Lock()
+        self._owner: int | None = None
+        self._what = what
+
+    def __enter__(self) -> None:
+        me = get_ident()
+        if self._owner == me:
+            raise StoreError(
+                f"this thread already has {self._what}; use the open session for it, or close it "
+                "first"
+            )
+        if not self._lock.acquire(timeout=_WAIT_SECONDS):
+            raise StoreError(
+                f"waited {_WAIT_SECONDS:g} s for another thread that has {self._what}; keep "
+                "sessions short"
+            )
+        self._owner = me
+
+    def __exit__(self, *_: object) -> None:
+        self._owner = None
+        self._lock.release()
+
+
+class Connections:
+    """The open database: read connections, write sessions and sessions for the user.
+
+    Attributes:
+        url: Where the database is; its text and `repr` hide the password.
+        engine: SQLAlchemy's engine, on which all connections are made.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._closed = False
+        self.engine = _engine(url)
+        self._sqlite = url.get_backend_name() == "sqlite"
+        self._memory = self._sqlite and _in_memory(url)
+        self._set_turns()
+        renew_after_fork(self)
+        # Shares the pool and the events of `engine`, at the price of some time for each event.
+        self._writing = self.engine.execution_options(**_IMMEDIATE)
+
+    def _set_turns(self) -> None:
+        self._readers: AbstractContextManager[None] = nullcontext()
+        self._writers: AbstractContextManager[None] = nullcontext()
+        if self._memory:
+            self._readers = self._writers = _Turns("the one connection of an in-memory database")
+        elif self._sqlite:
+            self._writers = _Turns("an open write session")
+
+    def after_fork(self) -> None:
+        """Give a forked child connections and locks of its own."""
+        self._set_turns()
+        if not self._memory:  # a database in memory was copied with the process
+            # Kept for ever: closing them here would end the parent's transactions.
+            _inherited.append(self.engine.pool)
+            self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Close all connections; what comes after is a `StoreError`."""
+        self._closed = True
+        self.engine.dispose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"the lead store {self.url} is closed; open it again")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Lend a connection for reading, in one transaction that is rolled back at the end."""
+        self._check_open()
+        with self._readers, self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Lend a session in a write transaction; commit it at the end, or roll back on error."""
+        self._check_open()
+        with (
+            self._writers,
+            Session(self.engine, autoflush=False, expire_on_commit=False) as session,
+        ):
+            session.connection(execution_options=_IMMEDIATE)
+            yield session
+            session.commit()
+
+    def in_transaction(self, work: Callable[[Session], T]) -> T:
+        """Do work in a write transaction, and again where the database gave it up for another.
+
+        Args:
+            work: Called with a session that it need not commit; perhaps several times.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                with self.write() as session:
+                    return work(session)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
+                    raise
+        with self.write() as session:
+            return work(session)
+
+    @contextmanager
+    def session(self, *, read_only: bool) -> Iterator[Session]:
+        """Lend a session to the user of the store; see `LeadDatabase.session`."""
+        self._check_open()
+        if not read_only:
+            with self._writers, Session(self._writing, expire_on_commit=False) as session:
+                yield session
+                session.commit()
+            return
+        with self._readers, self.engine.connect() as connection:
+            if not self._sqlite:
+                connection.execution_options(postgresql_readonly=True)
+            else:
+                connection.exec_driver_sql("PRAGMA query_only=ON")
+            try:
+                with Session(connection, expire_on_commit=False) as session:
+                    yield session
+            finally:
+                if self._sqlite:
+                    connection.rollback()
+                    connection.exec_driver_sql("PRAGMA query_only=OFF")
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url, json_serializer=_dumps, pool_pre_ping=True)
+        _make_folder(url)
+        options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if _in_memory(url) else {}
+        arguments: dict[str, Any] = {"check_same_thread": False}
+        if "timeout" not in url.query:
+            arguments["timeout"] = _WAIT_SECONDS
+        engine = create_engine(
+            url, json_serializer=_dumps, poolclass=QueuePool, connect_args=arguments, **options
+        )
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"the driver for {url.drivername} is not installed; "
+            'install it with: pip install "leadlog[postgres]"'
+        ) from error
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_folder(url: URL) -> None:
+    if _in_memory(url) or "uri" in url.query:
+        return
+    folder = Path(str(url.database)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the directory {folder} for the lead store cannot be created ({error.strerror}); "
+            "create it, or give another path"
+        ) from error
+
+
+def _dumps(value: Any) -> str:
+    # ASCII with escapes: half surrogate pairs, which raw data may hold, would not encode.
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # Off: the driver would begin transactions on its own, and deferred ones. `_begin_sqlite` does.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode not in {"wal", "memory"}:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))

@@ -1,0 +1,195 @@
+"""The reading half of `LeadDatabase`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, bindparam, select
+
+from leadlog.capture.hooks import Handle
+from leadlog.capture.scope import current_operation, operation
+from leadlog.errors import ValidationError
+from leadlog.store import reports, search, values
+from leadlog.store.engine import Connections
+from leadlog.store.models import Lead
+from leadlog.store.serialise import COLUMNS, from_row
+
+__all__ = ["LeadQueries", "checked_id"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BY_ID = select(*COLUMNS).where(Lead.id == bindparam("id"))
+_PAGE = select(*COLUMNS).order_by(Lead.id).limit(bindparam("size"))
+_NEXT_PAGE = _PAGE.where(Lead.id > bindparam("last"))
+_PENDING = select(*COLUMNS).where(Lead.sync_pending).order_by(Lead.updated_at, Lead.id)
+
+
+def checked_id(lead_id: object) -> str:
+    """Return the id of a lead as text.
+
+    Raises:
+        ValidationError: It can be no lead's.
+    """
+    if isinstance(lead_id, UUID):
+        return str(lead_id)
+    if not isinstance(lead_id, str):
+        raise ValidationError(
+            f"lead id {values.shown(lead_id)} is a {type(lead_id).__name__}; give the text that "
+            "add_lead returned"
+        )
+    return values.storable(lead_id, "lead id")
+
+
+class LeadQueries:
+    """What a lead store can be asked; `LeadDatabase` adds what changes it.
+
+    Args:
+        connections: The open database.
+        capture: What opens the operations that are recorded; None to record none.
+        clock: Gives the present time, microseconds since 1970.
+    """
+
+    def __init__(
+        self, connections: Connections, capture: Handle | None, clock: Callable[[], int]
+    ) -> None:
+        self._connections = connections
+        self._capture = capture
+        self._clock = clock
+
+    def _now(self) -> datetime:
+        return _EPOCH + timedelta(microseconds=self._clock())
+
+    def _select(self, statement: Select[Any], **parameters: Any) -> list[dict[str, Any]]:
+        with self._connections.read() as connection:
+            return [from_row(row) for row in connection.execute(statement, parameters)]
+
+    @operation("get_lead", event_name="lead.get")
+    def get_lead(self, lead_id: str) -> dict[str, Any] | None:
+        """Return a lead, or None if there is none with this id."""
+        lead_id = checked_id(lead_id)
+        with self._connections.read() as connection:
+            row = connection.execute(_BY_ID, {"id": lead_id}).one_or_none()
+        lead = None if row is None else from_row(row)
+        call = current_operation()
+        if call is not None:
+            call.identify({"id": lead_id} if lead is None else lead)
+            call.records_affected = int(lead is not None)
+        return lead
+
+    @operation("search_leads", event_name="lead.search")
+    def search_leads(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        limit: int | None = 100,
+        offset: int = 0,
+        order_by: str | Sequence[str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the leads that pass all filters.
+
+            >>> from leadlog.store import LeadDatabase
+            >>> with LeadDatabase(":memory:", capture=False) as db:
+            ...     _ = db.add_leads([{"name": "Ada", "company": "Acme"}, {"name": "Bob"}])
+            ...     found = db.search_leads({"company": {"starts_with": "ac"}}, order_by="-name")
+            ...     [lead["name"] for lead in found]
+            ['Ada']
+
+        Args:
+            filters: Value by field, or operators by field: `eq`, `ne`, `in` (a list), `is_null`
+                (True or False), `lt`, `lte`, `gt`, `gte`, and `contains` and `starts_with`, which
+                disregard the case of A to Z. None is a blank value: it equals itself, and is
+                neither less nor greater than any. Text compares by code point.
+            limit: Most leads to return; None for all.
+            offset: How many to skip first.
+            order_by: A field or several, `-` in front for descending; blank values come last.
+                By default the oldest come first. What is equal comes in order of id.
+
+        Raises:
+            UnknownFieldError: A field or an operator that there is not; names the closest one.
+            ValidationError: A value that the field or the operator cannot have.
+        """
+        found = self._select(search.query(filters, limit, offset, order_by))
+        _note_found(found)
+        return found
+
+    @operation("get_all_leads", event_name="lead.get_all", bulk=True)
+    def get_all_leads(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
+        """Iterate over all leads in order of id.
+
+        Between two pages no connection and no lock is held, so leads may be changed meanwhile:
+        each that is there all the time comes once.
+
+        Args:
+            page_size: How many leads are read, and held, at a time.
+
+        Raises:
+            ValidationError: `page_size` is no number from 1 on.
+        """
+        page_size = values.count(page_size, "page_size", least=1)
+        call = current_operation()
+        given = 0
+        page = self._select(_PAGE, size=page_size)
+        if call is not None:
+            call.identify_many((lead["id"] for lead in page), None)
+        try:
+            while page:
+                for lead in page:
+                    given += 1
+                    yield lead
+                if len(page) < page_size:
+                    return
+                page = self._select(_NEXT_PAGE, size=page_size, last=page[-1]["id"])
+        finally:
+            if call is not None:
+                call.records_affected = call.lead_count = given
+
+    @operation("find_duplicates", event_name="lead.find_duplicates")
+    def find_duplicates(self, lead: Mapping[Any, Any]) -> list[dict[str, Any]]:
+        """Return the leads that share a key with a lead, closest first.
+
+        Args:
+            lead: A lead as for `add_lead`, or as the store gave it; it is never found itself.
+
+        Returns:
+            The leads, each with `matched_on` (`linkedin_url`, `email` or `name_company`) and
+            `would_merge`: whether `add_lead` would update this one.
+
+        Raises:
+            ValidationError: The lead is no mapping, or has a value that cannot be stored.
+        """
+        with self._connections.read() as connection:
+            found = reports.duplicates_of(connection, lead)
+        _note_found(found)
+        return found
+
+    @operation("get_sync_pending_leads", event_name="lead.get_sync_pending")
+    def get_sync_pending_leads(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Return the leads that wait to be synchronised, those changed longest ago first.
+
+        Args:
+            limit: Most leads to return; None for all.
+        """
+        statement = _PENDING if limit is None else _PENDING.limit(values.count(limit, "limit"))
+        found = self._select(statement)
+        _note_found(found)
+        return found
+
+    @operation("stats", event_name="lead.stats")
+    def stats(self) -> dict[str, Any]:
+        """Return the numbers of the store.
+
+        Returns:
+            `total_leads`, `pending_syncs`, `enriched_leads`, `verified_leads`,
+            `leads_added_today` (since midnight UTC), `last_updated_at` (None without leads) and
+            `database_size_mb` (10^6 bytes; of the whole database).
+        """
+        today = self._now().replace(hour=0, minute=0, second=0, microsecond=0)
+        with self._connections.read() as connection:
+            return reports.numbers(connection, today)
+
+
+def _note_found(leads: Sequence[Mapping[str, Any]]) -> None:
+    call = current_operation()
+    if call is not None:
+        call.records_affected = len(leads)
+        call.identify_many((lead["id"] for lead in leads), len(leads))

@@ -1,0 +1,194 @@
+"""Changing, deleting and marking leads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from leadlog.errors import ValidationError
+
+ADA = {
+    "name": "Ada Lovelace",
+    "company": "Analytical Ltd",
+    "email": "ada@analytical.example",
+    "title": "Analyst",
+    "Index": "1",
+}
+
+
+def test_some_fields_are_changed_and_the_others_stay(db, clock):
+    """An update changes what it names, keeps the rest, and sets updated_at."""
+    lead_id = db.add_lead(ADA)
+    before = db.get_lead(lead_id)
+    clock.forward(1)
+    assert db.update_lead(lead_id, {"Job Title": "Countess", "verified": "yes", "Segment": "A"})
+    assert db.get_lead(lead_id) == {
+        **before,
+        "title": "Countess",
+        "verified": True,
+        "raw_data": {"Index": "1", "Segment": "A"},
+        "updated_at": datetime(2026, 11, 23, 10, 0, 1, tzinfo=UTC),
+    }
+
+
+def test_a_blank_value_erases(db):
+    """Other than in a duplicate, None or blank text in an update is meant."""
+    lead_id = db.add_lead(ADA)
+    db.update_lead(lead_id, {"title": None, "company": " ", "Index": None})
+    lead = db.get_lead(lead_id)
+    assert (lead["title"], lead["company"], lead["raw_data"]) == (None, None, {"Index": None})
+
+
+def test_a_lead_can_be_given_back_whole(db, clock):
+    """Read, change one field, give all back: id and times do not matter as they are unchanged."""
+    lead_id = db.add_lead(ADA)
+    clock.forward(1)
+    lead = db.get_lead(lead_id)
+    lead["full_name"] = "Ada King"
+    assert db.update_lead(lead_id, lead)
+    assert db.get_lead(lead_id)["name"] == "Ada King"
+    lead = db.get_lead(lead_id)
+    lead["name"] = "Ada Byron"
+    lead["raw_data"] = {}
+    assert db.update_lead(lead_id, lead)
+    assert db.get_lead(lead_id)["full_name"] == "Ada Byron"
+    assert db.get_lead(lead_id)["raw_data"] == {}
+
+
+def test_an_update_without_a_change_changes_nothing(db, clock):
+    """What the lead has already is no change, and updated_at stays."""
+    lead_id = db.add_lead(ADA)
+    before = db.get_lead(lead_id)
+    clock.forward(1)
+    assert db.update_lead(lead_id, ADA)
+    assert db.update_lead(lead_id, {})
+    assert db.get_lead(lead_id) == before
+
+
+def test_spelling_can_be_corrected(db):
+    """An update is meant as it is written, unlike a duplicate."""
+    lead_id = db.add_lead({"name": "ADA LOVELACE"})
+    db.update_lead(lead_id, {"name": "Ada Lovelace"})
+    assert db.get_lead(lead_id)["name"] == "Ada Lovelace"
+
+
+@pytest.mark.parametrize("column", ["id", "ID", "created_at", "Created At", "updated_at"])
+def test_what_never_changes_is_refused(db, column):
+    """The id and the times of a lead are not the caller's to change."""
+    lead_id = db.add_lead(ADA)
+    with pytest.raises(ValidationError, match=f"{column} cannot be changed; leave it out"):
+        db.update_lead(lead_id, {column: "2020-01-01", "title": "CTO"})
+    assert db.get_lead(lead_id)["title"] == "Analyst"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": ""}, "full_name cannot be blank"),
+        ({"First Name": "", "Last Name": None}, "full_name cannot be blank"),
+        ({"Last Name": "King"}, "alone would replace the whole name"),
+        ({"verified": None}, "verified cannot be blank"),
+        ({"company": {}}, "company is {}, a dict"),
+        ({"raw_data": "x"}, "raw_data is 'x'; give a dict"),
+        (None, "changes are None"),
+        (["title"], "changes are"),
+    ],
+)
+def test_a_change_that_makes_no_lead_is_refused(db, changes, message):
+    """The error names the field and the remedy, and nothing was changed."""
+    lead_id = db.add_lead(ADA)
+    before = db.get_lead(lead_id)
+    with pytest.raises(ValidationError, match=message):
+        db.update_lead(lead_id, changes)
+    assert db.get_lead(lead_id) == before
+
+
+def test_both_parts_of_a_name_make_a_name(db):
+    """First and last name together replace the full name."""
+    lead_id = db.add_lead(ADA)
+    db.update_lead(lead_id, {"First Name": "Augusta", "Last Name": "King"})
+    assert db.get_lead(lead_id)["name"] == "Augusta King"
+
+
+def test_keys_follow_an_update(db):
+    """The new address finds the lead, the old one is free for others."""
+    ada = db.add_lead(ADA)
+    db.update_lead(ada, {"email": "countess@example.com", "company": None})
+    assert db.add_lead({"name": "Ada Lovelace", "email": "countess@example.com"}) == ada
+    bob = db.add_lead({"name": "Bob", "email": ADA["email"]})
+    assert bob != ada
+    assert db.add_lead({"name": "BOB", "email": ADA["email"]}) == bob
+    assert db.add_lead({"name": "Ada Lovelace", "company": ADA["company"]}) != ada
+
+
+def test_an_address_that_another_lead_has_can_still_be_written(db):
+    """An update that makes two leads alike is done, and find_duplicates shows both."""
+    ada = db.add_lead(ADA)
+    bob = db.add_lead({"name": "Bob"})
+    assert db.update_lead(bob, {"email": ADA["email"]})
+    assert db.add_lead({"name": "Bob", "email": ADA["email"]}) == bob
+    assert db.add_lead(ADA) == ada
+    assert [lead["id"] for lead in db.find_duplicates(db.get_lead(ada))] == [bob]
+    assert [lead["id"] for lead in db.find_duplicates(db.get_lead(bob))] == [ada]
+
+
+def test_a_lead_that_is_not_there_is_false(db):
+    """Updating or deleting a missing lead is no error."""
+    assert db.update_lead("nobody", {"title": "CTO"}) is False
+    assert db.delete_lead("nobody") is False
+    assert db.get_lead("nobody") is None
+
+
+def test_a_deleted_lead_is_gone_with_its_keys(db):
+    """After a delete the same person is new."""
+    lead_id = db.add_lead(ADA)
+    assert db.delete_lead(lead_id) is True
+    assert db.get_lead(lead_id) is None
+    assert db.delete_lead(lead_id) is False
+    assert db.find_duplicates(ADA) == []
+    assert db.add_lead(ADA) != lead_id
+
+
+@pytest.mark.parametrize("lead_id", [None, 5, b"x", ["x"], "a\0b"])
+def test_what_can_be_no_id_is_refused(db, lead_id):
+    """An id that is no text is an error rather than a missing lead."""
+    for call in (db.get_lead, db.delete_lead, lambda one: db.update_lead(one, {})):
+        with pytest.raises(ValidationError, match="lead id"):
+            call(lead_id)
+
+
+def test_leads_are_marked_for_sync_and_wait_oldest_change_first(db, clock):
+    """Marked leads wait in order of their last change until they are told not to."""
+    first = db.add_lead({"name": "Ada"})
+    clock.forward(1)
+    second = db.add_lead({"name": "Bob"})
+    clock.forward(1)
+    third = db.add_lead({"name": "Carl"})
+    assert db.get_sync_pending_leads() == []
+    assert db.mark_for_sync([second, "nobody", second]) == 1
+    assert db.mark_for_sync() == 2
+    assert db.mark_for_sync() == 0
+    clock.forward(1)
+    db.update_lead(first, {"title": "CTO"})
+    assert [lead["id"] for lead in db.get_sync_pending_leads()] == [second, third, first]
+    assert [lead["id"] for lead in db.get_sync_pending_leads(limit=1)] == [second]
+    db.update_lead(second, {"sync_pending": False})
+    assert [lead["id"] for lead in db.get_sync_pending_leads()] == [third, first]
+    assert db.stats()["pending_syncs"] == 2
+
+
+def test_marking_is_no_change_of_the_lead(db, clock):
+    """updated_at says when a lead changed, not when it was put into a queue."""
+    lead_id = db.add_lead(ADA)
+    before = db.get_lead(lead_id)
+    clock.forward(1)
+    db.mark_for_sync([lead_id])
+    assert db.get_lead(lead_id) == {**before, "sync_pending": True}
+
+
+@pytest.mark.parametrize("ids", ["abc", 5, [5], [None]])
+def test_ids_to_mark_that_are_none_are_refused(db, ids):
+    """A single id given as text is not taken for a list of letters."""
+    with pytest.raises(ValidationError):
+        db.mark_for_sync(ids)

@@ -1,0 +1,271 @@
+"""What tells one person from another."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.store.duplicates import (
+    KINDS,
+    canonical_company,
+    canonical_email,
+    canonical_linkedin,
+    canonical_name,
+    is_shared_mailbox,
+    keys_of,
+    names_agree,
+)
+
+ADA = "in/ada-lovelace"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://www.linkedin.com/in/ada-lovelace",
+        "http://linkedin.com/in/Ada-Lovelace/",
+        "HTTPS://UK.LinkedIn.com/in/ada-lovelace/en?trk=public_profile#top",
+        "https://de.linkedin.com/in/ada-lovelace/de",
+        "linkedin.com/in/ada-lovelace",
+        "//m.linkedin.com/in/ada-lovelace/details/experience/",
+        "www.linkedin.com:443/in/ada%2Dlovelace",
+        " https://linkedin.com./in//ada-lovelace ",
+    ],
+)
+def test_one_profile_has_one_key(url):
+    """Country hosts, case, a language, a query and a missing scheme make no difference."""
+    assert canonical_linkedin(url) == ADA
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://linkedin.com.evil.com/in/ada-lovelace",
+        "https://linkedin.com@evil.com/in/ada-lovelace",
+        "https://evil.com/linkedin.com/in/ada-lovelace",
+        "https://evil.com?u=https://linkedin.com/in/ada-lovelace",
+        "https://notlinkedin.com/in/ada-lovelace",
+        "https://linkedin.com\\@evil.com/in/ada-lovelace",
+        "https://ada@linkedin.com/in/ada-lovelace",
+        "https://linkedin.com:8080/in/ada-lovelace",
+        "https://linkedin.co/in/ada-lovelace",
+        "https://xlinkedin.com/in/ada-lovelace",
+        "https://www.linkedin.com/company/acme",
+        "https://www.linkedin.com/in/",
+        "https://www.linkedin.com/in/me",
+        "https://www.linkedin.com/in/unknown",
+        "https://www.linkedin.com/in/ada%2Flovelace",
+        "https://www.linkedin.com/in/%00",
+        "https://www.linkedin.com/in/%FF",
+        "https://www.linkedin.com/in/ada lovelace",
+        "https://[linkedin.com/in/ada-lovelace",
+        "ftp://linkedin.com/in/ada-lovelace",
+        "javascript:linkedin.com/in/ada-lovelace",
+        "ada-lovelace",
+        "n/a",
+        "",
+        None,
+    ],
+)
+def test_what_only_looks_like_a_profile_is_none(url):
+    """Look-alike hosts, company pages and placeholders are no key."""
+    assert canonical_linkedin(url) is None
+
+
+def test_old_profile_addresses_keep_their_numbers():
+    """/pub/ addresses of different people differ in their numbers only."""
+    first = canonical_linkedin("https://www.linkedin.com/pub/ada-lovelace/1/2a/3b")
+    assert first == "pub/ada-lovelace/1/2a/3b"
+    assert first != canonical_linkedin("https://www.linkedin.com/pub/ada-lovelace/1/2a/3c")
+
+
+@pytest.mark.parametrize(
+    ("email", "key"),
+    [
+        (" Ada@Example.COM ", "ada@example.com"),
+        ("a.da+news@example.com", "a.da+news@example.com"),
+        ("josé@müller.example", "josé@müller.example"),
+        ("jose\u0301@example.com", "josé@example.com"),
+        ("ada@example", None),
+        ("ada@@example.com", None),
+        ("ada@exam ple.com", None),
+        ("ada@example.com; bob@example.com", None),
+        ("<ada@example.com>", None),
+        ("ada@example..com", None),
+        ("ada@example.com.", None),
+        ("@example.com", None),
+        ("n/a", None),
+        ("", None),
+    ],
+)
+def test_an_address_is_a_key_without_regard_to_case_only(email, key):
+    """Case makes no difference, dots and tags do, and what is no address is no key."""
+    assert canonical_email(email) == key
+
+
+@pytest.mark.parametrize(
+    "box", ["info", "Sales", "no-reply", "noreply", "sales2", "info+fair", "support-eu", "it"]
+)
+def test_shared_mailboxes_are_known(box):
+    """An address that several people read is known by its first word."""
+    assert is_shared_mailbox(f"{box}@acme.example")
+    assert "email" not in keys_of({"full_name": "Ada", "email": f"{box}@acme.example"})
+
+
+@pytest.mark.parametrize("box", ["ada", "informant", "salesman", "j.info", "italo"])
+def test_a_person_is_no_shared_mailbox(box):
+    """Words that only begin like one are not."""
+    assert not is_shared_mailbox(f"{box}@acme.example")
+
+
+SAME_NAME = [
+    ("José  NÚÑEZ", "jose nunez"),
+    ("Gößl", "GÖSSL"),
+    ("Łukasz", "lukasz"),
+    ("O’Brien", "O'Brien"),
+    ("J. Smith", "J Smith"),
+    ("Smith,Jr", "Smith, Jr."),
+    ("Jean–Luc", "Jean-Luc"),
+    ("Å", "A\u030a"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), SAME_NAME)
+def test_spellings_of_one_name(first, second):
+    """Case, spaces, accents and punctuation make no difference to a name."""
+    assert canonical_name(first) == canonical_name(second) is not None
+    assert names_agree(first, second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("John Smith", "Joan Smith"),
+        ("John Smith", "John Smith Jr"),
+        ("John Smith Sr", "John Smith Jr"),
+        ("John Smith", "John A. Smith"),
+        ("がく", "かく"),
+        ("किरण", "कुरण"),
+        ("李娜", "王娜"),
+        ("Unknown", "unknown"),
+        ("", ""),
+        (None, "Ada"),
+    ],
+)
+def test_names_of_two_people(first, second):
+    """Other words, other letters of any script, and placeholders are not one person."""
+    assert not names_agree(first, second)
+
+
+def test_the_order_of_a_name_does_not_matter_for_an_address():
+    """Lovelace, Ada is Ada Lovelace."""
+    assert names_agree("Lovelace, Ada", "Ada Lovelace")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Acme", "ACME, Inc."),
+        ("Acme GmbH", "Acme Co., Ltd."),
+        ("Ångström S.A.", "Angstrom SA"),
+        ("Müller & Söhne", "muller & sohne"),
+    ],
+)
+def test_spellings_of_one_company(first, second):
+    """The legal form, case, accents and punctuation make no difference to a company."""
+    assert canonical_company(first) == canonical_company(second) is not None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("Acme", "Acme Labs"), ("Acme", "Acme UK"), ("Acme-Labs", "Acme"), ("Inc", "Ltd")],
+)
+def test_two_companies(first, second):
+    """More words make another company."""
+    assert canonical_company(first) != canonical_company(second)
+
+
+@pytest.mark.parametrize(
+    "company", ["Freelance", "self-employed", "N/A", "-", "Unknown", " ", None]
+)
+def test_no_company_is_no_key(company):
+    """What people without a company put there makes nobody the same person."""
+    assert keys_of({"full_name": "John Smith", "company": company}) == {}
+
+
+def test_a_placeholder_name_is_no_key():
+    """Two unknown people of one company are two."""
+    assert keys_of({"full_name": "Unknown", "company": "Acme"}) == {}
+
+
+def test_all_keys_of_a_lead_strongest_first():
+    """A lead has its keys in the order in which they count."""
+    keys = keys_of(
+        {
+            "full_name": "Ada Lovelace",
+            "company": "Acme Inc",
+            "email": "Ada@acme.example",
+            "linkedin_url": "linkedin.com/in/ada",
+        }
+    )
+    assert list(keys) == list(KINDS)
+    assert keys["name_company"] == "ada lovelace|acme"
+    assert keys["email_name"] == "ada@acme.example|ada lovelace"
+
+
+NAMES = st.text(min_size=1, max_size=300)
+FIELDS = st.fixed_dictionaries(
+    {"full_name": NAMES, "company": NAMES, "email": NAMES, "linkedin_url": NAMES}
+)
+
+
+@given(FIELDS)
+def test_any_text_has_keys_that_an_index_can_hold(fields):
+    """Whatever the fields say, deriving keys never fails and keys stay short."""
+    for value in keys_of(fields).values():
+        assert 0 < len(value) <= 400
+
+
+@given(
+    st.text(string.ascii_letters + " .,'-", min_size=1),
+    st.text(string.ascii_letters + " .,&-", min_size=1),
+)
+def test_case_and_spaces_never_make_another_key(name, company):
+    """The key of name and company is the same in capitals and with more spaces."""
+    plain = keys_of({"full_name": name, "company": company})
+    loud = keys_of(
+        {
+            "full_name": f"  {name.upper()} ".replace(" ", "  "),
+            "company": company.swapcase().replace(" ", " \t"),
+        }
+    )
+    assert plain == loud
+
+
+@given(NAMES)
+def test_the_comparable_form_is_its_own(text):
+    """Normalising a name or a company twice is as once."""
+    name, company = canonical_name(text), canonical_company(text)
+    assert name is None or canonical_name(name) == name
+    assert company is None or canonical_company(company) == company
+
+
+@given(st.text(string.ascii_lowercase + ".-@:/?#\\", max_size=12), st.text(max_size=12))
+def test_no_other_host_becomes_a_profile(before, after):
+    """Whatever is put around linkedin.com, only LinkedIn's own hosts give a key."""
+    url = f"https://{before}linkedin.com{after}/in/ada"
+    if canonical_linkedin(url) is not None:
+        host = re.split(r"[/?#]", url.removeprefix("https://"))[0].strip()
+        assert before in {"", "www.", "m."} or (len(before) == 3 and before.endswith("."))
+        assert host.rstrip(".").startswith(f"{before}linkedin.com")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", ["a" * 50_000, "a." * 25_000, "a@" * 25_000, "@" * 50_000])
+def test_a_long_text_that_is_no_address_is_judged_at_once(text: str) -> None:
+    """No input makes the pattern of an address try the same characters in many ways."""
+    assert canonical_email(text) is None

@@ -1,0 +1,209 @@
+"""Column names of exports, mapped to fields."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.errors import ValidationError
+from leadlog.store.normalise import field_of, to_fields
+
+EXPORT_ROW = {
+    "Index": "1",
+    "Account Id": "2FCBFE58CC70308",
+    "Lead Owner": "Selena Doyle",
+    "First Name": "Jaime",
+    "Last Name": "Hayes",
+    "Company": "Mays Inc",
+    "Phone 1": "9802005297",
+    "Phone 2": "917-584-0243x4606",
+    "Email 1": "fstephens@shepherd.info",
+    "Email 2": "rusheddie@massey.info",
+    "Website": "https://black.com/",
+    "Source": "LinkedIn Outreach",
+    "Deal Stage": "On Hold",
+    "Notes": "Heart represent while into.",
+}
+
+
+def test_a_row_of_a_crm_export_finds_its_fields():
+    """The columns of a common export become fields, and the others stay as they are."""
+    found = to_fields(EXPORT_ROW)
+    assert found.fields == {
+        "full_name": "Jaime Hayes",
+        "company": "Mays Inc",
+        "phone": "9802005297",
+        "email": "fstephens@shepherd.info",
+        "website": "https://black.com/",
+        "source": "LinkedIn Outreach",
+        "status": "On Hold",
+        "notes": "Heart represent while into.",
+    }
+    assert found.raw_data == {
+        "Index": "1",
+        "Account Id": "2FCBFE58CC70308",
+        "Lead Owner": "Selena Doyle",
+        "Phone 2": "917-584-0243x4606",
+        "Email 2": "rusheddie@massey.info",
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        ("name", "full_name"),
+        ("Full Name", "full_name"),
+        ("job_title", "title"),
+        ("LinkedIn", "linkedin_url"),
+        ("linkedin-url", "linkedin_url"),
+        ("company_name", "company"),
+        ("E-Mail Address", "email"),
+        ("PHONE_NUMBER", "phone"),
+        ("Company Website", "website"),
+        ("Deal Stage", "status"),
+        ("lead_source", "source"),
+        ("\ufeffNotes", "notes"),
+        ("Number of Employees", "company_size"),
+        ("Last Name", "full_name"),
+        ("Email 2", None),
+        ("", None),
+    ],
+)
+def test_column_names_are_known_in_any_spelling(column, field):
+    """Case, spaces, underscores, hyphens and a byte order mark make no difference."""
+    assert field_of(column) == field
+
+
+def test_blank_values_are_none():
+    """Blank text is no value, and says that the column was there."""
+    assert to_fields({"email": " ", "First Name": "", "Last Name": None}).fields == {
+        "email": None,
+        "full_name": None,
+    }
+
+
+def test_the_first_value_that_is_not_blank_wins_and_the_other_is_kept():
+    """Of two columns for one field, the first non-blank is taken and none is lost."""
+    found = to_fields({"email": "", "Work Email": "a@b.example", "Email 1": "c@d.example"})
+    assert found.fields == {"email": "a@b.example"}
+    assert found.raw_data == {"Email 1": "c@d.example"}
+
+
+def test_the_same_value_twice_is_kept_once():
+    """A lead that has name and full_name alike, as the store gives it, keeps nothing twice."""
+    found = to_fields({"name": "Ada Lovelace", "full_name": "Ada Lovelace", "first_name": "Ada"})
+    assert found.fields == {"full_name": "Ada Lovelace"}
+    assert found.raw_data == {"first_name": "Ada"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "name", "partial"),
+    [
+        ({"Last Name": "Lovelace", "First Name": "Ada"}, "Ada Lovelace", False),
+        ({"first": 1, "firstName": "Ada", "MiddleName": "K.", "Surname": "L"}, "Ada K. L", False),
+        ({"Last Name": "Lovelace"}, "Lovelace", True),
+        ({"First Name": "Ada", "name": ""}, "Ada", True),
+        ({"First Name": "Ada", "name": "Ada King"}, "Ada King", False),
+    ],
+)
+def test_a_name_is_made_of_its_parts(columns, name, partial):
+    """First, middle and last name make the full name, unless there is one."""
+    found = to_fields(columns)
+    assert found.fields["full_name"] == name
+    assert found.part_of_name is partial
+
+
+def test_raw_data_of_an_exported_lead_stays_raw_data():
+    """The raw_data of a lead that the store gave comes in as raw_data again."""
+    found = to_fields({"name": "Ada", "raw_data": {"Index": 1}, "index": 2})
+    assert found.raw_data == {"Index": 1, "index": 2}
+
+
+def test_raw_columns_of_one_name_are_both_kept():
+    """Two different values under one name are kept under two."""
+    found = to_fields({"x": 1, "raw_data": {"x": 2, "x (2)": 3}})
+    assert found.raw_data == {"x": 1, "x (2)": 2, "x (2) (2)": 3}
+
+
+def test_a_date_that_cannot_be_read_is_kept_as_it_is():
+    """What is meant by 03/04/2026 is not guessed, and not lost."""
+    found = to_fields({"name": "Ada", "Created At": "03/04/2026"})
+    assert "created_at" not in found.fields
+    assert found.raw_data == {"Created At": "03/04/2026"}
+
+
+@pytest.mark.parametrize("lead", [None, "Ada", ["Ada"], 5, {"Ada"}])
+def test_what_is_no_mapping_is_refused(lead):
+    """A lead that is no mapping is an error that says what a lead is."""
+    with pytest.raises(ValidationError, match="a lead is a mapping of columns to values"):
+        to_fields(lead)
+
+
+def test_a_value_that_cannot_be_stored_is_refused_by_field():
+    """A value of a wrong type names its field and what to do."""
+    with pytest.raises(ValidationError, match=r"company is \['Acme'\], a list; give text"):
+        to_fields({"Company Name": ["Acme"]})
+
+
+COLUMNS = st.sampled_from(
+    [
+        "name",
+        "full_name",
+        "Full Name",
+        "First Name",
+        "first_name",
+        "Last Name",
+        "Company",
+        "company_name",
+        "Email 1",
+        "email",
+        "Email 2",
+        "phone",
+        "Phone 1",
+        "notes",
+        "Deal Stage",
+        "status",
+        "Index",
+        "created_at",
+        "x",
+        "x (2)",
+        "raw_data",
+    ]
+) | st.text(max_size=4)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+LEADS = st.dictionaries(COLUMNS, TEXT | st.integers(-999, 999) | st.none(), max_size=8)
+
+
+def words(values):
+    return [str(value).strip() for value in values if value is not None]
+
+
+@given(LEADS)
+def test_no_value_is_ever_lost(lead):
+    """Each value that is not blank is found again in a field or in raw_data."""
+    found = to_fields(lead)
+    kept = words(found.fields.values()) + words(found.raw_data.values())
+    name = found.fields.get("full_name") or ""
+    for column, value in lead.items():
+        for word in words([value]):
+            part = field_of(column) == "full_name" and word in name
+            date = field_of(column) in {"created_at", "updated_at"}
+            assert not word or word in kept or part or date
+
+
+@given(LEADS)
+def test_unknown_columns_are_untouched(lead):
+    """A column of nobody's keeps its name and its value, blanks included."""
+    raw = to_fields(lead).raw_data
+    for column, value in lead.items():
+        if field_of(column) is None and "(" not in column:
+            assert raw[column] == value
+
+
+@given(LEADS)
+def test_what_was_normalised_stays_as_it_is(lead):
+    """Normalising fields and raw_data again changes nothing."""
+    once = to_fields(lead)
+    again = to_fields({**once.fields, "raw_data": once.raw_data})
+    assert (again.fields, again.raw_data) == (once.fields, once.raw_data)
