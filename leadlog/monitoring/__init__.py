@@ -1,0 +1,1 @@
+"""Monitoring: measured performance of the application's own code."""
