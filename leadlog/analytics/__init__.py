@@ -1,0 +1,1 @@
+"""What the log says, added up. Reads files only: neither the store nor the logging chain."""

@@ -1,0 +1,292 @@
+"""The folders of a log, held open, so that nothing outside of them can be reached.
+
+Every file is named relative to the open folder and never followed if it is a symbolic link.
+Only regular files of the log's own name grammar are ever looked at.
+"""
+
+import datetime as dt
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from leadlog.archive.plan import Found, Hindrance, Kept
+from leadlog.errors import LogDirectoryError
+from leadlog.layout import CATEGORIES, LogFile, category_directory, parse_name
+from leadlog.sinks.descriptors import try_lock
+
+__all__ = ["Folder", "LeftAloneError", "draft_name", "open_folders", "sole_janitor"]
+
+LOCK = ".archive.lock"
+IN_USE = "somebody writes to it"
+_DRAFT = re.compile(r"\.(?P<name>.+\.jsonl\.zst)\.tmp")
+_OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold up anybody
+
+
+class LeftAloneError(Exception):
+    """A file must not be touched now.
+
+    Args:
+        reason: why.
+        finding: whether somebody should see to it; else a later run will do.
+
+    Attributes:
+        hindrance: both.
+    """
+
+    def __init__(self, reason: str, *, finding: bool = False) -> None:
+        super().__init__(reason)
+        self.hindrance = Hindrance(reason, finding)
+
+
+def draft_name(name: str) -> str:
+    """Where the file `name` is prepared: no reader and no name grammar knows it."""
+    return f".{name}.tmp"
+
+
+class Folder:
+    """One category's folder.
+
+    Args:
+        category: which.
+        path: where it is; must be a folder itself, not a symbolic link to one.
+        in_use: gives the log files that are named by a ring, relative to the log directory.
+
+    Attributes:
+        category: as above.
+        path: as above.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, category: str, path: Path, in_use: Callable[[], set[str]]) -> None:
+        self.category = category
+        self.path = path
+        self._in_use = in_use
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def close(self) -> None:
+        """Closes it."""
+        os.close(self._fd)
+
+    def scan(self) -> tuple[list[Found], list[str]]:
+        """The log files in it, and the names of what a killed janitor left.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        found, drafts = [], []
+        in_use = self._in_use()
+        with os.scandir(self._fd) as entries:
+            for entry in entries:
+                name = entry.name
+                draft = _DRAFT.fullmatch(name)
+                file = parse_name(draft["name"] if draft else name)
+                if file is None or not _is_day(file.date):
+                    continue
+                with suppress(FileNotFoundError):  # gone since it was listed
+                    state = entry.stat(follow_symlinks=False)
+                    if not stat.S_ISREG(state.st_mode):
+                        continue
+                    if draft:
+                        drafts.append(name)
+                    else:
+                        found.append(self._found(file, state, in_use))
+        return found, drafts
+
+    def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> Found:
+        return Found(
+            file=LogFile(
+                file.date,
+                file.writer,
+                file.segment,
+                file.host,
+                file.compressed,
+                self.category,
+                self.path / file.name,
+            ),
+            size_bytes=state.st_size,
+            modified_ns=state.st_mtime_ns,
+            inode=state.st_ino,
+            hindrance=self._hindrance(file.name, state, in_use),
+        )
+
+    def _hindrance(self, name: str, state: os.stat_result, in_use: set[str]) -> Hindrance | None:
+        if state.st_uid != os.geteuid():
+            # Its rings are that user's too, and a copy would belong to the wrong one.
+            reason = f"it belongs to the user with the id {state.st_uid}; run this as that user"
+            return Hindrance(reason, finding=True)
+        if f"{self.category}/{name}" in in_use:
+            return Hindrance("a process may have lines for it; after a kill: `leadlog recover`")
+        return None
+
+    def is_locked(self, name: str) -> bool:
+        """Whether somebody holds a file's lock; tried for a moment, together with others.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        fd = self.open(name, os.O_RDONLY)
+        try:
+            return not try_lock(fd, shared=True)
+        finally:
+            _unlock(fd)
+
+    @contextmanager
+    def claimed(self, found: Found) -> Iterator[int]:
+        """Holds a file against its writers, unchanged since it was found; gives its descriptor.
+
+        Writers lock a file before they go on in it, and look into the rings after that. So
+        once it is locked here, and no ring names it, none of them will touch it any more.
+
+        Raises:
+            LeftAloneError: somebody writes to it, or it has changed.
+            OSError: it cannot be opened or locked.
+        """
+        name = found.file.path.name
+        # An exclusive lock needs a file that is open for writing on some network file systems.
+        fd = self.open(name, os.O_RDONLY if found.file.compressed else os.O_RDWR)
+        try:
+            if not found.file.compressed and not try_lock(fd):
+                raise LeftAloneError(IN_USE)
+            hindrance = self._hindrance(name, os.fstat(fd), self._in_use())
+            if hindrance is not None:
+                raise LeftAloneError(hindrance.reason, finding=hindrance.finding)
+            self.check(found, fd)
+            yield fd
+        finally:
+            _unlock(fd)
+
+    def check(self, found: Found, fd: int) -> None:
+        """Checks that a claimed file is as it was found, and still the one of its name.
+
+        Raises:
+            LeftAloneError: it is not.
+            OSError: it is gone.
+        """
+        state = os.fstat(fd)
+        there = os.stat(found.file.path.name, dir_fd=self._fd, follow_symlinks=False)
+        same = (
+            os.path.samestat(state, there)
+            and stat.S_ISREG(state.st_mode)
+            and (state.st_ino, state.st_size, state.st_mtime_ns)
+            == (found.inode, found.size_bytes, found.modified_ns)
+        )
+        if not same:
+            raise LeftAloneError("it has changed meanwhile")
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """Opens a file of this folder, as `os.open` does.
+
+        Raises:
+            OSError: as `os.open`; also when it is a symbolic link.
+        """
+        return os.open(name, flags | _OWN, mode, dir_fd=self._fd)
+
+    def exists(self, name: str) -> bool:
+        """Whether the folder has something of that name."""
+        try:
+            os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def rename(self, name: str, to: str) -> None:
+        """Gives a file another name."""
+        os.rename(name, to, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def remove(self, name: str) -> None:
+        """Removes a file."""
+        os.unlink(name, dir_fd=self._fd)
+
+    def sync(self) -> None:
+        """Waits until names that were given or taken are on the disk."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # no such thing for folders here
+                raise
+
+
+def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folder], list[Kept]]:
+    """The category folders of a log directory, and those that cannot be used.
+
+    Raises:
+        LogDirectoryError: one cannot be opened.
+    """
+    folders, kept = [], []
+    for category in CATEGORIES:
+        path = category_directory(root, category)
+        try:
+            folders.append(Folder(category, path, in_use))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if path.is_symlink() or not path.is_dir():
+                reason = "it is a link or a file, not a folder; nothing behind it is touched"
+                file = LogFile("", category=category, path=path)
+                kept.append(Kept(file, Hindrance(reason, finding=True)))
+                continue
+            for folder in folders:
+                folder.close()
+            raise LogDirectoryError(
+                f"cannot read {path}: {error.strerror}; run this as the user who writes the log"
+            ) from error
+    return folders, kept
+
+
+@contextmanager
+def sole_janitor(root: Path) -> Iterator[None]:
+    """Keeps other janitors out of a log directory.
+
+    Raises:
+        LogDirectoryError: another one is at work, or the directory cannot be written.
+    """
+    path = root / LOCK
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise LogDirectoryError(
+            f"cannot write {path}: {error.strerror}; run this as the user who writes the log, "
+            "or look only, with --dry-run"
+        ) from error
+    try:
+        try:
+            free = try_lock(fd)
+        except OSError as error:
+            raise LogDirectoryError(
+                f"cannot lock {path}: {error.strerror}; without locks it is not safe to change "
+                "anything there"
+            ) from error
+        if not free:
+            process = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise LogDirectoryError(
+                f"another janitor (process {process}) is at work in {root}; "
+                "run this again when it has ended"
+            )
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        _unlock(fd)
+
+
+def _unlock(fd: int) -> None:
+    """Closes a file, and lets others lock it though a forked child may have it open too."""
+    with suppress(OSError):
+        # Not when it was never locked here: another open file's lock stays untouched by this.
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
+
+
+def _is_day(date: str) -> bool:
+    try:
+        dt.date.fromisoformat(date)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,160 @@
+"""The group of all commands, which knows their names without importing them."""
+
+import os
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+import click
+
+from leadlog import errors
+
+__all__ = ["COMMANDS", "LazyGroup", "root"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("leadlog.cli.demo:demo", "Run the main job on made-up leads, or on your own."),
+    "tail": ("leadlog.cli.tail:tail", "Show the last events, and follow the coming ones."),
+    "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
+    "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),
+    "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
+}
+"""Command to where it is and its one-line help, in the order of `leadlog --help`."""
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported when they run.
+
+    Args:
+        lazy: command to (`module:attribute`, one-line help).
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in their own order, imported or not."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Imports and returns a command."""
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Writes the list of commands from what is known without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self._lazy.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command; a wrong one is told with the closest name."""
+        name = args[0]
+        if name not in self._lazy and not name.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self._lazy, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(self._lazy)}."
+            ctx.fail(f"No such command {name!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Completes command names without importing the commands."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in self._lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+
+class _Usage(click.ClickException):
+    exit_code = 2
+
+
+class _Unreadable(click.ClickException):
+    exit_code = 3
+
+
+class Root(LazyGroup):
+    """The outermost group: turns what can go wrong into a message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _silence_stdout()
+            ctx.exit(PIPE_CLOSED)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except (errors.LeadlogError, OSError) as error:
+            usage = isinstance(error, ValueError)  # a setting, an expression, a field
+            raise (_Usage if usage else _Unreadable)(_safe(error)) from error
+        return result
+
+
+def _safe(error: BaseException) -> str:
+    from leadlog.cli.terminal import safe
+
+    return safe(str(error))
+
+
+def _silence_stdout() -> None:
+    """Lets the interpreter's last flush go nowhere instead of into the closed pipe."""
+    with suppress(OSError):  # a stream without a descriptor has no pipe either
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        import leadlog
+
+        try:
+            version = leadlog.__version__
+        except ImportError:  # run from a source tree that was never installed
+            version = "(not installed)"
+        click.echo(f"leadlog {version}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Root,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Every command has --json and its own --help. Settings: `leadlog doctor`.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """The flight recorder of a lead store.
+
+    Every call on the store becomes one labelled JSON line in a folder per category; these
+    commands make, read and check those lines.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False
+    # A name outside a narrow encoding is spelled out instead of ending the command.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")

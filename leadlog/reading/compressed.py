@@ -1,0 +1,160 @@
+"""A compressed log file (`.jsonl.zst`), read as if it were not compressed.
+
+A file that ends in the middle of a frame, or whose checksum is wrong, raises; zstandard's own
+reader would hand out what there is and say nothing of the rest.
+"""
+
+import io
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from leadlog.errors import ReadError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["Unpacked", "open_unpacked", "spool_unpacked"]
+
+# Small, since these bytes may stand for some 30,000 times as many, which are held in memory.
+_INPUT_BYTES = 4 * 1024
+_BUFFER_BYTES = 256 * 1024
+_SPOOL_BYTES = 64 * 1024 * 1024
+
+
+class Unpacked(io.RawIOBase):
+    """The content of a compressed file. Going back in it means reading it again.
+
+    Args:
+        packed: the compressed file, open for reading; closed with this.
+        path: what to call it in messages.
+    """
+
+    def __init__(self, packed: IO[bytes], path: Path) -> None:
+        import zstandard  # only here, so that reading plain files does not load it
+
+        super().__init__()
+        self._error = zstandard.ZstdError
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._packed = packed
+        self._path = path
+        self._start()
+
+    def _start(self) -> None:
+        self._packed.seek(0)
+        self._position = 0
+        self._pending = b""
+        self._content = memoryview(b"")
+        self._frames = 0
+        self._frame = self._decompressor.decompressobj()
+        self._inside = False
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always, though not fast."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Reads the next bytes of the content; 0 at its end.
+
+        Raises:
+            ReadError: the file is damaged or not complete.
+            OSError: it cannot be read.
+        """
+        while not self._content:
+            if not self._advance():
+                return 0
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._content))
+        target[:count] = self._content[:count]
+        self._content = self._content[count:]
+        self._position += count
+        return count
+
+    def _advance(self) -> bool:
+        """Decompresses some more; False at the end."""
+        packed = self._pending or self._packed.read(_INPUT_BYTES)
+        if not packed:
+            if self._inside or not self._frames:
+                raise self._damaged("it ends in the middle")
+            return False
+        try:
+            self._content = memoryview(self._frame.decompress(packed))
+        except self._error as error:
+            raise self._damaged(str(error)) from error
+        self._inside = not self._frame.eof
+        self._pending = b""
+        if self._frame.eof:
+            self._pending = self._frame.unused_data
+            self._frames += 1
+            self._frame = self._decompressor.decompressobj()
+        return True
+
+    def _damaged(self, what: str) -> ReadError:
+        return ReadError(
+            f"{self._path} is damaged at byte {self._position} of its content: {what}; "
+            "put a copy from a backup in its place, or move it out of the log directory"
+        )
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Goes to a byte of the content, or to its end if that comes first.
+
+        Raises:
+            ReadError: the file is damaged or not complete.
+            OSError: it cannot be read.
+        """
+        if whence == io.SEEK_END:
+            self._skip(sys.maxsize)
+        if whence != io.SEEK_SET:
+            offset += self._position
+        if offset < self._position:
+            self._start()
+        self._skip(offset - self._position)
+        return self._position
+
+    def _skip(self, count: int) -> None:
+        """Passes over so many bytes, or what there is."""
+        while count > 0 and (self._content or self._advance()):
+            passed = min(count, len(self._content))
+            self._content = self._content[passed:]
+            self._position += passed
+            count -= passed
+
+    def close(self) -> None:
+        """Closes the file."""
+        if not self.closed:
+            self._packed.close()
+        super().close()
+
+
+def open_unpacked(path: Path) -> BinaryIO:
+    """The content of a compressed file, to be read forwards.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return io.BufferedReader(Unpacked(path.open("rb", buffering=0), path), _BUFFER_BYTES)
+
+
+def spool_unpacked(path: Path) -> BinaryIO:
+    """A copy of the content of a compressed file, in memory or in a temporary file.
+
+    Raises:
+        ReadError: the file is damaged or not complete.
+        OSError: it cannot be opened or read.
+    """
+    import tempfile  # as above
+
+    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
+    try:
+        with open_unpacked(path) as content:
+            while data := content.read(_BUFFER_BYTES):
+                copy.write(data)
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
+    return copy

@@ -1,0 +1,236 @@
+"""One log file, read line by line: forwards, backwards, and up to the last newline only.
+
+A compressed file is read as what it holds; offsets are those in its content. A file that was
+compressed since it was listed is read in its new place.
+
+A line without its newline is still being written, so it is not an event yet. A line that is no
+event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) is counted in `Skipped`
+and passed over; it never ends the reading and is never dropped unseen.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import orjson
+
+from leadlog.errors import ReadError
+from leadlog.layout import COMPRESSED
+from leadlog.reading.compressed import open_unpacked, spool_unpacked
+
+__all__ = ["Event", "LineReader", "Skipped", "decode", "read_backwards", "read_events"]
+
+LINE_LIMIT_BYTES = 16 * 1024 * 1024
+"""Longer lines are damage (writers cut at 16 KiB), and are skipped without being held in memory."""
+
+_BLOCK_BYTES = 64 * 1024
+_PLACES_KEPT = 20
+
+
+class Event(NamedTuple):
+    """One decoded line and where it stands.
+
+    Attributes:
+        data: the JSON object.
+        raw: the line's bytes without the newline.
+        path: the file.
+        offset: of the line's first byte in the file, in bytes.
+    """
+
+    data: dict[str, Any]
+    raw: bytes
+    path: Path
+    offset: int
+
+    @property
+    def timestamp(self) -> str:
+        """When the operation ended; sorts as text."""
+        stamp: str = self.data["timestamp"]
+        return stamp
+
+
+@dataclass(slots=True)
+class Skipped:
+    """What readers passed over; hand the same one to several readers to add up.
+
+    Attributes:
+        lines: complete lines that are no events.
+        unfinished: files whose last line had no newline when it was read.
+        places: (file, byte offset) of the first of both kinds.
+    """
+
+    lines: int = 0
+    unfinished: int = 0
+    places: list[tuple[Path, int]] = field(default_factory=list)
+
+    def damaged(self, path: Path, offset: int) -> None:
+        """Counts one complete line that is no event."""
+        self.lines += 1
+        self._keep(path, offset)
+
+    def open_ended(self, path: Path, offset: int) -> None:
+        """Counts one last line without its newline."""
+        self.unfinished += 1
+        self._keep(path, offset)
+
+    def _keep(self, path: Path, offset: int) -> None:
+        if len(self.places) < _PLACES_KEPT:
+            self.places.append((path, offset))
+
+
+def decode(raw: bytes) -> dict[str, Any] | None:
+    """The event that a line says, or None where it says none."""
+    try:
+        data = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    if type(data) is dict and type(data.get("timestamp")) is str:
+        return data
+    return None
+
+
+class LineReader:
+    """Reads the complete lines of an open file from an offset on, as far as there are any now.
+
+    Attributes:
+        offset: of the first byte that was not read yet; always a line's start.
+    """
+
+    def __init__(self, stream: BinaryIO, path: Path, offset: int, skipped: Skipped) -> None:
+        self._stream = stream
+        self._path = path
+        self._skipped = skipped
+        self.offset = offset
+
+    def read(self, limit_bytes: int | None = None) -> Iterator[Event]:
+        """Yields events until the last newline, or until about `limit_bytes` were read."""
+        readline, path, skipped = self._stream.readline, self._path, self._skipped
+        self._stream.seek(self.offset)
+        last = None if limit_bytes is None else self.offset + limit_bytes
+        while last is None or self.offset < last:
+            offset = self.offset
+            line = readline(LINE_LIMIT_BYTES)
+            length, data = len(line), None
+            if not line.endswith(b"\n"):
+                if length < LINE_LIMIT_BYTES:
+                    return
+                rest = self._to_newline()
+                if rest is None:
+                    return
+                length += rest
+            else:
+                data = decode(line)
+            self.offset = offset + length
+            if data is None:
+                skipped.damaged(path, offset)
+            else:
+                yield Event(data, line[:-1], path, offset)
+
+    def _to_newline(self) -> int | None:
+        """How many more bytes belong to this line; None where it has no end yet."""
+        passed = 0
+        while piece := self._stream.readline(_BLOCK_BYTES):
+            passed += len(piece)
+            if piece.endswith(b"\n"):
+                return passed
+        return None
+
+
+def read_events(path: Path, *, start: int = 0, skipped: Skipped | None = None) -> Iterator[Event]:
+    """The events of one file, up to its last newline.
+
+    Args:
+        path: a `.jsonl` or `.jsonl.zst` file.
+        start: byte offset of a line's start to begin at.
+        skipped: counts what was passed over.
+
+    Raises:
+        ReadError: the file cannot be read, or is compressed and damaged; the message says
+            which and why.
+    """
+    skipped = Skipped() if skipped is None else skipped
+    with _opened(path) as stream:
+        reader = LineReader(stream, path, start, skipped)
+        try:
+            yield from reader.read()
+            if reader.offset < stream.seek(0, os.SEEK_END):
+                skipped.open_ended(path, reader.offset)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+
+def read_backwards(
+    path: Path, *, end: int | None = None, skipped: Skipped | None = None
+) -> Iterator[Event]:
+    """The events of one file from the last to the first; reads only as much as is asked for.
+
+    Args:
+        path: a `.jsonl` or `.jsonl.zst` file; the latter is unpacked as a whole.
+        end: byte offset to begin at (a line that is not complete there is left out); the file's
+            end by default.
+        skipped: counts what was passed over.
+
+    Raises:
+        ReadError: the file cannot be read, or is compressed and damaged; the message says
+            which and why.
+    """
+    skipped = Skipped() if skipped is None else skipped
+    with _opened(path, spool_unpacked) as stream:
+        try:
+            for offset, raw in _lines_backwards(stream, end):
+                data = None if raw is None else decode(raw)
+                if data is None or raw is None:
+                    skipped.damaged(path, offset)
+                else:
+                    yield Event(data, raw, path, offset)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+
+def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, bytes | None]]:
+    """(offset, line without newline) from the last complete line on; None for one too long."""
+    start = stream.seek(0, os.SEEK_END)
+    start = start if end is None else min(end, start)
+    # What follows the last newline is not complete: the first piece met is left out.
+    line: bytes | None = b""
+    complete = False
+    while start > 0:
+        size = min(_BLOCK_BYTES, start)
+        start -= size
+        stream.seek(start)
+        head, *pieces = stream.read(size).split(b"\n")
+        offset = start + size
+        for piece in reversed(pieces):
+            offset -= len(piece)
+            if complete:
+                yield offset, None if line is None else piece + line
+            complete, line = True, b""
+            offset -= 1
+        if complete and line is not None:
+            line = head + line if len(line) < LINE_LIMIT_BYTES else None
+    if complete:
+        yield 0, line
+
+
+def _opened(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacked) -> BinaryIO:
+    try:
+        if path.suffix == COMPRESSED:
+            return unpacked(path)
+        try:
+            return path.open("rb")
+        except FileNotFoundError:
+            compressed = path.with_name(path.name + COMPRESSED)
+            if not compressed.exists():
+                raise
+            return unpacked(compressed)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ReadError:
+    return ReadError(
+        f"cannot read {path}: {error.strerror or error}; "
+        "check that it exists and that you may read it"
+    )

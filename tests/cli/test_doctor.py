@@ -1,0 +1,147 @@
+"""`leadlog doctor`."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from leadlog.clock import now_us, utc_date
+from leadlog.layout import CATEGORIES
+
+pytestmark = pytest.mark.handmade_lines
+
+
+def report(result):
+    """The report as data."""
+    return json.loads(result.stdout)
+
+
+def test_nothing_to_find_before_the_first_event(run):
+    """A directory that does not exist yet, but could, is no finding."""
+    result = run("doctor", "--json")
+    found = report(result)
+    assert (result.exit_code, found["findings"]) == (0, [])
+    assert found["directory"]["exists"] is False
+    assert found["directory"]["writable"] is True
+    assert [category["category"] for category in found["categories"]] == list(CATEGORIES)
+
+
+def test_settings_are_shown_with_their_origin(run, monkeypatch):
+    """Each setting has its value, unit and where it came from."""
+    monkeypatch.setenv("LEADLOG_TIER_GOOD_MS", "400")
+    rows = {row["name"]: row for row in report(run("doctor", "--json"))["settings"]}
+    assert rows["tier_good_ms"]["value"] == "400.0"
+    assert rows["tier_good_ms"]["unit"] == "ms"
+    assert "LEADLOG_TIER_GOOD_MS" in rows["tier_good_ms"]["origin"]
+    assert rows["level"]["origin"] == "default"
+
+
+def test_secrets_are_not_shown(run, monkeypatch):
+    """Neither the key nor a password in a URL appears."""
+    monkeypatch.setenv("LEADLOG_PSEUDONYM_KEY", "very-secret-key")
+    monkeypatch.setenv("LEADLOG_DATABASE", "postgresql+psycopg://ana:sesame@localhost/leads")
+    for arguments in (["doctor"], ["doctor", "--json"]):
+        output = run(*arguments).output
+        assert "very-secret-key" not in output
+        assert "sesame" not in output
+
+
+def test_a_bad_setting_is_a_finding(run, monkeypatch):
+    """A misspelt setting is what doctor is asked for, so it tells instead of failing."""
+    monkeypatch.setenv("LEADLOG_LEVL", "info")
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    assert "did you mean 'level'" in report(result)["findings"][0]["finding"]
+
+
+def test_categories_are_counted(run, log):
+    """Files, bytes, today's events and the last event are those of the files."""
+    today = utc_date(now_us())
+    old = log("error_logs", (1, {}), date="2020-01-01")
+    new = log("error_logs", (now_us(), {}), (now_us(), {}), date=today)
+    rows = {row["category"]: row for row in report(run("doctor", "--json"))["categories"]}
+    last = json.loads(new.read_bytes().splitlines()[-1])["timestamp"]
+    assert rows["error_logs"] == {
+        "category": "error_logs",
+        "files": 2,
+        "bytes": old.stat().st_size + new.stat().st_size,
+        "events_today": 2,
+        "last_event": last,
+        "damaged_lines": 0,
+    }
+    assert rows["sync_operations"]["files"] == 0
+
+
+def test_damage_is_a_finding_with_its_place(run, log):
+    """Damaged lines are counted, and the remedy shows the first one."""
+    log("error_logs", (1, {}), b"rubbish\n", b"more\n", (2, {}))
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    (finding,) = report(result)["findings"]
+    assert "2 damaged lines in error_logs" in finding["finding"]
+    command = finding["remedy"].partition(": ")[2]
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=20, check=True)
+    assert done.stdout == b"rubbish\n"
+
+
+def test_older_days_are_checked_with_all(run, log):
+    """--all looks for damage in every file; without it only in the newest day's."""
+    log("error_logs", b"rubbish\n", date="2020-01-01")
+    log("error_logs", (1, {}))
+    assert run("doctor").exit_code == 0
+    result = run("doctor", "--all")
+    assert result.exit_code == 1
+    assert "1 damaged lines" in result.stdout
+
+
+def test_a_file_in_the_directory_s_place_is_a_finding(run, tmp_path):
+    """What cannot become a directory is told with the remedy."""
+    (tmp_path / "database_logs").write_text("in the way")
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    assert "is not a directory" in report(result)["findings"][0]["finding"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_without_permission_is_a_finding(run, tmp_path):
+    """A directory that this user may not write is told with the remedy."""
+    directory = tmp_path / "database_logs"
+    directory.mkdir(mode=0o500)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "not writable" in result.stdout
+    assert "chmod" in result.stdout
+
+
+def test_dropped_events_are_a_finding(run, tmp_path):
+    """What another process could not write is shown, with process, category and cause."""
+    from leadlog.sinks.drops import DropLedger
+
+    directory = tmp_path / "database_logs"
+    DropLedger(directory).note({"error_logs": {"io_error": 3}}, final=True)
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    found = report(result)
+    assert found["drops"] == [
+        {"process_id": os.getpid(), "category": "error_logs", "cause": "io_error", "events": 3}
+    ]
+    assert "3 events were dropped (io_error)" in found["findings"][0]["finding"]
+
+
+def test_versions_are_shown(run):
+    """Python and the libraries in use are named with their versions."""
+    import structlog
+
+    versions = report(run("doctor", "--json"))["versions"]
+    assert versions["structlog"] == structlog.__version__
+    assert {"Python", "leadlog", "orjson", "SQLAlchemy", "SQLite"} <= versions.keys()
+
+
+def test_the_readable_report_says_the_same(run, log):
+    """People see settings, categories, versions and findings with remedies."""
+    log("error_logs", b"rubbish\n")
+    output = run("doctor").stdout
+    for word in ("Settings", "Log directory", "error_logs", "Versions", "Finding 1:", "Remedy:"):
+        assert word in output
+    assert "No findings" in run("doctor", "--directory", "fresh").stdout

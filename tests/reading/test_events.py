@@ -1,0 +1,146 @@
+"""Reading one file: complete events, counted damage, up to the last newline."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.errors import ReadError
+from leadlog.reading import events as module
+from leadlog.reading.events import Skipped, decode, read_backwards, read_events
+
+NO_EVENT = [
+    b"",
+    b"null",
+    b"17",
+    b"[1]",
+    b"{}",
+    b'{"timestamp": 3}',
+    b'{"timestamp": "2026-11-23T10:00:00.000000Z"',
+    b'{"timestamp": "\xff"}',
+    b'{"timestamp": "\\ud800"}',
+    b"\x00\x00\x00",
+    b'{"timestamp": "x"}{"timestamp": "y"}',
+]
+
+
+def line(number, **more):
+    """The bytes of an event's line."""
+    return json.dumps({"timestamp": f"{number:06d}", **more}).encode() + b"\n"
+
+
+def test_events_come_with_their_place(append, event):
+    """An event knows its data, its bytes, its file and where in it it stands."""
+    path = append("error_logs/2026-11-23.jsonl", event(1, a=1), event(2, b="é"))
+    first, second = read_events(path)
+    assert (first.data["a"], second.data["b"]) == (1, "é")
+    assert first.timestamp == "1970-01-01T00:00:00.000001Z"
+    assert second.path == path
+    assert path.read_bytes()[second.offset :] == second.raw + b"\n"
+
+
+@pytest.mark.parametrize("damage", NO_EVENT)
+def test_damage_is_counted_and_passed_over(append, damage):
+    """A line that is no event is counted with its place, and what is around it is read."""
+    path = append("error_logs/2026-11-23.jsonl", line(1), damage + b"\n", line(2))
+    skipped = Skipped()
+    assert [event.timestamp for event in read_events(path, skipped=skipped)] == ["000001", "000002"]
+    assert (skipped.lines, skipped.places) == (1, [(path, len(line(1)))])
+    skipped = Skipped()
+    assert [event.timestamp for event in read_backwards(path, skipped=skipped)] == [
+        "000002",
+        "000001",
+    ]
+    assert (skipped.lines, skipped.places) == (1, [(path, len(line(1)))])
+
+
+def test_a_line_without_its_newline_is_no_event_yet(append):
+    """What a writer has not finished is left alone, and told apart from damage."""
+    path = append("error_logs/2026-11-23.jsonl", line(1), line(2)[:-1])
+    skipped = Skipped()
+    assert [event.timestamp for event in read_events(path, skipped=skipped)] == ["000001"]
+    assert (skipped.lines, skipped.unfinished) == (0, 1)
+    assert [event.timestamp for event in read_backwards(path)] == ["000001"]
+    append("error_logs/2026-11-23.jsonl", b"\n")
+    assert [event.timestamp for event in read_events(path, start=len(line(1)))] == ["000002"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no newline", b"\n"])
+def test_files_with_nothing_in_them(append, content):
+    """Empty files and files with half a line hold no events in either direction."""
+    path = append("error_logs/2026-11-23.jsonl", content)
+    assert list(read_events(path)) == []
+    assert list(read_backwards(path)) == []
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=40).filter(lambda raw: b"\n" not in raw),
+            st.integers(0, 999_999).map(lambda number: line(number)[:-1]),
+            st.integers(60_000, 70_000).map(lambda size: line(1, fill="x" * size)[:-1]),
+        ),
+        max_size=30,
+    ),
+    st.booleans(),
+)
+def test_backwards_is_forwards_reversed(tmp_path_factory, lines, finished):
+    """Both directions see the same events and the same damage, whatever the lines hold."""
+    path = tmp_path_factory.mktemp("log") / "2026-11-23.jsonl"
+    path.write_bytes(b"\n".join(lines) + (b"\n" if finished and lines else b""))
+    forwards, backwards = Skipped(), Skipped()
+    events = list(read_events(path, skipped=forwards))
+    assert list(read_backwards(path, skipped=backwards)) == events[::-1]
+    assert forwards.lines == backwards.lines
+    complete = lines if finished else lines[:-1]
+    assert len(events) + forwards.lines == len(complete)
+    assert [event.data for event in events] == [
+        data for data in map(decode, complete) if data is not None
+    ]
+
+
+def test_a_line_beyond_the_limit_is_one_damaged_line(append):
+    """An endless line is passed over without being held, and the next event is read."""
+    huge = b'{"fill": "' + b"x" * (2 * module.LINE_LIMIT_BYTES) + b'"}\n'
+    path = append("error_logs/2026-11-23.jsonl", line(1), huge, line(2))
+    for read, order in (
+        (read_events, ["000001", "000002"]),
+        (read_backwards, ["000002", "000001"]),
+    ):
+        skipped = Skipped()
+        assert [event.timestamp for event in read(path, skipped=skipped)] == order
+        assert skipped.lines == 1
+
+
+def test_a_line_beyond_the_limit_without_end_is_unfinished(append):
+    """An endless line at the end of a file is not counted as damage yet."""
+    path = append("error_logs/2026-11-23.jsonl", line(1), b"x" * (module.LINE_LIMIT_BYTES + 1))
+    skipped = Skipped()
+    assert [event.timestamp for event in read_events(path, skipped=skipped)] == ["000001"]
+    assert (skipped.lines, skipped.unfinished) == (0, 1)
+
+
+def test_backwards_from_an_offset_leaves_out_what_is_not_complete_there(append):
+    """The end that is given may lie inside a line, which is then left out."""
+    path = append("error_logs/2026-11-23.jsonl", line(1), line(2), line(3))
+    for end, expected in ((len(line(1)) * 2 + 3, 2), (len(line(1)) * 2, 2), (3, 0), (0, 0)):
+        assert sum(1 for _ in read_backwards(path, end=end)) == expected
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """The error names the file and what to do."""
+    for read in (read_events, read_backwards):
+        with pytest.raises(ReadError, match=r"missing\.jsonl: No such file.*check that it exists"):
+            list(read(tmp_path / "missing.jsonl"))
+        with pytest.raises(ReadError, match="Is a directory"):
+            list(read(tmp_path))
+
+
+def test_places_of_much_damage_are_bounded(append):
+    """A file full of rubbish does not fill the memory with places."""
+    path = append("error_logs/2026-11-23.jsonl", b"rubbish\n" * 5_000)
+    skipped = Skipped()
+    assert list(read_events(path, skipped=skipped)) == []
+    assert skipped.lines == 5_000
+    assert len(skipped.places) == 20
