@@ -1,0 +1,59 @@
+"""Compares what two callables cost, in turns, so that the machine's mood hits both alike."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Costs of several callables, measured in turns.
+
+    Attributes:
+        best_us: least cost of one call, microseconds, by name.
+        ratios: median over the rounds of a callable's cost by the first one's, by name.
+    """
+
+    best_us: Mapping[str, float]
+    ratios: Mapping[str, float]
+
+    def table(self) -> str:
+        """As a markdown table."""
+        rows = ["| | µs per call | ratio |", "|---|---|---|"]
+        rows += [f"| {n} | {self.best_us[n]:.2f} | {self.ratios[n]:.2f} |" for n in self.best_us]
+        return "\n".join(rows)
+
+
+def compare(works: Mapping[str, Work], *, calls: int, rounds: int = 15) -> Comparison:
+    """Runs every callable `calls` times per round, in turns.
+
+    Args:
+        works: callables by name; the first is what the others are held against.
+        calls: calls per round and callable.
+        rounds: rounds after one that warms up.
+    """
+    costs: dict[str, list[float]] = {name: [] for name in works}
+    gc.collect()
+    gc.disable()
+    try:
+        for round_ in range(rounds + 1):
+            for name, work in works.items():
+                started = time.perf_counter_ns()
+                for _ in range(calls):
+                    work()
+                if round_:
+                    costs[name].append((time.perf_counter_ns() - started) / calls / 1e3)
+    finally:
+        gc.enable()
+    first = costs[next(iter(works))]
+    return Comparison(
+        best_us={name: min(values) for name, values in costs.items()},
+        ratios={
+            name: statistics.median(a / b for a, b in zip(values, first, strict=True))
+            for name, values in costs.items()
+        },
+    )

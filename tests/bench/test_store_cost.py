@@ -1,0 +1,68 @@
+"""What logging costs the lead store, and what a command costs before it does anything."""
+
+import itertools
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import leadlog
+from tests.bench.compare import compare
+
+
+def test_logging_costs_the_store_little(tmp_path: Path, capsys: Any) -> None:
+    """add + get + update + delete on in-memory SQLite: at most 15 % slower with logging on."""
+    leadlog.configure(directory=tmp_path / "logs")
+    numbers = itertools.count()
+
+    def cycle(db: leadlog.LeadDatabase) -> None:
+        i = next(numbers)
+        key = db.add_lead({"name": f"Ana {i}", "company": "Acme", "email": f"a{i}@acme.com"})
+        db.get_lead(key)
+        db.update_lead(key, {"title": "CTO"})
+        db.delete_lead(key)
+
+    with (
+        leadlog.LeadDatabase("sqlite://", capture=False) as off,
+        leadlog.LeadDatabase("sqlite://") as on,
+    ):
+        found = compare(
+            {"logging off": lambda: cycle(off), "logging on": lambda: cycle(on)}, calls=50
+        )
+    with capsys.disabled():
+        print(f"\n{found.table()}")
+    assert found.ratios["logging on"] <= 1.15
+
+
+BARE = """
+import click
+@click.group()
+def main(): pass
+for name in {names!r}:
+    main.command(name, help="Does something.")(lambda: None)
+main(["--help"])
+"""
+
+
+def test_help_is_hardly_slower_than_a_bare_group(tmp_path: Path, capsys: Any) -> None:
+    """`leadlog --help` costs at most 1.3 times a bare click group with as many commands."""
+    from leadlog.cli.root import COMMANDS
+
+    script = tmp_path / "bare.py"
+    script.write_text(BARE.format(names=list(COMMANDS)))
+    commands = {
+        "bare click group": [sys.executable, str(script)],
+        "leadlog --help": [sys.executable, "-m", "leadlog", "--help"],
+    }
+    costs: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(25):
+        for name, command in commands.items():
+            started = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            costs[name].append(time.perf_counter() - started)
+    bare, ours = (statistics.median(values) for values in costs.values())
+    with capsys.disabled():
+        print(f"\nbare {bare * 1e3:.1f} ms, leadlog --help {ours * 1e3:.1f} ms: {ours / bare:.2f}")
+    assert ours / bare <= 1.3

@@ -1,0 +1,1 @@
+"""Typing examples: checked by mypy --strict and pyright, never executed."""

@@ -1,0 +1,48 @@
+"""The public API as a type checker sees it; checked by mypy and pyright, never run."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import assert_type
+
+import leadlog
+
+
+@leadlog.monitor_performance("f")
+def function(a: int, *, b: str = "") -> list[int]:
+    """A function."""
+    return [a, len(b)]
+
+
+@leadlog.monitor_performance("c")
+async def coroutine(a: int) -> str:
+    """A coroutine function."""
+    return str(a)
+
+
+@leadlog.monitor_performance()
+def generator() -> Iterator[int]:
+    """A generator function."""
+    yield 1
+
+
+@leadlog.monitor_performance()
+async def async_generator() -> AsyncIterator[int]:
+    """An asynchronous generator function."""
+    yield 1
+
+
+def check() -> None:
+    """The decorator keeps types; configure, session and the store give what they say."""
+    assert_type(function(1, b="x"), list[int])
+    awaitable: Callable[[int], Awaitable[str]] = coroutine
+    assert_type(generator(), Iterator[int])
+    assert_type(async_generator(), AsyncIterator[int])
+    with leadlog.configure(level="info") as pipeline:
+        assert_type(pipeline.flush(), bool)
+    with leadlog.session(user="ana") as session_id:
+        assert_type(session_id, str)
+    with leadlog.LeadDatabase("sqlite://") as db:
+        assert_type(db.add_lead({"name": "Ana"}), str)
+        assert_type(db.update_lead("1", {}), bool)
+    assert_type(leadlog.stats().accepted, dict[str, int])
+    assert_type(leadlog.log_database_event("error"), str)
+    del awaitable
