@@ -74,9 +74,8 @@ class DatabaseLogger:
             self._own.close()
 
     def _emit(self, name: str, event: Event, *, failed: bool = False) -> str:
-        event_id = new_id()
-        log = self._log.error if failed else self._log.info
-        log(name, event_id=event_id, **event)
+        event_id = event["event_id"] = new_id()
+        self._log.emit("error" if failed else "info", name, event)
         return event_id
 
     def log_database_operation(
@@ -228,6 +227,9 @@ class DatabaseLogger:
         return write_daily_summary(self.directory, day, session_id=current_session().session_id)
 
 
+_DEFAULT = DatabaseLogger()
+
+
 def log_database_event(
     event_type: str,
     lead_data: Any = None,
@@ -254,7 +256,7 @@ def log_database_event(
     """
     more = dict(additional_data or {})
     get = more.get
-    logger = DatabaseLogger()
+    logger = _DEFAULT
     if event_type == "database_operation":
         return logger.log_database_operation(
             get("operation_type") or "unknown",

@@ -227,7 +227,7 @@ class _Source:
         self._base = base
         self._origins = origins
 
-    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:
+    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG002 - typed-settings calls a loader with both
         for key in self._values:
             if key not in _FIELDS:
                 raise SettingsError(unknown(key, self._name))

@@ -8,7 +8,7 @@ from structlog.typing import EventDict, Processor
 
 from leadlog.pipeline.chain import Chain
 from leadlog.pipeline.complete import Complete
-from leadlog.pipeline.guard import guard
+from leadlog.pipeline.guard import guard, strict_guard
 from leadlog.resources import Sampler
 from leadlog.settings import Settings
 from leadlog.sinks import ConsoleSink, FileSink, MemorySink, Sink, Tee
@@ -71,7 +71,7 @@ def build_chain(settings: Settings, sampler: Sampler, extra: Sequence[Processor]
     if settings.pii != "plain":
         key = settings.pseudonym_key.encode() or None
         processors += [_make_plain, Privacy(cast(Policy, settings.pii), key)]
-    line = JSONLine(settings.line_limit_bytes, newline=True, guard=guard)
+    line = JSONLine(settings.line_limit_bytes, newline=True, guard=strict_guard if extra else guard)
     return Chain(processors, Route(line))
 
 

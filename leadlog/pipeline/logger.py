@@ -98,6 +98,28 @@ class BoundLogger(structlog.BoundLoggerBase):
         except Exception as error:  # noqa: BLE001 - logging never breaks the caller
             self._logger.failed(error)
 
+    def emit(self, method_name: str, event_name: str, event: EventDict) -> None:
+        """Logs an event that is complete already, without a copy of it.
+
+        Args:
+            method_name: debug, info, warning, error or critical.
+            event_name: dotted name of what happened.
+            event: as `leadlog.records.shape` makes it; belongs to the pipeline from now on.
+        """
+        try:
+            slot = self._logger
+            target = slot.resolve()
+            if LEVELS[method_name] < target.level:
+                return
+            event["event"] = event_name
+            positional, _ = target.process(slot, method_name, event)
+            if not target.write(*positional):
+                slot.write(*positional)
+        except structlog.DropEvent:
+            return
+        except Exception as error:  # noqa: BLE001 - logging never breaks the caller
+            self._logger.failed(error)
+
     def debug(self, event: Any = None, *args: Any, **kw: Any) -> None:
         """Logs at level debug."""
         self._log(10, "debug", event, args, kw)

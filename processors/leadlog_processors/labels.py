@@ -1,45 +1,62 @@
-"""Labels: what follows from a record, for people who train models on it.
+"""Labels: training labels of the six log types, each a documented rule over measured facts.
 
-Every label is a pure function of measured values. An input that is null gives a null label, or
-`unknown` where the table says so. A label that is set already stays.
+A label whose inputs are null is null, or "unknown" where the rule knows that word: never a guess.
+The rules themselves are functions, see `leadlog_processors.rules`.
 
-| log type | label | rule |
-|---|---|---|
-| database_operation | operation_successful | `success` |
-|  | complexity_level | see `complexity_level` |
-| sync_operation | sync_successful | `success` |
-|  | sync_efficiency | see `sync_efficiency` |
-|  | error_recovery | whether a call was repeated |
-|  | batch_optimization | see `batch_optimization` |
-| migration_operation | migration_successful | `success` |
-|  | performance_acceptable | below 60 s per 10,000 records |
-|  | error_handling_effective | every record is migrated, skipped, a duplicate or rejected |
-| error_log | error_severity | `severity` |
-|  | recoverable | the recovery was successful |
-|  | user_error | validation_error, input_error |
-|  | system_error | database_error, sync_error |
-| performance_metrics | resource_efficiency | see `resource_efficiency` |
-|  | scalability_indicator | see `scalability_indicator` |
-|  | optimization_needed | longer than 5000 ms |
-| monitoring_data | system_healthy | no critical alert is firing |
-|  | performance_acceptable | average response below 1000 ms |
-|  | sync_efficiency | error rate below 5 percent |
-|  | capacity_adequate | sync queue below 100 |
+database_operation
+- operation_successful: `success`.
+- complexity_level: low for reading and deleting, medium for adding, updating, searching and what
+  is not known, high for find_duplicates, bulk, sync and migration; one step up if the data are
+  larger than 10,000 bytes or took more than 10 queries.
 
->>> sync_efficiency(synced=7, total=8, execution_time_ms=2500.0)
-'good'
->>> batch_optimization(batch_size=10, total=8, retries=0)
-'optimal'
->>> complexity_level("get_lead"), complexity_level("sync_leads"), complexity_level(None)
-('low', 'high', None)
+sync_operation
+- sync_successful: `success`.
+- sync_efficiency: excellent from 95 % synchronised and below 500 ms a lead, good from 85 % and
+  below 1000, acceptable from 70 % and below 2000, else poor; unknown with nothing to synchronise.
+- error_recovery: the run needed retries and succeeded.
+- batch_optimization: API calls made against the fewest possible: optimal at the minimum, good up to
+  1.5 times, acceptable up to 3 times, else inefficient; no_batching with a batch size of 1. Calls
+  that were not counted are taken as `ceil(total_leads / batch_size)` plus the retries, a minimum
+  that was not given as `ceil(total_leads / 10)`.
+
+migration_operation
+- migration_successful: `success`.
+- data_integrity_maintained: for whoever verified it to say; here it only turns out false, where
+  records are unaccounted for (neither migrated, skipped, rejected nor duplicates).
+- performance_acceptable: below 60 s per 10,000 records, but 5 s are always acceptable: a start and
+  a backup take time whatever the number of records.
+- error_handling_effective: every record is accounted for.
+
+error_log
+- error_severity: `severity`. recoverable: the recovery was successful; false if none was tried.
+- user_error: validation_error, input_error. system_error: database_error, sync_error.
+
+performance_metrics
+- resource_efficiency: the worst band of duration, CPU time and memory (the peak, else the usage):
+  high up to 500 ms, 200 ms and 256 MB, medium up to 5000 ms, 1000 ms and 1024 MB, else low; unknown
+  if one is null.
+- scalability_indicator: duration per 1000 leads in the store, which counts as at least 1000: good
+  up to 100 ms, acceptable up to 500 ms, else poor; unknown if one is null.
+- optimization_needed: longer than 5000 ms.
+
+monitoring_data
+- system_healthy: no critical alert is firing; one without a state is.
+- performance_acceptable: mean response below 1000 ms. sync_efficiency: error rate below 5 %.
+  capacity_adequate: fewer than 100 leads wait.
+
+>>> TrainingLabels()(None, "info", {"operation_type": "get_lead", "success": True})
+... # doctest: +NORMALIZE_WHITESPACE
+{'operation_type': 'get_lead', 'success': True,
+ 'training_labels': {'operation_successful': True, 'complexity_level': 'low'}}
 """
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from math import inf
+from typing import Any, Final, TypeGuard
 
 from structlog.typing import EventDict, WrappedLogger
 
+from leadlog_processors import rules
 from leadlog_processors.fields import (
     DATABASE_OPERATION,
     ERROR_LOG,
@@ -48,351 +65,272 @@ from leadlog_processors.fields import (
     PERFORMANCE_METRICS,
     SYNC_OPERATION,
 )
+from leadlog_processors.rules import BASE_COMPLEXITY
 
-_LEVELS: Final = ("low", "medium", "high")
-_LEVEL_OF: Final = {
-    "get": 0,
-    "read": 0,
-    "delete": 0,
-    "add": 1,
-    "create": 1,
-    "update": 1,
-    "search": 1,
-    "find": 2,
-    "bulk": 2,
-    "sync": 2,
-    "migration": 2,
-    "migrate": 2,
-}
-"""First word of an operation_type to its level; any other is medium."""
-_USER_ERRORS: Final = frozenset(("validation_error", "input_error"))
-_SYSTEM_ERRORS: Final = frozenset(("database_error", "sync_error"))
-
-COMPLEXITY_SIZE_BYTES: Final = 10_000
-COMPLEXITY_QUERIES: Final = 10
-OPTIMIZATION_NEEDED_MS: Final = 5000.0
+_NUMBER: Final = (int, float)
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
-def _first_words(operation_type: str) -> int:
-    return _LEVEL_OF.get(operation_type.partition("_")[0], 1)
+def _number(section: Mapping[str, Any], key: str) -> float | None:
+    """A number that can have been measured; else None."""
+    value = section.get(key)
+    if isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 <= value < inf:
+        return value
+    return None
 
 
-def complexity_level(
-    operation_type: str | None,
-    *,
-    size_bytes: float | None = None,
-    queries: int | None = None,
-    bulk: bool | None = False,
-    most_bytes: float = COMPLEXITY_SIZE_BYTES,
-    most_queries: int = COMPLEXITY_QUERIES,
-) -> str | None:
-    """low, medium or high; None where the operation is not known.
-
-    get, read and delete are low; add, create, update, search and any other medium;
-    find_duplicates, sync, migration and whatever is bulk high. A payload or query count beyond
-    its limit raises it one step; one that was not measured does not.
-
-    Args:
-        operation_type: add_lead, get_lead, …
-        size_bytes: size of the payload, bytes.
-        queries: statements sent.
-        bulk: whether one call touches many leads.
-        most_bytes: largest payload that does not raise the level, bytes.
-        most_queries: most statements that do not raise it.
-    """
-    if not operation_type:
-        return None
-    level = 2 if bulk else _first_words(operation_type)
-    if (size_bytes is not None and size_bytes > most_bytes) or (
-        queries is not None and queries > most_queries
-    ):
-        level = min(level + 1, 2)
-    return _LEVELS[level]
+def _boolean(section: Mapping[str, Any], key: str) -> bool | None:
+    value = section.get(key)
+    return value if isinstance(value, bool) else None
 
 
-def sync_efficiency(
-    *, synced: int | None, total: int | None, execution_time_ms: float | None
-) -> str | None:
-    """excellent, good, acceptable, poor; unknown where there was nothing to synchronise.
-
-    | | share synchronised | mean ms per lead |
-    |---|---|---|
-    | excellent | ≥ 95 % | < 500 |
-    | good | ≥ 85 % | < 1000 |
-    | acceptable | ≥ 70 % | < 2000 |
-
-    Both bounds count; None where an input is null.
-
-    Args:
-        synced: leads synchronised.
-        total: leads that the run was about.
-        execution_time_ms: wall time of the run, milliseconds.
-    """
-    if total == 0:
-        return "unknown"
-    if synced is None or total is None or execution_time_ms is None:
-        return None
-    share, mean_ms = synced / total, execution_time_ms / total
-    for label, least, below in (
-        ("excellent", 0.95, 500),
-        ("good", 0.85, 1000),
-        ("acceptable", 0.70, 2000),
-    ):
-        if share >= least and mean_ms < below:
-            return label
-    return "poor"
+def _word(section: Mapping[str, Any], key: str) -> str | None:
+    value = section.get(key)
+    return value if isinstance(value, str) else None
 
 
-def batch_optimization(
-    *,
-    batch_size: int | None,
-    total: int | None,
-    retries: int | None = None,
-    calls_made: int | None = None,
-    calls_minimum: int | None = None,
-) -> str | None:
-    """API calls made against the fewest possible.
-
-    optimal is the minimum, good up to 1.5 times, acceptable up to 3 times, beyond that
-    inefficient; a batch size of 1 is no_batching. Where the caller did not count its calls they
-    are `ceil(total / batch_size)` and the retries. None where that cannot be told.
-
-    Args:
-        batch_size: most leads per call.
-        total: leads that the run was about.
-        retries: calls repeated.
-        calls_made: calls counted.
-        calls_minimum: fewest calls that could have done it.
-    """
-    if batch_size == 1:
-        return "no_batching"
-    if total is not None and batch_size is not None and batch_size > 1:
-        fewest = math.ceil(total / batch_size)
-        if calls_minimum is None:
-            calls_minimum = fewest
-        if calls_made is None and retries is not None:
-            calls_made = fewest + retries
-    if calls_made is None or calls_minimum is None:
-        return None
-    if calls_made <= calls_minimum:
-        return "optimal"
-    if calls_made <= 1.5 * calls_minimum:
-        return "good"
-    return "acceptable" if calls_made <= 3 * calls_minimum else "inefficient"
+def _section(event: EventDict, key: str) -> Mapping[str, Any]:
+    value = event.get(key)
+    return value if isinstance(value, dict) else _NOTHING
 
 
-def resource_efficiency(*, cpu_usage_percent: float | None, memory_mb: float | None) -> str:
-    """excellent, good, acceptable or poor, by the worse of CPU and memory; else unknown.
-
-    | | CPU, percent of one core | resident set, 10^6 bytes |
-    |---|---|---|
-    | excellent | < 50 | < 200 |
-    | good | < 80 | < 500 |
-    | acceptable | < 95 | < 1000 |
-
-    Args:
-        cpu_usage_percent: CPU time as a share of the wall time.
-        memory_mb: resident set of the process, 10^6 bytes.
-    """
-    if cpu_usage_percent is None or memory_mb is None:
-        return "unknown"
-    for label, cpu, memory in (
-        ("excellent", 50, 200),
-        ("good", 80, 500),
-        ("acceptable", 95, 1000),
-    ):
-        if cpu_usage_percent < cpu and memory_mb < memory:
-            return label
-    return "poor"
+def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
+    return isinstance(value, (list, tuple))
 
 
-def scalability_indicator(*, duration_ms: float | None, total_leads: int | None) -> str:
-    """excellent, good, acceptable or poor, by the time per 1,000 leads in the store; else unknown.
-
-    excellent below 10 ms per 1,000 leads, good below 100, acceptable below 1000. A store of
-    fewer than 1,000 leads says nothing about how the operation grows: unknown.
-
-    Args:
-        duration_ms: wall time, milliseconds.
-        total_leads: leads in the store.
-    """
-    if duration_ms is None or total_leads is None or total_leads < 1000:
-        return "unknown"
-    per_thousand = duration_ms / (total_leads / 1000)
-    for label, below in (("excellent", 10), ("good", 100), ("acceptable", 1000)):
-        if per_thousand < below:
-            return label
-    return "poor"
-
-
-def migration_acceptable(*, records: int | None, execution_time_ms: float | None) -> bool | None:
-    """Whether a migration took less than 60 s per 10,000 records; None where not known.
-
-    Args:
-        records: records read.
-        execution_time_ms: wall time, milliseconds.
-    """
-    if not records or execution_time_ms is None:
-        return None
-    return execution_time_ms / records < 6.0
-
-
-def errors_accounted_for(results: Mapping[str, Any]) -> bool | None:
-    """Whether every record read was migrated, skipped, a duplicate or rejected.
-
-    Args:
-        results: total_records_processed, records_migrated, records_skipped, records_failed,
-            duplicates_found; a missing total, or no count at all, gives None.
-    """
-    total = results.get("total_records_processed")
-    counts = [
-        results.get(key)
-        for key in ("records_migrated", "records_skipped", "records_failed", "duplicates_found")
-    ]
-    if total is None or counts[0] is None:
-        return None
-    return bool(total == sum(count or 0 for count in counts))
-
-
-def _below(value: float | None, limit: float) -> bool | None:
-    return None if value is None else value < limit
-
-
-def is_healthy(alerts: Any) -> bool:
-    """Whether no critical alert is firing.
-
-    Args:
-        alerts: mappings of severity and state; an alert without a state counts as firing.
-    """
-    return not any(
-        alert.get("severity") == "critical" and alert.get("state") in (None, "firing")
-        for alert in alerts
-    )
+def _fill(labels: dict[str, Any], **found: object) -> None:
+    for key, value in found.items():
+        if labels.get(key) is None:
+            labels[key] = value
 
 
 class TrainingLabels:
-    """Fills in the labels that follow from the record, by its log type.
+    """Fills the training labels of the event's log type, all but tier and data quality.
 
-    In: the sections of the log type. Out: `training_labels`, but for those of PerformanceTier
-    and DataQuality. An event without a log type of ours passes untouched; never raises.
-    Cost: about 0.4 µs for a database_operation, up to 2 µs for the others.
+    In: `log_type` and the sections of the record contract; of an event without a log type the
+    top-level `operation_type`, `success` and `bulk`. Out: `training_labels`, created if missing,
+    with the labels of the module's list. A label that is already set stays. Never raises.
+    Cost: COST.
 
     Args:
-        complexity_size_bytes: payload beyond which complexity_level rises, bytes.
-        complexity_queries: query count beyond which it rises.
-        optimization_needed_ms: duration beyond which optimization_needed is true.
+        complexity_size_bytes: data larger than this make an operation more complex.
+        complexity_queries: so do more queries than this.
+        sync_bands: least share synchronised and time per lead in ms to stay below, of excellent,
+            good and acceptable.
+        batch_limit: leads that one API call may carry.
+        batch_bands: most API calls per call needed, of good and acceptable.
+        migration_ms_per_10k: time for 10,000 records to stay below, ms.
+        migration_floor_ms: a migration below this is acceptable however small, ms.
+        resource_bands: most duration (ms), CPU time (ms) and memory (10^6 bytes), of high and
+            medium.
+        scalability_bands: most duration (ms) per 1000 leads, of good and acceptable.
+        optimization_needed_ms: an operation longer than this needs optimisation, ms.
+        response_ms: mean response time to stay below, ms.
+        error_rate_percent: error rate to stay below, percent.
+        queue_size: leads waiting for a sync to stay below.
     """
 
     def __init__(
         self,
         *,
-        complexity_size_bytes: float = COMPLEXITY_SIZE_BYTES,
-        complexity_queries: int = COMPLEXITY_QUERIES,
-        optimization_needed_ms: float = OPTIMIZATION_NEEDED_MS,
+        complexity_size_bytes: float = rules.COMPLEXITY_SIZE_BYTES,
+        complexity_queries: float = rules.COMPLEXITY_QUERIES,
+        sync_bands: tuple[tuple[float, float], ...] = rules.SYNC_BANDS,
+        batch_limit: float = rules.BATCH_LIMIT,
+        batch_bands: tuple[float, float] = rules.BATCH_BANDS,
+        migration_ms_per_10k: float = rules.MIGRATION_MS_PER_10K,
+        migration_floor_ms: float = rules.MIGRATION_FLOOR_MS,
+        resource_bands: tuple[tuple[float, float, float], ...] = rules.RESOURCE_BANDS,
+        scalability_bands: tuple[float, float] = rules.SCALABILITY_BANDS,
+        optimization_needed_ms: float = 5000.0,
+        response_ms: float = 1000.0,
+        error_rate_percent: float = 5.0,
+        queue_size: float = 100,
     ) -> None:
         self._size_bytes = complexity_size_bytes
         self._queries = complexity_queries
-        self._slow_ms = optimization_needed_ms
-        self._rules: dict[str, Callable[[EventDict], Mapping[str, Any]]] = {
-            SYNC_OPERATION: self._sync,
-            MIGRATION_OPERATION: self._migration,
-            ERROR_LOG: self._error,
-            PERFORMANCE_METRICS: self._performance,
-            MONITORING_DATA: self._monitoring,
+        self._sync_bands = sync_bands
+        self._batch_limit = batch_limit
+        self._batch_bands = batch_bands
+        self._migration_ms_per_10k = migration_ms_per_10k
+        self._migration_floor_ms = migration_floor_ms
+        self._resource_bands = resource_bands
+        self._scalability_bands = scalability_bands
+        self._optimization_needed_ms = optimization_needed_ms
+        self._response_ms = response_ms
+        self._error_rate_percent = error_rate_percent
+        self._queue_size = queue_size
+        self._by_log_type: dict[str, Callable[[EventDict, dict[str, Any]], None]] = {
+            SYNC_OPERATION: self._sync_operation,
+            MIGRATION_OPERATION: self._migration_operation,
+            ERROR_LOG: self._error_log,
+            PERFORMANCE_METRICS: self._performance_metrics,
+            MONITORING_DATA: self._monitoring_data,
         }
 
-    def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:
-        """Set the labels that are not set yet."""
+    def __call__(
+        self, _logger: WrappedLogger, _method_name: str, event_dict: EventDict
+    ) -> EventDict:
+        """Fill `training_labels`."""
         log_type = event_dict.get("log_type")
-        try:
-            if log_type == DATABASE_OPERATION:
-                self._database(event_dict)
-            elif (rule := self._rules.get(log_type or "")) is not None:
+        if log_type == DATABASE_OPERATION:
+            try:
+                # By index, without a call: this is what nearly every event goes through.
+                details = event_dict["operation_details"]
+                level = BASE_COMPLEXITY[details["operation_type"]]
+                if (
+                    (event_dict["performance_metrics"]["database_queries"] or 0) > self._queries
+                    or (event_dict["data_details"]["data_size_bytes"] or 0) > self._size_bytes
+                    or details["bulk"]
+                ):
+                    self._database_operation(event_dict)
+                    return event_dict
                 labels = event_dict["training_labels"]
-                for name, value in rule(event_dict).items():
-                    if labels.get(name) is None:
-                        labels[name] = value
-        except (AttributeError, KeyError, TypeError):
-            pass  # somebody else's event under our log type: nothing to read, nothing to label
+                if labels["complexity_level"] is None:
+                    labels["complexity_level"] = level
+                if labels["operation_successful"] is None:
+                    labels["operation_successful"] = details["success"]
+            except (KeyError, TypeError):
+                self._database_operation(event_dict)
+        elif log_type is None:
+            self._flat(event_dict)
+        elif isinstance(log_type, str) and (label := self._by_log_type.get(log_type)) is not None:
+            labels = event_dict.setdefault("training_labels", {})
+            if isinstance(labels, dict):
+                label(event_dict, labels)
         return event_dict
 
-    def _database(self, event: EventDict) -> None:
-        details, labels = event["operation_details"], event["training_labels"]
-        if labels["operation_successful"] is None:
-            labels["operation_successful"] = details["success"]
-        if labels["complexity_level"] is None:
-            labels["complexity_level"] = complexity_level(
-                details["operation_type"],
-                size_bytes=event["data_details"]["data_size_bytes"],
-                queries=event["performance_metrics"]["database_queries"],
-                bulk=details["bulk"],
-                most_bytes=self._size_bytes,
-                most_queries=self._queries,
+    def _database_operation(self, event: EventDict) -> None:
+        details = _section(event, "operation_details")
+        labels = event.setdefault("training_labels", {})
+        if isinstance(labels, dict):
+            _fill(
+                labels,
+                operation_successful=_boolean(details, "success"),
+                complexity_level=rules.complexity_level(
+                    _word(details, "operation_type"),
+                    _number(_section(event, "data_details"), "data_size_bytes"),
+                    _number(_section(event, "performance_metrics"), "database_queries"),
+                    _boolean(details, "bulk"),
+                    complexity_size_bytes=self._size_bytes,
+                    complexity_queries=self._queries,
+                ),
             )
 
-    @staticmethod
-    def _sync(event: EventDict) -> Mapping[str, Any]:
-        details, results = event["sync_details"], event["sync_results"]
-        metrics = event["performance_metrics"]
-        retries = details["retry_attempts"]
-        return {
-            "sync_successful": results["success"],
-            "sync_efficiency": sync_efficiency(
-                synced=results["leads_synced"],
-                total=details["total_leads"],
-                execution_time_ms=results["execution_time_ms"],
-            ),
-            "error_recovery": None if retries is None else retries > 0,
-            "batch_optimization": batch_optimization(
-                batch_size=details["batch_size"],
-                total=details["total_leads"],
-                retries=retries,
-                calls_made=metrics["api_calls_made"],
-                calls_minimum=metrics["api_calls_minimum"],
-            ),
-        }
+    def _flat(self, event: EventDict) -> None:
+        success, operation_type = _boolean(event, "success"), _word(event, "operation_type")
+        if success is None and operation_type is None:
+            return
+        labels = event.setdefault("training_labels", {})
+        if not isinstance(labels, dict):
+            return
+        if success is not None:
+            _fill(labels, operation_successful=success)
+        if operation_type is not None:
+            level = rules.complexity_level(operation_type, bulk=_boolean(event, "bulk"))
+            _fill(labels, complexity_level=level)
 
-    @staticmethod
-    def _migration(event: EventDict) -> Mapping[str, Any]:
-        results = event["migration_results"]
-        return {
-            "migration_successful": results["success"],
-            "performance_acceptable": migration_acceptable(
-                records=results["total_records_processed"],
-                execution_time_ms=results["execution_time_ms"],
+    def _sync_operation(self, event: EventDict, labels: dict[str, Any]) -> None:
+        details, results = _section(event, "sync_details"), _section(event, "sync_results")
+        metrics = _section(event, "performance_metrics")
+        success = _boolean(results, "success")
+        total = _number(details, "total_leads")
+        retries = _number(details, "retry_attempts")
+        _fill(
+            labels,
+            sync_successful=success,
+            sync_efficiency=rules.sync_efficiency(
+                total,
+                _number(results, "leads_synced"),
+                _number(results, "leads_failed"),
+                _number(results, "leads_skipped"),
+                _number(results, "execution_time_ms"),
+                ms_per_lead=_number(metrics, "avg_sync_time_per_lead_ms"),
+                bands=self._sync_bands,
             ),
-            "error_handling_effective": errors_accounted_for(results),
-        }
-
-    @staticmethod
-    def _error(event: EventDict) -> Mapping[str, Any]:
-        details = event["error_details"]
-        return {
-            "error_severity": details["severity"],
-            "recoverable": event["recovery_info"]["recovery_successful"],
-            "user_error": details["error_type"] in _USER_ERRORS,
-            "system_error": details["error_type"] in _SYSTEM_ERRORS,
-        }
-
-    def _performance(self, event: EventDict) -> Mapping[str, Any]:
-        info, data = event["operation_info"], event["performance_data"]
-        duration = info["total_duration_ms"]
-        return {
-            "resource_efficiency": resource_efficiency(
-                cpu_usage_percent=data["cpu_usage_percent"], memory_mb=data["memory_usage_mb"]
+            error_recovery=rules.error_recovery(retries, success),
+            batch_optimization=rules.batch_optimization(
+                _number(details, "batch_size"),
+                total,
+                retries,
+                _number(metrics, "api_calls_made"),
+                _number(metrics, "api_calls_minimum"),
+                batch_limit=self._batch_limit,
+                bands=self._batch_bands,
             ),
-            "scalability_indicator": scalability_indicator(
-                duration_ms=duration, total_leads=event["system_info"]["total_leads"]
-            ),
-            "optimization_needed": None if duration is None else duration > self._slow_ms,
-        }
+        )
 
-    @staticmethod
-    def _monitoring(event: EventDict) -> Mapping[str, Any]:
-        health = event["system_health"]
-        return {
-            "system_healthy": is_healthy(event["alerts"]),
-            "performance_acceptable": _below(health["average_response_time_ms"], 1000),
-            "sync_efficiency": _below(health["error_rate_percent"], 5),
-            "capacity_adequate": _below(health["sync_queue_size"], 100),
-        }
+    def _migration_operation(self, event: EventDict, labels: dict[str, Any]) -> None:
+        results = _section(event, "migration_results")
+        total = _number(results, "total_records_processed")
+        accounted = rules.records_accounted_for(
+            total,
+            _number(results, "records_migrated"),
+            _number(results, "records_skipped"),
+            _number(results, "records_failed"),
+            _number(results, "duplicates_found"),
+        )
+        _fill(
+            labels,
+            migration_successful=_boolean(results, "success"),
+            data_integrity_maintained=False if accounted is False else None,
+            performance_acceptable=rules.migration_performance(
+                total,
+                _number(results, "execution_time_ms"),
+                ms_per_10k=self._migration_ms_per_10k,
+                floor_ms=self._migration_floor_ms,
+            ),
+            error_handling_effective=accounted,
+        )
+
+    def _error_log(self, event: EventDict, labels: dict[str, Any]) -> None:
+        details, recovery = _section(event, "error_details"), _section(event, "recovery_info")
+        error_type = _word(details, "error_type")
+        _fill(
+            labels,
+            error_severity=_word(details, "severity"),
+            recoverable=rules.recoverable(
+                _boolean(recovery, "recovery_attempted"),
+                _boolean(recovery, "recovery_successful"),
+            ),
+            user_error=None if error_type is None else error_type in rules.USER_ERRORS,
+            system_error=None if error_type is None else error_type in rules.SYSTEM_ERRORS,
+        )
+
+    def _performance_metrics(self, event: EventDict, labels: dict[str, Any]) -> None:
+        data = _section(event, "performance_data")
+        duration = _number(_section(event, "operation_info"), "total_duration_ms")
+        peak = _number(data, "memory_peak_mb")
+        _fill(
+            labels,
+            resource_efficiency=rules.resource_efficiency(
+                duration,
+                _number(data, "cpu_time_ms"),
+                _number(data, "memory_usage_mb") if peak is None else peak,
+                bands=self._resource_bands,
+            ),
+            scalability_indicator=rules.scalability_indicator(
+                duration,
+                _number(_section(event, "system_info"), "total_leads"),
+                bands=self._scalability_bands,
+            ),
+            optimization_needed=rules.above(duration, self._optimization_needed_ms),
+        )
+
+    def _monitoring_data(self, event: EventDict, labels: dict[str, Any]) -> None:
+        health = _section(event, "system_health")
+        given = event.get("alerts")
+        alerts = (
+            [alert for alert in given if isinstance(alert, Mapping)] if _is_list(given) else None
+        )
+        _fill(
+            labels,
+            system_healthy=rules.system_healthy(alerts),
+            performance_acceptable=rules.below(
+                _number(health, "average_response_time_ms"), self._response_ms
+            ),
+            sync_efficiency=rules.below(
+                _number(health, "error_rate_percent"), self._error_rate_percent
+            ),
+            capacity_adequate=rules.below(_number(health, "sync_queue_size"), self._queue_size),
+        )

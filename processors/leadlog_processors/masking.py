@@ -118,12 +118,12 @@ _NAMED: Final = re.compile(
     rf"(?P<name>{_WORD}[\w-]*)(?P<assign>{_ASSIGN})(?:{_QUOTED}|{_BARE})", _FLAGS | re.DOTALL
 )
 _OPTION: Final = re.compile(
-    rf"(--[\w-]*?{_WORD}[\w-]*(?:[\"']?,?[ \t]+[\"']?))(?!-)[^\s\"',]+", _FLAGS
+    rf"(?<![\w-])(--[\w-]{{0,60}}?{_WORD}[\w-]*(?:[\"']?,?[ \t]+[\"']?))(?!-)[^\s\"',]+", _FLAGS
 )
 _SQL_PASSWORD: Final = re.compile(r"(\bpassword[ \t]+')[^']+", _FLAGS)
 _KNOWN_FORM: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:"
-    r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}"  # Airtable, personal access token
+    r"pat[A-Za-z0-9]{14}\.[0-9a-f]+"  # Airtable, personal access token
     r"|key(?=[a-z]{0,13}[A-Z0-9])[A-Za-z0-9]{14}(?![A-Za-z0-9])"  # Airtable, before 2024
     r"|[rs]k[-_](?=[\w-]{0,60}[A-Z0-9])[\w-]{12,}"  # OpenAI, Anthropic, Stripe
     r"|ghp_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"

@@ -178,10 +178,17 @@ class Privacy:
     ) -> EventDict:
         """Give the event, or a copy of it with `***` and pseudonyms in it."""
         clean: EventDict
-        if self.policy == "plain":
-            clean = mask_secrets(event_dict)
-        else:
-            clean = _Cleaning(self).clean_event(event_dict)
+        try:
+            if self.policy == "plain":
+                clean = mask_secrets(event_dict)
+            else:
+                clean = _Cleaning(self).clean_event(event_dict)
+        except Exception:  # noqa: BLE001 - an application's own code, or the end of the stack
+            # What could not be looked into does not pass; who wrote it, and when, does.
+            clean = {
+                key: value if key in _OWN_FIELDS and type(value) is str else MASK
+                for key, value in event_dict.items()
+            }
         return clean
 
     def _stand_in(self, text: str) -> str:

@@ -45,7 +45,7 @@ def texts_of(event: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     return [
         (holder, key)
         for holder, key in places
-        if isinstance(holder.get(key), str) or key in UNKNOWN_TEXTS
+        if (isinstance(holder.get(key), str) and key != "outcome") or key in UNKNOWN_TEXTS
     ]
 
 

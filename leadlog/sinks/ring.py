@@ -1,0 +1,324 @@
+"""The ring: takes a line in a microsecond, and keeps it though the process is killed.
+
+A ring of bytes that lie in memory which outlives the process, holding whole lines one behind
+the other. Positions count bytes since the ring was made and never go back. A line's bytes come
+first, then the tail moves behind them: that one store is the acknowledgement.
+
+Any thread puts lines in, one thread (the drain) takes them out. What does not fit goes to the
+overflow, and from there back into the ring, so that the order is kept.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from leadlog.sinks.counts import Counts
+from leadlog.sinks.header import (
+    CAUSES,
+    DEGRADED,
+    DROPPED,
+    HEADER_BYTES,
+    IN_MEMORY,
+    SEEN_US,
+    TAIL,
+    Header,
+    Progress,
+)
+from leadlog.sinks.overflow import Overflow
+from leadlog.sinks.storage import NOWHERE, Storage, heap
+
+__all__ = ["Ring"]
+
+class Ring:
+    """A ring of lines.
+
+    Args:
+        storage: the memory, formatted; a ring that was used goes on where it stood.
+        overflow: takes what does not fit.
+        wake: tells the drain to come soon; called from any thread or signal handler.
+
+    Attributes:
+        storage: the memory.
+        tail: position behind the last line.
+        progress: how far it is in files.
+        capacity: bytes that it holds.
+        lock: held to put lines in or to change the storage.
+    """
+
+    def __init__(
+        self, storage: Storage, overflow: Overflow, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self.lock = threading.RLock()
+        self._busy = False
+        self._sealed = False
+        self._side: deque[bytes] = deque()
+        self._overflow = overflow
+        self._wake = wake
+        self._install(storage)
+        self.tail: int = self._words[TAIL]
+        self.progress = self._header.progress()
+        self._lines = self._lines_before = self.progress.written
+        self._dropped = [self._words[DROPPED + at] for at in range(len(CAUSES))]
+        self._degraded = self._words[DEGRADED]
+        self._aim()
+
+    def _install(self, storage: Storage) -> None:
+        self.storage = storage
+        self._memory = storage.memory
+        self._header = Header(storage.memory)
+        self._words = self._header.words
+        self.capacity = storage.capacity
+
+    def put(self, line: bytes) -> bool:
+        """Takes a line that ends with a newline.
+
+        A call from within a call (by a signal handler, or a finaliser) leaves its line with
+        the outer one.
+
+        Returns:
+            False when the ring is sealed and has not taken it; True also for a line that was
+            dropped, and counted.
+        """
+        with self.lock:
+            if self._busy:
+                self._side.append(line)
+                return True
+            self._busy = True
+            try:
+                tail = self.tail
+                end = tail + len(line)
+                if end > self._limit:
+                    if self._sealed:
+                        return False
+                    self._place(line)
+                    return True
+                shift = self._shift
+                self._memory[tail + shift : end + shift] = line
+                self.tail = end
+                self._words[TAIL] = end
+                self._lines += 1
+                return True
+            finally:
+                while self._side:
+                    self._place(self._side.popleft())
+                self._busy = False
+
+    def _place(self, line: bytes) -> None:
+        """Takes a line the slow way: when there is no room, or the ring's end is near."""
+        size = len(line)
+        if size > self.capacity:
+            self._drop("oversize", 1)
+            return
+        if self._overflow and self._room() >= self.capacity // 2:
+            # Rather here, where the lock is held anyway, than by the drain, which would have
+            # to win it against all callers.
+            self._refill()
+        if not self._overflow and size <= self._room():
+            self._append(line, 1)
+            return
+        self._wake()
+        if self._overflow.add(line):
+            self._degraded += 1
+            self._limit = -1
+            self._note()
+        else:
+            self._drop("ring_full", 1)
+
+    def _room(self) -> int:
+        return self.capacity - (self.tail - self.progress.head)
+
+    def _refill(self) -> bool:
+        """Moves lines from the overflow into the ring; False when none fits."""
+        lines = self._overflow.take(self._room())
+        if lines:
+            self._append(b"".join(lines), len(lines))
+            self._note()
+        return bool(lines)
+
+    def _append(self, data: bytes, lines: int) -> None:
+        """Writes whole lines for which there is room."""
+        self.storage.write(self.tail, data)
+        self.tail += len(data)
+        self._words[TAIL] = self.tail
+        self._lines += lines
+        self._aim()
+
+    def _aim(self) -> None:
+        """Sets how far the fast path may go.
+
+        Up to the ring's end and to what is free; only up to half the ring until the drain
+        has been woken.
+        """
+        lap = self.tail // self.capacity * self.capacity
+        self._shift = HEADER_BYTES - lap
+        head = self.progress.head
+        half = head + self.capacity // 2
+        free = half
+        if self.tail > half:
+            self._wake()
+            free = head + self.capacity
+        slowly = self._sealed or self._overflow
+        self._limit = -1 if slowly else min(free, lap + self.capacity)
+
+    def _drop(self, cause: str, lines: int) -> None:
+        at = CAUSES.index(cause)
+        self._dropped[at] += lines
+        self._words[DROPPED + at] = self._dropped[at]
+
+    def _note(self) -> None:
+        """Notes for other processes what a kill would cost now, and what it might have."""
+        self._words[IN_MEMORY] = len(self._overflow)
+        self._words[DEGRADED] = self._degraded
+
+    def settle(self) -> None:
+        """Moves what waits beside the ring into it, as far as there is room; by the drain.
+
+        Left to the callers as long as there is enough in the ring to go on with.
+        """
+        while self._side or (self._overflow and self._room() > self.capacity // 2):
+            with self.lock:
+                if self._busy:
+                    return
+                self._busy = True
+                try:
+                    moved = self._refill()
+                    while self._side:
+                        self._place(self._side.popleft())
+                        moved = True
+                    if not moved:
+                        return
+                finally:
+                    self._busy = False
+
+    def read(self, position: int, most: int) -> bytes:
+        """The bytes from `position` on, up to the tail and at most `most`; by the drain."""
+        return self.storage.read(position, min(self.tail - position, most))
+
+    def advance(self, progress: Progress) -> None:
+        """Notes how far the lines are in files, which makes room; by the drain."""
+        self._header.store(progress)
+        self.progress = progress
+
+    def seen(self, now_us: int) -> None:
+        """Notes that the drain looked; what comes later is of this day or the next."""
+        self._words[SEEN_US] = now_us
+
+    @property
+    def finished(self) -> bool:
+        """Whether `finish` let go of the storage."""
+        return self.storage is NOWHERE
+
+    @property
+    def goal(self) -> int:
+        """As `end`, or a little less; takes no lock; by the drain."""
+        return self.tail + self._overflow.size
+
+    @property
+    def end(self) -> int:
+        """Position that the tail will have when everything taken so far is in the ring."""
+        with self.lock:
+            return self.tail + self._overflow.size + sum(map(len, self._side))
+
+    def page(self) -> bytes:
+        """The header as another process should see it if it cannot see the ring itself."""
+        counts = self.counts()
+        page = bytearray(self._memory[:HEADER_BYTES])
+        with memoryview(page).cast("Q") as words:
+            words[SEEN_US] = 0  # changes though nothing happened
+            words[IN_MEMORY] = counts.waiting
+            words[DEGRADED] = counts.degraded
+        return bytes(page)
+
+    def counts(self) -> Counts:
+        """What became of the lines so far."""
+        with self.lock:
+            written = self.progress.written
+            beside = len(self._overflow) + len(self._side)
+            dropped = {
+                cause: lines for cause, lines in zip(CAUSES, self._dropped, strict=True) if lines
+            }
+            return Counts(
+                accepted=self._lines + beside + sum(dropped.values()),
+                written=written,
+                waiting=self._lines - written + beside,
+                dropped=dropped,
+                degraded=self._degraded + self._unsafe_lines(),
+            )
+
+    def _unsafe_lines(self) -> int:
+        """Lines that went through the present storage, if that dies with the process."""
+        return self._lines - self._lines_before if self.storage.path is None else 0
+
+    def swap(self, storage: Storage) -> bool:
+        """Goes on in another storage of the same size, if nothing lies in the present one.
+
+        Returns:
+            False when something does, or a call is under way.
+        """
+        with self.lock:
+            if self._busy or self._side or self._overflow or self.tail != self.progress.head:
+                return False
+            self._degraded += self._unsafe_lines()
+            old = self.storage
+            self._words.release()
+            self._install(storage)
+            self._lines_before = self._lines
+            self._header.store(self.progress)
+            for at, lines in enumerate(self._dropped):
+                self._words[DROPPED + at] = lines
+            self._note()
+            self._words[TAIL] = self.tail
+            self._aim()
+        old.release()
+        return True
+
+    def seal(self) -> None:
+        """Refuses further lines; what was taken can still be read."""
+        with self.lock:
+            self._sealed = True
+            self._limit = -1
+
+    def finish(self, *, leave: bool) -> bool:
+        """Lets go of the storage of a sealed ring; by the drain, at the end.
+
+        Args:
+            leave: also if it is not empty. What lies in this process's own memory only is
+                given up, and counted; the rest is there for whoever recovers it.
+
+        Returns:
+            False when it is not empty.
+        """
+        with self.lock:
+            if self._busy or (not leave and self.end != self.progress.head):
+                return False
+            self._degraded += self._unsafe_lines()
+            given_up = self._overflow.clear()
+            if self.storage.path is None:
+                given_up += self._lines - self.progress.written
+                self._lines = self.progress.written
+                self.tail = self.progress.head
+            self._lines_before = self._lines
+            if given_up:
+                self._drop("io_error", given_up)
+            self._note()
+            storage = self.detach()
+        storage.release()
+        return True
+
+    def detach(self) -> Storage:
+        """Leaves the storage as it is, to be released; the counts stay."""
+        self._words.release()
+        storage, self.storage = self.storage, NOWHERE
+        return storage
+
+    def abandon(self) -> None:
+        """In a forked child: lets go of the parent's memory.
+
+        A call that the fork interrupted goes on in memory of its own; the parent's copy of
+        that call puts the line in.
+        """
+        self.lock = threading.RLock()
+        self._words.release()
+        old = self.storage
+        self._install(heap(self.capacity, 0, "forked"))
+        old.release()

@@ -1,0 +1,88 @@
+"""Exceptions: single facts about one, whatever its own code does.
+
+>>> class_name(ValueError()), message_of(KeyError("name")), message_of(ValueError())
+('ValueError', "'name'", '')
+>>> error_code(FileNotFoundError(2, "no such file"))
+'ENOENT'
+"""
+
+import errno
+from collections.abc import Iterator
+from typing import Any, Final
+
+MESSAGE_LIMIT: Final = 2_000
+"""Most characters of a message."""
+CHAIN_LIMIT: Final = 5
+"""Most exceptions of a chain of causes."""
+
+
+def read(value: object, name: str) -> Any:
+    """An attribute, None where there is none or its code raises."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - a property of somebody else's exception may raise anything
+        return None
+
+
+def class_name(exc: BaseException) -> str:
+    """The qualified name of its class; of a built-in one without the module."""
+    kind = type(exc)
+    module = kind.__module__
+    if module == "builtins" or not isinstance(module, str):
+        return kind.__qualname__
+    return f"{module}.{kind.__qualname__}"
+
+
+def message_of(exc: BaseException) -> str:
+    """Its text, at most `MESSAGE_LIMIT` characters; "" if it has none."""
+    try:
+        text = str(exc)
+    except Exception:  # noqa: BLE001 - an exception's own code may raise anything
+        return f"<unprintable {type(exc).__qualname__}>"
+    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+
+
+def caused_by(exc: BaseException) -> Iterator[BaseException]:
+    """The exception, and what explicitly caused it, as far as the chain may go."""
+    error: BaseException | None = exc
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen and len(seen) < CHAIN_LIMIT:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__
+
+
+def _code_of(error: object) -> str | None:
+    for name in ("sqlstate", "pgcode", "sqlite_errorname"):
+        value = read(error, name)
+        if isinstance(value, str) and value:
+            return value
+    response = read(error, "response")
+    for holder, name in ((response, "status_code"), (response, "status"), (error, "status_code")):
+        value = read(holder, name)
+        if isinstance(value, int) and 100 <= value <= 599:
+            return str(int(value))
+    # urllib's HTTPError and aiohttp's ClientResponseError; a bare `code` may be anything.
+    if read(error, "headers") is not None:
+        for name in ("code", "status"):
+            value = read(error, name)
+            if isinstance(value, int) and 100 <= value <= 599:
+                return str(int(value))
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0)
+    return None
+
+
+def error_code(exc: BaseException) -> str | None:
+    """The code by which others know the error.
+
+    Asked of the exception, of the driver's exception that it wraps (`orig`) and of what explicitly
+    caused it, by the names of their attributes: a SQLSTATE ("23505"), SQLite's name
+    ("SQLITE_CONSTRAINT_UNIQUE"), an HTTP status ("422") or the name of an errno ("ENOSPC").
+    """
+    for error in caused_by(exc):
+        for holder in (error, read(error, "orig")):
+            code = None if holder is None else _code_of(holder)
+            if code is not None:
+                return code
+    return None

@@ -1,0 +1,117 @@
+r"""Fingerprint: 16 hex digits for an error, same bug, same value.
+
+It is made of the exception's class, the innermost function of the application's own (not
+of the standard library, not of site-packages) in its module, and the first line of the message
+without what changes from one occurrence to the next: numbers, words with a digit in them (ids,
+addresses, dates), UUIDs, e-mail addresses and quoted texts; then of class and message of the
+exception that explicitly caused it. Line numbers, paths and callers play no part; of an endless
+recursion the functions that recur do.
+
+>>> fingerprint_text("sync_error", "lead 17 of 'Ana' timed out after 3.5 s") == fingerprint_text(
+...     "sync_error", "lead 942 of 'Bob' timed out after 12 s"
+... )
+True
+"""
+
+import hashlib
+import re
+import sysconfig
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Final
+
+from leadlog_processors.exceptions import MESSAGE_LIMIT, caused_by, class_name, message_of
+
+_RECURRING: Final = 10
+
+_QUOTED: Final = re.compile(r"(?<!\w)'.*?'(?!\w)|(?<!\w)\".*?\"(?!\w)|`[^`]*`|“[^”]*”|«[^»]*»")
+_NO_END: Final = r"[^\s@<>()\[\],;:\"'=]"
+_ADDRESS: Final = re.compile(rf"(?<!{_NO_END}){_NO_END}+@{_NO_END}+")
+_UUID: Final = re.compile(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_HEX: Final = re.compile(r"(?i)\b[0-9a-f]{8,}\b")
+_WITH_DIGIT: Final = re.compile(r"[-+]?\b\w*\d\w*")
+_SERIES: Final = re.compile(r"#(?:(?:[-+.,:/]|, ?| )#)+")
+_COMPREHENSION: Final = re.compile(r"\.<locals>\.<(?:listcomp|setcomp|dictcomp|genexpr)>")
+_FOREIGN_DIRECTORIES: Final = tuple(
+    {str(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")}
+)
+
+
+def _first_line(text: str) -> str:
+    """The first line without what changes from one occurrence to the next."""
+    line = text.strip().partition("\n")[0][:MESSAGE_LIMIT]
+    line = _QUOTED.sub("#", line)
+    line = _ADDRESS.sub("#", line)
+    line = _UUID.sub("#", line)
+    line = _HEX.sub("#", line)
+    line = _WITH_DIGIT.sub("#", line)
+    return " ".join(_SERIES.sub("#", line).casefold().split())
+
+
+@lru_cache(maxsize=1024)
+def _is_foreign(file: str) -> bool:
+    """Whether a file belongs to the standard library or to an installed package."""
+    return (
+        file.startswith((*_FOREIGN_DIRECTORIES, "<frozen "))
+        or "site-packages" in file
+        or "dist-packages" in file
+    )
+
+
+def _function(frame: FrameType) -> str:
+    """Module and qualified name of a frame's function."""
+    module = frame.f_globals.get("__name__")
+    if not isinstance(module, str) or module == "__main__":
+        module = Path(frame.f_code.co_filename).stem
+    return f"{module}.{_COMPREHENSION.sub('', frame.f_code.co_qualname)}"
+
+
+def _place(exc: BaseException, trace: TracebackType | None) -> str:
+    """The innermost function of the application's own, else the innermost."""
+    own = innermost = None
+    functions: Counter[str] = Counter()
+    recurs = isinstance(exc, RecursionError)
+    while trace is not None:
+        innermost = trace.tb_frame
+        if not _is_foreign(innermost.f_code.co_filename):
+            own = innermost
+        if recurs:
+            functions[_function(innermost)] += 1
+        trace = trace.tb_next
+    if recurs:
+        # Where the stack ended is chance.
+        recurring = sorted(name for name, count in functions.items() if count >= _RECURRING)
+        if recurring:
+            return ",".join(recurring)
+    frame = own or innermost
+    return "" if frame is None else _function(frame)
+
+
+def _digest(parts: list[str]) -> str:
+    joined = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(joined, digest_size=8).hexdigest()
+
+
+def fingerprint(exc: BaseException, trace: TracebackType | None = None) -> str:
+    """16 hex digits, the same for the same bug; the module says what they are made of.
+
+    Args:
+        exc: any exception.
+        trace: its traceback, if the exception does not carry it.
+    """
+    parts = [_place(exc, exc.__traceback__ or trace)]
+    for error in caused_by(exc):
+        parts += (class_name(error), _first_line(message_of(error)))
+    return _digest(parts)
+
+
+def fingerprint_text(error_type: str | None, message: str | None) -> str:
+    """As `fingerprint`, of an error that is no exception: of its type and message.
+
+    Args:
+        error_type: for example sync_error.
+        message: its text; the first line counts, without what changes.
+    """
+    return _digest([error_type or "", _first_line(message or "")])

@@ -1,0 +1,125 @@
+"""Stack trace: what Python prints, but never endless and never with the values of variables.
+
+>>> try:
+...     raise ValueError("no name") from KeyError("name")
+... except ValueError as error:
+...     print(stack_trace(error).splitlines()[0], stack_trace(error).splitlines()[-1], sep="; ")
+KeyError: 'name'; ValueError: no name
+"""
+
+import linecache
+from collections import deque
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Final
+
+from leadlog_processors.exceptions import CHAIN_LIMIT, MESSAGE_LIMIT, class_name, message_of, read
+
+TRACE_LIMIT: Final = 8_000
+"""Most characters of a stack trace; what is cut are whole lines from its middle."""
+OUTER_FRAMES: Final = 5
+INNER_FRAMES: Final = 15
+"""Frames of one exception that are shown, from the outside and from the inside."""
+
+_SOURCE_LIMIT: Final = 200
+_GROUP_LIMIT: Final = 10
+_NOTE_LIMIT: Final = 5
+_BY_CAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n\n"
+_BY_CONTEXT: Final = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+
+def _source_line(frame: FrameType, line: int) -> str:
+    try:
+        source = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
+    except Exception:  # noqa: BLE001 - a loader's own code may raise anything
+        return ""
+    return source.strip()[:_SOURCE_LIMIT]
+
+
+def _frame_lines(trace: TracebackType | None) -> Iterator[str]:
+    outer: list[TracebackType] = []
+    inner: deque[TracebackType] = deque(maxlen=INNER_FRAMES)
+    count = 0
+    while trace is not None:
+        if count < OUTER_FRAMES:
+            outer.append(trace)
+        else:
+            inner.append(trace)
+        count += 1
+        trace = trace.tb_next
+    left_out = count - len(outer) - len(inner)
+    for number, shown in enumerate((*outer, *inner)):
+        if number == OUTER_FRAMES and left_out:
+            yield f"  … {left_out} frames left out …\n"
+        code = shown.tb_frame.f_code
+        yield f'  File "{code.co_filename}", line {shown.tb_lineno}, in {code.co_name}\n'
+        source = _source_line(shown.tb_frame, shown.tb_lineno)
+        if source:
+            yield f"    {source}\n"
+
+
+def _last_lines(exc: BaseException) -> Iterator[str]:
+    message = message_of(exc)
+    yield f"{class_name(exc)}: {message}\n" if message else f"{class_name(exc)}\n"
+    notes = read(exc, "__notes__")
+    if isinstance(notes, list):
+        for note in notes[:_NOTE_LIMIT]:
+            if isinstance(note, str):
+                yield f"{note[:MESSAGE_LIMIT]}\n"
+    if isinstance(exc, BaseExceptionGroup):
+        for number, part in enumerate(exc.exceptions[:_GROUP_LIMIT], 1):
+            first_line = message_of(part).partition("\n")[0]
+            yield f"  {number}. {class_name(part)}: {first_line}\n"
+        if len(exc.exceptions) > _GROUP_LIMIT:
+            yield f"  … {len(exc.exceptions) - _GROUP_LIMIT} exceptions left out …\n"
+
+
+def _chain(exc: BaseException) -> list[tuple[BaseException, str]]:
+    """The chain as Python would print it, with the sentence that leads to the next; root first."""
+    chain = [(exc, "")]
+    seen = {id(exc)}
+    while len(chain) < CHAIN_LIMIT:
+        last = chain[-1][0]
+        before, link = last.__cause__, _BY_CAUSE
+        if before is None and not last.__suppress_context__:
+            before, link = last.__context__, _BY_CONTEXT
+        if before is None or id(before) in seen:
+            break
+        seen.add(id(before))
+        chain.append((before, link))
+    return chain[::-1]
+
+
+def _without_middle(text: str) -> str:
+    if len(text) <= TRACE_LIMIT:
+        return text
+    # At the end of a line, so that no secret is cut into pieces that nobody recognises.
+    head_end = text.rfind("\n", 0, TRACE_LIMIT // 4) + 1
+    tail_start = text.find("\n", len(text) - TRACE_LIMIT * 3 // 4 + 50) + 1
+    left_out = text[head_end:tail_start].count("\n")
+    return f"{text[:head_end]}… {left_out} lines left out …\n{text[tail_start:]}"
+
+
+def stack_trace(exc: BaseException, trace: TracebackType | None = None) -> str:
+    """The traceback of an exception and its causes as Python prints it, limited.
+
+    Args:
+        exc: any exception; long tracebacks, long or cyclic chains of causes, groups and exceptions
+            that cannot be printed are fine.
+        trace: its traceback, if the exception does not carry it.
+
+    Returns:
+        At most `TRACE_LIMIT` characters, without the values of variables. Messages and source lines
+        are in it, so secrets may be: mask it before it leaves the process.
+    """
+    lines: list[str] = []
+    for error, link in _chain(exc):
+        found = error.__traceback__
+        if found is None and error is exc:
+            found = trace
+        if found is not None:
+            lines.append("Traceback (most recent call last):\n")
+            lines.extend(_frame_lines(found))
+        lines.extend(_last_lines(error))
+        lines.append(link)
+    return _without_middle("".join(lines).rstrip("\n"))

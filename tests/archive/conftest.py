@@ -1,0 +1,119 @@
+"""A log with files of past days, and what can be asked of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import random
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from leadlog.layout import log_files
+from leadlog.reading.events import Skipped, read_events
+from leadlog.sinks.storage import state_directories
+
+TODAY = "2026-11-23"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Log lines here are written by hand."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("handmade_lines")
+
+
+def events(date: str, size_bytes: int, seed: int = 0) -> bytes:
+    """Lines of about so many bytes, each of them unique."""
+    chance = random.Random(f"{date}{seed}")
+    lines = []
+    while size_bytes > 0:
+        event = {
+            "timestamp": f"{date}T10:00:00.{len(lines) % 1_000_000:06d}Z",
+            "event_id": f"{chance.getrandbits(64):016x}",
+            "what": "lead.add" * chance.randrange(1, 20),
+        }
+        lines.append(json.dumps(event).encode() + b"\n")
+        size_bytes -= len(lines[-1])
+    return b"".join(lines)
+
+
+def add(root: Path, name: str, size_bytes: int = 3_000, content: bytes | None = None) -> Path:
+    """Put a file into the log, last written to at noon of its day."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    date = path.name.lstrip(".")[:10]
+    path.write_bytes(events(date, size_bytes, hash_of(name)) if content is None else content)
+    noon = dt.datetime.fromisoformat(f"{date}T12:00:00+00:00").timestamp()
+    os.utime(path, (noon, noon))
+    return path
+
+
+def hash_of(name: str) -> int:
+    """A seed that is the same in every process."""
+    return sum(name.encode())
+
+
+def read(root: Path) -> Counter[bytes]:
+    """Every line that readers find, and how often."""
+    skipped = Skipped()
+    found = Counter(
+        event.raw for file in log_files(root) for event in read_events(file.path, skipped=skipped)
+    )
+    assert (skipped.lines, skipped.unfinished) == (0, 0)
+    return found
+
+
+def snapshot(root: Path) -> dict[str, tuple[int, int, bytes | str]]:
+    """Everything below a folder: rights, time and content."""
+    return {
+        str(path.relative_to(root)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns if not path.is_dir() else 0,
+            str(path.readlink())
+            if path.is_symlink()
+            else path.read_bytes()
+            if path.is_file()
+            else b"",
+        )
+        for path in sorted(root.rglob("*"))
+    }
+
+
+def names(root: Path) -> list[str]:
+    """Files below a folder, the janitor's lock left out."""
+    return sorted(
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if not path.is_dir() and path.name != ".archive.lock"
+    )
+
+
+@pytest.fixture
+def tools() -> SimpleNamespace:
+    """The functions of this file; tests are no package, so they cannot be imported."""
+    return SimpleNamespace(
+        add=add, events=events, names=names, read=read, snapshot=snapshot, today=TODAY
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """An empty log directory; what is kept of it in memory is removed afterwards."""
+    directory = tmp_path / "database_logs"
+    directory.mkdir()
+    yield directory
+    for folder in state_directories(directory):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """What a child process needs in order to import what is tested here."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

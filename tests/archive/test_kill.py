@@ -1,0 +1,155 @@
+"""The janitor, killed: at random moments, and at each step that changes something."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from leadlog import archive
+
+# Imports once and measures how long a janitor takes; then forks one per directory and kills it.
+RANDOM_KILLS = """
+import os, random, signal, sys, time
+from leadlog import archive
+from leadlog.archive import janitor
+
+today, first, *directories = sys.argv[1:]
+chance = random.Random(20261123)
+killed = 0
+began = time.perf_counter()
+archive.run(first, today=today)
+seconds = time.perf_counter() - began
+for directory in directories:
+    child = os.fork()
+    if not child:
+        archive.run(directory, today=today)
+        os._exit(0)
+    time.sleep(chance.uniform(0, seconds))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    killed += os.WIFSIGNALED(status)
+print(killed)
+"""
+
+# Dies just before the n-th event that the interpreter audits and that changes a file.
+KILL_AT_STEP = """
+import os, signal, sys
+from leadlog import archive
+from leadlog.archive import janitor
+
+today, *directories = sys.argv[1:]
+EVENTS = {"open", "os.chmod", "os.utime", "os.rename", "os.remove", "os.truncate", "fcntl.flock"}
+for number, directory in enumerate(directories):
+    child = os.fork()
+    if not child:
+        left = number
+        def count(event, arguments):
+            global left
+            if event in EVENTS:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(count)
+        archive.run(directory, today=today)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(int(os.WIFSIGNALED(status)))
+"""
+
+# Adds a line to each file just after its copy got its name.
+LATE_LINE = """
+import os, sys
+from leadlog import archive
+from leadlog.archive import janitor
+
+today, directory = sys.argv[1:]
+original = f"{directory}/error_logs/2026-11-01.jsonl"
+def late(event, arguments):
+    # Told just before it gets its name, which is after the last check before that.
+    if event == "os.rename":
+        with open(original, "ab") as stream:
+            stream.write(b'{"timestamp": "late"}\\n')
+sys.addaudithook(late)
+report = archive.run(directory, today=today)
+print(len(report.results), *[kept.file.path.name for kept in report.kept])
+"""
+
+
+def run_script(script, environment, *arguments):
+    """Run a script to its end and return the lines it printed."""
+    completed = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.split()
+
+
+@pytest.fixture
+def copies(tmp_path):
+    """Make so many copies of a log, times of the files included."""
+
+    def make(root, count):
+        made = [tmp_path / f"copy-{number}" for number in range(count)]
+        for copy in made:
+            shutil.copytree(root, copy)
+        return made
+
+    return make
+
+
+def check(directory, before, tools):
+    """Nothing is lost or doubled as it is, and a second run brings all to its end."""
+    assert tools.read(directory) == before
+    report = archive.run(directory, today=tools.today)
+    assert (report.errors, report.kept, report.findings) == ((), (), False)
+    assert tools.read(directory) == before
+    assert all(name.endswith(".jsonl.zst") for name in tools.names(directory))
+    assert archive.run(directory, today=tools.today).results == ()
+
+
+def test_killed_at_random_moments(root, tools, copies, environment):
+    """Of 49 janitors killed at any moment none loses or doubles a line, nor hinders the next."""
+    for day in (1, 2, 3):
+        for category in ("error_logs", "sync_operations"):
+            tools.add(root, f"{category}/2026-11-0{day}.jsonl", 150_000)
+    before = tools.read(root)
+    directories = copies(root, 50)
+    killed = run_script(RANDOM_KILLS, environment, tools.today, *directories)
+    states = [len(list(directory.rglob("*.zst"))) for directory in directories]
+    assert int(killed[0]) >= 30
+    assert len(set(states)) > 1  # some early, some late
+    for directory in directories:
+        check(directory, before, tools)
+
+
+def test_killed_before_each_step(root, tools, copies, environment):
+    """Whichever step it was killed before: nothing is lost or doubled, and the next run ends it."""
+    for day in (1, 2):
+        tools.add(root, f"error_logs/2026-11-0{day}.jsonl", 30_000)
+    before = tools.read(root)
+    directories = copies(root, 80)
+    killed = run_script(KILL_AT_STEP, environment, tools.today, *directories)
+    assert killed == sorted(killed, reverse=True)
+    assert 15 < killed.count("1") < 80  # every step there is, and some runs to the end
+    twins = 0
+    for directory in directories:
+        found = set(tools.names(directory))
+        twins += any(f"{name}.zst" in found for name in found)
+        check(directory, before, tools)
+    assert twins  # killed between the last two steps, too
+
+
+def test_a_line_that_comes_at_the_last_moment_is_not_lost(root, tools, environment):
+    """A file that changes when its copy has its name already keeps its name and its lines."""
+    path = tools.add(root, "error_logs/2026-11-01.jsonl")
+    content = path.read_bytes()
+    printed = run_script(LATE_LINE, environment, tools.today, root)
+    assert printed == ["0", "2026-11-01.jsonl"]
+    assert path.read_bytes() == content + b'{"timestamp": "late"}\n'
+    assert tools.names(root) == ["error_logs/2026-11-01.jsonl"]

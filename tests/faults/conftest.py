@@ -1,0 +1,184 @@
+"""Workers that are killed, and the accounts that must balance afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadlog.layout import log_files
+from leadlog.sinks.recover import Recovery, recover
+from leadlog.sinks.report import RingReport, ring_reports
+from leadlog.sinks.storage import state_directories
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Found:
+    """What the files hold, by writer.
+
+    Attributes:
+        numbers: of each writer, in the order of its files.
+        torn: lines that are not what anybody wrote.
+    """
+
+    numbers: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    torn: list[str] = field(default_factory=list)
+
+    def balance(self, acknowledged: dict[str, int]) -> tuple[int, int]:
+        """Lines lost and lines that are there twice, given how many each writer was told of.
+
+        A writer that was killed may have had one more line taken than it could note.
+        """
+        lost = duplicates = 0
+        for writer, count in acknowledged.items():
+            there = self.numbers.get(writer, [])
+            lost += len(set(range(count)) - set(there))
+            duplicates += len(there) - len(set(there))
+            assert not there or max(there) <= count, f"{writer} wrote lines it never took"
+        return lost, duplicates
+
+
+@dataclass
+class Log:
+    """A log directory, and those who write to it.
+
+    Attributes:
+        path: the directory.
+        memory: the memory file system that the rings lie on.
+    """
+
+    path: Path
+    memory: Path = Path("/dev/shm")
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(
+        self, script: str, *arguments: object, prefix: Sequence[str] = (), **options: Any
+    ) -> subprocess.Popen[str]:
+        """Runs `tests/faults/<script>.py` with the log directory and the arguments."""
+        environment = {
+            **os.environ,
+            # The child sees the package that is tested here, wherever that is installed.
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        process = subprocess.Popen(
+            [*prefix, sys.executable, HERE / f"{script}.py", self.path, *map(str, arguments)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            **options,
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, script: str, *arguments: object, timeout: float = 60) -> str:
+        """Runs a script to its end, which must be a good one, and returns what it printed."""
+        process = self.start(script, *arguments)
+        out, _ = process.communicate(timeout=timeout)
+        assert process.returncode == 0
+        return out
+
+    def recover(self, **options: Any) -> Recovery:
+        """Brings in what dead processes left."""
+        return recover(self.path, memory=self.memory, **options)
+
+    @property
+    def disk(self) -> Path:
+        """The log directory on the file system that tests/faults/disk.py mounts."""
+        return self.path.parent / "disk" / "logs"
+
+    def reports(self, directory: Path | None = None) -> list[RingReport]:
+        """The accounts of all processes, living and dead."""
+        return ring_reports(directory or self.path, self.memory)
+
+    def rings(self) -> list[Path]:
+        """The rings there are now."""
+        return sorted(state_directories(self.path, self.memory)[0].glob("*.ring"))
+
+    def found(self, directory: Path | None = None) -> Found:
+        """Reads every file; lines are those of `line` in tests/faults/lines.py."""
+        found = Found()
+        for file in log_files(directory or self.path):
+            within: dict[str, int] = {}
+            for line in file.path.read_bytes().splitlines():
+                try:
+                    record = json.loads(line)
+                    writer, number, pad = record["writer"], record["number"], record["pad"]
+                    assert len(pad) == record["length"]
+                except (ValueError, KeyError, AssertionError):
+                    found.torn.append(f"{file.path.name}: {line[:80]!r}")
+                    continue
+                assert number > within.get(writer, -1), f"{writer} is out of order"
+                within[writer] = number
+                found.numbers[writer].append(number)
+            if not file.path.read_bytes().endswith(b"\n") and file.path.stat().st_size:
+                found.torn.append(f"{file.path.name}: no newline at the end")
+        return found
+
+    @property
+    def notes(self) -> Path:
+        """Where workers note what they were told is safe, see tests/faults/lines.py."""
+        return self.path.parent / "notes"
+
+    def acknowledged(self) -> dict[str, int]:
+        """Writer to the number of lines that it was told are safe."""
+        return {
+            path.name: int.from_bytes(path.read_bytes(), sys.byteorder)
+            for path in self.notes.iterdir()
+        }
+
+    def balanced(self, *, dropped: int = 0, logged_to: Path | None = None) -> dict[str, int]:
+        """Checks the books, once everybody has ended: accepted = on disk + in ring + dropped.
+
+        Held against what the writers noted, so that no account vouches for itself. A writer
+        that was killed may have had one line more taken than it noted.
+
+        Args:
+            dropped: how many lines must be missing.
+            logged_to: where the writers had the log directory, if it was brought here since.
+
+        Returns:
+            Writer to the number of lines that it was told are safe.
+        """
+        found, taken = self.found(), self.acknowledged()
+        assert found.torn == []
+        lost, duplicates = found.balance(taken)
+        assert (lost, duplicates) == (dropped, 0)
+        assert set(found.numbers) <= set(taken)
+        on_disk = sum(map(len, found.numbers.values()))
+        assert on_disk - len(taken) <= sum(taken.values()) - dropped <= on_disk
+        accounts = self.reports(logged_to)
+        assert on_disk == sum(one.written for one in accounts)
+        for one in accounts:
+            assert one.accepted == one.written + one.in_ring + sum(one.dropped.values())
+        assert sum(sum(one.dropped.values()) for one in accounts) == dropped
+        return taken
+
+    def end(self) -> None:
+        """Ends what was started, and removes the rings."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for directory in (self.path, self.disk):
+            for folder in state_directories(directory, self.memory):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """A log directory that does not exist yet."""
+    log = Log(tmp_path / "logs")
+    yield log
+    log.end()

@@ -1,0 +1,244 @@
+"""What a disk can do to a log.
+
+    disk.py DIRECTORY NOTES KIND mount|plain CYCLES
+
+With `mount` the process runs in a mount namespace of its own and brings small file systems;
+with `plain` a limit on file sizes or a failing write stands in for them.
+"""
+
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lines import Writer
+
+from leadlog.sinks.spool import SpoolSink
+
+DIRECTORY, NOTES, KIND = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+MOUNT, CYCLES = sys.argv[4] == "mount", int(sys.argv[5])
+NOBODY = 65534
+DISK = DIRECTORY.parent / "disk"
+
+events: list[dict[str, Any]] = []
+warnings: list[str] = []
+
+
+def mount(path: Path, options: str) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", path], check=True)
+
+
+def open_sink(directory: Path, **options: Any) -> SpoolSink:
+    options = {"ring_bytes": 1 << 18, "recover_seconds": 0.1} | options
+    return SpoolSink(directory, warn=warnings.append, notify=events.append, **options)
+
+
+def tell(sink: SpoolSink, **values: Any) -> None:
+    """Ends the test: closes, brings the files out of the namespace, and prints what happened."""
+    stats = sink.stats()
+    sink.close(2)
+    if MOUNT and (DISK / "logs").exists():
+        shutil.copytree(DISK / "logs", DIRECTORY, dirs_exist_ok=True)
+    states = sorted({f"{one['condition']} {one['state']}" for one in events})
+    counts = {"dropped": stats.dropped, "degraded": stats.degraded, "in_ring": stats.in_ring}
+    print(json.dumps({**values, **counts, "states": states, "warnings": warnings}), flush=True)
+
+
+@contextmanager
+def no_room(cycle: int) -> Iterator[None]:
+    """A disk on which there is little or no room left."""
+    if MOUNT:
+        ballast = DISK / "ballast"
+        with ballast.open("wb", buffering=0) as stream:
+            try:
+                while stream.write(bytes(4096)):
+                    pass
+            except OSError as error:
+                assert error.errno == errno.ENOSPC  # noqa: PT017 - nothing must raise else
+        yield
+        ballast.unlink()
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 + 7_777 * cycle, resource.RLIM_INFINITY))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+
+
+def full() -> None:
+    """The disk is filled and freed again and again; lines wait for it."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if MOUNT:
+        mount(DISK, "size=16m")
+    sink = open_sink(DISK / "logs" if MOUNT else DIRECTORY)
+    writer = Writer(NOTES, "main", sink)
+    waited = 0
+    for cycle in range(CYCLES):
+        with no_room(cycle):
+            for _ in range(100):
+                assert writer.write("error_logs", 600)
+            waited += not sink.flush(0.06)
+        assert sink.flush(5)
+    tell(sink, waited=waited)
+
+
+def read_only() -> None:
+    """A log directory on a file system that is read-only at first."""
+    readable = threading.Event()
+
+    def write(fd: int, data: bytes) -> int:
+        if not MOUNT and not readable.is_set():
+            raise OSError(errno.EROFS, "Read-only file system")
+        return os.write(fd, data)
+
+    if MOUNT:
+        mount(DISK, "size=16m,ro")
+    sink = open_sink(DISK / "logs" if MOUNT else DIRECTORY, write=write)
+    writer = Writer(NOTES, "main", sink)
+    for _ in range(100):
+        assert writer.write("error_logs", 600)
+    waited = not sink.flush(0.2)
+    readable.set()
+    if MOUNT:
+        subprocess.run(["mount", "-o", "remount,rw", DISK], check=True)
+    assert sink.flush(5)
+    tell(sink, waited=waited)
+
+
+def no_descriptors() -> None:
+    """Not one file more can be opened, neither for the log nor for a ring."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first = open_sink(DIRECTORY)
+    one, two = Writer(NOTES, "first", first), Writer(NOTES, "second", first)
+    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used, hard))
+    second = open_sink(DIRECTORY)
+    two.sink = second
+    for _ in range(100):
+        assert one.write("error_logs", 600)
+        assert two.write("error_logs", 600)
+    waited = not second.flush(0.2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    assert first.flush(5)
+    assert second.flush(5)
+    first.close(2)
+    tell(second, waited=waited)
+
+
+def no_memory() -> None:
+    """The memory file system has room for some rings only, and for all of them later."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    shm = Path("/dev/shm")
+    if MOUNT:
+        shm = DIRECTORY.parent / "shm"
+        mount(shm, "size=700k")
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    sink = open_sink(DIRECTORY, memory=shm, ring_bytes=1 << 18)
+    writer = Writer(NOTES, "main", sink)
+    for number in range(300):
+        assert writer.write(("database_operations", "monitoring_data")[number % 2], 600)
+    assert sink.flush(5)
+    before = sum(sink.stats().degraded.values())
+    if MOUNT:
+        subprocess.run(["mount", "-o", "remount,size=64m", shm], check=True)
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    time.sleep(0.5)
+    degraded = sum(sink.stats().degraded.values())
+    for number in range(300):
+        assert writer.write(("database_operations", "monitoring_data")[number % 2], 600)
+    assert sink.flush(5)
+    after = sum(sink.stats().degraded.values()) - degraded
+    for _ in range(100):
+        if events[-1]["state"] == "ended":
+            break
+        time.sleep(0.05)
+    tell(sink, before=before, after=after)
+
+
+@contextmanager
+def hammered(sink: SpoolSink, pause: float = 0.0005) -> Iterator[None]:
+    """Two threads log as long as the block runs."""
+    writers = [Writer(NOTES, f"hammer-{thread}", sink) for thread in range(2)]
+    going = threading.Event()
+    going.set()
+
+    def hammer(writer: Writer) -> None:
+        while going.is_set():
+            assert writer.write("error_logs", 300)
+            time.sleep(pause)
+
+    threads = [threading.Thread(target=hammer, args=(writer,)) for writer in writers]
+    for thread in threads:
+        thread.start()
+    yield
+    going.clear()
+    for thread in threads:
+        thread.join()
+
+
+def removed() -> None:
+    """The files, and the folders with them, are removed under load."""
+    sink = open_sink(DIRECTORY, segment_bytes=50_000)
+    deleted = DIRECTORY.parent / "deleted" / "error_logs"
+    deleted.mkdir(parents=True)
+    with hammered(sink):
+        for cycle in range(CYCLES):
+            time.sleep(0.1)
+            gone = []
+            for path in DIRECTORY.rglob("*.jsonl"):
+                gone.append(path.open("rb"))  # read at the end, when nobody writes to it
+                path.unlink()
+            shutil.rmtree(DIRECTORY, ignore_errors=True)
+            time.sleep(0.1)
+            for number, stream in enumerate(gone):
+                name = f"2000-01-{1 + cycle:02d}.w{number + 1}.jsonl"
+                (deleted / name).write_bytes(stream.read())
+    assert sink.flush(5)
+    tell(sink)
+
+
+def moved() -> None:
+    """The whole directory is moved away under load."""
+    sink = open_sink(DIRECTORY)
+    with hammered(sink):
+        for cycle in range(CYCLES):
+            time.sleep(0.1)
+            DIRECTORY.rename(DIRECTORY.with_name(f"moved-{cycle}"))
+    assert sink.flush(5)
+    tell(sink)
+
+
+def forbidden() -> None:
+    """Nobody may enter the directory for a while; files have to be changed meanwhile."""
+    sink = open_sink(DIRECTORY, segment_bytes=20_000)
+    with hammered(sink):
+        time.sleep(0.2)
+        assert sink.flush(5)
+        if os.geteuid() == 0:  # whom no mode keeps out
+            for path in (DIRECTORY.parent, DIRECTORY, *DIRECTORY.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        for _ in range(CYCLES):
+            time.sleep(0.1)
+            DIRECTORY.chmod(0)
+            time.sleep(0.2)
+            DIRECTORY.chmod(0o700)
+    assert sink.flush(5)
+    tell(sink)
+
+
+if __name__ == "__main__":
+    globals()[KIND]()

@@ -1,0 +1,101 @@
+"""SIGKILL at any moment: nothing that was acknowledged is lost, doubled or torn."""
+
+import os
+import random
+import signal
+import time
+from typing import Any
+
+import pytest
+
+SOAK = bool(os.environ.get("LEADLOG_SOAK"))
+
+pytestmark = pytest.mark.handmade_lines
+
+
+@pytest.mark.timeout(600)
+def test_killed_writers_lose_nothing(log: Any) -> None:
+    """Four workers killed again and again: every acknowledged line is in a file, once, whole."""
+    lives = 60 if SOAK else 8
+    workers = [
+        log.start("churn", log.notes, f"n{number}", lives, random.randrange(1 << 30))
+        for number in range(4)
+    ]
+    for worker in workers:
+        worker.communicate(timeout=500)
+        assert worker.returncode == 0
+    assert log.recover().errors == []
+    assert log.rings() == []
+    assert sum(one.degraded for one in log.reports()) == 0
+    taken = log.balanced()
+    assert sum(taken.values()) > 20 * lives
+
+
+def _kill(process: Any) -> None:
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.timeout(300)
+def test_killed_recoverers_leave_the_rest_to_the_next(log: Any) -> None:
+    """Recovery is killed at random bytes until it comes through: 0 lost, 0 double, 0 torn."""
+    for number in range(3):
+        process = log.start("leave_rings", log.notes, f"dead{number}", 400, 1_000 + 333 * number)
+        assert process.wait(30) == -signal.SIGKILL
+    left = len(log.rings())
+    kills = 0
+    for attempt in range(100 if SOAK else 12):
+        recoverer = log.start("recoverer", 0.0005)
+        recoverer.stdout.readline()
+        recoverer.stdin.write("go\n")
+        recoverer.stdin.flush()
+        time.sleep(random.uniform(0.0, 0.02 + 0.01 * attempt))
+        if recoverer.poll() is None:
+            kills += 1
+        _kill(recoverer)
+    assert kills > 3
+    assert left >= 3
+    assert log.recover().errors == []
+    assert log.rings() == []
+    taken = log.balanced()
+    assert sum(taken.values()) == 1200
+
+
+def test_several_recoverers_at_once_share_the_work(log: Any) -> None:
+    """Three recoverers start together on ten rings: each ring is recovered by one of them."""
+    dead = [
+        log.start("leave_rings", log.notes, f"dead{number}", 200, 500 + number)
+        for number in range(4)
+    ]
+    for process in dead:
+        assert process.wait(30) == -signal.SIGKILL
+    recoverers = [log.start("recoverer", 0) for _ in range(3)]
+    for recoverer in recoverers:
+        recoverer.stdout.readline()
+    for recoverer in recoverers:
+        recoverer.stdin.write("go\n")
+        recoverer.stdin.flush()
+    for recoverer in recoverers:
+        assert recoverer.wait(30) == 0
+    assert log.rings() == []
+    assert sum(log.balanced().values()) == 800
+
+
+def test_lines_in_the_overflow_of_a_killed_process_are_counted_as_lost(log: Any) -> None:
+    """What only lay in the heap is gone, and the accounts say so: taken = in files + lost."""
+    process = log.start("leave_rings", log.notes, "dead", 3000, 5_000)
+    assert process.wait(30) == -signal.SIGKILL
+    before = log.reports()
+    report = log.recover()
+    assert report.lost > 0
+    found, taken = log.found(), log.acknowledged()
+    assert found.torn == []
+    (account,) = log.reports()
+    assert account.dropped == {"lost": report.lost}
+    assert account.written == len(found.numbers["dead"])
+    assert account.accepted == account.written + report.lost == taken["dead"]
+    assert not account.alive
+    # Before the recovery the same account showed what waited for it.
+    (waiting,) = before
+    assert waiting.accepted == account.accepted
+    assert waiting.written + waiting.in_ring == account.written

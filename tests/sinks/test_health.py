@@ -1,0 +1,90 @@
+"""The sink's health is told when it changes, and never becomes a flood."""
+
+from pathlib import Path
+from typing import Any
+
+from leadlog.sinks.counts import Counts
+from leadlog.sinks.health import Health
+
+
+class Told:
+    """A health that is looked at, with the time in hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.events: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self._health = Health(
+            Path("logs"), self.events.append, self.warnings.append, lambda: self.now
+        )
+
+    def look(
+        self, dropped: int = 0, waiting: int = 0, degraded: int = 0, error: Exception | None = None
+    ) -> list[tuple[str, str, int]]:
+        """Looks at these counts a second later; gives what was told."""
+        self.now += 2
+        before = len(self.events)
+        causes = {"ring_full": dropped} if dropped else {}
+        counts = Counts(100, 50, waiting, causes, degraded)
+        self._health.look("error_logs", counts, error, "")
+        return [(e["condition"], e["state"], e["lines"]) for e in self.events[before:]]
+
+
+def test_a_failure_and_its_end_are_told_once_each() -> None:
+    """With the error and the number of lines that wait."""
+    told = Told()
+    full = OSError(28, "No space left on device")
+    assert told.look() == []
+    assert told.look(waiting=5, error=full) == [("failing", "began", 5)]
+    assert told.look(waiting=9, error=full) == []
+    assert told.look() == [("failing", "ended", 9)]
+    assert told.events[0]["detail"] == "No space left on device"
+    assert told.events[1]["seconds"] == 2
+    (warning,) = told.warnings
+    assert "5 events wait" in warning
+
+
+def test_dropped_lines_are_told_with_their_number_and_cause() -> None:
+    """At the beginning those so far, at the end all of them."""
+    told = Told()
+    assert told.look(dropped=3) == [("dropping", "began", 3)]
+    assert told.look(dropped=10) == []
+    assert told.look(dropped=10) == [("dropping", "ended", 10)]
+    assert told.events[0]["detail"] == "ring_full"
+    told.now += 60
+    assert told.look(dropped=14) == [("dropping", "began", 4)]
+    assert told.look(dropped=14) == [("dropping", "ended", 4)]
+
+
+def test_a_condition_that_comes_and_goes_is_told_once_a_minute() -> None:
+    """What was not told when it began is not told when it ends."""
+    told = Told()
+    count = 0
+    for number in range(60):
+        count += len(told.look(dropped=number // 2 + 1))
+    assert count == 2 * 2
+    assert len(told.warnings) == 2
+
+
+def test_degraded_lines_are_no_matter_for_standard_error() -> None:
+    """They are not lost, and on some platforms every line is one."""
+    told = Told()
+    assert told.look(degraded=3) == [("degraded", "began", 3)]
+    assert told.look(degraded=3) == [("degraded", "ended", 3)]
+    assert told.warnings == []
+
+
+def test_nobody_can_break_the_health(capsys: Any) -> None:
+    """Neither who is told nor who is warned; standard error is used by default."""
+
+    def fail(_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    for warn in (fail, None):
+        health = Health(Path("logs"), fail, warn)
+        health.look("error_logs", Counts(1, 0, 0, {"ring_full": 1}), None, "")
+        health.trouble("it is broken")
+        health.unusable(ValueError("no text"))
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "on purpose" in error

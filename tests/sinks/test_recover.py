@@ -1,0 +1,224 @@
+"""Recovery believes the file, the ring and nothing else."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadlog.sinks.descriptors import Descriptors
+from leadlog.sinks.header import IN_MEMORY, Header, Progress
+from leadlog.sinks.overflow import Budget
+from leadlog.sinks.recover import Recovery, recover
+from leadlog.sinks.report import ring_reports
+from leadlog.sinks.ring import Ring
+from leadlog.sinks.storage import Spool, state_directories
+
+pytestmark = pytest.mark.handmade_lines
+
+LINES = [b"first line\n", b"second\n", b"third and last\n"]
+ALL = b"".join(LINES)
+NAME = "error_logs/1970-01-01.jsonl"
+
+
+def _leave(directory: Path, head: int = 0, name: str = NAME, offset: int = 0) -> Path:
+    """What a process leaves that was killed with `LINES` in its ring."""
+    descriptors = Descriptors()
+    storage = Spool(directory).create("error_logs", 4096, descriptors, 1)
+    ring = Ring(storage, Budget(0).overflow())
+    for line in LINES:
+        assert ring.put(line)
+    lines = ALL[:head].count(b"\n")
+    ring.advance(Progress(head, lines, name, 0, offset))
+    path = storage.path
+    assert path is not None
+    ring.detach().release()
+    return path
+
+
+def _file(directory: Path, content: bytes, name: str = NAME) -> Path:
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def _contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((directory / "error_logs").iterdir())}
+
+
+@settings(max_examples=40)
+@given(st.integers(0, len(ALL)), st.data())
+def test_a_file_is_completed_from_any_byte(
+    tmp_path_factory: pytest.TempPathFactory, reached: int, data: st.DataObject
+) -> None:
+    """However many bytes arrived and however many of them were noted: all is there once."""
+    directory = tmp_path_factory.mktemp("recover")
+    whole = ALL[:reached].rfind(b"\n") + 1
+    ends = [end for end in (0, 11, 18, 33) if end <= whole]
+    head = data.draw(st.sampled_from(ends))
+    before = data.draw(st.sampled_from([b"", b"of another process\n"]))
+    _leave(directory, head, offset=len(before))
+    file = _file(directory, before + ALL[:reached])
+    report = recover(directory)
+    assert report.errors == []
+    assert file.read_bytes() == before + ALL
+    assert list(file.parent.iterdir()) == [file]
+    (account,) = ring_reports(directory)
+    assert (account.accepted, account.written, account.in_ring) == (3, 3, 0)
+    assert recover(directory) == Recovery()
+    for path in state_directories(directory)[0].iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"something else of that length", id="made anew"),
+        pytest.param(b"first line\nsomething longer than all the lines together", id="longer"),
+        pytest.param(b"first", id="cut"),
+    ],
+)
+def test_a_file_that_is_not_what_the_ring_wrote_is_left_alone(
+    directory: Path, content: bytes
+) -> None:
+    """The rest goes to a file of its own, from the last line that was noted as written."""
+    _leave(directory, head=11)
+    _file(directory, content)
+    report = recover(directory)
+    assert (report.rings, report.lines, report.errors) == (1, 2, [])
+    assert _contents(directory) == {
+        "1970-01-01.jsonl": content,
+        "1970-01-01.1.jsonl": ALL[11:],
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"whole lines\n", b"whole lines\nmany of them\n" * 9])
+def test_a_file_that_was_replaced_by_whole_lines_is_continued(
+    directory: Path, content: bytes
+) -> None:
+    """Removed, or rotated by somebody: nothing that was noted as written is written again."""
+    _leave(directory, head=11)
+    if content:
+        _file(directory, content)
+    assert recover(directory).lines == 2
+    assert _contents(directory) == {"1970-01-01.jsonl": content + ALL[11:]}
+
+
+def test_lines_that_no_file_was_opened_for_go_to_the_day_last_seen(directory: Path) -> None:
+    """A process killed before its drain looked once; recovered much later."""
+    _leave(directory, name="")
+    assert recover(directory).lines == 3
+    assert _contents(directory) == {"1970-01-01.jsonl": ALL}
+
+
+def test_a_name_that_is_no_log_file_is_not_written_to(directory: Path) -> None:
+    """Whatever a header says, only files of our own grammar are touched."""
+    outside = _file(directory, ALL[:11], "precious.txt")
+    _leave(directory, head=11, name="../precious.txt")
+    assert recover(directory).lines == 2
+    assert outside.read_bytes() == ALL[:11]
+
+
+def test_an_error_leaves_the_ring_for_the_next_time(directory: Path) -> None:
+    """A disk that is full in the midst of a line: told, and completed later."""
+    ring = _leave(directory)
+    file = _file(directory, b"")
+    room = 14
+
+    def write(fd: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(28, "No space left on device")
+        count = os.write(fd, data[:room])
+        room -= count
+        return count
+
+    report = recover(directory, write=write)
+    assert (report.rings, len(report.errors)) == (0, 1)
+    assert "No space left" in report.errors[0]
+    assert ring.exists()
+    assert file.read_bytes() == ALL[:14]
+    assert recover(directory).lines == 2
+    assert file.read_bytes() == ALL
+
+
+def test_living_rings_and_damaged_ones_are_left_alone(directory: Path) -> None:
+    """The first are locked; the second cannot be understood, which is told."""
+    descriptors = Descriptors()
+    storage = Spool(directory).create("error_logs", 4096, descriptors, 1)
+    assert storage.path is not None
+    damaged = storage.path.with_name("error_logs.1.abc.ring")
+    damaged.write_bytes(bytes(8192))
+    report = recover(directory)
+    assert (report.alive, report.rings) == (1, 0)
+    assert report.errors == [f"{damaged.name}: no ring of this version"]
+    storage.release()
+
+
+def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:
+    """The header says how many there were."""
+    path = _leave(directory)
+    page = bytearray(path.read_bytes())
+    header = Header(page)
+    header.words[IN_MEMORY] = 7
+    path.write_bytes(bytes(page))
+    report = recover(directory)
+    assert (report.lines, report.lost) == (3, 7)
+    assert recover(directory).lost == 0
+    (account,) = ring_reports(directory)
+    assert (account.accepted, account.dropped) == (10, {"lost": 7})
+
+
+def test_a_file_that_a_ring_names_is_not_continued_by_others(directory: Path) -> None:
+    """Half a line is in it that must be completed first; so the next segment is begun."""
+    from leadlog.sinks.spool import SpoolSink
+
+    def write(fd: int, data: bytes) -> int:
+        if os.path.samestat(os.fstat(fd), file.stat()):
+            raise OSError(5, "Input/output error")  # so that it cannot be completed now
+        return os.write(fd, data)
+
+    _leave(directory)
+    file = _file(directory, ALL[:14])
+    sink = SpoolSink(directory, clock=lambda: 0, write=write, recover_seconds=3600)
+    sink.write("error_logs", b"new\n")
+    sink.close(5)
+    assert recover(directory).errors == []
+    assert _contents(directory) == {"1970-01-01.jsonl": ALL, "1970-01-01.1.jsonl": b"new\n"}
+
+
+def test_headers_of_the_past_are_kept_for_a_week_and_rubble_is_removed(directory: Path) -> None:
+    """What a kill left half-made goes too, once it is certain that nobody makes it now."""
+    spool = Spool(directory)
+    _leave(directory)
+    recover(directory)
+    (past,) = spool.path.glob("*.past")
+    with past.open("r+b") as stream:
+        stream.truncate(100_000)  # killed between rename and cut
+    half = spool.path / "error_logs.1.abc.new"
+    half.touch()
+    spool.tidy()
+    assert past.stat().st_size == 4096
+    assert half.exists()
+    old = time.time() - 8 * 86_400
+    os.utime(past, (old, old))
+    os.utime(half, (old, old))
+    spool.tidy()
+    assert list(spool.path.iterdir()) == []
+
+
+def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path, directory: Path) -> None:
+    """A link in the place of our folder is refused; open permissions are closed."""
+    spool = Spool(directory)
+    spool.path.parent.mkdir(exist_ok=True)
+    spool.path.symlink_to(tmp_path)
+    with pytest.raises(PermissionError, match="not a directory of this user"):
+        spool.create("error_logs", 4096, Descriptors(), 1)
+    spool.path.unlink()
+    spool.path.mkdir(mode=0o755)
+    storage = spool.create("error_logs", 4096, Descriptors(), 1)
+    assert spool.path.stat().st_mode & 0o777 == 0o700
+    storage.release()
