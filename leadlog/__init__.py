@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from leadlog.errors import (
         LeadlogError,
         LogDirectoryError,

@@ -26,6 +26,7 @@ from typed_settings.types import (
 )
 
 from leadlog.errors import SettingsError
+from leadlog.limits import bytes_by_category, days_by_category
 
 ENVIRONMENT_PREFIX = "LEADLOG_"
 _MASK = "***"
@@ -160,6 +161,26 @@ class Settings:
     )
     memory_sample_seconds: float = _setting(
         1.0, "How often the resident memory is sampled.", unit="s", validator=_at_least(0.01)
+    )
+
+    compress_after_days: int = _setting(
+        7,
+        "Age from which `leadlog archive` compresses a day's files; 0 leaves them as they are.",
+        unit="days",
+        validator=_at_least(0),
+    )
+    retention_days: dict[str, int] = _setting(
+        {},
+        "Category (or `*`) to the age from which `leadlog archive` deletes a day's files.",
+        unit="days",
+        converter=days_by_category,
+    )
+    retention_bytes: dict[str, int] = _setting(
+        {},
+        "Category (or `total`) to the size above which `leadlog archive` deletes the oldest "
+        "files; `10GB` and the like may be written.",
+        unit="bytes",
+        converter=bytes_by_category,
     )
 
     def __attrs_post_init__(self) -> None:

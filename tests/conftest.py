@@ -134,8 +134,8 @@ class Jq:
         options: tuple[str, ...] = (),
     ) -> list[Any]:
         """Run a jq program over files or `stdin` and return its outputs, decoded."""
-        lines = self.text(program, *files, stdin=stdin, options=("-c", *options)).splitlines()
-        return [json.loads(line) for line in lines]
+        lines = self.text(program, *files, stdin=stdin, options=("-c", *options)).split("\n")
+        return [json.loads(line) for line in lines if line]
 
     def text(
         self,

@@ -196,7 +196,7 @@ def _verify(folder: Folder, packed: str, expected: _Content) -> None:
         ReadError: it is damaged, or holds something else.
     """
     content = _Measure()
-    stream = os.fdopen(folder.open(packed, os.O_RDONLY), "rb", buffering=0)
+    stream = os.fdopen(folder.open(packed, os.O_RDONLY), "rb")
     with io.BufferedReader(Unpacked(stream, folder.path / packed), _BLOCK_BYTES) as unpacked:
         while data := unpacked.read(_BLOCK_BYTES):
             content.add(data)

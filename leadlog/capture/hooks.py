@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+from sqlalchemy.exc import SQLAlchemyError
 
 from leadlog.capture import journal
 from leadlog.capture.emit import emit
@@ -43,7 +43,7 @@ def _info(connection: Any) -> MutableMapping[Any, Any]:
     """A pooled connection's `info`; a throw-away mapping where it has lost it."""
     try:
         return connection.info  # type: ignore[no-any-return]  # SQLAlchemy leaves it untyped here
-    except (AttributeError, sa.exc.SQLAlchemyError):
+    except (AttributeError, SQLAlchemyError):
         return {}
 
 
@@ -80,23 +80,18 @@ class Handle:
         self._listeners: list[tuple[Any, str, Callable[..., None]]] = []
         self._commit = engine.dialect.do_commit
         self._rollback = engine.dialect.do_rollback
-        for name in (
-            "before_cursor_execute",
-            "after_cursor_execute",
-            "handle_error",
-            "savepoint",
-            "release_savepoint",
-            "rollback_savepoint",
-        ):
+        # The two that every statement passes are safe in themselves.
+        for name in ("before_cursor_execute", "after_cursor_execute"):
             self._listen(engine, name, getattr(self, f"_{name}"))
-        self._listen(engine, "invalidate", self._invalidate)
+        for name in ("handle_error", "savepoint", "release_savepoint", "rollback_savepoint"):
+            self._listen(engine, name, _safely(getattr(self, f"_{name}")))
+        self._listen(engine, "invalidate", _safely(self._invalidate))
         # The instance's attributes come before the class's methods; `release` deletes them.
         vars(engine.dialect)["do_commit"] = self._do_commit
         vars(engine.dialect)["do_rollback"] = self._do_rollback
         self._mappers = MapperHooks(engine, classes, self._new, self._wrote)
 
-    def _listen(self, target: Any, name: str, hook: Callable[..., None]) -> None:
-        listener = _safely(hook)
+    def _listen(self, target: Any, name: str, listener: Callable[..., None]) -> None:
         event.listen(target, name, listener)
         self._listeners.append((target, name, listener))
 
@@ -135,11 +130,12 @@ class Handle:
         cursor: DBAPICursor,
         statement: str,
         parameters: Any,
-        context: ExecutionContext | None,
+        context: Any,
         many: bool,
     ) -> None:
+        # Cannot raise: a context takes any attribute.
         if context is not None:
-            setattr(context, _STARTED, time.perf_counter_ns())
+            context._leadlog_started_ns = time.perf_counter_ns()
 
     def _after_cursor_execute(
         self,
@@ -147,27 +143,29 @@ class Handle:
         cursor: DBAPICursor,
         statement: str,
         parameters: Any,
-        context: ExecutionContext | None,
+        context: Any,
         many: bool,
     ) -> None:
-        control = statement.startswith(_CONTROL)
-        self._count(context, 0 if control else 1)
-        operation = current_operation()
-        if operation is not None and not control and _is_write(context, statement):
-            self._wrote(connection, operation)
-
-    def _count(self, context: ExecutionContext | None, queries: int) -> None:
-        meter = current_meter()
-        if meter is None:
-            return
-        started = getattr(context, _STARTED, None)
-        elapsed = 0 if started is None else time.perf_counter_ns() - started
-        meter.add(queries, elapsed)
+        try:
+            meter = current_meter()
+            if meter is None:
+                return
+            control = statement.startswith(_CONTROL)
+            started = getattr(context, _STARTED, None)
+            elapsed = 0 if started is None else time.perf_counter_ns() - started
+            meter.add(0 if control else 1, elapsed)
+            operation = current_operation()
+            if operation is not None and not control and _is_write(context, statement):
+                self._wrote(connection, operation)
+        except Exception as error:  # noqa: BLE001 - see the module's docstring
+            report_failure(error)
 
     def _handle_error(self, failure: ExceptionContext) -> None:
-        if failure.statement is not None:
-            control = failure.statement.startswith(_CONTROL)
-            self._count(failure.execution_context, 0 if control else 1)
+        meter = current_meter()
+        if meter is not None and failure.statement is not None:
+            started = getattr(failure.execution_context, _STARTED, None)
+            elapsed = 0 if started is None else time.perf_counter_ns() - started
+            meter.add(0 if failure.statement.startswith(_CONTROL) else 1, elapsed)
         connection = failure.connection
         if connection is None:
             return

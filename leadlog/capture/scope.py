@@ -70,7 +70,7 @@ class Operation:
         self.ended_us = self.started_us
         self.watch = Stopwatch() if measured else None
         self.meter = Meter() if measured else None
-        self.bulk = bulk
+        self.bulk = self._was_bulk = bulk
         self.records_affected: int | None = None
         self.duplicate_detected: bool | None = None
         self.duplicate_action: str | None = None
@@ -142,6 +142,13 @@ class Operation:
         """Notes a write that is committed already, as with AUTOCOMMIT."""
         with self._lock:
             self._outcomes.append(journal.COMMITTED)
+
+    def start_over(self) -> None:
+        """Forgets what was learnt of writes that a retried transaction has undone."""
+        with self._lock:
+            self._outcomes.clear()
+        self.fields_changed = None
+        self.bulk = self._was_bulk
 
     def fail(self, error: BaseException) -> None:
         """Notes what the call raised."""

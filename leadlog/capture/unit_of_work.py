@@ -92,10 +92,13 @@ class MapperHooks:
 
     def _capture(self, kind: str, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
         row = row_of(mapper, target)
+        # A column without a value is left out of a new or deleted row: it was and is null.
         if kind == "create":
-            changes: dict[str, Any] = {name: {"new": value} for name, value in row.items()}
+            changes: dict[str, Any] = {
+                name: {"new": value} for name, value in row.items() if value is not None
+            }
         elif kind == "delete":
-            changes = {name: {"old": value} for name, value in row.items()}
+            changes = {name: {"old": value} for name, value in row.items() if value is not None}
         else:
             changes = changes_of(mapper, target)
             if not changes:

@@ -260,8 +260,18 @@ class LoggingHandler(_LoggingHandler):
 
 
 def is_enabled() -> bool:
-    """Whether anything is captured now; False before `configure(enabled=False)` is undone."""
-    return _current.resolve().level < _OFF
+    """Whether anything is captured now; never raises into whoever is to be captured.
+
+    Where nothing was configured and the settings found are bad, nothing is: that is said once.
+    """
+    target = _current.target
+    if target is None:
+        try:
+            target = current()
+        except Exception as error:  # noqa: BLE001 - the caller is an application's database call
+            report_failure(error)
+            return False
+    return target.level < _OFF
 
 
 def report_failure(error: Exception) -> None:

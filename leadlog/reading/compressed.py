@@ -7,17 +7,14 @@ reader would hand out what there is and say nothing of the rest.
 import io
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from leadlog.errors import ReadError
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = ["Unpacked", "open_unpacked", "spool_unpacked"]
 
 # Small, since these bytes may stand for some 30,000 times as many, which are held in memory.
-_INPUT_BYTES = 4 * 1024
+_INPUT_BYTES = 1024
 _BUFFER_BYTES = 256 * 1024
 _SPOOL_BYTES = 64 * 1024 * 1024
 
@@ -57,8 +54,8 @@ class Unpacked(io.RawIOBase):
         """Always, though not fast."""
         return True
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Reads the next bytes of the content; 0 at its end.
+    def readinto(self, buffer: Any) -> int:
+        """Reads the next bytes of the content into a writable buffer; 0 at its end.
 
         Raises:
             ReadError: the file is damaged or not complete.
@@ -136,7 +133,7 @@ def open_unpacked(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened.
     """
-    return io.BufferedReader(Unpacked(path.open("rb", buffering=0), path), _BUFFER_BYTES)
+    return io.BufferedReader(Unpacked(path.open("rb"), path), _BUFFER_BYTES)
 
 
 def spool_unpacked(path: Path) -> BinaryIO:

@@ -29,6 +29,7 @@ from leadlog.sinks.storage import NOWHERE, Storage, heap
 
 __all__ = ["Ring"]
 
+
 class Ring:
     """A ring of lines.
 

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool, QueuePool
 
+from leadlog.capture.scope import current_operation
 from leadlog.errors import StoreError
 from leadlog.forks import renew_after_fork
 
@@ -192,6 +193,9 @@ class Connections:
             except DBAPIError as error:
                 if getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
                     raise
+                call = current_operation()
+                if call is not None:
+                    call.start_over()
         with self.write() as session:
             return work(session)
 

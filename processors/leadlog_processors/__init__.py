@@ -4,19 +4,38 @@ Each is a plain callable over the event dict and works alone, in anybody's chain
 
     structlog.configure(processors=[Session(), PerformanceTier(), Privacy(), JSONLine()])
 
-Standard library and structlog only; rendering uses orjson.
+Standard library and structlog only; rendering uses orjson. Each is loaded when it is first used.
 """
 
-from leadlog_processors.envelope import Envelope
-from leadlog_processors.failure import Failure
-from leadlog_processors.labels import TrainingLabels
-from leadlog_processors.privacy import Privacy
-from leadlog_processors.quality import DataQuality
-from leadlog_processors.rendering import JSONLine
-from leadlog_processors.routing import Route
-from leadlog_processors.sampling import Sampling
-from leadlog_processors.session import Session, open_session
-from leadlog_processors.timing import PerformanceTier, Tiers
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadlog_processors.envelope import Envelope
+    from leadlog_processors.failure import Failure
+    from leadlog_processors.labels import TrainingLabels
+    from leadlog_processors.privacy import Privacy
+    from leadlog_processors.quality import DataQuality
+    from leadlog_processors.rendering import JSONLine
+    from leadlog_processors.routing import Route
+    from leadlog_processors.sampling import Sampling
+    from leadlog_processors.session import Session, open_session
+    from leadlog_processors.timing import PerformanceTier, Tiers
+
+_HOMES = {
+    "DataQuality": "quality",
+    "Envelope": "envelope",
+    "Failure": "failure",
+    "JSONLine": "rendering",
+    "PerformanceTier": "timing",
+    "Privacy": "privacy",
+    "Route": "routing",
+    "Sampling": "sampling",
+    "Session": "session",
+    "Tiers": "timing",
+    "TrainingLabels": "labels",
+    "open_session": "session",
+}
 
 __all__ = [
     "DataQuality",
@@ -32,3 +51,10 @@ __all__ = [
     "TrainingLabels",
     "open_session",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'leadlog_processors' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"leadlog_processors.{home}"), name)

@@ -22,8 +22,8 @@ CONTAINERS: Final = (dict, *_SEQUENCES, Mapping)
 
 CYCLE: Final = "<cycle>"
 UNREADABLE: Final = "<unreadable>"
-_DEEPEST: Final = 256
-"""Levels; no renderer goes as deep."""
+_DEEPEST: Final = 64
+"""Levels, as many as rendering opens."""
 
 
 def rebuild(value: Any, above: set[int], change: Callable[[object, Any, set[int]], Any]) -> Any:

@@ -122,16 +122,14 @@ _OPTION: Final = re.compile(
 )
 _SQL_PASSWORD: Final = re.compile(r"(\bpassword[ \t]+')[^']+", _FLAGS)
 _KNOWN_FORM: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
     r"pat[A-Za-z0-9]{14}\.[0-9a-f]+"  # Airtable, personal access token
-    r"|key(?=[a-z]{0,13}[A-Z0-9])[A-Za-z0-9]{14}(?![A-Za-z0-9])"  # Airtable, before 2024
-    r"|[rs]k[-_](?=[\w-]{0,60}[A-Z0-9])[\w-]{12,}"  # OpenAI, Anthropic, Stripe
+    r"|(?<![A-Za-z0-9])key(?=[a-z]{0,13}[A-Z0-9])[A-Za-z0-9]{14}(?![A-Za-z0-9])"  # before 2024
+    r"|(?<![A-Za-z0-9])[rs]k[-_](?=[\w-]{0,60}[A-Z0-9])[\w-]{12,}"  # OpenAI, Anthropic, Stripe
     r"|ghp_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
     r"|xox[abeoprs]-[\w-]{8,}"  # Slack
     r"|AKIA[0-9A-Z]{16}"
     r"|AIza[\w-]{30,}"
-    r"|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)*"  # JSON Web Token
-    r")",
+    r"|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]+)*",  # JSON Web Token
     re.ASCII,
 )
 _SLACK_HOOK: Final = re.compile(r"(hooks\.slack\.com/services/)[\w/]+", re.ASCII)
@@ -163,6 +161,9 @@ _SUBSTITUTIONS: Final[
 """Lower-case texts of which one must occur, the pattern, its replacement; in order."""
 
 
+_MOST_PASSES: Final = 4
+
+
 def mask_text(text: str) -> str:
     """`text` with each secret in it replaced by `***`; the same object if there is none.
 
@@ -172,13 +173,25 @@ def mask_text(text: str) -> str:
     lower = text.lower()
     if not _hints(text, lower):
         return text
-    masked = text
+    masked = _substitute(text, lower)
+    if masked == text:
+        return text
+    # What was masked may have hidden the beginning of another.
+    for _ in range(_MOST_PASSES):
+        again = _substitute(masked, masked.lower())
+        if again == masked:
+            break
+        masked = again
+    return masked
+
+
+def _substitute(text: str, lower: str) -> str:
     for needles, pattern, replacement in _SUBSTITUTIONS:
         for needle in needles:
             if needle in lower:
-                masked = pattern.sub(replacement, masked)
+                text = pattern.sub(replacement, text)
                 break
-    return text if masked == text else masked
+    return text
 
 
 # ------------------------------------------------------------------------------- a quick way to no

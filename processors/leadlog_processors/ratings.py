@@ -58,6 +58,7 @@ _linkedin: Final = re.compile(
 ).fullmatch
 _phone_extension: Final = re.compile(r"(?:;?ext\.?|extension|x|#)[\s=:.]*\d{1,7}").fullmatch
 _no_phone_text: Final = re.compile(r"[^\d\s().\-/+]").search
+_plus_in_front: Final = re.compile(r"\(?\+[^+]*\Z").match
 _letter: Final = re.compile(r"[^\W\d_]").search
 _letter_or_digit: Final = re.compile(r"[^\W_]").search
 
@@ -199,8 +200,8 @@ def _rate_phone(value: object) -> int:
             return PLACEHOLDER if phone.casefold() in PLACEHOLDERS else INVALID
         main = phone if found is None else phone[: found.start()]
         digits = "".join([str(int(c)) for c in main if c.isdecimal()]).encode()
-    if not 7 <= len(digits) <= 15 or ("+" in phone and phone.rfind("+") > 1):
-        return INVALID
+    if not 7 <= len(digits) <= 15 or ("+" in phone and not _plus_in_front(phone)):
+        return PLACEHOLDER if phone.casefold() in PLACEHOLDERS else INVALID
     if digits[-4:] in _FILLER_ENDS and (digits in _COUNTED or digits[-7:] == digits[-1:] * 7):
         return PLACEHOLDER  # 1234567890, 000-000-0000, +1 555 555 5555
     return OK

@@ -221,10 +221,10 @@ class JSONLine:
     def _stub(self, event_dict: EventDict, error: Exception) -> bytes:
         if self._unserialisable is not None:
             self._unserialisable(error)
-        stub = {key: _safe_repr(event_dict.get(key)) for key in ("event_name", "event_id")}
-        for key in ("timestamp", "level", "log_type", "session_id"):
+        stub: dict[str, str] = {}
+        for key in ("timestamp", "level", "log_type", "event_name", "session_id", "event_id"):
             value = event_dict.get(key)
-            stub[key] = _text(value) if isinstance(value, str) else ""
+            stub[key] = value if isinstance(value, str) else ""
         stub["unserialisable"] = f"{type(error).__name__}: {_safe_text(error)}"[:_REPR_LIMIT]
         return orjson.dumps({key: _text(text) for key, text in stub.items()}, option=self._append)
 

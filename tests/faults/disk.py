@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +199,12 @@ def removed() -> None:
             for path in DIRECTORY.rglob("*.jsonl"):
                 gone.append(path.open("rb"))  # read at the end, when nobody writes to it
                 path.unlink()
-            shutil.rmtree(DIRECTORY, ignore_errors=True)
+            for slot in DIRECTORY.glob(".slots/*"):
+                slot.unlink()
+            # The folders too, where no new file has been begun in the meantime.
+            for folder in [*DIRECTORY.iterdir(), DIRECTORY]:
+                with suppress(OSError):
+                    folder.rmdir()
             time.sleep(0.1)
             for number, stream in enumerate(gone):
                 name = f"2000-01-{1 + cycle:02d}.w{number + 1}.jsonl"

@@ -44,7 +44,7 @@ def test_killed_recoverers_leave_the_rest_to_the_next(log: Any) -> None:
         assert process.wait(30) == -signal.SIGKILL
     left = len(log.rings())
     kills = 0
-    for attempt in range(100 if SOAK else 12):
+    for attempt in range(40 if SOAK else 12):
         recoverer = log.start("recoverer", 0.0005)
         recoverer.stdout.readline()
         recoverer.stdin.write("go\n")

@@ -344,7 +344,7 @@ def test_another_page_is_no_linkedin_page(url: str) -> None:
         "+49 (0)30 1234-5678",
         "+1 555 123 4567 ext. 12",
         "030/1234567",
-        "٠١٢٣٤٥٦٧٨٩",
+        "٠٢٠٧٩٤٦٠٩٥٨",
         9802005297,
         9802005297.0,
     ],
@@ -356,7 +356,7 @@ def test_a_phone_number_in_any_usual_notation_is_valid(phone: object) -> None:
 
 @pytest.mark.parametrize(
     "phone",
-    ["12345", "1" * 5 + "2" * 12, "call me", "555-CALL-NOW", "1+2345678", "980 200 5297 ext", 12,
+    ["12345", "1" * 5 + "2" * 12, "call me", "555-CALL-NOW", "1+2025550147", "980 200 5297 ext", 12,
      10**400, float("inf"), "9" * 60, "+", "x12"],
 )  # fmt: skip
 def test_what_cannot_be_dialled_is_invalid(phone: object) -> None:

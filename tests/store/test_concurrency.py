@@ -104,7 +104,7 @@ def test_everything_at_once(db):
     """Adding, reading, changing, deleting and iterating side by side never fails."""
 
     def work(number):
-        for lead in rotated(number)[:20]:
+        for lead in rotated(number)[:12]:
             lead_id = db.add_lead(lead)
             db.get_lead(lead_id)
             db.update_lead(lead_id, {"title": f"{number}", "email": f"x{number}@acme.example"})
