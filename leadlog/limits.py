@@ -12,7 +12,7 @@ from typing import Any
 
 from leadlog.layout import CATEGORIES
 
-__all__ = ["EVERY", "TOTAL", "bytes_by_category", "days_by_category"]
+__all__ = ["EVERY", "TOTAL", "bytes_by_category", "days_by_category", "sizes_of_categories"]
 
 EVERY = "*"
 """Stands for every category that has no entry of its own."""
@@ -21,7 +21,7 @@ TOTAL = "total"
 """Stands for all categories together."""
 
 LEAST_BYTES = 1_000_000
-"""Smallest limit in bytes."""
+"""Least that may be left of a log."""
 
 _SIZE = re.compile(r"(?P<number>\d[\d_]*(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)", re.ASCII)
 _UNITS = {"": 1, "b": 1} | {
@@ -55,7 +55,12 @@ def bytes_by_category(value: object) -> dict[str, int]:
     Raises:
         ValueError: it is none of these; the message says what would do.
     """
-    return _by_category(value, TOTAL, _size)
+    return _by_category(value, TOTAL, _room)
+
+
+def sizes_of_categories(value: object) -> dict[str, int]:
+    """As `bytes_by_category`, but one size stands for each category alone (`*`)."""
+    return _by_category(value, EVERY, _size)
 
 
 def _by_category(
@@ -99,9 +104,15 @@ def _size(value: object, everything: str) -> int:
             f"{value!r} is no size; write 10000000000, 10GB, error_logs=500MB or "
             f'{{"{everything}": "10GB"}}; 0 means without limit'
         )
-    if 0 < value < LEAST_BYTES:
+    return value
+
+
+def _room(value: object, everything: str) -> int:
+    """A size that a log is to be cut down to."""
+    size = _size(value, everything)
+    if 0 < size < LEAST_BYTES:
         # `20`, meant as 20 GB, would cost somebody the whole log.
         raise ValueError(
-            f"{value} bytes would keep hardly anything; write the unit (20GB), and at least 1MB"
+            f"{size} bytes would keep hardly anything; write the unit (20GB), and at least 1MB"
         )
-    return value
+    return size

@@ -26,7 +26,7 @@ from typed_settings.types import (
 )
 
 from leadlog.errors import SettingsError
-from leadlog.limits import bytes_by_category, days_by_category
+from leadlog.limits import EVERY, bytes_by_category, days_by_category, sizes_of_categories
 
 ENVIRONMENT_PREFIX = "LEADLOG_"
 _MASK = "***"
@@ -55,6 +55,20 @@ def _at_least(least: float) -> Callable[[Any, Any, Any], None]:
     return check
 
 
+def _mode(value: Any) -> int:
+    """A file mode, as a number or as octal text such as `0640`."""
+    mode = int(value, 8) if isinstance(value, str) else int(value)
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"{value!r} is no file mode; write it like 0640")
+    return mode
+
+
+def _rings(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
+    for name, size in value.items():
+        if size < 1 << 16:
+            raise ValueError(f"{attribute.name}: {size} bytes for {name!r} is below {1 << 16}")
+
+
 def _rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
     for name, rate in value.items():
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
@@ -77,9 +91,10 @@ def _setting(
     *,
     unit: str = "",
     secret: bool = False,
+    shown: Callable[[Any], str] = str,
     **options: Any,
 ) -> Any:
-    metadata = {"help": help, "unit": unit, "secret": secret}
+    metadata = {"help": help, "unit": unit, "secret": secret, "shown": shown}
     if secret:
         options["repr"] = lambda value: repr(mask_url(value) if "://" in value else _MASK)
     if isinstance(default, dict):
@@ -163,6 +178,42 @@ class Settings:
         1.0, "How often the resident memory is sampled.", unit="s", validator=_at_least(0.01)
     )
 
+    ring_bytes: dict[str, int] = _setting(
+        {EVERY: 1 << 20},
+        "Category (or `*`) to the size of its ring in memory, which holds lines until they are "
+        "in files.",
+        unit="bytes",
+        converter=sizes_of_categories,
+        validator=_rings,
+    )
+    overflow_bytes: int = _setting(
+        64 << 20,
+        "Most that waits on the heap, over all categories, while rings are full.",
+        unit="bytes",
+        validator=_at_least(0),
+    )
+    poll_seconds: float = _setting(
+        0.02,
+        "How often the drain looks for lines while they come.",
+        unit="s",
+        validator=_at_least(0.001),
+    )
+    segment_bytes: int = _setting(
+        256 << 20,
+        "Size from which a day's file is continued in the next segment.",
+        unit="bytes",
+        validator=_at_least(1 << 16),
+    )
+    durability: str = _setting(
+        "process",
+        "What a line survives: the process's death, or (fsync, every second) a power cut.",
+        validator=_one_of("process", "fsync"),
+    )
+    file_mode: int = _setting(0o600, "Mode of new files.", converter=_mode, shown=oct)
+    directory_mode: int = _setting(0o700, "Mode of new folders.", converter=_mode, shown=oct)
+    host: str = _setting(
+        "", "Name of this host in file names, where several hosts share the directory."
+    )
     compress_after_days: int = _setting(
         7,
         "Age from which `leadlog archive` compresses a day's files; 0 leaves them as they are.",
@@ -362,7 +413,8 @@ def _shown(name: str, value: Any) -> str:
         return mask_url(str(value))
     if _FIELDS[name].metadata["secret"] and value:
         return _MASK
-    return str(value)
+    text: str = _FIELDS[name].metadata["shown"](value)
+    return text
 
 
 def mask_url(url: str) -> str:

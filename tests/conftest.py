@@ -111,6 +111,8 @@ def logged(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Read what was logged: `logged("error_logs")` gives that category's records in order."""
 
     def read(category: str, directory: Path = tmp_path / "database_logs") -> list[dict[str, Any]]:
+        pipeline = sys.modules.get("leadlog.pipeline")
+        assert pipeline is None or pipeline.flush()
         files = sorted((directory / category).glob("*.jsonl"))
         return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
 

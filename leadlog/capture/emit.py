@@ -6,6 +6,7 @@ from leadlog.capture.scope import Operation
 from leadlog.clock import format_us
 from leadlog.pipeline import get_logger, report_failure
 from leadlog.records import shape
+from leadlog_processors.fields import LEAD
 
 _log = get_logger()
 
@@ -37,6 +38,10 @@ def _emit(operation: Operation) -> None:
     event = shape.database_operation(
         operation.operation_type, operation.lead, _result(operation, success), _metrics(operation)
     )
+    if not operation.whole:
+        event.pop(LEAD, None)
+        event["data_details"]["fields_processed"] = operation.fields_processed
+        event["data_details"]["data_size_bytes"] = None
     if operation.lead_ids is not None:
         event["lead_identifier"]["lead_ids"] = operation.lead_ids
         event["lead_identifier"]["lead_count"] = operation.lead_count

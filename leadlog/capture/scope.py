@@ -46,6 +46,7 @@ class Operation:
         fields_changed: column to old and new value.
         data_size_bytes: size of the data as JSON.
         lead: the lead that it is about, as a mapping.
+        whole: whether these are all its fields.
         lead_ids: the first keys, where it is about many.
         lead_count: how many it is about.
         error: what it raised.
@@ -79,6 +80,7 @@ class Operation:
         self.fields_changed: dict[str, Any] | None = None
         self.data_size_bytes: int | None = None
         self.lead: Mapping[str, Any] | None = None
+        self.whole = True
         self.lead_ids: list[str] | None = None
         self.lead_count: int | None = None
         self.error: BaseException | None = None
@@ -89,13 +91,15 @@ class Operation:
         self._pending = 0
         self._closed = False
 
-    def identify(self, lead: Mapping[str, Any]) -> None:
+    def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
         """Says which lead the call is about.
 
         Args:
-            lead: the lead with all its fields; names it and is scored.
+            lead: the lead; names it.
+            whole: whether these are all its fields, so that it can be scored.
         """
         self.lead = lead
+        self.whole = whole
 
     def identify_many(self, ids: Iterable[str], count: int | None) -> None:
         """Says which leads the call is about.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from leadlog.cli.options import directory_option, json_option
+from leadlog.cli.rings import COLUMNS, rings_of, row_of
 from leadlog.cli.terminal import print_json, safe, table
 from leadlog.clock import now_us, utc_date
 from leadlog.errors import ReadError, SettingsError
@@ -71,7 +72,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         "settings": [],
         "directory": None,
         "categories": [],
-        "drops": [],
+        "rings": [],
         "versions": versions(),
         "findings": findings,
     }
@@ -99,7 +100,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         report["categories"] = [
             _category(directory, category, everything, today, findings) for category in CATEGORIES
         ]
-        report["drops"] = _drops(directory, findings)
+        report["rings"] = rings_of(directory, findings)
     return report
 
 
@@ -223,6 +224,22 @@ def _last(files: list[LogFile]) -> str | None:
     return None
 
 
+def _show_from(path: Path, offset: int) -> str:
+    """A command that prints a file's content from a byte on."""
+    if path.suffix == COMPRESSED:
+        return f"zstd -dc {path} | tail -c +{offset + 1}"
+    return f"tail -c +{offset + 1} {path}"
+
+
+def _last(files: list[LogFile]) -> str | None:
+    """Time of the newest event."""
+    for date in sorted({file.date for file in files}, reverse=True):
+        newest = (next(read_backwards(file.path), None) for file in files if file.date == date)
+        if ends := [event.timestamp for event in newest if event is not None]:
+            return max(ends)
+    return None
+
+
 def _drops(directory: Path, findings: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Events that processes could not write, as they noted them."""
     from leadlog.sinks.drops import read_drops
@@ -265,13 +282,12 @@ def _show(report: dict[str, Any]) -> None:
             ("category", "files", "bytes", "events today", "last event", "damaged lines"),
             right=(1, 2, 3, 5),
         )
-    if report["drops"]:
-        _section(
-            "Dropped events",
-            [tuple(drop.values()) for drop in report["drops"]],
-            ("process", "category", "cause", "events"),
-            right=(0, 3),
-        )
+    _section(
+        "Rings: events by process",
+        [row_of(ring) for ring in report["rings"]],
+        COLUMNS,
+        right=(0, 3, 4, 5, 7),
+    )
     _section("Versions", list(report["versions"].items()))
     if not report["findings"]:
         click.secho("No findings.", fg="green", bold=True)

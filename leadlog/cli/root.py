@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leadlog.cli.demo:demo", "Run the main job on made-up leads, or on your own."),
     "tail": ("leadlog.cli.tail:tail", "Show the last events, and follow the coming ones."),
     "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
+    "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }

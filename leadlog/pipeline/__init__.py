@@ -17,6 +17,7 @@ from leadlog import settings as _settings
 from leadlog.pipeline.build import build_chain, build_sink
 from leadlog.pipeline.logger import LEVELS, BoundLogger, Slot
 from leadlog.pipeline.stdlib import LoggingHandler as _LoggingHandler
+from leadlog.records import shape
 from leadlog.resources import Sampler
 from leadlog.settings import Loaded
 from leadlog.sinks import Sink, SinkStats
@@ -51,6 +52,8 @@ class Stats:
         accepted: lines handed to the sink, by category.
         written: lines that are in their files, by category.
         dropped: lines lost, by category and cause.
+        in_ring: lines on their way to their files, by category.
+        degraded: lines that for a while lay where a kill would have lost them, by category.
         sampled_out: events left out on purpose.
         processor_errors: how often a processor raised; the events were written.
         failures: calls that could not be logged at all.
@@ -60,6 +63,8 @@ class Stats:
     accepted: dict[str, int]
     written: dict[str, int]
     dropped: dict[str, dict[str, int]]
+    in_ring: dict[str, int]
+    degraded: dict[str, int]
     sampled_out: int
     processor_errors: int
     failures: int
@@ -91,10 +96,10 @@ class Pipeline:
         self.level = LEVELS[settings.level] if settings.enabled else _OFF
         self._sampler = Sampler(settings.memory_sample_seconds)
         self._chain = build_chain(settings, self._sampler, processors)
-        self._sink = sink or build_sink(settings)
+        self._slot = Slot(lambda: self)
+        self._sink = sink or build_sink(settings, self._tell_health)
         self.process = self._chain.__call__
         self.write = self._sink.write
-        self._slot = Slot(lambda: self)
         self._slot.target = self
         if settings.enabled:
             self._sampler.start()
@@ -109,6 +114,12 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _tell_health(self, condition: dict[str, Any]) -> None:
+        """Logs what the sink tells of itself."""
+        event = shape.monitoring_data("log_health", {"metrics": condition})
+        ended = condition["state"] == "ended"
+        self.get_logger().emit("info" if ended else "warning", "monitoring.log_health", event)
 
     def get_logger(self) -> BoundLogger:
         """A logger that writes to this pipeline, whichever is the current one."""
@@ -140,6 +151,8 @@ class Pipeline:
             accepted=dict(counts.accepted),
             written=dict(counts.written),
             dropped={name: dict(causes) for name, causes in counts.dropped.items()},
+            in_ring=dict(counts.in_ring),
+            degraded=dict(counts.degraded),
             sampled_out=self._chain.sampled_out,
             processor_errors=self._chain.errors,
             failures=_current.failures + self._slot.failures,

@@ -6,12 +6,14 @@ from typing import cast
 
 from structlog.typing import EventDict, Processor
 
+from leadlog.layout import CATEGORIES
+from leadlog.limits import EVERY
 from leadlog.pipeline.chain import Chain
 from leadlog.pipeline.complete import Complete
 from leadlog.pipeline.guard import guard, strict_guard
 from leadlog.resources import Sampler
 from leadlog.settings import Settings
-from leadlog.sinks import ConsoleSink, FileSink, MemorySink, Sink, Tee
+from leadlog.sinks import ConsoleSink, MemorySink, Notify, Sink, SpoolSink, Tee
 from leadlog_processors.envelope import Envelope
 from leadlog_processors.failure import Failure
 from leadlog_processors.labels import TrainingLabels
@@ -75,11 +77,28 @@ def build_chain(settings: Settings, sampler: Sampler, extra: Sequence[Processor]
     return Chain(processors, Route(line))
 
 
-def build_sink(settings: Settings) -> Sink:
-    """Where the lines of a pipeline go."""
+def build_sink(settings: Settings, notify: Notify) -> Sink:
+    """Where the lines of a pipeline go.
+
+    Args:
+        settings: directory, sizes, durability and modes.
+        notify: told of the sink's health.
+    """
     if not settings.enabled:
         return MemorySink()
-    sink: Sink = FileSink(settings.directory)
+    general = settings.ring_bytes.get(EVERY, 1 << 20)
+    sink: Sink = SpoolSink(
+        settings.directory,
+        ring_bytes={name: settings.ring_bytes.get(name, general) for name in CATEGORIES},
+        overflow_bytes=settings.overflow_bytes,
+        poll_seconds=settings.poll_seconds,
+        segment_bytes=settings.segment_bytes,
+        durability=settings.durability,
+        file_mode=settings.file_mode,
+        directory_mode=settings.directory_mode,
+        host=settings.host,
+        notify=notify,
+    )
     if settings.console == "on" or (settings.console == "auto" and sys.stderr.isatty()):
         sink = Tee(sink, ConsoleSink())
     return sink

@@ -32,17 +32,17 @@ class Chain:
         """Gives what the last processor gives."""
         event: Any = event_dict
         before: Any = event_dict
-        at = 0
+        process: Any = None
         try:
             for process in self._processors:
                 before, event = event, process(logger, method_name, event)
-                at += 1
             if type(event) is not dict:
                 event = dict(event)
         except DropEvent:
             self.sampled_out += 1
             raise
         except Exception as error:  # noqa: BLE001 - any processor, also one of the user's
+            at = self._processors.index(process)
             if not isinstance(event, MutableMapping):
                 # Not the processor that raised is to blame, but the one that gave this.
                 blamed = TypeError(f"gave {type(event).__name__}")

@@ -5,8 +5,8 @@ most often, only the values that a caller can choose are tested; ids, times, num
 are of our own making.
 """
 
+import re
 from functools import lru_cache
-from typing import Any
 
 import orjson
 from structlog.typing import EventDict
@@ -15,45 +15,47 @@ from leadlog_processors.fields import DATABASE_OPERATION
 from leadlog_processors.privacy import mask_secrets, may_contain_secret
 from leadlog_processors.rendering import render, to_json_type
 
+_is_time = re.compile(r"[0-9:.TZ+-]+").fullmatch
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 
 
 @lru_cache(maxsize=4096)
-def _is_harmless(*names: str) -> bool:
+def _is_harmless(*names: str | None) -> bool:
     """Whether names, of which there are few, hold no secret."""
-    return not may_contain_secret("\n".join(names).encode("utf-8", "replace"))
+    return not may_contain_secret("\n".join(filter(None, names)).encode("utf-8", "replace"))
 
 
-def chosen_by_caller(event: EventDict) -> tuple[Any, ...] | None:
-    """The values of a database operation that may hold a secret.
+def _suspect_part(line: bytes, event: EventDict) -> bytes:
+    """What a caller chose in a database operation, rendered; there a secret may stand.
 
-    Returns:
-        None where the event has no such form, or one of its names is suspicious: then the
-        whole line is to be tested.
+    The whole line where an id, a time or a name has not the form that ours have.
     """
-    try:
-        details, data = event["operation_details"], event["data_details"]
-        if not (
-            _is_harmless(event["event_name"], event["thread_name"], details["operation_type"])
-            and _is_harmless(*(data["fields_processed"] or ()))
-            and details["operation_id"].isalnum()
-        ):
-            return None
-        return (
-            event["lead_identifier"],
-            data["fields_changed"],
+    details, data, get = event["operation_details"], event["data_details"], event.get
+    started_at, transaction_id = details["started_at"], details["transaction_id"]
+    if (
+        details["operation_id"].isalnum()
+        and (transaction_id is None or transaction_id.isalnum())
+        and (started_at is None or _is_time(started_at))
+        and _is_harmless(
+            event["event_name"],
+            event["thread_name"],
+            details["operation_type"],
+            details["entity"],
             data["duplicate_action"],
             data["duplicate_matched_on"],
-            details["error_message"],
-            details["entity"],
-            details["started_at"],
-            details["transaction_id"],
-            event.get("context"),
-            event.get("extra"),
-            event.get("processor_errors"),
+            *(data["fields_processed"] or ()),
         )
-    except (AttributeError, KeyError, TypeError):
-        return None
+    ):
+        chosen = (
+            event["lead_identifier"],
+            data["fields_changed"],
+            details["error_message"],
+            get("context"),
+            get("extra"),
+            get("processor_errors"),
+        )
+        return orjson.dumps(chosen, to_json_type)
+    return line
 
 
 def guard(line: bytes, event: EventDict) -> bytes:
@@ -65,14 +67,15 @@ def guard(line: bytes, event: EventDict) -> bytes:
     """
     suspect = line
     if event.get("log_type") == DATABASE_OPERATION:
-        values = chosen_by_caller(event)
-        if values is not None:
-            suspect = orjson.dumps(values, to_json_type)
-    return guard_line(line, suspect)
+        try:
+            suspect = _suspect_part(line, event)
+        except (AttributeError, KeyError, TypeError, orjson.JSONEncodeError):
+            suspect = line  # no record of ours: anything may stand anywhere
+    return guard_line(line, suspect) if may_contain_secret(suspect) else line
 
 
 def guard_line(line: bytes, suspect: bytes) -> bytes:
-    """The line with every secret masked, where `suspect`, a part of it or all, has one."""
+    """The line with every secret masked, where `suspect`, a part of it or all, may have one."""
     if not may_contain_secret(suspect):
         return line
     plain = orjson.loads(line)

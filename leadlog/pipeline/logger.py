@@ -108,7 +108,7 @@ class BoundLogger(structlog.BoundLoggerBase):
         """
         try:
             slot = self._logger
-            target = slot.resolve()
+            target = slot.target or slot.resolve()
             if LEVELS[method_name] < target.level:
                 return
             event["event"] = event_name

@@ -195,7 +195,7 @@ class LeadDatabase(LeadQueries):
             )
         call = current_operation()
         if call is not None:
-            call.identify({"id": lead_id})
+            call.identify({"id": lead_id}, whole=False)
             call.fields_processed = [str(column) for column in changes]
         changed = self._connections.in_transaction(
             lambda session: change(session, lead_id, changes, self._now())
@@ -225,7 +225,7 @@ class LeadDatabase(LeadQueries):
         lead = self._connections.in_transaction(work)
         call = current_operation()
         if call is not None:
-            call.identify({"id": lead_id} if lead is None else lead)
+            call.identify(lead or {"id": lead_id}, whole=lead is not None)
             call.records_affected = int(lead is not None)
         return lead is not None
 

@@ -72,7 +72,7 @@ class LeadQueries:
         lead = None if row is None else from_row(row)
         call = current_operation()
         if call is not None:
-            call.identify({"id": lead_id} if lead is None else lead)
+            call.identify(lead or {"id": lead_id}, whole=lead is not None)
             call.records_affected = int(lead is not None)
         return lead
 

@@ -27,12 +27,12 @@ from leadlog_processors.exceptions import MESSAGE_LIMIT, caused_by, class_name, 
 _RECURRING: Final = 10
 
 _QUOTED: Final = re.compile(r"(?<!\w)'.*?'(?!\w)|(?<!\w)\".*?\"(?!\w)|`[^`]*`|“[^”]*”|«[^»]*»")
-_NO_END: Final = r"[^\s@<>()\[\],;:\"'=]"
+_NO_END: Final = r"[^\s@<>()\[\],;:\"=]"
 _ADDRESS: Final = re.compile(rf"(?<!{_NO_END}){_NO_END}+@{_NO_END}+")
 _UUID: Final = re.compile(r"(?i)\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _HEX: Final = re.compile(r"(?i)\b[0-9a-f]{8,}\b")
 _WITH_DIGIT: Final = re.compile(r"[-+]?\b\w*\d\w*")
-_SERIES: Final = re.compile(r"#(?:(?:[-+.,:/]|, ?| )#)+")
+_SERIES: Final = re.compile(r"#(?:(?:[-+.,:/]|, ?| )?#)+")
 _COMPREHENSION: Final = re.compile(r"\.<locals>\.<(?:listcomp|setcomp|dictcomp|genexpr)>")
 _FOREIGN_DIRECTORIES: Final = tuple(
     {str(Path(sysconfig.get_path(name))) for name in ("stdlib", "platstdlib")}
@@ -42,11 +42,8 @@ _FOREIGN_DIRECTORIES: Final = tuple(
 def _first_line(text: str) -> str:
     """The first line without what changes from one occurrence to the next."""
     line = text.strip().partition("\n")[0][:MESSAGE_LIMIT]
-    line = _QUOTED.sub("#", line)
-    line = _ADDRESS.sub("#", line)
-    line = _UUID.sub("#", line)
-    line = _HEX.sub("#", line)
-    line = _WITH_DIGIT.sub("#", line)
+    for changing in (_ADDRESS, _QUOTED, _UUID, _WITH_DIGIT, _HEX):
+        line = changing.sub("#", line)
     return " ".join(_SERIES.sub("#", line).casefold().split())
 
 

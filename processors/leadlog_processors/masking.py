@@ -261,7 +261,10 @@ _SHORT: Final = 40
 
 def mask_words(text: str) -> str:
     """As `mask_text`, but remembers short texts: most of them are an event's own words."""
-    return _masked_before(text) if len(text) <= _SHORT else mask_text(text)
+    if len(text) > _SHORT:
+        return mask_text(text)
+    masked = _masked_before(text)
+    return text if masked == text else masked  # what is remembered is an equal text, not this one
 
 
 def _mask_secrets(value: Any, above: set[int]) -> Any:

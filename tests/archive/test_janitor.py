@@ -263,6 +263,34 @@ def test_a_file_that_is_locked_by_its_writer_is_left_alone(root, run, tools):
     assert done(run()) == [("compress", NAME)]
 
 
+def test_a_file_that_gets_a_writer_meanwhile_is_left_alone(root, run, tools):
+    """Whoever locks a file before its turn comes keeps it."""
+    tools.add(root, f"error_logs/{NAME}", 2_500_000)
+    other = tools.add(root, "error_logs/2026-11-02.jsonl")
+    with other.open("ab") as writer:
+        report = run(progress=lambda done, total: try_lock(writer.fileno()))
+    assert done(report) == [("compress", NAME)]
+    assert reasons(report) == {other.name: "somebody writes to it"}
+    assert other.exists()
+
+
+def test_a_copy_that_the_disk_garbled_is_thrown_away(root, run, tools):
+    """What does not read back as it was written never takes an original's place."""
+    path = tools.add(root, f"error_logs/{NAME}", 2_500_000)
+    before = tools.snapshot(path.parent)
+
+    def garble(done, total):
+        with path.with_name(f".{NAME}.zst.tmp").open("r+b") as draft:
+            draft.seek(40)
+            draft.write(b"garbled")
+
+    report = run(progress=garble)
+    (result,) = report.results
+    assert "is damaged" in result.error
+    assert tools.snapshot(path.parent) == before
+    assert done(run()) == [("compress", NAME)]
+
+
 def test_a_file_that_a_ring_names_is_left_alone(root, run, tools):
     """As long as a ring may have lines for a file, dead process or not, it stays."""
     tools.add(root, f"error_logs/{NAME}")
@@ -277,6 +305,51 @@ def test_a_file_that_a_ring_names_is_left_alone(root, run, tools):
     assert "leadlog recover" in reason
     spool.retire(path)
     assert done(run()) == [("compress", NAME)]
+
+
+def test_a_file_that_a_ring_names_meanwhile_is_left_alone(root, run, tools):
+    """The rings are looked into again, just before a file is touched."""
+    tools.add(root, f"error_logs/{NAME}", 2_500_000)
+    tools.add(root, "error_logs/2026-11-02.jsonl")
+    descriptors = Descriptors()
+    storage = Spool(root).create("error_logs", 4096, descriptors, 0)
+
+    def name_it(done, total):
+        Header(storage.memory).store(Progress(name="error_logs/2026-11-02.jsonl"))
+
+    report = run(progress=name_it)
+    storage.release()
+    assert done(report) == [("compress", NAME)]
+    assert reasons(report).keys() == {"2026-11-02.jsonl"}
+
+
+def test_a_copy_that_comes_meanwhile_is_not_overwritten(root, run, tools):
+    """Where somebody else compresses the same file, his copy stays, and the original too."""
+    path = tools.add(root, f"error_logs/{NAME}", 2_500_000)
+    packed = path.with_name(f"{NAME}.zst")
+    report = run(progress=lambda done, total: packed.write_bytes(b"his"))
+    assert "has come into being meanwhile" in reasons(report)[NAME]
+    assert tools.names(root) == [f"error_logs/{NAME}", f"error_logs/{NAME}.zst"]
+    assert packed.read_bytes() == b"his"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize(("user", "group", "mode"), [(0, 12_345, 0o640), (65_534, 0, 0o600)])
+def test_no_other_group_may_read_the_copy(root, run, tools, monkeypatch, user, group, mode):  # noqa: PLR0917 - pytest passes by name
+    """The copy belongs to the group of its original; where that is refused, to its user alone."""
+    path = tools.add(root, f"error_logs/{NAME}")
+    path.chmod(0o640)
+    for one in (root, path.parent, path):
+        os.chown(one, user, 12_345 if one == path else -1)
+    monkeypatch.chdir(root)
+    os.seteuid(user)
+    try:
+        report = archive.run(".", today=tools.today)
+    finally:
+        os.seteuid(0)
+    assert done(report) == [("compress", NAME)]
+    state = path.with_name(f"{NAME}.zst").stat()
+    assert (state.st_gid, stat.S_IMODE(state.st_mode)) == (group, mode)
 
 
 def test_a_file_written_to_today_waits(root, run, tools):

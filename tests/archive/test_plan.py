@@ -203,6 +203,13 @@ def test_older_than_n_days_means_more_than_n_days_back(age, compress_after, verb
     assert [action.verb for action in planned.actions] == verbs
 
 
+@pytest.mark.parametrize(("age", "verbs"), [(31, ["remove"]), (30, []), (29, [])])
+def test_no_event_is_removed_before_its_time(age, verbs):
+    """The last moment of a file of n days ago is less than n days ago, so it stays for a day."""
+    planned = make([found(age)], Policy(0, 30))
+    assert [action.verb for action in planned.actions] == verbs
+
+
 def test_errors_may_live_longer():
     """A category's own number takes the place of that for all others."""
     files = [found(50, category=category) for category in CATEGORIES]

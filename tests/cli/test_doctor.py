@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -115,18 +116,34 @@ def test_a_directory_without_permission_is_a_finding(run, tmp_path):
 
 
 def test_dropped_events_are_a_finding(run, tmp_path):
-    """What another process could not write is shown, with process, category and cause."""
-    from leadlog.sinks.drops import DropLedger
-
-    directory = tmp_path / "database_logs"
-    DropLedger(directory).note({"error_logs": {"io_error": 3}}, final=True)
-    result = run("doctor", "--json")
-    assert result.exit_code == 1
-    found = report(result)
-    assert found["drops"] == [
-        {"process_id": os.getpid(), "category": "error_logs", "cause": "io_error", "events": 3}
-    ]
-    assert "3 events were dropped (io_error)" in found["findings"][0]["finding"]
+    """Lines that a process lost are shown, by process, category and cause, also after its end."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "error_logs").write_text("in the way")
+    code = """
+import sys, leadlog
+leadlog.configure(directory=sys.argv[1], overflow_bytes=0, ring_bytes=65536)
+for _ in range(200):
+    leadlog.get_logger().error("lost", text="x" * 2000)
+leadlog.shutdown(0.1)
+"""
+    subprocess.run([sys.executable, "-c", code, logs], check=True, capture_output=True)
+    done = run("doctor", "--json", "--directory", logs)
+    found = json.loads(done.stdout)
+    assert done.exit_code == 1
+    (ring,) = [ring for ring in found["rings"] if ring["category"] == "error_logs"]
+    assert ring["accepted"] == 200
+    assert sum(ring["dropped"].values()) + ring["in_ring"] + ring["written"] == 200
+    assert ring["dropped"]["ring_full"] > 100
+    assert any("events were dropped (ring_full" in one["finding"] for one in found["findings"])
+    assert any("leadlog recover" in one["remedy"] for one in found["findings"])
+    (logs / "error_logs").unlink()
+    recovered = run("recover", "--json", "--directory", logs)
+    assert json.loads(recovered.stdout)["lines"] == ring["in_ring"]
+    assert recovered.exit_code == 0
+    lines = b"".join(path.read_bytes() for path in (logs / "error_logs").glob("*.jsonl"))
+    assert lines.count(b"\n") == ring["in_ring"]
+    assert run("recover", "--directory", logs).stdout.startswith("0 events recovered")
 
 
 def test_versions_are_shown(run):

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from leadlog_processors.masking import (
@@ -200,7 +200,7 @@ TEXTS = [
     ),
     ("x [parameters: {'name': 'An", "x [parameters: ***]"),
     (
-        'duplicate key\nDETAIL:  Key (email)=(ana@acme.com) already exists.\nHINT: none',
+        "duplicate key\nDETAIL:  Key (email)=(ana@acme.com) already exists.\nHINT: none",
         "duplicate key\nDETAIL: ***\nHINT: none",
     ),
     (
@@ -331,6 +331,7 @@ def test_no_part_of_a_known_key_survives_in_any_text(before: str, token: str, af
 @given(st.text(st.characters(codec="utf-8", exclude_characters='"\\'), min_size=1))
 def test_the_value_of_a_quoted_pair_is_masked_whatever_it_is(value: str) -> None:
     """Blanks, commas and line breaks in it included."""
+    assume("DETAIL:" not in value and "[parameters: " not in value)  # they mask the rest too
     assert mask_text(f'x {{"password": "{value}", "n": 1}}') == 'x {"password": "***", "n": 1}'
 
 

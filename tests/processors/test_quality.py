@@ -471,11 +471,15 @@ def test_a_faultless_value_never_lowers_the_score(lead: dict[str, Any], field: s
 @given(leads)
 def test_blanks_around_values_and_their_case_of_letters_do_not_matter(lead: dict[str, Any]) -> None:
     """Scoring strips and folds."""
-    padded = {key: f" {value}\n" if isinstance(value, str) else value for key, value in lead.items()}
+    padded = {
+        key: f" {value}\n" if isinstance(value, str) else value for key, value in lead.items()
+    }
     assert score(padded) == score(lead)
 
 
-@given(st.dictionaries(st.text() | st.integers(), st.one_of(values, st.integers(), st.lists(values))))
+@given(
+    st.dictionaries(st.text() | st.integers(), st.one_of(values, st.integers(), st.lists(values)))
+)
 def test_scoring_neither_raises_nor_changes_the_lead(lead: dict[Any, Any]) -> None:
     """Whatever is in it."""
     before = repr(lead)

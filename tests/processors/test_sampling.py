@@ -157,7 +157,9 @@ anything = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.i
         },
     )
 )
-def test_no_event_of_any_shape_makes_it_raise_anything_but_drop_event(event: dict[str, Any]) -> None:
+def test_no_event_of_any_shape_makes_it_raise_anything_but_drop_event(
+    event: dict[str, Any],
+) -> None:
     """It keeps, marks or drops."""
     sample = Sampling({"*": 0.5}, random=random.Random(1).random)
     try:

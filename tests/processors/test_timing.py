@@ -13,7 +13,9 @@ ORDER = ["excellent", "good", "acceptable", "slow", "very_slow"]
 SLOW_SYNC = Tiers(excellent_ms=10, good_ms=20, acceptable_ms=30, slow_ms=40)
 
 
-def operation(ms: object = 150.5, operation_type: object = "add_lead", **labels: Any) -> dict[str, Any]:
+def operation(
+    ms: object = 150.5, operation_type: object = "add_lead", **labels: Any
+) -> dict[str, Any]:
     return {
         "log_type": "database_operation",
         "operation_details": {"operation_type": operation_type, "execution_time_ms": ms},
