@@ -63,9 +63,9 @@ docs: install ## Write docs/reference from the code and test what the docs say
 bench: install ## Measure the ratios of tests/bench on a quiet machine
 	$(PYTEST) tests/bench -m bench -p no:xdist --benchmark-enable --timeout 900 $(ARGS)
 
-soak: install ## Run the slow tests, and the generated ones with many more examples
+soak: install ## Run the slow and the fault tests long, and the generated ones with many more examples
 	@bash .ci/system-packages
-	LEADLOG_SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or hypothesis) and not bench" --benchmark-disable --timeout 3600 $(ARGS)
+	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not bench" --benchmark-disable --timeout 3600 $(ARGS)
 
 build: install ## Build the wheel and the source distribution into dist/
 	@rm -rf dist

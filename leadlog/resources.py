@@ -5,7 +5,6 @@ Reading the resident set costs about 10 µs, so events take the last sample inst
 
 import os
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +22,10 @@ class Sample:
     Attributes:
         memory_mb: resident set, 10^6 bytes.
         load: the system's load average of the last minute; None where it has none.
-        taken_at: `time.monotonic()` of the sample, seconds.
     """
 
     memory_mb: float
     load: float | None
-    taken_at: float
 
 
 def resident_mb() -> float:
@@ -39,7 +36,7 @@ def resident_mb() -> float:
 def take_sample() -> Sample:
     """Looks at the process now."""
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-    return Sample(round(resident_mb(), 3), load, time.monotonic())
+    return Sample(round(resident_mb(), 3), load)
 
 
 class Sampler:

@@ -330,7 +330,7 @@ def _environment() -> dict[str, dict[str, str]]:
     for variable, value in os.environ.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and value:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-            if name not in _FIELDS and name != "soak":
+            if name not in _FIELDS:
                 raise SettingsError(unknown(name, f"environment {variable}"))
             found[variable] = {name: value}
     return found
@@ -355,8 +355,7 @@ def load(**keywords: Any) -> Loaded:
             values = _file_values(path, section)
             sources.append(_Source(str(path), values, path.resolve().parent, origins))
     for variable, values in _environment().items():
-        if not variable.endswith("_SOAK"):
-            sources.append(_Source(f"environment {variable}", values, here, origins))
+        sources.append(_Source(f"environment {variable}", values, here, origins))
     given = {key: value for key, value in keywords.items() if value is not None}
     sources.append(_Source("keyword", given, here, origins))
     try:

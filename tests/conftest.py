@@ -35,7 +35,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("soak" if os.environ.get("LEADLOG_SOAK") else "ci")
+settings.load_profile("soak" if os.environ.get("SOAK") else "ci")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import leadlog
+from leadlog.layout import CATEGORIES
 
 Logged = Callable[..., list[dict[str, Any]]]
 
@@ -89,11 +90,7 @@ def test_every_event_type_has_its_folder(tmp_path: Path, logged: Logged) -> None
     leadlog.log_database_event("error", {"id": 1}, {"message": "m"}, {"error_type": "sync_error"})
     leadlog.log_database_event("performance", None, {"total_duration_ms": 6000})
     leadlog.log_database_event("monitoring", None, {"sync_queue_size": 3})
-    found = {
-        folder.name: len(logged(folder.name)) for folder in (tmp_path / "database_logs").iterdir()
-    }
-    assert set(found.values()) == {1}
-    assert len(found) == 6
+    assert [len(logged(category)) for category in CATEGORIES] == [1] * 6
     (error,) = logged("error_logs")
     assert error["context"]["lead_data"] == {"id": 1}
     assert error["training_labels"]["system_error"] is True

@@ -18,7 +18,7 @@ import leadlog_processors
 
 ROOT = Path(__file__).parents[1]
 # Set by .ci/run, when the suite runs against an installed wheel and no source is at hand.
-WHEEL = os.environ.get("LEADLOG_TEST_WHEEL")
+WHEEL = os.environ.get("TEST_WHEEL")
 
 in_checkout = pytest.mark.skipif(
     not (ROOT / ".git").exists() or shutil.which("git") is None, reason="not in a git checkout"

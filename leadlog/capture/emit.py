@@ -47,7 +47,9 @@ def _emit(operation: Operation) -> None:
         event["lead_identifier"]["lead_count"] = operation.lead_count
     level = "info" if success else "warning" if error is None else "error"
     event["timestamp"] = operation.ended_us
+    event["event_id"] = operation.event_id
     _log.emit(level, operation.event_name, event)
+    operation.recorded = True
     if error is not None:
         error_type = error_type_of(error)
         failure = shape.error_log(

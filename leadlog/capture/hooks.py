@@ -190,6 +190,7 @@ class Handle:
     def _do_commit(self, connection: Any) -> None:
         """COMMIT, as the dialect does it, and what became of it."""
         info = _info(connection)
+        journal.commits(info)
         started = time.perf_counter_ns()
         try:
             self._commit(connection)

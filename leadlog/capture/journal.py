@@ -33,15 +33,17 @@ class Transaction:
     """The pending writes of one database transaction.
 
     Attributes:
+        committing: whether COMMIT was sent and its answer is not known yet.
         transaction_id: identifier that its records share.
         poisoned: whether COMMIT would roll it back.
     """
 
-    __slots__ = ("_frames", "poisoned", "transaction_id")
+    __slots__ = ("_frames", "committing", "poisoned", "transaction_id")
 
     def __init__(self) -> None:
         self.transaction_id = new_id()
         self.poisoned = False
+        self.committing = False
         self._frames: list[tuple[str, list[Pending]]] = [("", [])]
 
     def add(self, pending: Pending) -> bool:
@@ -98,9 +100,11 @@ def transaction_of(info: MutableMapping[Any, Any]) -> Transaction:
     return found
 
 
-def peek(info: MutableMapping[Any, Any]) -> Transaction | None:
-    """The journal of a connection, by its `info`, if it has one."""
-    return info.get(_KEY)
+def commits(info: MutableMapping[Any, Any]) -> None:
+    """Notes that COMMIT is being sent."""
+    transaction: Transaction | None = info.get(_KEY)
+    if transaction is not None:
+        transaction.committing = True
 
 
 def finalise(info: MutableMapping[Any, Any], outcome: str) -> None:
@@ -115,4 +119,6 @@ def finalise(info: MutableMapping[Any, Any], outcome: str) -> None:
         return
     if outcome == COMMITTED and transaction.poisoned:
         outcome = ROLLED_BACK
+    elif outcome == ROLLED_BACK and transaction.committing:
+        outcome = UNKNOWN  # interrupted between COMMIT and its answer
     transaction.finalise(outcome)

@@ -19,6 +19,9 @@ from leadlog.clock import new_id, now_us
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Emit = Callable[["Operation"], None]
+"""Writes the record of an operation; never raises."""
+
 IDS_LISTED = 100
 """Keys that `lead_ids` names at most."""
 
@@ -51,6 +54,9 @@ class Operation:
         lead_count: how many it is about.
         error: what it raised.
         transaction_id: the database transaction of its writes.
+        event_id: of its record, so that one written again after an interrupt is known.
+        closed: whether the call has ended.
+        recorded: whether the record is written.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class Operation:
         operation_type: str,
         event_name: str,
         entity: str,
-        emit: "Emit",
+        emit: Emit,
         *,
         bulk: bool = False,
         measured: bool = True,
@@ -67,6 +73,7 @@ class Operation:
         self.event_name = event_name
         self.entity = entity
         self.operation_id = new_id()
+        self.event_id = new_id()
         self.started_us = now_us()
         self.ended_us = self.started_us
         self.watch = Stopwatch() if measured else None
@@ -89,7 +96,8 @@ class Operation:
         self._lock = threading.Lock()
         self._outcomes: list[str] = []
         self._pending = 0
-        self._closed = False
+        self.closed = False
+        self.recorded = False
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
         """Says which lead the call is about.
@@ -138,7 +146,7 @@ class Operation:
             self._outcomes.append(outcome)
             self._pending -= 1
             self.transaction_id = transaction_id
-            ready = self._closed and self._pending == 0
+            ready = self.closed and self._pending == 0 and not self.recorded
         if ready:
             self._emit(self)
 
@@ -159,13 +167,17 @@ class Operation:
         self.error = error
 
     def close(self) -> None:
-        """Ends the call; its record is written now, or when the last write is resolved."""
-        self.ended_us = now_us()
-        if self.meter is not None:
-            self.meter.close()
+        """Ends the call; its record is written now, or when the last write is resolved.
+
+        May be called again where an interrupt got in between; the record is written once.
+        """
+        if not self.closed:
+            self.ended_us = now_us()
+            self.closed = True
+            if self.meter is not None:
+                self.meter.close()
         with self._lock:
-            self._closed = True
-            ready = self._pending == 0
+            ready = self._pending == 0 and not self.recorded
         if ready:
             self._emit(self)
 
@@ -183,9 +195,6 @@ class Operation:
                 return outcome
         return "completed"
 
-
-Emit = Callable[[Operation], None]
-"""Writes the record of an operation; never raises."""
 
 _current: ContextVar[Operation | None] = ContextVar("leadlog_operation", default=None)
 
@@ -250,7 +259,11 @@ def operation(
                 scope.fail(error)
                 raise
             finally:
-                scope.close()
+                try:
+                    scope.close()
+                except BaseException:  # Ctrl-C in the middle of it: the record all the same
+                    scope.close()
+                    raise
 
         return call
 
@@ -259,7 +272,10 @@ def operation(
 
 def _open(owner: Captured, operation_type: str, event_name: str, bulk: bool) -> Operation | None:
     scopes = owner._capture
-    if scopes is None or _current.get() is not None:
+    if scopes is None:
+        return None
+    outer = _current.get()
+    if outer is not None and not outer.closed:
         return None
     return scopes.begin(operation_type, event_name, bulk=bulk)
 
@@ -307,4 +323,8 @@ def _steps(items: Generator[Any, None, None], scope: Operation) -> Generator[Any
         scope.fail(error)
         raise
     finally:
-        scope.close()
+        try:
+            scope.close()
+        except BaseException:  # as above
+            scope.close()
+            raise

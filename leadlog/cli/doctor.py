@@ -224,49 +224,6 @@ def _last(files: list[LogFile]) -> str | None:
     return None
 
 
-def _show_from(path: Path, offset: int) -> str:
-    """A command that prints a file's content from a byte on."""
-    if path.suffix == COMPRESSED:
-        return f"zstd -dc {path} | tail -c +{offset + 1}"
-    return f"tail -c +{offset + 1} {path}"
-
-
-def _last(files: list[LogFile]) -> str | None:
-    """Time of the newest event."""
-    for date in sorted({file.date for file in files}, reverse=True):
-        newest = (next(read_backwards(file.path), None) for file in files if file.date == date)
-        if ends := [event.timestamp for event in newest if event is not None]:
-            return max(ends)
-    return None
-
-
-def _drops(directory: Path, findings: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Events that processes could not write, as they noted them."""
-    from leadlog.sinks.drops import read_drops
-
-    drops = [
-        {
-            "process_id": noted.get("process_id"),
-            "category": category,
-            "cause": cause,
-            "events": count,
-        }
-        for noted in read_drops(directory)
-        for category, causes in noted.get("dropped", {}).items()
-        for cause, count in causes.items()
-    ]
-    if drops:
-        total = sum(drop["events"] for drop in drops)
-        causes = ", ".join(sorted({drop["cause"] for drop in drops}))
-        _find(
-            findings,
-            f"{total} events were dropped ({causes})",
-            "make the directory writable or make room; the list below says which process and "
-            "category lost them",
-        )
-    return drops
-
-
 def _show(report: dict[str, Any]) -> None:
     """Prints the report for people."""
     _section("Settings", [(row["name"], _value(row), row["origin"]) for row in report["settings"]])

@@ -15,6 +15,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from leadlog import settings as _settings
 from leadlog.pipeline.build import build_chain, build_sink
+from leadlog.pipeline.complete import Complete
 from leadlog.pipeline.logger import LEVELS, BoundLogger, Slot
 from leadlog.pipeline.stdlib import LoggingHandler as _LoggingHandler
 from leadlog.records import shape
@@ -99,6 +100,7 @@ class Pipeline:
         self._slot = Slot(lambda: self)
         self._sink = sink or build_sink(settings, self._tell_health)
         self.process = self._chain.__call__
+        self.process_complete = self._chain.without(Complete).__call__
         self.write = self._sink.write
         self._slot.target = self
         if settings.enabled:
@@ -153,8 +155,8 @@ class Pipeline:
             dropped={name: dict(causes) for name, causes in counts.dropped.items()},
             in_ring=dict(counts.in_ring),
             degraded=dict(counts.degraded),
-            sampled_out=self._chain.sampled_out,
-            processor_errors=self._chain.errors,
+            sampled_out=self._chain.counts.sampled_out,
+            processor_errors=self._chain.counts.errors,
             failures=_current.failures + self._slot.failures,
         )
 

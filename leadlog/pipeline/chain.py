@@ -1,10 +1,24 @@
 """The chain: runs an event through the processors; one that raises costs only itself."""
 
 from collections.abc import MutableMapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from structlog import DropEvent
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+@dataclass(slots=True)
+class ChainCounts:
+    """What became of events that did not go straight through a chain.
+
+    Attributes:
+        errors: how often a processor raised.
+        sampled_out: events that a processor dropped on purpose.
+    """
+
+    errors: int = 0
+    sampled_out: int = 0
 
 
 class Chain:
@@ -16,17 +30,23 @@ class Chain:
     Args:
         processors: called in order.
         last: the renderer and router; never raises.
+        counts: shared with another chain; its own by default.
 
     Attributes:
-        errors: how often a processor raised.
-        sampled_out: events that a processor dropped on purpose.
+        counts: what became of the events that did not go straight through.
     """
 
-    def __init__(self, processors: Sequence[Processor], last: Processor) -> None:
+    def __init__(
+        self, processors: Sequence[Processor], last: Processor, counts: ChainCounts | None = None
+    ) -> None:
         self._processors = tuple(processors)
         self._last = last
-        self.errors = 0
-        self.sampled_out = 0
+        self.counts = counts or ChainCounts()
+
+    def without(self, kind: type) -> Self:
+        """The same chain without the processors of a kind; counts into the same counts."""
+        kept = [process for process in self._processors if not isinstance(process, kind)]
+        return type(self)(kept, self._last, self.counts)
 
     def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:
         """Gives what the last processor gives."""
@@ -39,7 +59,7 @@ class Chain:
             if type(event) is not dict:
                 event = dict(event)
         except DropEvent:
-            self.sampled_out += 1
+            self.counts.sampled_out += 1
             raise
         except Exception as error:  # noqa: BLE001 - any processor, also one of the user's
             at = self._processors.index(process)
@@ -64,13 +84,13 @@ class Chain:
                     raise TypeError(f"gave {type(result).__name__}")
                 kept = dict(result)
             except DropEvent:
-                self.sampled_out += 1
+                self.counts.sampled_out += 1
                 raise
             except Exception as another:  # noqa: BLE001 - as above
                 self._mark(kept, process, another)
         return kept
 
     def _mark(self, event: EventDict, process: Any, error: Exception) -> None:
-        self.errors += 1
+        self.counts.errors += 1
         name = getattr(process, "__qualname__", type(process).__name__)
         event.setdefault("processor_errors", []).append(f"{name}: {type(error).__name__}: {error}")

@@ -26,6 +26,12 @@ class Target(Protocol):
         """Runs the chain."""
         ...
 
+    def process_complete(
+        self, logger: WrappedLogger, method_name: str, event_dict: EventDict
+    ) -> Any:
+        """Runs the chain over an event that has every section of its log type."""
+        ...
+
     def write(self, category: str, line: bytes) -> bool:
         """Hands the line to the sink; False when that is closed."""
         ...
@@ -111,8 +117,8 @@ class BoundLogger(structlog.BoundLoggerBase):
             target = slot.target or slot.resolve()
             if LEVELS[method_name] < target.level:
                 return
-            event["event"] = event_name
-            positional, _ = target.process(slot, method_name, event)
+            event["event_name"] = event_name
+            positional, _ = target.process_complete(slot, method_name, event)
             if not target.write(*positional):
                 slot.write(*positional)
         except structlog.DropEvent:

@@ -96,7 +96,9 @@ class Envelope:
         if ended is None:
             ended = self._clock()
         measured = type(ended) is int
-        name = record.pop("event", None)
+        name = record["event_name"]
+        if name is None:
+            name = record.pop("event", None)
         record["timestamp"] = format_us(ended) if measured else str(ended)
         record["level"] = LEVELS.get(method_name, method_name)
         record["event_name"] = name if type(name) is str else str(name)

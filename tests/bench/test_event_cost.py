@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import loguru
 import orjson
@@ -27,11 +27,13 @@ METRICS = {
     "cpu_time_ms": 120.0,
 }
 RESULT = {"success": True, "records_affected": 1, "duplicate_detected": False}
+
+
 class FlushedFile:
     """The stock wrapped logger: writes a line and flushes it."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
 
     def info(self, line: bytes) -> None:
         """Writes one line."""
@@ -39,10 +41,10 @@ class FlushedFile:
         self._file.flush()
 
 
-def stock(path: Path) -> Any:
+def stock(file: BinaryIO) -> Any:
     """structlog as its documentation sets it up for speed: orjson, bytes, three processors."""
     return structlog.wrap_logger(
-        FlushedFile(path),
+        FlushedFile(file),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
@@ -106,7 +108,8 @@ def test_an_enriched_event_against_its_peers(tmp_path: Path, capsys: Any) -> Non
     """
     leadlog.configure(directory=tmp_path / "logs")
     log, by_hand = leadlog.get_logger(), leadlog.DatabaseLogger()
-    plain = stock(tmp_path / "stock.jsonl")
+    file = (tmp_path / "stock.jsonl").open("wb")
+    plain = stock(file)
     loguru.logger.remove()
     loguru.logger.add(tmp_path / "loguru.jsonl", serialize=True)
     count = CALLS * (ROUNDS + 1)
@@ -127,6 +130,7 @@ def test_an_enriched_event_against_its_peers(tmp_path: Path, capsys: Any) -> Non
         calls=CALLS,
         rounds=ROUNDS,
     )
+    file.close()
     assert leadlog.flush()
     with capsys.disabled():
         print(f"\n{found.table()}")

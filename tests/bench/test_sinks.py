@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "explanation" / "durability.md"
 BEGIN, END = "<!-- made by `make bench`: begin -->", "<!-- made by `make bench`: end -->"
-SOAK = bool(os.environ.get("LEADLOG_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 CONTENDERS = {
     "ring": "leadlog",

@@ -7,7 +7,7 @@ import pytest
 
 from leadlog.layout import log_files
 
-SOAK = bool(os.environ.get("LEADLOG_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 pytestmark = pytest.mark.handmade_lines
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-SOAK = bool(os.environ.get("LEADLOG_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 
 pytestmark = pytest.mark.handmade_lines
 

@@ -10,7 +10,7 @@ import pytest
 import leadlog
 from leadlog.sinks.spool import SpoolSink
 
-SECONDS = 20 if os.environ.get("LEADLOG_SOAK") else 1.5
+SECONDS = 20 if os.environ.get("SOAK") else 1.5
 
 
 @pytest.mark.handmade_lines

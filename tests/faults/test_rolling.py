@@ -11,7 +11,7 @@ import pytest
 from leadlog.layout import log_files
 from leadlog.sinks.spool import SpoolSink
 
-SOAK = bool(os.environ.get("LEADLOG_SOAK"))
+SOAK = bool(os.environ.get("SOAK"))
 DAY_US = 86_400_000_000
 
 pytestmark = pytest.mark.handmade_lines

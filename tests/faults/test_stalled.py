@@ -12,7 +12,7 @@ import pytest
 
 from leadlog.sinks.spool import SpoolSink
 
-SECONDS = 5 if os.environ.get("LEADLOG_SOAK") else 3
+SECONDS = 5 if os.environ.get("SOAK") else 3
 
 pytestmark = pytest.mark.handmade_lines
 

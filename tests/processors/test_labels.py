@@ -556,13 +556,17 @@ def test_calls_are_never_judged_better_than_fewer_calls(
     """One more call never improves the label."""
     order = ["optimal", "good", "acceptable", "inefficient"]
     fewer = rules.batch_optimization(size, total, retries, made, fewest)
-    more = rules.batch_optimization(size, total, retries, None if made is None else made + 1, fewest)
+    more = rules.batch_optimization(
+        size, total, retries, None if made is None else made + 1, fewest
+    )
     if fewer in order and more in order and made is not None:
         assert order.index(fewer) <= order.index(more)
 
 
 @given(number, number, number, number)
-def test_a_slower_run_is_never_more_efficient(total: Any, synced: Any, failed: Any, ms: Any) -> None:
+def test_a_slower_run_is_never_more_efficient(
+    total: Any, synced: Any, failed: Any, ms: Any
+) -> None:
     """Twice the time never improves the label."""
     order = ["excellent", "good", "acceptable", "poor"]
     fast = rules.sync_efficiency(total, synced, failed, None, ms)
@@ -573,8 +577,10 @@ def test_a_slower_run_is_never_more_efficient(total: Any, synced: Any, failed: A
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=4,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
 )
 LOG_TYPES = ["database_operation", "sync_operation", "migration_operation", "error_log",
              "performance_metrics", "monitoring_data"]  # fmt: skip

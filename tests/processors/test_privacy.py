@@ -126,7 +126,7 @@ def test_pseudonyms_without_a_key_are_refused_with_the_setting_to_give() -> None
 
 def test_an_unknown_policy_is_refused_with_those_there_are() -> None:
     """The error names the value and the remedy."""
-    with pytest.raises(ValueError, match="'hidden'.*plain, pseudonymised, masked"):
+    with pytest.raises(ValueError, match=r"'hidden'.*plain, pseudonymised, masked"):
         Privacy("hidden")  # type: ignore[arg-type]
 
 
@@ -134,7 +134,10 @@ def test_the_key_is_never_shown() -> None:
     """Neither by repr nor by str."""
     privacy = Privacy("pseudonymised", b"hunter2hunter2")
     assert repr(privacy) == "Privacy('pseudonymised')"
-    assert "hunter2" not in f"{privacy}{privacy!r}{vars(privacy) if hasattr(privacy, '__dict__') else ''}"
+    assert (
+        "hunter2"
+        not in f"{privacy}{privacy!r}{vars(privacy) if hasattr(privacy, '__dict__') else ''}"
+    )
     assert privacy.policy == "pseudonymised"
 
 
@@ -233,7 +236,7 @@ def test_a_known_name_and_address_are_found_in_other_texts() -> None:
         **operation(
             error_details={
                 "error_message": "Ana Díaz <ana.diaz@acme.com> exists; phone +34 912 345 678",
-                "stack_trace": 'File "x.py", line 3, in f\nValueError: \'Ana Díaz\'',
+                "stack_trace": "File \"x.py\", line 3, in f\nValueError: 'Ana Díaz'",
                 "exception_class": "Ana Díaz",
             }
         ),
@@ -250,14 +253,18 @@ def test_a_known_name_and_address_are_found_in_other_texts() -> None:
 
 def test_a_known_text_is_found_as_a_whole_word_only() -> None:
     """Ana is not in Anabel, and two letters identify nobody."""
-    assert clean({"name": "Ana", "m": "Ana met Anabel and banAna"})["m"] == "*** met Anabel and banAna"
+    assert (
+        clean({"name": "Ana", "m": "Ana met Anabel and banAna"})["m"] == "*** met Anabel and banAna"
+    )
     assert clean({"name": "Li", "m": "Li met Lisa"})["m"] == "Li met Lisa"
 
 
 def test_the_longer_of_two_known_texts_wins() -> None:
     """The full name has a pseudonym of its own."""
     event = {"first_name": "Ana", "name": "Ana Díaz", "m": "Ana Díaz, called Ana"}
-    assert clean(event, "pseudonymised")["m"] == f"{pseudonym('Ana Díaz')}, called {pseudonym('Ana')}"
+    assert (
+        clean(event, "pseudonymised")["m"] == f"{pseudonym('Ana Díaz')}, called {pseudonym('Ana')}"
+    )
 
 
 def test_words_of_the_contract_are_kept_though_a_person_bears_their_name() -> None:
@@ -298,8 +305,8 @@ def test_what_looks_like_a_phone_number_is_found_in_texts(phone: str) -> None:
     "text",
     ["2026-11-23", "2026-11-23 10:00:00", "2026-11-23T10:00:00.000000Z", "took 1234.567890 ms",
      "host 192.168.100.200", "line 1234, in f", "0x7f00b028e660", "version 3.11.7",
-     "550e8400-e29b-41d4-a716-446655440000", "0.123 0.456 0.789", "1 2 3 4 5 6 7 8 9", "$1234567890",
-     "item 12345", "01JD8X9Z5K6M7N8P9Q0R1S2T3V", "a/1234567890/b", "12345678901234567890"],
+     "550e8400-e29b-41d4-a716-446655440000", "0.123 0.456 0.789", "1 2 3 4 5 6 7 8 9",
+     "$1234567890", "item 12345", "01JD8X9Z5K6M7N8P9Q0R1S2T3V", "a/1234567890/b", "12345678901234567890"],
 )  # fmt: skip
 def test_what_is_no_phone_number_stays(text: str) -> None:
     """Dates, times, addresses of machines, versions, ids, measurements."""
@@ -309,7 +316,9 @@ def test_what_is_no_phone_number_stays(text: str) -> None:
 
 # ------------------------------------------------------------------------------------- properties
 
-names = st.sampled_from(["Ana", "Ana Díaz", "Bob Smith-Jones", "Zoë O'Neill", "王小明", "a.b+c@x.io"])
+names = st.sampled_from(
+    ["Ana", "Ana Díaz", "Bob Smith-Jones", "Zoë O'Neill", "王小明", "a.b+c@x.io"]
+)
 leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=15) | names
 keys = st.sampled_from(
     [*sorted(DEFAULT_PII_FIELDS), "email_2", "First Name", "message", "error_message", "company",
@@ -327,7 +336,9 @@ policies = st.sampled_from(["plain", "pseudonymised", "masked"])
 
 
 @given(events, policies)
-def test_no_policy_changes_keys_shape_or_its_argument(event: dict[str, Any], policy: Policy) -> None:
+def test_no_policy_changes_keys_shape_or_its_argument(
+    event: dict[str, Any], policy: Policy
+) -> None:
     """What is nested in an event belongs to the application."""
     before = json.dumps(event)
     found = clean(event, policy)
@@ -359,7 +370,11 @@ def test_a_second_time_changes_nothing(event: dict[str, Any], policy: Policy) ->
 def personal(value: Any, is_personal: bool) -> list[str]:
     """Every text under a name key, found by a walk of the test's own."""
     if isinstance(value, dict):
-        return [text for key, item in value.items() for text in personal(item, is_personal or key == "name")]
+        return [
+            text
+            for key, item in value.items()
+            for text in personal(item, is_personal or key == "name")
+        ]
     if isinstance(value, list):
         return [text for item in value for text in personal(item, is_personal)]
     return [value] if is_personal and isinstance(value, str) else []
@@ -368,7 +383,9 @@ def personal(value: Any, is_personal: bool) -> list[str]:
 @given(events)
 def test_nothing_under_a_name_key_survives(event: dict[str, Any]) -> None:
     """At any depth; what stands there is a mask or blank."""
-    found = clean({key: item for key, item in event.items() if key not in ("alerts", "training_labels")})
+    found = clean(
+        {key: item for key, item in event.items() if key not in ("alerts", "training_labels")}
+    )
     without_trees = json.loads(json.dumps(found))
 
     def prune(value: Any) -> Any:
