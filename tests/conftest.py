@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from leadlog.layout import CATEGORIES
+from leadlog.sinks.storage import state_directories
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -83,6 +84,9 @@ def isolated(
         pipeline.shutdown()
     if request.node.get_closest_marker("handmade_lines") is None:
         _check_lines(tmp_path)
+    for slots in tmp_path.rglob(".slots"):
+        for state in state_directories(slots.parent):
+            shutil.rmtree(state, ignore_errors=True)
 
 
 @cache
