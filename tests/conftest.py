@@ -84,8 +84,8 @@ def isolated(
         pipeline.shutdown()
     if request.node.get_closest_marker("handmade_lines") is None:
         _check_lines(tmp_path)
-    for slots in tmp_path.rglob(".slots"):
-        for state in state_directories(slots.parent):
+    for folder in tmp_path.rglob("database_operations"):
+        for state in state_directories(folder.parent):
             shutil.rmtree(state, ignore_errors=True)
 
 
