@@ -3,7 +3,8 @@
     python docs/generate.py            writes them
     python docs/generate.py --check    exits 1 where one of them is out of date
 
-Written: leadlog/records/schemas/*.json, docs/reference/records.md, docs/reference/settings.md.
+Written: docs/reference/records.md, docs/reference/settings.md, and the JSON Schemas, in
+leadlog/records/schemas for the package and in docs/reference/schemas for readers.
 """
 
 import json
@@ -110,7 +111,8 @@ def records_page() -> str:
         "# Records",
         "",
         "Generated from the record types in `leadlog/records` by `make docs`. The same as JSON",
-        "Schema lies in the package: `leadlog.records.json_schema(log_type)`.",
+        "Schema is in [schemas](schemas) and in the package:",
+        "`leadlog.records.json_schema(log_type)`.",
         "",
         "Every event is one JSON object on one line. `null` means that a value is not known or",
         "was not measured. Times are UTC with six digits, durations are milliseconds (`_ms`),",
@@ -158,14 +160,15 @@ def settings_page() -> str:
 
 def outputs() -> dict[Path, str]:
     """Every generated file with its text."""
+    reference = ROOT / "docs" / "reference"
     schemas = {
-        ROOT / "leadlog" / "records" / "schemas" / f"{log_type}.json": json.dumps(
+        folder / "schemas" / f"{log_type}.json": json.dumps(
             schema_of(log_type), indent=2, ensure_ascii=False
         )
         + "\n"
         for log_type in RECORDS
+        for folder in (ROOT / "leadlog" / "records", reference)
     }
-    reference = ROOT / "docs" / "reference"
     return {
         **schemas,
         reference / "records.md": records_page(),
