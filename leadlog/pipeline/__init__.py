@@ -4,7 +4,6 @@
 """
 
 import atexit
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -161,9 +160,6 @@ class Pipeline:
         )
 
 
-_lock = threading.RLock()
-
-
 def configure(
     *,
     processors: Sequence[Processor] = (),
@@ -188,7 +184,7 @@ def configure(
     Raises:
         SettingsError: a setting is unknown or has a bad value.
     """
-    with _lock:
+    with _current.lock:
         loaded = _settings.load(**settings)
         old = _current.target
         if (
@@ -216,7 +212,7 @@ def configure(
 
 def current() -> Pipeline:
     """The pipeline in force; one with the default settings where none was configured."""
-    with _lock:
+    with _current.lock:
         target = _current.target
         return target if isinstance(target, Pipeline) else configure()
 
@@ -253,7 +249,7 @@ def flush(timeout: float = 5.0) -> bool:
 
 def shutdown(timeout: float = _CLOSE_SECONDS) -> None:
     """Closes the pipeline in force; the next event would build a new one."""
-    with _lock:
+    with _current.lock:
         target = _current.target
         if isinstance(target, Pipeline):
             target.close(timeout)

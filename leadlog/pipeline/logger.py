@@ -6,11 +6,14 @@ pipeline in the slot, so that a logger fetched once follows every later `configu
 """
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+from leadlog.forks import renew_after_fork
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Level names and their rank."""
@@ -44,14 +47,21 @@ class Slot:
         configure: makes the pipeline when the first event comes before any was set.
 
     Attributes:
+        lock: held while another pipeline is put in.
         target: the pipeline in force, or None.
         failures: calls that could not be logged at all.
     """
 
     def __init__(self, configure: Callable[[], Target]) -> None:
         self._configure = configure
+        self.lock = threading.RLock()
         self.target: Target | None = None
         self.failures = 0
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Gives a forked child a lock that no thread of its parent holds."""
+        self.lock = threading.RLock()
 
     def resolve(self) -> Target:
         """The pipeline in force; makes one where there is none."""
@@ -81,6 +91,14 @@ class Slot:
             print(f"leadlog: an event could not be logged: {error!r}", file=sys.stderr)  # noqa: T201 - the log itself failed
 
 
+def _merged(text: Any, args: tuple[Any, ...]) -> str:
+    """Text and arguments merged as `logging` does; side by side where they do not fit."""
+    try:
+        return str(text % args)
+    except (TypeError, ValueError, KeyError):
+        return f"{text} {args!r}"
+
+
 class BoundLogger(structlog.BoundLoggerBase):
     """structlog's bound logger; its calls never raise.
 
@@ -96,7 +114,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             if rank < slot.resolve().level:
                 return
             if args:
-                event = event % args
+                event = _merged(event, args)
             positional, _ = self._process_event(name, event, kw)
             slot.write(*positional)
         except structlog.DropEvent:

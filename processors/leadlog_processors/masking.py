@@ -257,12 +257,16 @@ def mask_secrets(value: Any) -> Any:
 
 _masked_before: Final = lru_cache(maxsize=4096)(mask_text)
 _SHORT: Final = 40
+_SHORTEST_KEY: Final = 17
+"""Characters of the shortest secret that letters and digits alone make."""
 
 
 def mask_words(text: str) -> str:
     """As `mask_text`, but remembers short texts: most of them are an event's own words."""
     if len(text) > _SHORT:
         return mask_text(text)
+    if len(text) < _SHORTEST_KEY and text.isalnum():
+        return text
     masked = _masked_before(text)
     return text if masked == text else masked  # what is remembered is an equal text, not this one
 

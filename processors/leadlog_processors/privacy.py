@@ -215,20 +215,22 @@ class Privacy:
 class _Cleaning:
     """One event on its way through a policy."""
 
-    __slots__ = ("_above", "_has_text", "_kind_of", "_known", "_stand_in")
+    __slots__ = ("_above", "_free_texts", "_kind_of", "_known", "_stand_in")
 
     def __init__(self, privacy: Privacy) -> None:
         self._kind_of = privacy._kind_of
         self._stand_in = privacy._stand_in
         self._above: set[int] = set()  # the containers around the one at hand
         self._known: dict[str, str] = {}  # what identifies somebody, and what stands for it
-        self._has_text = False
+        self._free_texts: list[str] = []
 
     def clean_event(self, event: EventDict) -> EventDict:
         clean: EventDict = self._clean(_TEXT, event)
-        if self._known and self._has_text:
+        if self._known and self._free_texts:
             # Once more, because a text may come before the key that tells whose name is in it.
-            clean = self._without_known(_TEXT, clean)
+            folded = "\n".join(self._free_texts).casefold()
+            if any(known.casefold() in folded for known in self._known):
+                clean = self._without_known(_TEXT, clean)
         return clean
 
     def _kind_below(self, kind: int, key: object) -> int:
@@ -271,8 +273,8 @@ class _Cleaning:
             return self._replace(kind, text)
         clean = replace_emails(mask_words(text), self._stand_in)
         if _is_free(kind, text):
-            self._has_text = True
             clean = replace_phones(clean, self._stand_in)
+            self._free_texts.append(clean)
         return text if clean == text else clean
 
     def _replace(self, kind: int, text: str) -> str:

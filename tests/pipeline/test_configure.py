@@ -146,6 +146,15 @@ def test_levels_below_the_setting_are_not_written(logged: Logged) -> None:
     assert [e["event_name"] for e in logged("error_logs")] == ["louder"]
 
 
+def test_arguments_are_merged_into_the_text(logged: Logged) -> None:
+    """As in `logging`; a text that they do not fit is written with them beside it."""
+    log = leadlog.get_logger()
+    log.info("read %d rows of %s", 3, "a.csv")
+    log.info("read %d rows", "three")
+    names = [event["event_name"] for event in logged("monitoring_data")]
+    assert names == ["read 3 rows of a.csv", "read %d rows ('three',)"]
+
+
 def test_disabled_means_nothing_is_written(tmp_path: Path) -> None:
     """`enabled=False` writes no line and makes no folder."""
     leadlog.configure(enabled=False)
