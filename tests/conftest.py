@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import jsonschema_rs
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from leadlog.layout import CATEGORIES
@@ -82,6 +83,7 @@ def isolated(
     pipeline = sys.modules.get("leadlog.pipeline")
     if pipeline is not None:
         pipeline.shutdown()
+    structlog.reset_defaults()
     if request.node.get_closest_marker("handmade_lines") is None:
         _check_lines(tmp_path)
     for folder in tmp_path.rglob("database_operations"):

@@ -93,6 +93,7 @@ def run(
     from sqlalchemy.exc import SQLAlchemyError
 
     import leadlog
+    from leadlog.cli.interrupt import Interruptible
     from leadlog.cli.job import Job, read_back
     from leadlog.clock import now_us, utc_date
     from leadlog.settings import load
@@ -108,8 +109,8 @@ def run(
     try:
         with leadlog.LeadDatabase(settings.database) as store:
             before = store.stats()["total_leads"]
-            job = Job(store)
             with (
+                Interruptible() as interrupt,
                 leadlog.session(job="demo") as session_id,
                 click.progressbar(
                     leads,
@@ -119,6 +120,7 @@ def run(
                     hidden=not sys.stderr.isatty(),
                 ) as shown,
             ):
+                job = Job(store, check=interrupt.check)
                 job.run(shown, ours=rows is None)
             after = store.stats()["total_leads"]
             where = str(store.url)

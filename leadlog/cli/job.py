@@ -35,6 +35,7 @@ class Job:
     Args:
         database: the lead store.
         clock: seconds, for the time that adding took.
+        check: called before each call of the store; may raise to end the job there.
 
     Attributes:
         calls: calls made, by operation.
@@ -45,10 +46,14 @@ class Job:
     """
 
     def __init__(
-        self, database: leadlog.LeadDatabase, clock: Callable[[], float] = time.perf_counter
+        self,
+        database: leadlog.LeadDatabase,
+        clock: Callable[[], float] = time.perf_counter,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._check = check
         self.calls: Counter[str] = Counter()
         self.rejected: list[tuple[int, str]] = []
         self.rejected_count = 0
@@ -70,6 +75,7 @@ class Job:
         self._by_hand()
 
     def _call(self, operation: str, *arguments: Any, **keywords: Any) -> Any:
+        self._check()
         self.calls[operation] += 1
         return getattr(self._database, operation)(*arguments, **keywords)
 

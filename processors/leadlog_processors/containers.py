@@ -12,7 +12,7 @@ around it, and of those only.
 ({'lead': {'name': 'ANA', 'tags': ['X']}, 'n': [1, 2]}, True, 'Ana')
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 _SEQUENCES: Final = (list, tuple, set, frozenset)
@@ -26,7 +26,10 @@ _DEEPEST: Final = 64
 """Levels, as many as rendering opens."""
 
 
-def rebuild(value: Any, above: set[int], change: Callable[[object, Any, set[int]], Any]) -> Any:
+Change = Callable[[object, Any, set[int]], Any]
+
+
+def rebuild(value: Any, above: set[int], change: Change) -> Any:
     """A container with `change(key, item, above)` in the place of each item.
 
     Args:
@@ -45,32 +48,43 @@ def rebuild(value: Any, above: set[int], change: Callable[[object, Any, set[int]
     mark = id(value)
     if mark in above:
         return CYCLE
-    is_mapping = isinstance(value, Mapping)
-    try:
-        # All at once: the application may write to what is its own.
-        items = tuple(value.items() if isinstance(value, Mapping) else value)
-    except Exception:  # noqa: BLE001 - a container's own code may raise anything
-        return UNREADABLE
     if len(above) >= _DEEPEST:
         return UNREADABLE
     above.add(mark)
-    if is_mapping:
-        copy: dict[Any, Any] | None = None
-        for key, item in items:
-            if item is None or item is True or item is False:
-                continue
-            new = change(key, item, above)
-            if new is not item:
-                if copy is None:
-                    copy = dict(items)
-                copy[key] = new
-        changed: Any = value if copy is None else copy
-    else:
-        new_items = [
-            item if item is None or item is True or item is False else change(None, item, above)
-            for item in items
-        ]
-        is_same = all(new is old for new, old in zip(new_items, items, strict=True))
-        changed = value if is_same else tuple(new_items) if isinstance(value, tuple) else new_items
-    above.discard(mark)
-    return changed
+    try:
+        if type(value) is dict or isinstance(value, Mapping):
+            return _rebuild_mapping(value, above, change)
+        return _rebuild_sequence(value, above, change)
+    finally:
+        above.discard(mark)
+
+
+def _rebuild_mapping(value: Mapping[Any, Any], above: set[int], change: Change) -> Any:
+    try:
+        items = tuple(value.items())  # at once: the application may write to what is its own
+    except Exception:  # noqa: BLE001 - a container's own code may raise anything
+        return UNREADABLE
+    copy: dict[Any, Any] | None = None
+    for key, item in items:
+        if item is None or item is True or item is False:
+            continue
+        new = change(key, item, above)
+        if new is not item:
+            if copy is None:
+                copy = dict(items)
+            copy[key] = new
+    return value if copy is None else copy
+
+
+def _rebuild_sequence(value: Collection[Any], above: set[int], change: Change) -> Any:
+    try:
+        items = tuple(value)
+    except Exception:  # noqa: BLE001 - as above
+        return UNREADABLE
+    new_items = [
+        item if item is None or item is True or item is False else change(None, item, above)
+        for item in items
+    ]
+    if all(new is old for new, old in zip(new_items, items, strict=True)):
+        return value
+    return tuple(new_items) if isinstance(value, tuple) else new_items

@@ -72,7 +72,8 @@ class Failure:
     handled), `log_type`. Out: `exc_info` is gone. With an exception, the keys of `error_details`
     that are null or missing have the facts of `describe`; the section is created if missing, for
     any log type. An error_log without an exception gets the `fingerprint` of its `error_type` and
-    `error_message`. Never raises. Cost: COST.
+    `error_message`. Never raises. Cost: 0.13 µs for an event without an exception,
+    20 to 60 for one with, the stack trace being most of it.
     """
 
     __slots__ = ()

