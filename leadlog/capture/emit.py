@@ -1,11 +1,10 @@
 """From an operation to its records."""
 
-from typing import Any
-
 from leadlog.capture.scope import Operation
 from leadlog.clock import format_us
 from leadlog.pipeline import get_logger, report_failure
 from leadlog.records import shape
+from leadlog.records.section import Event
 from leadlog_processors.fields import LEAD
 
 _log = get_logger()
@@ -35,16 +34,8 @@ def emit(operation: Operation) -> None:
 def _emit(operation: Operation) -> None:
     error, outcome = operation.error, operation.outcome
     success = error is None and outcome in _SUCCESSES
-    event = shape.database_operation(
-        operation.operation_type, operation.lead, _result(operation, success), _metrics(operation)
-    )
-    if not operation.whole:
-        event.pop(LEAD, None)
-        event["data_details"]["fields_processed"] = operation.fields_processed
-        event["data_details"]["data_size_bytes"] = None
-    if operation.lead_ids is not None:
-        event["lead_identifier"]["lead_ids"] = operation.lead_ids
-        event["lead_identifier"]["lead_count"] = operation.lead_count
+    event = shape.blank("database_operation")
+    _fill(event, operation, outcome, success=success)
     level = "info" if success else "warning" if error is None else "error"
     event["timestamp"] = operation.ended_us
     event["event_id"] = operation.event_id
@@ -65,35 +56,43 @@ def _emit(operation: Operation) -> None:
         _log.emit("error", f"error.{error_type.removesuffix('_error')}", failure)
 
 
-def _result(operation: Operation, success: bool) -> dict[str, Any]:
-    error = operation.error
-    return {
-        "operation_id": operation.operation_id,
-        "success": success,
-        "outcome": operation.outcome,
-        "records_affected": operation.records_affected,
-        "duplicate_detected": operation.duplicate_detected,
-        "duplicate_action": operation.duplicate_action,
-        "duplicate_matched_on": operation.duplicate_matched_on,
-        "error_message": None if error is None else describe_message(error),
-        "entity": operation.entity,
-        "bulk": operation.bulk,
-        "started_at": format_us(operation.started_us),
-        "transaction_id": operation.transaction_id,
-        "fields_processed": operation.fields_processed,
-        "fields_changed": operation.fields_changed,
-        "data_size_bytes": operation.data_size_bytes,
-    }
-
-
-def _metrics(operation: Operation) -> dict[str, Any]:
-    watch, meter = operation.watch, operation.meter
-    return {
-        "execution_time_ms": None if watch is None else watch.wall_ms,
-        "database_queries": None if meter is None else meter.queries,
-        "database_time_ms": None if meter is None else meter.database_ns / 1e6,
-        "cpu_time_ms": None if watch is None else watch.cpu_ms,
-    }
+def _fill(event: Event, operation: Operation, outcome: str, *, success: bool) -> None:
+    """Fills the sections directly: what the hooks measured has the contract's types already."""
+    error, watch, meter = operation.error, operation.watch, operation.meter
+    details, data = event["operation_details"], event["data_details"]
+    details["operation_type"] = operation.operation_type
+    details["operation_id"] = operation.operation_id
+    details["success"] = success
+    details["outcome"] = outcome
+    details["records_affected"] = operation.records_affected
+    details["duplicate_detected"] = operation.duplicate_detected
+    details["error_message"] = None if error is None else describe_message(error)
+    details["entity"] = operation.entity
+    details["bulk"] = operation.bulk
+    details["started_at"] = format_us(operation.started_us)
+    details["transaction_id"] = operation.transaction_id
+    data["fields_processed"] = operation.fields_processed
+    data["fields_changed"] = operation.fields_changed
+    data["data_size_bytes"] = operation.data_size_bytes
+    data["duplicate_action"] = operation.duplicate_action
+    data["duplicate_matched_on"] = operation.duplicate_matched_on
+    metrics = event["performance_metrics"]
+    if watch is not None:
+        metrics["execution_time_ms"] = details["execution_time_ms"] = watch.wall_ms
+        metrics["cpu_time_ms"] = watch.cpu_ms
+    if meter is not None:
+        metrics["database_queries"] = meter.queries
+        metrics["database_time_ms"] = meter.database_ns / 1e6
+    lead = operation.lead
+    if lead is not None:
+        shape.identify(lead, event, {})
+        if operation.whole:
+            event[LEAD] = lead
+            if data["data_size_bytes"] is None:
+                data["data_size_bytes"] = shape.size_bytes(lead)
+    if operation.lead_ids is not None:
+        event["lead_identifier"]["lead_ids"] = operation.lead_ids
+        event["lead_identifier"]["lead_count"] = operation.lead_count
 
 
 def describe_message(error: BaseException) -> str:

@@ -119,8 +119,11 @@ class Handle:
         return Operation(operation_type, name, entity, emit, measured=False)
 
     def _wrote(self, connection: Connection, operation: Operation) -> None:
+        info = _info(connection)
+        if journal.has(info, operation):
+            return
         if in_transaction(connection):
-            operation.wrote(journal.transaction_of(_info(connection)))
+            operation.wrote(journal.transaction_of(info))
         else:
             operation.persisted()
 

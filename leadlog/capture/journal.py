@@ -52,11 +52,15 @@ class Transaction:
         Returns:
             Whether it was not there yet.
         """
-        frame = self._frames[-1][1]
-        if frame and frame[-1] is pending:
+        if self.last() is pending:
             return False
-        frame.append(pending)
+        self._frames[-1][1].append(pending)
         return True
+
+    def last(self) -> Pending | None:
+        """The last write of the innermost frame."""
+        frame = self._frames[-1][1]
+        return frame[-1] if frame else None
 
     def savepoint(self, name: str) -> None:
         """Opens a frame."""
@@ -98,6 +102,12 @@ def transaction_of(info: MutableMapping[Any, Any]) -> Transaction:
     if found is None:
         found = info[_KEY] = Transaction()
     return found
+
+
+def has(info: MutableMapping[Any, Any], pending: Pending) -> bool:
+    """Whether the last write that a connection's journal noted is this one's."""
+    transaction: Transaction | None = info.get(_KEY)
+    return transaction is not None and transaction.last() is pending
 
 
 def commits(info: MutableMapping[Any, Any]) -> None:

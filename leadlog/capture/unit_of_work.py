@@ -4,12 +4,14 @@ Taken in the mapper's `after_…` events, never at commit, when attributes are e
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper
+from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE
 
 from leadlog.capture.scope import Operation, current_operation
 from leadlog.pipeline import report_failure
@@ -18,14 +20,16 @@ Begin = Callable[[str, str], Operation | None]
 Wrote = Callable[[Connection, Operation], None]
 
 
+@lru_cache(maxsize=256)
+def _columns(mapper: Mapper[Any]) -> dict[str, str]:
+    """Attribute to column name."""
+    return {attribute.key: attribute.columns[0].name for attribute in mapper.column_attrs}
+
+
 def row_of(mapper: Mapper[Any], target: Any) -> dict[str, Any]:
     """The loaded columns of an object; loads none."""
     loaded = sa.inspect(target).dict
-    return {
-        attribute.columns[0].name: loaded[attribute.key]
-        for attribute in mapper.column_attrs
-        if attribute.key in loaded
-    }
+    return {name: loaded[key] for key, name in _columns(mapper).items() if key in loaded}
 
 
 def changes_of(mapper: Mapper[Any], target: Any) -> dict[str, Any]:
@@ -34,13 +38,15 @@ def changes_of(mapper: Mapper[Any], target: Any) -> dict[str, Any]:
     `old` is left out where the attribute was not loaded.
     """
     state = sa.inspect(target)
+    columns = _columns(mapper)
     changes: dict[str, Any] = {}
-    for attribute in mapper.column_attrs:
-        history = state.attrs[attribute.key].history
-        if not history.added:
-            continue
-        change = {"old": history.deleted[0]} if history.deleted else {}
-        changes[attribute.columns[0].name] = {**change, "new": history.added[0]}
+    # What was set since the last flush; asking each attribute costs as much as the UPDATE.
+    for key in state.committed_state:
+        if key in columns:
+            history = state.get_history(key, PASSIVE_NO_INITIALIZE)
+            if history.added:
+                change = {"old": history.deleted[0]} if history.deleted else {}
+                changes[columns[key]] = {**change, "new": history.added[0]}
     return changes
 
 

@@ -68,9 +68,8 @@ def _code_of(error: object) -> str | None:
             value = read(error, name)
             if isinstance(value, int) and 100 <= value <= 599:
                 return str(int(value))
-    if isinstance(error, OSError):
-        return errno.errorcode.get(error.errno or 0)
-    return None
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number) if isinstance(number, int) else None
 
 
 def error_code(exc: BaseException) -> str | None:

@@ -248,8 +248,6 @@ class _Cleaning:
 
     def _clean(self, kind: int, value: Any) -> Any:
         exactly = type(value)
-        if value is None or exactly is bool:
-            return value
         if kind in _MASKED:
             return blank(value, self._above, spare_numbers=kind == _SECRETS)
         if kind == _TREE:

@@ -135,6 +135,8 @@ def sqlite_error() -> BaseException:
         (FileNotFoundError(errno.ENOENT, "x"), "ENOENT"),
         (OSError(errno.ENOSPC, "x"), "ENOSPC"),
         (OSError("without"), None),
+        (OSError(["no number"], "x"), None),
+        (DriverError(headers={}, code="x"), None),
         (ValueError("x"), None),
         (DriverError(sqlstate=None, code="gkpj"), None),
         (DriverError(code=200), None),
@@ -208,6 +210,7 @@ def test_notes_and_grouped_exceptions_are_shown() -> None:
     """What add_note and groups carry belongs to the error."""
     error = ExceptionGroup("many", [ValueError("one\ntwo"), KeyError("two")] * 6)
     error.add_note("while testing")
+    error.__notes__.append(5)  # type: ignore[arg-type]  # anybody may append anything
     lines = stack_trace(error).splitlines()
     assert lines[:3] == [
         "ExceptionGroup: many (12 sub-exceptions)",
@@ -215,6 +218,9 @@ def test_notes_and_grouped_exceptions_are_shown() -> None:
         "  1. ValueError: one",
     ]
     assert lines[-1] == "  … 2 exceptions left out …"
+    assert stack_trace(ExceptionGroup("one", [KeyError("x")])).splitlines()[-1] == (
+        "  1. KeyError: 'x'"
+    )
 
 
 def test_an_endless_recursion_is_shown_from_both_ends() -> None:
@@ -276,6 +282,18 @@ def test_source_that_is_gone_is_left_out() -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     assert '  File "<generated>", line 2, in f\nValueError: x' in stack_trace(raised(names["f"]))
+
+
+def test_source_whose_loader_raises_is_left_out() -> None:
+    """An importer of one's own may do anything."""
+
+    class Loader:
+        def get_source(self, name: str) -> str:
+            raise RuntimeError(name)
+
+    names: dict[str, Any] = {"__name__": "odd", "__loader__": Loader()}
+    exec(compile("def f():\n    raise ValueError('x')", "odd.py", "exec"), names)
+    assert '  File "odd.py", line 2, in f\nValueError: x' in stack_trace(raised(names["f"]))
 
 
 # ------------------------------------------------------------------------------------ fingerprint
@@ -416,6 +434,14 @@ def test_an_endless_recursion_has_one_fingerprint_wherever_it_ended() -> None:
         return odd(depth + 1, extra - 1)
 
     assert print_of(odd, 0, 0) == print_of(odd, 0, 1) == print_of(even, 0, 0) == print_of(odd, 0, 2)
+
+
+def test_a_recursion_error_without_a_recursion_is_an_error_like_any_other() -> None:
+    """Parsers raise it for what is nested too deeply."""
+    leads = module()
+    assert print_of(leads.work, "deep", RecursionError) != print_of(
+        leads.other, "deep", RecursionError
+    )
 
 
 word = st.sampled_from(["lead", "was", "not", "found", "timed", "out", "in", "column"])

@@ -139,6 +139,8 @@ def test_a_flat_event_gets_what_its_keys_tell() -> None:
     assert label({"operation_type": "get_lead", "bulk": True}) == {"complexity_level": "high"}
     assert label({"event": "hello", "success": "yes"}) is None
     assert label({"success": True, "training_labels": "mine"}) == "mine"
+    assert label({"log_type": "database_operation", "training_labels": "mine"}) == "mine"
+    assert label({"log_type": "sync_operation", "training_labels": "mine"}) == "mine"
 
 
 # --------------------------------------------------------------------------------- sync_operation

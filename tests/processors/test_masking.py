@@ -220,6 +220,11 @@ def test_a_key_known_by_its_form_is_masked_anywhere(kind: str, around: str) -> N
     assert masked == around.format(MASK)
 
 
+def test_a_key_right_behind_another_is_masked_too() -> None:
+    """Its beginning shows only once the first is gone."""
+    assert mask_text(AWS + AIRTABLE_LEGACY) == MASK + MASK
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -235,6 +240,7 @@ def test_a_key_known_by_its_form_is_masked_anywhere(kind: str, around: str) -> N
         "mailto:ana@acme.com",
         "token_count: 17, max_tokens=100",
         "password=None, token: null",
+        "password='', token: \"\"",
         "password_changed_at: 2026-11-23",
         "task-force-2 risk-management-2025 disk_usage_percent_total",
         "keynote speakers, keyboardmaestrox",
@@ -363,12 +369,20 @@ class Unreadable(Mapping[str, Any]):
         raise RuntimeError
 
 
+class UnreadableList(list[str]):
+    """A list whose own code raises."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError
+
+
 def test_what_cannot_be_looked_into_does_not_pass() -> None:
     """A cycle, a container that raises, and one nested beyond reason."""
     cycle: dict[str, Any] = {"password": "x"}
     cycle["again"] = [cycle]
     assert mask_secrets(cycle) == {"password": MASK, "again": ["<cycle>"]}
     assert mask_secrets({"m": Unreadable()}) == {"m": "<unreadable>"}
+    assert mask_secrets({"m": UnreadableList("a")}) == {"m": "<unreadable>"}
     deep: Any = "password=x"
     for _ in range(400):
         deep = [deep]

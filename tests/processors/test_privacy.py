@@ -257,6 +257,7 @@ def test_a_known_text_is_found_as_a_whole_word_only() -> None:
         clean({"name": "Ana", "m": "Ana met Anabel and banAna"})["m"] == "*** met Anabel and banAna"
     )
     assert clean({"name": "Li", "m": "Li met Lisa"})["m"] == "Li met Lisa"
+    assert clean({"name": "Ana", "m": "Ana", "n": "Bob"}) == {"name": MASK, "m": MASK, "n": "Bob"}
 
 
 def test_the_longer_of_two_known_texts_wins() -> None:

@@ -87,9 +87,14 @@ def test_what_is_no_mapping_is_invalid(lead: object) -> None:
     assert explain(lead) == {}
 
 
-def test_any_mapping_is_a_lead() -> None:
-    """It need not be a dict."""
+def test_any_mapping_is_a_lead_and_any_text_a_value() -> None:
+    """They need be neither dict nor str themselves."""
+
+    class Text(str):
+        __slots__ = ()
+
     assert score(UserDict(COMPLETE)) == score(COMPLETE)
+    assert score({key: Text(value) for key, value in COMPLETE.items()}) == score(COMPLETE)
 
 
 def test_small_faults_together_keep_a_name_a_company_and_an_address_high() -> None:
@@ -396,6 +401,7 @@ def test_a_website_that_agrees_with_the_address_is_valid(url: str) -> None:
         ("https://acme.com.evil.com", "jaime@acme.com"),
         ("https://other.co.uk", "jaime@acme.co.uk"),
         ("https://a.com.au", "jaime@b.com.au"),
+        ("https://a.com", "jaime@xn--é1.com"),
     ],
 )
 def test_a_website_of_another_domain_costs_little(url: str, address: str) -> None:
