@@ -11,7 +11,8 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,9 +78,13 @@ def _rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
             )
 
 
+def _ascend(limits: Sequence[float]) -> bool:
+    return all(low < high for low, high in pairwise((0.0, *limits)))
+
+
 def _bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
     for name, limits in value.items():
-        if not isinstance(limits, list | tuple) or len(limits) != 4 or sorted(limits) != [*limits]:
+        if not isinstance(limits, list | tuple) or len(limits) != 4 or not _ascend(limits):
             raise ValueError(
                 f"{attribute.name}: {name!r} needs four ascending limits in ms, not {limits!r}"
             )
@@ -242,8 +247,8 @@ class Settings:
             self.tier_acceptable_ms,
             self.tier_slow_ms,
         )
-        if list(limits) != sorted(limits):
-            raise ValueError(f"the tier_… limits must ascend, but are {limits} ms")
+        if not _ascend(limits):
+            raise ValueError(f"the tier_… limits must ascend from above 0, but are {limits} ms")
         if self.pii == "pseudonymised" and not self.pseudonym_key:
             raise ValueError(
                 "pii = 'pseudonymised' needs a key; set pseudonym_key, best through "

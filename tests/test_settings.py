@@ -51,6 +51,7 @@ def test_a_file_is_found_from_below_and_its_paths_are_its_own(
         ({"pii": "pseudonymised"}, "LEADLOG_PSEUDONYM_KEY"),
         ({"sampling": {"get_lead": 2}}, "2.* of 'get_lead'"),
         ({"tier_good_ms": 1}, "must ascend"),
+        ({"tier_good_ms": 200}, "must ascend"),
         ({"tier_overrides": {"sync": [1, 2]}}, "'sync' needs four"),
         ({"enabled": "perhaps"}, "enabled.*perhaps"),
     ],

@@ -93,7 +93,7 @@ class SyncLabels(TypedDict):
     sync_efficiency: ReadOnly[Literal["excellent", "good", "acceptable", "poor", "unknown"] | None]
     """By share synchronised and time per lead."""
     error_recovery: ReadOnly[bool | None]
-    """Whether retries were needed."""
+    """Whether retries were needed and the run succeeded all the same."""
     batch_optimization: ReadOnly[
         Literal["optimal", "good", "acceptable", "inefficient", "no_batching"] | None
     ]
