@@ -25,7 +25,7 @@ def test_an_array_or_an_object_with_leads(tmp_path, data, mark):
         (b"", "is empty; the demo takes a JSON array of leads"),
         (b"  \n", "is empty"),
         (b"name,company\n", "is no JSON: Expecting value in line 1, column 1"),
-        (b'[{"name": "a"},\n]', "line 2, column 1"),
+        (b'[{"name": "a"},\n]', "line [12], column"),
         (b'{"name": "a"}\n{"name": "b"}\n', r"make it one array: jq -s \. leads\.json"),
         (b'{"name": "a"}', 'an object without a list of "leads"'),
         (b'{"leads": {}}', 'an object without a list of "leads"'),
