@@ -164,7 +164,7 @@ class Drain:
     def _look_at_health(self) -> None:
         for category, channel in list(self._channels.items()):
             ring = channel.ring
-            self._health.look(category, ring.counts(), channel.error, ring.storage.reason)
+            self._health.look(category, ring.counts(), channel.error, ring.reason)
 
     def _channel(self, category: str, ring: Ring) -> Channel:
         channel = self._channels.get(category)

@@ -47,6 +47,7 @@ class Ring:
         storage: the memory.
         tail: position behind the last line.
         progress: how far it is in files.
+        reason: why it lies in the heap, or ""; kept beyond the end, for the last look.
         capacity: bytes that it holds.
         lock: held to put lines in or to change the storage.
     """
@@ -71,6 +72,7 @@ class Ring:
 
     def _install(self, storage: Storage) -> None:
         self.storage = storage
+        self.reason = storage.reason
         self._memory = storage.memory
         self._header = Header(storage.memory)
         self._words = self._header.words
