@@ -5,8 +5,10 @@ process is killed, so lines move on into the ring as soon as it has room.
 """
 
 from collections import deque
+from itertools import takewhile
+from typing import NamedTuple
 
-__all__ = ["Budget", "Overflow"]
+__all__ = ["Budget", "Overflow", "Waiting"]
 
 _OVERHEAD_BYTES = 64
 """What a line costs beside its own bytes: the object and its place in the queue."""
@@ -50,60 +52,79 @@ class Budget:
         return beyond + cost <= self._limit - reserve * max(len(members), 1)
 
 
+class Waiting(NamedTuple):
+    """A line in the overflow.
+
+    Attributes:
+        line: its bytes.
+        end: bytes of all lines that ever came, up to this one.
+        number: how many these are.
+    """
+
+    line: bytes
+    end: int
+    number: int
+
+
 class Overflow:
     """The lines of one category that wait for room in the ring, oldest first.
 
-    Used under the lock of the ring.
-
-    Attributes:
-        size: bytes of the lines.
-        cost: bytes they take of the budget.
+    Used under the lock of the ring, in steps that can be broken off and repeated; the
+    properties are right at any moment.
     """
 
-    __slots__ = ("_budget", "_lines", "cost", "size")
+    __slots__ = ("_budget", "_gone", "_lines")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._lines: deque[bytes] = deque()
-        self.size = 0
-        self.cost = 0
+        self._lines: deque[Waiting] = deque()
+        self._gone = Waiting(b"", 0, 0)
+
+    @property
+    def last(self) -> Waiting:
+        """The line that came last."""
+        try:
+            return self._lines[-1]
+        except IndexError:
+            return self._gone
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return self.last.number - self._gone.number
 
-    def add(self, line: bytes) -> bool:
-        """Takes a line.
+    @property
+    def size(self) -> int:
+        """Bytes of the lines."""
+        return self.last.end - self._gone.end
 
-        Returns:
-            False when there is no room for it.
-        """
-        cost = len(line) + _OVERHEAD_BYTES
-        if not self._budget.allows(self, cost):
-            return False
-        self._lines.append(line)
-        self.size += len(line)
-        self.cost += cost
-        return True
+    @property
+    def cost(self) -> int:
+        """Bytes they take of the budget."""
+        return self.size + _OVERHEAD_BYTES * len(self)
 
-    def take(self, room: int) -> list[bytes]:
-        """Gives back the oldest lines that fit into `room` bytes."""
-        lines = self._lines
-        taken = []
-        while lines and len(lines[0]) <= room:
-            line = lines.popleft()
-            room -= len(line)
-            self.size -= len(line)
-            self.cost -= len(line) + _OVERHEAD_BYTES
-            taken.append(line)
-        return taken
+    @property
+    def total(self) -> int:
+        """How many lines ever came."""
+        return self.last.number
 
-    def clear(self) -> int:
-        """Gives up all lines.
+    def admit(self, line: bytes) -> Waiting | None:
+        """What to `append` for a line; None when there is no room for it."""
+        if not self._budget.allows(self, len(line) + _OVERHEAD_BYTES):
+            return None
+        last = self.last
+        return Waiting(line, last.end + len(line), last.number + 1)
 
-        Returns:
-            How many.
-        """
-        count = len(self._lines)
-        self._lines.clear()
-        self.size = self.cost = 0
-        return count
+    def append(self, waiting: Waiting) -> None:
+        """Takes what `admit` gave; not a second time."""
+        if self.last.number < waiting.number:
+            self._lines.append(waiting)
+
+    def fitting(self, room: int) -> list[Waiting]:
+        """The oldest lines that fit into `room` bytes."""
+        limit = self._gone.end + room
+        return list(takewhile(lambda waiting: waiting.end <= limit, self._lines))
+
+    def release(self, gone: Waiting) -> None:
+        """Lets go of the lines up to this one."""
+        self._gone = gone._replace(line=b"")
+        while self._lines and self._lines[0].number <= gone.number:
+            self._lines.popleft()

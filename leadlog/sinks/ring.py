@@ -6,12 +6,17 @@ first, then the tail moves behind them: that one store is the acknowledgement.
 
 Any thread puts lines in, one thread (the drain) takes them out. What does not fit goes to the
 overflow, and from there back into the ring, so that the order is kept.
+
+A signal handler may raise at any moment in the middle of this (Ctrl-C does). What takes more
+than one store is therefore decided first, by one store, and then carried out in steps that can
+be repeated: whoever comes next finishes what was broken off.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from leadlog.sinks.counts import Counts
 from leadlog.sinks.header import (
@@ -25,7 +30,7 @@ from leadlog.sinks.header import (
     Header,
     Progress,
 )
-from leadlog.sinks.overflow import Overflow
+from leadlog.sinks.overflow import Overflow, Waiting
 from leadlog.sinks.storage import NOWHERE, Storage, heap
 
 __all__ = ["Ring"]
@@ -33,6 +38,26 @@ __all__ = ["Ring"]
 
 _TURNS = 50
 """How often a thread gives way to the one inside before it waits for the lock."""
+
+
+class _Move(NamedTuple):
+    """What was decided on a line, or on several.
+
+    Attributes:
+        tail: of the ring, afterwards.
+        lines: that went into the ring so far, afterwards.
+        dropped: by cause, afterwards.
+        gone: the last line that leaves the overflow.
+        come: the line that goes to the overflow.
+        beside: the entry of `_side` that this is about.
+    """
+
+    tail: int
+    lines: int
+    dropped: tuple[int, ...]
+    gone: Waiting | None = None
+    come: Waiting | None = None
+    beside: tuple[bytes] | None = None
 
 
 class Ring:
@@ -59,14 +84,15 @@ class Ring:
         self._busy = False
         self._sealed = False
         self._claimed = False
-        self._side: deque[bytes] = deque()
+        self._side: deque[tuple[bytes]] = deque()
+        self._move: _Move | None = None
         self._overflow = overflow
         self._wake = wake
         self._install(storage)
         self.tail: int = self._words[TAIL]
         self.progress = self._header.progress()
         self._lines = self._lines_before = self.progress.written
-        self._dropped = [self._words[DROPPED + at] for at in range(len(CAUSES))]
+        self._dropped = tuple(self._words[DROPPED + at] for at in range(len(CAUSES)))
         self._degraded = self._words[DEGRADED]
         self._aim()
 
@@ -93,7 +119,7 @@ class Ring:
         self._claimed = True
         with self.lock:
             if self._busy:
-                self._side.append(line)
+                self._side.append((line,))
                 return True
             self._busy = True
             try:
@@ -111,9 +137,11 @@ class Ring:
                 self._lines += 1
                 return True
             finally:
-                while self._side:
-                    self._place(self._side.popleft())
-                self._busy = self._claimed = False
+                try:
+                    if self._side:
+                        self._place_side()
+                finally:
+                    self._busy = self._claimed = False
 
     def _give_way(self) -> None:
         """Lets the thread that is inside, or about to be, finish before its lock is asked for.
@@ -127,44 +155,76 @@ class Ring:
             if not self._claimed:
                 return
 
-    def _place(self, line: bytes) -> None:
+    def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> None:
         """Takes a line the slow way: when there is no room, or the ring's end is near."""
+        self._carry_out()
         size = len(line)
         if size > self.capacity:
-            self._drop("oversize", 1)
+            self._decide(dropped=self._dropped_more("oversize", 1), beside=beside)
             return
         if self._overflow and self._room() >= self.capacity // 2:
             # Rather here, where the lock is held anyway, than by the drain, which would have
             # to win it against all callers.
             self._refill()
         if not self._overflow and size <= self._room():
-            self._append(line, 1)
+            self.storage.write(self.tail, line)
+            self._decide(tail=self.tail + size, lines=self._lines + 1, beside=beside)
             return
         self._wake()
-        if self._overflow.add(line):
-            self._degraded += 1
-            self._limit = -1
-            self._note()
+        come = self._overflow.admit(line)
+        if come is None:
+            self._decide(dropped=self._dropped_more("ring_full", 1), beside=beside)
         else:
-            self._drop("ring_full", 1)
+            self._decide(come=come, beside=beside)
+
+    def _place_side(self) -> None:
+        """Takes the lines that came from within a call."""
+        self._carry_out()
+        while self._side:
+            beside = self._side[0]
+            self._place(beside[0], beside)
 
     def _room(self) -> int:
         return self.capacity - (self.tail - self.progress.head)
 
-    def _refill(self) -> bool:
-        """Moves lines from the overflow into the ring; False when none fits."""
-        lines = self._overflow.take(self._room())
-        if lines:
-            self._append(b"".join(lines), len(lines))
-            self._note()
-        return bool(lines)
+    def _refill(self) -> None:
+        """Moves lines from the overflow into the ring, as far as there is room."""
+        fitting = self._overflow.fitting(self._room())
+        if fitting:
+            data = b"".join(waiting.line for waiting in fitting)
+            self.storage.write(self.tail, data)
+            self._decide(
+                tail=self.tail + len(data), lines=self._lines + len(fitting), gone=fitting[-1]
+            )
 
-    def _append(self, data: bytes, lines: int) -> None:
-        """Writes whole lines for which there is room."""
-        self.storage.write(self.tail, data)
-        self.tail += len(data)
-        self._words[TAIL] = self.tail
-        self._lines += lines
+    def _dropped_more(self, cause: str, lines: int) -> tuple[int, ...]:
+        at = CAUSES.index(cause)
+        before = self._dropped
+        return (*before[:at], before[at] + lines, *before[at + 1 :])
+
+    def _decide(self, **changes: Any) -> None:
+        """Notes what becomes of a line, and does it."""
+        now = _Move(self.tail, self._lines, self._dropped)
+        self._limit = -1  # nobody takes the fast path before this is done
+        self._move = now._replace(**changes)
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Does what was decided, also by a call that was broken off."""
+        move = self._move
+        if move is None:
+            return
+        self.tail = self._words[TAIL] = move.tail
+        self._lines = move.lines
+        self._dropped = move.dropped
+        if move.gone is not None:
+            self._overflow.release(move.gone)
+        if move.come is not None:
+            self._overflow.append(move.come)
+        if self._side and self._side[0] is move.beside:
+            self._side.popleft()
+        self._note()
+        self._move = None
         self._aim()
 
     def _aim(self) -> None:
@@ -184,32 +244,28 @@ class Ring:
         slowly = self._sealed or self._overflow
         self._limit = -1 if slowly else min(free, lap + self.capacity)
 
-    def _drop(self, cause: str, lines: int) -> None:
-        at = CAUSES.index(cause)
-        self._dropped[at] += lines
-        self._words[DROPPED + at] = self._dropped[at]
-
     def _note(self) -> None:
-        """Notes for other processes what a kill would cost now, and what it might have."""
+        """Notes for other processes what was lost, what a kill would cost, and what it might."""
+        for at, lines in enumerate(self._dropped, DROPPED):
+            self._words[at] = lines
         self._words[IN_MEMORY] = len(self._overflow)
-        self._words[DEGRADED] = self._degraded
+        self._words[DEGRADED] = self._degraded + self._overflow.total
 
     def settle(self) -> None:
         """Moves what waits beside the ring into it, as far as there is room; by the drain.
 
         Left to the callers as long as there is enough in the ring to go on with.
         """
-        while self._side or (self._overflow and self._room() > self.capacity // 2):
+        while self._side or self._move or (self._overflow and self._room() > self.capacity // 2):
             with self.lock:
                 if self._busy:
                     return
                 self._busy = True
                 try:
-                    moved = self._refill()
-                    while self._side:
-                        self._place(self._side.popleft())
-                        moved = True
-                    if not moved:
+                    before = self.tail
+                    self._place_side()
+                    self._refill()
+                    if self.tail == before:
                         return
                 finally:
                     self._busy = False
@@ -241,7 +297,8 @@ class Ring:
     def end(self) -> int:
         """Position that the tail will have when everything taken so far is in the ring."""
         with self.lock:
-            return self.tail + self._overflow.size + sum(map(len, self._side))
+            self._carry_out()
+            return self.tail + self._overflow.size + sum(len(line) for (line,) in self._side)
 
     def page(self) -> bytes:
         """The header as another process should see it if it cannot see the ring itself."""
@@ -256,6 +313,7 @@ class Ring:
     def counts(self) -> Counts:
         """What became of the lines so far."""
         with self.lock:
+            self._carry_out()
             written = self.progress.written
             beside = len(self._overflow) + len(self._side)
             dropped = {
@@ -266,7 +324,7 @@ class Ring:
                 written=written,
                 waiting=self._lines - written + beside,
                 dropped=dropped,
-                degraded=self._degraded + self._unsafe_lines(),
+                degraded=self._degraded + self._overflow.total + self._unsafe_lines(),
             )
 
     def _unsafe_lines(self) -> int:
@@ -280,7 +338,9 @@ class Ring:
             False when something does, or a call is under way.
         """
         with self.lock:
-            if self._busy or self._side or self._overflow or self.tail != self.progress.head:
+            if self._busy or self._move or self._side or self._overflow:
+                return False
+            if self.tail != self.progress.head:
                 return False
             self._degraded += self._unsafe_lines()
             old = self.storage
@@ -288,8 +348,6 @@ class Ring:
             self._install(storage)
             self._lines_before = self._lines
             self._header.store(self.progress)
-            for at, lines in enumerate(self._dropped):
-                self._words[DROPPED + at] = lines
             self._note()
             self._words[TAIL] = self.tail
             self._aim()
@@ -315,16 +373,15 @@ class Ring:
         with self.lock:
             if self._busy or (not leave and self.end != self.progress.head):
                 return False
+            self._place_side()
             self._degraded += self._unsafe_lines()
-            given_up = self._overflow.clear()
+            tail, lines, given_up = self.tail, self._lines, len(self._overflow)
             if self.storage.path is None:
-                given_up += self._lines - self.progress.written
-                self._lines = self.progress.written
-                self.tail = self.progress.head
-            self._lines_before = self._lines
-            if given_up:
-                self._drop("io_error", given_up)
-            self._note()
+                tail, lines = self.progress.head, self.progress.written
+                given_up += self._lines - lines
+            self._lines_before = lines
+            dropped = self._dropped_more("io_error", given_up)
+            self._decide(tail=tail, lines=lines, dropped=dropped, gone=self._overflow.last)
             storage = self.detach()
         storage.release()
         return True

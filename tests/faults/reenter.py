@@ -9,10 +9,11 @@ import signal
 import sys
 import threading
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
-from lines import Writer
+from lines import Writer, line
 
 from leadlog.sinks.spool import SpoolSink
 
@@ -25,8 +26,8 @@ DIRECTORY, NOTES, KIND, SECONDS = (
 CATEGORIES = ("database_operations", "error_logs")
 
 
-def open_sink() -> SpoolSink:
-    return SpoolSink(DIRECTORY, ring_bytes=1 << 20)
+def open_sink(ring_bytes: int = 1 << 20) -> SpoolSink:
+    return SpoolSink(DIRECTORY, ring_bytes=ring_bytes)
 
 
 def until(seconds: float) -> Any:
@@ -98,8 +99,7 @@ def finalisers() -> None:
 
 def interrupt() -> None:
     """A handler raises, at any moment, as Ctrl-C does; the sink stays usable."""
-    sink = open_sink()
-    writer = Writer(NOTES, "main", sink)
+    sink = open_sink(1 << 16)  # small, so that lines go every way there is
 
     class Stop(Exception):  # noqa: N818 - it is no error
         pass
@@ -108,21 +108,27 @@ def interrupt() -> None:
         raise Stop
 
     signal.signal(signal.SIGALRM, handler)
-    stops = 0
+    attempt = stops = 0
+    acknowledged = array("Q")
     for number in until(SECONDS):
-        before = writer.number
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.00001 + number % 50 * 0.000002)
             while True:
                 # Its own number for each attempt: one that was interrupted may have been taken.
-                sink.write("error_logs", b'{"attempt":%d}\n' % before)
+                attempt += 1
+                assert sink.write("error_logs", line("main", attempt, attempt % 300))
+                acknowledged.append(attempt)
         except Stop:
             stops += 1
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     assert sink.flush(10)
     stats = sink.stats()
-    assert writer.write("error_logs", 200)
+    assert sink.write("error_logs", line("main", attempt + 1, 200))
+    acknowledged.append(attempt + 1)
+    begun = time.monotonic()
     sink.close(10)
+    assert time.monotonic() < begun + 5  # it did not wait in vain
+    NOTES.write_bytes(acknowledged.tobytes())
     print(json.dumps({"stops": stops, "accepted": stats.accepted, "written": stats.written}))
 
 

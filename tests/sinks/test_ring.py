@@ -157,15 +157,23 @@ def test_a_flood_in_one_category_leaves_room_for_the_others() -> None:
     """Each category has a sixteenth of the overflow to itself; the sum stays within the limit."""
     budget = Budget(160_000)
     flooded, quiet = budget.overflow(), budget.overflow()
-    while flooded.add(b"x" * 99 + b"\n"):
-        pass
+    line = b"x" * 99 + b"\n"
+    while (come := flooded.admit(line)) is not None:
+        flooded.append(come)
+        flooded.append(come)  # as a call that was broken off does
     assert flooded.cost > 100_000
     count = 0
-    while quiet.add(b"x" * 99 + b"\n"):
+    while (come := quiet.admit(line)) is not None:
+        quiet.append(come)
         count += 1
     assert quiet.cost > 9_000
     assert flooded.cost + quiet.cost <= 160_000
-    assert len(quiet.take(350)) == 3
+    fitting = quiet.fitting(350)
+    assert len(fitting) == 3
+    for _ in range(2):
+        quiet.release(fitting[-1])
+    assert len(quiet) == count - 3
     assert quiet.size == (count - 3) * 100
-    assert quiet.clear() == count - 3
-    assert quiet.size == quiet.cost == 0
+    quiet.release(quiet.last)
+    assert quiet.size == quiet.cost == len(quiet) == 0
+    assert quiet.total == count
