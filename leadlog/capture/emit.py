@@ -38,7 +38,7 @@ def _emit(operation: Operation) -> None:
     _fill(event, operation, outcome, success=success)
     level = "info" if success else "warning" if error is None else "error"
     event["timestamp"] = operation.ended_us
-    event["event_id"] = operation.event_id
+    event["event_id"] = operation.operation_id
     _log.emit(level, operation.event_name, event)
     operation.recorded = True
     if error is not None:

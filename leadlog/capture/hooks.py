@@ -6,12 +6,12 @@ statement, or reach the application although its data is committed.
 
 import functools
 import time
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, ExceptionContext
-from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
 
 from leadlog.capture import journal
@@ -23,7 +23,7 @@ from leadlog.pipeline import is_enabled, report_failure
 
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 _DML = ("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE")
-_STARTED = "_leadlog_started_ns"
+_EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
 
 
 def _safely(hook: Callable[..., None]) -> Callable[..., None]:
@@ -47,10 +47,12 @@ def _info(connection: Any) -> MutableMapping[Any, Any]:
         return {}
 
 
-def _is_write(context: ExecutionContext | None, statement: str) -> bool:
-    if context is not None and (context.isinsert or context.isupdate):
-        return True
-    return statement.lstrip()[:8].upper().startswith(_DML)
+@functools.lru_cache(maxsize=512)
+def _kind(statement: str) -> tuple[int, bool]:
+    """How many queries a statement is (none if it controls the transaction); whether it writes."""
+    if statement.startswith(_CONTROL):
+        return 0, False
+    return 1, statement.lstrip()[:8].upper().startswith(_DML)
 
 
 def in_transaction(connection: Connection) -> bool:
@@ -78,17 +80,17 @@ class Handle:
         self._engine = engine
         self._entity = classes[0].__name__ if classes else ""
         self._listeners: list[tuple[Any, str, Callable[..., None]]] = []
-        self._commit = engine.dialect.do_commit
-        self._rollback = engine.dialect.do_rollback
-        # The two that every statement passes are safe in themselves.
-        for name in ("before_cursor_execute", "after_cursor_execute"):
-            self._listen(engine, name, getattr(self, f"_{name}"))
+        dialect = engine.dialect
+        self._commit = dialect.do_commit
+        self._rollback = dialect.do_rollback
         for name in ("handle_error", "savepoint", "release_savepoint", "rollback_savepoint"):
             self._listen(engine, name, _safely(getattr(self, f"_{name}")))
         self._listen(engine, "invalidate", _safely(self._invalidate))
         # The instance's attributes come before the class's methods; `release` deletes them.
-        vars(engine.dialect)["do_commit"] = self._do_commit
-        vars(engine.dialect)["do_rollback"] = self._do_rollback
+        for name in _EXECUTE:
+            vars(dialect)[name] = self._measured(getattr(dialect, name))
+        vars(dialect)["do_commit"] = self._do_commit
+        vars(dialect)["do_rollback"] = self._do_rollback
         self._mappers = MapperHooks(engine, classes, self._new, self._wrote)
 
     def _listen(self, target: Any, name: str, listener: Callable[..., None]) -> None:
@@ -100,8 +102,8 @@ class Handle:
         for target, name, listener in self._listeners:
             event.remove(target, name, listener)
         if self._listeners:
-            del vars(self._engine.dialect)["do_commit"]
-            del vars(self._engine.dialect)["do_rollback"]
+            for name in (*_EXECUTE, "do_commit", "do_rollback"):
+                del vars(self._engine.dialect)[name]
             self._mappers.release()
         self._listeners = []
 
@@ -119,56 +121,52 @@ class Handle:
         return Operation(operation_type, name, entity, emit, measured=False)
 
     def _wrote(self, connection: Connection, operation: Operation) -> None:
+        if operation.wrote_last(connection):
+            return
         info = _info(connection)
         if journal.has(info, operation):
             return
         if in_transaction(connection):
-            operation.wrote(journal.transaction_of(info))
+            operation.wrote(journal.transaction_of(info), connection)
         else:
             operation.persisted()
 
-    def _before_cursor_execute(
-        self,
-        connection: Connection,
-        cursor: DBAPICursor,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        many: bool,
-    ) -> None:
-        # Cannot raise: a context takes any attribute.
-        if context is not None:
-            context._leadlog_started_ns = time.perf_counter_ns()
+    def _measured(self, execute: Callable[..., None]) -> Callable[..., None]:
+        """One of the dialect's `do_execute…`, counted and timed.
 
-    def _after_cursor_execute(
-        self,
-        connection: Connection,
-        cursor: DBAPICursor,
-        statement: str,
-        parameters: Any,
-        context: Any,
-        many: bool,
-    ) -> None:
-        try:
-            meter = current_meter()
-            if meter is None:
-                return
-            control = statement.startswith(_CONTROL)
-            started = getattr(context, _STARTED, None)
-            elapsed = 0 if started is None else time.perf_counter_ns() - started
-            meter.add(0 if control else 1, elapsed)
-            operation = current_operation()
-            if operation is not None and not control and _is_write(context, statement):
-                self._wrote(connection, operation)
-        except Exception as error:  # noqa: BLE001 - see the module's docstring
-            report_failure(error)
+        Rather than SQLAlchemy's events before and after it: those cost twice the calls, and
+        what else listens to them would be in the time.
+        """
+
+        def measured(cursor: DBAPICursor, statement: str, *rest: Any) -> None:
+            done = False
+            started = time.perf_counter_ns()
+            try:
+                execute(cursor, statement, *rest)
+                done = True
+            finally:
+                elapsed = time.perf_counter_ns() - started
+                try:
+                    meter = current_meter()
+                    if meter is not None:
+                        queries, writes = _kind(statement)
+                        meter.add(queries, elapsed)
+                        if writes and done:
+                            self._write_done(rest)
+                except Exception as error:  # noqa: BLE001 - see the module's docstring
+                    report_failure(error)
+
+        return measured
+
+    def _write_done(self, arguments: Sequence[Any]) -> None:
+        """Notes a write of the call under way; the execution context is the last argument."""
+        operation = current_operation()
+        context = arguments[-1] if arguments else None
+        connection = getattr(context, "root_connection", None)
+        if operation is not None and connection is not None:
+            self._wrote(connection, operation)
 
     def _handle_error(self, failure: ExceptionContext) -> None:
-        meter = current_meter()
-        if meter is not None and failure.statement is not None:
-            started = getattr(failure.execution_context, _STARTED, None)
-            elapsed = 0 if started is None else time.perf_counter_ns() - started
-            meter.add(0 if failure.statement.startswith(_CONTROL) else 1, elapsed)
         connection = failure.connection
         if connection is None:
             return

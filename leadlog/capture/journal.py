@@ -91,7 +91,8 @@ class Transaction:
 
     def finalise(self, outcome: str) -> None:
         """Tells every pending write what became of it."""
-        for _, pendings in self._frames:
+        frames, self._frames = self._frames, [("", [])]
+        for _, pendings in frames:
             for pending in pendings:
                 pending.resolve(outcome, self.transaction_id)
 

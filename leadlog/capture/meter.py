@@ -15,15 +15,20 @@ from typing import Self
 class Meter:
     """Counts of one stretch of work. Threads and tasks that share the context may add to it.
 
+    Args:
+        owner: what the work belongs to; by default what the meter around it belongs to.
+
     Attributes:
+        owner: what the work belongs to, once it has begun.
         queries: statements sent to captured databases, transaction control not counted.
         database_ns: time inside database drivers, nanoseconds.
         api_calls: calls reported through `count_api_call`.
     """
 
-    __slots__ = ("_lock", "_parent", "_token", "api_calls", "database_ns", "queries")
+    __slots__ = ("_lock", "_parent", "_token", "api_calls", "database_ns", "owner", "queries")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object = None) -> None:
+        self.owner = owner
         self.queries = 0
         self.database_ns = 0
         self.api_calls = 0
@@ -40,7 +45,9 @@ class Meter:
 
     def __enter__(self) -> Self:
         """Makes this the current meter."""
-        self._parent = _current.get()
+        parent = self._parent = _current.get()
+        if self.owner is None and parent is not None:
+            self.owner = parent.owner
         self._token = _current.set(self)
         return self
 

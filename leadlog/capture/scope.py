@@ -9,11 +9,10 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from leadlog.capture import journal
-from leadlog.capture.meter import Meter, Stopwatch
+from leadlog.capture.meter import Meter, Stopwatch, current_meter
 from leadlog.clock import new_id, now_us
 
 P = ParamSpec("P")
@@ -33,7 +32,8 @@ class Operation:
         operation_type: add_lead, get_lead, …
         event_name: dotted name of its record.
         entity: name of the mapped class.
-        operation_id: joins its record to its error.
+        operation_id: joins its record to its error; also the event_id of its record, so that
+            one written again after an interrupt is known.
         started_us: when it began, microseconds since 1970.
         ended_us: when it ended.
         watch: its wall and CPU time; None for a single flushed object, whose share of
@@ -54,10 +54,28 @@ class Operation:
         lead_count: how many it is about.
         error: what it raised.
         transaction_id: the database transaction of its writes.
-        event_id: of its record, so that one written again after an interrupt is known.
         closed: whether the call has ended.
         recorded: whether the record is written.
     """
+
+    # What most calls leave as it is stands in the class, which costs a new one nothing.
+    records_affected: int | None = None
+    duplicate_detected: bool | None = None
+    duplicate_action: str | None = None
+    duplicate_matched_on: str | None = None
+    fields_processed: list[str] | None = None
+    fields_changed: dict[str, Any] | None = None
+    data_size_bytes: int | None = None
+    lead: Mapping[str, Any] | None = None
+    whole = True
+    lead_ids: list[str] | None = None
+    lead_count: int | None = None
+    error: BaseException | None = None
+    transaction_id: str | None = None
+    closed = False
+    recorded = False
+    _pending = 0
+    _last: tuple[int, journal.Transaction] | None = None
 
     def __init__(
         self,
@@ -72,32 +90,14 @@ class Operation:
         self.operation_type = operation_type
         self.event_name = event_name
         self.entity = entity
-        self.operation_id = new_id()
-        self.event_id = new_id()
-        self.started_us = now_us()
-        self.ended_us = self.started_us
+        self.started_us = self.ended_us = started_us = now_us()
+        self.operation_id = new_id(started_us)
         self.watch = Stopwatch() if measured else None
-        self.meter = Meter() if measured else None
+        self.meter = Meter(self) if measured else None
         self.bulk = self._was_bulk = bulk
-        self.records_affected: int | None = None
-        self.duplicate_detected: bool | None = None
-        self.duplicate_action: str | None = None
-        self.duplicate_matched_on: str | None = None
-        self.fields_processed: list[str] | None = None
-        self.fields_changed: dict[str, Any] | None = None
-        self.data_size_bytes: int | None = None
-        self.lead: Mapping[str, Any] | None = None
-        self.whole = True
-        self.lead_ids: list[str] | None = None
-        self.lead_count: int | None = None
-        self.error: BaseException | None = None
-        self.transaction_id: str | None = None
         self._emit = emit
         self._lock = threading.Lock()
         self._outcomes: list[str] = []
-        self._pending = 0
-        self.closed = False
-        self.recorded = False
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
         """Says which lead the call is about.
@@ -133,8 +133,19 @@ class Operation:
             self.bulk = True
             self.fields_changed = None
 
-    def wrote(self, transaction: journal.Transaction) -> None:
-        """Notes a write whose outcome that transaction will tell."""
+    def wrote_last(self, connection: Any) -> bool:
+        """Whether the last write on a connection, in a transaction still open, is this call's."""
+        last = self._last
+        return last is not None and last[0] == id(connection) and last[1].last() is self
+
+    def wrote(self, transaction: journal.Transaction, connection: Any) -> None:
+        """Notes a write whose outcome that transaction will tell.
+
+        Args:
+            transaction: the journal of the connection.
+            connection: the connection; not held, since nobody else may.
+        """
+        self._last = id(connection), transaction
         if transaction.add(self):
             with self._lock:
                 self._pending += 1
@@ -196,12 +207,11 @@ class Operation:
         return "completed"
 
 
-_current: ContextVar[Operation | None] = ContextVar("leadlog_operation", default=None)
-
-
 def current_operation() -> Operation | None:
     """The operation that the running code belongs to, or None outside any."""
-    return _current.get()
+    meter = current_meter()
+    owner = None if meter is None else meter.owner
+    return owner if isinstance(owner, Operation) else None
 
 
 class Scopes(Protocol):
@@ -274,7 +284,7 @@ def _open(owner: Captured, operation_type: str, event_name: str, bulk: bool) -> 
     scopes = owner._capture
     if scopes is None:
         return None
-    outer = _current.get()
+    outer = current_operation()
     if outer is not None and not outer.closed:
         return None
     return scopes.begin(operation_type, event_name, bulk=bulk)
@@ -283,26 +293,23 @@ def _open(owner: Captured, operation_type: str, event_name: str, bulk: bool) -> 
 class _Active:
     """While entered, the running code belongs to the operation, and its time counts."""
 
-    __slots__ = ("_scope", "_token")
+    __slots__ = ("_meter", "_watch")
 
     def __init__(self, scope: Operation) -> None:
-        self._scope = scope
+        self._meter = scope.meter
+        self._watch = scope.watch
 
     def __enter__(self) -> None:
-        scope = self._scope
-        self._token = _current.set(scope)
-        if scope.meter is not None:
-            scope.meter.__enter__()
-        if scope.watch is not None:
-            scope.watch.start()
+        if self._meter is not None:
+            self._meter.__enter__()
+        if self._watch is not None:
+            self._watch.start()
 
     def __exit__(self, *_: object) -> None:
-        scope = self._scope
-        if scope.watch is not None:
-            scope.watch.stop()
-        if scope.meter is not None:
-            scope.meter.__exit__()
-        _current.reset(self._token)
+        if self._watch is not None:
+            self._watch.stop()
+        if self._meter is not None:
+            self._meter.__exit__()
 
 
 def _steps(items: Generator[Any, None, None], scope: Operation) -> Generator[Any, None, None]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper
-from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE
+from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE, instance_dict
 
 from leadlog.capture.scope import Operation, current_operation
 from leadlog.pipeline import report_failure
@@ -28,7 +28,7 @@ def _columns(mapper: Mapper[Any]) -> dict[str, str]:
 
 def row_of(mapper: Mapper[Any], target: Any) -> dict[str, Any]:
     """The loaded columns of an object; loads none."""
-    loaded = sa.inspect(target).dict
+    loaded = instance_dict(target)
     return {name: loaded[key] for key, name in _columns(mapper).items() if key in loaded}
 
 
@@ -91,7 +91,7 @@ class MapperHooks:
 
     def _note(self, kind: str, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
         try:
-            if connection.engine.dialect is self._engine.dialect:
+            if connection.dialect is self._engine.dialect:
                 self._capture(kind, mapper, connection, target)
         except Exception as error:  # noqa: BLE001 - a hook that raises would fail the flush
             report_failure(error)

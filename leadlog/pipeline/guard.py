@@ -11,12 +11,16 @@ from functools import lru_cache
 import orjson
 from structlog.typing import EventDict
 
+from leadlog.records import shape
+from leadlog_processors.envelope import ENVELOPE
 from leadlog_processors.fields import DATABASE_OPERATION
 from leadlog_processors.privacy import mask_secrets, may_contain_secret
-from leadlog_processors.rendering import render, to_json_type
+from leadlog_processors.rendering import render
 
 _is_time = re.compile(r"[0-9:.TZ+-]+").fullmatch
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
+_CHOSEN, _MEASURED = b'"lead_identifier":{', b',"performance_metrics":{'
+_RECORD = shape.blank(DATABASE_OPERATION).keys() | {*ENVELOPE}
 
 
 @lru_cache(maxsize=4096)
@@ -26,14 +30,17 @@ def _is_harmless(*names: str | None) -> bool:
 
 
 def _suspect_part(line: bytes, event: EventDict) -> bytes:
-    """What a caller chose in a database operation, rendered; there a secret may stand.
+    """What a caller chose in the line of a database operation; there a secret may stand.
 
-    The whole line where an id, a time or a name has not the form that ours have.
+    The whole line where an id, a time or a name has not the form that ours have, and of a call
+    that failed. A section's key cannot stand inside a text, where its quotes would be escaped;
+    where it stands as a key of the caller's own, more is given than need be.
     """
-    details, data, get = event["operation_details"], event["data_details"], event.get
+    details, data = event["operation_details"], event["data_details"]
     started_at, transaction_id = details["started_at"], details["transaction_id"]
     if (
-        details["operation_id"].isalnum()
+        details["error_message"] is None
+        and details["operation_id"].isalnum()
         and (transaction_id is None or transaction_id.isalnum())
         and (started_at is None or _is_time(started_at))
         and _is_harmless(
@@ -43,18 +50,11 @@ def _suspect_part(line: bytes, event: EventDict) -> bytes:
             details["entity"],
             data["duplicate_action"],
             data["duplicate_matched_on"],
-            *(data["fields_processed"] or ()),
         )
     ):
-        chosen = (
-            event["lead_identifier"],
-            data["fields_changed"],
-            details["error_message"],
-            get("context"),
-            get("extra"),
-            get("processor_errors"),
-        )
-        return orjson.dumps(chosen, to_json_type)
+        start, end = line.find(_CHOSEN), line.rfind(_MEASURED)
+        if 0 <= start < end:
+            return line[start:end] if event.keys() <= _RECORD else line[start:]
     return line
 
 
@@ -69,7 +69,7 @@ def guard(line: bytes, event: EventDict) -> bytes:
     if event.get("log_type") == DATABASE_OPERATION:
         try:
             suspect = _suspect_part(line, event)
-        except (AttributeError, KeyError, TypeError, orjson.JSONEncodeError):
+        except (AttributeError, KeyError, TypeError):
             suspect = line  # no record of ours: anything may stand anywhere
     return guard_line(line, suspect) if may_contain_secret(suspect) else line
 

@@ -57,6 +57,8 @@ def _safe_repr(value: object) -> str:
 
 
 def _utc(value: dt.datetime) -> str:
+    if value.tzinfo is dt.UTC:
+        return value.isoformat("T", "microseconds")[:-6] + "Z"
     if value.tzinfo is not None and value.utcoffset() is not None:
         value = value.astimezone(dt.UTC)
     return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -105,7 +107,7 @@ def _safe_text(value: object) -> str:
 def _default(value: object) -> Any:
     """The hook of orjson; what raises here would lose the whole fast path, so it does not."""
     try:
-        return to_json_type(value)
+        return _utc(value) if type(value) is dt.datetime else to_json_type(value)
     except Exception:  # noqa: BLE001 - a value's own code may raise anything
         return _safe_repr(value)
 
