@@ -198,7 +198,7 @@ class Settings:
         validator=_at_least(0),
     )
     poll_seconds: float = _setting(
-        0.02,
+        0.05,
         "How often the drain looks for lines while they come.",
         unit="s",
         validator=_at_least(0.001),

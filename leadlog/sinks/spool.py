@@ -78,7 +78,7 @@ class SpoolSink:
         *,
         ring_bytes: Mapping[str, int] | int = 1024 * 1024,
         overflow_bytes: int = 64 * 1024 * 1024,
-        poll_seconds: float = 0.02,
+        poll_seconds: float = 0.05,
         recover_seconds: float = 5.0,
         segment_bytes: int = 256 * 1024 * 1024,
         durability: str = "process",
