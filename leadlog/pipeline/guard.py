@@ -19,8 +19,9 @@ from leadlog_processors.rendering import render
 
 _is_time = re.compile(r"[0-9:.TZ+-]+").fullmatch
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
-_CHOSEN, _MEASURED = b'"lead_identifier":{', b',"performance_metrics":{'
-_RECORD = shape.blank(DATABASE_OPERATION).keys() | {*ENVELOPE}
+_CHOSEN, _BEHIND = b'"lead_identifier":{', b',"data_size_bytes":'
+_KEYS = len(shape.blank(DATABASE_OPERATION).keys() | {*ENVELOPE})
+"""Of a record to which nothing was added, such as bound context."""
 
 
 @lru_cache(maxsize=4096)
@@ -52,9 +53,9 @@ def _suspect_part(line: bytes, event: EventDict) -> bytes:
             data["duplicate_matched_on"],
         )
     ):
-        start, end = line.find(_CHOSEN), line.rfind(_MEASURED)
+        start, end = line.find(_CHOSEN), line.rfind(_BEHIND)
         if 0 <= start < end:
-            return line[start:end] if event.keys() <= _RECORD else line[start:]
+            return line[start:end] if len(event) == _KEYS else line[start:]
     return line
 
 
