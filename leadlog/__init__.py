@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from leadlog.capturing.targets import capture
     from leadlog.errors import (
         LeadlogError,
         LogDirectoryError,
@@ -54,6 +55,7 @@ _HOMES = {
     "StoreError": "leadlog.errors",
     "UnknownFieldError": "leadlog.errors",
     "ValidationError": "leadlog.errors",
+    "capture": "leadlog.capturing.targets",
     "configure": "leadlog.pipeline",
     "flush": "leadlog.pipeline",
     "get_logger": "leadlog.pipeline",
@@ -78,6 +80,7 @@ __all__ = [
     "UnknownFieldError",
     "ValidationError",
     "__version__",
+    "capture",
     "configure",
     "flush",
     "get_logger",

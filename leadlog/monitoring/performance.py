@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from leadlog.capture.meter import Meter, Stopwatch
+from leadlog.capturing.meter import Meter, Stopwatch
 from leadlog.clock import format_us, new_id, now_us
 from leadlog.pipeline import get_logger, is_enabled, report_failure
 from leadlog.records import shape

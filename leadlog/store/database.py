@@ -10,8 +10,8 @@ from sqlalchemy import URL, update
 from sqlalchemy.orm import Session
 
 from leadlog import settings
-from leadlog.capture.hooks import Handle, attach
-from leadlog.capture.scope import current_operation, operation
+from leadlog.capturing.hooks import Handle, attach
+from leadlog.capturing.scope import current_operation, operation
 from leadlog.clock import now_us
 from leadlog.errors import ValidationError
 from leadlog.store import values

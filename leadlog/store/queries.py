@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Select, bindparam, select
 
-from leadlog.capture.hooks import Handle
-from leadlog.capture.scope import current_operation, operation
+from leadlog.capturing.hooks import Handle
+from leadlog.capturing.scope import current_operation, operation
 from leadlog.errors import ValidationError
 from leadlog.store import reports, search, values
 from leadlog.store.engine import Connections

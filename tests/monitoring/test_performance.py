@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import leadlog
-from leadlog.capture.meter import count_api_call
+from leadlog.capturing.meter import count_api_call
 
 Logged = Callable[..., list[dict[str, Any]]]
 

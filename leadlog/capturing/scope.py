@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
-from leadlog.capture import journal
-from leadlog.capture.meter import Meter, Stopwatch, current_meter
+from leadlog.capturing import journal
+from leadlog.capturing.meter import Meter, Stopwatch, current_meter
 from leadlog.clock import new_id, now_us
 
 P = ParamSpec("P")
@@ -215,7 +215,7 @@ def current_operation() -> Operation | None:
 
 
 class Scopes(Protocol):
-    """What opens operations: the handle of `leadlog.capture.hooks.attach`."""
+    """What opens operations: the handle of `leadlog.capturing.hooks.attach`."""
 
     def begin(self, operation_type: str, event_name: str, *, bulk: bool) -> Operation | None:
         """A new operation, or None where nothing is captured now."""

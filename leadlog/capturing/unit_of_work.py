@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE, instance_dict
 
-from leadlog.capture.scope import Operation, current_operation
+from leadlog.capturing.scope import Operation, current_operation
 from leadlog.pipeline import report_failure
 
 Begin = Callable[[str, str], Operation | None]

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import leadlog
-from leadlog.capture.hooks import Handle, attach
-from leadlog.capture.scope import current_operation, operation
+from leadlog.capturing.hooks import Handle, attach
+from leadlog.capturing.scope import current_operation, operation
 
 Logged = Callable[..., list[dict[str, Any]]]
 

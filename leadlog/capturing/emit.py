@@ -1,6 +1,6 @@
 """From an operation to its records."""
 
-from leadlog.capture.scope import Operation
+from leadlog.capturing.scope import Operation
 from leadlog.clock import format_us
 from leadlog.pipeline import get_logger, report_failure
 from leadlog.records import shape

@@ -14,11 +14,11 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import SQLAlchemyError
 
-from leadlog.capture import journal
-from leadlog.capture.emit import emit
-from leadlog.capture.meter import current_meter
-from leadlog.capture.scope import Operation, current_operation
-from leadlog.capture.unit_of_work import MapperHooks
+from leadlog.capturing import journal
+from leadlog.capturing.emit import emit
+from leadlog.capturing.meter import current_meter
+from leadlog.capturing.scope import Operation, current_operation
+from leadlog.capturing.unit_of_work import MapperHooks
 from leadlog.pipeline import is_enabled, report_failure
 
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -81,6 +81,11 @@ class Handle:
         self._entity = classes[0].__name__ if classes else ""
         self._listeners: list[tuple[Any, str, Callable[..., None]]] = []
         dialect = engine.dialect
+        if "do_commit" in vars(dialect):
+            raise ValueError(
+                f"{engine!r} is captured already; release its handle first, and name all the "
+                "classes in one call"
+            )
         self._commit = dialect.do_commit
         self._rollback = dialect.do_rollback
         for name in ("handle_error", "savepoint", "release_savepoint", "rollback_savepoint"):
