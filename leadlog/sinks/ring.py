@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from leadlog.sinks.body import Body
 from leadlog.sinks.counts import Counts
 from leadlog.sinks.header import (
     CAUSES,
@@ -27,11 +28,9 @@ from leadlog.sinks.header import (
     IN_MEMORY,
     SEEN_US,
     TAIL,
-    Header,
-    Progress,
 )
 from leadlog.sinks.overflow import Overflow, Waiting
-from leadlog.sinks.storage import NOWHERE, Storage, heap
+from leadlog.sinks.storage import Storage, heap
 
 __all__ = ["Ring"]
 
@@ -60,7 +59,7 @@ class _Move(NamedTuple):
     beside: tuple[bytes] | None = None
 
 
-class Ring:
+class Ring(Body):
     """A ring of lines.
 
     Args:
@@ -69,11 +68,6 @@ class Ring:
         wake: tells the drain to come soon; called from any thread or signal handler.
 
     Attributes:
-        storage: the memory.
-        tail: position behind the last line.
-        progress: how far it is in files.
-        reason: why it lies in the heap, or ""; kept beyond the end, for the last look.
-        capacity: bytes that it holds.
         lock: held to put lines in or to change the storage.
     """
 
@@ -88,21 +82,11 @@ class Ring:
         self._move: _Move | None = None
         self._overflow = overflow
         self._wake = wake
-        self._install(storage)
-        self.tail: int = self._words[TAIL]
-        self.progress = self._header.progress()
+        super().__init__(storage)
         self._lines = self._lines_before = self.progress.written
         self._dropped = tuple(self._words[DROPPED + at] for at in range(len(CAUSES)))
         self._degraded = self._words[DEGRADED]
         self._aim()
-
-    def _install(self, storage: Storage) -> None:
-        self.storage = storage
-        self.reason = storage.reason
-        self._memory = storage.memory
-        self._header = Header(storage.memory)
-        self._words = self._header.words
-        self.capacity = storage.capacity
 
     def put(self, line: bytes) -> bool:
         """Takes a line that ends with a newline.
@@ -183,9 +167,6 @@ class Ring:
         while self._side:
             beside = self._side[0]
             self._place(beside[0], beside)
-
-    def _room(self) -> int:
-        return self.capacity - (self.tail - self.progress.head)
 
     def _refill(self) -> None:
         """Moves lines from the overflow into the ring, as far as there is room."""
@@ -269,24 +250,6 @@ class Ring:
                         return
                 finally:
                     self._busy = False
-
-    def read(self, position: int, most: int) -> bytes:
-        """The bytes from `position` on, up to the tail and at most `most`; by the drain."""
-        return self.storage.read(position, min(self.tail - position, most))
-
-    def advance(self, progress: Progress) -> None:
-        """Notes how far the lines are in files, which makes room; by the drain."""
-        self._header.store(progress)
-        self.progress = progress
-
-    def seen(self, now_us: int) -> None:
-        """Notes that the drain looked; what comes later is of this day or the next."""
-        self._words[SEEN_US] = now_us
-
-    @property
-    def finished(self) -> bool:
-        """Whether `finish` let go of the storage."""
-        return self.storage is NOWHERE
 
     @property
     def goal(self) -> int:
@@ -385,12 +348,6 @@ class Ring:
             storage = self.detach()
         storage.release()
         return True
-
-    def detach(self) -> Storage:
-        """Leaves the storage as it is, to be released; the counts stay."""
-        self._words.release()
-        storage, self.storage = self.storage, NOWHERE
-        return storage
 
     def abandon(self) -> None:
         """In a forked child: lets go of the parent's memory.
