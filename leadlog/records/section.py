@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin
 
 from typing_extensions import ReadOnly, get_type_hints, is_typeddict
@@ -131,7 +132,7 @@ class Intake:
             target = event[section]
             if given != key and target[key] is not None:
                 continue
-            if type(value) is kind:
+            if type(value) is kind and (kind is not float or isfinite(value)):
                 target[key] = value
             else:
                 fitted = fit(value, f"{self._path}.{given}", extra)

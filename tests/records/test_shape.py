@@ -1,5 +1,6 @@
 """What callers pass becomes a record: every key present, nothing guessed, nothing lost."""
 
+import math
 from typing import Any
 
 import jsonschema_rs
@@ -66,6 +67,14 @@ def test_any_migration_conforms(name: str, details: Any, results: Any) -> None:
 def test_any_error_conforms(name: str, details: Any, context: Any) -> None:
     """Property: as above, for an error."""
     assert conforms(shape.error_log(name, details, context))
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_number_that_none_can_measure_is_kept_aside(value: float) -> None:
+    """Infinity is no size: null in its place, and the value under `extra`."""
+    event = shape.performance_metrics("import", {}, {"database_size_mb": value})
+    assert event["system_info"]["database_size_mb"] is None
+    assert event["extra"].keys() == {"system_info.database_size_mb"}
 
 
 @given(st.text(), with_known_keys("performance_metrics"), with_known_keys("performance_metrics"))
