@@ -269,11 +269,7 @@ def operation(
                 scope.fail(error)
                 raise
             finally:
-                try:
-                    scope.close()
-                except BaseException:  # Ctrl-C in the middle of it: the record all the same
-                    scope.close()
-                    raise
+                _close(scope)
 
         return call
 
@@ -288,6 +284,19 @@ def _open(owner: Captured, operation_type: str, event_name: str, bulk: bool) -> 
     if outer is not None and not outer.closed:
         return None
     return scopes.begin(operation_type, event_name, bulk=bulk)
+
+
+def _close(scope: Operation) -> None:
+    """Ends the call; where Ctrl-C comes in the middle of that, its record is written all the same.
+
+    Raises:
+        BaseException: whatever came in the middle.
+    """
+    try:
+        scope.close()
+    except BaseException:
+        scope.close()
+        raise
 
 
 class _Active:
@@ -330,8 +339,4 @@ def _steps(items: Generator[Any, None, None], scope: Operation) -> Generator[Any
         scope.fail(error)
         raise
     finally:
-        try:
-            scope.close()
-        except BaseException:  # as above
-            scope.close()
-            raise
+        _close(scope)

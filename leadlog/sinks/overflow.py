@@ -99,7 +99,8 @@ class Overflow:
     @property
     def cost(self) -> int:
         """Bytes they take of the budget."""
-        return self.size + _OVERHEAD_BYTES * len(self)
+        last, gone = self.last, self._gone
+        return last.end - gone.end + _OVERHEAD_BYTES * (last.number - gone.number)
 
     @property
     def total(self) -> int:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from leadlog.sinks.body import Body
 from leadlog.sinks.counts import Counts
@@ -183,11 +183,26 @@ class Ring(Body):
         before = self._dropped
         return (*before[:at], before[at] + lines, *before[at + 1 :])
 
-    def _decide(self, **changes: Any) -> None:
-        """Notes what becomes of a line, and does it."""
-        now = _Move(self.tail, self._lines, self._dropped)
+    def _decide(
+        self,
+        *,
+        tail: int | None = None,
+        lines: int | None = None,
+        dropped: tuple[int, ...] | None = None,
+        gone: Waiting | None = None,
+        come: Waiting | None = None,
+        beside: tuple[bytes] | None = None,
+    ) -> None:
+        """Notes what becomes of a line, and does it; the arguments are those of `_Move`."""
         self._limit = -1  # nobody takes the fast path before this is done
-        self._move = now._replace(**changes)
+        self._move = _Move(
+            self.tail if tail is None else tail,
+            self._lines if lines is None else lines,
+            self._dropped if dropped is None else dropped,
+            gone,
+            come,
+            beside,
+        )
         self._carry_out()
 
     def _carry_out(self) -> None:

@@ -111,11 +111,12 @@ def test_two_engines_do_not_mix(engine: sa.Engine, tmp_path: Any, logged: Logged
     """The classes are the same, the handle is one engine's."""
     other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
     Base.metadata.create_all(other)
-    leadlog.capture(engine, Customer)
+    handle = leadlog.capture(engine, Customer)
     with Session(other) as session:
         session.add(Customer(name="Ana"))
         session.commit()
     assert outcomes(logged) == []
+    handle.release()
     other.dispose()
 
 
