@@ -145,3 +145,20 @@ def test_what_cannot_be_captured(target: Any, classes: Any, message: str) -> Non
     """The error names the value and what to give."""
     with pytest.raises(TypeError, match=message):
         leadlog.capture(target, *classes)
+
+
+def test_every_way_to_the_driver_is_counted(engine: sa.Engine, logged: Logged) -> None:
+    """Semi-private in SQLAlchemy: one, many, without parameters, and one that fails."""
+    handle = leadlog.capture(engine, Customer)
+    with leadlog.monitor_performance("queries"), engine.connect() as connection:
+        insert = sa.insert(Customer)
+        connection.execute(insert, {"name": "Ana"})
+        connection.execute(insert, [{"id": 7, "name": "Bo"}, {"id": 8, "name": "Cy"}])
+        plain = connection.execution_options(no_parameters=True)
+        plain.exec_driver_sql("SELECT '%' FROM customers")
+        with pytest.raises(sa.exc.OperationalError):
+            connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    handle.release()
+    assert not {"do_execute", "do_executemany", "do_commit"} & vars(engine.dialect).keys()
+    (measured,) = logged("performance_metrics")
+    assert measured["performance_data"]["database_queries"] == 4
