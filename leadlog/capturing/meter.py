@@ -97,9 +97,11 @@ class Meter:
                 _current.set(self._parent)
 
     def close(self) -> None:
-        """Adds the counts to the meter around this one."""
+        """Ends the work: adds the counts to the meter around this one, and lets go of its owner."""
         if self._parent is not None:
             self._parent.add(self.queries, self.database_ns, self.api_calls)
+            self._parent = None
+        self.owner = None  # which holds the meter: a cycle, else
 
     @property
     def wall_ms(self) -> float:
