@@ -63,7 +63,7 @@ def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
         dialect: of a driver that is not known here, the state is unknown, unless SQLAlchemy
             can tell that it commits by itself.
     """
-    ask = _ASK.get(dialect.driver, _unknown)
+    ask = _ASK.get(getattr(dialect, "driver", ""), _unknown)  # a dialect of one's own may have none
     detect = getattr(dialect, "detect_autocommit_setting", None) if ask is _unknown else None
 
     def state(connection: PoolProxiedConnection) -> State:

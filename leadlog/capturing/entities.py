@@ -1,9 +1,11 @@
 """What is captured: watches, and the captured classes as the hooks need them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import attrs
+import sqlalchemy as sa
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
@@ -97,7 +99,7 @@ class Watch:
 
     classes: tuple[type, ...]
     options: CaptureOptions
-    dialects: set[Dialect] | None
+    dialects: WeakSet[Dialect] | None
 
     def covers(self, dialect: Dialect) -> bool:
         """Whether that engine is among them."""
@@ -130,9 +132,13 @@ class Entities(dict[Mapper[Any], Entity | None]):
         self[mapper] = found
         return found
 
-    def classes(self) -> Iterable[type]:
-        """The classes that were asked for."""
-        return (captured for watch in self._watches for captured in watch.classes)
+    def mappers(self) -> Iterator[Mapper[Any]]:
+        """The mappers of the classes that were asked for, as long as they are mapped."""
+        for watch in self._watches:
+            for captured_class in watch.classes:
+                mapper = sa.inspect(captured_class, raiseerr=False)
+                if isinstance(mapper, Mapper):
+                    yield mapper
 
 
 class _Tables(dict[FromClause, Entity | None]):
@@ -143,8 +149,7 @@ class _Tables(dict[FromClause, Entity | None]):
 
     def __missing__(self, table: FromClause) -> Entity | None:
         found = None
-        for captured in self._entities.classes():
-            mapper: Mapper[Any] = captured.__mapper__  # type: ignore[attr-defined]  # it is mapped
+        for mapper in self._entities.mappers():
             for candidate in mapper.base_mapper.self_and_descendants:
                 if candidate.local_table is table and not _single(candidate):
                     found = self._entities[candidate]
@@ -154,8 +159,7 @@ class _Tables(dict[FromClause, Entity | None]):
     def named(self) -> dict[str, Entity]:
         """Name to captured class, of every table that belongs to one."""
         found = {}
-        for captured in self._entities.classes():
-            mapper: Mapper[Any] = captured.__mapper__  # type: ignore[attr-defined]  # it is mapped
+        for mapper in self._entities.mappers():
             for table in mapper.tables:
                 entity = self[table]
                 if entity is not None and isinstance(table, Table):
@@ -173,7 +177,7 @@ class Captured:
 
     def __init__(self) -> None:
         self.watches: list[Watch] = []
-        self._on: dict[Dialect, Entities] = {}
+        self._on: WeakKeyDictionary[Dialect, Entities] = WeakKeyDictionary()
 
     def on(self, dialect: Dialect) -> Entities:
         """What is captured on an engine."""
@@ -185,7 +189,7 @@ class Captured:
 
     def forget(self) -> None:
         """Finds everything anew: a watch came or went, or classes were mapped."""
-        self._on = {}
+        self._on = WeakKeyDictionary()
 
 
 captured = Captured()

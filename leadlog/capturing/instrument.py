@@ -33,6 +33,7 @@ _CONTROL = re.compile(
 )
 _WRITE = re.compile(r"\s*(?:insert|update|delete|replace|merge|with)\b", re.IGNORECASE)
 _EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
+_SELF = "leadlog_instrument"
 
 
 @functools.lru_cache(maxsize=512)
@@ -50,9 +51,20 @@ class Instrument:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._dialect = dialect = engine.dialect
-        self._state = asker(dialect)
+        self._dialect = engine.dialect
+        self._state = asker(engine.dialect)
         self._names: list[str] = []
+        self._listeners: list[tuple[str, Callable[..., None]]] = []
+        try:
+            self._place()
+        except BaseException:
+            self.release()
+            raise
+
+    def _place(self) -> None:
+        dialect = self._dialect
+        # The dialect keeps its hooks, so that nobody else keeps the dialect.
+        self._replace(_SELF, self)
         for name in _EXECUTE:
             self._replace(name, self._measured(getattr(dialect, name)))
         self._commit, self._rollback = dialect.do_commit, dialect.do_rollback
@@ -61,13 +73,10 @@ class Instrument:
         for name in ("do_commit_twophase", "do_rollback_twophase"):
             self._replace(name, self._two_phase(getattr(dialect, name), name))
         self._replace("execution_ctx_cls", self._context_class(dialect.execution_ctx_cls))
-        self._listeners = [
-            ("handle_error", safely(self._handle_error)),
-            ("invalidate", safely(self._invalidate)),
-            ("reset", safely(self._reset)),
-        ]
-        for name, listener in self._listeners:
-            event.listen(engine, name, listener)
+        for name in ("handle_error", "invalidate", "reset"):
+            listener = safely(getattr(self, f"_{name}"))
+            event.listen(self._engine, name, listener)
+            self._listeners.append((name, listener))
 
     def _replace(self, name: str, value: Any) -> None:
         vars(self._dialect)[name] = value
@@ -162,7 +171,6 @@ class Instrument:
                 finished(self, result)
                 return result
 
-        Captured.__name__ = Captured.__qualname__ = base.__name__
         return Captured
 
     def _finished(self, context: DefaultExecutionContext, result: CursorResult[Any]) -> None:
@@ -291,3 +299,9 @@ class Instrument:
     def _reset(self, _connection: Any, record: Any, state: PoolResetState) -> None:
         if state.terminate_only and record is not None:  # closed without a ROLLBACK
             journal.finalise(record.info, journal.ROLLED_BACK)
+
+
+def instrument_of(dialect: Dialect) -> Instrument | None:
+    """The hooks on an engine, by its dialect; None where there are none."""
+    found: Instrument | None = vars(dialect).get(_SELF)
+    return found

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Dialect
 from leadlog.capturing import journal
 from leadlog.capturing.meter import Meter, current_meter
 from leadlog.clock import new_id, now_us
+from leadlog_processors.session import current_session
 
 Emit = Callable[["Operation"], None]
 """Writes the record of an operation; never raises."""
@@ -58,6 +59,7 @@ class Operation:
         entity: name of the mapped class; None where a statement does not tell.
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
+        session: the session that it was made in.
         started_us: when it began, microseconds since 1970.
         ended_us: when it ended.
         watch: its wall and CPU time; None where its share of a flush is not known.
@@ -127,6 +129,7 @@ class Operation:
         self.entity = entity
         self.started_us = self.ended_us = started = started_us or now_us()
         self.operation_id = new_id(started)
+        self.session = current_session()
         self.bulk = self._was_bulk = bulk
         self._emit = emit
         self._lock = threading.Lock()

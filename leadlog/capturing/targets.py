@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable
 from threading import RLock
 from typing import Any
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -14,10 +15,10 @@ from sqlalchemy.orm import Mapper, Session
 from leadlog.capturing import flushes, gets
 from leadlog.capturing.emit import emit
 from leadlog.capturing.entities import Watch, captured
-from leadlog.capturing.instrument import Instrument
+from leadlog.capturing.instrument import Instrument, instrument_of
 from leadlog.capturing.operation import Call
 from leadlog.capturing.options import CaptureOptions
-from leadlog.pipeline import is_enabled
+from leadlog.pipeline import is_enabled, report_failure
 
 __all__ = ["Handle", "attach", "capture"]
 
@@ -27,7 +28,7 @@ class _Hooks:
 
     def __init__(self) -> None:
         self._lock = RLock()
-        self._instruments: dict[Dialect, Instrument] = {}
+        self._dialects: WeakSet[Dialect] = WeakSet()
 
     def add(self, watch: Watch, engines: Iterable[Engine]) -> None:
         """Puts a watch in force."""
@@ -51,8 +52,9 @@ class _Hooks:
     def instrument(self, engine: Engine) -> None:
         """Places the hooks on an engine; a second time does nothing."""
         with self._lock:
-            if engine.dialect not in self._instruments:
-                self._instruments[engine.dialect] = Instrument(engine)
+            if instrument_of(engine.dialect) is None:
+                Instrument(engine)
+                self._dialects.add(engine.dialect)
 
     def extend(self, watch: Watch, engine: Engine) -> None:
         """Adds an engine to a watch."""
@@ -63,8 +65,11 @@ class _Hooks:
                 self.instrument(engine)
 
     def _connected(self, connection: Connection) -> None:
-        if connection.dialect not in self._instruments:
-            self.instrument(connection.engine)
+        try:
+            if instrument_of(connection.dialect) is None:
+                self.instrument(connection.engine)
+        except Exception as error:  # noqa: BLE001 - the application wants its connection
+            report_failure(error)
 
     def remove(self, watch: Watch) -> None:
         """Ends a watch, and removes the hooks that none needs any more."""
@@ -73,9 +78,12 @@ class _Hooks:
                 return
             captured.watches.remove(watch)
             captured.forget()
-            for dialect in list(self._instruments):
-                if not any(other.covers(dialect) for other in captured.watches):
-                    self._instruments.pop(dialect).release()
+            for dialect in list(self._dialects):
+                instrument = instrument_of(dialect)
+                needed = any(other.covers(dialect) for other in captured.watches)
+                if instrument is not None and not needed:
+                    instrument.release()
+                    self._dialects.discard(dialect)
             if watch.dialects is None and not any(
                 other.dialects is None for other in captured.watches
             ):
@@ -190,7 +198,7 @@ def _watch(
         if not _is_mapped(mapped):
             raise TypeError(f"{mapped!r} is no mapped class; give a class that SQLAlchemy maps")
     engines = None if engines is None else tuple(engines)
-    dialects = None if engines is None else {engine.dialect for engine in engines}
+    dialects = None if engines is None else WeakSet(engine.dialect for engine in engines)
     watch = Watch(classes, options, dialects)
     _hooks.add(watch, engines or ())
     return Handle(watch)
