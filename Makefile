@@ -64,6 +64,9 @@ docs: install ## Write docs/reference from the code and test what the docs say
 bench: install ## Measure the ratios of tests/bench on a quiet machine
 	$(PYTEST) tests/bench -m bench -p no:xdist --benchmark-enable --timeout 900 $(ARGS)
 
+bench-peers: install ## Measure capture beside OpenTelemetry's, in an environment of its own
+	$(PYTEST) tests/bench/test_capture_peers.py -m bench -p no:xdist --benchmark-enable $(ARGS)
+
 soak: install ## Run the slow and the fault tests long, and the generated ones with many more examples
 	@bash .ci/system-packages
 	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not bench" --benchmark-disable --timeout 3600 $(ARGS)

@@ -1,0 +1,106 @@
+"""What capture adds to an ORM call beside OpenTelemetry's instrumentation of SQLAlchemy."""
+
+import hashlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import orm_calls
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = Path(__file__).with_name("peers.txt")
+TURNS = 3
+OURS = "leadlog"
+PEERS = {
+    "otel-simple": "OpenTelemetry, SimpleSpanProcessor",
+    "otel-batch": "OpenTelemetry, BatchSpanProcessor",
+}
+Costs = dict[str, list[float]]
+
+
+@pytest.fixture(scope="module")
+def peer_python() -> Path:
+    """The interpreter of an environment with the peer, made once and kept in the cache folder."""
+    wanted = REQUIREMENTS.read_bytes() + sys.version.encode()
+    digest = hashlib.sha256(wanted).hexdigest()[:12]
+    folder = ROOT / ".cache" / "bench-peers" / digest
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        try:
+            venv.create(folder, clear=True, with_pip=True)
+            pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+            subprocess.run([*pip, "-r", REQUIREMENTS], check=True, timeout=300)
+        except (OSError, subprocess.SubprocessError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            pytest.skip(f"the peer's environment cannot be made: {error}")
+        (folder / "complete").touch()
+    return python
+
+
+def measured(python: str | Path, way: str, folder: Path) -> Costs:
+    """Microseconds by call, not captured and captured, measured in a process of its own."""
+    folder.mkdir()
+    done = subprocess.run(
+        [python, "-m", "tests.bench.capture_rounds", way, folder],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=300,
+    )
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.timeout(1800)
+def test_capture_adds_less_than_opentelemetry(
+    peer_python: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """To each single call, though a record says what changed and a span does not.
+
+    Shown beside it: a flush of many objects, of which the peer makes one span, and capture a
+    record for each object.
+    """
+    turns: dict[str, list[Costs]] = {OURS: [], **{way: [] for way in PEERS}}
+    for turn in range(TURNS):
+        for way, costs in turns.items():
+            python = sys.executable if way == OURS else peer_python
+            costs.append(measured(python, way, tmp_path / f"{way}-{turn}"))
+    calls = [*orm_calls.SINGLE_CALLS, orm_calls.FLUSH]
+    added = {
+        way: {
+            name: statistics.median(one[name][1] - one[name][0] for one in costs) for name in calls
+        }
+        for way, costs in turns.items()
+    }
+    bare = {
+        way: {name: statistics.median(one[name][0] for one in costs) for name in calls}
+        for way, costs in turns.items()
+    }
+    titles = {OURS: OURS, **PEERS}
+    print_table(capsys, titles, added, bare)
+    for name in orm_calls.SINGLE_CALLS:
+        for way in PEERS:
+            assert added[OURS][name] < added[way][name], (name, way)
+
+
+def print_table(
+    capsys: Any,
+    titles: dict[str, str],
+    added: dict[str, dict[str, float]],
+    bare: dict[str, dict[str, float]],
+) -> None:
+    """Prints what each way adds, as markdown; in brackets what the call takes by itself."""
+    rows = [f"| µs added to | {' | '.join(titles.values())} |", f"|---|{'---|' * len(titles)}"]
+    for name in added[OURS]:
+        cells = [f"{added[way][name]:.1f} ({bare[way][name]:.0f})" for way in titles]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    with capsys.disabled():
+        print("\n" + "\n".join(rows))
