@@ -5,7 +5,7 @@ from typing import Any
 
 import leadlog
 from tests.bench import orm_calls
-from tests.bench.capture_rounds import CALLS, ROUNDS, measure
+from tests.bench.capture_rounds import CALLS, ROUNDS, added, measure
 from tests.bench.compare import Comparison
 
 
@@ -17,15 +17,10 @@ def table(found: dict[str, Comparison]) -> str:
     ]
     for name, one in found.items():
         plain, captured = one.best_us["not captured"], one.best_us["captured"]
-        cpu = one.cpu_us["captured"] - one.cpu_us["not captured"]
-        cells = [f"{number:.1f}" for number in (plain, captured, added(one), cpu)]
+        numbers = (plain, captured, captured - plain, added(one.cpu_us))
+        cells = [f"{number:.1f}" for number in numbers]
         rows.append(f"| {name} | {' | '.join(cells)} | {one.ratios['captured'] - 1:.1%} |")
     return "\n".join(rows)
-
-
-def added(one: Comparison) -> float:
-    """Microseconds that capture adds to a call."""
-    return one.best_us["captured"] - one.best_us["not captured"]
 
 
 def records_of(name: str) -> int:
@@ -48,7 +43,7 @@ def test_capture_costs_an_orm_call_little(tmp_path: Path, capsys: Any) -> None:
     assert stats.dropped == {}
     assert sum(stats.written.values()) >= CALLS * ROUNDS * len(orm_calls.WRITES)
     for name, one in found.items():
-        assert added(one) <= 30 * records_of(name) or one.ratios["captured"] <= 1.08, name
+        assert added(one.best_us) <= 30 * records_of(name) or one.ratios["captured"] <= 1.08, name
 
 
 def test_capture_hardly_shows_beside_a_disk(tmp_path: Path, capsys: Any) -> None:

@@ -46,7 +46,7 @@ def peer_python() -> Path:
 
 
 def measured(python: str | Path, way: str, folder: Path) -> Costs:
-    """Microseconds by call, not captured and captured, measured in a process of its own."""
+    """What `capture_rounds` measures in a process of its own."""
     folder.mkdir()
     done = subprocess.run(
         [python, "-m", "tests.bench.capture_rounds", way, folder],
@@ -73,34 +73,29 @@ def test_capture_adds_less_than_opentelemetry(
         for way, costs in turns.items():
             python = sys.executable if way == OURS else peer_python
             costs.append(measured(python, way, tmp_path / f"{way}-{turn}"))
-    calls = [*orm_calls.SINGLE_CALLS, orm_calls.FLUSH]
-    added = {
+    found = {
         way: {
-            name: statistics.median(one[name][1] - one[name][0] for one in costs) for name in calls
+            name: [
+                statistics.median(column) for column in zip(*(c[name] for c in costs), strict=True)
+            ]
+            for name in (*orm_calls.SINGLE_CALLS, orm_calls.FLUSH)
         }
         for way, costs in turns.items()
     }
-    bare = {
-        way: {name: statistics.median(one[name][0] for one in costs) for name in calls}
-        for way, costs in turns.items()
-    }
-    titles = {OURS: OURS, **PEERS}
-    print_table(capsys, titles, added, bare)
+    with capsys.disabled():
+        print("\n" + table(found))
     for name in orm_calls.SINGLE_CALLS:
         for way in PEERS:
-            assert added[OURS][name] < added[way][name], (name, way)
+            assert found[OURS][name][1] < found[way][name][1], (name, way)
 
 
-def print_table(
-    capsys: Any,
-    titles: dict[str, str],
-    added: dict[str, dict[str, float]],
-    bare: dict[str, dict[str, float]],
-) -> None:
-    """Prints what each way adds, as markdown; in brackets what the call takes by itself."""
-    rows = [f"| µs added to | {' | '.join(titles.values())} |", f"|---|{'---|' * len(titles)}"]
-    for name in added[OURS]:
-        cells = [f"{added[way][name]:.1f} ({bare[way][name]:.0f})" for way in titles]
+def table(found: dict[str, Costs]) -> str:
+    """What each way adds to each call, as markdown."""
+    rows = [f"| µs added to | {' | '.join({OURS: OURS, **PEERS}.values())} |", "|---|---|---|---|"]
+    for name in found[OURS]:
+        cells = [
+            f"{added:.1f} ({cpu:.1f} of CPU) to {bare:.0f}"
+            for bare, added, cpu in (found[way][name] for way in (OURS, *PEERS))
+        ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
-    with capsys.disabled():
-        print("\n" + "\n".join(rows))
+    return "\n".join(rows)
