@@ -1,18 +1,24 @@
 """Captures all that happens in a process: every mapped class, on every engine."""
 
 import dataclasses
+import traceback
+import weakref
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import Mapper
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
 
 import leadlog
-from leadlog.capturing.hooks import Handle, attach
+from leadlog.pipeline.logger import Slot
 
 
 class Everything:
-    """Every engine of this process, captured while something is connected to it.
+    """Every mapped class of this process, captured on every engine from when it is mapped.
+
+    Everything that can be recorded is: reads that SQLAlchemy makes by itself and hits of the
+    identity map too.
 
     Args:
         directory: the log directory.
@@ -20,45 +26,66 @@ class Everything:
 
     def __init__(self, directory: str) -> None:
         leadlog.configure(directory=directory)
-        self._handles: dict[int, tuple[Engine, Handle]] = {}
-        event.listen(Engine, "engine_connect", self._connected)
-        for name in ("insert", "update", "delete"):
-            event.listen(Mapper, f"after_{name}", getattr(self, f"_{name}"))
+        # Keys that do not keep a class alive: some tests look at what is collected.
+        self._handles: dict[int, Any] = {}
+        self.captured = 0
+        self.failures: Counter[str] = Counter()
+        self._watch_failures()
+        # Keeps every engine captured, also where a test maps nothing; and from the first
+        # `clear_mappers` of the suite on it is a captured class that is mapped no longer.
+        leadlog.capture(_mapped_class())
+        event.listen(Mapper, "after_mapper_constructed", self._mapped)
+        event.listen(object, "class_uninstrument", self._unmapped, propagate=True)
 
-    def _connected(self, connection: Connection) -> None:
-        dialect = connection.dialect
-        if "do_commit" not in vars(dialect):
-            engine = connection.engine
-            self._handles[id(dialect)] = engine, attach(engine)
+    def _watch_failures(self) -> None:
+        """Leadlog says only the first failure inside itself; here each has to be found."""
+        failed = Slot.failed
 
-    def _insert(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
-        self._note("create", mapper, connection, target)
+        def told(slot: Slot, error: Exception) -> None:
+            frames = traceback.extract_tb(error.__traceback__)
+            ours = [frame for frame in frames if "leadlog" in Path(frame.filename).parts]
+            places = [f"{Path(frame.filename).stem}:{frame.lineno}" for frame in ours[-3:]]
+            self.failures[f"  {error!r:.200} in {' > '.join(places)}"] += 1
+            failed(slot, error)
 
-    def _update(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
-        self._note("update", mapper, connection, target)
+        Slot.failed = told
 
-    def _delete(self, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
-        self._note("delete", mapper, connection, target)
+    def _mapped(self, _mapper: Mapper[Any], mapped: type) -> None:
+        self._release(id(mapped))
+        self._handles[id(mapped)] = leadlog.capture(mapped, internal=True, hits=True)
+        weakref.finalize(mapped, self._release, id(mapped))
+        self.captured += 1
 
-    def _note(self, kind: str, mapper: Mapper[Any], connection: Connection, target: Any) -> None:
-        found = self._handles.get(id(connection.dialect))
-        if found is not None:
-            found[1]._mappers._note(kind, mapper, connection, target)
+    def _unmapped(self, mapped: type) -> None:
+        self._release(id(mapped))
 
-    def let_go(self) -> None:
-        """Releases the engines that a test made for itself; all but the first."""
-        for key in list(self._handles)[1:]:
-            self._handles.pop(key)[1].release()
+    def _release(self, key: int) -> None:
+        handle = self._handles.pop(key, None)
+        if handle is not None:
+            handle.release()
 
     def close(self) -> dict[str, int]:
         """Writes everything, and tells what became of it."""
-        event.remove(Engine, "engine_connect", self._connected)
-        for _, handle in self._handles.values():
-            handle.release()
+        event.remove(Mapper, "after_mapper_constructed", self._mapped)
+        event.remove(object, "class_uninstrument", self._unmapped)
+        for key in list(self._handles):
+            self._release(key)
         flushed = leadlog.flush(60)
         stats = leadlog.stats()
         leadlog.shutdown()
-        return counts_of(stats, flushed=flushed)
+        counts = counts_of(stats, flushed=flushed)
+        return {"classes captured": self.captured, **counts, **self.failures}
+
+
+def _mapped_class() -> type:
+    class Base(DeclarativeBase):
+        pass
+
+    class AlwaysCaptured(Base):
+        __tablename__ = "leadlog_always_captured"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    return AlwaysCaptured
 
 
 def counts_of(stats: leadlog.Stats, *, flushed: bool) -> dict[str, int]:

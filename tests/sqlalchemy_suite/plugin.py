@@ -36,14 +36,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[_CAPTURED] = Everything(directory)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Lets go of classes and engines that the test made for itself."""
-    captured = item.config.stash.get(_CAPTURED, None)
-    if captured is not None:
-        captured.let_go()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> Any:
     """Notes the outcome of each phase of a test, where the reports of all workers come together."""

@@ -67,7 +67,7 @@ def run_suite(
         **os.environ,
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONNOUSERSITE": "1",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "processors")]),
     }
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist"]
     command += ["-p", "tests.sqlalchemy_suite.plugin", f"--leadlog-outcomes={outcomes}"]
