@@ -7,6 +7,9 @@ import leadlog
 from tests.bench import orm_calls
 from tests.bench.capture_rounds import CALLS, ROUNDS, added, measure
 from tests.bench.compare import Comparison
+from tests.bench.publish import publish
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "capture.md"
 
 
 def table(found: dict[str, Comparison]) -> str:
@@ -36,6 +39,7 @@ def test_capture_costs_an_orm_call_little(tmp_path: Path, capsys: Any) -> None:
     handle = leadlog.capture(captured.engine, captured.contact)
     found = measure(plain, captured, leadlog.flush)
     handle.release()
+    publish(PAGE, table(found), "made by `make bench`, in memory")
     with capsys.disabled():
         print(f"\n{table(found)}")
     stats = leadlog.stats()
@@ -57,6 +61,7 @@ def test_capture_hardly_shows_beside_a_disk(tmp_path: Path, capsys: Any) -> None
     handle = leadlog.capture(captured.engine, captured.contact)
     found = measure(plain, captured, leadlog.flush, calls=1, rounds=rounds, names=orm_calls.WRITES)
     handle.release()
+    publish(PAGE, table(found), "made by `make bench`, on a file")
     with capsys.disabled():
         print(f"\n{table(found)}")
     assert leadlog.stats().failures == 0

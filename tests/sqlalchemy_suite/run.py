@@ -17,10 +17,12 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.bench.publish import publish
 from tests.sqlalchemy_suite.expected import EXPECTED
 from tests.sqlalchemy_suite.outcomes import Run, Verdict, judge
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "explanation" / "capture.md"
 SELECTION = ("test/orm", "test/engine/test_execute.py", "test/engine/test_transaction.py")
 # Those that count Python's calls and memory (test/aaa_profiling) are not in the selection; these
 # options leave out what else depends on time or on other tools, as SQLAlchemy's own checks do.
@@ -106,20 +108,26 @@ def records(log: Path) -> Counter[str]:
     return found
 
 
-def report(
-    plain: tuple[Run, float], captured: tuple[Run, float], written: Counter[str], verdict: Verdict
-) -> list[str]:
-    """Prints both runs side by side.
+def table(release: str, plain: tuple[Run, float], captured: tuple[Run, float]) -> str:
+    """Both runs side by side, as markdown."""
+    totals = plain[0].totals(), captured[0].totals()
+    rows = [f"| SQLAlchemy {release} | not captured | captured |", "|---|---|---|"]
+    rows += [
+        f"| {name} | {totals[0][name]:,} | {totals[1][name]:,} |"
+        for name in sorted({*totals[0], *totals[1]})
+    ]
+    rows.append(f"| seconds | {plain[1]:.0f} | {captured[1]:.0f} |")
+    rows.append(f"| records | | {captured[0].total().get('records written', 0):,} |")
+    return "\n".join(rows)
+
+
+def report(plain: Run, captured: Run, written: Counter[str], verdict: Verdict) -> list[str]:
+    """Prints what the runs came to, but for their table.
 
     Returns:
         What is wrong, if anything is.
     """
-    totals = plain[0].totals(), captured[0].totals()
-    print("| | not captured | captured |\n|---|---|---|")
-    for name in sorted({*totals[0], *totals[1]}):
-        print(f"| {name} | {totals[0][name]:,} | {totals[1][name]:,} |")
-    print(f"| seconds | {plain[1]:.0f} | {captured[1]:.0f} |\n")
-    counts = captured[0].total()
+    counts = captured.total()
     for name, value in counts.items():
         print(f"{name}: {value:,}")
     for name, number in written.most_common():
@@ -128,21 +136,27 @@ def report(
     for name, (before, after) in verdict.expected.items():
         print(f"  expected: {name}: {before} -> {after}: {EXPECTED[name]}")
     for name, (before, after) in list(verdict.unexpected.items())[:SHOWN]:
-        reason = captured[0].reasons.get(name) or plain[0].reasons.get(name, "")
+        reason = captured.reasons.get(name) or plain.reasons.get(name, "")
         print(f"  {name}: {before} -> {after}: {reason}")
-    wrong = [] if totals[0]["passed"] else ["no test passed"]
+    return wrong(plain, captured, written, verdict)
+
+
+def wrong(plain: Run, captured: Run, written: Counter[str], verdict: Verdict) -> list[str]:
+    """What is wrong with the runs, in sentences."""
+    counts = captured.total()
+    found = [] if plain.totals()["passed"] else ["no test passed"]
     if verdict.unexpected:
-        wrong.append(f"{len(verdict.unexpected)} tests have another outcome when captured")
-    wrong += [f"expected to differ, but does not: {name}" for name in sorted(verdict.outdated)]
-    wrong += [f"a worker died: {text}" for text in (*plain[0].crashes, *captured[0].crashes)]
+        found.append(f"{len(verdict.unexpected)} tests have another outcome when captured")
+    found += [f"expected to differ, but does not: {name}" for name in sorted(verdict.outdated)]
+    found += [f"a worker died: {text}" for text in (*plain.crashes, *captured.crashes)]
     for name in ("records dropped", "processor errors", "failures", "flushes that took too long"):
         if counts.get(name, 0):
-            wrong.append(f"{name}: {counts[name]:,}")
+            found.append(f"{name}: {counts[name]:,}")
     if not counts.get("records written"):
-        wrong.append("nothing was captured")
+        found.append("nothing was captured")
     elif sum(written.values()) != counts["records written"]:
-        wrong.append(f"{sum(written.values()):,} records are in the files")
-    return wrong
+        found.append(f"{sum(written.values()):,} records are in the files")
+    return found
 
 
 def main() -> None:
@@ -157,7 +171,6 @@ def main() -> None:
     arguments = parser.parse_args()
     release = pinned()
     folder = source(release, arguments.cache.absolute())
-    print(f"SQLAlchemy {release}, {arguments.db}", flush=True)
     with tempfile.TemporaryDirectory(prefix="leadlog-sqlalchemy-") as temporary:
         work = arguments.keep.absolute() if arguments.keep else Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
@@ -165,10 +178,15 @@ def main() -> None:
         plain = run_suite(folder, work / "plain.json", arguments, None)
         captured = run_suite(folder, work / "captured.json", arguments, log)
         expected = {} if arguments.tests else EXPECTED
-        wrong = report(plain, captured, records(log), judge(plain[0], captured[0], expected))
-    for line in wrong:
+        verdict = judge(plain[0], captured[0], expected)
+        text = table(release, plain, captured)
+        print(f"{text}\n")
+        found = report(plain[0], captured[0], records(log), verdict)
+    if not found and not arguments.tests and arguments.db == "sqlite":
+        publish(PAGE, text, "made by `make sqlalchemy-tests`")
+    for line in found:
         print(line, file=sys.stderr)
-    sys.exit(bool(wrong))
+    sys.exit(bool(found))
 
 
 if __name__ == "__main__":
