@@ -73,7 +73,8 @@ def run_suite(
     }
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist"]
     command += ["-p", "tests.sqlalchemy_suite.plugin", f"--leadlog-outcomes={outcomes}"]
-    command += [f"--db={arguments.db}", "-n", str(arguments.jobs), "-q", *OPTIONS]
+    database = "--dburi" if "://" in arguments.db else "--db"
+    command += [f"{database}={arguments.db}", "-n", str(arguments.jobs), "-q", *OPTIONS]
     if log is not None:
         command.append(f"--leadlog-capture={log}")
     output = outcomes.with_suffix(".txt")
@@ -163,7 +164,7 @@ def main() -> None:
     """Downloads, runs twice, compares."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tests", nargs="*", help=f"default: {' '.join(SELECTION)}")
-    parser.add_argument("--db", default="sqlite", help="a name from SQLAlchemy's setup.cfg")
+    parser.add_argument("--db", default="sqlite", help="a URL, or a name from its setup.cfg")
     parser.add_argument("--jobs", default=2, type=int, help="processes")
     parser.add_argument("--limit", default=1800, type=float, help="seconds for one run at most")
     parser.add_argument("--cache", default=ROOT / ".cache" / "sqlalchemy", type=Path)
