@@ -2,7 +2,6 @@
 
 import dataclasses
 import traceback
-import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,7 @@ class Everything:
 
     def __init__(self, directory: str) -> None:
         leadlog.configure(directory=directory)
-        # Keys that do not keep a class alive: some tests look at what is collected.
-        self._handles: dict[int, Any] = {}
+        self._handles: dict[type, Any] = {}
         self.captured = 0
         self.failures: Counter[str] = Counter()
         self._watch_failures()
@@ -51,16 +49,12 @@ class Everything:
         Slot.failed = told
 
     def _mapped(self, _mapper: Mapper[Any], mapped: type) -> None:
-        self._release(id(mapped))
-        self._handles[id(mapped)] = leadlog.capture(mapped, internal=True, hits=True)
-        weakref.finalize(mapped, self._release, id(mapped))
+        self._unmapped(mapped)  # where it is mapped anew
+        self._handles[mapped] = leadlog.capture(mapped, internal=True, hits=True)
         self.captured += 1
 
     def _unmapped(self, mapped: type) -> None:
-        self._release(id(mapped))
-
-    def _release(self, key: int) -> None:
-        handle = self._handles.pop(key, None)
+        handle = self._handles.pop(mapped, None)
         if handle is not None:
             handle.release()
 
@@ -68,8 +62,8 @@ class Everything:
         """Writes everything, and tells what became of it."""
         event.remove(Mapper, "after_mapper_constructed", self._mapped)
         event.remove(object, "class_uninstrument", self._unmapped)
-        for key in list(self._handles):
-            self._release(key)
+        for mapped in list(self._handles):
+            self._unmapped(mapped)
         flushed = leadlog.flush(60)
         stats = leadlog.stats()
         leadlog.shutdown()
