@@ -3,6 +3,8 @@
 import dataclasses
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,19 @@ class Everything:
         self.captured = 0
         self.failures: Counter[str] = Counter()
         self._watch_failures()
-        # Keeps every engine captured, also where a test maps nothing; and from the first
-        # `clear_mappers` of the suite on it is a captured class that is mapped no longer.
-        leadlog.capture(_mapped_class())
-        event.listen(Mapper, "after_mapper_constructed", self._mapped)
-        event.listen(object, "class_uninstrument", self._unmapped, propagate=True)
+        always = _mapped_class()
+        with _listening() as self._listeners:
+            # Keeps every engine captured, also where a test maps nothing; and from the first
+            # `clear_mappers` of the suite on it is a captured class that is mapped no longer.
+            self._always = leadlog.capture(always, internal=True, hits=True)
+            event.listen(Mapper, "after_mapper_constructed", self._mapped)
+            event.listen(object, "class_uninstrument", self._unmapped, propagate=True)
+
+    def listen_again(self) -> None:
+        """Puts back what a test has swept away: some remove all listeners of the process."""
+        for target, name, listener, options in self._listeners:
+            if not event.contains(target, name, listener):
+                event.listen(target, name, listener, **options)
 
     def _watch_failures(self) -> None:
         """Leadlog says only the first failure inside itself; here each has to be found."""
@@ -60,15 +70,35 @@ class Everything:
 
     def close(self) -> dict[str, int]:
         """Writes everything, and tells what became of it."""
+        self.listen_again()
         event.remove(Mapper, "after_mapper_constructed", self._mapped)
         event.remove(object, "class_uninstrument", self._unmapped)
         for mapped in list(self._handles):
             self._unmapped(mapped)
+        self._always.release()
         flushed = leadlog.flush(60)
         stats = leadlog.stats()
         leadlog.shutdown()
         counts = counts_of(stats, flushed=flushed)
         return {"classes captured": self.captured, **counts, **self.failures}
+
+
+@contextmanager
+def _listening() -> Iterator[list[tuple[Any, str, Any, dict[str, Any]]]]:
+    """Gives what is added to classes in the block: target, event, listener and options."""
+    added: list[tuple[Any, str, Any, dict[str, Any]]] = []
+    listen = event.listen
+
+    def noted(target: Any, name: str, listener: Any, **options: Any) -> None:
+        if isinstance(target, type):
+            added.append((target, name, listener, options))
+        listen(target, name, listener, **options)
+
+    event.listen = noted
+    try:
+        yield added
+    finally:
+        event.listen = listen
 
 
 def _mapped_class() -> type:

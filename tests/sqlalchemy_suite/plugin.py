@@ -36,6 +36,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[_CAPTURED] = Everything(directory)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """After the fixtures of a test, which may have removed the listeners of everybody."""
+    captured = item.config.stash.get(_CAPTURED, None)
+    if captured is not None:
+        captured.listen_again()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> Any:
     """Notes the outcome of each phase of a test, where the reports of all workers come together."""
