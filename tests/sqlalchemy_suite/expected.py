@@ -15,3 +15,13 @@ EXPECTED: dict[str, str] = {
         _NOBODY
     ),
 }
+
+PROVOKED = {
+    "before_flush() missing 3 required positional arguments": (
+        "test/orm/test_events.py calls all listeners itself, without their arguments"
+    ),
+}
+"""Failures inside leadlog that a test means to bring about: a part of their text, and the reason.
+
+A hook that raises reports it as a failure, and the application, here the test, sees nothing.
+"""
