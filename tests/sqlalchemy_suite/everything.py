@@ -115,6 +115,7 @@ def _mapped_class() -> type:
         __tablename__ = "leadlog_always_captured"
         id: Mapped[int] = mapped_column(primary_key=True)
 
+    Base.registry.configure()  # some tests count the mappers that are not configured yet
     return AlwaysCaptured
 
 
