@@ -136,7 +136,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
         """The mappers of the classes that were asked for, as long as they are mapped."""
         for watch in self._watches:
             for captured_class in watch.classes:
-                mapper = sa.inspect(captured_class, raiseerr=False)
+                mapper: Any = sa.inspect(captured_class, raiseerr=False)
                 if isinstance(mapper, Mapper):
                     yield mapper
 
