@@ -1,5 +1,6 @@
 """`leadlog verify`: the log held against the database."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,7 @@ def verify(
     cannot be read.
     """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
+    gc.disable()  # events hold no cycles, and looking for some takes as long as reading them
     if database is None:
         from leadlog.settings import load
 

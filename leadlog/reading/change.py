@@ -7,6 +7,7 @@ operation, from what became of a duplicate and from which values are there.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
 __all__ = ["Change", "Kind", "change_of", "unreadable"]
@@ -16,8 +17,16 @@ Kind = Literal["create", "update", "delete", "read"]
 MASKED: Final = "masked"
 TRUNCATED: Final = "truncated"
 
-_KINDS: Final[Mapping[str, Kind]] = {"create": "create", "update": "update", "delete": "delete"}
+_KINDS: Final[Mapping[str, Kind]] = {
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "read": "read",
+}
 _PREFIXES: Final[Mapping[str, Kind]] = {
+    "get_": "read",
+    "search_": "read",
+    "find_": "read",
     "add_": "create",
     "create_": "create",
     "insert_": "create",
@@ -105,16 +114,26 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
     )
     if type(details) is not dict:
         return None
-    who = who if type(who) is dict else {}
-    what = what if type(what) is dict else {}
-    operation, outcome = details.get("operation_type"), details.get("outcome")
-    columns, rows = what.get("fields_changed"), details.get("records_affected")
-    columns = columns if type(columns) is dict else None
-    rows = rows if type(rows) is int else None
-    operation = operation if type(operation) is str else ""
-    outcome = outcome if type(outcome) is str else ""
-    event_id, entity = data.get("event_id"), details.get("entity")
-    rate, transaction = data.get("sample_rate"), details.get("transaction_id")
+    if type(who) is not dict:
+        who = {}
+    if type(what) is not dict:
+        what = {}
+    get = details.get
+    operation, outcome, rows = get("operation_type"), get("outcome"), get("records_affected")
+    entity, transaction = get("entity"), get("transaction_id")
+    columns, event_id, rate = (
+        what.get("fields_changed"),
+        data.get("event_id"),
+        data.get("sample_rate"),
+    )
+    if type(columns) is not dict:
+        columns = None
+    if type(rows) is not int:
+        rows = None
+    if type(operation) is not str:
+        operation = ""
+    if type(outcome) is not str:
+        outcome = ""
     cut: frozenset[str] = frozenset()
     whole = True
     if data.get("truncated"):
@@ -160,20 +179,20 @@ def _kind(
     bulk: bool,
 ) -> Kind | None:
     """The kind of change, said by the record or inferred; None where it may be any."""
-    if outcome == "completed":
-        return "read"
     said = what.get("change")
     if type(said) is str and said in _KINDS:
         return _KINDS[said]
-    if operation == "read" or operation.startswith(("get_", "search_", "find_")):
+    found = _by_name(operation)
+    if found == "read":
+        return found
+    if outcome == "completed" and found is None:
         return "read"
     if bulk:
         if operation == "add_leads":  # some were there already, perhaps
             return "create" if what.get("duplicate_action") == "none" else None
-        return _by_name(operation)
+        return found
     if what.get("duplicate_action") in ("updated", "merged"):
         return "update"
-    found = _by_name(operation)
     if found in ("create", None) and columns:
         old = [cell for cell in columns.values() if type(cell) is dict and "old" in cell]
         if any("new" in cell for cell in old):
@@ -183,11 +202,14 @@ def _kind(
     return found
 
 
+@lru_cache(maxsize=256)
 def _by_name(operation: str) -> Kind | None:
-    found = _KINDS.get(operation)
-    if found is None:
-        found = next((k for start, k in _PREFIXES.items() if operation.startswith(start)), None)
-    return found
+    if operation in _KINDS:
+        return _KINDS[operation]
+    for start, kind in _PREFIXES.items():
+        if operation.startswith(start):
+            return kind
+    return None
 
 
 def _effective(operation: str, outcome: str, rows: int | None) -> str:

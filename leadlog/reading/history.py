@@ -91,7 +91,7 @@ def history(
     """The calls on one row.
 
     Args:
-        events: decoded lines in time order (see `leadlog.reading.ordered`).
+        events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
         key: the row's primary key as text.
         entity: the mapped class's name; any by default.
         reads: whether calls that only read it are wanted too.
@@ -111,17 +111,18 @@ def history(
         if entity is not None and change.entity not in (entity, None):
             continue
         if change.key == key or key in change.listed:
-            if change.kind != "read" or reads:
+            if change.outcome != "completed" or reads:
                 found.append(_entry(change, data))
             if change.key is None and change.keys is not None:
                 change = change._replace(keys=(key,))
             told.apply(change)
-        elif change.key is None and change.keys is None and change.kind != "read":
+        elif change.key is None and change.keys is None and change.outcome != "completed":
             told.apply(change)
         elif len(others) < _KEYS_KEPT and not found:
             for other in (change.key,) if change.key is not None else change.listed:
                 others[other] = None
     told.finish()
+    found.sort(key=lambda entry: (entry.at, entry.event_id))
     gaps = {gap.event_id: gap for table in told.tables.values() for gap in table.breaks}
     entries = tuple(
         replace(entry, gap=gaps[entry.event_id]) if entry.event_id in gaps else entry

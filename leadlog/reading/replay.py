@@ -9,13 +9,17 @@ grows with the log: doubts and breaks are kept up to a limit, and then only coun
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final
 
 from leadlog.reading.change import Change, change_of
 from leadlog.reading.rows import Doubt
 from leadlog.reading.table import Table, keep
 
 __all__ = ["Replay", "replay", "rows_of"]
+
+_WINDOW: Final = 512  # changes; more than threads can overtake
+_order = itemgetter(0, 1)  # at and event_id
 
 
 class Replay:
@@ -41,6 +45,7 @@ class Replay:
         self.first = ""
         self.last = ""
         self.events = 0
+        self._held: list[Change] = []
 
     def feed(self, data: Mapping[str, Any]) -> None:
         """Takes one event of any type over; never raises, whatever it holds."""
@@ -57,18 +62,35 @@ class Replay:
             self._health(at, data)
 
     def apply(self, change: Change) -> None:
-        """Takes one change over."""
+        """Takes one change over, in its place in time: some are held to be sorted."""
+        if change.entity is not None and self._entities and change.entity not in self._entities:
+            return
+        if change.outcome == "completed":  # in time or not, it only tells that a row is there
+            self._apply(change)
+        elif change.outcome in ("committed", "unknown") and change.kind != "read":
+            self._held.append(change)
+            if len(self._held) >= 2 * _WINDOW:
+                self._release(_WINDOW)
+
+    def _release(self, count: int) -> None:
+        self._held.sort(key=_order)
+        for change in self._held[:count]:
+            self._apply(change)
+        del self._held[:count]
+
+    def _apply(self, change: Change) -> None:
         if change.entity is None:
-            if change.kind != "read" and change.outcome in ("committed", "unknown"):
+            if change.outcome != "completed":
                 self._anybody(change)
-        elif self._entities is None or change.entity in self._entities:
-            table = self.tables.get(change.entity)
-            if table is None:
-                table = self.tables[change.entity] = Table(change.entity, self.doubts)
-            table.apply(change)
+            return
+        table = self.tables.get(change.entity)
+        if table is None:
+            table = self.tables[change.entity] = Table(change.entity, self.doubts)
+        table.apply(change)
 
     def finish(self) -> "Replay":
         """Takes over what still waits; call it after the last event."""
+        self._release(len(self._held))
         for table in self.tables.values():
             table.finish()
         return self
@@ -85,7 +107,7 @@ class Replay:
                 change.event_id,
                 None,
                 change.operation,
-                change.kind if change.kind != "read" else None,
+                change.kind,
                 change.rows,
                 None,
             ),
@@ -126,7 +148,7 @@ def replay(
     """The tables after these events.
 
     Args:
-        events: decoded lines in time order (see `leadlog.reading.ordered`).
+        events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
         entities: which to replay; all by default.
         at: the moment, as in the records.
     """

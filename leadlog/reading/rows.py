@@ -136,7 +136,7 @@ class Row:
         for column, cell in (change.columns or {}).items():
             new = cell.get("new", _MISSING) if type(cell) is dict else _MISSING
             if new is _MISSING:
-                why: str | None = reason
+                why: str | None = unreadable(cell) or reason
             else:
                 why = TRUNCATED if column in cut else unreadable(new)
             if why is None:

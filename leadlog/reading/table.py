@@ -56,7 +56,7 @@ class Table:
         """Takes one change over, or keeps it for a moment."""
         if self._deadlines and self._deadlines[0][0] < change.at:
             self._expire(change.at)
-        if change.kind == "read":
+        if change.outcome == "completed":
             self._read(change)
             return
         uncertain = change.outcome == "unknown"
@@ -236,11 +236,9 @@ class Table:
 
     def _read(self, change: Change) -> None:
         """A row that was read is there; of one that the log did not make, no value is known."""
-        if change.key is not None:
-            keys: tuple[str, ...] = (change.key,) if change.rows else ()
-        else:
-            keys = change.keys or ()
-        for key in keys:
+        if not change.rows:
+            return
+        for key in change.listed if change.key is None else (change.key,):
             if key not in self.rows and key not in self.gone and key not in self._waiting:
                 row = Row(change.at, change.event_id, len(self._doubts), BEFORE_LOG)
                 row.read_only = True

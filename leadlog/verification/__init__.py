@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from leadlog.reading.events import Skipped
-from leadlog.reading.ordered import read_ordered
+from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import Replay, replay
 from leadlog.reading.rows import BEFORE_LOG, Row
 from leadlog.reading.table import Table
@@ -50,7 +50,7 @@ def verify(
         ReadError: the log, the database or the table cannot be read.
     """
     skipped = Skipped()
-    events = read_ordered(directory, ("database_operations", "monitoring_data"), skipped=skipped)
+    events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
     told = replay((event.data for event in events), entities=(entity,))
     replayed = told.tables.get(entity) or Table(entity, told.doubts)
     causes = Causes(replayed, told.doubts, told.first, skipped, ring_reports(Path(directory)))

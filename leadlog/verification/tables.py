@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
 from leadlog.errors import ReadError, StoreError
 from leadlog.store.engine import location
@@ -102,7 +102,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
             return store
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", sa.exc.SAWarning)  # of types that it does not know
+            warnings.simplefilter("ignore", SAWarning)  # of types that it does not know
             table = sa.Table(
                 name, sa.MetaData(), schema=schema, autoload_with=connection, resolve_fks=False
             )
