@@ -18,6 +18,7 @@ from leadlog.reading.table import Table, keep
 
 __all__ = ["Replay", "replay", "rows_of"]
 
+_BEGINNING: Final = 1000  # events among which the first call to start is looked for
 _WINDOW: Final = 512  # changes; more than threads can overtake
 _order = itemgetter(0, 1)  # at and event_id
 
@@ -32,8 +33,9 @@ class Replay:
     Attributes:
         tables: by entity.
         doubts: what makes the replay doubtful, in the order of the log.
-        first: when the first event of the log ended, of whatever kind; "" for none.
-        last: when the last one did.
+        first: when the log begins: the start of the first call, or the time of an earlier event;
+            "" for an empty one.
+        last: when the last event ended.
         events: how many events were read.
     """
 
@@ -53,13 +55,20 @@ class Replay:
         if self._at is not None and at > self._at:
             return
         self.events += 1
-        self.first = self.first or at
+        if self.events < _BEGINNING:
+            self._begin(at, data)
         self.last = at
         change = change_of(data)
         if change is not None:
             self.apply(change)
         elif data.get("log_type") == "monitoring_data":
             self._health(at, data)
+
+    def _begin(self, at: str, data: Mapping[str, Any]) -> None:
+        details = data.get("operation_details")
+        started = details.get("started_at") if type(details) is dict else None
+        at = min(at, started) if type(started) is str else at
+        self.first = min(self.first or at, at)
 
     def apply(self, change: Change) -> None:
         """Takes one change over, in its place in time: some are held to be sorted."""

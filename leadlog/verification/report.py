@@ -69,8 +69,8 @@ class Report:
     Attributes:
         entity: the mapped class's name.
         table: the table's name.
-        log_first: when the first event of the log ended; "" for none.
-        log_last: when the last one did.
+        log_first: when the log begins; "" for an empty one.
+        log_last: when its last event ended.
         events: how many were read.
         rows_logged: rows by the log.
         rows_found: rows in the table.

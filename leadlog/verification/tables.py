@@ -44,6 +44,11 @@ def opened(database: str | os.PathLike[str]) -> Iterator[sa.Connection]:
         raise StoreError(
             f"the driver for {url.drivername} is not installed ({error.name}); install it"
         ) from error
+    except ArgumentError as error:
+        raise StoreError(
+            f"SQLAlchemy knows no database {url.drivername!r}; give a URL such as "
+            "sqlite:///leads.db or postgresql+psycopg://user@host/name"
+        ) from error
     try:
         with engine.connect() as connection:
             if url.get_backend_name() == "postgresql":
