@@ -138,7 +138,9 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
     whole = True
     if data.get("truncated"):
         cut, whole, who = _cut(data.get("truncated_fields"), columns, who)
-    bulk = details.get("bulk") is True
+    bulk = get("bulk") is True
+    if get("records_cut"):  # it stands for changes that have no record of their own
+        who, bulk = {}, True
     kind = _kind(operation, outcome, columns, what, bulk=bulk)
     key = who.get("lead_id")
     if bulk or type(key) is not str:
@@ -157,7 +159,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         entity if type(entity) is str and entity else None,
         operation,
         kind,
-        _effective(operation, outcome, rows),
+        _effective(operation, outcome, rows, what),
         key,
         keys,
         rows,
@@ -212,9 +214,9 @@ def _by_name(operation: str) -> Kind | None:
     return None
 
 
-def _effective(operation: str, outcome: str, rows: int | None) -> str:
-    """The outcome; `add_leads` commits batch by batch, and counts only what it committed."""
-    if operation == "add_leads" and outcome == "failed" and rows:
+def _effective(operation: str, outcome: str, rows: int | None, what: Mapping[str, Any]) -> str:
+    """The outcome; one record of all batches of `add_leads` counts what was committed."""
+    if operation == "add_leads" and outcome == "failed" and rows and "batch_number" not in what:
         return "committed"
     return outcome
 

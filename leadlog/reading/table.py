@@ -60,7 +60,9 @@ class Table:
             self._read(change)
             return
         uncertain = change.outcome == "unknown"
-        if not uncertain and (change.outcome != "committed" or change.rows == 0):
+        if change.key is not None and change.rows is None and change.kind in ("update", "delete"):
+            uncertain = True  # whether there was such a row to change is not known
+        if change.outcome not in ("committed", "unknown") or change.rows == 0:
             return
         self.first = self.first or change.at
         self.last = change.at

@@ -7,33 +7,34 @@ stored as text as JSON.
 """
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
 
-from leadlog_processors.rendering import to_plain
+from leadlog_processors.rendering import render
 
 __all__ = ["equal", "key_of", "plain"]
+
+_AS_THEY_ARE: Final = (str, int, bool)
+_JSON_BITS: Final = 63
 
 
 def plain(value: object) -> Any:
     """A value of the database as the log would show it."""
-    return _finite(to_plain(value))
+    if value is None or (type(value) in _AS_THEY_ARE and not _odd(value)):
+        return value
+    return orjson.loads(render({"": value}))[""]
 
 
-def _finite(value: Any) -> Any:
-    if type(value) is float:
-        return value if math.isfinite(value) else None
-    if type(value) is dict:
-        return {name: _finite(item) for name, item in value.items()}
-    if type(value) is list:
-        return [_finite(item) for item in value]
-    return value
+def _odd(value: Any) -> bool:
+    """Whether a text or a number needs more than JSON's own rules."""
+    if type(value) is str:
+        return not value.isascii()
+    return type(value) is int and value.bit_length() > _JSON_BITS
 
 
 def key_of(values: tuple[object, ...]) -> str:
@@ -42,7 +43,7 @@ def key_of(values: tuple[object, ...]) -> str:
     >>> key_of((7,)), key_of(("a", 1))
     ('7', 'a,1')
     """
-    return ",".join(str(to_plain(value)) for value in values)
+    return ",".join(map(str, values))
 
 
 def equal(

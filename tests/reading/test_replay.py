@@ -181,6 +181,24 @@ def test_many_rows_with_all_their_keys_are_changed_one_by_one(log: Log) -> None:
     assert log.rows()[0] == {"_key": "1", "_unknown": ["*"]}
 
 
+def test_changes_that_have_no_record_of_their_own_are_a_blind_spot(log: Log) -> None:
+    """A transaction with too many of them says how many it cut."""
+    log.create("1", name="Ana")
+    log.call("create", "1", {"name": {"new": "Bo"}}, rows=900)
+    log.events[-1]["operation_details"]["records_cut"] = 900
+    found = replay(log.events)
+    assert [(doubt.kind, doubt.rows) for doubt in found.doubts] == [("create", 900)]
+    assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana"}]
+
+
+def test_a_change_of_an_uncounted_row_is_uncertain(log: Log) -> None:
+    """Whether the UPDATE or DELETE met a row is not known."""
+    log.create("1", name="Ana")
+    log.call("update", "1", {"name": {"new": "Bo"}}, rows=None)
+    log.call("delete", "2", None, rows=None)
+    assert log.rows() == [{"_key": "1", "id": "1", "_unknown": ["name"]}]
+
+
 def test_many_rows_without_their_keys_are_a_blind_spot(log: Log) -> None:
     """The rows stay as the log told them, and the doubt is kept with its record."""
     log.create("1", name="Ana")
@@ -199,7 +217,7 @@ def test_many_rows_without_their_keys_are_a_blind_spot(log: Log) -> None:
 
 
 def test_mark_for_sync_sets_what_its_name_says(log: Log) -> None:
-    """Of the ids asked for, those that are leads wait afterwards, whether they did before or not."""
+    """Of the ids asked for, those that are leads wait afterwards, also if they did before."""
     log.create("1", sync_pending=False)
     log.create("2", sync_pending=True)
     log.call("mark_for_sync", lead_ids=["1", "2", "nobody"], lead_count=1)
