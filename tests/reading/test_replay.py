@@ -314,40 +314,36 @@ def test_more_blind_spots_than_can_be_kept_are_kept_as_one(log: Log) -> None:
     assert doubts[-1].touches("Other", "update", "n")
 
 
-Step = tuple[str, int, int]
-
-
 @given(
     steps=st.lists(
-        st.tuples(
-            st.sampled_from(["create", "update", "delete"]), st.integers(1, 3), st.integers(0, 2)
-        ),
-        max_size=30,
+        st.tuples(st.integers(1, 2), st.integers(0, 3), st.integers(0, 2)), min_size=2, max_size=30
     ),
-    ends=st.data(),
+    order=st.data(),
 )
 def test_the_order_of_the_database_is_found_where_clocks_disagree(
-    steps: list[Step], ends: Any
+    steps: list[tuple[int, int, int]], order: Any
 ) -> None:
     """Calls on one row that end a moment late by their own clock are put into their real order."""
     log, table, numbers = Log(), {}, count(1)
-    for place, (kind, row, late) in enumerate(steps):
+    for place, (row, what, late) in enumerate(steps):
         key = str(row)
         before = table.get(key)
-        at = place * 0.1 + late * 0.15  # up to three tenths late, so neighbours change places
-        if kind == "create" and before is None:
+        # Up to three tenths late, so an update changes places with several others. Nothing tells
+        # two deletions of one row apart, so these and what follows them do with one only.
+        soon, late_at = place * 0.1 + min(late, 1) * 0.15, place * 0.1 + late * 0.15
+        if before is None:
             table[key] = next(numbers)
-            log.call("create", key, {"n": {"new": table[key]}}, seconds=at)
-        elif kind == "update" and before is not None:
+            log.call("create", key, {"n": {"new": table[key]}}, seconds=soon)
+        elif what:
             table[key] = next(numbers)
-            log.call("update", key, {"n": {"old": before, "new": table[key]}}, seconds=at)
-        elif kind == "delete" and before is not None:
+            log.call("update", key, {"n": {"old": before, "new": table[key]}}, seconds=late_at)
+        else:
             del table[key]
-            log.call("delete", key, {"n": {"old": before}}, seconds=at)
-    log.events = ends.draw(st.permutations(log.events))
-    found = replay(log.events).tables.get("Lead")
-    assert {row["_key"]: row["n"] for row in (rows_of(found) if found else ())} == table
-    assert found is None or found.break_count == 0
+            log.call("delete", key, {"n": {"old": before}}, seconds=soon)
+    log.events = order.draw(st.permutations(log.events))
+    found = replay(log.events).tables["Lead"]
+    assert {row["_key"]: row["n"] for row in rows_of(found)} == table
+    assert found.break_count == 0
 
 
 def test_a_replay_can_be_fed_event_by_event(log: Log, event: Callable[..., Any]) -> None:
