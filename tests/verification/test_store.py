@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +16,8 @@ import leadlog
 from leadlog.errors import ReadError, StoreError, ValidationError
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import replay, rows_of
+from leadlog.sinks.recover import recover
+from leadlog.sinks.report import ring_reports
 from leadlog.store.models import Lead
 from leadlog.verification import Report, verify
 
@@ -314,3 +318,41 @@ def test_what_cannot_be_read_is_an_error_with_its_remedy(url: str, tmp_path: Pat
         verify(logs, url, table="nope")
     report = verify(logs, url)
     assert (report.difference_count, report.rows_found) == (0, 0)
+
+
+def test_records_that_sampling_left_out_explain_what_is_missing(
+    url: str, verified: Verified
+) -> None:
+    """About half of the leads are not in the log; that it was sampled is."""
+    leadlog.configure(sampling={"add_lead": 0.5})
+    with leadlog.LeadDatabase(url) as db:
+        for number in range(40):
+            db.add_lead({"name": f"Lead {number}"})
+    report = verified()
+    assert 0 < report.difference_count < 40
+    # Leads from before the first record that was kept may as well be older than the log.
+    assert set(report.causes) <= {"sampled", "before_log"}
+    found = next(one for one in report.differences if one.cause == "sampled")
+    assert "add_lead 0.5" in found.explanation
+    assert any("sampling kept 0.5" in gap for gap in report.gaps)
+
+
+def test_records_of_a_killed_process_that_wait_are_told_with_the_remedy(
+    url: str, tmp_path: Path
+) -> None:
+    """They are in its ring and not in a file; `leadlog recover` brings them in."""
+    code = (
+        "import os, signal, sys, leadlog\n"
+        "leadlog.configure(poll_seconds=5)\n"
+        "db = leadlog.LeadDatabase(sys.argv[1])\n"
+        "db.add_lead({'name': 'Ana'})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, url], check=False, cwd=tmp_path)
+    logs = tmp_path / "database_logs"
+    assert sum(ring.in_ring for ring in ring_reports(logs)) == 1
+    (difference,) = verify(logs, url).differences
+    assert difference.cause == "waiting"
+    assert "leadlog recover" in difference.explanation
+    recover(logs)
+    assert verify(logs, url).differences == []
