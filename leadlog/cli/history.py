@@ -1,6 +1,5 @@
 """`leadlog history`: who did what to one lead, when, and what became of it."""
 
-import gc
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
-from leadlog.cli.skipped import say_skipped
+from leadlog.cli.reader import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, print_json, safe
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Skipped
@@ -67,7 +66,7 @@ def history(
     if (lead_id is None) == (email is None):
         raise click.UsageError("name the lead by LEAD_ID or by --email ADDRESS, one of them", ctx)
     root = existing_log(directory)
-    gc.disable()  # events hold no cycles, and looking for some takes as long as reading them
+    collect_nothing(ctx)
     found: list[History] = []
     skipped = Skipped()
     keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity)

@@ -1,6 +1,5 @@
 """`leadlog replay`: a table as it was, from the log alone."""
 
-import gc
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,7 +8,7 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, moment_option
-from leadlog.cli.skipped import say_skipped
+from leadlog.cli.reader import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, safe_json
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
@@ -47,7 +46,7 @@ def replay(ctx: click.Context, *, at: str | None, entity: str, directory: Path |
     Exits with 1 when the log knows no row of that class.
     """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
-    gc.disable()  # events hold no cycles, and looking for some takes as long as reading them
+    collect_nothing(ctx)
     skipped = Skipped()
     # A record may lie in the file of the day after: it is written when its transaction ends.
     events = read_merged(root, ("database_operations", "monitoring_data"), skipped=skipped)

@@ -1,6 +1,5 @@
 """`leadlog verify`: the log held against the database."""
 
-import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import click
 import orjson
 
 from leadlog.cli.options import database_option, directory_option, existing_log, json_option
+from leadlog.cli.reader import collect_nothing
 from leadlog.cli.terminal import print_json, safe, table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def verify(
     cannot be read.
     """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
-    gc.disable()  # events hold no cycles, and looking for some takes as long as reading them
+    collect_nothing(ctx)
     if database is None:
         from leadlog.settings import load
 
