@@ -1,6 +1,6 @@
 """From an operation to its records."""
 
-from leadlog.capturing.scope import Operation
+from leadlog.capturing.operation import Operation
 from leadlog.clock import format_us
 from leadlog.pipeline import get_logger, report_failure
 from leadlog.records import shape
@@ -10,6 +10,11 @@ from leadlog_processors.fields import LEAD
 _log = get_logger()
 
 _SUCCESSES = frozenset(("committed", "completed"))
+_SQLITE_DUPLICATES = (
+    "SQLITE_CONSTRAINT_UNIQUE",
+    "SQLITE_CONSTRAINT_PRIMARYKEY",
+    "SQLITE_CONSTRAINT_ROWID",
+)
 _USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
 
 
@@ -21,6 +26,15 @@ def error_type_of(error: BaseException) -> str:
     else:
         return "validation_error" if isinstance(error, _USER_ERRORS) else "internal_error"
     return "validation_error" if isinstance(error, ValueError) else "database_error"
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether the database refused a row because of another one with its key."""
+    driver = getattr(error, "orig", error)
+    return (
+        getattr(driver, "sqlstate", None) == "23505"
+        or getattr(driver, "sqlite_errorname", None) in _SQLITE_DUPLICATES
+    )
 
 
 def emit(operation: Operation) -> None:
@@ -83,6 +97,12 @@ def _fill(event: Event, operation: Operation, outcome: str, *, success: bool) ->
     if meter is not None:
         metrics["database_queries"] = meter.queries
         metrics["database_time_ms"] = meter.database_ns / 1e6
+    if operation.change is not None:
+        data["change"] = operation.change
+    if operation.records_cut is not None:
+        details["records_cut"] = operation.records_cut
+    if operation.sample_rate is not None:
+        event["sample_rate"] = operation.sample_rate
     lead = operation.lead
     if lead is not None:
         shape.identify(lead, event, {})
@@ -90,6 +110,8 @@ def _fill(event: Event, operation: Operation, outcome: str, *, success: bool) ->
             event[LEAD] = lead
             if data["data_size_bytes"] is None:
                 data["data_size_bytes"] = shape.size_bytes(lead)
+    if operation.lead_id is not None:
+        event["lead_identifier"]["lead_id"] = operation.lead_id
     if operation.lead_ids is not None:
         event["lead_identifier"]["lead_ids"] = operation.lead_ids
         event["lead_identifier"]["lead_count"] = operation.lead_count

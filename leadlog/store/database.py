@@ -10,8 +10,9 @@ from sqlalchemy import URL, update
 from sqlalchemy.orm import Session
 
 from leadlog import settings
-from leadlog.capturing.hooks import Handle, attach
-from leadlog.capturing.scope import current_operation, operation
+from leadlog.capturing.operation import current_operation
+from leadlog.capturing.scope import operation
+from leadlog.capturing.targets import Handle, attach
 from leadlog.clock import now_us
 from leadlog.errors import ValidationError
 from leadlog.store import values

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool, QueuePool
 
-from leadlog.capturing.scope import current_operation
+from leadlog.capturing.operation import current_operation
 from leadlog.errors import StoreError
 from leadlog.forks import renew_after_fork
 
