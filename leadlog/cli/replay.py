@@ -33,7 +33,8 @@ def replay(ctx: click.Context, *, at: str | None, entity: str, directory: Path |
     One row is one line of JSON: `_key`, the primary key as text, then the columns by name.
     Columns whose values the log does not have are left out and named under `_unknown`; `*` in it
     stands for every column that is not there. `_uncertain` is true where it is not known whether
-    the row was there. What makes the log doubtful is told on standard error.
+    the row was there: an outcome is unknown, or it was read but never written. What makes the log
+    doubtful is told on standard error.
 
     \b
     Examples:

@@ -101,7 +101,7 @@ def _show(report: "Report") -> None:
         rows.append(("either", f"{report.values_either} values as a call on many rows left them"))
     if report.rows_uncertain:
         rows.append(
-            ("uncertain", f"{report.rows_uncertain} rows that an unknown outcome left open")
+            ("uncertain", f"{report.rows_uncertain} rows that only the table could tell of")
         )
     if report.columns_gone:
         rows.append(("no column", ", ".join(report.columns_gone)))

@@ -80,6 +80,8 @@ class Replay:
             self._held.append(change)
             if len(self._held) >= 2 * _WINDOW:
                 self._release(_WINDOW)
+        elif change.entity in self.tables:
+            self.tables[change.entity].undone(change)
 
     def _release(self, count: int) -> None:
         self._held.sort(key=_order)

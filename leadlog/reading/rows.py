@@ -83,8 +83,8 @@ class Row:
         why: for a row that is not whole: `before_log`, `bulk`, `truncated` or `uncertain`.
         at: when it was last written or, if never, read.
         event_id: of that record.
-        perhaps: event_id of a call with unknown outcome that may have made or deleted it; None
-            for a row that is there.
+        perhaps: event_id of a call with unknown outcome that may have made or deleted it, or of a
+            read, where nothing else tells of it; None for a row that is there.
         read_only: whether it is known from reads alone.
         broke: the last record that did not fit; None for none.
     """

@@ -236,14 +236,22 @@ class Table:
         else:
             row.unsettle(change)
 
+    def undone(self, change: Change) -> None:
+        """Takes note of a change that did not come to be: reads in between may have seen it."""
+        for key in change.listed if change.key is None else (change.key,):
+            row = self.rows.get(key)
+            if row is not None and row.read_only:
+                del self.rows[key]
+
     def _read(self, change: Change) -> None:
-        """A row that was read is there; of one that the log did not make, no value is known."""
+        """A row that was read was there, unless its own transaction made it and was rolled back."""
         if not change.rows:
             return
         for key in change.listed if change.key is None else (change.key,):
             if key not in self.rows and key not in self.gone and key not in self._waiting:
                 row = Row(change.at, change.event_id, len(self._doubts), BEFORE_LOG)
                 row.read_only = True
+                row.perhaps = change.event_id
                 self.rows[key] = row
 
     def _doubt(self, change: Change, cause: Literal["blind_spot", "uncertain"]) -> None:

@@ -148,14 +148,22 @@ def test_a_row_that_an_update_shows_first_is_known_in_part(log: Log) -> None:
     assert table.break_count == 0
 
 
-def test_a_row_that_was_read_is_there(log: Log) -> None:
-    """By its key alone, or among those that a search found."""
+def test_a_row_that_was_read_may_be_there(log: Log) -> None:
+    """By its key alone, or among those that a search found; until a change tells for certain."""
     log.call("get_lead", "1", outcome="completed")
     log.call("search_leads", lead_ids=["1", "2"], lead_count=2, rows=2, outcome="completed")
     log.call("get_lead", "9", outcome="completed", rows=0)
-    assert [row["_key"] for row in log.rows()] == ["1", "2"]
+    seen = {"_unknown": ["*"], "_uncertain": True}
+    assert log.rows() == [{"_key": "1", **seen}, {"_key": "2", **seen}]
     log.create("1", name="Ana")  # its record came later than that of the read
     assert log.rows()[0] == {"_key": "1", "id": "1", "name": "Ana"}
+
+
+def test_a_row_that_only_its_own_transaction_saw_is_not_there(log: Log) -> None:
+    """It was made, read and rolled back; the record of its making comes last."""
+    log.call("read", "1", outcome="completed")
+    log.call("create", "1", {"n": {"new": 1}}, outcome="rolled_back")
+    assert log.rows() == []
 
 
 def test_a_read_that_overtook_a_deletion_does_not_bring_the_row_back(log: Log) -> None:
