@@ -58,6 +58,7 @@ class Change(NamedTuple):
         key: the one row's primary key as text; None for many rows, or where it is not known.
         keys: the keys of all the rows of a call that touched many; None where not all are known.
         listed: the keys that the record of such a call names, be they all or not.
+        partly: whether `listed` are some of the rows that it changed, though not all.
         rows: how many rows; None where that is not known.
         columns: column to `{"old": …, "new": …}`; None where the columns are not known.
         cut: columns whose values were cut, so that they are not known.
@@ -81,6 +82,7 @@ class Change(NamedTuple):
     sample_rate: float = 1.0
     transaction_id: str | None = None
     listed: tuple[str, ...] = ()
+    partly: bool = False
 
 
 def unreadable(value: Any) -> str | None:
@@ -147,9 +149,10 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         key = None
     listed: tuple[str, ...] = ()
     keys = None
+    partly = False
     if key is None:
         listed = _listed(who)
-        keys = _all_keys(operation, listed, who.get("lead_count"), rows)
+        keys, partly = _rows_named(operation, listed, who.get("lead_count"), rows)
     if operation == "mark_for_sync" and columns is None:
         # The store's own call says by its name what it writes.
         columns = {"sync_pending": {"new": True}}
@@ -169,6 +172,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         rate if type(rate) is float else 1.0,
         transaction if type(transaction) is str else None,
         listed,
+        partly,
     )
 
 
@@ -228,17 +232,19 @@ def _listed(who: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(one for one in ids if type(one) is str)
 
 
-def _all_keys(
+def _rows_named(
     operation: str, listed: tuple[str, ...], count: Any, rows: int | None
-) -> tuple[str, ...] | None:
-    """The keys of all rows, where the record has them all."""
+) -> tuple[tuple[str, ...] | None, bool]:
+    """(the keys of all rows, where the record has them all; whether it has some of them)."""
     if not listed:
-        return None
+        return None, False
     if operation == "mark_for_sync":
         # The ids that were asked for: those that were marked already are not counted.
-        return listed if len(listed) < _IDS_LISTED else None
-    complete = len(listed) == count and (rows == count or operation == "add_leads")
-    return listed if complete else None
+        complete = len(listed) < _IDS_LISTED
+        return (listed, False) if complete else (None, True)
+    if type(count) is not int or (rows != count and operation != "add_leads"):
+        return None, False
+    return (listed, False) if len(listed) == count else (None, len(listed) < count)
 
 
 def _cut(

@@ -113,7 +113,7 @@ def history(
         if change.key == key or key in change.listed:
             if change.outcome != "completed" or reads:
                 found.append(_entry(change, data))
-            if change.key is None and change.keys is not None:
+            if change.key is None and (change.keys is not None or change.partly):
                 change = change._replace(keys=(key,))
             told.apply(change)
         elif change.key is None and change.keys is None and change.outcome != "completed":

@@ -74,6 +74,9 @@ class Table:
         keys = change.keys if change.key is None else (change.key,)
         if keys is None:
             self._doubt(change, "uncertain" if uncertain else "blind_spot")
+            if change.partly and not uncertain:
+                for key in change.listed:
+                    self._of_many(key, change)
         elif uncertain:
             for key in keys:
                 self._uncertain(key, change)
@@ -255,6 +258,10 @@ class Table:
                 self.rows[key] = row
 
     def _doubt(self, change: Change, cause: Literal["blind_spot", "uncertain"]) -> None:
+        rows = change.rows
+        if rows is not None and change.partly:
+            rows -= len(change.listed)
+            rows = rows if rows > 0 else None
         keep(
             self._doubts,
             Doubt(
@@ -264,7 +271,7 @@ class Table:
                 self.entity,
                 change.operation,
                 change.kind,
-                change.rows,
+                rows,
                 change.columns,
             ),
         )

@@ -80,7 +80,10 @@ def test_the_keys_of_many_rows_count_only_where_all_are_known() -> None:
     assert understood("delete", **many, records_affected=2).keys is None
     short = {"lead_ids": ["1", "2"], "lead_count": 300}
     assert understood("delete", **many, **short, records_affected=300).keys is None
-    assert understood("delete", **many, **short, records_affected=300).listed == ("1", "2")
+    some = understood("delete", **many, **short, records_affected=300)
+    assert (some.listed, some.partly) == (("1", "2"), True)
+    assert not understood("delete", **many, **short, records_affected=299).partly
+    assert not understood("delete", **many, **listed, records_affected=2).partly
 
 
 def test_the_key_that_a_call_on_many_rows_happens_to_name_is_not_its_only_row() -> None:

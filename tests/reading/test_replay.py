@@ -207,6 +207,16 @@ def test_a_change_of_an_uncounted_row_is_uncertain(log: Log) -> None:
     assert log.rows() == [{"_key": "1", "id": "1", "_unknown": ["name"]}]
 
 
+def test_rows_that_a_call_on_more_rows_names_are_changed_and_the_others_in_doubt(log: Log) -> None:
+    """The record lists the first keys only."""
+    for key in "123":
+        log.create(key, name=key)
+    log.call("delete", None, None, lead_ids=["1"], lead_count=3, rows=3)
+    found = replay(log.events)
+    assert list(found.tables["Lead"].rows) == ["2", "3"]
+    assert [(doubt.kind, doubt.rows) for doubt in found.doubts] == [("delete", 2)]
+
+
 def test_many_rows_without_their_keys_are_a_blind_spot(log: Log) -> None:
     """The rows stay as the log told them, and the doubt is kept with its record."""
     log.create("1", name="Ana")
