@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadlog.capturing import emit
-from leadlog.capturing.scope import Operation
+from leadlog.capturing.operation import Operation
 from leadlog.clock import format_us
 from leadlog.records import shape
 from leadlog_processors.quality import explain, score
@@ -39,7 +39,7 @@ def test_two_operations_share_no_section() -> None:
 
 
 ZONES = st.sampled_from(
-    [None, UTC, timezone(timedelta(hours=2)), timezone(timedelta(seconds=-15)), timezone.utc]
+    [None, UTC, timezone(timedelta(hours=2)), timezone(timedelta(seconds=-15)), UTC]
 )
 
 

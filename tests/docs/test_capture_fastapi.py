@@ -97,7 +97,7 @@ def test_what_a_caller_is_refused_is_not_committed(
     assert refused.status_code == 409
     renamed = server.patch("/customers/1", params={"name": "Ana Gómez"})
     assert renamed.json() == "Ana Gómez"
-    records = written(logged, tmp_path / "database_logs", 2)
+    records = written(logged, tmp_path / "database_logs", 3)
     committed = [r for r in records if r["operation_details"]["outcome"] == "committed"]
     assert [r["event_name"] for r in committed] == ["customer.create", "customer.update"]
     assert committed[1]["session_id"] == renamed.headers["x-session-id"]
