@@ -28,7 +28,12 @@ from leadlog.store.serialise import from_lead
 
 __all__ = ["LeadDatabase"]
 
-_MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
+_MARK = (
+    update(Lead)
+    .where(~Lead.sync_pending)
+    .values(sync_pending=True, row_version=Lead.row_version + 1)
+    .execution_options(synchronize_session=False)
+)
 
 
 def _finish(connections: Connections, handle: Handle | None) -> None:
@@ -179,12 +184,15 @@ class LeadDatabase(LeadQueries):
             lead_id: Which lead.
             changes: New values by column name. A blank value erases the old one. Unknown columns
                 are added to `raw_data`; `raw_data` itself is replaced. Values that the lead has
-                already may be among them, so a whole lead can be given back.
+                already may be among them, so a whole lead can be given back. With a
+                `row_version` among them, they are changes to that version only: nobody else's
+                change is overwritten unseen.
 
         Returns:
             Whether there is such a lead.
 
         Raises:
+            StaleLeadError: The lead has another `row_version` by now; nothing was changed.
             ValidationError: `id`, `created_at` or `updated_at` would change, the name would be
                 erased, or a value cannot be stored.
         """

@@ -123,14 +123,15 @@ class Connections:
     Attributes:
         url: Where the database is; its text and `repr` hide the password.
         engine: SQLAlchemy's engine, on which all connections are made.
+        sqlite: Whether it is SQLite.
     """
 
     def __init__(self, url: URL) -> None:
         self.url = url
         self._closed = False
         self.engine = _engine(url)
-        self._sqlite = url.get_backend_name() == "sqlite"
-        self._memory = self._sqlite and _in_memory(url)
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self._memory = self.sqlite and _in_memory(url)
         self._set_turns()
         renew_after_fork(self)
         # Shares the pool and the events of `engine`, at the price of some time for each event.
@@ -141,7 +142,7 @@ class Connections:
         self._writers: AbstractContextManager[None] = nullcontext()
         if self._memory:
             self._readers = self._writers = _Turns("the one connection of an in-memory database")
-        elif self._sqlite:
+        elif self.sqlite:
             self._writers = _Turns("an open write session")
 
     def after_fork(self) -> None:
@@ -209,7 +210,7 @@ class Connections:
                 session.commit()
             return
         with self._readers, self.engine.connect() as connection:
-            if not self._sqlite:
+            if not self.sqlite:
                 connection.execution_options(postgresql_readonly=True)
             else:
                 connection.exec_driver_sql("PRAGMA query_only=ON")
@@ -217,7 +218,7 @@ class Connections:
                 with Session(connection, expire_on_commit=False) as session:
                     yield session
             finally:
-                if self._sqlite:
+                if self.sqlite:
                     connection.rollback()
                     connection.exec_driver_sql("PRAGMA query_only=OFF")
 

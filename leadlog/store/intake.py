@@ -26,7 +26,7 @@ __all__ = ["AddOutcome", "Intake", "Match", "match_of", "merged", "same_person"]
 
 Match = Literal["id", "linkedin_url", "email", "name_company"]
 
-_READ_ONLY = frozenset({"id", "created_at", "updated_at"})
+_READ_ONLY = frozenset({"id", "created_at", "updated_at", "row_version"})
 # Values that differ in spelling only are the same value: the one that is there stays.
 _SPELLED: dict[str, Callable[[str | None], str | None]] = {
     "full_name": duplicates.canonical_name,
@@ -202,7 +202,7 @@ class Intake:
         lead_id = lead_id or _new_id()
         row = {**_DEFAULTS, "created_at": self._now, "updated_at": self._now}
         row.update((field, value) for field, value in lead.fields.items() if value is not None)
-        row.update(id=lead_id, raw_data=raw, name=row["full_name"])
+        row.update(id=lead_id, raw_data=raw, name=row["full_name"], row_version=1)
         self.rows[lead_id] = row
         self._new.append(lead_id)
         for key in keys.items():

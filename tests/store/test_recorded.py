@@ -107,6 +107,7 @@ def test_changes_are_recorded_with_old_and_new_values(recorded, operations):
     _, updated, read = operations()
     changes = updated["data_details"]["fields_changed"]
     assert changes.pop("updated_at")
+    assert changes.pop("row_version") == {"old": 1, "new": 2}
     assert changes == {
         "title": {"old": None, "new": "Countess"},
         "raw_data": {"old": {"Index": 1}, "new": {"Index": 1, "Segment": "A"}},
@@ -143,7 +144,8 @@ def test_a_refused_lead_is_recorded_with_its_error(recorded, operations, logged)
 def test_a_database_error_is_raised_and_recorded(recorded, operations, logged):
     """What the database refuses reaches the caller and the log, whatever the method."""
     with recorded.session() as session:
-        session.execute(text("DROP TABLE lead_key"))
+        for table in ("lead_key", "lead_merge"):
+            session.execute(text(f"DROP TABLE {table}"))
         session.execute(text("DROP TABLE leads"))
     for call in (
         lambda: recorded.add_lead(ADA),
