@@ -3,6 +3,16 @@
 from leadlog.store.adding import AddResult
 from leadlog.store.database import LeadDatabase
 from leadlog.store.intake import AddOutcome
+from leadlog.store.merges import Undone
 from leadlog.store.models import Lead, LeadKey
+from leadlog.store.suggestions import DuplicatePair
 
-__all__ = ["AddOutcome", "AddResult", "Lead", "LeadDatabase", "LeadKey"]
+__all__ = [
+    "AddOutcome",
+    "AddResult",
+    "DuplicatePair",
+    "Lead",
+    "LeadDatabase",
+    "LeadKey",
+    "Undone",
+]

@@ -11,15 +11,14 @@ from sqlalchemy.orm import Session
 from leadlog.errors import StaleLeadError, ValidationError
 from leadlog.store import values
 from leadlog.store.duplicates import KEY_FIELDS, keys_of
-from leadlog.store.intake import Match, match_of
 from leadlog.store.keys import ATTEMPTS, exchange, lost_again, owners_of
+from leadlog.store.merging import READ_ONLY, Match, match_of
 from leadlog.store.models import Lead
 from leadlog.store.normalise import field_of, parse, to_fields
 from leadlog.store.serialise import from_lead
 
 __all__ = ["Change", "change", "load"]
 
-_READ_ONLY = frozenset({"id", "created_at", "updated_at", "row_version"})
 _NEVER_BLANK = frozenset({"verified", "enriched", "sync_pending"})
 _BY_ID = select(Lead).where(Lead.id == bindparam("id")).with_for_update()
 
@@ -92,7 +91,7 @@ def change(
 def _new_values(before: Mapping[str, Any], given: Mapping[Any, Any]) -> dict[str, Any]:
     for column in given:
         field = field_of(column) if isinstance(column, str) else None
-        if field in _READ_ONLY:
+        if field in READ_ONLY:
             raise ValidationError(f"{column} cannot be changed; leave it out of the changes")
     raw = before["raw_data"]
     columns = dict(given)

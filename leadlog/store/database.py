@@ -20,6 +20,7 @@ from leadlog.store.changing import change, load
 from leadlog.store.engine import Connections, location
 from leadlog.store.intake import AddOutcome, Intake
 from leadlog.store.keys import chunks
+from leadlog.store.merges import Undone, undo
 from leadlog.store.models import Lead
 from leadlog.store.normalise import NormalisedLead
 from leadlog.store.queries import LeadQueries, checked_id
@@ -236,6 +237,27 @@ class LeadDatabase(LeadQueries):
             call.identify(lead or {"id": lead_id}, whole=lead is not None)
             call.records_affected = int(lead is not None)
         return lead is not None
+
+    @operation("undo_merge", event_name="lead.undo_merge")
+    def undo_merge(self, which: int | str) -> Undone | None:
+        """Restore what a duplicate overwrote; see `get_merges`.
+
+        Args:
+            which: The `merge_id` of a merge, or the id of a lead for its last merge that is not
+                undone.
+
+        Returns:
+            What was done; None if there is no such merge or lead, or nothing left to undo.
+        """
+        if type(which) is not int:
+            which = checked_id(which)
+        undone = self._connections.in_transaction(lambda session: undo(session, which, self._now()))
+        call = current_operation()
+        if call is not None:
+            call.records_affected = int(undone is not None and undone.changed)
+            if undone is not None:
+                call.identify(undone.lead)
+        return undone
 
     @operation("mark_for_sync", event_name="lead.mark_for_sync", bulk=True)
     def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:

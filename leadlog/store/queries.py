@@ -12,8 +12,10 @@ from leadlog.capturing.scope import current_operation, operation
 from leadlog.errors import ValidationError
 from leadlog.store import reports, search, values
 from leadlog.store.engine import Connections
+from leadlog.store.merges import merges_of
 from leadlog.store.models import Lead
 from leadlog.store.serialise import COLUMNS, from_row
+from leadlog.store.suggestions import DuplicatePair, pairs
 
 __all__ = ["LeadQueries", "checked_id"]
 
@@ -144,22 +146,80 @@ class LeadQueries:
                 call.records_affected = call.lead_count = given
 
     @operation("find_duplicates", event_name="lead.find_duplicates")
-    def find_duplicates(self, lead: Mapping[Any, Any]) -> list[dict[str, Any]]:
-        """Return the leads that share a key with a lead, closest first.
+    def find_duplicates(
+        self, lead: Mapping[Any, Any], *, min_score: float | None = 0.85, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """Return the leads that may be the same person as a lead, closest first.
+
+        First those that share a key with it, then those that are only much like it
+        (`leadlog.store.likeness`), as suggestions: nothing is ever merged by likeness.
 
         Args:
             lead: A lead as for `add_lead`, or as the store gave it; it is never found itself.
+            min_score: Lowest score of a suggestion, 0 to 1; None for no suggestions.
+            limit: Most leads to return.
 
         Returns:
-            The leads, each with `matched_on` (`linkedin_url`, `email` or `name_company`) and
-            `would_merge`: whether `add_lead` would update this one.
+            The leads, each with `matched_on` (`linkedin_url`, `email` or `name_company`; None for
+            a suggestion), `would_merge`: whether `add_lead` would update this one, `score` (0 to
+            1) and `reason`.
 
         Raises:
-            ValidationError: The lead is no mapping, or has a value that cannot be stored.
+            ValidationError: The lead is no mapping, or has a value that cannot be stored, or
+                `min_score` is no share.
         """
+        least = None if min_score is None else values.share(min_score, "min_score")
+        limit = values.count(limit, "limit")
         with self._connections.read() as connection:
-            found = reports.duplicates_of(connection, lead)
+            found = reports.duplicates_of(connection, lead, least, limit)
         _note_found(found)
+        return found
+
+    @operation("find_all_duplicates", event_name="lead.find_all_duplicates", bulk=True)
+    def find_all_duplicates(self, min_score: float = 0.85) -> Iterator[DuplicatePair]:
+        """Iterate over pairs of leads that may be the same person, each pair once.
+
+        The whole store is walked; a pair that is not among the nearest neighbours by company, by
+        name or by e-mail address is not found. Meanwhile a connection is in use, so exhaust or
+        close the iterator; an in-memory store cannot do anything else until then.
+
+        Args:
+            min_score: Lowest score, 0 to 1.
+
+        Raises:
+            ValidationError: `min_score` is no share.
+        """
+        least = values.share(min_score, "min_score")
+        call = current_operation()
+        found = 0
+        try:
+            with self._connections.read() as connection:
+                for pair in pairs(connection, least):
+                    found += 1
+                    yield pair
+        finally:
+            if call is not None:
+                call.records_affected = found
+
+    @operation("get_merges", event_name="lead.get_merges")
+    def get_merges(self, lead_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return what duplicates overwrote, newest first.
+
+        Args:
+            lead_id: In which lead; None for any.
+            limit: Most merges to return.
+
+        Returns:
+            `merge_id`, `lead_id`, `merged_at`, `matched_on`, `old_values` and `new_values` (by
+            field; of `raw_data` by column), `session_id` of the log, and `undone_at`.
+        """
+        wanted = None if lead_id is None else checked_id(lead_id)
+        limit = values.count(limit, "limit")
+        with self._connections.read() as connection:
+            found = merges_of(connection, wanted, limit)
+        call = current_operation()
+        if call is not None:
+            call.records_affected = len(found)
         return found
 
     @operation("get_sync_pending_leads", event_name="lead.get_sync_pending")

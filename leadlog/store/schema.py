@@ -132,7 +132,7 @@ def revision_of(connection: Connection, connections: Connections) -> str | None:
     """
     try:
         with connection.begin_nested() if connection.in_transaction() else connection.begin():
-            found = connection.scalars(_REVISION).one_or_none()
+            found: str | None = connection.scalars(_REVISION).one_or_none()
     except DBAPIError as error:
         if not _is_missing(error):
             raise

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ColumnElement, Select, String, func, or_, select
+from sqlalchemy import Boolean, Column, ColumnElement, Select, String, and_, func, or_, select
 
 from leadlog.errors import UnknownFieldError, ValidationError
 from leadlog.store import values
 from leadlog.store.normalise import field_of, parse
 from leadlog.store.serialise import COLUMNS
 
-__all__ = ["query"]
+__all__ = ["next_after", "query"]
 
 Condition = ColumnElement[bool]
 
@@ -61,8 +61,26 @@ def _contains(column: Column[Any], value: Any) -> Condition:
     return func.lower(column).contains(_part("contains", column, value), autoescape=True)
 
 
+def next_after(prefix: str) -> str | None:
+    """Return the first text, by code point, after all that start with `prefix`; None for none.
+
+    >>> next_after("acme"), next_after("a\U0010ffff")
+    ('acmf', 'b')
+    """
+    while prefix:
+        point = ord(prefix[-1]) + 1
+        if point <= 0x10FFFF:
+            # No text has surrogates, and no database takes them.
+            return prefix[:-1] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
+        prefix = prefix[:-1]
+    return None
+
+
 def _starts_with(column: Column[Any], value: Any) -> Condition:
-    return func.lower(column).startswith(_part("starts_with", column, value), autoescape=True)
+    # A range, which an index on the text in small letters serves; LIKE on it would be a scan.
+    prefix, small = _part("starts_with", column, value), func.lower(column)
+    beyond = next_after(prefix)
+    return small >= prefix if beyond is None else and_(small >= prefix, small < beyond)
 
 
 def _comparison(operator: str, compare: Callable[[Any, Any], Any]) -> Callable[..., Condition]:
