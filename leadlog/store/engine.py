@@ -11,6 +11,7 @@ share in turn.
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -18,25 +19,22 @@ from threading import Lock, get_ident
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool, QueuePool
 
-from leadlog.capturing.scope import current_operation
 from leadlog.errors import StoreError
 from leadlog.forks import renew_after_fork
+from leadlog.store.retries import again
 
 __all__ = ["Connections", "location"]
 
 T = TypeVar("T")
 
 _WAIT_SECONDS = 30.0
+_BUSY_SECONDS = 10.0  # for each of several attempts
 _BEGIN = "leadlog_begin"
 _IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
-_ATTEMPTS = 5
-# Of PostgreSQL: serialization failure, deadlock, and an id that another transaction took meanwhile.
-_TRY_AGAIN = frozenset({"40001", "40P01", "23505"})
-
 
 _inherited: list[Pool] = []
 
@@ -129,6 +127,7 @@ class Connections:
     def __init__(self, url: URL) -> None:
         self.url = url
         self._closed = False
+        self._sleep = time.sleep
         self.engine = _engine(url)
         self.sqlite = url.get_backend_name() == "sqlite"
         self._memory = self.sqlite and _in_memory(url)
@@ -187,18 +186,25 @@ class Connections:
         Args:
             work: Called with a session that it need not commit; perhaps several times.
         """
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                with self.write() as session:
-                    return work(session)
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
-                    raise
-                call = current_operation()
-                if call is not None:
-                    call.start_over()
-        with self.write() as session:
-            return work(session)
+
+        def attempt() -> T:
+            with self.write() as session:
+                return work(session)
+
+        return again(attempt, self._sleep)
+
+    def reading(self, work: Callable[[Connection], T]) -> T:
+        """Do work on a connection for reading, and again where the database was locked.
+
+        Args:
+            work: Called with a connection in a transaction; perhaps several times.
+        """
+
+        def attempt() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return again(attempt, self._sleep)
 
     @contextmanager
     def session(self, *, read_only: bool) -> Iterator[Session]:
@@ -231,7 +237,7 @@ def _engine(url: URL) -> Engine:
         options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if _in_memory(url) else {}
         arguments: dict[str, Any] = {"check_same_thread": False}
         if "timeout" not in url.query:
-            arguments["timeout"] = _WAIT_SECONDS
+            arguments["timeout"] = _BUSY_SECONDS
         engine = create_engine(
             url, json_serializer=_dumps, poolclass=QueuePool, connect_args=arguments, **options
         )

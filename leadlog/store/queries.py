@@ -62,15 +62,17 @@ class LeadQueries:
         return _EPOCH + timedelta(microseconds=self._clock())
 
     def _select(self, statement: Select[Any], **parameters: Any) -> list[dict[str, Any]]:
-        with self._connections.read() as connection:
-            return [from_row(row) for row in connection.execute(statement, parameters)]
+        return self._connections.reading(
+            lambda connection: [from_row(row) for row in connection.execute(statement, parameters)]
+        )
 
     @operation("get_lead", event_name="lead.get")
     def get_lead(self, lead_id: str) -> dict[str, Any] | None:
         """Return a lead, or None if there is none with this id."""
         lead_id = checked_id(lead_id)
-        with self._connections.read() as connection:
-            row = connection.execute(_BY_ID, {"id": lead_id}).one_or_none()
+        row = self._connections.reading(
+            lambda connection: connection.execute(_BY_ID, {"id": lead_id}).one_or_none()
+        )
         lead = None if row is None else from_row(row)
         call = current_operation()
         if call is not None:
@@ -170,8 +172,9 @@ class LeadQueries:
         """
         least = None if min_score is None else values.share(min_score, "min_score")
         limit = values.count(limit, "limit")
-        with self._connections.read() as connection:
-            found = reports.duplicates_of(connection, lead, least, limit)
+        found = self._connections.reading(
+            lambda connection: reports.duplicates_of(connection, lead, least, limit)
+        )
         _note_found(found)
         return found
 
@@ -215,8 +218,7 @@ class LeadQueries:
         """
         wanted = None if lead_id is None else checked_id(lead_id)
         limit = values.count(limit, "limit")
-        with self._connections.read() as connection:
-            found = merges_of(connection, wanted, limit)
+        found = self._connections.reading(lambda connection: merges_of(connection, wanted, limit))
         call = current_operation()
         if call is not None:
             call.records_affected = len(found)
@@ -244,8 +246,7 @@ class LeadQueries:
             `database_size_mb` (10^6 bytes; of the whole database).
         """
         today = self._now().replace(hour=0, minute=0, second=0, microsecond=0)
-        with self._connections.read() as connection:
-            return reports.numbers(connection, today)
+        return self._connections.reading(lambda connection: reports.numbers(connection, today))
 
 
 def _note_found(leads: Sequence[Mapping[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, and_, func, select
 
 from leadlog.store.duplicates import canonical_company, canonical_name
 from leadlog.store.likeness import Likeness, Person, likeness, person

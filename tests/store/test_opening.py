@@ -157,7 +157,7 @@ def test_sqlite_is_set_up_for_many_writers(tmp_path):
                 session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one()
                 for name in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
             ]
-            assert found == ["wal", 1, 30_000, 1]
+            assert found == ["wal", 1, 10_000, 1]
 
 
 def test_a_store_that_is_forgotten_is_closed(tmp_path):
