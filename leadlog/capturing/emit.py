@@ -76,6 +76,8 @@ def _fill(event: Event, operation: Operation, outcome: str, *, success: bool) ->
     data["data_size_bytes"] = operation.data_size_bytes
     data["duplicate_action"] = operation.duplicate_action
     data["duplicate_matched_on"] = operation.duplicate_matched_on
+    if operation.lead_outcomes is not None:
+        data.update(operation.lead_outcomes)
     metrics = event["performance_metrics"]
     if watch is not None:
         metrics["execution_time_ms"] = details["execution_time_ms"] = watch.wall_ms

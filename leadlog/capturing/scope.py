@@ -52,6 +52,7 @@ class Operation:
         whole: whether these are all its fields.
         lead_ids: the first keys, where it is about many.
         lead_count: how many it is about.
+        lead_outcomes: what became of the leads of a batch; keys of `data_details`.
         error: what it raised.
         transaction_id: the database transaction of its writes.
         closed: whether the call has ended.
@@ -70,6 +71,7 @@ class Operation:
     whole = True
     lead_ids: list[str] | None = None
     lead_count: int | None = None
+    lead_outcomes: Mapping[str, Any] | None = None
     error: BaseException | None = None
     transaction_id: str | None = None
     closed = False
