@@ -4,7 +4,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from sqlalchemy import URL, update
 from sqlalchemy.orm import Session
@@ -12,10 +12,17 @@ from sqlalchemy.orm import Session
 from leadlog import settings
 from leadlog.capturing.hooks import Handle, attach
 from leadlog.capturing.scope import current_operation, operation
-from leadlog.clock import now_us
+from leadlog.clock import new_id, now_us
 from leadlog.errors import ValidationError
 from leadlog.store import values
-from leadlog.store.adding import AddResult, add_in_batches, checked
+from leadlog.store.adding import (
+    AddResult,
+    Report,
+    add_batch,
+    checked,
+    each_batch,
+    note_batch,
+)
 from leadlog.store.changing import change, load
 from leadlog.store.engine import Connections, location
 from leadlog.store.intake import AddOutcome, Intake
@@ -158,24 +165,61 @@ class LeadDatabase(LeadQueries):
             call.duplicate_action = "none" if outcome.matched_on is None else outcome.action
         return lead_id
 
-    @operation("add_leads", event_name="lead.add_many", bulk=True)
-    def add_leads(self, leads: Iterable[Mapping[Any, Any]], batch_size: int = 500) -> AddResult:
+    def add_leads(
+        self,
+        leads: Iterable[Mapping[Any, Any]],
+        batch_size: int = 500,
+        *,
+        report: Report | None = None,
+    ) -> AddResult:
         """Add any number of leads as `add_lead` does, many in one transaction.
 
         A lead that cannot be stored is rejected with the reason, and the others go on. A database
         error ends the call; the batches before stay, and adding the same leads again only
-        completes them.
+        completes them. Each batch is one record in the log, which counts its created, updated and
+        rejected leads; the records of one call share a `call_id`.
 
         Args:
             leads: The leads, from any iterable; at most one batch of them is held.
             batch_size: Most leads of one transaction.
+            report: Called with the place of each lead, from 0, and its `AddOutcome`, once its
+                batch is committed. The result then only counts, so that memory stays the same
+                however many leads there are.
 
         Raises:
             ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
         """
-        return add_in_batches(
-            leads, batch_size, lambda batch: self._take_in(batch)[0], current_operation()
-        )
+        result = AddResult()
+        call_id = new_id()
+        number, reading = 0, True
+        try:
+            for number, batch in enumerate(each_batch(leads, batch_size), 1):
+                reading = False
+                result.take(self._add_batch(call_id, number, batch), report)
+                reading = True
+        except BaseException as error:
+            if reading:
+                self._end_add(call_id, number + 1, error)
+            raise
+        return result
+
+    @operation("add_leads", event_name="lead.add_many", bulk=True)
+    def _add_batch(
+        self, call_id: str, number: int, leads: list[Mapping[Any, Any]]
+    ) -> list[AddOutcome]:
+        outcomes = add_batch(leads, lambda batch: self._take_in(batch)[0])
+        call = current_operation()
+        if call is not None:
+            note_batch(call, call_id, number, outcomes)
+        return outcomes
+
+    @operation("add_leads", event_name="lead.add_many", bulk=True)
+    def _end_add(self, call_id: str, number: int, error: BaseException) -> NoReturn:
+        """Record and raise what the caller's iterable raised, or what is wrong with it."""
+        call = current_operation()
+        if call is not None:
+            note_batch(call, call_id, number, ())
+        raise error
 
     @operation("update_lead", event_name="lead.update")
     def update_lead(self, lead_id: str, changes: Mapping[Any, Any]) -> bool:
