@@ -41,9 +41,10 @@ if TYPE_CHECKING:
         shutdown,
         stats,
     )
-    from leadlog.store import LeadDatabase
+    from leadlog.store import AsyncLeadDatabase, LeadDatabase
 
 _HOMES = {
+    "AsyncLeadDatabase": "leadlog.store",
     "DatabaseLogger": "leadlog.logger",
     "LeadDatabase": "leadlog.store",
     "LeadlogError": "leadlog.errors",
@@ -69,6 +70,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncLeadDatabase",
     "DatabaseLogger",
     "LeadDatabase",
     "LeadlogError",

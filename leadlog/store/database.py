@@ -24,9 +24,10 @@ from leadlog.store.adding import (
     note_batch,
 )
 from leadlog.store.changing import change, load
-from leadlog.store.engine import Connections, location
+from leadlog.store.engine import Connections
 from leadlog.store.intake import AddOutcome, Intake
 from leadlog.store.keys import chunks
+from leadlog.store.location import location
 from leadlog.store.merges import Undone, undo
 from leadlog.store.models import Lead
 from leadlog.store.normalise import NormalisedLead
@@ -45,7 +46,7 @@ _MARK = (
 
 
 def _finish(connections: Connections, handle: Handle | None) -> None:
-    connections.close()
+    connections.abandon()
     if handle is not None:
         handle.release()
 
@@ -95,7 +96,16 @@ class LeadDatabase(LeadQueries):
     ) -> None:
         if database is None:
             database = settings.load().settings.database
-        connections = Connections(location(database))
+        self._open(Connections(location(database)), capture, clock)
+
+    @classmethod
+    def over(cls, connections: Connections, capture: bool, clock: Callable[[], int]) -> Self:
+        """Return a store on connections that are made already, as `AsyncLeadDatabase` needs it."""
+        store = cls.__new__(cls)
+        store._open(connections, capture, clock)
+        return store
+
+    def _open(self, connections: Connections, capture: bool, clock: Callable[[], int]) -> None:
         try:
             prepare(connections)
         except BaseException:
@@ -122,6 +132,7 @@ class LeadDatabase(LeadQueries):
 
     def close(self) -> None:
         """Close all connections; a second call does nothing."""
+        self._connections.close()
         self._finish()
 
     def _take_in(self, leads: Sequence[NormalisedLead]) -> tuple[list[AddOutcome], Intake]:

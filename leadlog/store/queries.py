@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from leadlog.capturing.hooks import Handle
 from leadlog.capturing.scope import current_operation, operation
@@ -14,6 +14,7 @@ from leadlog.store import reports, search, values
 from leadlog.store.engine import Connections
 from leadlog.store.merges import merges_of
 from leadlog.store.models import Lead
+from leadlog.store.paging import Keyset, LeadPage
 from leadlog.store.serialise import COLUMNS, from_row
 from leadlog.store.suggestions import DuplicatePair, pairs
 
@@ -115,6 +116,55 @@ class LeadQueries:
         found = self._select(search.query(filters, limit, offset, order_by))
         _note_found(found)
         return found
+
+    @operation("search_leads", event_name="lead.search")
+    def search_page(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 100,
+        order_by: str | Sequence[str] | None = None,
+        after: str | None = None,
+    ) -> LeadPage:
+        """Return one page of the leads that pass all filters, and where the next one begins.
+
+        Each page costs the same, however far it is; an `offset` costs more with each page.
+
+            >>> from leadlog.store import LeadDatabase
+            >>> with LeadDatabase(":memory:", capture=False) as db:
+            ...     _ = db.add_leads({"name": name} for name in ("Ada", "Bob", "Carl"))
+            ...     first = db.search_page(order_by="name", limit=2)
+            ...     second = db.search_page(order_by="name", limit=2, after=first.next)
+            ...     [lead["name"] for lead in first.leads + second.leads], second.next
+            (['Ada', 'Bob', 'Carl'], None)
+
+        Args:
+            filters: As for `search_leads`.
+            limit: Most leads of the page, from 1 on.
+            order_by: As for `search_leads`, but what is equal comes in order of id in the
+                direction of the last field.
+            after: The `next` of the page before; None for the first page.
+
+        Raises:
+            UnknownFieldError: A field or an operator that there is not; names the closest one.
+            ValidationError: A value that does not suit, or a cursor of another search.
+        """
+        limit = values.count(limit, "limit", least=1)
+        keyset = Keyset(filters, order_by, after)
+
+        def work(connection: Connection) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            # One more than asked for tells whether there is a next page.
+            for statement in keyset.statements(limit + 1):
+                wanted = limit + 1 - len(found)
+                if wanted:
+                    found += map(from_row, connection.execute(statement.limit(wanted)))
+            return found
+
+        found = self._connections.reading(work)
+        more, leads = len(found) > limit, found[:limit]
+        _note_found(leads)
+        return LeadPage(leads, keyset.cursor(leads[-1]) if more else None)
 
     @operation("get_all_leads", event_name="lead.get_all", bulk=True)
     def get_all_leads(self, page_size: int = 500) -> Iterator[dict[str, Any]]:

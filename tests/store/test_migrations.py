@@ -18,7 +18,8 @@ from sqlalchemy import Connection, text
 import leadlog.store
 from leadlog.errors import StoreError
 from leadlog.store import LeadDatabase
-from leadlog.store.engine import Connections, location
+from leadlog.store.engine import Connections
+from leadlog.store.location import location
 from leadlog.store.models import Base
 from leadlog.store.schema import REVISIONS, VERSION_TABLE, prepare, revision_of, upgrade
 
