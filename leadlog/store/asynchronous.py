@@ -23,11 +23,14 @@ from leadlog import settings
 from leadlog.clock import now_us
 from leadlog.errors import StoreError
 from leadlog.store.adding import AddResult, Report
+from leadlog.store.backups import Backup
+from leadlog.store.checks import Finding
 from leadlog.store.database import LeadDatabase
 from leadlog.store.engine import WAIT_SECONDS, Connections, Ways
-from leadlog.store.location import location
+from leadlog.store.location import in_memory, location
 from leadlog.store.merges import Undone
 from leadlog.store.paging import LeadPage
+from leadlog.store.quality import QualityReport
 from leadlog.store.suggestions import DuplicatePair
 
 __all__ = ["AsyncLeadDatabase"]
@@ -87,8 +90,9 @@ _WAYS = Ways(_create, AsyncAdaptedQueuePool, _Turns, _sleep, _forget)
 
 async def _each(items: Iterator[T]) -> AsyncIterator[T]:
     """Iterate over what a generator of the store yields."""
+    step = cast(Callable[[], T], partial(next, items, _END))
     try:
-        while (item := await greenlet_spawn(next, items, _END)) is not _END:
+        while (item := await greenlet_spawn(step)) is not _END:
             yield item
     finally:
         await greenlet_spawn(cast(Any, items).close)
@@ -102,6 +106,20 @@ def _pulled(items: AsyncIterable[T]) -> Iterator[T]:
             yield await_(cast(Any, anext(iterator)))
         except StopAsyncIteration:
             return
+
+
+def _backup(
+    url: URL,
+    options: tuple[bool, Callable[[], int]],
+    target: str | os.PathLike[str],
+    keep: int | None,
+) -> Backup:
+    if url.get_backend_name() == "sqlite":
+        if in_memory(url):
+            raise StoreError("a store in memory is backed up by LeadDatabase only; use a file")
+        url = url.set(drivername="sqlite")
+    with LeadDatabase.over(Connections(url), *options) as other:
+        return other.backup(target, keep=keep)
 
 
 class AsyncLeadDatabase:
@@ -271,6 +289,27 @@ class AsyncLeadDatabase:
     async def stats(self) -> dict[str, Any]:
         """As `LeadDatabase.stats`."""
         return await self._call(LeadDatabase.stats)
+
+    async def check(self, *, mend: bool = False) -> list[Finding]:
+        """As `LeadDatabase.check`."""
+        return await self._call(LeadDatabase.check, mend=mend)
+
+    async def vacuum(self) -> dict[str, Any]:
+        """As `LeadDatabase.vacuum`."""
+        return await self._call(LeadDatabase.vacuum)
+
+    async def explain_quality(self, *, worst: int = 10, page_size: int = 500) -> QualityReport:
+        """As `LeadDatabase.explain_quality`."""
+        return await self._call(LeadDatabase.explain_quality, worst=worst, page_size=page_size)
+
+    async def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> Backup:
+        """As `LeadDatabase.backup`, in a thread and with connections of its own.
+
+        Raises:
+            StoreError: As there, and for a store in memory, which only its own connection sees.
+        """
+        await self._opened()
+        return await asyncio.to_thread(_backup, self.url, self._options, target, keep)
 
     @asynccontextmanager
     async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:

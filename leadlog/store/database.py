@@ -31,9 +31,10 @@ from leadlog.store.location import location
 from leadlog.store.merges import Undone, undo
 from leadlog.store.models import Lead
 from leadlog.store.normalise import NormalisedLead
-from leadlog.store.queries import LeadQueries, checked_id
+from leadlog.store.queries import checked_id
 from leadlog.store.schema import prepare
 from leadlog.store.serialise import from_lead
+from leadlog.store.upkeep import LeadUpkeep
 
 __all__ = ["LeadDatabase"]
 
@@ -51,7 +52,7 @@ def _finish(connections: Connections, handle: Handle | None) -> None:
         handle.release()
 
 
-class LeadDatabase(LeadQueries):
+class LeadDatabase(LeadUpkeep):
     """The lead store: leads as dictionaries in a database of your choice, every call recorded.
 
     Leads are given and taken as dictionaries. Common column names (`name`, `Job Title`, `Email 1`,

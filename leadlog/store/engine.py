@@ -193,6 +193,18 @@ class Connections:
 
         return again(attempt, self._sleep)
 
+    def vacuum(self) -> None:
+        """Give unused space back and refresh what the planner knows."""
+        self._check_open()
+        with self._writers, self.engine.connect() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("COMMIT")  # ours, which every statement begins
+                for statement in ("VACUUM", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    connection.exec_driver_sql(statement)
+            else:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql("VACUUM (ANALYZE) leads, lead_key, lead_merge")
+
     @contextmanager
     def session(self, *, read_only: bool) -> Iterator[Session]:
         """Lend a session to the user of the store; see `LeadDatabase.session`."""

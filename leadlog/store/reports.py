@@ -16,7 +16,7 @@ from leadlog.store.normalise import to_fields
 from leadlog.store.serialise import COLUMNS, from_row
 from leadlog.store.suggestions import suggestions
 
-__all__ = ["duplicates_of", "numbers"]
+__all__ = ["duplicates_of", "numbers", "size_bytes"]
 
 
 _SHARED = {"linkedin_url": "LinkedIn profile", "email": "e-mail address"}
@@ -101,11 +101,12 @@ def numbers(connection: Connection, today: datetime) -> dict[str, Any]:
         "last_updated_at",
     )
     found: dict[str, Any] = dict(zip(names, row, strict=True))
-    found["database_size_mb"] = _size_bytes(connection) / 1e6
+    found["database_size_mb"] = size_bytes(connection) / 1e6
     return found
 
 
-def _size_bytes(connection: Connection) -> int:
+def size_bytes(connection: Connection) -> int:
+    """Return the size of the whole database."""
     if connection.dialect.name == "postgresql":
         size = "SELECT pg_database_size(current_database())"
         return int(connection.exec_driver_sql(size).scalar_one())

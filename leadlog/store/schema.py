@@ -27,7 +27,15 @@ from leadlog.errors import StoreError
 from leadlog.store.engine import Connections
 from leadlog.store.models import Base
 
-__all__ = ["REVISIONS", "VERSION_TABLE", "Upgrade", "prepare", "revision_of", "upgrade"]
+__all__ = [
+    "REVISIONS",
+    "VERSION_TABLE",
+    "Upgrade",
+    "prepare",
+    "revision_of",
+    "upgrade",
+    "upgrade_or_explain",
+]
 
 REVISIONS = ("0001", "0002")
 """All revisions, oldest first."""
@@ -97,11 +105,27 @@ def prepare(connections: Connections) -> None:
             )
         upgrade(connections)
     except (DBAPIError, sqlite3.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise StoreError(
-            f"the lead store {connections.url} cannot be opened: {str(cause).strip()}; "
-            f"{_remedy(connections, error)}"
-        ) from error
+        raise _cannot_open(connections, error) from error
+
+
+def upgrade_or_explain(connections: Connections) -> Upgrade:
+    """Do as `upgrade` does, with a clear error where the database cannot be opened.
+
+    Raises:
+        StoreError: As `upgrade`, or the database cannot be opened.
+    """
+    try:
+        return upgrade(connections)
+    except (DBAPIError, sqlite3.Error) as error:
+        raise _cannot_open(connections, error) from error
+
+
+def _cannot_open(connections: Connections, error: Exception) -> StoreError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return StoreError(
+        f"the lead store {connections.url} cannot be opened: {str(cause).strip()}; "
+        f"{_remedy(connections, error)}"
+    )
 
 
 def upgrade(connections: Connections) -> Upgrade:
