@@ -8,16 +8,15 @@ that another process has, the event loop goes on with other tasks. Calls are rec
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
-from sqlalchemy import URL, Engine
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.util import await_, greenlet_spawn
+from sqlalchemy.util import greenlet_spawn
 
 from leadlog import settings
 from leadlog.clock import now_us
@@ -26,86 +25,18 @@ from leadlog.store.adding import AddResult, Report
 from leadlog.store.backups import Backup
 from leadlog.store.checks import Finding
 from leadlog.store.database import LeadDatabase
-from leadlog.store.engine import WAIT_SECONDS, Connections, Ways
+from leadlog.store.engine import Connections
 from leadlog.store.location import in_memory, location
 from leadlog.store.merges import Undone
 from leadlog.store.paging import LeadPage
 from leadlog.store.quality import QualityReport
 from leadlog.store.suggestions import DuplicatePair
+from leadlog.store.tasks import WAYS, each, pulled
 
 __all__ = ["AsyncLeadDatabase"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_END: Any = object()
-
-
-class _Turns:
-    """A lock for one task at a time, which says so when a task would wait for itself."""
-
-    __slots__ = ("_lock", "_owner", "_what")
-
-    def __init__(self, what: str) -> None:
-        self._lock = asyncio.Lock()
-        self._owner: object = None
-        self._what = what
-
-    def __enter__(self) -> None:
-        me = asyncio.current_task()
-        if self._owner is me:
-            raise StoreError(
-                f"this task already has {self._what}; use the open session for it, or close it "
-                "first"
-            )
-        try:
-            await_(asyncio.wait_for(self._lock.acquire(), WAIT_SECONDS))
-        except TimeoutError:
-            raise StoreError(
-                f"waited {WAIT_SECONDS:g} s for another task that has {self._what}; keep "
-                "sessions short"
-            ) from None
-        self._owner = me
-
-    def __exit__(self, *_: object) -> None:
-        self._owner = None
-        self._lock.release()
-
-
-def _create(url: URL, **options: Any) -> Engine:
-    return create_async_engine(url, **options).sync_engine
-
-
-def _sleep(seconds: float) -> None:
-    await_(asyncio.sleep(seconds))
-
-
-def _forget(engine: Engine) -> None:
-    """Leave a forgotten store's connections to the pool: nothing can be awaited for it."""
-    engine.dispose(close=False)
-
-
-_WAYS = Ways(_create, AsyncAdaptedQueuePool, _Turns, _sleep, _forget)
-
-
-async def _each(items: Iterator[T]) -> AsyncIterator[T]:
-    """Iterate over what a generator of the store yields."""
-    step = cast(Callable[[], T], partial(next, items, _END))
-    try:
-        while (item := await greenlet_spawn(step)) is not _END:
-            yield item
-    finally:
-        await greenlet_spawn(cast(Any, items).close)
-
-
-def _pulled(items: AsyncIterable[T]) -> Iterator[T]:
-    """Iterate, inside a greenlet, over an asynchronous iterable."""
-    iterator = aiter(items)
-    while True:
-        try:
-            yield await_(cast(Any, anext(iterator)))
-        except StopAsyncIteration:
-            return
 
 
 def _backup(
@@ -151,7 +82,7 @@ class AsyncLeadDatabase:
     ) -> None:
         if database is None:
             database = settings.load().settings.database
-        self._connections = Connections(location(database, asynchronous=True), _WAYS)
+        self._connections = Connections(location(database, asynchronous=True), WAYS)
         self._options = capture, clock
         self._opening = asyncio.Lock()
         self._store: LeadDatabase | None = None
@@ -207,7 +138,7 @@ class AsyncLeadDatabase:
         report: Report | None = None,
     ) -> AddResult:
         """As `LeadDatabase.add_leads`; the iterable may be an asynchronous one."""
-        given = _pulled(leads) if isinstance(leads, AsyncIterable) else leads
+        given = pulled(leads) if isinstance(leads, AsyncIterable) else leads
         return await self._call(LeadDatabase.add_leads, given, batch_size, report=report)
 
     async def get_lead(self, lead_id: str) -> dict[str, Any] | None:
@@ -251,7 +182,7 @@ class AsyncLeadDatabase:
     async def get_all_leads(self, page_size: int = 500) -> AsyncIterator[dict[str, Any]]:
         """As `LeadDatabase.get_all_leads`."""
         store = await self._opened()
-        async for lead in _each(store.get_all_leads(page_size)):
+        async for lead in each(store.get_all_leads(page_size)):
             yield lead
 
     async def find_duplicates(
@@ -265,7 +196,7 @@ class AsyncLeadDatabase:
     async def find_all_duplicates(self, min_score: float = 0.85) -> AsyncIterator[DuplicatePair]:
         """As `LeadDatabase.find_all_duplicates`."""
         store = await self._opened()
-        async for pair in _each(store.find_all_duplicates(min_score)):
+        async for pair in each(store.find_all_duplicates(min_score)):
             yield pair
 
     async def get_merges(
