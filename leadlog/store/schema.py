@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
 
 from leadlog.errors import StoreError
 from leadlog.store.engine import Connections
@@ -93,8 +94,7 @@ def prepare(connections: Connections) -> None:
             version's, or it is a PostgreSQL database that has to be upgraded.
     """
     try:
-        with connections.read() as connection:
-            found = revision_of(connection, connections)
+        found = connections.reading(lambda connection: revision_of(connection, connections))
         if found == REVISIONS[-1]:
             return
         if found is not None and not connections.sqlite:
@@ -134,7 +134,8 @@ def upgrade(connections: Connections) -> Upgrade:
     Raises:
         StoreError: Its tables are another program's or a newer version's.
     """
-    with connections.write() as session:
+
+    def work(session: Session) -> str | None:
         connection = session.connection()
         if not connections.sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
@@ -145,7 +146,9 @@ def upgrade(connections: Connections) -> Upgrade:
             connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
         elif found != REVISIONS[-1]:
             _migrate(connection, found)
-    return found, REVISIONS[-1]
+        return found
+
+    return connections.in_transaction(work), REVISIONS[-1]
 
 
 def revision_of(connection: Connection, connections: Connections) -> str | None:

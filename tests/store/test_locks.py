@@ -103,3 +103,16 @@ def test_other_errors_are_not_tried_again(db, failures):
     with pytest.raises(DBAPIError):
         db.add_lead(ADA)
     assert len(failures) == 2
+
+
+def test_opening_a_new_file_that_is_locked_is_tried_again(tmp_path, failures):
+    """A store that somebody else is about to write does not fail to open for it."""
+    path = tmp_path / "leads.db"
+    rival = sqlite3.connect(path, isolation_level=None)
+    rival.execute("PRAGMA journal_mode=WAL")
+    rival.execute("BEGIN IMMEDIATE")
+    # The first error is that there is no table with the revision yet.
+    failures += [nothing, nothing, lambda: rival.execute("ROLLBACK")]
+    with LeadDatabase(f"sqlite:///{path}?timeout=0.05", capture=False) as db:
+        assert db.add_lead(ADA) == "ada"
+    rival.close()
