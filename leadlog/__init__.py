@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         LogDirectoryError,
         ReadError,
         SettingsError,
+        StaleLeadError,
         StoreError,
         UnknownFieldError,
         ValidationError,
@@ -40,9 +41,10 @@ if TYPE_CHECKING:
         shutdown,
         stats,
     )
-    from leadlog.store import LeadDatabase
+    from leadlog.store import AsyncLeadDatabase, LeadDatabase
 
 _HOMES = {
+    "AsyncLeadDatabase": "leadlog.store",
     "DatabaseLogger": "leadlog.logger",
     "LeadDatabase": "leadlog.store",
     "LeadlogError": "leadlog.errors",
@@ -51,6 +53,7 @@ _HOMES = {
     "Pipeline": "leadlog.pipeline",
     "ReadError": "leadlog.errors",
     "SettingsError": "leadlog.errors",
+    "StaleLeadError": "leadlog.errors",
     "Stats": "leadlog.pipeline",
     "StoreError": "leadlog.errors",
     "UnknownFieldError": "leadlog.errors",
@@ -67,6 +70,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncLeadDatabase",
     "DatabaseLogger",
     "LeadDatabase",
     "LeadlogError",
@@ -75,6 +79,7 @@ __all__ = [
     "Pipeline",
     "ReadError",
     "SettingsError",
+    "StaleLeadError",
     "Stats",
     "StoreError",
     "UnknownFieldError",

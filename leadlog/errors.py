@@ -5,6 +5,7 @@
     ├── LogDirectoryError (OSError)      the log directory cannot be used
     ├── ReadError                        a log or an input file cannot be read
     └── StoreError                       the lead store refused
+        ├── StaleLeadError               the lead was changed since it was read
         ├── UnknownFieldError (ValueError)
         └── ValidationError (ValueError)
 
@@ -31,6 +32,10 @@ class ReadError(LeadlogError):
 
 class StoreError(LeadlogError):
     """The lead store cannot do what was asked."""
+
+
+class StaleLeadError(StoreError):
+    """A lead was changed by somebody else since it was read."""
 
 
 class UnknownFieldError(StoreError, ValueError):

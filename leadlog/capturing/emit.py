@@ -134,6 +134,8 @@ def _event(operation: Operation, outcome: str, *, success: bool) -> Event:
         event["operation_details"]["records_cut"] = operation.records_cut
     if operation.sample_rate is not None:
         event["sample_rate"] = operation.sample_rate
+    if operation.lead_outcomes is not None:
+        data.update(operation.lead_outcomes)
     lead = operation.lead
     if lead is not None:
         shape.identify(lead, event, {})

@@ -80,6 +80,7 @@ class Operation:
         whole: whether these are all the fields of a lead, so that it can be scored.
         lead_ids: the first keys, where it is about many.
         lead_count: how many it is about.
+        lead_outcomes: what became of the leads of a batch; keys of `data_details`.
         sample_rate: share of such calls that is recorded; None for all of them.
         error: what it raised.
         transaction_id: the database transaction of its writes.
@@ -105,6 +106,7 @@ class Operation:
     whole = True
     lead_ids: list[str] | None = None
     lead_count: int | None = None
+    lead_outcomes: Mapping[str, Any] | None = None
     sample_rate: float | None = None
     error: BaseException | None = None
     transaction_id: str | None = None

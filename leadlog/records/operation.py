@@ -73,7 +73,18 @@ class DataDetails(TypedDict):
     duplicate_action: ReadOnly[str | None]
     """none, created, updated, merged or rejected."""
     duplicate_matched_on: ReadOnly[str | None]
-    """The key that matched: linkedin_url, email or name_company."""
+    """The key that matched: id, linkedin_url, email or name_company; of a batch, if all its
+    duplicates matched on the same one."""
+    call_id: NotRequired[ReadOnly[str]]
+    """The same for all batches of one add_leads."""
+    batch_number: NotRequired[ReadOnly[int]]
+    """Which batch of the call, from 1."""
+    leads_created: NotRequired[ReadOnly[int]]
+    """Leads of the batch that are new."""
+    leads_updated: NotRequired[ReadOnly[int]]
+    """Leads of the batch that were there already."""
+    leads_rejected: NotRequired[ReadOnly[int]]
+    """Leads of the batch that could not be stored."""
 
 
 class OperationMetrics(TypedDict):

@@ -1,7 +1,7 @@
-"""Checks leads that are to be added, and adds any number of them batch by batch."""
+"""Checks leads that are to be added, and what adding any number of them batch by batch needs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,11 @@ from leadlog.store.intake import AddOutcome
 from leadlog.store.keys import chunks
 from leadlog.store.normalise import NormalisedLead, to_fields
 
-__all__ = ["AddResult", "add_in_batches", "checked"]
+__all__ = ["AddResult", "Report", "add_batch", "checked", "each_batch", "note_batch"]
 
 Write = Callable[[list[NormalisedLead]], list[AddOutcome]]
+Report = Callable[[int, AddOutcome], object]
+"""Told the place of each lead, from 0, and what became of it."""
 
 
 @dataclass(slots=True)
@@ -25,7 +27,7 @@ class AddResult:
         created: How many are new.
         updated: How many were there already, and were updated where they had something new.
         rejected: How many could not be stored.
-        outcomes: One for each lead, in the order given.
+        outcomes: One for each lead, in the order given; none where they were reported.
     """
 
     created: int = 0
@@ -34,7 +36,7 @@ class AddResult:
     outcomes: list[AddOutcome] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.outcomes)
+        return self.created + self.updated + self.rejected
 
     @property
     def ids(self) -> list[str]:
@@ -42,14 +44,23 @@ class AddResult:
         found = (outcome.lead_id for outcome in self.outcomes)
         return list(dict.fromkeys(lead_id for lead_id in found if lead_id is not None))
 
-    def count(self, outcomes: Iterable[AddOutcome]) -> None:
-        """Take the outcomes of one batch in."""
-        batch = list(outcomes)
+    def take(self, batch: Sequence[AddOutcome], report: Report | None) -> None:
+        """Count the outcomes of one batch, and keep them or report them.
+
+        Args:
+            batch: One for each lead of the batch.
+            report: Told of each; None to keep them.
+        """
+        first = len(self)
         actions = Counter(outcome.action for outcome in batch)
         self.created += actions["created"]
         self.updated += actions["updated"]
         self.rejected += actions["rejected"]
-        self.outcomes += batch
+        if report is None:
+            self.outcomes += batch
+            return
+        for place, outcome in enumerate(batch, first):
+            report(place, outcome)
 
 
 def checked(lead: Mapping[Any, Any]) -> NormalisedLead:
@@ -68,34 +79,34 @@ def checked(lead: Mapping[Any, Any]) -> NormalisedLead:
     return found
 
 
-def add_in_batches(
-    leads: Iterable[Mapping[Any, Any]], batch_size: int, write: Write, call: Operation | None
-) -> AddResult:
-    """Add leads, `batch_size` in one transaction.
+def each_batch(
+    leads: Iterable[Mapping[Any, Any]], batch_size: int
+) -> Iterator[list[Mapping[Any, Any]]]:
+    """Iterate over what `add_leads` was given, batch by batch; no leads are one empty batch.
 
-    Args:
-        leads: The leads; read as they are needed.
-        batch_size: Most leads of one transaction.
-        write: Writes the leads of one batch that can be stored, all or none.
-        call: Where to note what was done, as it is done.
+    Raises:
+        ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
     """
     if isinstance(leads, str | bytes | Mapping) or not isinstance(leads, Iterable):
         raise ValidationError(
             f"leads are {values.shown(leads)}; give an iterable of leads, and a single lead to "
             "add_lead"
         )
-    batch_size = values.count(batch_size, "batch_size", least=1)
-    result = AddResult()
-    try:
-        for batch in chunks(leads, batch_size):
-            result.count(_batch(batch, write))
-    finally:  # what was committed before an error counts too
-        if call is not None:
-            _note(call, result)
-    return result
+    empty = True
+    for batch in chunks(leads, values.count(batch_size, "batch_size", least=1)):
+        empty = False
+        yield batch
+    if empty:
+        yield []
 
 
-def _batch(leads: list[Mapping[Any, Any]], write: Write) -> Iterable[AddOutcome]:
+def add_batch(leads: Sequence[Mapping[Any, Any]], write: Write) -> list[AddOutcome]:
+    """Add the leads of one batch that can be stored, all or none, and reject the others.
+
+    Args:
+        leads: The leads.
+        write: Writes leads in one transaction.
+    """
     outcomes: dict[int, AddOutcome] = {}
     good: list[NormalisedLead] = []
     for place, lead in enumerate(leads):
@@ -107,9 +118,27 @@ def _batch(leads: list[Mapping[Any, Any]], write: Write) -> Iterable[AddOutcome]
     return [outcomes.get(place) or next(written) for place in range(len(leads))]
 
 
-def _note(call: Operation, result: AddResult) -> None:
-    ids = result.ids
+def note_batch(call: Operation, call_id: str, number: int, outcomes: Sequence[AddOutcome]) -> None:
+    """Note on the record of a batch what became of its leads.
+
+    Args:
+        call: The operation of the batch.
+        call_id: The same for all batches of one call.
+        number: Which batch of the call, from 1.
+        outcomes: One for each lead of the batch.
+    """
+    actions = Counter(outcome.action for outcome in outcomes)
+    ids = dict.fromkeys(outcome.lead_id for outcome in outcomes if outcome.lead_id is not None)
     call.identify_many(ids, len(ids))
-    call.records_affected = sum(outcome.changed for outcome in result.outcomes)
-    call.duplicate_detected = result.updated > 0
-    call.duplicate_action = "updated" if result.updated else "none"
+    call.records_affected = sum(outcome.changed for outcome in outcomes)
+    call.duplicate_detected = actions["updated"] > 0
+    call.duplicate_action = "updated" if actions["updated"] else "none"
+    matches = {outcome.matched_on for outcome in outcomes if outcome.action == "updated"}
+    call.duplicate_matched_on = matches.pop() if len(matches) == 1 else None
+    call.lead_outcomes = {
+        "call_id": call_id,
+        "batch_number": number,
+        "leads_created": actions["created"],
+        "leads_updated": actions["updated"],
+        "leads_rejected": actions["rejected"],
+    }

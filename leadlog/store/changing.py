@@ -8,18 +8,17 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
-from leadlog.errors import ValidationError
+from leadlog.errors import StaleLeadError, ValidationError
 from leadlog.store import values
 from leadlog.store.duplicates import KEY_FIELDS, keys_of
-from leadlog.store.intake import Match, match_of
 from leadlog.store.keys import ATTEMPTS, exchange, lost_again, owners_of
+from leadlog.store.merging import READ_ONLY, Match, match_of
 from leadlog.store.models import Lead
-from leadlog.store.normalise import field_of, to_fields
+from leadlog.store.normalise import field_of, parse, to_fields
 from leadlog.store.serialise import from_lead
 
 __all__ = ["Change", "change", "load"]
 
-_READ_ONLY = frozenset({"id", "created_at", "updated_at"})
 _NEVER_BLANK = frozenset({"verified", "enriched", "sync_pending"})
 _BY_ID = select(Lead).where(Lead.id == bindparam("id")).with_for_update()
 
@@ -53,12 +52,21 @@ def change(
         What was changed, or None if there is no such lead.
 
     Raises:
+        StaleLeadError: The changes name a version that the lead no longer has.
         ValidationError: A field that cannot be changed, or a value that cannot be stored.
     """
     lead = load(session, lead_id)
     if lead is None:
         return None
     before = from_lead(lead)
+    changes = dict(changes)
+    read = parse("row_version", changes.pop("row_version", None))
+    if read is not None and read != before["row_version"]:
+        raise StaleLeadError(
+            f"lead {values.shown(lead_id)} is of version {before['row_version']} and the changes "
+            f"are to version {read}: somebody else changed it meanwhile; read it again and apply "
+            "the changes to what it is now, or leave row_version out to change it anyway"
+        )
     # A whole lead may be given back with one field changed.
     given = {
         column: value
@@ -70,7 +78,6 @@ def change(
     if not new:
         return Change(before, (), None)
     after = {**before, **new, "updated_at": now}
-    after["name"] = after["full_name"]
     taken = None
     if not KEY_FIELDS.isdisjoint(new):
         taken = _exchange_keys(session.connection(), lead_id, keys_of(before), keys_of(after))
@@ -78,13 +85,13 @@ def change(
         setattr(lead, field, value)
     lead.updated_at = now
     session.flush()
-    return Change(after, tuple(new), taken)
+    return Change(from_lead(lead), tuple(new), taken)
 
 
 def _new_values(before: Mapping[str, Any], given: Mapping[Any, Any]) -> dict[str, Any]:
     for column in given:
         field = field_of(column) if isinstance(column, str) else None
-        if field in _READ_ONLY:
+        if field in READ_ONLY:
             raise ValidationError(f"{column} cannot be changed; leave it out of the changes")
     raw = before["raw_data"]
     columns = dict(given)

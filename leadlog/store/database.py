@@ -2,43 +2,32 @@
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import URL, update
+from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from leadlog import settings
-from leadlog.capturing.operation import current_operation
-from leadlog.capturing.scope import operation
 from leadlog.capturing.targets import Handle, attach
 from leadlog.clock import now_us
-from leadlog.errors import ValidationError
-from leadlog.store import values
-from leadlog.store.adding import AddResult, add_in_batches, checked
-from leadlog.store.changing import change, load
-from leadlog.store.engine import Connections, location
-from leadlog.store.intake import AddOutcome, Intake
-from leadlog.store.keys import chunks
+from leadlog.store.engine import Connections
+from leadlog.store.location import location
 from leadlog.store.models import Lead
-from leadlog.store.normalise import NormalisedLead
-from leadlog.store.queries import LeadQueries, checked_id
 from leadlog.store.schema import prepare
-from leadlog.store.serialise import from_lead
+from leadlog.store.writes import LeadWrites
 
 __all__ = ["LeadDatabase"]
 
-_MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
-
 
 def _finish(connections: Connections, handle: Handle | None) -> None:
-    connections.close()
+    connections.abandon()
     if handle is not None:
         handle.release()
 
 
-class LeadDatabase(LeadQueries):
+class LeadDatabase(LeadWrites):
     """The lead store: leads as dictionaries in a database of your choice, every call recorded.
 
     Leads are given and taken as dictionaries. Common column names (`name`, `Job Title`, `Email 1`,
@@ -83,7 +72,16 @@ class LeadDatabase(LeadQueries):
     ) -> None:
         if database is None:
             database = settings.load().settings.database
-        connections = Connections(location(database))
+        self._open(Connections(location(database)), capture, clock)
+
+    @classmethod
+    def over(cls, connections: Connections, capture: bool, clock: Callable[[], int]) -> Self:
+        """Return a store on connections that are made already, as `AsyncLeadDatabase` needs it."""
+        store = cls.__new__(cls)
+        store._open(connections, capture, clock)
+        return store
+
+    def _open(self, connections: Connections, capture: bool, clock: Callable[[], int]) -> None:
         try:
             prepare(connections)
         except BaseException:
@@ -110,155 +108,8 @@ class LeadDatabase(LeadQueries):
 
     def close(self) -> None:
         """Close all connections; a second call does nothing."""
+        self._connections.close()
         self._finish()
-
-    def _take_in(self, leads: Sequence[NormalisedLead]) -> tuple[list[AddOutcome], Intake]:
-        def work(session: Session) -> tuple[list[AddOutcome], Intake]:
-            intake = Intake(session, self._now())
-            return intake.add(leads), intake
-
-        return self._connections.in_transaction(work)
-
-    @operation("add_lead", event_name="lead.add")
-    def add_lead(self, lead: Mapping[Any, Any]) -> str:
-        """Add a lead, or update the one that is there already.
-
-        Who is the same person is told by `leadlog.store.duplicates`. A duplicate changes what it
-        has anew: its blank values erase nothing, `id` and `created_at` stay, and so do values that
-        it only spells differently. Where an e-mail address or a company is the same but the name
-        or the LinkedIn profile says that it is somebody else, a second lead is created;
-        `find_duplicates` finds both.
-
-        Args:
-            lead: Values by column name; a name is needed. An `id` becomes the lead's id, unless
-                another person has it: then it is kept in `raw_data`.
-
-        Returns:
-            The id of the new or the updated lead.
-
-        Raises:
-            ValidationError: The lead has no name, or a value that cannot be stored.
-        """
-        call = current_operation()
-        if call is not None and isinstance(lead, Mapping):
-            call.identify(lead)
-            call.fields_processed = [str(column) for column in lead]
-        (outcome,), intake = self._take_in([checked(lead)])
-        lead_id = str(outcome.lead_id)
-        if call is not None:
-            call.identify(intake.rows[lead_id])
-            call.records_affected = int(outcome.changed)
-            call.duplicate_detected = outcome.action == "updated"
-            call.duplicate_matched_on = outcome.matched_on
-            call.duplicate_action = "none" if outcome.matched_on is None else outcome.action
-        return lead_id
-
-    @operation("add_leads", event_name="lead.add_many", bulk=True)
-    def add_leads(self, leads: Iterable[Mapping[Any, Any]], batch_size: int = 500) -> AddResult:
-        """Add any number of leads as `add_lead` does, many in one transaction.
-
-        A lead that cannot be stored is rejected with the reason, and the others go on. A database
-        error ends the call; the batches before stay, and adding the same leads again only
-        completes them.
-
-        Args:
-            leads: The leads, from any iterable; at most one batch of them is held.
-            batch_size: Most leads of one transaction.
-
-        Raises:
-            ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
-        """
-        return add_in_batches(
-            leads, batch_size, lambda batch: self._take_in(batch)[0], current_operation()
-        )
-
-    @operation("update_lead", event_name="lead.update")
-    def update_lead(self, lead_id: str, changes: Mapping[Any, Any]) -> bool:
-        """Change some fields of a lead.
-
-        Args:
-            lead_id: Which lead.
-            changes: New values by column name. A blank value erases the old one. Unknown columns
-                are added to `raw_data`; `raw_data` itself is replaced. Values that the lead has
-                already may be among them, so a whole lead can be given back.
-
-        Returns:
-            Whether there is such a lead.
-
-        Raises:
-            ValidationError: `id`, `created_at` or `updated_at` would change, the name would be
-                erased, or a value cannot be stored.
-        """
-        lead_id = checked_id(lead_id)
-        if not isinstance(changes, Mapping):
-            raise ValidationError(
-                f"changes are {values.shown(changes)}; give a mapping of columns to new values"
-            )
-        call = current_operation()
-        if call is not None:
-            call.identify({"id": lead_id}, whole=False)
-            call.fields_processed = [str(column) for column in changes]
-        changed = self._connections.in_transaction(
-            lambda session: change(session, lead_id, changes, self._now())
-        )
-        if call is not None:
-            call.records_affected = int(changed is not None and bool(changed.fields))
-            if changed is not None:
-                call.identify(changed.lead)
-                call.duplicate_detected = changed.taken is not None
-                call.duplicate_matched_on = changed.taken
-                call.duplicate_action = "none"
-        return changed is not None
-
-    @operation("delete_lead", event_name="lead.delete")
-    def delete_lead(self, lead_id: str) -> bool:
-        """Delete a lead; return whether there was one with this id."""
-        lead_id = checked_id(lead_id)
-
-        def work(session: Session) -> dict[str, Any] | None:
-            lead = load(session, lead_id)
-            if lead is None:
-                return None
-            session.delete(lead)
-            session.flush()
-            return from_lead(lead)
-
-        lead = self._connections.in_transaction(work)
-        call = current_operation()
-        if call is not None:
-            call.identify(lead or {"id": lead_id}, whole=lead is not None)
-            call.records_affected = int(lead is not None)
-        return lead is not None
-
-    @operation("mark_for_sync", event_name="lead.mark_for_sync", bulk=True)
-    def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
-        """Mark leads as waiting to be synchronised.
-
-        Args:
-            ids: Which leads; None for all. Ids that are no lead's are passed over.
-
-        Returns:
-            How many leads were marked; those that waited already are not counted.
-        """
-        if isinstance(ids, str | bytes) or not isinstance(ids, Iterable | None):
-            raise ValidationError(f"ids are {values.shown(ids)}; give a list of lead ids, or None")
-        wanted = None if ids is None else sorted({checked_id(lead_id) for lead_id in ids})
-
-        def work(session: Session) -> int:
-            connection = session.connection()
-            if wanted is None:
-                return connection.execute(_MARK).rowcount
-            return sum(
-                connection.execute(_MARK.where(Lead.id.in_(some))).rowcount
-                for some in chunks(wanted)
-            )
-
-        marked = self._connections.in_transaction(work)
-        call = current_operation()
-        if call is not None:
-            call.identify_many(wanted or (), marked)
-            call.records_affected = marked
-        return marked
 
     def session(self, *, read_only: bool = False) -> AbstractContextManager[Session]:
         """Lend a SQLAlchemy Session; commit it at the end of the `with`, or roll back on error.

@@ -9,83 +9,36 @@ share in turn.
 """
 
 import json
-import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
+from dataclasses import dataclass
 from threading import Lock, get_ident
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import Pool, QueuePool
 
-from leadlog.capturing.operation import current_operation
 from leadlog.errors import StoreError
 from leadlog.forks import renew_after_fork
+from leadlog.store.location import in_memory, make_folder
+from leadlog.store.retries import again
 
-__all__ = ["Connections", "location"]
+__all__ = ["WAIT_SECONDS", "Connections", "Ways"]
 
 T = TypeVar("T")
 
-_WAIT_SECONDS = 30.0
+WAIT_SECONDS = 30.0
+"""Longest wait for another user of the same store object."""
+
+_BUSY_SECONDS = 10.0  # for each of several attempts
+_EXTRAS = {"sqlite": "async", "postgresql": "postgres"}
 _BEGIN = "leadlog_begin"
 _IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
-_ATTEMPTS = 5
-# Of PostgreSQL: serialization failure, deadlock, and an id that another transaction took meanwhile.
-_TRY_AGAIN = frozenset({"40001", "40P01", "23505"})
-
 
 _inherited: list[Pool] = []
-
-
-def location(database: str | os.PathLike[str] | URL) -> URL:
-    """Return the URL of a database given as a path, a URL or `:memory:`.
-
-    A relative path is made absolute, so that a later change of directory opens no second file.
-
-    Raises:
-        StoreError: The URL cannot be read, or is of a database that the store does not run on.
-    """
-    if isinstance(database, str) and "://" in database:
-        # Some hosters still give out this scheme, which SQLAlchemy no longer knows.
-        if database.startswith("postgres://"):
-            database = f"postgresql{database.removeprefix('postgres')}"
-        try:
-            url = make_url(database)
-        except (ArgumentError, ValueError):
-            raise StoreError(
-                "the database URL cannot be read; write it like sqlite:///leads.db or "
-                "postgresql+psycopg://user:password@host/name, with special characters "
-                "percent-encoded"
-            ) from None  # the cause would quote the password
-    elif isinstance(database, URL):
-        url = database
-    else:
-        try:
-            path = str(Path(database)) if database else ""
-        except TypeError:
-            path = ""
-        if not path:
-            raise StoreError(f"{database!r} is no database; give a path such as leads.db, or a URL")
-        url = URL.create("sqlite", database=None if path == ":memory:" else path)
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    if url.drivername not in {"sqlite", "sqlite+pysqlite", "postgresql+psycopg"}:
-        raise StoreError(
-            f"the lead store does not run on {url.drivername!r}; it runs on SQLite "
-            "(sqlite:///leads.db) and PostgreSQL (postgresql+psycopg://user@host/name)"
-        )
-    if url.get_backend_name() == "sqlite" and not _in_memory(url) and "uri" not in url.query:
-        url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
-    return url
-
-
-def _in_memory(url: URL) -> bool:
-    name = url.database or ""
-    return name in {"", ":memory:"} or "mode=memory" in name or url.query.get("mode") == "memory"
 
 
 class _Turns:
@@ -105,9 +58,9 @@ class _Turns:
                 f"this thread already has {self._what}; use the open session for it, or close it "
                 "first"
             )
-        if not self._lock.acquire(timeout=_WAIT_SECONDS):
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
             raise StoreError(
-                f"waited {_WAIT_SECONDS:g} s for another thread that has {self._what}; keep "
+                f"waited {WAIT_SECONDS:g} s for another thread that has {self._what}; keep "
                 "sessions short"
             )
         self._owner = me
@@ -117,20 +70,46 @@ class _Turns:
         self._lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How connections are made and waited for: in threads, or in the tasks of an event loop.
+
+    Attributes:
+        create: Makes an engine, as `sqlalchemy.create_engine` does.
+        pool: The pool for SQLite.
+        turns: Makes a lock for one thread or task at a time, which names what it guards.
+        sleep: Waits, seconds.
+        abandon: Closes the connections of a store that was forgotten.
+    """
+
+    create: Callable[..., Engine] = create_engine
+    pool: type[Pool] = QueuePool
+    turns: Callable[[str], AbstractContextManager[None]] = _Turns
+    sleep: Callable[[float], None] = time.sleep
+    abandon: Callable[[Engine], None] = Engine.dispose
+
+
 class Connections:
     """The open database: read connections, write sessions and sessions for the user.
+
+    Args:
+        url: Where the database is.
+        ways: How connections are made and waited for.
 
     Attributes:
         url: Where the database is; its text and `repr` hide the password.
         engine: SQLAlchemy's engine, on which all connections are made.
+        sqlite: Whether it is SQLite.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, ways: Ways | None = None) -> None:
         self.url = url
         self._closed = False
-        self.engine = _engine(url)
-        self._sqlite = url.get_backend_name() == "sqlite"
-        self._memory = self._sqlite and _in_memory(url)
+        self._ways = ways or Ways()
+        self._sleep = self._ways.sleep
+        self.engine = _engine(url, self._ways)
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self._memory = self.sqlite and in_memory(url)
         self._set_turns()
         renew_after_fork(self)
         # Shares the pool and the events of `engine`, at the price of some time for each event.
@@ -140,9 +119,11 @@ class Connections:
         self._readers: AbstractContextManager[None] = nullcontext()
         self._writers: AbstractContextManager[None] = nullcontext()
         if self._memory:
-            self._readers = self._writers = _Turns("the one connection of an in-memory database")
-        elif self._sqlite:
-            self._writers = _Turns("an open write session")
+            self._readers = self._writers = self._ways.turns(
+                "the one connection of an in-memory database"
+            )
+        elif self.sqlite:
+            self._writers = self._ways.turns("an open write session")
 
     def after_fork(self) -> None:
         """Give a forked child connections and locks of its own."""
@@ -156,6 +137,12 @@ class Connections:
         """Close all connections; what comes after is a `StoreError`."""
         self._closed = True
         self.engine.dispose()
+
+    def abandon(self) -> None:
+        """Close what a caller left open."""
+        if not self._closed:
+            self._closed = True
+            self._ways.abandon(self.engine)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -186,18 +173,37 @@ class Connections:
         Args:
             work: Called with a session that it need not commit; perhaps several times.
         """
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                with self.write() as session:
-                    return work(session)
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
-                    raise
-                call = current_operation()
-                if call is not None:
-                    call.start_over()
-        with self.write() as session:
-            return work(session)
+
+        def attempt() -> T:
+            with self.write() as session:
+                return work(session)
+
+        return again(attempt, self._sleep)
+
+    def reading(self, work: Callable[[Connection], T]) -> T:
+        """Do work on a connection for reading, and again where the database was locked.
+
+        Args:
+            work: Called with a connection in a transaction; perhaps several times.
+        """
+
+        def attempt() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return again(attempt, self._sleep)
+
+    def vacuum(self) -> None:
+        """Give unused space back and refresh what the planner knows."""
+        self._check_open()
+        with self._writers, self.engine.connect() as connection:
+            if self.sqlite:
+                connection.exec_driver_sql("COMMIT")  # ours, which every statement begins
+                for statement in ("VACUUM", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                    connection.exec_driver_sql(statement)
+            else:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql("VACUUM (ANALYZE) leads, lead_key, lead_merge")
 
     @contextmanager
     def session(self, *, read_only: bool) -> Iterator[Session]:
@@ -209,7 +215,7 @@ class Connections:
                 session.commit()
             return
         with self._readers, self.engine.connect() as connection:
-            if not self._sqlite:
+            if not self.sqlite:
                 connection.execution_options(postgresql_readonly=True)
             else:
                 connection.exec_driver_sql("PRAGMA query_only=ON")
@@ -217,44 +223,31 @@ class Connections:
                 with Session(connection, expire_on_commit=False) as session:
                     yield session
             finally:
-                if self._sqlite:
+                if self.sqlite:
                     connection.rollback()
                     connection.exec_driver_sql("PRAGMA query_only=OFF")
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, ways: Ways) -> Engine:
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, json_serializer=_dumps, pool_pre_ping=True)
-        _make_folder(url)
-        options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if _in_memory(url) else {}
+            return ways.create(url, json_serializer=_dumps, pool_pre_ping=True)
+        make_folder(url)
+        options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if in_memory(url) else {}
         arguments: dict[str, Any] = {"check_same_thread": False}
         if "timeout" not in url.query:
-            arguments["timeout"] = _WAIT_SECONDS
-        engine = create_engine(
-            url, json_serializer=_dumps, poolclass=QueuePool, connect_args=arguments, **options
+            arguments["timeout"] = _BUSY_SECONDS
+        engine = ways.create(
+            url, json_serializer=_dumps, poolclass=ways.pool, connect_args=arguments, **options
         )
     except ModuleNotFoundError as error:
         raise StoreError(
             f"the driver for {url.drivername} is not installed; "
-            'install it with: pip install "leadlog[postgres]"'
+            f'install it with: pip install "leadlog[{_EXTRAS[url.get_backend_name()]}]"'
         ) from error
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _make_folder(url: URL) -> None:
-    if _in_memory(url) or "uri" in url.query:
-        return
-    folder = Path(str(url.database)).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"the directory {folder} for the lead store cannot be created ({error.strerror}); "
-            "create it, or give another path"
-        ) from error
 
 
 def _dumps(value: Any) -> str:

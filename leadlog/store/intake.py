@@ -7,33 +7,25 @@ a race for one has written nothing else.
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from leadlog.store import duplicates
 from leadlog.store.duplicates import keys_of, names_agree
 from leadlog.store.keys import ATTEMPTS, Key, chunks, exchange, lost_again, owners_of
-from leadlog.store.models import Lead
+from leadlog.store.merging import Match, match_of, merge_row, merged
+from leadlog.store.models import Lead, LeadMerge
 from leadlog.store.normalise import NormalisedLead
 from leadlog.store.serialise import FIELDS, from_lead
 
-__all__ = ["AddOutcome", "Intake", "Match", "match_of", "merged", "same_person"]
+__all__ = ["AddOutcome", "Intake", "same_person"]
 
-Match = Literal["id", "linkedin_url", "email", "name_company"]
-
-_READ_ONLY = frozenset({"id", "created_at", "updated_at"})
-# Values that differ in spelling only are the same value: the one that is there stays.
-_SPELLED: dict[str, Callable[[str | None], str | None]] = {
-    "full_name": duplicates.canonical_name,
-    "company": duplicates.canonical_company,
-    "email": duplicates.canonical_email,
-    "linkedin_url": duplicates.canonical_linkedin,
-}
+_MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _DEFAULTS: dict[str, Any] = dict.fromkeys(FIELDS)
 _DEFAULTS |= {"verified": False, "enriched": False, "sync_pending": False}
 _BY_ID = (
@@ -67,11 +59,6 @@ class AddOutcome:
     reason: str | None = None
 
 
-def match_of(kind: str) -> Match:
-    """Return what a kind of key is called in records."""
-    return "email" if kind == "email_name" else kind  # type: ignore[return-value]  # one of KINDS
-
-
 def same_person(kind: str, there: Mapping[str, Any], incoming: Mapping[str, Any]) -> bool:
     """Whether a lead that has a key of another one is that one; see `leadlog.store.duplicates`."""
     if kind == "email":
@@ -82,30 +69,6 @@ def same_person(kind: str, there: Mapping[str, Any], incoming: Mapping[str, Any]
         ]
         return None in profiles or profiles[0] == profiles[1]
     return True
-
-
-def merged(there: Mapping[str, Any], lead: NormalisedLead) -> dict[str, Any]:
-    """Return what a duplicate changes in the lead that is there: a blank value nothing."""
-    changes: dict[str, Any] = {}
-    for field, value in lead.fields.items():
-        present = there[field]
-        if value is None or value == present or field in _READ_ONLY:
-            continue
-        if field == "full_name" and lead.part_of_name:
-            continue
-        if field in _SPELLED:
-            form = _SPELLED[field](value)
-            if form is not None and form == _SPELLED[field](present):
-                continue
-        changes[field] = value
-    raw = dict(there["raw_data"])
-    for column, value in lead.raw_data.items():
-        blank = value is None or (isinstance(value, str) and not value.strip())
-        if not blank or column not in raw:
-            raw[column] = value
-    if raw != there["raw_data"]:
-        changes["raw_data"] = raw
-    return changes
 
 
 def _new_id() -> str:
@@ -137,6 +100,7 @@ class Intake:
         self._loaded: dict[str, Lead] = {}
         self._new: list[str] = []
         self._changed: dict[str, set[str]] = {}
+        self._merges: list[dict[str, Any]] = []
 
     def add(self, leads: Sequence[NormalisedLead]) -> list[AddOutcome]:
         """Create or update each lead and write it all; the caller commits.
@@ -189,7 +153,7 @@ class Intake:
             return AddOutcome("created", self._create(lead, keys), matched_on, others, changed=True)
         matched_on, lead_id = found
         others = tuple(dict.fromkeys(holder for holder in holders.values() if holder != lead_id))
-        changed = self._merge(lead_id, lead, keys)
+        changed = self._merge(lead_id, matched_on, lead, keys)
         return AddOutcome("updated", lead_id, matched_on, others, changed)
 
     def _create(self, lead: NormalisedLead, keys: Mapping[str, str]) -> str:
@@ -202,18 +166,21 @@ class Intake:
         lead_id = lead_id or _new_id()
         row = {**_DEFAULTS, "created_at": self._now, "updated_at": self._now}
         row.update((field, value) for field, value in lead.fields.items() if value is not None)
-        row.update(id=lead_id, raw_data=raw, name=row["full_name"])
+        row.update(id=lead_id, raw_data=raw, name=row["full_name"], row_version=1)
         self.rows[lead_id] = row
         self._new.append(lead_id)
         for key in keys.items():
             self._claim(lead_id, key, keys)
         return lead_id
 
-    def _merge(self, lead_id: str, lead: NormalisedLead, keys: Mapping[str, str]) -> bool:
+    def _merge(
+        self, lead_id: str, matched_on: Match, lead: NormalisedLead, keys: Mapping[str, str]
+    ) -> bool:
         row = self.rows[lead_id]
         before = keys_of(row)
         changes = merged(row, lead)
         if changes:
+            self._merges.append(merge_row(lead_id, matched_on, row, changes, self._now))
             changes["updated_at"] = self._now
             self._changed.setdefault(lead_id, set()).update(changes)
             row.update(changes)
@@ -265,3 +232,5 @@ class Intake:
                 for field in fields:
                     setattr(lead, field, self.rows[lead_id][field])
         self._session.flush()
+        if self._merges:
+            self._session.connection().execute(insert(_MERGES), self._merges)

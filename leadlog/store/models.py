@@ -1,8 +1,10 @@
-"""The tables of the lead store: `leads` and `lead_key`.
+"""The tables of the lead store: `leads`, `lead_key` and `lead_merge`.
 
 `lead_key` holds what tells one person from another (see `leadlog.store.duplicates`). Its primary
 key makes the database itself refuse a second lead with the same LinkedIn profile, e-mail address
 or name and company, however many threads and processes add leads at once.
+
+A change here needs a migration in `leadlog/store/migrations`; tests compare the two.
 
 Text compares by code point on every database, so that SQLite and PostgreSQL agree on what is
 equal, what comes first and what a filter finds.
@@ -11,11 +13,24 @@ equal, what comes first and what a filter finds.
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, String, false, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    event,
+    false,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["MAX_TEXT", "Base", "Lead", "LeadKey"]
+__all__ = ["MAX_TEXT", "Base", "Lead", "LeadKey", "LeadMerge"]
 
 MAX_TEXT = 500
 """Longest value of an indexed text column, characters: an index entry of PostgreSQL holds 2704
@@ -62,9 +77,9 @@ class Lead(Base):
     __tablename__ = "leads"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    full_name: Mapped[str] = mapped_column(index=True)
-    company: Mapped[str | None] = mapped_column(index=True)
-    email: Mapped[str | None] = mapped_column(index=True)
+    full_name: Mapped[str]
+    company: Mapped[str | None]
+    email: Mapped[str | None]
     title: Mapped[str | None]
     linkedin_url: Mapped[str | None]
     phone: Mapped[str | None]
@@ -74,16 +89,28 @@ class Lead(Base):
     company_size: Mapped[str | None]
     verified: Mapped[bool] = mapped_column(default=False, server_default=false())
     enriched: Mapped[bool] = mapped_column(default=False, server_default=false())
-    status: Mapped[str | None] = mapped_column(index=True)
+    status: Mapped[str | None]
     source: Mapped[str | None]
     notes: Mapped[str | None]
     raw_data: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     sync_pending: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    # Counted by `_next_version`. Not SQLAlchemy's `version_id_col`: with a default in the database
+    # it reads the row anew after each UPDATE, and what changed is lost to the log.
+    row_version: Mapped[int] = mapped_column(default=1, server_default="1")
 
     __table_args__ = (
-        Index("ix_leads_created_at", "created_at", "id"),
+        # With the id behind, an index gives pages in order.
+        *(
+            Index(f"ix_leads_{name}", name, "id")
+            for name in ("full_name", "company", "email", "status", "created_at", "updated_at")
+        ),
+        # For what starts with something, whatever its case.
+        *(
+            Index(f"ix_leads_{name}_small", text(f"lower({name})"))
+            for name in ("full_name", "company", "email")
+        ),
         # Only the few that wait are in it.
         Index(
             "ix_leads_sync_pending",
@@ -96,6 +123,13 @@ class Lead(Base):
 
     def __repr__(self) -> str:
         return f"<Lead {self.id}>"
+
+
+@event.listens_for(Lead, "before_update")
+def _next_version(_: Mapper[Any], __: Connection, lead: Lead) -> None:
+    session = object_session(lead)
+    if session is not None and session.is_modified(lead):
+        lead.row_version += 1
 
 
 class LeadKey(Base):
@@ -114,3 +148,26 @@ class LeadKey(Base):
 
     def __repr__(self) -> str:
         return f"<LeadKey {self.kind} of {self.lead_id}>"
+
+
+class LeadMerge(Base):
+    """What a duplicate overwrote in the lead that was there, so that it can be undone."""
+
+    __tablename__ = "lead_merge"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True
+    )
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id", ondelete="CASCADE"))
+    merged_at: Mapped[datetime]
+    matched_on: Mapped[str]
+    # By field; of raw_data by column, and only those that changed.
+    old_values: Mapped[dict[str, Any]]
+    new_values: Mapped[dict[str, Any]]
+    session_id: Mapped[str | None]
+    undone_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_lead_merge_lead_id", "lead_id", "id"),)
+
+    def __repr__(self) -> str:
+        return f"<LeadMerge {self.id} of {self.lead_id}>"

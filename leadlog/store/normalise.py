@@ -85,6 +85,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "sync_pending": ("syncpending",),
     "created_at": ("createdat",),
     "updated_at": ("updatedat",),
+    "row_version": ("rowversion",),
     _RAW: ("rawdata",),
 }
 _FIELD_OF = {alias: field for field, aliases in _ALIASES.items() for alias in aliases}
@@ -110,6 +111,9 @@ for _field in ("verified", "enriched", "sync_pending"):
     _PARSERS[_field] = partial(values.flag, field=_field)
 for _field in ("created_at", "updated_at"):
     _PARSERS[_field] = partial(values.moment, field=_field)
+_PARSERS["row_version"] = partial(values.version, field="row_version")
+# What is no such value stays in `raw_data`.
+_OURS = frozenset({"created_at", "updated_at", "row_version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,8 @@ def to_fields(lead: Mapping[Any, Any]) -> NormalisedLead:
 
     Returns:
         The fields and what else there was. A `created_at` or `updated_at` that is no ISO 8601
-        time stays in `raw_data`: what is meant by 03/04/2026 is not guessed.
+        time stays in `raw_data`: what is meant by 03/04/2026 is not guessed. So does a
+        `row_version` that is no number.
 
     Raises:
         ValidationError: The lead is no mapping, or a value cannot be stored.
@@ -199,7 +204,7 @@ def _take(fields: dict[str, Any], field: str, column: str, value: Any, raw: dict
     try:
         found = _PARSERS[field](value)
     except ValidationError:
-        if field not in {"created_at", "updated_at"}:
+        if field not in _OURS:
             raise
         _keep(raw, column, value)
         return

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Connection, Select, bindparam, select
 
 from leadlog.capturing.operation import current_operation
 from leadlog.capturing.scope import operation
@@ -13,8 +13,11 @@ from leadlog.capturing.targets import Handle
 from leadlog.errors import ValidationError
 from leadlog.store import reports, search, values
 from leadlog.store.engine import Connections
+from leadlog.store.merges import merges_of
 from leadlog.store.models import Lead
+from leadlog.store.paging import Keyset, LeadPage
 from leadlog.store.serialise import COLUMNS, from_row
+from leadlog.store.suggestions import DuplicatePair, pairs
 
 __all__ = ["LeadQueries", "checked_id"]
 
@@ -61,15 +64,17 @@ class LeadQueries:
         return _EPOCH + timedelta(microseconds=self._clock())
 
     def _select(self, statement: Select[Any], **parameters: Any) -> list[dict[str, Any]]:
-        with self._connections.read() as connection:
-            return [from_row(row) for row in connection.execute(statement, parameters)]
+        return self._connections.reading(
+            lambda connection: [from_row(row) for row in connection.execute(statement, parameters)]
+        )
 
     @operation("get_lead", event_name="lead.get")
     def get_lead(self, lead_id: str) -> dict[str, Any] | None:
         """Return a lead, or None if there is none with this id."""
         lead_id = checked_id(lead_id)
-        with self._connections.read() as connection:
-            row = connection.execute(_BY_ID, {"id": lead_id}).one_or_none()
+        row = self._connections.reading(
+            lambda connection: connection.execute(_BY_ID, {"id": lead_id}).one_or_none()
+        )
         lead = None if row is None else from_row(row)
         call = current_operation()
         if call is not None:
@@ -113,6 +118,55 @@ class LeadQueries:
         _note_found(found)
         return found
 
+    @operation("search_leads", event_name="lead.search")
+    def search_page(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 100,
+        order_by: str | Sequence[str] | None = None,
+        after: str | None = None,
+    ) -> LeadPage:
+        """Return one page of the leads that pass all filters, and where the next one begins.
+
+        Each page costs the same, however far it is; an `offset` costs more with each page.
+
+            >>> from leadlog.store import LeadDatabase
+            >>> with LeadDatabase(":memory:", capture=False) as db:
+            ...     _ = db.add_leads({"name": name} for name in ("Ada", "Bob", "Carl"))
+            ...     first = db.search_page(order_by="name", limit=2)
+            ...     second = db.search_page(order_by="name", limit=2, after=first.next)
+            ...     [lead["name"] for lead in first.leads + second.leads], second.next
+            (['Ada', 'Bob', 'Carl'], None)
+
+        Args:
+            filters: As for `search_leads`.
+            limit: Most leads of the page, from 1 on.
+            order_by: As for `search_leads`, but what is equal comes in order of id in the
+                direction of the last field.
+            after: The `next` of the page before; None for the first page.
+
+        Raises:
+            UnknownFieldError: A field or an operator that there is not; names the closest one.
+            ValidationError: A value that does not suit, or a cursor of another search.
+        """
+        limit = values.count(limit, "limit", least=1)
+        keyset = Keyset(filters, order_by, after)
+
+        def work(connection: Connection) -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            # One more than asked for tells whether there is a next page.
+            for statement in keyset.statements(limit + 1):
+                wanted = limit + 1 - len(found)
+                if wanted:
+                    found += map(from_row, connection.execute(statement.limit(wanted)))
+            return found
+
+        found = self._connections.reading(work)
+        more, leads = len(found) > limit, found[:limit]
+        _note_found(leads)
+        return LeadPage(leads, keyset.cursor(leads[-1]) if more else None)
+
     @operation("get_all_leads", event_name="lead.get_all", bulk=True)
     def get_all_leads(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
         """Iterate over all leads in order of id.
@@ -145,22 +199,80 @@ class LeadQueries:
                 call.records_affected = call.lead_count = given
 
     @operation("find_duplicates", event_name="lead.find_duplicates")
-    def find_duplicates(self, lead: Mapping[Any, Any]) -> list[dict[str, Any]]:
-        """Return the leads that share a key with a lead, closest first.
+    def find_duplicates(
+        self, lead: Mapping[Any, Any], *, min_score: float | None = 0.85, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """Return the leads that may be the same person as a lead, closest first.
+
+        First those that share a key with it, then those that are only much like it
+        (`leadlog.store.likeness`), as suggestions: nothing is ever merged by likeness.
 
         Args:
             lead: A lead as for `add_lead`, or as the store gave it; it is never found itself.
+            min_score: Lowest score of a suggestion, 0 to 1; None for no suggestions.
+            limit: Most leads to return.
 
         Returns:
-            The leads, each with `matched_on` (`linkedin_url`, `email` or `name_company`) and
-            `would_merge`: whether `add_lead` would update this one.
+            The leads, each with `matched_on` (`linkedin_url`, `email` or `name_company`; None for
+            a suggestion), `would_merge`: whether `add_lead` would update this one, `score` (0 to
+            1) and `reason`.
 
         Raises:
-            ValidationError: The lead is no mapping, or has a value that cannot be stored.
+            ValidationError: The lead is no mapping, or has a value that cannot be stored, or
+                `min_score` is no share.
         """
-        with self._connections.read() as connection:
-            found = reports.duplicates_of(connection, lead)
+        least = None if min_score is None else values.share(min_score, "min_score")
+        limit = values.count(limit, "limit")
+        found = self._connections.reading(
+            lambda connection: reports.duplicates_of(connection, lead, least, limit)
+        )
         _note_found(found)
+        return found
+
+    @operation("find_all_duplicates", event_name="lead.find_all_duplicates", bulk=True)
+    def find_all_duplicates(self, min_score: float = 0.85) -> Iterator[DuplicatePair]:
+        """Iterate over pairs of leads that may be the same person, each pair once.
+
+        The whole store is walked; a pair that is not among the nearest neighbours by company, by
+        name or by e-mail address is not found. Meanwhile a connection is in use, so exhaust or
+        close the iterator; an in-memory store cannot do anything else until then.
+
+        Args:
+            min_score: Lowest score, 0 to 1.
+
+        Raises:
+            ValidationError: `min_score` is no share.
+        """
+        least = values.share(min_score, "min_score")
+        call = current_operation()
+        found = 0
+        try:
+            with self._connections.read() as connection:
+                for pair in pairs(connection, least):
+                    found += 1
+                    yield pair
+        finally:
+            if call is not None:
+                call.records_affected = found
+
+    @operation("get_merges", event_name="lead.get_merges")
+    def get_merges(self, lead_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return what duplicates overwrote, newest first.
+
+        Args:
+            lead_id: In which lead; None for any.
+            limit: Most merges to return.
+
+        Returns:
+            `merge_id`, `lead_id`, `merged_at`, `matched_on`, `old_values` and `new_values` (by
+            field; of `raw_data` by column), `session_id` of the log, and `undone_at`.
+        """
+        wanted = None if lead_id is None else checked_id(lead_id)
+        limit = values.count(limit, "limit")
+        found = self._connections.reading(lambda connection: merges_of(connection, wanted, limit))
+        call = current_operation()
+        if call is not None:
+            call.records_affected = len(found)
         return found
 
     @operation("get_sync_pending_leads", event_name="lead.get_sync_pending")
@@ -185,8 +297,7 @@ class LeadQueries:
             `database_size_mb` (10^6 bytes; of the whole database).
         """
         today = self._now().replace(hour=0, minute=0, second=0, microsecond=0)
-        with self._connections.read() as connection:
-            return reports.numbers(connection, today)
+        return self._connections.reading(lambda connection: reports.numbers(connection, today))
 
 
 def _note_found(leads: Sequence[Mapping[str, Any]]) -> None:

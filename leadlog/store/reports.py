@@ -7,18 +7,35 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from leadlog.store.duplicates import KINDS, keys_of
-from leadlog.store.intake import match_of, same_person
+from leadlog.store.intake import same_person
 from leadlog.store.keys import owners_of
+from leadlog.store.likeness import likeness, person
+from leadlog.store.merging import match_of
 from leadlog.store.models import Lead, LeadKey
 from leadlog.store.normalise import to_fields
 from leadlog.store.serialise import COLUMNS, from_row
+from leadlog.store.suggestions import suggestions
 
-__all__ = ["duplicates_of", "numbers"]
+__all__ = ["duplicates_of", "numbers", "size_bytes"]
 
 
-def duplicates_of(connection: Connection, lead: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    """Return the leads that share a key with this one; see `LeadDatabase.find_duplicates`."""
+_SHARED = {"linkedin_url": "LinkedIn profile", "email": "e-mail address"}
+
+
+def duplicates_of(
+    connection: Connection, lead: Mapping[Any, Any], least: float | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return the leads that may be the same person; see `LeadDatabase.find_duplicates`."""
     fields = to_fields(lead).fields
+    found = _sharing_a_key(connection, fields)
+    if least is not None and len(found) < limit:
+        known = {other["id"] for other in found} | {fields.get("id") or ""}
+        alike = suggestions(connection, fields, known, least, limit - len(found))
+        found += [{**other, "matched_on": None, "would_merge": False} for other in alike]
+    return found[:limit]
+
+
+def _sharing_a_key(connection: Connection, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     keys = keys_of(fields)
     kinds: dict[str, str] = {}
     owners = owners_of(connection, [keys])
@@ -35,13 +52,17 @@ def duplicates_of(connection: Connection, lead: Mapping[Any, Any]) -> list[dict[
     rows = connection.execute(select(*COLUMNS).where(COLUMNS[0].in_(list(kinds))))
     found = [from_row(row) for row in rows]
     found.sort(key=lambda other: (KINDS.index(kinds[other["id"]]), other["id"]))
-    merged = False
+    merged, me = False, person(fields)
     for other in found:
         kind = kinds[other["id"]]
         merges = not merged and same_person(kind, other, fields)
         merged = merged or merges
         other["matched_on"] = match_of(kind)
         other["would_merge"] = merges
+        shared = f"same {_SHARED.get(match_of(kind), 'name and company')}"
+        alike = likeness(me, person(other))
+        other["score"] = 1.0 if merges else 0.0 if alike is None else alike.score
+        other["reason"] = shared if merges or alike is None else f"{shared} ({alike.reason})"
     return found
 
 
@@ -80,11 +101,12 @@ def numbers(connection: Connection, today: datetime) -> dict[str, Any]:
         "last_updated_at",
     )
     found: dict[str, Any] = dict(zip(names, row, strict=True))
-    found["database_size_mb"] = _size_bytes(connection) / 1e6
+    found["database_size_mb"] = size_bytes(connection) / 1e6
     return found
 
 
-def _size_bytes(connection: Connection) -> int:
+def size_bytes(connection: Connection) -> int:
+    """Return the size of the whole database."""
     if connection.dialect.name == "postgresql":
         size = "SELECT pg_database_size(current_database())"
         return int(connection.exec_driver_sql(size).scalar_one())

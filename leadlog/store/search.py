@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Boolean, Column, ColumnElement, Select, String, func, or_, select
+from sqlalchemy import Boolean, Column, ColumnElement, Select, String, and_, func, or_, select
 
 from leadlog.errors import UnknownFieldError, ValidationError
 from leadlog.store import values
 from leadlog.store.normalise import field_of, parse
 from leadlog.store.serialise import COLUMNS
 
-__all__ = ["query"]
+__all__ = ["conditions", "next_after", "order_columns", "query"]
 
 Condition = ColumnElement[bool]
 
@@ -61,8 +61,26 @@ def _contains(column: Column[Any], value: Any) -> Condition:
     return func.lower(column).contains(_part("contains", column, value), autoescape=True)
 
 
+def next_after(prefix: str) -> str | None:
+    """Return the first text, by code point, after all that start with `prefix`; None for none.
+
+    >>> next_after("acme"), next_after("a\U0010ffff")
+    ('acmf', 'b')
+    """
+    while prefix:
+        point = ord(prefix[-1]) + 1
+        if point <= 0x10FFFF:
+            # No text has surrogates, and no database takes them.
+            return prefix[:-1] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
+        prefix = prefix[:-1]
+    return None
+
+
 def _starts_with(column: Column[Any], value: Any) -> Condition:
-    return func.lower(column).startswith(_part("starts_with", column, value), autoescape=True)
+    # A range, which an index on the text in small letters serves; LIKE on it would be a scan.
+    prefix, small = _part("starts_with", column, value), func.lower(column)
+    beyond = next_after(prefix)
+    return small >= prefix if beyond is None else and_(small >= prefix, small < beyond)
 
 
 def _comparison(operator: str, compare: Callable[[Any, Any], Any]) -> Callable[..., Condition]:
@@ -122,7 +140,13 @@ def _column(name: object) -> Column[Any]:
     raise _unknown("field", name, _COLUMNS)
 
 
-def _conditions(filters: Mapping[str, Any]) -> Iterable[Condition]:
+def conditions(filters: Mapping[str, Any]) -> Iterable[Condition]:
+    """Return the conditions of a search; see `LeadDatabase.search_leads`.
+
+    Raises:
+        UnknownFieldError: A field or an operator that there is not.
+        ValidationError: A value that the field or the operator cannot have.
+    """
     if not isinstance(filters, Mapping):
         raise ValidationError(
             f"filters are {values.shown(filters)}; give a mapping of fields to values, such as "
@@ -146,7 +170,15 @@ def _conditions(filters: Mapping[str, Any]) -> Iterable[Condition]:
             yield build(column, value)
 
 
-def _orders(order_by: str | Sequence[str] | None) -> Iterable[ColumnElement[Any]]:
+def order_columns(
+    order_by: str | Sequence[str] | None,
+) -> Iterable[tuple[Column[Any], bool]]:
+    """Return the columns that a search is ordered by, and whether each is descending.
+
+    Raises:
+        UnknownFieldError: A field that there is not.
+        ValidationError: The order is no field and no list of them.
+    """
     names = [order_by] if isinstance(order_by, str) else (order_by or ["created_at"])
     if not isinstance(names, list | tuple):
         raise ValidationError(
@@ -155,7 +187,11 @@ def _orders(order_by: str | Sequence[str] | None) -> Iterable[ColumnElement[Any]
         )
     for name in names:
         descending = isinstance(name, str) and name.startswith("-")
-        column = _column(name[1:] if descending else name)
+        yield _column(name[1:] if descending else name), descending
+
+
+def _orders(order_by: str | Sequence[str] | None) -> Iterable[ColumnElement[Any]]:
+    for column, descending in order_columns(order_by):
         order = column.desc() if descending else column.asc()
         # Databases disagree on where blanks go; only where there can be some is it said, because
         # it keeps SQLite from using an index.
@@ -175,7 +211,7 @@ def query(
         UnknownFieldError: A field or an operator that there is not.
         ValidationError: A value that the field or the operator cannot have.
     """
-    statement = select(*COLUMNS).where(*_conditions({} if filters is None else filters))
+    statement = select(*COLUMNS).where(*conditions({} if filters is None else filters))
     statement = statement.order_by(*_orders(order_by))
     if limit is not None:
         statement = statement.limit(values.count(limit, "limit"))

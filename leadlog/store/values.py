@@ -22,7 +22,18 @@ from uuid import UUID
 
 from leadlog.errors import ValidationError
 
-__all__ = ["MAX_DEPTH", "count", "flag", "moment", "plain", "shown", "storable", "text"]
+__all__ = [
+    "MAX_DEPTH",
+    "count",
+    "flag",
+    "moment",
+    "plain",
+    "share",
+    "shown",
+    "storable",
+    "text",
+    "version",
+]
 
 MAX_DEPTH = 200
 """Deepest nesting of a value in raw_data."""
@@ -153,6 +164,31 @@ def count(value: Any, field: str, least: int = 0) -> int:
     if type(value) is int and least <= value < 2**63:
         return value
     raise ValidationError(f"{field} is {shown(value)}; give a whole number from {least} on")
+
+
+def share(value: Any, field: str) -> float:
+    """Return a number from 0 to 1.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ValidationError(f"{field} is {shown(value)}; give a number from 0 to 1")
+
+
+def version(value: Any, field: str) -> int | None:
+    """Return the version of a row, 1 or more, given as a number or its digits; None for blank.
+
+    Raises:
+        ValidationError: The value is no version.
+    """
+    if isinstance(value, str):
+        digits = value.strip()
+        if not digits:
+            return None
+        value = int(digits) if digits.isdecimal() and len(digits) < 19 else value
+    return None if value is None else count(value, field, least=1)
 
 
 def moment(value: Any, field: str) -> datetime | None:

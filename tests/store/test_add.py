@@ -53,6 +53,7 @@ def test_a_lead_is_stored_with_all_fields(db, clock):
         "sync_pending": False,
         "created_at": now,
         "updated_at": now,
+        "row_version": 1,
     }
 
 
@@ -106,6 +107,7 @@ def test_a_duplicate_updates_and_blanks_erase_nothing(db, clock):
         "phone": "555",
         "raw_data": {"Index": "2", "Segment": "A"},
         "updated_at": datetime(2026, 11, 23, 10, 1, tzinfo=UTC),
+        "row_version": 2,
     }
 
 

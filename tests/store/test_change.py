@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from leadlog.errors import ValidationError
+from leadlog.errors import StaleLeadError, ValidationError
+from leadlog.store import Lead
 
 ADA = {
     "name": "Ada Lovelace",
@@ -29,6 +30,7 @@ def test_some_fields_are_changed_and_the_others_stay(db, clock):
         "verified": True,
         "raw_data": {"Index": "1", "Segment": "A"},
         "updated_at": datetime(2026, 11, 23, 10, 0, 1, tzinfo=UTC),
+        "row_version": 2,
     }
 
 
@@ -54,6 +56,33 @@ def test_a_lead_can_be_given_back_whole(db, clock):
     assert db.update_lead(lead_id, lead)
     assert db.get_lead(lead_id)["full_name"] == "Ada Byron"
     assert db.get_lead(lead_id)["raw_data"] == {}
+
+
+def test_a_stale_lead_given_back_is_refused(db):
+    """Changes to a version that is gone are an error that says so, and change nothing."""
+    lead_id = db.add_lead(ADA)
+    mine, yours = db.get_lead(lead_id), db.get_lead(lead_id)
+    assert db.update_lead(lead_id, {**yours, "title": "Countess"})
+    with pytest.raises(StaleLeadError, match=r"is of version 2 and the changes are to version 1"):
+        db.update_lead(lead_id, {**mine, "company": "Babbage"})
+    lead = db.get_lead(lead_id)
+    assert (lead["title"], lead["company"]) == ("Countess", "Analytical Ltd")
+    assert db.update_lead(lead_id, {"row_version": 2, "company": "Babbage"})
+    assert db.get_lead(lead_id)["row_version"] == 3
+    with pytest.raises(ValidationError, match="row_version is"):
+        db.update_lead(lead_id, {"row_version": "two", "company": "Acme"})
+
+
+def test_whatever_changes_a_lead_counts_its_versions(db):
+    """A duplicate, an update, a mark for synchronisation and a session of one's own all do."""
+    lead_id = db.add_lead(ADA)
+    db.add_lead({**ADA, "phone": "555"})
+    db.add_lead(ADA)  # nothing new
+    db.update_lead(lead_id, {"title": "Countess"})
+    db.mark_for_sync()
+    with db.session() as session:
+        session.get(Lead, lead_id).title = "Analyst"
+    assert db.get_lead(lead_id)["row_version"] == 5
 
 
 def test_an_update_without_a_change_changes_nothing(db, clock):
@@ -179,12 +208,12 @@ def test_leads_are_marked_for_sync_and_wait_oldest_change_first(db, clock):
 
 
 def test_marking_is_no_change_of_the_lead(db, clock):
-    """updated_at says when a lead changed, not when it was put into a queue."""
+    """updated_at says when a lead changed, not when it was put into a queue; versions count all."""
     lead_id = db.add_lead(ADA)
     before = db.get_lead(lead_id)
     clock.forward(1)
     db.mark_for_sync([lead_id])
-    assert db.get_lead(lead_id) == {**before, "sync_pending": True}
+    assert db.get_lead(lead_id) == {**before, "sync_pending": True, "row_version": 2}
 
 
 @pytest.mark.parametrize("ids", ["abc", 5, [5], [None]])

@@ -136,7 +136,8 @@ def test_another_program_s_table_is_left_alone(tmp_path):
 def test_the_password_is_hidden_wherever_the_store_shows_itself():
     """repr and the text of the URL never show the password; the URL itself has it."""
     url = make_url("postgresql+psycopg://ada:secret@127.0.0.1/leads")
-    from leadlog.store.engine import Connections, location
+    from leadlog.store.engine import Connections
+    from leadlog.store.location import location
 
     connections = Connections(location(url))
     assert "secret" not in f"{connections.url} {connections.url!r}"
@@ -157,7 +158,7 @@ def test_sqlite_is_set_up_for_many_writers(tmp_path):
                 session.connection().exec_driver_sql(f"PRAGMA {name}").scalar_one()
                 for name in ("journal_mode", "foreign_keys", "busy_timeout", "synchronous")
             ]
-            assert found == ["wal", 1, 30_000, 1]
+            assert found == ["wal", 1, 10_000, 1]
 
 
 def test_a_store_that_is_forgotten_is_closed(tmp_path):

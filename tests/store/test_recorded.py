@@ -99,6 +99,48 @@ def test_a_duplicate_says_what_it_matched_on_and_what_was_done(recorded, operati
     ]
 
 
+def test_each_batch_is_one_record_that_counts_its_leads(recorded, operations):
+    """Created, updated and rejected leads add up to the batch; one call has one call_id."""
+    recorded.add_lead(ADA)
+    leads = [ADA, {"name": "Bob"}, {}, {"name": "Carl"}, {"name": "Dora"}]
+    recorded.add_leads(iter(leads), batch_size=2)
+    recorded.add_leads([])
+    _, *batches, nothing = operations()
+    counts = [
+        [
+            record["data_details"][key]
+            for key in ("batch_number", "leads_created", "leads_updated", "leads_rejected")
+        ]
+        for record in batches
+    ]
+    assert counts == [[1, 1, 1, 0], [2, 1, 0, 1], [3, 1, 0, 0]]
+    assert len({record["data_details"]["call_id"] for record in batches}) == 1
+    assert len({record["operation_details"]["operation_id"] for record in batches}) == 3
+    assert len({record["operation_details"]["transaction_id"] for record in batches}) == 3
+    first = batches[0]["data_details"]
+    assert (first["duplicate_action"], first["duplicate_matched_on"]) == ("updated", "email")
+    assert nothing["data_details"]["leads_created"] == 0
+    assert nothing["operation_details"]["success"] is True
+
+
+def test_an_iterable_that_fails_is_recorded_beside_its_batches(recorded, operations, logged):
+    """The batches before have their records, and the error of the caller's iterable has one."""
+
+    def leads():
+        yield from ({"name": f"Lead {number}"} for number in range(3))
+        raise RuntimeError("source is gone")
+
+    for given in (leads(), "Ada"):
+        with pytest.raises((RuntimeError, ValidationError)):
+            recorded.add_leads(given, batch_size=2)
+    found = [
+        (record["operation_details"]["success"], record["data_details"]["batch_number"])
+        for record in operations()
+    ]
+    assert found == [(True, 1), (False, 2), (False, 1)]
+    assert "source is gone" in logged("error_logs")[0]["error_details"]["error_message"]
+
+
 def test_changes_are_recorded_with_old_and_new_values(recorded, operations):
     """An update says what it changed, a get which lead it read."""
     lead_id = recorded.add_lead({**ADA, "Index": 1})
@@ -107,6 +149,7 @@ def test_changes_are_recorded_with_old_and_new_values(recorded, operations):
     _, updated, read = operations()
     changes = updated["data_details"]["fields_changed"]
     assert changes.pop("updated_at")
+    assert changes.pop("row_version") == {"old": 1, "new": 2}
     assert changes == {
         "title": {"old": None, "new": "Countess"},
         "raw_data": {"old": {"Index": 1}, "new": {"Index": 1, "Segment": "A"}},
@@ -143,7 +186,8 @@ def test_a_refused_lead_is_recorded_with_its_error(recorded, operations, logged)
 def test_a_database_error_is_raised_and_recorded(recorded, operations, logged):
     """What the database refuses reaches the caller and the log, whatever the method."""
     with recorded.session() as session:
-        session.execute(text("DROP TABLE lead_key"))
+        for table in ("lead_key", "lead_merge"):
+            session.execute(text(f"DROP TABLE {table}"))
         session.execute(text("DROP TABLE leads"))
     for call in (
         lambda: recorded.add_lead(ADA),

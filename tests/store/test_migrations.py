@@ -1,0 +1,216 @@
+"""The schema: new databases, databases of earlier versions, of later ones, and nobody's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+import leadlog.store
+from leadlog.errors import StoreError
+from leadlog.store import LeadDatabase
+from leadlog.store.engine import Connections
+from leadlog.store.location import location
+from leadlog.store.models import Base
+from leadlog.store.schema import REVISIONS, VERSION_TABLE, prepare, revision_of, upgrade
+
+MIGRATIONS = Path(leadlog.store.__file__).with_name("migrations")
+
+
+@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
+def connections(request, tmp_path) -> Iterator[Connections]:
+    """An empty database."""
+    url = (
+        str(tmp_path / "leads.db")
+        if request.param == "file"
+        else request.getfixturevalue("postgres_database")
+    )
+    found = Connections(location(url))
+    yield found
+    found.close()
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    """Go through all migrations up to a revision, as Alembic's own commands do."""
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, revision)
+
+
+def first_version(connections: Connections, *, leads: int = 0) -> None:
+    """Make the database that the first version of leadlog made."""
+    with connections.write() as session:
+        connection = session.connection()
+        migrate(connection, REVISIONS[0])
+        connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
+        for n in range(leads):
+            email, at = f"{n}@acme.example", "2026-11-23 10:00:00.000000"
+            connection.exec_driver_sql(
+                "INSERT INTO leads (id, full_name, email, created_at, updated_at) "
+                f"VALUES ('{n}', 'Lead {n}', '{email}', '{at}', '{at}')"
+            )
+            connection.exec_driver_sql(f"INSERT INTO lead_key VALUES ('email', '{email}', '{n}')")
+
+
+def described(connection: Connection) -> dict[str, list[object]]:
+    """All that the database itself says about its tables, columns, keys and indexes."""
+
+    def ask(statement: str) -> list[object]:
+        return sorted((tuple(row) for row in connection.exec_driver_sql(statement)), key=repr)
+
+    if connection.dialect.name == "postgresql":
+        columns = "table_name, column_name, data_type, is_nullable, column_default, collation_name"
+        here = "table_schema = 'public'"
+        return {
+            "columns": ask(f"SELECT {columns} FROM information_schema.columns WHERE {here}"),
+            "indexes": ask("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'"),
+            "constraints": ask(
+                "SELECT conrelid::regclass::text, contype, pg_get_constraintdef(oid) "
+                "FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+            ),
+        }
+    found = {}
+    for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        columns = 'name, type, "notnull", dflt_value, pk'
+        found[name] = ask(f"SELECT {columns} FROM pragma_table_xinfo('{name}')")
+        found[name] += ask(f"SELECT * FROM pragma_foreign_key_list('{name}')")
+    # Automatic ones have no text.
+    found["indexes"] = ask("SELECT sql FROM sqlite_master WHERE type = 'index'")
+    (deferred,) = connection.exec_driver_sql(
+        "SELECT sql LIKE '%DEFERRABLE INITIALLY DEFERRED%' FROM sqlite_master "
+        "WHERE name = 'lead_key'"
+    ).one()
+    return {**found, "deferred": [deferred]}
+
+
+def test_a_new_schema_equals_the_migrated_one(connections):
+    """Created at once or through all revisions: the same tables, columns, keys and indexes."""
+    assert upgrade(connections) == (None, REVISIONS[-1])
+    with connections.write() as session:
+        connection = session.connection()
+        created = described(connection)
+        for name in ("lead_merge", "lead_key", "leads", VERSION_TABLE):
+            connection.execute(text(f"DROP TABLE {name}"))
+        migrate(connection, "head")
+        assert described(connection) == created
+
+
+# SQLAlchemy cannot read indexes on expressions on SQLite; the test above compares them.
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
+def test_the_migrated_schema_has_nothing_that_alembic_would_change(connections):
+    """Alembic's own comparison finds the models in the migrated database."""
+    with connections.write() as session:
+        migrate(session.connection(), "head")
+    with connections.read() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "include_name": lambda name, kind, _: (kind, name) != ("table", VERSION_TABLE),
+            },
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_revisions_are_known_without_alembic():
+    """The list that opening goes by is that of the migrations shipped."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    assert tuple(script.revision for script in scripts)[::-1] == REVISIONS
+
+
+def test_a_database_of_the_first_version_is_upgraded(connections, tmp_path):
+    """SQLite upgrades itself; PostgreSQL names the command; leads and keys are kept."""
+    first_version(connections, leads=3)
+    if connections.sqlite:
+        prepare(connections)
+    else:
+        with pytest.raises(StoreError, match=r"is of revision 0001 .*leadlog db upgrade"):
+            prepare(connections)
+        assert upgrade(connections) == ("0001", REVISIONS[-1])
+        prepare(connections)
+    with connections.read() as connection:
+        assert revision_of(connection, connections) == REVISIONS[-1]
+    with LeadDatabase(connections.url, capture=False) as db:
+        assert [lead["row_version"] for lead in db.get_all_leads()] == [1, 1, 1]
+        assert db.add_lead({"name": "Lead 1", "email": "1@acme.example", "title": "CTO"}) == "1"
+        assert db.get_lead("1")["row_version"] == 2
+
+
+def test_an_upgrade_that_fails_leaves_the_database_as_it_was(connections):
+    """All migrations are one transaction, on SQLite too."""
+    first_version(connections, leads=1)
+    with connections.write() as session:
+        session.execute(text("CREATE TABLE lead_merge (stranger INTEGER)"))
+    with connections.read() as connection:
+        before = described(connection)
+    with pytest.raises(Exception, match="lead_merge"):
+        upgrade(connections)
+    with connections.read() as connection:
+        assert described(connection) == before
+
+
+def test_a_database_of_a_newer_version_is_refused(connections):
+    """What a newer leadlog made is left alone, and the error says what to upgrade."""
+    prepare(connections)
+    with connections.write() as session:
+        session.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(StoreError, match=r"'9999', which a newer version .* upgrade leadlog"):
+        prepare(connections)
+    with pytest.raises(StoreError, match="newer version"):
+        upgrade(connections)
+
+
+def test_half_of_our_tables_are_refused(connections):
+    """leads without lead_key is no store of ours, or a damaged one."""
+    first_version(connections)
+    with connections.write() as session:
+        session.execute(text("DROP TABLE lead_key"))
+    with pytest.raises(StoreError, match="has the table leads, but not lead_key"):
+        prepare(connections)
+
+
+def test_opening_an_up_to_date_store_does_not_import_alembic(tmp_path):
+    """What opens on every start costs one SELECT; a new database costs no migration either."""
+    program = (
+        "import sys\nfrom leadlog.store import LeadDatabase\n"
+        "for _ in range(2): LeadDatabase('leads.db', capture=False).close()\n"
+        "assert 'alembic' not in sys.modules\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        check=True,
+        timeout=60,
+    )
+
+
+def test_processes_that_open_an_old_database_at_once_upgrade_it_once(tmp_path):
+    """The first one upgrades, the others wait for it and find it done."""
+    path = tmp_path / "leads.db"
+    old = Connections(location(path))
+    first_version(old, leads=200)
+    old.close()
+    program = "from leadlog.store import LeadDatabase\nLeadDatabase('leads.db', capture=False)"
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={"PYTHONPATH": ":".join(filter(None, sys.path))},
+        )
+        for _ in range(3)
+    ]
+    assert [worker.wait(timeout=60) for worker in workers] == [0, 0, 0]
+    with LeadDatabase(path, capture=False) as db:
+        assert db.stats()["total_leads"] == 200
