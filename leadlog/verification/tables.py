@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
 from leadlog.errors import ReadError, StoreError
-from leadlog.store.engine import location
+from leadlog.store.location import location
 from leadlog.store.models import Base, Lead
 
 __all__ = ["opened", "rows_of", "table_of"]
