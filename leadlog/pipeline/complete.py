@@ -25,7 +25,7 @@ class Complete:
     """Shapes events that are not records yet.
 
     In: any event. Out: the event with `log_type` and every section of it. An event that a
-    source of leadlog made passes untouched. Cost: 0.1 µs for those, about 5 for the others.
+    source of leadlog made passes untouched. Cost: 0.2 µs for those, about 6 for the others.
     """
 
     def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> EventDict:  # noqa: ARG002 - structlog's signature

@@ -25,6 +25,6 @@ def direct(processor: C) -> C:
         processor: any callable; an object's `__call__` must be that of its class for good.
     """
     if isinstance(type(processor).__dict__.get("__call__"), FunctionType):
-        bound: C = processor.__call__  # type: ignore[operator]  # mypy knows no callable type with one
+        bound: C = processor.__call__  # type: ignore[operator]
         return bound
     return processor

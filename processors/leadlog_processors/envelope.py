@@ -78,8 +78,8 @@ class Envelope:
     operation ended; default now), `log_type`, `session_id`, `event_id` (default a new
     one). Out: the same event behind `timestamp, level, log_type, event_name, session_id,
     event_id, schema_version, process_id, thread_name` and, inside an OpenTelemetry span,
-    `trace_id, span_id`. Cost: 1.3 µs for an event that begins with the envelope's keys,
-    2 µs for another, of which time and id are 0.8.
+    `trace_id, span_id`. Cost: 0.7 µs for an event that begins with the envelope's keys and
+    brings its time and id; a few for another.
 
     Args:
         clock: gives microseconds since 1970.
