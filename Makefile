@@ -12,10 +12,11 @@ PYTEST := $(BIN)/python -m pytest
 DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type cov docs bench soak build constraints clean
+.PHONY: help install demo test lint type cov docs bench bench-peers soak sqlalchemy-tests build \
+	constraints clean
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## Create .venv and install leadlog and all that developers need (PYTHON=python3)
 
@@ -63,9 +64,15 @@ docs: install ## Write docs/reference from the code and test what the docs say
 bench: install ## Measure the ratios of tests/bench on a quiet machine
 	$(PYTEST) tests/bench -m bench -p no:xdist --benchmark-enable --timeout 900 $(ARGS)
 
+bench-peers: install ## Measure capture beside OpenTelemetry's, in an environment of its own
+	$(PYTEST) tests/bench/test_capture_peers.py -m bench -p no:xdist --benchmark-enable $(ARGS)
+
 soak: install ## Run the slow and the fault tests long, and the generated ones with many more examples
 	@bash .ci/system-packages
 	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not bench" --benchmark-disable --timeout 3600 $(ARGS)
+
+sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with capture, and compare
+	$(BIN)/python -m tests.sqlalchemy_suite.run --jobs $(JOBS) $(ARGS)
 
 build: install ## Build the wheel and the source distribution into dist/
 	@rm -rf dist
@@ -81,6 +88,6 @@ constraints: ## Resolve the newest versions in a clean environment and pin them
 	cp "$$tmp/new" .ci/constraints.txt; git --no-pager diff --stat -- .ci/constraints.txt || true
 
 clean: ## Remove builds, caches and measurements (keeps .venv and all logs)
-	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* coverage.xml .benchmarks .hypothesis \
+	rm -rf build dist *.egg-info htmlcov .cache .coverage .coverage.* coverage.xml .benchmarks .hypothesis \
 		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find leadlog processors tests docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -270,6 +270,7 @@ def _start_postgres(
             "full_page_writes": "off",
             "shared_buffers": "32MB",
             "max_connections": "60",
+            "max_prepared_transactions": "4",
         }
         server = [programs / "postgres", "-D", data, "-p", str(port)]
         server += [f"--{name}={value}" for name, value in options.items()]

@@ -1,8 +1,8 @@
 """Meters: what a stretch of work cost, counted where it happens.
 
 A meter counts the statements, API calls and database time of the code that runs while it is
-the current one. Meters nest through a context variable; a closed one adds its counts to the
-one around it, so each counts everything inside it once.
+the current one, and may time it. Meters nest through a context variable; a closed one adds its
+counts to the one around it, so each counts everything inside it once.
 """
 
 import threading
@@ -17,21 +17,42 @@ class Meter:
 
     Args:
         owner: what the work belongs to; by default what the meter around it belongs to.
+        timed: whether wall and CPU time are measured while it is entered.
 
     Attributes:
         owner: what the work belongs to, once it has begun.
         queries: statements sent to captured databases, transaction control not counted.
         database_ns: time inside database drivers, nanoseconds.
         api_calls: calls reported through `count_api_call`.
+        wall_ns: time while it was entered, summed, nanoseconds; 0 where it is not timed.
+        cpu_ns: CPU time of the thread in these spans; None once a span ended in another
+            thread than it began in, or where it is not timed.
     """
 
-    __slots__ = ("_lock", "_parent", "_token", "api_calls", "database_ns", "owner", "queries")
+    __slots__ = (
+        "_cpu",
+        "_lock",
+        "_parent",
+        "_thread",
+        "_timed",
+        "_token",
+        "_wall",
+        "api_calls",
+        "cpu_ns",
+        "database_ns",
+        "owner",
+        "queries",
+        "wall_ns",
+    )
 
-    def __init__(self, owner: object = None) -> None:
+    def __init__(self, owner: object = None, *, timed: bool = False) -> None:
         self.owner = owner
         self.queries = 0
         self.database_ns = 0
         self.api_calls = 0
+        self.wall_ns = 0
+        self.cpu_ns: int | None = 0 if timed else None
+        self._timed = timed
         self._lock = threading.Lock()
         self._parent: Meter | None = None
         self._token: Token[Meter | None] | None = None
@@ -49,6 +70,10 @@ class Meter:
         if self.owner is None and parent is not None:
             self.owner = parent.owner
         self._token = _current.set(self)
+        if self._timed:
+            self._thread = threading.get_ident()
+            self._cpu = time.thread_time_ns()
+            self._wall = time.perf_counter_ns()
         return self
 
     def __exit__(
@@ -58,6 +83,12 @@ class Meter:
         trace: TracebackType | None = None,
     ) -> None:
         """Makes the meter around it current again; may be entered anew."""
+        if self._timed:
+            self.wall_ns += time.perf_counter_ns() - self._wall
+            if self._thread != threading.get_ident():
+                self.cpu_ns = None
+            elif self.cpu_ns is not None:
+                self.cpu_ns += time.thread_time_ns() - self._cpu
         token, self._token = self._token, None
         if token is not None:
             try:
@@ -66,9 +97,21 @@ class Meter:
                 _current.set(self._parent)
 
     def close(self) -> None:
-        """Adds the counts to the meter around this one."""
+        """Ends the work: adds the counts to the meter around this one, and lets go of its owner."""
         if self._parent is not None:
             self._parent.add(self.queries, self.database_ns, self.api_calls)
+            self._parent = None
+        self.owner = None  # which holds the meter: a cycle, else
+
+    @property
+    def wall_ms(self) -> float:
+        """Wall time, milliseconds."""
+        return self.wall_ns / 1e6
+
+    @property
+    def cpu_ms(self) -> float | None:
+        """CPU time, milliseconds; None where it could not be measured."""
+        return None if self.cpu_ns is None else self.cpu_ns / 1e6
 
 
 _current: ContextVar[Meter | None] = ContextVar("leadlog_meter", default=None)
@@ -84,43 +127,3 @@ def count_api_call() -> None:
     meter = _current.get()
     if meter is not None:
         meter.add(api_calls=1)
-
-
-class Stopwatch:
-    """Wall and CPU time of work that may pause.
-
-    Attributes:
-        wall_ns: time between `start` and `stop`, summed, nanoseconds.
-        cpu_ns: CPU time of the thread in these spans; None once a span ended in another
-            thread than it began in.
-    """
-
-    __slots__ = ("_cpu", "_thread", "_wall", "cpu_ns", "wall_ns")
-
-    def __init__(self) -> None:
-        self.wall_ns = 0
-        self.cpu_ns: int | None = 0
-
-    def start(self) -> None:
-        """Begins a span."""
-        self._thread = threading.get_ident()
-        self._cpu = time.thread_time_ns()
-        self._wall = time.perf_counter_ns()
-
-    def stop(self) -> None:
-        """Ends the span."""
-        self.wall_ns += time.perf_counter_ns() - self._wall
-        if self._thread != threading.get_ident():
-            self.cpu_ns = None
-        elif self.cpu_ns is not None:
-            self.cpu_ns += time.thread_time_ns() - self._cpu
-
-    @property
-    def wall_ms(self) -> float:
-        """Wall time, milliseconds."""
-        return self.wall_ns / 1e6
-
-    @property
-    def cpu_ms(self) -> float | None:
-        """CPU time, milliseconds; None where it could not be measured."""
-        return None if self.cpu_ns is None else self.cpu_ns / 1e6

@@ -6,7 +6,14 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["database_option", "directory_option", "json_option", "log_directory"]
+__all__ = [
+    "database_option",
+    "directory_option",
+    "existing_log",
+    "json_option",
+    "log_directory",
+    "moment_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +42,42 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
+
+
+def moment_option(name: str, text: str) -> Callable[[F], F]:
+    """An option that takes a point in time; its value is text as in the records, or None."""
+
+    def read(ctx: click.Context, parameter: click.Parameter, said: str | None) -> str | None:
+        if said is None:
+            return None
+        from leadlog.clock import format_us
+        from leadlog.reading.moments import MomentError, moment
+
+        try:
+            return format_us(moment(said))
+        except MomentError as error:
+            raise click.BadParameter(str(error), ctx, parameter) from error
+
+    return click.option(name, metavar="TIME", callback=read, help=text)
+
+
+def existing_log(given: Path | None) -> Path:
+    """The log directory to read.
+
+    Raises:
+        ReadError: it is not there.
+        SettingsError: a setting is unknown or bad.
+    """
+    root = log_directory(given)
+    if not root.is_dir():
+        from leadlog.errors import ReadError
+
+        # Not an empty result: a mistyped directory must not look like a quiet day.
+        raise ReadError(
+            f"there is no log directory {str(root)!r}; name it with --directory or "
+            "LEADLOG_DIRECTORY, or run `leadlog demo` to make one"
+        )
+    return root
 
 
 def log_directory(given: Path | None) -> Path:

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from leadlog.cli.options import directory_option, log_directory
+from leadlog.cli.options import directory_option, existing_log, log_directory
+from leadlog.cli.reader import say_skipped
 from leadlog.cli.show import event_line
 from leadlog.cli.terminal import message, safe_json
-from leadlog.errors import ReadError
 from leadlog.layout import CATEGORIES
-from leadlog.reading.events import Event, Skipped
+from leadlog.reading.events import Event
 from leadlog.reading.tail import POLL_SECONDS, Tail
 from leadlog.reading.where import Condition, WhereError, known_paths, parse, suggestion
 
@@ -92,14 +92,8 @@ def tail(
 
     Times are UTC. JSON lines are the log's own, with control characters escaped.
     """  # noqa: D301 - click wants real backspaces
-    root = log_directory(directory)
+    root = log_directory(directory) if follow else existing_log(directory)
     if not root.is_dir():
-        if not follow:
-            # Not an empty result: a mistyped directory must not look like a quiet day.
-            raise ReadError(
-                f"there is no log directory {str(root)!r}; name it with --directory or "
-                "LEADLOG_DIRECTORY, or run `leadlog demo` to make one"
-            )
         message(f"waiting for {root} to appear")
     learning = _Learning(conditions)
     found = Tail(root, categories or None, learning, message)
@@ -111,7 +105,7 @@ def tail(
     if follow:
         for batch in found.follow(_wait_for_reader()):
             write(batch)
-    _say_skipped(found.skipped)
+    say_skipped(found.skipped)
 
 
 class _Learning:
@@ -178,9 +172,3 @@ def _say_why_nothing(learning: _Learning, conditions: list[Condition]) -> None:
             message(f"no event has {'.'.join(condition.path)}; did you mean {near}?")
             return
     message("no event fulfils it")
-
-
-def _say_skipped(skipped: Skipped) -> None:
-    if skipped.lines:
-        path, offset = skipped.places[0]
-        message(f"skipped {skipped.lines} damaged lines, the first in {path} at byte {offset}")

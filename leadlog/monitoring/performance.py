@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from leadlog.capturing.meter import Meter, Stopwatch
+from leadlog.capturing.meter import Meter
 from leadlog.clock import format_us, new_id, now_us
 from leadlog.pipeline import get_logger, is_enabled, report_failure
 from leadlog.records import shape
@@ -43,8 +43,7 @@ class _Run:
     def __init__(self, name: str, *, suspends: bool = False) -> None:
         self.name = name
         self.operation_id = new_id()
-        self.meter = Meter()
-        self.watch = Stopwatch()
+        self.meter = Meter(timed=True)
         self.suspends = suspends
         self.error: BaseException | None = None
         outer = _current.get()
@@ -58,11 +57,9 @@ class _Run:
         """Goes on running."""
         self._token = _current.set(self)
         self.meter.__enter__()
-        self.watch.start()
 
     def leave(self) -> None:
         """Pauses, or ends."""
-        self.watch.stop()
         self.meter.__exit__()
         try:
             _current.reset(self._token)
@@ -78,13 +75,13 @@ class _Run:
             report_failure(error)
 
     def _write(self, ended_us: int) -> None:
-        watch, meter = self.watch, self.meter
+        meter = self.meter
         elapsed_ms = (time.perf_counter_ns() - self.started_ns) / 1e6
         peak = _peak_mb()
         rose = peak is not None and self.peak_before is not None and peak > self.peak_before
         # What a coroutine waits for is its own time; what a generator's consumer does is not.
-        total_ms = watch.wall_ms + self.awaited_ns / 1e6 if self.suspends else elapsed_ms
-        cpu_ms = watch.cpu_ms
+        total_ms = meter.wall_ms + self.awaited_ns / 1e6 if self.suspends else elapsed_ms
+        cpu_ms = meter.cpu_ms
         success = self.error is None
         event = shape.performance_metrics(
             self.name,
@@ -331,12 +328,12 @@ class _Step:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         run = self._run
-        started, active = time.perf_counter_ns(), run.watch.wall_ns
+        started, active = time.perf_counter_ns(), run.meter.wall_ns
         try:
             return (yield from _steps(_iterator(self._step), run))
         finally:
             elapsed = time.perf_counter_ns() - started
-            run.awaited_ns += elapsed - (run.watch.wall_ns - active)
+            run.awaited_ns += elapsed - (run.meter.wall_ns - active)
 
 
 def _iterator(step: Awaitable[Any]) -> Any:

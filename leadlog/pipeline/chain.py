@@ -7,6 +7,8 @@ from typing import Any, Self
 from structlog import DropEvent
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from leadlog_processors.direct import direct
+
 
 @dataclass(slots=True)
 class ChainCounts:
@@ -40,7 +42,9 @@ class Chain:
         self, processors: Sequence[Processor], last: Processor, counts: ChainCounts | None = None
     ) -> None:
         self._processors = tuple(processors)
+        self._calls = tuple(map(direct, processors))
         self._last = last
+        self._end = direct(last)
         self.counts = counts or ChainCounts()
 
     def without(self, kind: type) -> Self:
@@ -54,22 +58,23 @@ class Chain:
         before: Any = event_dict
         process: Any = None
         try:
-            for process in self._processors:
-                before, event = event, process(logger, method_name, event)
+            for process in self._calls:
+                before = event
+                event = process(logger, method_name, event)
             if type(event) is not dict:
                 event = dict(event)
         except DropEvent:
             self.counts.sampled_out += 1
             raise
         except Exception as error:  # noqa: BLE001 - any processor, also one of the user's
-            at = self._processors.index(process)
+            at = self._calls.index(process)
             if not isinstance(event, MutableMapping):
                 # Not the processor that raised is to blame, but the one that gave this.
                 blamed = TypeError(f"gave {type(event).__name__}")
                 event = self._carefully(logger, method_name, before, at - 1, blamed)
             else:
                 event = self._carefully(logger, method_name, event, at, error)
-        return self._last(logger, method_name, event)
+        return self._end(logger, method_name, event)
 
     def _carefully(
         self, logger: WrappedLogger, method_name: str, event: EventDict, at: int, error: Exception

@@ -7,6 +7,7 @@ are of our own making.
 
 import re
 from functools import lru_cache
+from typing import Final
 
 import orjson
 from structlog.typing import EventDict
@@ -17,11 +18,14 @@ from leadlog_processors.fields import DATABASE_OPERATION
 from leadlog_processors.privacy import mask_secrets, may_contain_secret
 from leadlog_processors.rendering import render
 
-_is_time = re.compile(r"[0-9:.TZ+-]+").fullmatch
 _NEWLINE = orjson.OPT_APPEND_NEWLINE
 _CHOSEN, _BEHIND = b'"lead_identifier":{', b',"data_size_bytes":'
-_KEYS = len(shape.blank(DATABASE_OPERATION).keys() | {*ENVELOPE})
+_BLANK = shape.blank(DATABASE_OPERATION)
+_KEYS = len(_BLANK.keys() | {*ENVELOPE})
 """Of a record to which nothing was added, such as bound context."""
+_DETAILS, _DATA = len(_BLANK["operation_details"]), len(_BLANK["data_details"])
+_are_ours: Final = re.compile(r"[0-9a-fTZ:.+-]*").fullmatch
+"""Ids and times, one behind the other; no secret is made of these characters alone."""
 
 
 @lru_cache(maxsize=4096)
@@ -41,9 +45,8 @@ def _suspect_part(line: bytes, event: EventDict) -> bytes:
     started_at, transaction_id = details["started_at"], details["transaction_id"]
     if (
         details["error_message"] is None
-        and details["operation_id"].isalnum()
-        and (transaction_id is None or transaction_id.isalnum())
-        and (started_at is None or _is_time(started_at))
+        and len(details) == _DETAILS
+        and _are_ours(f"{details['operation_id']}{transaction_id or ''}{started_at or ''}")
         and _is_harmless(
             event["event_name"],
             event["thread_name"],
@@ -55,7 +58,8 @@ def _suspect_part(line: bytes, event: EventDict) -> bytes:
     ):
         start, end = line.find(_CHOSEN), line.rfind(_BEHIND)
         if 0 <= start < end:
-            return line[start:end] if len(event) == _KEYS else line[start:]
+            ours = len(event) == _KEYS and len(data) == _DATA
+            return line[start:end] if ours else line[start:]
     return line
 
 
@@ -72,18 +76,15 @@ def guard(line: bytes, event: EventDict) -> bytes:
             suspect = _suspect_part(line, event)
         except (AttributeError, KeyError, TypeError):
             suspect = line  # no record of ours: anything may stand anywhere
-    return guard_line(line, suspect) if may_contain_secret(suspect) else line
-
-
-def guard_line(line: bytes, suspect: bytes) -> bytes:
-    """The line with every secret masked, where `suspect`, a part of it or all, may have one."""
-    if not may_contain_secret(suspect):
-        return line
-    plain = orjson.loads(line)
-    masked = mask_secrets(plain)
-    return line if masked is plain else render(masked, _NEWLINE)
+    return _masked(line) if may_contain_secret(suspect) else line
 
 
 def strict_guard(line: bytes, event: EventDict) -> bytes:  # noqa: ARG001 - a guard's signature
     """As `guard`, for events into which processors of the user's own may put anything."""
-    return guard_line(line, line)
+    return _masked(line) if may_contain_secret(line) else line
+
+
+def _masked(line: bytes) -> bytes:
+    plain = orjson.loads(line)
+    masked = mask_secrets(plain)
+    return line if masked is plain else render(masked, _NEWLINE)

@@ -35,6 +35,9 @@ class OperationDetails(TypedDict):
     """When the call began, as `timestamp`."""
     transaction_id: ReadOnly[str | None]
     """Same for all operations of one database transaction."""
+    records_cut: NotRequired[ReadOnly[int]]
+    """Changes of this class and kind that have no record of their own, because their
+    transaction had too many."""
 
 
 class LeadIdentifier(TypedDict):
@@ -60,7 +63,11 @@ class DataDetails(TypedDict):
     fields_processed: ReadOnly[list[str] | None]
     """Names of the columns that the call was given or wrote."""
     fields_changed: ReadOnly[dict[str, Any] | None]
-    """Column to `{"old": …, "new": …}`; `old` is left out where it is not known."""
+    """Column to `{"old": …, "new": …}`; what is not known is left out of it. A column that is
+    absent from a create was written as null."""
+    change: NotRequired[ReadOnly[Literal["create", "update", "delete"]]]
+    """What became of the one row that the record is about; absent where it changed none, or
+    many."""
     data_size_bytes: ReadOnly[int | None]
     """Size of the data as JSON, bytes."""
     duplicate_action: ReadOnly[str | None]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leadlog.capturing.scope import Operation
+from leadlog.capturing.operation import Operation
 from leadlog.errors import ValidationError
 from leadlog.store import values
 from leadlog.store.intake import AddOutcome

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from leadlog import settings
-from leadlog.capturing.hooks import Handle, attach
+from leadlog.capturing.targets import Handle, attach
 from leadlog.clock import now_us
 from leadlog.store.engine import Connections
 from leadlog.store.location import location

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, select
 
-from leadlog.capturing.hooks import Handle
-from leadlog.capturing.scope import current_operation, operation
+from leadlog.capturing.operation import current_operation
+from leadlog.capturing.scope import operation
+from leadlog.capturing.targets import Handle
 from leadlog.errors import ValidationError
 from leadlog.store import reports, search, values
 from leadlog.store.engine import Connections

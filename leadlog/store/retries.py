@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from leadlog.capturing.scope import current_operation
+from leadlog.capturing.operation import current_operation
 from leadlog.pipeline import get_logger, report_failure
 from leadlog.records import shape
 

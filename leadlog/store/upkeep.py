@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from leadlog.capturing.scope import current_operation, operation
+from leadlog.capturing.operation import current_operation
+from leadlog.capturing.scope import operation
 from leadlog.errors import ValidationError
 from leadlog.store import backups, checks, values
 from leadlog.store.quality import QualityReport, judge

@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from leadlog.capturing.scope import current_operation, operation
+from leadlog.capturing.operation import current_operation
+from leadlog.capturing.scope import operation
 from leadlog.clock import new_id
 from leadlog.errors import ValidationError
 from leadlog.store import values

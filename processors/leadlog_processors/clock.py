@@ -30,18 +30,19 @@ def now_us() -> int:
 
 
 class _Seconds:
-    """The text of the last second formatted; almost every call falls into it again."""
+    """The last second formatted and its text; almost every call falls into it again."""
 
     __slots__ = ("cached",)
 
     def __init__(self) -> None:
         self.cached = (0, "1970-01-01T00:00:00.")
 
-    def text(self, second: int) -> str:
+    def begin(self, us: int) -> tuple[int, str]:
+        second = us // 1_000_000
         text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.")
         text = text.rjust(20, "0")  # strftime drops the zeros of years below 1000
-        self.cached = (second, text)
-        return text
+        cached = self.cached = (second * 1_000_000, text)
+        return cached
 
 
 _seconds = _Seconds()
@@ -53,11 +54,12 @@ def format_us(us: int) -> str:
     Raises:
         OverflowError: `us` lies outside the years 1 to 9999.
     """
-    second, fraction = divmod(us, 1_000_000)
-    known, text = _seconds.cached
-    if known != second:
-        text = _seconds.text(second)
-    return f"{text}{fraction:06d}Z"
+    began, text = _seconds.cached
+    fraction = us - began
+    if not 0 <= fraction < 1_000_000:
+        began, text = _seconds.begin(us)
+        fraction = us - began
+    return f"{text}{str(fraction + 1_000_000)[1:]}Z"  # less than half of `:06d`
 
 
 def parse_us(text: str) -> int:

@@ -58,6 +58,7 @@ class _Process:
 
 
 _process = _Process()
+_current_thread = threading.current_thread
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_process.renew)
 
@@ -105,7 +106,7 @@ class Envelope:
         if not record["event_id"]:
             record["event_id"] = new_id(ended if measured else None)
         record["process_id"] = _process.pid
-        record["thread_name"] = threading.current_thread().name
+        record["thread_name"] = _current_thread().name
         if "opentelemetry.trace" in sys.modules:
             ids = trace_ids()
             if ids is not None:

@@ -171,7 +171,7 @@ def mask_text(text: str) -> str:
         text: any text; an error message, a stack trace, a command line, JSON.
     """
     lower = text.lower()
-    if not _hints(text, lower):
+    if not _hints(lower):
         return text
     masked = _substitute(text, lower)
     if masked == text:
@@ -196,6 +196,9 @@ def _substitute(text: str, lower: str) -> str:
 
 # ------------------------------------------------------------------------------- a quick way to no
 
+_LOWER: Final = bytes(range(256)).lower()
+"""A table that makes ASCII lower case, in half the time of `str.lower`."""
+
 _hint_k: Final = re.compile(
     r"k(?:en(?<=token)|ey|ie(?<=cookie)|[-_](?<=[rs]k.)|ia(?<=akia)|\.com/services)"
 ).search
@@ -203,25 +206,27 @@ _hint_p: Final = re.compile(r"p(?:ass(?:w|p)|wd|at(?:[-_]|[0-9a-z]{14}\.)|_(?<=g
 _hint_url: Final = re.compile(r"://[^ /?#:\"]*:[^ ]*@").search
 
 
-def _hints(text: str, lower: str) -> object:
-    """Whether any pattern above could match, in `text` or in a JSON line that holds it.
+def _hints(lower: str) -> object:
+    """Whether any pattern above could match, in a text or in a JSON line that holds it.
+
+    `lower` is the text in lower case.
 
     A search costs 0.4 ns a character and a regex that begins with one letter 0.7, a regex that
     begins with a set of letters 3 to 20; a single character is found at once, so the rare ones
     guard the searches.
     """
     return (
-        _hint_k(lower)
+        ("k" in lower and _hint_k(lower))
         or _hint_p(lower)
         or "secret" in lower
         or "credential" in lower
         or "bearer" in lower
-        or ("@" in text and "://" in text and _hint_url(text))
-        or ("J" in text and "eyJ" in text)
+        or ("@" in lower and "://" in lower and _hint_url(lower))
+        or ("j" in lower and "eyj" in lower)
         or ("z" in lower and ("authoriz" in lower or "aiza" in lower))
         or ("x" in lower and "xox" in lower)
-        or ("D" in text and "DETAIL:" in text)
-        or ("[" in text and "[parameters: " in text)
+        or "detail:" in lower
+        or ("[" in lower and "[parameters: " in lower)
     )
 
 
@@ -237,8 +242,7 @@ def may_contain_secret(data: bytes) -> bool:
         data: JSON in UTF-8, non-ASCII characters escaped or not.
     """
     # As text, because `in` on bytes costs 0.1 µs more each time; Latin-1, because it is a copy.
-    text = data.decode("latin-1")
-    return bool(_hints(text, text.lower()))
+    return bool(_hints(data.translate(_LOWER).decode("latin-1")))
 
 
 # ----------------------------------------------------------------------------- secrets in an event

@@ -48,12 +48,12 @@ FieldQuality(weight=30, earned=30, issues=())
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from structlog.typing import EventDict, WrappedLogger
 
 from leadlog_processors.fields import DATABASE_OPERATION, LEAD
-from leadlog_processors.ratings import rate
+from leadlog_processors.ratings import SCORED, rate
 
 QualityTier = Literal["high", "medium", "low", "invalid"]
 
@@ -129,12 +129,32 @@ def _verdict(outcomes: tuple[int, ...]) -> _Verdict:
     return verdict
 
 
+_TEXTS: Final = frozenset((str, type(None)))
+_MOST_REMEMBERED: Final = 1024
+_remembered: dict[tuple[object, ...], _Verdict] = {}
+
+
 def _judge(lead: object) -> _Verdict:
-    # type() first: isinstance against an abstract class costs four times as much.
-    if type(lead) is dict or isinstance(lead, Mapping):
-        outcomes = rate(lead)
-        return _verdicts.get(outcomes) or _verdict(outcomes)
+    if type(lead) is dict:
+        # A lead comes again: written, read, changed. Texts only, since 1 == Decimal(1).
+        scored = tuple(map(lead.get, SCORED))
+        if not _TEXTS.issuperset(map(type, scored)):
+            return _judge_mapping(lead)
+        verdict = _remembered.get(scored)
+        if verdict is None:
+            if len(_remembered) >= _MOST_REMEMBERED:
+                _remembered.clear()
+            verdict = _remembered[scored] = _judge_mapping(lead)
+        return verdict
+    # An exact type first: isinstance against an abstract class costs four times as much.
+    if isinstance(lead, Mapping):
+        return _judge_mapping(lead)
     return 0.0, "invalid", ("not_a_mapping",)
+
+
+def _judge_mapping(lead: Mapping[Any, Any]) -> _Verdict:
+    outcomes = rate(lead)
+    return _verdicts.get(outcomes) or _verdict(outcomes)
 
 
 def score(lead: object) -> Quality:

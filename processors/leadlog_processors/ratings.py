@@ -255,6 +255,25 @@ def _rate_website(value: object, email: str | None) -> int:
     return OK if name == _registered(host) or name in MAIL_PROVIDERS else FAULTY
 
 
+SCORED: Final = (
+    "name",
+    "full_name",
+    "first_name",
+    "last_name",
+    "email",
+    "company",
+    "company_name",
+    "linkedin_url",
+    "linkedin",
+    "phone",
+    "website",
+    "company_website",
+    "title",
+    "job_title",
+)
+"""Every key that `rate` reads, and so all that its outcomes depend on."""
+
+
 def rate(lead: Mapping[Any, Any]) -> tuple[int, int, int, int, int, int, int]:
     """The outcomes of the seven fields, in the order of `FIELDS`.
 

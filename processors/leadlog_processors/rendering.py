@@ -37,6 +37,7 @@ from typing import Any, Final
 import orjson
 from structlog.typing import EventDict, WrappedLogger
 
+from leadlog_processors.direct import direct
 from leadlog_processors.envelope import ENVELOPE
 
 LINE_LIMIT_BYTES: Final = 16 * 1024
@@ -44,6 +45,10 @@ _REPR_LIMIT: Final = 1000
 _DEPTH_LIMIT: Final = 64
 _ITEM_LIMIT: Final = 10_000
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATETIME
+_AS_UTC: Final = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
+_SIX_DIGITS: Final = len('"2026-11-23T10:00:00.000000Z"')
+_UTC: Final = dt.UTC
+_datetime: Final = dt.datetime
 _INT64: Final = range(-(1 << 63), 1 << 64)
 _ENVELOPE: Final = frozenset((*ENVELOPE, "trace_id", "span_id", "sample_rate"))
 
@@ -62,6 +67,18 @@ def _utc(value: dt.datetime) -> str:
     if value.tzinfo is not None and value.utcoffset() is not None:
         value = value.astimezone(dt.UTC)
     return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _json_of(value: dt.datetime) -> Any:
+    """As `_utc`, for orjson's hook: by orjson itself, which takes a sixth of `isoformat`.
+
+    It writes no fraction of a second that is 0, so that text is of another length.
+    """
+    if value.tzinfo is _UTC or value.tzinfo is None:
+        text = orjson.dumps(value, None, _AS_UTC)
+        if len(text) == _SIX_DIGITS:
+            return orjson.Fragment(text)
+    return _utc(value)
 
 
 def to_json_type(value: object) -> Any:
@@ -107,7 +124,7 @@ def _safe_text(value: object) -> str:
 def _default(value: object) -> Any:
     """The hook of orjson; what raises here would lose the whole fast path, so it does not."""
     try:
-        return _utc(value) if type(value) is dt.datetime else to_json_type(value)
+        return _json_of(value) if type(value) is _datetime else to_json_type(value)
     except Exception:  # noqa: BLE001 - a value's own code may raise anything
         return _safe_repr(value)
 
@@ -190,7 +207,7 @@ class JSONLine:
         self._limit = limit
         self._append = orjson.OPT_APPEND_NEWLINE if newline else 0
         self._options = _OPTIONS | self._append
-        self._guard = guard
+        self._guard = None if guard is None else direct(guard)
         self._unserialisable = unserialisable
 
     def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> bytes:

@@ -87,6 +87,20 @@ def open_session(**context: Any) -> Iterator[str]:
         _current.reset(token)
 
 
+@contextmanager
+def resume_session(session: OpenSession) -> Iterator[None]:
+    """Goes on, for a block, in a session that was current before.
+
+    Args:
+        session: what `current_session` gave then.
+    """
+    token = _current.set(session)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def merge_context(section: MutableMapping[str, Any], bound: Mapping[str, Any]) -> None:
     """Puts bound values into an error's own `context` section without replacing any.
 

@@ -15,10 +15,13 @@ class Comparison:
 
     Attributes:
         best_us: least cost of one call, microseconds, by name.
+        cpu_us: least CPU time that the calling thread spent on one call, microseconds, by name;
+            hardly depends on what else runs on the machine.
         ratios: median over the rounds of a callable's cost by the first one's, by name.
     """
 
     best_us: Mapping[str, float]
+    cpu_us: Mapping[str, float]
     ratios: Mapping[str, float]
 
     def table(self) -> str:
@@ -28,30 +31,40 @@ class Comparison:
         return "\n".join(rows)
 
 
-def compare(works: Mapping[str, Work], *, calls: int, rounds: int = 15) -> Comparison:
+def compare(
+    works: Mapping[str, Work], *, calls: int, rounds: int = 15, between: Work = lambda: None
+) -> Comparison:
     """Runs every callable `calls` times per round, in turns.
 
     Args:
         works: callables by name; the first is what the others are held against.
         calls: calls per round and callable.
         rounds: rounds after one that warms up.
+        between: called after each turn, and not measured.
     """
     costs: dict[str, list[float]] = {name: [] for name in works}
+    cpu: dict[str, list[float]] = {name: [] for name in works}
     gc.collect()
     gc.disable()
     try:
         for round_ in range(rounds + 1):
             for name, work in works.items():
+                cpu_started = time.thread_time_ns()
                 started = time.perf_counter_ns()
                 for _ in range(calls):
                     work()
+                elapsed = time.perf_counter_ns() - started
+                cpu_elapsed = time.thread_time_ns() - cpu_started
                 if round_:
-                    costs[name].append((time.perf_counter_ns() - started) / calls / 1e3)
+                    costs[name].append(elapsed / calls / 1e3)
+                    cpu[name].append(cpu_elapsed / calls / 1e3)
+                between()
     finally:
         gc.enable()
     first = costs[next(iter(works))]
     return Comparison(
         best_us={name: min(values) for name, values in costs.items()},
+        cpu_us={name: min(values) for name, values in cpu.items()},
         ratios={
             name: statistics.median(a / b for a, b in zip(values, first, strict=True))
             for name, values in costs.items()

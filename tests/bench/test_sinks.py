@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.bench.publish import publish
+
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "explanation" / "durability.md"
 BEGIN, END = "<!-- made by `make bench`: begin -->", "<!-- made by `make bench`: end -->"
@@ -89,23 +91,6 @@ def table(measured: dict[str, dict[str, Figures]], sustained: dict[str, Any]) ->
         f"the drain used {sustained['drain_cpu']:.0%} of one core."
     )
     return "\n".join([*rows, "", sentence])
-
-
-def publish(page: Path, text: str) -> bool:
-    """Puts `text` between the markers of a page.
-
-    Returns:
-        False when there is no such page, or no markers in it.
-    """
-    if not page.is_file():
-        return False
-    content = page.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        return False
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
-    return True
 
 
 @pytest.mark.handmade_lines

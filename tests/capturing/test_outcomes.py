@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import leadlog
-from leadlog.capturing.hooks import Handle, attach
-from leadlog.capturing.scope import current_operation, operation
+from leadlog.capturing.operation import current_operation
+from leadlog.capturing.scope import operation
+from leadlog.capturing.targets import Handle, attach
 
 Logged = Callable[..., list[dict[str, Any]]]
 
@@ -76,10 +77,11 @@ def handle(engine: sa.Engine) -> Iterator[Handle]:
 
 
 def outcomes(logged: Logged) -> list[tuple[str, str]]:
-    """Operation and outcome of every record, in order."""
+    """Operation and outcome of every record of a write, in order."""
     return [
         (e["operation_details"]["operation_type"], e["operation_details"]["outcome"])
         for e in logged("database_operations")
+        if e["operation_details"]["operation_type"] != "read"
     ]
 
 

@@ -1,14 +1,24 @@
 """`leadlog.capture` on every kind of target, beside the application's own code."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    mapped_column,
+    scoped_session,
+    sessionmaker,
+)
 
 import leadlog
+from leadlog.capturing import flushes
 
 Logged = Callable[..., list[dict[str, Any]]]
 
@@ -120,14 +130,92 @@ def test_two_engines_do_not_mix(engine: sa.Engine, tmp_path: Any, logged: Logged
     other.dispose()
 
 
-def test_a_second_capture_says_what_to_do(engine: sa.Engine) -> None:
-    """Rather than two records of one call."""
-    handle = leadlog.capture(engine, Customer)
-    with pytest.raises(ValueError, match="captured already; release its handle"):
-        leadlog.capture(engine, Unwatched)
+def test_captured_twice_is_recorded_once(engine: sa.Engine, logged: Logged) -> None:
+    """Two captures of an engine share its hooks; the last release takes them off."""
+    first = leadlog.capture(engine, Customer)
+    second = leadlog.capture(engine, Customer, Unwatched)
+    with Session(engine) as session:
+        session.add_all([Customer(name="Ana"), Unwatched(id=1)])
+        session.commit()
+    assert Counter(outcomes(logged)) == {
+        ("customer.create", "Customer", "committed"): 1,
+        ("unwatched.create", "Unwatched", "committed"): 1,
+    }
+    first.release()
+    first.release()
+    with Session(engine) as session:
+        session.add(Customer(name="Bo"))
+        session.commit()
+    assert len(outcomes(logged)) == 3
+    second.release()
+    assert not {"do_execute", "do_commit", "execution_ctx_cls"} & vars(engine.dialect).keys()
+
+
+def test_a_class_is_captured_on_engines_made_later(tmp_path: Any, logged: Logged) -> None:
+    """`capture(MyModel)` names no engine: any, also one that does not exist yet."""
+    handle = leadlog.capture(Customer)
+    engines = [sa.create_engine(f"sqlite:///{tmp_path}/{name}.db") for name in ("one", "two")]
+    for engine in engines:
+        Base.metadata.create_all(engine)
+        with Session(engine) as session:
+            session.add(Customer(name="Ana"))
+            session.commit()
+    assert outcomes(logged) == [("customer.create", "Customer", "committed")] * 2
     handle.release()
+    for engine in engines:
+        with Session(engine) as session:
+            session.add(Customer(name="Bo"))
+            session.commit()
+        assert "do_commit" not in vars(engine.dialect)
+        engine.dispose()
+    assert len(outcomes(logged)) == 2
+
+
+class OwnSession(Session):
+    """A session class as applications make them."""
+
+
+@pytest.mark.parametrize("target", [OwnSession, sessionmaker(class_=OwnSession)])
+def test_a_session_class_stands_for_its_engines(
+    target: Any, engine: sa.Engine, tmp_path: Any, logged: Logged
+) -> None:
+    """Those that its sessions use, from the first time on; other sessions' engines do not."""
+    other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
+    Base.metadata.create_all(other)
+    handle = leadlog.capture(target, Customer)
+    with Session(other) as session:
+        session.add(Customer(name="Ana"))
+        session.commit()
+    assert outcomes(logged) == []
+    with target(bind=engine) as session:
+        session.add(Customer(name="Bo"))
+        session.commit()
+    assert outcomes(logged) == [("customer.create", "Customer", "committed")]
     handle.release()
-    leadlog.capture(engine, Unwatched).release()
+    with target(bind=engine) as session:
+        session.add(Customer(name="Cy"))
+        session.commit()
+    assert len(outcomes(logged)) == 1
+    other.dispose()
+
+
+def test_a_scoped_session_and_several_binds(
+    engine: sa.Engine, tmp_path: Any, logged: Logged
+) -> None:
+    """Every engine that a sessionmaker is bound to is captured."""
+    other = sa.create_engine(f"sqlite:///{tmp_path}/other.db")
+    Base.metadata.create_all(other)
+    sessions = scoped_session(sessionmaker(binds={Customer: engine, Unwatched: other}))
+    handle = leadlog.capture(sessions, Customer, Unwatched)
+    sessions.add_all([Customer(name="Ana"), Unwatched(id=1)])
+    sessions.commit()
+    sessions.remove()
+    assert Counter(outcomes(logged)) == {
+        ("customer.create", "Customer", "committed"): 1,
+        ("unwatched.create", "Unwatched", "committed"): 1,
+    }
+    handle.release()
+    other.dispose()
 
 
 @pytest.mark.parametrize(
@@ -137,14 +225,69 @@ def test_a_second_capture_says_what_to_do(engine: sa.Engine) -> None:
         (sa.create_engine("sqlite://"), (dict,), "no mapped class"),
         (sa.create_engine("sqlite://"), (Customer(name="A"),), "no mapped class"),
         ("sqlite://", (Customer,), "give an Engine"),
-        (Session, (Customer,), "give an Engine"),
-        (sessionmaker(), (Customer,), "with a bind"),
+        (Session, (), "name the mapped classes"),
     ],
 )
 def test_what_cannot_be_captured(target: Any, classes: Any, message: str) -> None:
     """The error names the value and what to give."""
     with pytest.raises(TypeError, match=message):
         leadlog.capture(target, *classes)
+    assert not sa.event.contains(Session, "after_flush", flushes.after_flush)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"operations": ["creat"]}, "did you mean 'create'"),
+        ({"read_sample": 2}, "read_sample = 2 is no share"),
+        ({"slow_read_ms": -1}, "slow_read_ms = -1 is below 0"),
+        ({"transaction_records": -1}, "below 0"),
+    ],
+)
+def test_bad_options(engine: sa.Engine, options: Any, message: str) -> None:
+    """The error names the value and what would do, and nothing is captured."""
+    with pytest.raises(ValueError, match=message):
+        leadlog.capture(engine, Customer, **options)
+    assert "do_commit" not in vars(engine.dialect)
+
+
+def test_a_password_in_the_url_appears_nowhere(postgres_database: str, logged: Logged) -> None:
+    """Neither in the handle's repr nor in a record of a connection that fails."""
+    url = sa.make_url(postgres_database).set(password="hunter2secret", database="missing")
+    engine = sa.create_engine(url)
+    handle = leadlog.capture(engine, Customer)
+    with pytest.raises(sa.exc.OperationalError), Session(engine) as session:
+        session.scalars(sa.select(Customer)).all()
+    handle.release()
+    engine.dispose()
+    assert "hunter2secret" not in f"{handle!r}{logged('database_operations')}{logged('error_logs')}"
+
+
+def test_threads_and_tasks_do_not_mix(postgres_database: str, logged: Logged) -> None:
+    """Sessions of many threads at once: each record has its own transaction and outcome."""
+    engine = sa.create_engine(postgres_database)
+    Base.metadata.create_all(engine)
+    handle = leadlog.capture(engine, Customer)
+
+    def work(number: int) -> None:
+        for turn in range(10):
+            with leadlog.session(worker=number), Session(engine) as session:
+                session.add(Customer(name=f"{number}:{turn}"))
+                session.flush()
+                (session.commit if (number + turn) % 2 else session.rollback)()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    handle.release()
+    engine.dispose()
+    records = logged("database_operations")
+    assert len(records) == 40
+    assert len({r["operation_details"]["transaction_id"] for r in records}) == 40
+    for record in records:
+        number, turn = map(int, record["lead_identifier"]["name"].split(":"))
+        expected = "committed" if (number + turn) % 2 else "rolled_back"
+        assert record["operation_details"]["outcome"] == expected
+        assert record["context"] == {"worker": number}
 
 
 def test_every_way_to_the_driver_is_counted(engine: sa.Engine, logged: Logged) -> None:

@@ -1,0 +1,77 @@
+"""What a database driver says of its own transaction.
+
+Asked instead of guessed: with AUTOCOMMIT, and on SQLite after RELEASE of an outermost
+savepoint, what was written is committed although nobody sent COMMIT; on PostgreSQL a failed
+transaction answers COMMIT with a rollback and no error.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from sqlalchemy.engine import Dialect
+from sqlalchemy.pool import PoolProxiedConnection
+
+
+class State(Enum):
+    """A connection's transaction, as its driver sees it."""
+
+    NONE = "none"
+    OPEN = "open"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+_LIBPQ = (State.NONE, State.OPEN, State.OPEN, State.FAILED, State.UNKNOWN)
+"""By libpq's PGTransactionStatusType: idle, active, in a transaction, in a failed one, unknown."""
+
+
+def _sqlite(driver: Any) -> State:
+    return State.OPEN if driver.in_transaction else State.NONE
+
+
+def _psycopg(driver: Any) -> State:
+    return _LIBPQ[driver.pgconn.transaction_status]
+
+
+def _psycopg2(driver: Any) -> State:
+    return _LIBPQ[driver.get_transaction_status()]
+
+
+def _asyncpg(driver: Any) -> State:
+    return State.OPEN if driver.is_in_transaction() else State.NONE
+
+
+def _unknown(_driver: Any) -> State:
+    return State.UNKNOWN
+
+
+_ASK: dict[str, Callable[[Any], State]] = {
+    "pysqlite": _sqlite,
+    "aiosqlite": _sqlite,
+    "psycopg": _psycopg,
+    "psycopg_async": _psycopg,
+    "psycopg2": _psycopg2,
+    "asyncpg": _asyncpg,
+}
+
+
+def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
+    """A function that tells the state of a connection's transaction; it never raises.
+
+    Args:
+        dialect: of a driver that is not known here, the state is unknown, unless SQLAlchemy
+            can tell that it commits by itself.
+    """
+    ask = _ASK.get(getattr(dialect, "driver", ""), _unknown)  # a dialect of one's own may have none
+    detect = getattr(dialect, "detect_autocommit_setting", None) if ask is _unknown else None
+
+    def state(connection: PoolProxiedConnection) -> State:
+        try:
+            if detect is not None:
+                return State.NONE if detect(connection.dbapi_connection) else State.UNKNOWN
+            return ask(connection.driver_connection)
+        except Exception:  # noqa: BLE001 - a closed connection may fail in any way
+            return State.UNKNOWN
+
+    return state

@@ -1,0 +1,59 @@
+"""What `capture` can be asked to leave out, or to take in."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import attrs
+
+OPERATIONS = ("create", "read", "update", "delete")
+"""What may be done to a row."""
+
+
+def _operations(value: Iterable[str]) -> frozenset[str]:
+    chosen = (value,) if isinstance(value, str) else tuple(value)
+    for name in chosen:
+        if name not in OPERATIONS:
+            near = get_close_matches(str(name), OPERATIONS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"operations: {name!r} is none of {', '.join(OPERATIONS)}{hint}")
+    return frozenset(chosen)
+
+
+def _names(value: Iterable[str]) -> frozenset[str]:
+    return frozenset((value,) if isinstance(value, str) else value)
+
+
+def _share(_options: object, attribute: Any, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} = {value!r} is no share from 0 to 1")
+
+
+def _positive(_options: object, attribute: Any, value: float | None) -> None:
+    if value is not None and value < 0:
+        raise ValueError(f"{attribute.name} = {value!r} is below 0")
+
+
+@attrs.frozen(kw_only=True)
+class CaptureOptions:
+    """What of a captured class is recorded.
+
+    Attributes:
+        operations: of create, read, update and delete, those that are recorded.
+        exclude: columns whose values appear nowhere; their names do.
+        read_sample: share of the reads that is recorded, 0 to 1; its records say so.
+        slow_read_ms: reads from this duration on are recorded whatever `read_sample` says;
+            None treats slow ones as others.
+        internal: whether lazy loads, refreshes and the reads of `merge` are recorded.
+        hits: whether `Session.get` is recorded where the object was there already.
+        transaction_records: changes of one transaction that have a record each; what is more
+            is counted, by class and operation.
+    """
+
+    operations: frozenset[str] = attrs.field(default=frozenset(OPERATIONS), converter=_operations)
+    exclude: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
+    read_sample: float = attrs.field(default=1.0, validator=_share)
+    slow_read_ms: float | None = attrs.field(default=None, validator=_positive)
+    internal: bool = False
+    hits: bool = False
+    transaction_records: int = attrs.field(default=10_000, validator=_positive)

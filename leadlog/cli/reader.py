@@ -1,0 +1,27 @@
+"""What commands that read a whole log have in common."""
+
+import gc
+
+import click
+
+from leadlog.cli.terminal import message
+from leadlog.reading.events import Skipped
+
+__all__ = ["collect_nothing", "say_skipped"]
+
+
+def collect_nothing(ctx: click.Context) -> None:
+    """Rests the garbage collector until the command ends.
+
+    Events hold no cycles, and looking for some takes as long as reading them.
+    """
+    if gc.isenabled():
+        gc.disable()
+        ctx.call_on_close(gc.enable)
+
+
+def say_skipped(skipped: Skipped) -> None:
+    """One line on standard error, where there were damaged lines."""
+    if skipped.lines:
+        path, offset = skipped.places[0]
+        message(f"skipped {skipped.lines} damaged lines, the first in {path} at byte {offset}")

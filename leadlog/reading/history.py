@@ -1,0 +1,176 @@
+"""The history of one row: who did what to it, when, and what became of it.
+
+Calls that failed or were rolled back are in it too, marked as such: what was tried belongs to the
+history, what it would have written does not belong to the row.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any, Final
+
+from leadlog.reading.change import Change, Kind, change_of
+from leadlog.reading.replay import Replay
+from leadlog.reading.rows import Break, Doubt
+
+__all__ = ["Entry", "History", "history"]
+
+_KEYS_KEPT: Final = 20_000  # of others, to name a close one where none is found
+_NEAR: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One call that was about the row.
+
+    Attributes:
+        at: when it ended.
+        event_id: of its record.
+        entity: the mapped class's name.
+        operation: `operation_type`.
+        kind: create, update, delete or read; None where it may be any.
+        outcome: what the database did.
+        effective: whether it changed the row, as far as the log knows.
+        user: `context.user`; None where nobody was bound.
+        context: what else was bound.
+        session_id: of the session.
+        process_id: of the writer.
+        transaction_id: same for all calls of one database transaction.
+        changes: column to `{"old": …, "new": …}`, as logged.
+        rows: how many rows it changed, where it was not about this one alone.
+        error: why it failed.
+        gap: what does not fit what went before; None where all fits.
+    """
+
+    at: str
+    event_id: str
+    entity: str
+    operation: str
+    kind: Kind | None
+    outcome: str
+    effective: bool
+    user: str | None
+    context: Mapping[str, Any]
+    session_id: str | None
+    process_id: int | None
+    transaction_id: str | None
+    changes: Mapping[str, Any]
+    rows: int | None = None
+    error: str | None = None
+    gap: Break | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the log tells of one row.
+
+    Attributes:
+        key: the primary key as text.
+        entries: the calls in the order of the log.
+        doubts: calls on many rows that may have changed it without saying so, and lost records.
+        names: entities that have a row with this key.
+        near: keys like this one, where there are no entries.
+    """
+
+    key: str
+    entries: tuple[Entry, ...]
+    doubts: tuple[Doubt, ...] = ()
+    names: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+
+
+def history(
+    events: Iterable[Mapping[str, Any]],
+    key: str,
+    *,
+    entity: str | None = None,
+    reads: bool = False,
+    since: str | None = None,
+    until: str | None = None,
+) -> History:
+    """The calls on one row.
+
+    Args:
+        events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
+        key: the row's primary key as text.
+        entity: the mapped class's name; any by default.
+        reads: whether calls that only read it are wanted too.
+        since: first moment wanted, as in the records; what was before is still used to see gaps.
+        until: moment from which on nothing is wanted.
+    """
+    told = Replay(None if entity is None else (entity,))
+    found: list[Entry] = []
+    others: dict[str, None] = {}
+    for data in events:
+        if until is not None and data["timestamp"] >= until:
+            continue
+        change = change_of(data)
+        if change is None:
+            told.feed(data)
+            continue
+        if entity is not None and change.entity not in (entity, None):
+            continue
+        if change.key == key or key in change.listed:
+            if change.outcome != "completed" or reads:
+                found.append(_entry(change, data))
+            if change.key is None and (change.keys is not None or change.partly):
+                change = change._replace(keys=(key,))
+            told.apply(change)
+        elif change.key is None and change.keys is None and change.outcome != "completed":
+            told.apply(change)
+        elif len(others) < _KEYS_KEPT and not found:
+            for other in (change.key,) if change.key is not None else change.listed:
+                others[other] = None
+    told.finish()
+    found.sort(key=lambda entry: (entry.at, entry.event_id))
+    gaps = {gap.event_id: gap for table in told.tables.values() for gap in table.breaks}
+    entries = tuple(
+        replace(entry, gap=gaps[entry.event_id]) if entry.event_id in gaps else entry
+        for entry in found
+        if since is None or entry.at >= since
+    )
+    names = tuple(dict.fromkeys(entry.entity for entry in found))
+    first = found[0].at if found else ""
+    return History(
+        key,
+        entries,
+        tuple(d for d in told.doubts if d.at >= first and d.entity in (*names, None)),
+        names,
+        () if found else _near(key, others),
+    )
+
+
+def _entry(change: Change, data: Mapping[str, Any]) -> Entry:
+    details: Mapping[str, Any] = data["operation_details"]
+    context = data.get("context")
+    context = dict(context) if type(context) is dict else {}
+    user, session, process = (
+        context.pop("user", None),
+        data.get("session_id"),
+        data.get("process_id"),
+    )
+    error = details.get("error_message")
+    return Entry(
+        change.at,
+        change.event_id,
+        change.entity or "",
+        change.operation,
+        change.kind,
+        change.outcome,
+        change.outcome == "committed" and change.rows != 0,
+        None if user is None else str(user),
+        context,
+        session if type(session) is str else None,
+        process if type(process) is int else None,
+        change.transaction_id,
+        change.columns or {},
+        change.rows if change.key is None else None,
+        error if type(error) is str else None,
+    )
+
+
+def _near(key: str, others: Iterable[str]) -> tuple[str, ...]:
+    """Keys that begin as this one, else those that are spelled alike."""
+    others = list(others)
+    begun = [other for other in others if key and other.startswith(key)]
+    return tuple((begun or get_close_matches(key, others, n=_NEAR, cutoff=0.6))[:_NEAR])

@@ -1,0 +1,63 @@
+"""Points in time as people write them.
+
+| written | means |
+|---|---|
+| `2026-11-23T10:00:00Z`, `2026-11-23 10:00+01:00` | that moment; UTC where it has no offset |
+| `2026-11-23` | the first moment of that UTC day |
+| `now`, `today`, `yesterday` | this moment; the first one of that UTC day |
+| `90s`, `30m`, `2h`, `7d`, `1w` | so long ago |
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from leadlog.clock import format_us, now_us
+from leadlog.errors import LeadlogError
+
+__all__ = ["MomentError", "moment"]
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw])(?:\s+ago)?", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US: Final = 86_400_000_000
+
+
+class MomentError(LeadlogError, ValueError):
+    """A point in time that cannot be understood; the message says how to write it."""
+
+
+def moment(text: str, now: int | None = None) -> int:
+    """Microseconds since 1970 of a point in time.
+
+    >>> moment("2026-11-23", 0), moment("2h", 7_200_000_000), moment("yesterday", 90_000_000_000)
+    (1795392000000000, 0, 0)
+
+    Args:
+        text: as in the table above, in any case.
+        now: the present, microseconds since 1970.
+
+    Raises:
+        MomentError: it is no point in time.
+    """
+    now = now_us() if now is None else now
+    said = text.strip().lower()
+    today = now - now % _DAY_US
+    named = {"now": now, "today": today, "yesterday": today - _DAY_US}.get(said)
+    if named is not None:
+        return named
+    ago = _AGO.fullmatch(said)
+    try:
+        if ago is not None:
+            us = now - round(float(ago[1]) * _UNITS[ago[2]] * 1_000_000)
+        else:
+            found = datetime.fromisoformat(said.upper())
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+            us = (found - _EPOCH) // timedelta(microseconds=1)
+        format_us(us)  # raises for what lies outside the calendar
+        return us
+    except (ValueError, OverflowError):
+        raise MomentError(
+            f"{text!r} is no point in time; write it like 2026-11-23T10:00:00Z, 2026-11-23, "
+            "yesterday, or 2h for two hours ago (s, m, h, d, w)"
+        ) from None

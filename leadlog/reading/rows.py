@@ -1,0 +1,212 @@
+"""One row as the log tells it, and what makes the log's word doubtful."""
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal, NamedTuple
+
+from leadlog.reading.change import TRUNCATED, Change, Kind, unreadable
+
+__all__ = ["BEFORE_LOG", "BULK", "NOT_TOLD", "UNCERTAIN", "Break", "Doubt", "Row", "same"]
+
+NOT_TOLD: Final = "not_told"
+BEFORE_LOG: Final = "before_log"
+BULK: Final = "bulk"
+UNCERTAIN: Final = "uncertain"
+_MISSING: Final = object()
+
+
+class Doubt(NamedTuple):
+    """Something after which rows may be other than the log says.
+
+    Attributes:
+        cause: `blind_spot` (a committed call that does not say which rows it changed),
+            `uncertain` (the same of a call whose outcome is not known) or `dropped` (records
+            were lost).
+        at: when it ended, or was noticed.
+        event_id: of the record that tells of it.
+        entity: whose rows; None for any.
+        operation: the call's `operation_type`.
+        kind: what it did to rows; None for anything.
+        rows: how many rows; None where that is not known.
+        columns: what it may have changed; None for anything.
+        detail: for `dropped`: the causes.
+        lines: for `dropped`: how many records.
+    """
+
+    cause: Literal["blind_spot", "uncertain", "dropped"]
+    at: str
+    event_id: str
+    entity: str | None
+    operation: str = ""
+    kind: Kind | None = None
+    rows: int | None = None
+    columns: Mapping[str, Mapping[str, Any]] | None = None
+    detail: str = ""
+    lines: int | None = None
+
+    def touches(self, entity: str, kind: Kind, column: str | None = None) -> bool:
+        """Whether it may have done such a thing to a row, or to a column of it."""
+        if self.entity is not None and self.entity != entity:
+            return False
+        if self.kind is not None and self.kind != kind:
+            return False
+        return column is None or self.columns is None or column in self.columns
+
+
+class Break(NamedTuple):
+    """A record that does not fit what went before: something in between is not in the log.
+
+    Attributes:
+        at: when the change ended that does not fit.
+        event_id: of its record.
+        key: of the row.
+        what: `changed` (a value was another one before), `deleted` (the row was made again, so
+            it was gone) or `created` (the row was there again after its deletion).
+        columns: for `changed`: column to (what the log had told, what it really was).
+    """
+
+    at: str
+    event_id: str
+    key: str
+    what: Literal["changed", "deleted", "created"]
+    columns: Mapping[str, tuple[Any, Any]]
+
+
+class Row:
+    """One row.
+
+    Attributes:
+        values: column to value as logged.
+        unknown: column to why its value is not known: `not_told` (made by the database),
+            `masked`, `truncated`, `bulk` (written by a call on many rows), `uncertain`.
+        whole: whether columns in neither are null; else they are not known.
+        why: for a row that is not whole: `before_log`, `bulk`, `truncated` or `uncertain`.
+        at: when it was last written or, if never, read.
+        event_id: of that record.
+        perhaps: event_id of a call with unknown outcome that may have made or deleted it, or of a
+            read, where nothing else tells of it; None for a row that is there.
+        read_only: whether it is known from reads alone.
+        broke: the last record that did not fit; None for none.
+    """
+
+    __slots__ = (
+        "_later",
+        "_seen",
+        "at",
+        "broke",
+        "event_id",
+        "perhaps",
+        "read_only",
+        "unknown",
+        "values",
+        "whole",
+        "why",
+    )
+
+    def __init__(self, at: str, event_id: str, seen: int, why: str = "") -> None:
+        self.values: dict[str, Any] = {}
+        self.unknown: dict[str, str] = {}
+        self.whole = not why
+        self.why = why
+        self.at = at
+        self.event_id = event_id
+        self.perhaps: str | None = None
+        self.read_only = False
+        self.broke: Break | None = None
+        self._seen = seen
+        self._later: dict[str, int] | None = None
+
+    def seen(self, column: str | None = None) -> int:
+        """How many doubts there were when a column, or the row, was last told for certain."""
+        if column is None or self._later is None:
+            return self._seen
+        return self._later.get(column, self._seen)
+
+    def write(self, change: Change, seen: int, reason: str = NOT_TOLD) -> None:
+        """Takes over the new values of a change.
+
+        Args:
+            change: what was written.
+            seen: how many doubts there are.
+            reason: why values that it leaves out are not known.
+        """
+        if change.columns is None or not change.whole:
+            self.forget(reason if change.whole else TRUNCATED)
+        values, unknown, cut = self.values, self.unknown, change.cut
+        for column, cell in (change.columns or {}).items():
+            new = cell.get("new", _MISSING) if type(cell) is dict else _MISSING
+            if new is _MISSING:
+                why: str | None = unreadable(cell) or reason
+            else:
+                why = TRUNCATED if column in cut else unreadable(new)
+            if why is None:
+                values[column] = new
+                if unknown:
+                    unknown.pop(column, None)
+            else:
+                values.pop(column, None)
+                unknown[column] = why
+            if seen != self._seen:
+                if self._later is None:
+                    self._later = {}
+                self._later[column] = seen
+        self.at, self.event_id = change.at, change.event_id
+        self.read_only = False
+        self.perhaps = None
+
+    def forget(self, why: str) -> None:
+        """No value is known any more."""
+        self.values.clear()
+        self.unknown.clear()
+        self.whole = False
+        self.why = why
+
+    def unsettle(self, change: Change) -> None:
+        """The columns of a change may have been written or not."""
+        if change.columns is None:
+            self.forget(UNCERTAIN)
+        for column in change.columns or ():
+            self.values.pop(column, None)
+            self.unknown[column] = UNCERTAIN
+
+    def misfits(self, change: Change) -> dict[str, tuple[Any, Any]]:
+        """Columns whose `old` is not what the row has: column to (the row's, `old`)."""
+        found: dict[str, tuple[Any, Any]] = {}
+        values = self.values
+        for column, cell in (change.columns or {}).items():
+            if type(cell) is not dict or "old" not in cell:
+                continue
+            old = cell["old"]
+            have = values.get(column, _MISSING)
+            if have is _MISSING:
+                if column in self.unknown or not self.whole:
+                    continue
+                have = None
+            if have != old and not _unclear(change, column, old) and not same(have, old):
+                found[column] = (have, old)
+        return found
+
+    def why_unknown(self, column: str) -> str | None:
+        """Why a column is not known; None where it is."""
+        if column in self.values:
+            return None
+        return self.unknown.get(column) or (None if self.whole else self.why)
+
+
+def _unclear(change: Change, column: str, old: Any) -> bool:
+    return column in change.cut or unreadable(old) is not None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two logged values are the same, though perhaps of another spelling.
+
+    A value as it was set and as the database gave it back may differ so: "1.5" and "1.50".
+    """
+    if one == other:
+        return True
+    if type(one) in (str, int, float) and type(other) in (str, int, float):
+        try:
+            return Decimal(str(one)) == Decimal(str(other))
+        except InvalidOperation:
+            return False
+    return False

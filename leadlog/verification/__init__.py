@@ -1,0 +1,187 @@
+"""Holds the log against the database: replays it and compares the result with the real table."""
+
+import os
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from leadlog.reading.events import Skipped
+from leadlog.reading.merged import read_merged
+from leadlog.reading.replay import Replay, replay
+from leadlog.reading.rows import BEFORE_LOG, Row
+from leadlog.reading.table import Table
+from leadlog.sinks.report import ring_reports
+from leadlog.verification.causes import Causes, described
+from leadlog.verification.report import CAUSES, Difference, Report
+from leadlog.verification.tables import opened, rows_of, table_of
+from leadlog.verification.values import equal, key_of, plain
+
+__all__ = ["CAUSES", "Difference", "Report", "verify"]
+
+_KEPT: Final = 1000
+_GAPS_KEPT: Final = 50
+
+
+def verify(
+    directory: str | os.PathLike[str],
+    database: str | os.PathLike[str],
+    *,
+    entity: str = "Lead",
+    table: str | None = None,
+    ignore: Collection[str] = (),
+) -> Report:
+    """Compares the table that the log tells of with the real one.
+
+    The log is read first, so calls that end in between are differences: run it while nobody
+    writes, or run it again.
+
+    Args:
+        directory: the log directory.
+        database: a path or a URL.
+        entity: the mapped class's name, as in the records.
+        table: the table's name; found by the entity's name by default.
+        ignore: columns that are not compared.
+
+    Raises:
+        StoreError: the URL cannot be read.
+        ReadError: the log, the database or the table cannot be read.
+    """
+    skipped = Skipped()
+    events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
+    told = replay((event.data for event in events), entities=(entity,))
+    replayed = told.tables.get(entity) or Table(entity, told.doubts)
+    causes = Causes(replayed, told.doubts, told.first, skipped, ring_reports(Path(directory)))
+    with opened(database) as connection:
+        real = table_of(connection, entity, table)
+        report = Report(entity, real.name, told.first, told.last, told.events)
+        _Comparison(replayed, real, causes, report, frozenset(ignore)).run(connection)
+    report.gaps = _gaps(told, replayed, skipped)
+    return report
+
+
+class _Comparison:
+    """One walk over the real table.
+
+    Args:
+        told: the replayed rows.
+        real: the real table.
+        causes: explains differences.
+        report: is filled.
+        ignore: columns that are not compared.
+    """
+
+    def __init__(
+        self, told: Table, real: sa.Table, causes: Causes, report: Report, ignore: frozenset[str]
+    ) -> None:
+        self._told = told
+        self._real = real
+        self._causes = causes
+        self._report = report
+        columns = list(real.columns)
+        self._key = [columns.index(column) for column in real.primary_key.columns]
+        # A log names columns by their names; a mapped class may have another name for one.
+        self._columns = [
+            (place, column.key if column.key in told.columns else column.name, column.type)
+            for place, column in enumerate(columns)
+            # By the key the rows are found, so it cannot differ.
+            if not column.primary_key and not {column.name, column.key} & ignore
+        ]
+        names = {name for column in columns for name in (column.name, column.key)}
+        report.columns_gone = sorted(told.columns - names - ignore)
+
+    def run(self, connection: sa.Connection) -> None:
+        """Compares row by row, then tells which rows are missing."""
+        report, rows, real = self._report, self._told.rows, self._real_rows(connection)
+        report.rows_logged = len(rows)
+        met: set[str] = set()
+        for key, found in real:
+            report.rows_found += 1
+            row = rows.get(key)
+            if row is None:
+                values = {name: plain(found[place]) for place, name, _ in self._columns}
+                self._note(self._causes.surplus(key, values))
+                continue
+            met.add(key)
+            if row.perhaps is not None:
+                report.rows_uncertain += 1
+            if self._same(key, row, found):
+                report.rows_equal += 1
+        for key, row in rows.items():
+            if key in met:
+                continue
+            if row.perhaps is not None:
+                report.rows_uncertain += 1
+                report.rows_equal += 1
+            else:
+                self._note(self._causes.missing(key, row))
+
+    def _real_rows(self, connection: sa.Connection) -> Any:
+        table = self._told.rows
+        places = self._key
+        for found in rows_of(connection, self._real):
+            key = key_of(tuple(found[place] for place in places))
+            if key not in table and len(key) == 32:
+                # SQLite keeps a UUID without its dashes.
+                dashed = "-".join((key[:8], key[8:12], key[12:16], key[16:20], key[20:]))
+                key = dashed if dashed in table else key
+            yield key, found
+
+    def _same(self, key: str, row: Row, found: Any) -> bool:
+        report, values = self._report, row.values
+        same = True
+        for place, name, kind in self._columns:
+            why = row.why_unknown(name) if name not in values else None
+            if why is not None:
+                report.values_unknown[why] += 1
+                continue
+            report.values_compared += 1
+            logged, value = values.get(name), found[place]
+            if equal(logged, value, kind):
+                continue
+            if any(equal(other, value, kind) for other in self._causes.either(row, name)):
+                report.values_either += 1
+                continue
+            same = False
+            self._note(self._causes.changed(key, row, name, logged, plain(value)))
+        return same
+
+    def _note(self, difference: Difference) -> None:
+        report = self._report
+        report.difference_count += 1
+        report.causes[difference.cause] += 1
+        if len(report.differences) < _KEPT:
+            report.differences.append(difference)
+
+
+def _gaps(told: Replay, table: Table, skipped: Skipped) -> list[str]:
+    """Where the log lacks something, whether or not that made a difference."""
+    found = [described(doubt) for doubt in told.doubts if doubt.entity in (None, table.entity)]
+    if len(found) > _GAPS_KEPT:
+        found = [*found[:_GAPS_KEPT], f"and {len(found) - _GAPS_KEPT} more of that kind"]
+    for broken in table.breaks[:_GAPS_KEPT]:
+        columns = ", ".join(broken.columns) or "row"
+        found.append(
+            f"{broken.key}: something changed the {columns} before {broken.at} "
+            f"(event {broken.event_id}): that is not in the log"
+        )
+    if table.break_count > len(table.breaks[:_GAPS_KEPT]):
+        found.append(f"{table.break_count} such places in all")
+    partial = Counter(row.why for row in table.rows.values() if not row.whole)
+    if partial[BEFORE_LOG]:
+        found.append(
+            f"the log begins after {partial[BEFORE_LOG]} of the rows were made: only what was "
+            "written since is compared"
+        )
+    found += [
+        f"sampling kept {share:g} of the records of {name}" for name, share in table.sampled.items()
+    ]
+    if skipped.lines or skipped.unfinished:
+        path, offset = skipped.places[0]
+        found.append(
+            f"{skipped.lines + skipped.unfinished} damaged lines, the first in {path} at byte "
+            f"{offset}"
+        )
+    return found

@@ -1,0 +1,135 @@
+"""Why the log and a table differ: the likely cause, with the record that tells of it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from leadlog.reading.events import Skipped
+from leadlog.reading.rows import Doubt, Row
+from leadlog.reading.table import Table
+from leadlog.sinks.report import RingReport
+from leadlog.verification.report import CAUSES, Cause, Difference
+
+__all__ = ["Causes", "described"]
+
+_MADE: Final = ("created_at", "created", "inserted_at", "created_on")
+
+
+class Causes:
+    """All that may explain differences of one table.
+
+    Args:
+        table: the replayed rows.
+        doubts: of the replay.
+        log_first: when the log begins.
+        skipped: lines that could not be read.
+        rings: what writers count.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        doubts: Sequence[Doubt],
+        log_first: str,
+        skipped: Skipped,
+        rings: Iterable[RingReport] = (),
+    ) -> None:
+        self._table = table
+        self._doubts = doubts
+        self._log_first = log_first
+        self._skipped = skipped
+        self._rings = [ring for ring in rings if ring.category == "database_operations"]
+
+    def missing(self, key: str, row: Row) -> Difference:
+        """A row that the log has and the table has not."""
+        cause, text, event_id = self._of(row, "delete", None)
+        return Difference(key, "missing", None, None, None, cause, text, event_id)
+
+    def surplus(self, key: str, values: dict[str, Any]) -> Difference:
+        """A row that the table has and the log has not."""
+        gone = self._table.gone.get(key)
+        made = next((values[name] for name in _MADE if type(values.get(name)) is str), None)
+        if gone is None and made is not None and made < self._log_first:
+            text = f"{CAUSES['before_log']}: it was made at {made}, the log begins at "
+            return Difference(key, "extra", None, None, None, "before_log", text + self._log_first)
+        cause, text, event_id = self._of(None, "create", None)
+        if gone is not None:
+            text += f" (the log has its deletion at {gone})"
+        return Difference(key, "extra", None, None, None, cause, text, event_id)
+
+    def changed(self, key: str, row: Row, column: str, logged: Any, found: Any) -> Difference:
+        """A value that differs."""
+        cause, text, event_id = self._of(row, "update", column)
+        if cause == "unexplained" and column not in self._table.columns:
+            cause, text = (
+                "never_logged",
+                (
+                    f"{CAUSES['never_logged']}: it is left out of the capture, or came later, or "
+                    "something else writes it"
+                ),
+            )
+        return Difference(key, "changed", column, logged, found, cause, text, event_id)
+
+    def either(self, row: Row, column: str) -> list[Any]:
+        """Values that blind spots may have given to a column since it was told."""
+        return [
+            doubt.columns[column]["new"]
+            for doubt in self._doubts[row.seen(column) :]
+            if doubt.columns is not None
+            and doubt.touches(self._table.entity, "update", column)
+            and "new" in doubt.columns[column]
+        ]
+
+    def _of(self, row: Row | None, kind: Any, column: str | None) -> tuple[Cause, str, str | None]:
+        first = 0 if row is None else row.seen(column)
+        found: dict[str, Doubt] = {}
+        for doubt in reversed(self._doubts[first:]):
+            if doubt.cause not in found and doubt.touches(self._table.entity, kind, column):
+                found[doubt.cause] = doubt
+        for cause in ("blind_spot", "uncertain"):
+            if cause in found:
+                return cause, described(found[cause]), found[cause].event_id
+        if row is not None and row.broke is not None:
+            text = f"{CAUSES['chain']}; seen at {row.broke.at} (event {row.broke.event_id})"
+            return "chain", text, row.broke.event_id
+        if "dropped" in found:
+            return "dropped", described(found["dropped"]), found["dropped"].event_id
+        return (*self._unseen(), None)
+
+    def _unseen(self) -> tuple[Cause, str]:
+        """What the log as a whole lacks."""
+        for ring in self._rings:
+            lost = sum(ring.dropped.values())
+            if lost:
+                causes = ", ".join(ring.dropped)
+                return "lost", f"process {ring.process_id} lost {lost} records ({causes})"
+        for ring in self._rings:
+            if ring.in_ring:
+                remedy = "wait a moment" if ring.alive else "run `leadlog recover`"
+                return "waiting", (
+                    f"{ring.in_ring} records of process {ring.process_id} are not in the files "
+                    f"yet: {remedy}"
+                )
+        if self._table.sampled:
+            text = ", ".join(f"{name} {share:g}" for name, share in self._table.sampled.items())
+            return "sampled", f"sampling kept a share of the records only: {text}"
+        if self._skipped.lines or self._skipped.unfinished:
+            path, offset = self._skipped.places[0]
+            count = self._skipped.lines + self._skipped.unfinished
+            return "damaged", f"{count} damaged lines, the first in {path} at byte {offset}"
+        return "unexplained", f"not in the log: {CAUSES['unexplained']}"
+
+
+def described(doubt: Doubt) -> str:
+    """A doubt in a sentence."""
+    where = f"at {doubt.at} (event {doubt.event_id})"
+    if doubt.cause == "dropped":
+        lines = "" if doubt.lines is None else f"{doubt.lines} "
+        if doubt.operation == "ended":
+            return f"{lines}records were dropped ({doubt.detail}) until {doubt.at}"
+        return f"records were being dropped ({doubt.detail}) {where}"
+    rows = {None: "an unknown number of rows", 1: "1 row"}.get(doubt.rows, f"{doubt.rows} rows")
+    what = doubt.operation or "a call"
+    if doubt.columns:
+        what += f" of {', '.join(sorted(doubt.columns))}"
+    text = f"{what} {where} touched {rows} without saying which"
+    return text if doubt.cause == "blind_spot" else f"{text}, and its outcome is not known"

@@ -1,0 +1,130 @@
+"""Whether a logged value and a value of the database are the same.
+
+The log holds JSON, the database has types of its own, so the database's value is rendered by the
+rules by which the log was written (`leadlog_processors.rendering`). Where that is not decisive,
+its type decides: numbers are compared as numbers, times as moments, UUIDs as UUIDs, JSON that is
+stored as text as JSON.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+
+from leadlog_processors.rendering import render
+
+__all__ = ["equal", "key_of", "plain"]
+
+_AS_THEY_ARE: Final = (str, int, bool)
+_JSON_BITS: Final = 63
+
+
+def plain(value: object) -> Any:
+    """A value of the database as the log would show it."""
+    if value is None or (type(value) in _AS_THEY_ARE and not _odd(value)):
+        return value
+    return orjson.loads(render({"": value}))[""]
+
+
+def _odd(value: Any) -> bool:
+    """Whether a text or a number needs more than JSON's own rules."""
+    if type(value) is str:
+        return not value.isascii()
+    return type(value) is int and value.bit_length() > _JSON_BITS
+
+
+def key_of(values: tuple[object, ...]) -> str:
+    """A primary key as the log has it.
+
+    >>> key_of((7,)), key_of(("a", 1))
+    ('7', 'a,1')
+    """
+    return ",".join(map(str, values))
+
+
+def equal(
+    logged: Any, found: object, column_type: "sa.types.TypeEngine[Any] | None" = None
+) -> bool:
+    """Whether the database has what the log says.
+
+    >>> equal("1.50", Decimal("1.5")), equal("7", "007"), equal(False, 0)
+    (True, False, True)
+
+    Args:
+        logged: a value from the log.
+        found: the value of the database, as the driver gives it.
+        column_type: of the column, where it is known.
+    """
+    have = plain(found)
+    if type(logged) is type(have) and logged == have:
+        return True
+    if logged is None or have is None:
+        return logged is None and have is None
+    if isinstance(found, int | float | Decimal):
+        return _equal_number(logged, found, column_type)
+    if isinstance(found, dt.datetime):
+        return _equal_moment(logged, found)
+    if isinstance(found, UUID) or (isinstance(found, str) and len(found) == 32):
+        one, other = _uuid(logged), _uuid(str(found))
+        return one is not None and one == other
+    if isinstance(found, Mapping | list):
+        return _equal_json(logged, have)
+    if isinstance(found, str) and type(logged) in (dict, list):
+        try:
+            return _equal_json(logged, orjson.loads(found))
+        except orjson.JSONDecodeError:
+            return False
+    if isinstance(column_type, sa.CHAR) and isinstance(found, str) and type(logged) is str:
+        return found.rstrip(" ") == logged.rstrip(" ")  # the database fills it up with spaces
+    return False
+
+
+def _equal_number(logged: Any, found: float | Decimal, column_type: object) -> bool:
+    if type(logged) not in (bool, int, float, str):
+        return False
+    try:
+        one = Decimal(str(int(logged) if type(logged) is bool else logged))
+        other = Decimal(str(int(found) if isinstance(found, bool) else found))
+        if one == other:
+            return True
+        scale = getattr(column_type, "scale", None)
+        if isinstance(found, Decimal) and type(scale) is int:
+            return round(one, scale) == other  # the column has no more digits
+    except (InvalidOperation, ValueError):
+        pass
+    return False
+
+
+def _equal_moment(logged: Any, found: dt.datetime) -> bool:
+    if type(logged) is not str:
+        return False
+    try:
+        one = dt.datetime.fromisoformat(logged)
+    except ValueError:
+        return False
+    return _utc(one) == _utc(found)
+
+
+def _utc(moment: dt.datetime) -> dt.datetime:
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
+
+
+def _uuid(text: Any) -> UUID | None:
+    try:
+        return UUID(text)
+    except (ValueError, AttributeError, TypeError):
+        return None
+
+
+def _equal_json(one: Any, other: Any) -> bool:
+    if type(one) is dict and type(other) is dict:
+        return one.keys() == other.keys() and all(
+            _equal_json(item, other[name]) for name, item in one.items()
+        )
+    if type(one) is list and type(other) is list:
+        return len(one) == len(other) and all(map(_equal_json, one, other))
+    return equal(one, other)

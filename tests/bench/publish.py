@@ -1,0 +1,26 @@
+"""Puts measurements into a page of the documentation."""
+
+from pathlib import Path
+
+
+def publish(page: Path, text: str, name: str = "made by `make bench`") -> bool:
+    """Puts `text` between the markers of a page.
+
+    Args:
+        page: the page.
+        text: markdown.
+        name: what the markers say, before `begin` and `end`.
+
+    Returns:
+        False when there is no such page, or no markers in it.
+    """
+    if not page.is_file():
+        return False
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    content = page.read_text(encoding="utf-8")
+    before, begins, rest = content.partition(begin)
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        return False
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
+    return True

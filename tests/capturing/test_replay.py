@@ -1,0 +1,125 @@
+"""Whatever is done to a table, replaying the log gives the table."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+import leadlog
+from tests.capturing.people import Base, Note, Person, begin_recipe, logging_to_memory
+from tests.capturing.schedules import (
+    Actor,
+    Replay,
+    schedules,
+    table_of_notes,
+    table_of_people,
+)
+
+EXAMPLES = 2_000 if os.environ.get("SOAK") else 40
+KINDS = (
+    "sqlite",
+    "sqlite_begin",
+    "sqlite_autocommit",
+    "postgresql",
+    "postgresql_autocommit",
+    "aiosqlite",
+    "psycopg_async",
+    "asyncpg",
+)
+
+Run = Callable[[Callable[[Session], Any]], None]
+
+
+class Place:
+    """A captured database, and a way to run a session on it.
+
+    Args:
+        kind: one of KINDS.
+        plain: URL of the database by a synchronous driver.
+    """
+
+    def __init__(self, kind: str, plain: str) -> None:
+        options: dict[str, Any] = {}
+        if kind.endswith("autocommit"):
+            options["isolation_level"] = "AUTOCOMMIT"
+        self.oracle = sa.create_engine(plain)
+        Base.metadata.create_all(self.oracle)
+        self.is_async = kind in ("aiosqlite", "psycopg_async", "asyncpg")
+        if self.is_async:
+            url = plain.replace("sqlite:", "sqlite+aiosqlite:")
+            url = url.replace("+psycopg:", "+asyncpg:") if kind == "asyncpg" else url
+            self.engine: Any = create_async_engine(url)
+        else:
+            self.engine = sa.create_engine(plain, **options)
+            if kind == "sqlite_begin":
+                begin_recipe(self.engine)
+        self.handle = leadlog.capture(self.engine, Person, Note)
+
+    def run(self, schedule: Any) -> None:
+        """Runs every session of a schedule."""
+        if self.is_async:
+            asyncio.run(self._run_async(schedule))
+            return
+        for actions, end, recover in schedule:
+            with Session(self.engine) as session:
+                Actor(session, recover=recover).run(actions, end)
+
+    async def _run_async(self, schedule: Any) -> None:
+        for actions, end, recover in schedule:
+            async with AsyncSession(self.engine) as session:
+                await session.run_sync(
+                    lambda inner, actions=actions, end=end, recover=recover: Actor(
+                        inner, recover=recover
+                    ).run(actions, end)
+                )
+        await self.engine.dispose()
+
+    def empty(self) -> None:
+        """Removes all rows."""
+        with self.oracle.begin() as connection:
+            for table in reversed(Base.metadata.sorted_tables):
+                connection.execute(table.delete())
+
+    def close(self) -> None:
+        """Releases everything."""
+        self.handle.release()
+        if not self.is_async:
+            self.engine.dispose()
+        self.oracle.dispose()
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each database in turn."""
+    if request.param.startswith("sqlite") or request.param == "aiosqlite":
+        url = f"sqlite:///{tmp_path}/people.db"
+    else:
+        url = request.getfixturevalue("postgres_database")
+    found = Place(request.param, url)
+    yield found
+    found.close()
+
+
+@pytest.mark.hypothesis
+@settings(
+    max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None, print_blob=True
+)
+@given(schedule=schedules)
+def test_the_log_replays_to_the_table(place: Place, schedule: Any) -> None:
+    """Committed records from an empty table give the table, but for what they leave open."""
+    place.empty()
+    with logging_to_memory() as log:
+        place.run(schedule)
+        people, notes = Replay(("Person", "Customer")), Replay(("Note",))
+        people.follow(log.records())
+        notes.follow(log.records())
+    with place.oracle.connect() as connection:
+        assert people.differences(table_of_people(connection)) == []
+        assert notes.differences(table_of_notes(connection)) == []

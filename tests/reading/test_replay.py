@@ -1,0 +1,374 @@
+"""The table as it was, from records alone."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.clock import format_us
+from leadlog.reading.replay import Replay, replay, rows_of
+
+START = 1_795_428_000_000_000
+Rows = list[dict[str, Any]]
+
+
+class Log:
+    """Records in the order in which they are made, a second apart."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._next = count()
+
+    def call(
+        self,
+        operation: str,
+        key: str | None = None,
+        changed: dict[str, Any] | None = None,
+        *,
+        outcome: str = "committed",
+        rows: int | None = 1,
+        entity: str | None = "Lead",
+        seconds: float | None = None,
+        **more: Any,
+    ) -> str:
+        number = next(self._next)
+        at = START + round(1_000_000 * (number if seconds is None else seconds))
+        who = {"lead_id": key} | {
+            name: more.pop(name) for name in ("lead_ids", "lead_count") if name in more
+        }
+        event_id = f"{number:030x}"
+        self.events.append(
+            {
+                "timestamp": format_us(at),
+                "event_id": event_id,
+                "log_type": "database_operation",
+                "operation_details": {
+                    "operation_type": operation,
+                    "outcome": outcome,
+                    "entity": entity,
+                    "records_affected": rows,
+                    "bulk": more.pop("bulk", "lead_ids" in who),
+                },
+                "lead_identifier": who,
+                "data_details": {"fields_changed": changed},
+                **more,
+            }
+        )
+        return event_id
+
+    def create(self, key: str, **values: Any) -> str:
+        changed = {"id": {"new": key}} | {name: {"new": value} for name, value in values.items()}
+        return self.call("create", key, changed)
+
+    def update(self, key: str, **pairs: tuple[Any, Any]) -> str:
+        return self.call(
+            "update", key, {name: {"old": old, "new": new} for name, (old, new) in pairs.items()}
+        )
+
+    def rows(self, at: str | None = None) -> Rows:
+        table = replay(self.events, at=at).tables.get("Lead")
+        return [] if table is None else list(rows_of(table))
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def test_created_updated_and_deleted_rows_are_as_the_last_commit_left_them(log: Log) -> None:
+    """Only what is there is there, with its last values; what was never written is null."""
+    log.create("1", name="Ana", title="CTO")
+    log.create("2", name="Bo")
+    log.update("1", title=("CTO", "CEO"))
+    log.call("delete", "2", {"name": {"old": "Bo"}})
+    log.create("3", name="Cy")
+    assert log.rows() == [
+        {"_key": "1", "id": "1", "name": "Ana", "title": "CEO"},
+        {"_key": "3", "id": "3", "name": "Cy", "title": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    "outcome", ["rolled_back", "savepoint_rolled_back", "failed", "commit_failed", "completed", ""]
+)
+def test_what_was_not_committed_changes_nothing(log: Log, outcome: str) -> None:
+    """Attempts of every kind leave the row as it was."""
+    log.create("1", name="Ana")
+    log.call("update", "1", {"name": {"old": "Ana", "new": "Bo"}}, outcome=outcome)
+    log.call("delete", "1", {"name": {"old": "Ana"}}, outcome=outcome)
+    log.call("create", "2", {"name": {"new": "Cy"}}, outcome=outcome, rows=0)
+    assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana"}]
+
+
+def test_a_moment_in_between_shows_the_table_as_it_was_then(log: Log) -> None:
+    """Later events are passed over; the moment itself still counts."""
+    log.create("1", name="Ana")
+    log.update("1", name=("Ana", "Anna"))
+    log.call("delete", "1", {})
+    assert log.rows(at=format_us(START - 1)) == []
+    assert [row["name"] for row in log.rows(at=format_us(START))] == ["Ana"]
+    assert [row["name"] for row in log.rows(at=format_us(START + 1_999_999))] == ["Anna"]
+    assert log.rows(at=format_us(START + 2_000_000)) == []
+
+
+def test_a_value_that_the_database_made_is_unknown_until_it_is_told(log: Log) -> None:
+    """An empty change of a column is no null."""
+    log.call("create", "1", {"id": {"new": "1"}, "n": {}, "name": {"new": "Ana"}})
+    assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana", "_unknown": ["n"]}]
+    log.call("update", "1", {"n": {"new": 7}})
+    assert log.rows() == [{"_key": "1", "id": "1", "n": 7, "name": "Ana"}]
+
+
+def test_masked_and_cut_values_are_unknown_and_not_taken_for_values(log: Log) -> None:
+    """`***` is nobody's name."""
+    changed = {"name": {"new": "***"}, "notes": {"new": "long…"}, "title": {"new": "CTO"}}
+    path = "data_details.fields_changed.notes.new"
+    log.call("create", "1", changed, truncated=True, truncated_fields=[path])
+    assert log.rows() == [{"_key": "1", "title": "CTO", "_unknown": ["name", "notes"]}]
+
+
+def test_a_create_of_which_columns_were_cut_off_keeps_what_is_left(log: Log) -> None:
+    """The others are unknown, not null."""
+    paths = ["data_details.fields_changed"]
+    log.create("2", name="Bo", title="CEO")
+    log.call("create", "1", {"name": {"new": "Ana"}}, truncated=True, truncated_fields=paths)
+    assert log.rows()[0] == {"_key": "1", "name": "Ana", "_unknown": ["*"]}
+
+
+def test_a_row_that_an_update_shows_first_is_known_in_part(log: Log) -> None:
+    """The log begins after it was made: its other columns are unknown."""
+    log.create("2", name="Bo", title="CEO")
+    log.update("1", title=("CTO", "CEO"))
+    assert log.rows()[0] == {"_key": "1", "title": "CEO", "_unknown": ["*"]}
+    table = replay(log.events).tables["Lead"]
+    assert table.rows["1"].why == "before_log"
+    assert table.break_count == 0
+
+
+def test_a_row_that_was_read_may_be_there(log: Log) -> None:
+    """By its key alone, or among those that a search found; until a change tells for certain."""
+    log.call("get_lead", "1", outcome="completed")
+    log.call("search_leads", lead_ids=["1", "2"], lead_count=2, rows=2, outcome="completed")
+    log.call("get_lead", "9", outcome="completed", rows=0)
+    seen = {"_unknown": ["*"], "_uncertain": True}
+    assert log.rows() == [{"_key": "1", **seen}, {"_key": "2", **seen}]
+    log.create("1", name="Ana")  # its record came later than that of the read
+    assert log.rows()[0] == {"_key": "1", "id": "1", "name": "Ana"}
+
+
+def test_a_row_that_only_its_own_transaction_saw_is_not_there(log: Log) -> None:
+    """It was made, read and rolled back; the record of its making comes last."""
+    log.call("read", "1", outcome="completed")
+    log.call("create", "1", {"n": {"new": 1}}, outcome="rolled_back")
+    assert log.rows() == []
+
+
+def test_a_read_that_overtook_a_deletion_does_not_bring_the_row_back(log: Log) -> None:
+    """It began while the row was there and ended when it was gone."""
+    log.create("1", name="Ana")
+    log.call("delete", "1", {})
+    log.call("get_lead", "1", outcome="completed")
+    assert log.rows() == []
+
+
+def test_many_rows_with_all_their_keys_are_changed_one_by_one(log: Log) -> None:
+    """Columns that are told are set, others become unknown, deleted rows go."""
+    for key in "123":
+        log.create(key, name=key)
+    both = {"lead_ids": ["1", "2"], "lead_count": 2, "rows": 2}
+    log.call("update", None, {"name": {"new": "x"}}, **both)
+    assert [row["name"] for row in log.rows()] == ["x", "x", "3"]
+    log.call("update", None, None, **both)
+    assert log.rows()[0] == {"_key": "1", "_unknown": ["*"]}
+    log.call("delete", None, None, **both)
+    assert [row["_key"] for row in log.rows()] == ["3"]
+    log.call("create", None, None, **both)
+    assert log.rows()[0] == {"_key": "1", "_unknown": ["*"]}
+
+
+def test_changes_that_have_no_record_of_their_own_are_a_blind_spot(log: Log) -> None:
+    """A transaction with too many of them says how many it cut."""
+    log.create("1", name="Ana")
+    log.call("create", "1", {"name": {"new": "Bo"}}, rows=900)
+    log.events[-1]["operation_details"]["records_cut"] = 900
+    found = replay(log.events)
+    assert [(doubt.kind, doubt.rows) for doubt in found.doubts] == [("create", 900)]
+    assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana"}]
+
+
+def test_a_change_of_an_uncounted_row_is_uncertain(log: Log) -> None:
+    """Whether the UPDATE or DELETE met a row is not known."""
+    log.create("1", name="Ana")
+    log.call("update", "1", {"name": {"new": "Bo"}}, rows=None)
+    log.call("delete", "2", None, rows=None)
+    assert log.rows() == [{"_key": "1", "id": "1", "_unknown": ["name"]}]
+
+
+def test_rows_that_a_call_on_more_rows_names_are_changed_and_the_others_in_doubt(log: Log) -> None:
+    """The record lists the first keys only."""
+    for key in "123":
+        log.create(key, name=key)
+    log.call("delete", None, None, lead_ids=["1"], lead_count=3, rows=3)
+    found = replay(log.events)
+    assert list(found.tables["Lead"].rows) == ["2", "3"]
+    assert [(doubt.kind, doubt.rows) for doubt in found.doubts] == [("delete", 2)]
+
+
+def test_many_rows_without_their_keys_are_a_blind_spot(log: Log) -> None:
+    """The rows stay as the log told them, and the doubt is kept with its record."""
+    log.create("1", name="Ana")
+    event_id = log.call("delete", None, None, bulk=True, rows=5)
+    log.call("delete", None, None, bulk=True, rows=0)
+    log.call("execute", None, None, entity=None, rows=None)
+    found = replay(log.events)
+    assert list(found.tables["Lead"].rows) == ["1"]
+    first, second = found.doubts
+    assert (first.cause, first.event_id, first.rows) == ("blind_spot", event_id, 5)
+    assert first.touches("Lead", "delete")
+    assert not first.touches("Lead", "create")
+    assert not first.touches("Other", "delete")
+    assert (second.entity, second.kind) == (None, None)
+    assert second.touches("Other", "create", "any")
+
+
+def test_mark_for_sync_sets_what_its_name_says(log: Log) -> None:
+    """Of the ids asked for, those that are leads wait afterwards, also if they did before."""
+    log.create("1", sync_pending=False)
+    log.create("2", sync_pending=True)
+    log.call("mark_for_sync", lead_ids=["1", "2", "nobody"], lead_count=1)
+    assert [row["sync_pending"] for row in log.rows()] == [True, True]
+
+
+def test_an_unknown_outcome_makes_the_row_uncertain_until_it_is_told_anew(log: Log) -> None:
+    """Neither the old nor the new value is claimed, nor whether the row is there."""
+    log.create("1", name="Ana", title="CTO")
+    log.call("update", "1", {"title": {"old": "CTO", "new": "CEO"}}, outcome="unknown")
+    assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana", "_unknown": ["title"]}]
+    log.call("delete", "1", {}, outcome="unknown")
+    assert log.rows()[0]["_uncertain"] is True
+    log.create("2", name="Bo")
+    log.call("create", "3", {"name": {"new": "Cy"}}, outcome="unknown")
+    assert log.rows()[2]["_uncertain"] is True
+    log.call("delete", "3", {"name": {"old": "Cy"}})
+    log.create("1", name="Ann")
+    assert log.rows() == [
+        {"_key": "1", "id": "1", "name": "Ann", "title": None},
+        {"_key": "2", "id": "2", "name": "Bo", "title": None},
+    ]
+
+
+def test_a_change_that_does_not_fit_tells_that_one_in_between_is_missing(log: Log) -> None:
+    """`old` is not what was told before; the new value counts all the same."""
+    log.create("1", name="Ana", n=1)
+    event_id = log.update("1", n=(5, 6))
+    table = replay(log.events).tables["Lead"]
+    (found,) = table.breaks
+    assert (found.event_id, found.what, found.columns) == (event_id, "changed", {"n": (1, 5)})
+    assert log.rows() == [{"_key": "1", "id": "1", "n": 6, "name": "Ana"}]
+
+
+def test_a_row_made_twice_or_changed_after_its_end_tells_the_same(log: Log) -> None:
+    """Its deletion, or its second making, is not in the log."""
+    log.create("1", name="Ana")
+    log.create("1", name="Bo")
+    log.call("delete", "1", {"name": {"old": "Bo"}})
+    log.update("1", name=("Cy", "Di"))
+    table = replay(log.events).tables["Lead"]
+    assert [found.what for found in table.breaks] == ["deleted", "created"]
+    assert log.rows() == [{"_key": "1", "name": "Di", "_unknown": ["*"]}]
+
+
+def test_a_blind_spot_explains_a_change_that_does_not_fit(log: Log) -> None:
+    """It is no gap in the log."""
+    log.create("1", n=1)
+    log.call("update", None, {"n": {}}, bulk=True, rows=2)
+    log.update("1", n=(5, 6))
+    assert replay(log.events).tables["Lead"].break_count == 0
+
+
+def test_the_same_value_of_another_spelling_is_no_gap(log: Log) -> None:
+    """A number that was set as 1.5 comes back as 1.50."""
+    log.create("1", price="1.5")
+    log.update("1", price=("1.50", "2"))
+    assert replay(log.events).tables["Lead"].break_count == 0
+
+
+def test_an_update_of_the_primary_key_moves_the_row(log: Log) -> None:
+    """It keeps what it had under its old key."""
+    log.create("1", name="Ana")
+    log.call("update", "2", {"id": {"old": "1", "new": "2"}})
+    assert log.rows() == [{"_key": "2", "id": "2", "name": "Ana"}]
+
+
+def test_sampled_writes_and_dropped_records_are_remembered(log: Log) -> None:
+    """The log says of itself that it is not complete."""
+    log.call("create", "1", {"n": {"new": 1}}, sample_rate=0.25)
+    points = {"condition": "dropping", "state": "ended", "category": "database_operations"}
+    info = {"monitoring_type": "log_health", "data_points": points | {"lines": 9, "detail": "full"}}
+    health = {"timestamp": format_us(START + 5), "log_type": "monitoring_data"}
+    log.events.append(health | {"monitoring_info": info})
+    found = replay(log.events)
+    assert found.tables["Lead"].sampled == {"create": 0.25}
+    assert [(doubt.cause, doubt.lines) for doubt in found.doubts] == [("dropped", 9)]
+
+
+def test_other_entities_are_kept_apart_and_can_be_left_out(log: Log) -> None:
+    """Two classes may have the same keys."""
+    log.create("1", name="Ana")
+    log.call("create", "1", {"name": {"new": "Acme"}}, entity="Company")
+    assert set(replay(log.events).tables) == {"Lead", "Company"}
+    assert set(replay(log.events, entities=["Company"]).tables) == {"Company"}
+
+
+def test_more_blind_spots_than_can_be_kept_are_kept_as_one(log: Log) -> None:
+    """The last one stands for all that come after the limit, and may have touched anything."""
+    for _ in range(10_005):
+        log.call("delete", None, None, bulk=True, rows=5)
+    doubts = replay(log.events).doubts
+    assert len(doubts) == 10_000
+    assert doubts[-1].touches("Other", "update", "n")
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(1, 2), st.integers(0, 3), st.integers(0, 2)), min_size=2, max_size=30
+    ),
+    order=st.data(),
+)
+def test_the_order_of_the_database_is_found_where_clocks_disagree(
+    steps: list[tuple[int, int, int]], order: Any
+) -> None:
+    """Calls on one row that end a moment late by their own clock are put into their real order."""
+    log, table, numbers = Log(), {}, count(1)
+    for place, (row, what, late) in enumerate(steps):
+        key = str(row)
+        before = table.get(key)
+        # Up to three tenths late, so an update changes places with several others. Nothing tells
+        # two deletions of one row apart, so these and what follows them do with one only.
+        soon, late_at = place * 0.1 + min(late, 1) * 0.15, place * 0.1 + late * 0.15
+        if before is None:
+            table[key] = next(numbers)
+            log.call("create", key, {"n": {"new": table[key]}}, seconds=soon)
+        elif what:
+            table[key] = next(numbers)
+            log.call("update", key, {"n": {"old": before, "new": table[key]}}, seconds=late_at)
+        else:
+            del table[key]
+            log.call("delete", key, {"n": {"old": before}}, seconds=soon)
+    log.events = order.draw(st.permutations(log.events))
+    found = replay(log.events).tables["Lead"]
+    assert {row["_key"]: row["n"] for row in rows_of(found)} == table
+    assert found.break_count == 0
+
+
+def test_a_replay_can_be_fed_event_by_event(log: Log, event: Callable[..., Any]) -> None:
+    """Events of other types are counted and passed over, and the times of the log are known."""
+    told = Replay()
+    told.feed(event(START, log_type="error_log"))
+    told.feed(event(START + 1, log_type="monitoring_data", monitoring_info=3))
+    told.finish()
+    assert (told.events, told.first, told.last) == (2, format_us(START), format_us(START + 1))
+    assert told.tables == {}

@@ -1,0 +1,99 @@
+"""A pytest plugin for SQLAlchemy's own tests: writes their outcomes, and captures everything.
+
+`run.py` loads it with `-p tests.sqlalchemy_suite.plugin`. Under xdist each worker captures in a
+process of its own; the controller collects what became of the records, and the outcomes.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sqlalchemy_suite.everything import Everything
+from tests.sqlalchemy_suite.outcomes import Run
+
+_RUN = pytest.StashKey[Run]()
+_CAPTURED = pytest.StashKey[Everything]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Strings, not paths: xdist sends them to its workers."""
+    group = parser.getgroup("leadlog")
+    group.addoption("--leadlog-outcomes", help="file that the outcomes are written to")
+    group.addoption("--leadlog-capture", help="log directory; without it nothing is captured")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Captures from before the first test module is imported and maps its classes."""
+    config = session.config
+    if not hasattr(config, "workerinput"):
+        config.stash[_RUN] = Run()
+    directory = config.getoption("leadlog_capture")
+    distributing = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if directory and not distributing:
+        config.stash[_CAPTURED] = Everything(directory)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """After the fixtures of a test, which may have removed the listeners of everybody."""
+    captured = item.config.stash.get(_CAPTURED, None)
+    if captured is not None:
+        captured.listen_again()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> Any:
+    """Notes the outcome of each phase of a test, where the reports of all workers come together."""
+    run = _current.stash.get(_RUN, None)
+    if run is not None:
+        run.note(report)
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remembers the configuration, which reports do not carry."""
+    global _current  # noqa: PLW0603 - pytest hands it to no hook about reports
+    _current = config
+
+
+_current: pytest.Config
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Closes the log; hands the counts to the controller, which writes the file."""
+    config = session.config
+    captured = config.stash.get(_CAPTURED, None)
+    counts = captured.close() if captured is not None else None
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["leadlog"] = counts
+        return
+    run = config.stash[_RUN]
+    if counts is not None:
+        run.counts.append(counts)
+    path = config.getoption("leadlog_outcomes")
+    if path:
+        Path(path).write_text(json.dumps(run.as_json()), encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Takes a worker's counts; one that crashed has none, which is told."""
+    counts = getattr(node, "workeroutput", {}).get("leadlog")
+    run = _current.stash[_RUN]
+    if counts is not None:
+        run.counts.append(counts)
+    if error is not None:
+        run.crashes.append(str(error))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints what became of the captured records."""
+    run = _current.stash.get(_RUN, None)
+    if run is not None and run.counts:
+        terminalreporter.section("leadlog")
+        for name, value in run.total().items():
+            terminalreporter.write_line(f"{name}: {value}")
