@@ -60,6 +60,13 @@ def test_both_packages_are_in_the_wheel_and_typed(contents):
         assert f"{package}/py.typed" in contents
 
 
+def test_the_migrations_are_in_the_wheel(contents):
+    """A store of an earlier version can be upgraded by what is installed."""
+    folder = "leadlog/store/migrations"
+    assert f"{folder}/env.py" in contents
+    assert len([name for name in contents if name.startswith(f"{folder}/versions/r")]) >= 2
+
+
 def test_nothing_but_the_packages_is_in_the_wheel(contents):
     """No tests, docs or build files end up in an application's site-packages."""
     tops = {name.partition("/")[0] for name in contents}
