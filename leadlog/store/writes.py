@@ -249,4 +249,5 @@ class LeadWrites(LeadUpkeep):
         if call is not None:
             call.identify_many(wanted or (), marked)
             call.records_affected = marked
+            call.fields_changed = {"sync_pending": {"new": True}, "row_version": {}}
         return marked
