@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from leadlog.capturing.operation import current_operation
+from leadlog.capturing.operation import IDS_LISTED, current_operation
 from leadlog.capturing.scope import operation
 from leadlog.clock import new_id
 from leadlog.errors import ValidationError
@@ -235,19 +235,22 @@ class LeadWrites(LeadUpkeep):
             raise ValidationError(f"ids are {values.shown(ids)}; give a list of lead ids, or None")
         wanted = None if ids is None else sorted({checked_id(lead_id) for lead_id in ids})
 
-        def work(session: Session) -> int:
-            connection = session.connection()
-            if wanted is None:
-                return connection.execute(_MARK).rowcount
-            return sum(
-                connection.execute(_MARK.where(Lead.id.in_(some))).rowcount
-                for some in chunks(wanted)
-            )
+        def work(session: Session) -> tuple[list[str], int]:
+            first: list[str] = []
+            count = 0
+            some = [None] if wanted is None else chunks(wanted)
+            for keys in some:
+                mark = _MARK if keys is None else _MARK.where(Lead.id.in_(keys))
+                for marked_id in session.connection().scalars(mark.returning(Lead.id)):
+                    count += 1
+                    if count <= IDS_LISTED:
+                        first.append(marked_id)
+            return first, count
 
-        marked = self._connections.in_transaction(work)
+        named, marked = self._connections.in_transaction(work)
         call = current_operation()
         if call is not None:
-            call.identify_many(wanted or (), marked)
+            call.identify_many(named, marked)
             call.records_affected = marked
             call.fields_changed = {"sync_pending": {"new": True}, "row_version": {}}
         return marked
