@@ -53,6 +53,7 @@ class Instrument:
         self._engine = engine
         self._dialect = engine.dialect
         self._state = asker(engine.dialect)
+        self._poisons = engine.dialect.name == "postgresql"
         self._names: list[str] = []
         self._listeners: list[tuple[str, Callable[..., None]]] = []
         try:
@@ -73,7 +74,8 @@ class Instrument:
         for name in ("do_commit_twophase", "do_rollback_twophase"):
             self._replace(name, self._two_phase(getattr(dialect, name), name))
         self._replace("execution_ctx_cls", self._context_class(dialect.execution_ctx_cls))
-        for name in ("handle_error", "invalidate", "reset"):
+        # A synchronous connection that is dropped gets its ROLLBACK from the pool.
+        for name in ("handle_error", "invalidate", *(("reset",) if dialect.is_async else ())):
             listener = safely(getattr(self, f"_{name}"))
             event.listen(self._engine, name, listener)
             self._listeners.append((name, listener))
@@ -128,9 +130,11 @@ class Instrument:
             if writes and done:
                 self._wrote(owner, context.root_connection)
         else:
-            executions.spent_on(context, started).executed(elapsed)
             if writes and isinstance(owner, Flush) and owner.running():
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
+                if "compiled_cache" in context.execution_options:  # the unit of work's own
+                    return
+            executions.spent_on(context, started).executed(elapsed)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
         """Notes a write of the call under way."""
@@ -196,7 +200,7 @@ class Instrument:
         error = failure.sqlalchemy_exception or failure.original_exception
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
-        elif connection.dialect.name == "postgresql" and failure.statement is not None:
+        elif self._poisons and failure.statement is not None:
             journal.transaction_of(info).poisoned = True
         meter = current_meter()
         owner = None if meter is None else meter.owner
@@ -209,7 +213,7 @@ class Instrument:
         if failure.is_disconnect:
             return State.FAILED
         state = self._state(connection.connection)
-        if state is State.OPEN and connection.dialect.name == "postgresql":
+        if state is State.OPEN and self._poisons:
             return State.FAILED  # which asyncpg cannot tell from an open one
         return state
 
@@ -218,7 +222,7 @@ class Instrument:
     def _do_commit(self, connection: PoolProxiedConnection) -> None:
         """COMMIT, as the dialect does it, and what became of it."""
         info = info_of(connection)
-        journal.commits(info, poisoned=self._state(connection) is State.FAILED)
+        journal.commits(info, poisoned=self._poisons and self._state(connection) is State.FAILED)
         started = time.perf_counter_ns()
         try:
             self._commit(connection)

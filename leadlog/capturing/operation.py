@@ -236,6 +236,8 @@ class Operation:
     @property
     def outcome(self) -> str:
         """What the database did with the call's writes; `completed` where it wrote none."""
+        if self.error is None and len(self._outcomes) == 1:
+            return self._outcomes[0]
         found = set(self._outcomes)
         for decisive in (journal.UNKNOWN, journal.COMMIT_FAILED):
             if decisive in found:

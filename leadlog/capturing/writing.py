@@ -59,10 +59,14 @@ def record(
     Returns:
         The operation, still to be closed; None where it is only counted.
     """
-    transaction = None if state is State.NONE else journal.transaction_of(info_of(connection))
-    if transaction is None or transaction.count < entity.options.transaction_records:
+    if state is State.NONE:
         operation = make()
-        settle(operation, connection, state)
+        operation.settle(journal.COMMITTED)
+        return operation
+    transaction = journal.transaction_of(info_of(connection))
+    if transaction.count < entity.options.transaction_records:
+        operation = make()
+        operation.wrote(transaction, connection)
         return operation
     key = (entity.name, kind)
     rest = transaction.rest(key)
