@@ -197,8 +197,8 @@ class Connections:
     def refresh_statistics(self) -> None:
         """Tell SQLite's planner how many leads have the same value, where it knows little.
 
-        Without it a search by two fields may take the index of the worse one. Samples only, and
-        does nothing where the numbers are still about right; PostgreSQL sees to it by itself.
+        Without it a search by two fields may take the index of the worse one. Samples only;
+        PostgreSQL sees to it by itself.
         """
         if not self.sqlite:
             return
@@ -206,7 +206,7 @@ class Connections:
             with self.write() as session:
                 connection = session.connection()
                 connection.exec_driver_sql("PRAGMA analysis_limit=400")
-                connection.exec_driver_sql("PRAGMA optimize=0x10002").close()
+                connection.exec_driver_sql("ANALYZE")
         except DBAPIError:  # locked: the leads are stored all the same
             pass
 
