@@ -31,12 +31,9 @@ from leadlog.store.upkeep import LeadUpkeep
 
 __all__ = ["LeadWrites"]
 
-_MARK = (
-    update(Lead)
-    .where(~Lead.sync_pending)
-    .values(sync_pending=True, row_version=Lead.row_version + 1)
-    .execution_options(synchronize_session=False)
-)
+_MANY = 1000
+# No new version: the log says of many leads at once only that they were marked.
+_MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
 
 
 class LeadWrites(LeadUpkeep):
@@ -119,6 +116,8 @@ class LeadWrites(LeadUpkeep):
             if reading:
                 self._end_add(call_id, number + 1, error)
             raise
+        if result.created >= _MANY:
+            self._connections.refresh_statistics()
         return result
 
     @operation("add_leads", event_name="lead.add_many", bulk=True)
@@ -223,7 +222,7 @@ class LeadWrites(LeadUpkeep):
 
     @operation("mark_for_sync", event_name="lead.mark_for_sync", bulk=True)
     def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
-        """Mark leads as waiting to be synchronised.
+        """Mark leads as waiting to be synchronised; it changes neither their time nor version.
 
         Args:
             ids: Which leads; None for all. Ids that are no lead's are passed over.

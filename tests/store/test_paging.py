@@ -186,3 +186,17 @@ def test_an_index_gives_each_page_in_order(filled, order_by, index):
         assert re.search(index, plan), plan
         assert "B-TREE" not in plan, plan
         assert "Sort" not in plan, plan
+
+
+def test_a_search_by_two_fields_takes_the_better_index(tmp_path):
+    """After many leads were added, the planner knows which of two values is the rarer one."""
+    with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
+        db.add_leads(
+            {"name": f"Lead {n}", "company": f"Acme {n // 5}", "status": f"stage {n % 3}"}
+            for n in range(3000)
+        )
+        for first, second in ((0, 1), (1, 0)):
+            fields = [("company", "Acme 7"), ("status", "stage 1")]
+            filters = dict((fields[first], fields[second]))
+            plan = plan_of(db, next(Keyset(filters, None, None).statements(10)))
+            assert "ix_leads_company" in plan, plan
