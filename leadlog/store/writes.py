@@ -251,5 +251,5 @@ class LeadWrites(LeadUpkeep):
         if call is not None:
             call.identify_many(named, marked)
             call.records_affected = marked
-            call.fields_changed = {"sync_pending": {"new": True}, "row_version": {}}
+            call.fields_changed = {"sync_pending": {"new": True}}
         return marked
