@@ -41,7 +41,13 @@ class Entity:
         self.name = mapper.class_.__name__
         self.mapper = mapper
         self.options = options
-        attributes = [a for a in mapper.column_attrs if isinstance(a.columns[0], Column)]
+        # Not `column_attrs`: that would configure the mappers before their application does.
+        columns: Iterable[Any] = mapper.columns
+        attributes: list[Any] = [
+            mapper.get_property_by_column(column)
+            for column in columns
+            if isinstance(column, Column)
+        ]
         self.names: dict[str, str] = {a.key: a.columns[0].name for a in attributes}
         self.columns = {
             key: name for key, name in self.names.items() if name not in options.exclude
@@ -54,7 +60,7 @@ class Entity:
         self.guessed = {
             a.key for a in attributes if any(is_guessed(column) for column in a.columns)
         }
-        version = mapper.version_id_col
+        version: Any = mapper.version_id_col
         self.touched = [
             (a.key, column.table)
             for a in attributes

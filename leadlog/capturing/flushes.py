@@ -23,7 +23,7 @@ from leadlog.capturing.meter import Meter, current_meter
 from leadlog.capturing.operation import Call, Operation
 from leadlog.capturing.rows import Changes, created, deleted, key_of, row_of, updated
 from leadlog.capturing.writing import record, safely
-from leadlog.pipeline import is_enabled, report_failure
+from leadlog.pipeline import is_enabled
 
 Flushed = tuple[InstanceState[Any], str, Entity]
 """An object, what was done to it, and its class."""
@@ -94,35 +94,31 @@ def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str
                 yield state, "update"
 
 
+@safely
 def before_flush(_session: Session, context: UOWTransaction, _objects: object) -> None:
     """Opens the flush, unless it is part of a call of the store."""
-    try:
-        meter = current_meter()
-        if meter is not None:
-            owner = meter.owner
-            if isinstance(owner, Call) and not owner.closed:
-                return
-            if isinstance(owner, Flush) and not owner.running():
-                meter.__exit__()  # one that had no work
-        Flush(context).meter.__enter__()
-    except Exception as error:  # noqa: BLE001 - see `safely`, whose frame each flush would pay
-        report_failure(error)
+    meter = current_meter()
+    if meter is not None:
+        owner = meter.owner
+        if isinstance(owner, Call) and not owner.closed:
+            return
+        if isinstance(owner, Flush) and not owner.running():
+            meter.__exit__()  # one that had no work
+    Flush(context).meter.__enter__()
 
 
+@safely
 def after_flush(_session: Session, context: UOWTransaction) -> None:
     """Makes an operation of each object."""
-    try:
-        meter = current_meter()
-        owner = None if meter is None else meter.owner
-        if isinstance(owner, Flush) and owner.context is context:
-            owner.meter.__exit__()
-            owner.meter.close()
-            if owner.connections and is_enabled():
-                _note(owner)
-        elif isinstance(owner, Call):
-            _tell(owner, context)
-    except Exception as error:  # noqa: BLE001 - as above
-        report_failure(error)
+    meter = current_meter()
+    owner = None if meter is None else meter.owner
+    if isinstance(owner, Flush) and owner.context is context:
+        owner.meter.__exit__()
+        owner.meter.close()
+        if owner.connections and is_enabled():
+            _note(owner)
+    elif isinstance(owner, Call):
+        _tell(owner, context)
 
 
 @safely

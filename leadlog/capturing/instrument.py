@@ -31,7 +31,11 @@ _CONTROL = re.compile(
     r"\s*(?P<name>[^\s;]*)",
     re.IGNORECASE,
 )
-_WRITE = re.compile(r"\s*(?:insert|update|delete|replace|merge|with)\b", re.IGNORECASE)
+_WRITE = re.compile(
+    r"\s*(?:insert|update|delete|replace|merge)\b"
+    r"|\s*with\b.*\b(?:(?:insert|merge)\s+into|delete\s+from|update\s+\S+\s+set)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
 _SELF = "leadlog_instrument"
 

@@ -89,13 +89,15 @@ class Actor:
         self.session = session
         self.recover = recover
         self.nested: list[Any] = []
+        self.errors: list[str] = []
 
     def run(self, actions: Iterable[tuple[str, int, int]], end: str) -> None:
         """Does the actions, and ends the session."""
         for name, a, b in actions:
             try:
                 getattr(self, f"do_{name}")(a, b)
-            except sa.exc.SQLAlchemyError:
+            except sa.exc.SQLAlchemyError as error:
+                self.errors.append(type(error).__name__)
                 if self.recover or not self.session.is_active:
                     self.do_rollback(a, b)
         if end == "commit":

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 import leadlog
+from leadlog.sinks import MemorySink, SinkStats
 from tests.capturing.people import Base, Note, Person, begin_recipe, logging_to_memory
 from tests.capturing.schedules import (
     Actor,
@@ -123,3 +124,44 @@ def test_the_log_replays_to_the_table(place: Place, schedule: Any) -> None:
     with place.oracle.connect() as connection:
         assert people.differences(table_of_people(connection)) == []
         assert notes.differences(table_of_notes(connection)) == []
+
+
+class Refusing:
+    """A sink that raises at every line."""
+
+    def write(self, category: str, line: bytes) -> bool:
+        raise OSError("no space left on device")
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def close(self, timeout: float) -> None:
+        """Has nothing to close."""
+
+    def stats(self) -> SinkStats:
+        return MemorySink().stats()
+
+
+@pytest.mark.hypothesis
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+@given(schedule=schedules)
+def test_a_sink_that_raises_changes_nothing(tmp_path: Path, schedule: Any) -> None:
+    """Rows and errors are those of an engine that nobody captures."""
+    found = []
+    for kind in ("captured", "plain"):
+        engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        Base.metadata.create_all(engine)
+        handle = leadlog.capture(engine, Person, Note) if kind == "captured" else None
+        errors: list[str] = []
+        with leadlog.configure(sink=Refusing()):
+            for actions, end, recover in schedule:
+                with Session(engine) as session:
+                    actor = Actor(session, recover=recover)
+                    actor.run(actions, end)
+                    errors += actor.errors
+        if handle is not None:
+            handle.release()
+        with engine.connect() as connection:
+            found.append((table_of_people(connection), table_of_notes(connection), errors))
+        engine.dispose()
+    assert found[0] == found[1]

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 import leadlog
+from leadlog.capturing.scope import operation
+from leadlog.capturing.targets import attach
 from tests.capturing.people import Base, Customer, Log, Note, Person
 
 PEOPLE = Person.__table__
@@ -489,3 +491,24 @@ def test_async_reads_and_streams(
         ("person.read", "completed", 3),
         ("person.update", "committed", 3),
     ]
+
+
+def test_a_query_with_a_cte_is_a_read_inside_a_call(tmp_path: Path, log: Log) -> None:
+    """WITH alone writes nothing, so the call completes."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/people.db")
+    Base.metadata.create_all(engine)
+    handle = attach(engine, Person)
+
+    class Store:
+        _capture = handle
+
+        @operation("count", event_name="person.count")
+        def count(self) -> None:
+            some = sa.select(PEOPLE.c.id).where(PEOPLE.c.score > 1).cte("some")
+            with engine.connect() as connection:
+                connection.execute(sa.select(sa.func.count()).select_from(some)).scalar()
+
+    Store().count()
+    handle.release()
+    engine.dispose()
+    assert log.told(reads=True) == [("person.count", "completed", None)]

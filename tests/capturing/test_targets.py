@@ -13,6 +13,7 @@ from sqlalchemy.orm import (
     Mapped,
     Session,
     mapped_column,
+    relationship,
     scoped_session,
     sessionmaker,
 )
@@ -305,3 +306,24 @@ def test_every_way_to_the_driver_is_counted(engine: sa.Engine, logged: Logged) -
     assert not {"do_execute", "do_executemany", "do_commit"} & vars(engine.dialect).keys()
     (measured,) = logged("performance_metrics")
     assert measured["performance_data"]["database_queries"] == 4
+
+
+def test_a_hook_configures_no_mapper(engine: sa.Engine, logged: Logged) -> None:
+    """That is the application's to do, when all of its classes are there."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Early(Own):
+        __tablename__ = "customers"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        later = relationship("Later")  # a class that does not exist yet
+
+    handle = leadlog.capture(engine, Early)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(Early.__table__).values(id=7, name="Ana"))
+    handle.release()
+    assert not sa.inspect(Early).configured
+    assert outcomes(logged) == [("early.create", "Early", "committed")]
+    Own.registry.dispose()

@@ -4,7 +4,12 @@ A test that is not here and differs fails `make sqlalchemy-tests`, and so does o
 and does not differ.
 """
 
+import sqlite3
+
 _NOBODY = "asserts that nothing listens to an engine before it listens itself"
+_SQLITE = "sqlite+pysqlite_" + "_".join(map(str, sqlite3.sqlite_version_info))
+_KEPT = "asserts that a class is collected; a captured one is kept until its handle is released"
+_MIXIN = "test/orm/declarative/test_mixin.py"
 _EVENTS = "test/engine/test_execute.py::EngineEventsTest"
 
 EXPECTED: dict[str, str] = {
@@ -13,6 +18,11 @@ EXPECTED: dict[str, str] = {
     f"{_EVENTS}::test_force_conn_events_false": _NOBODY,
     "test/engine/test_execute.py::ExecuteTest::test_generative_engine_event_dispatch_hasevents": (
         _NOBODY
+    ),
+    f"{_MIXIN}::DeclarativeMixinTest::test_declare_hooks_dont_reference_class": _KEPT,
+    f"{_MIXIN}::DeclaredAttrTest::test_singleton_gc": _KEPT,
+    f"test/orm/test_query.py::YieldTest_{_SQLITE}::test_yield_per_and_execution_options": (
+        "asserts the class of a result's cursor strategy, which capture wraps to count rows"
     ),
 }
 
