@@ -96,12 +96,11 @@ def finished(
         return
     spent = spent_on(context, time.perf_counter_ns())
     spent.ready()
-    options = target.main.options
-    if target.kind == "read":
-        if "read" in options.operations and (options.internal or not _is_internal(context)):
-            _read(context, result, target, spent)
+    if not _is_wanted(target):
         return
-    if ("create" if target.kind == "upsert" else target.kind) not in options.operations:
+    if target.kind == "read":
+        if target.main.options.internal or not _is_internal(context):
+            _read(context, result, target, spent)
         return
     operation = record(
         context.root_connection, state(), target.kind, target.main, partial(_new, target, spent)
@@ -109,6 +108,11 @@ def finished(
     if operation is not None:
         keep = None if not target.returned else itemgetter(*target.returned)
         count(result, partial(_wrote, context, result, target, operation), keep)
+
+
+def _is_wanted(target: Target) -> bool:
+    kind = "create" if target.kind == "upsert" else target.kind
+    return kind in target.main.options.operations
 
 
 def _parameters(context: DefaultExecutionContext) -> Sequence[Any]:
@@ -131,7 +135,9 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         state: what the driver says of the transaction.
     """
     target = target_of(context)
-    if target is None or (target.kind == "read" and _is_internal(context)):
+    if target is None or not _is_wanted(target):
+        return
+    if target.kind == "read" and _is_internal(context):
         return
     spent = spent_on(context, time.perf_counter_ns())
     spent.ready()
@@ -261,7 +267,8 @@ def _name(
     if target.kind == "create":
         keys = returned[0] if returned else context.inserted_primary_key_rows[0]
         for column, value in zip(target.main.mapper.primary_key, keys, strict=True):
-            if value is not None and not changes.get(column.name):
+            hidden = column.name in target.main.options.exclude
+            if value is not None and not hidden and not changes.get(column.name):
                 changes[column.name] = {"new": value}
     operation.identify(row, whole=target.kind == "create" and target.main.is_lead)
 

@@ -11,6 +11,7 @@ import leadlog
 from leadlog.capturing.operation import current_operation
 from leadlog.capturing.scope import operation
 from leadlog.capturing.targets import Handle, attach
+from tests.capturing.people import begin_recipe
 
 Logged = Callable[..., list[dict[str, Any]]]
 
@@ -29,28 +30,13 @@ class Contact(Base):
     name: Mapped[str | None]
 
 
-def sqlite_with_begin(url: str) -> sa.Engine:
-    """An engine whose SQLite transactions begin when SQLAlchemy says so."""
-    engine = sa.create_engine(url)
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: Any, record: Any) -> None:
-        connection.isolation_level = None
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
-
-
 @pytest.fixture(params=["sqlite", "sqlite_autocommit", "postgresql"])
 def engine(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[sa.Engine]:
     """A database with an empty table."""
     if request.param == "postgresql":
         engine = sa.create_engine(request.getfixturevalue("postgres_database"))
     elif request.param == "sqlite":
-        engine = sqlite_with_begin(f"sqlite:///{tmp_path}/test.db")
+        engine = begin_recipe(sa.create_engine(f"sqlite:///{tmp_path}/test.db"))
     else:
         engine = sa.create_engine(f"sqlite:///{tmp_path}/test.db", isolation_level="AUTOCOMMIT")
     Base.metadata.create_all(engine)

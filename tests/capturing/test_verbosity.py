@@ -41,9 +41,11 @@ def work(engine: sa.Engine) -> None:
 
 @pytest.mark.parametrize("chosen", ["create", "read", "update", "delete"])
 def test_operations_can_be_chosen(plain: sa.Engine, log: Log, chosen: str) -> None:
-    """Only those are recorded."""
+    """Only those are recorded, what fails included."""
     handle = leadlog.capture(plain, Person, Note, operations=[chosen])
     work(plain)
+    with Session(plain) as session, pytest.raises(sa.exc.IntegrityError):
+        session.execute(sa.insert(Person), [{"id": 5, "version": 1}, {"id": 5, "version": 1}])
     handle.release()
     found = {event.partition(".")[2] for event, _, _ in log.told(reads=True)}
     assert found == {chosen}
