@@ -97,6 +97,7 @@ class Pipeline:
         self._sampler = Sampler(settings.memory_sample_seconds)
         self._chain = build_chain(settings, self._sampler, processors)
         self._slot = Slot(lambda: self)
+        self._failures_before = _current.failures
         self._sink = sink or build_sink(settings, self._tell_health)
         self.process = self._chain.__call__
         self.process_complete = self._chain.without(Complete).__call__
@@ -156,7 +157,7 @@ class Pipeline:
             degraded=dict(counts.degraded),
             sampled_out=self._chain.counts.sampled_out,
             processor_errors=self._chain.counts.errors,
-            failures=_current.failures + self._slot.failures,
+            failures=_current.failures - self._failures_before + self._slot.failures,
         )
 
 
