@@ -23,7 +23,7 @@ from tests.capturing.schedules import (
     table_of_people,
 )
 
-EXAMPLES = 2_000 if os.environ.get("SOAK") else 40
+EXAMPLES = 2_000 if os.environ.get("SOAK") else 25
 KINDS = (
     "sqlite",
     "sqlite_begin",
