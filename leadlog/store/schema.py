@@ -94,16 +94,10 @@ def prepare(connections: Connections) -> None:
             version's, or it is a PostgreSQL database that has to be upgraded.
     """
     try:
-        found = connections.reading(lambda connection: revision_of(connection, connections))
-        if found == REVISIONS[-1]:
+        if connections.reading(_noted) == REVISIONS[-1]:
             return
-        if found is not None and not connections.sqlite:
-            raise StoreError(
-                f"the lead store {connections.url} is of revision {found} and this version of "
-                f"leadlog needs {REVISIONS[-1]}; run: leadlog db upgrade --database URL "
-                "(other programs that use it have to be upgraded with it)"
-            )
-        upgrade(connections)
+        # Anything else is looked at again under the lock: another process may be making it.
+        _bring(connections, migrating=connections.sqlite)
     except (DBAPIError, sqlite3.Error) as error:
         raise _cannot_open(connections, error) from error
 
@@ -134,7 +128,10 @@ def upgrade(connections: Connections) -> Upgrade:
     Raises:
         StoreError: Its tables are another program's or a newer version's.
     """
+    return _bring(connections, migrating=True), REVISIONS[-1]
 
+
+def _bring(connections: Connections, *, migrating: bool) -> str | None:
     def work(session: Session) -> str | None:
         connection = session.connection()
         if not connections.sqlite:
@@ -145,10 +142,16 @@ def upgrade(connections: Connections) -> Upgrade:
             _VERSION.create(connection)
             connection.execute(insert(_VERSION), {"version_num": REVISIONS[-1]})
         elif found != REVISIONS[-1]:
+            if not migrating:
+                raise StoreError(
+                    f"the lead store {connections.url} is of revision {found} and this version of "
+                    f"leadlog needs {REVISIONS[-1]}; run: leadlog db upgrade --database URL "
+                    "(other programs that use it have to be upgraded with it)"
+                )
             _migrate(connection, found)
         return found
 
-    return connections.in_transaction(work), REVISIONS[-1]
+    return connections.in_transaction(work)
 
 
 def revision_of(connection: Connection, connections: Connections) -> str | None:
@@ -157,13 +160,7 @@ def revision_of(connection: Connection, connections: Connections) -> str | None:
     Raises:
         StoreError: Its tables are another program's or a newer version's.
     """
-    try:
-        with connection.begin_nested() if connection.in_transaction() else connection.begin():
-            found: str | None = connection.scalars(_REVISION).one_or_none()
-    except DBAPIError as error:
-        if not _is_missing(error):
-            raise
-        return _first_or_none(connection, connections)
+    found = _noted(connection)
     if found is None:
         return _first_or_none(connection, connections)
     if found not in REVISIONS:
@@ -172,6 +169,16 @@ def revision_of(connection: Connection, connections: Connections) -> str | None:
             "of leadlog made; upgrade leadlog"
         )
     return found
+
+
+def _noted(connection: Connection) -> str | None:
+    try:
+        with connection.begin_nested() if connection.in_transaction() else connection.begin():
+            return connection.scalars(_REVISION).one_or_none()
+    except DBAPIError as error:
+        if not _is_missing(error):
+            raise
+        return None
 
 
 def _is_missing(error: DBAPIError) -> bool:

@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 
 import leadlog.store
 from leadlog.errors import StoreError
@@ -145,6 +145,25 @@ def test_a_database_of_the_first_version_is_upgraded(connections, tmp_path):
         assert [lead["row_version"] for lead in db.get_all_leads()] == [1, 1, 1]
         assert db.add_lead({"name": "Lead 1", "email": "1@acme.example", "title": "CTO"}) == "1"
         assert db.get_lead("1")["row_version"] == 2
+
+
+@pytest.mark.postgres
+def test_a_store_that_another_process_makes_at_that_moment_is_no_old_one(postgres_database):
+    """Tables that appear between two questions of the opening are not taken for revision 0001."""
+    made = []
+
+    def make(context):
+        if getattr(context.original_exception, "sqlstate", None) == "42P01" and not made:
+            made.append(True)
+            LeadDatabase(postgres_database, capture=False).close()
+
+    event.listen(Engine, "handle_error", make)
+    try:
+        with LeadDatabase(postgres_database, capture=False) as db:
+            assert db.stats()["total_leads"] == 0
+    finally:
+        event.remove(Engine, "handle_error", make)
+    assert made
 
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(connections):
