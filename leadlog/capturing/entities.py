@@ -1,5 +1,6 @@
 """What is captured: watches, and the captured classes as the hooks need them."""
 
+import enum
 from collections.abc import Iterable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -8,6 +9,7 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.selectable import FromClause
 
@@ -33,6 +35,7 @@ class Entity:
             defaults, identities, generated columns.
         touched: attributes that an UPDATE of their table changes by itself, with that table.
         versioned: the table of the version, which changes with every other.
+        labels: column name to what the database stores for each member of its enumeration.
         is_lead: whether its rows look like leads, which are scored.
         events: create, read, update, delete and upsert to the record's dotted name.
     """
@@ -73,6 +76,11 @@ class Entity:
         ]
         self.versioned = () if version is None else (version.table,)
         self.table_of = {a.key: [column.table for column in a.columns] for a in attributes}
+        self.labels: dict[str, dict[enum.Enum, str]] = {
+            self.columns[a.key]: labels
+            for a in attributes
+            if a.key in self.columns and (labels := _labels(a.columns[0].type))
+        }
         names = {name.casefold() for name in self.columns.values()} | set(self.columns)
         self.is_lead = bool(names & _LEAD_NAMES) and bool(names & _LEAD_FIELDS)
         lower = self.name.lower()
@@ -80,6 +88,16 @@ class Entity:
             kind: f"{lower}.{kind}" for kind in ("create", "read", "update", "delete", "upsert")
         }
         self.cache = mapper.base_mapper._compiled_cache
+
+
+def _labels(column_type: Any) -> dict[enum.Enum, str]:
+    """Member to what is stored for it, which by SQLAlchemy's default is its name, not its value."""
+    members = getattr(column_type, "enum_class", None)
+    if members is None or not isinstance(column_type, sa.Enum):
+        return {}
+    enumeration: Any = column_type
+    stored = enumeration.bind_processor(DefaultDialect())
+    return {} if stored is None else {member: stored(member) for member in members}
 
 
 def is_guessed(column: Any) -> bool:

@@ -15,7 +15,7 @@ from leadlog.capturing.emit import emit, is_duplicate
 from leadlog.capturing.meter import current_meter
 from leadlog.capturing.operation import IDS_LISTED, Operation
 from leadlog.capturing.reads import Tally, count
-from leadlog.capturing.rows import Changes, key_text
+from leadlog.capturing.rows import Changes, as_stored, key_text
 from leadlog.capturing.statements import Target, is_internal, target_of
 from leadlog.capturing.writing import record, settle
 from leadlog.clock import now_us
@@ -286,7 +286,7 @@ def _changes(target: Target, parameters: Any) -> Changes:
                 changes[name] = {"new": value}
         elif name in target.unknown:
             changes[name] = {}
-    return changes
+    return as_stored(entity, changes)
 
 
 def _ids(context: DefaultExecutionContext, target: Target, rows: int | None) -> Sequence[str]:

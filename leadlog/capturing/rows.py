@@ -4,6 +4,7 @@ A column that is absent from a created row was written as NULL; one whose value 
 database knows, such as a server default or an SQL expression, is there without a value.
 """
 
+import enum
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -51,7 +52,7 @@ def created(entity: Entity, state: InstanceState[Any]) -> Changes:
             changes[name] = {}
     for key in entity.excluded:
         changes[entity.names[key]] = {}
-    return changes
+    return as_stored(entity, changes)
 
 
 def deleted(entity: Entity, state: InstanceState[Any]) -> Changes:
@@ -62,7 +63,7 @@ def deleted(entity: Entity, state: InstanceState[Any]) -> Changes:
         value = unsaved[key] if key in unsaved else loaded.get(key)
         if value is not None and not isinstance(value, LoaderCallableStatus):
             changes[name] = {"old": value}
-    return changes
+    return as_stored(entity, changes)
 
 
 def updated(
@@ -93,6 +94,15 @@ def updated(
             if entity.names[key] not in changes:
                 known = key in state.dict and key in entity.columns
                 changes[entity.names[key]] = {"new": state.dict[key]} if known else {}
+    return as_stored(entity, changes)
+
+
+def as_stored(entity: Entity, changes: Changes) -> Changes:
+    """The changes, with what the database stores for members of an enumeration."""
+    for name, labels in entity.labels.items():
+        for side, value in changes.get(name, {}).items():
+            if isinstance(value, enum.Enum):
+                changes[name][side] = labels.get(value, value)
     return changes
 
 

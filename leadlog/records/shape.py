@@ -158,8 +158,9 @@ def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
     name = get("name") or get("full_name")
     if not name and (get("first_name") or get("last_name")):
         name = " ".join(str(part) for part in (get("first_name"), get("last_name")) if part)
+    key = get("id")
     key, company, email = (
-        get("id") or get("lead_id"),
+        get("lead_id") if key is None or key == "" else key,
         get("company") or get("company_name"),
         get("email"),
     )

@@ -122,6 +122,15 @@ def test_a_value_of_the_wrong_type_is_kept_aside_not_guessed() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("lead", "lead_id"), [({"id": 0}, "0"), ({"id": "", "lead_id": 0}, "0"), ({"id": None}, None)]
+)
+def test_a_key_of_zero_is_a_key(lead: dict[str, Any], lead_id: str | None) -> None:
+    """Unlike a blank or a null one, which the other name of the key may replace."""
+    event = shape.database_operation("get_lead", lead, {})
+    assert event["lead_identifier"]["lead_id"] == lead_id
+
+
 def test_the_names_of_the_earlier_system_are_taken() -> None:
     """Callers of the earlier system find their values under the contract's names."""
     event = shape.sync_operation(

@@ -34,8 +34,8 @@ class Base(DeclarativeBase):
 
 
 class Colour(enum.Enum):
-    RED = "RED"
-    BLUE = "BLUE"
+    RED = "#f00"
+    BLUE = "#00f"
 
 
 class Company(Base):
@@ -121,6 +121,10 @@ def test_values_of_every_type_are_the_same_in_the_log_and_in_the_table(
         session.commit()
         company.price = Decimal(3)
         company.met = dt.datetime(2027, 1, 1)
+        company.colour = Colour.RED
+        session.commit()
+        blue = sa.update(Company).where(Company.id == company.id).values(colour=Colour.BLUE)
+        session.execute(blue)
         session.commit()
     report = verified(entity="Company", ignore=["made"])
     assert report.differences == []
