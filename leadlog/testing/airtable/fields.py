@@ -8,7 +8,7 @@ from typing import Any
 from leadlog.errors import FakeAirtableError
 from leadlog.testing.airtable.ids import Ids
 
-__all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fields"]
+__all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fields", "refer"]
 
 COMPUTED = frozenset({"autoNumber", "createdTime", "formula", "lastModifiedTime"})
 _DATE = {"dateFormat": {"name": "iso", "format": "YYYY-MM-DD"}}
@@ -40,6 +40,18 @@ TYPES: dict[str, dict[str, Any]] = {
     "singleSelect": {"choices": []},
     "url": {},
 }
+
+_NEVER_PRIMARY = frozenset(
+    {
+        "checkbox",
+        "createdTime",
+        "lastModifiedTime",
+        "multipleSelects",
+        "rating",
+        "richText",
+        "singleSelect",
+    }
+)
 
 LEAD_FIELDS: tuple[Mapping[str, Any], ...] = (
     {"name": "Full Name", "type": "singleLineText"},
@@ -137,6 +149,13 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
     )
 
 
+def refer(field: Field, fields: Iterable[Field]) -> None:
+    """Let `referencedFieldIds` of a last-modified field, which may be names, be ids."""
+    if named := field.options.get("referencedFieldIds"):
+        ids = {one.name: one.id for one in fields}
+        field.options["referencedFieldIds"] = [ids.get(name, name) for name in named]
+
+
 def build_fields(
     definitions: Mapping[str, str] | Iterable[Mapping[str, Any]], ids: Ids
 ) -> list[Field]:
@@ -148,19 +167,12 @@ def build_fields(
     if isinstance(definitions, Mapping):
         definitions = [{"name": name, "type": kind} for name, kind in definitions.items()]
     made = [build_field(definition, ids) for definition in definitions]
+    for one in made:
+        refer(one, made)
     names = [one.name for one in made]
     if not names or len(set(names)) < len(names):
         raise FakeAirtableError(f"a table needs fields with different names, but got {names}")
-    if made[0].type not in {"singleLineText", "multilineText", "email", "url", "phoneNumber"} | {
-        "number",
-        "currency",
-        "percent",
-        "duration",
-        "date",
-        "dateTime",
-        "autoNumber",
-        "formula",
-    }:
+    if made[0].type in _NEVER_PRIMARY:
         raise FakeAirtableError(
             f"the first field is the primary one, which {made[0].type} cannot be: {names[0]!r}"
         )

@@ -3,6 +3,7 @@
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ import orjson
 
 from leadlog.testing.airtable.api import WebApi
 from leadlog.testing.airtable.counters import Traffic
+from leadlog.testing.airtable.page import Page
 from leadlog.testing.airtable.refusals import Refusal
 
 __all__ = ["Server"]
@@ -27,12 +29,13 @@ class Server:
 
     Args:
         api: What answers below `/v0/`.
+        page: What answers elsewhere.
         traffic: What counts.
         largest_body: Bytes above which a request body is refused with 413.
     """
 
-    def __init__(self, api: WebApi, traffic: Traffic, largest_body: int) -> None:
-        self._http = _Http(api, traffic, largest_body)
+    def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
+        self._http = _Http(api, page, traffic, largest_body)
         self._thread = threading.Thread(
             target=self._http.accept, name="leadlog fake Airtable", daemon=True
         )
@@ -42,6 +45,11 @@ class Server:
     def url(self) -> str:
         """Where it listens, without a slash at the end."""
         return f"http://{HOST}:{self._http.server_port}"
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What was raised while a request was answered: by a hook, or by a bug of the fake."""
+        return self._http.errors
 
     def close(self) -> None:
         """Stop serving; calling it again does nothing."""
@@ -60,11 +68,13 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 64
 
-    def __init__(self, api: WebApi, traffic: Traffic, largest_body: int) -> None:
+    def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
         self.api = api
+        self.page = page
         self.traffic = traffic
         self.largest_body = largest_body
         self.closing = threading.Event()
+        self.errors: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         super().__init__((HOST, 0), _Handler)
@@ -98,9 +108,10 @@ class _Http(ThreadingHTTPServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up; anything else is a bug of the fake."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
+        """Keep what went wrong for whoever closes the server; clients may hang up."""
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, (ConnectionError, TimeoutError)):
+            self.errors.append(error)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -115,19 +126,20 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: requests are in the log of the fake."""
 
     def _handle(self) -> None:
-        if self.path.startswith("/v0/"):
-            self._call()
-        else:
-            self._send(404, b"", "text/plain", {})
-
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
-
-    def _call(self) -> None:
         length = self._length()
         if length is None or length > self.server.largest_body:
             self._refuse_size()
-            return
-        body = self.rfile.read(length)
+        elif self.path.startswith("/v0/"):
+            self._call(self.rfile.read(length))
+        else:
+            shown = self.server.page.answer(
+                self.command, self.path, self.headers.get("Host", ""), self.rfile.read(length)
+            )
+            self._send(shown.status, shown.body, "text/html; charset=utf-8", shown.headers)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
+
+    def _call(self, body: bytes) -> None:
         request = self.server.api.arrived(self.command, self.path, body)
         try:
             answer = self.server.api.answer(request, self.headers.get("Authorization", ""))
@@ -165,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         status: int,
         body: bytes,
         content_type: str,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         sent: bytes | None = None,
     ) -> None:
         """Send an answer in one piece, or the part of it that `sent` has, and hang up."""
