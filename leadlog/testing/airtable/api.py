@@ -201,6 +201,8 @@ class WebApi:
             raise _error(fault)
 
     def _dispatch(self, request: Request) -> dict[str, Any]:
+        if request.route == "unknown":
+            raise Refusal(404, "NOT_FOUND", None)
         if request.received and not isinstance(request.body, dict):
             raise unreadable_body()
         body = request.body or {}
@@ -233,8 +235,8 @@ class WebApi:
                 return self._records.delete(request.query.get("records", []))
             case "delete":
                 return self._records.delete_one(places["record"])
-            case _:
-                raise Refusal(404, "NOT_FOUND", None)
+            case route:
+                raise AssertionError(route)
 
     def _check(self, places: Mapping[str, str]) -> None:
         if places.get("base", self._base_id) != self._base_id:

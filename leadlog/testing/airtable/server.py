@@ -107,7 +107,7 @@ class _Http(ThreadingHTTPServer):
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, *_: Any) -> None:
         """Keep what went wrong for whoever closes the server; clients may hang up."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, (ConnectionError, TimeoutError)):
