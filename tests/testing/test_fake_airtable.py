@@ -401,13 +401,15 @@ def test_path_that_is_no_endpoint(airtable, raw):
 
 
 def test_body_that_is_too_large(fake, connect, refused):
-    """Above the limit the answer is 413 and nothing is done."""
+    """Above the limit the answer is 413 and nothing is done, however large the body is."""
     airtable = fake(largest_body=1_000)
     table = connect(airtable)
     assert refused(table.create, {"Notes": "x" * 1_000}) == (413, "REQUEST_TOO_LARGE")
+    assert refused(table.create, {"Notes": "x" * 20_000_000}) == (413, "REQUEST_TOO_LARGE")
     assert len(airtable) == 0
     table.create({"Notes": "x" * 100})
-    assert airtable.counters.by_status == {413: 1, 200: 1}
+    assert airtable.counters.by_status == {413: 2, 200: 1}
+    assert airtable.counters.bytes_received > 20_000_000
 
 
 # ---------------------------------------------------------------------------------- people's part

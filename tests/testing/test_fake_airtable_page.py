@@ -22,7 +22,9 @@ class Browser:
 
     def send(self, text, action, *, record=None, field=None, **values):
         """Fill in the form for this record and field and send it."""
-        for form in re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', text, re.S):
+        for form in re.findall(
+            r'<form method="post" action="([^"]+)">(.*?)</form>', text, re.DOTALL
+        ):
             hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form[1])
             data = {name: unescape(value) for name, value in hidden}
             if form[0] == action and data.get("record") == record and data.get("field") == field:

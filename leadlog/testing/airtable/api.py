@@ -111,8 +111,17 @@ class WebApi:
         self._traffic = traffic
         self._clock = clock
 
-    def arrived(self, method: str, target: str, body: bytes) -> Request:
-        """Count a request and say what it asks for."""
+    def arrived(
+        self, method: str, target: str, body: bytes, received: int | None = None
+    ) -> Request:
+        """Count a request and say what it asks for.
+
+        Args:
+            method: As `PATCH`.
+            target: Path and query.
+            body: As it came.
+            received: Its bytes, if it was not kept.
+        """
         path, _, query = target.partition("?")
         parsed: Any = None
         if body:
@@ -131,7 +140,7 @@ class WebApi:
             path=path,
             query=_read_query(query),
             body=parsed,
-            received=len(body),
+            received=len(body) if received is None else received,
         )
         self._traffic.came(request)
         return request
