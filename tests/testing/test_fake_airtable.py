@@ -208,6 +208,33 @@ def test_long_filters_go_by_post(airtable, table):
     assert [request.method for request in airtable.requests] == ["POST", "POST"]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"sort": "Full Name"},
+        {"sort": [{"field": "Full Name", "direction": "up"}]},
+        {"fields": "Full Name"},
+        {"fields": [1]},
+        {"pageSize": "many"},
+        {"maxRecords": 0},
+    ],
+)
+def test_list_parameters_are_checked(raw, airtable, asked):
+    """A wrong parameter is refused, not left out."""
+    path = f"/v0/{airtable.base_id}/{airtable.table_id}/listRecords"
+    answer = raw("POST", path, json=asked)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (422, "INVALID_REQUEST_UNKNOWN")
+
+
+def test_many_lists_at_a_time(airtable, raw):
+    """A hundred lists can be read on at a time; the oldest has to be started again."""
+    for _ in range(2):
+        airtable.create()
+    offsets = [raw("GET", params={"pageSize": 1}).json()["offset"] for _ in range(101)]
+    kinds = [raw("GET", params={"offset": offset}).status_code for offset in offsets]
+    assert kinds == [422] + [200] * 100
+
+
 def test_what_the_fake_cannot_do_is_refused(table, refused):
     """Texts instead of values, and views that do not exist, are not answered as if they did."""
     assert refused(table.all, cell_format="string") == (422, "INVALID_REQUEST_UNKNOWN")
@@ -435,9 +462,14 @@ def test_people_edit_without_a_call(airtable, clock):
 def test_people_change_fields(airtable, table):
     """Fields are added, renamed, given another type and removed; values go with them."""
     one = airtable.create({"Full Name": "Ana", "Company Size": "12 to 50", "Phone": "none"})
-    airtable.add_field("Stage", "singleSelect", choices=["New"])
-    airtable.edit(one, {"Stage": "Won"})
+    airtable.add_field("Stage", "multipleSelects", choices=["New"])
+    airtable.add_field("Tags", "multipleSelects")
+    airtable.edit(one, {"Stage": "New, Won", "Tags": ["a", "b"]})
     assert [choice["name"] for choice in airtable.field("Stage").choices] == ["New", "Won"]
+    airtable.change_type("Tags", "singleLineText")
+    assert airtable.record(one)["fields"]["Tags"] == "a, b"
+    airtable.change_type("Tags", "checkbox")
+    airtable.change_type("Full Name", "multilineText")
     size = airtable.field("Company Size").id
     assert airtable.change_type("Company Size", "number").id == size
     airtable.change_type("Phone", "number")
@@ -465,6 +497,8 @@ def test_people_change_fields(airtable, table):
         lambda airtable: FakeAirtable(fields=[]),
         lambda airtable: FakeAirtable(fields=[{"type": "email"}]),
         lambda airtable: FakeAirtable(fields={"Done": "checkbox"}),
+        lambda airtable: airtable.add_field("X", "rating", max=0),
+        lambda airtable: airtable.add_field("X", "dateTime", timeZone=5),
         lambda airtable: airtable.fail("explode"),
         lambda airtable: airtable.fail("error", nth=0),
         lambda airtable: airtable.fail("error", status=200),

@@ -46,6 +46,7 @@ KEPT = [
     ("number", 20.0, 20),
     ("number", 0, 0),
     ("number", 2**53 + 1, 2**53),
+    ("number", 10**20, 1e20),
     ("number", -0.25, -0.25),
     ("currency", 12, 12),
     ("percent", 0.5, 0.5),
@@ -61,6 +62,7 @@ KEPT = [
     ("dateTime", "2026-03-01", "2026-03-01T00:00:00.000Z"),
     ("singleSelect", "Red", "Red"),
     ("singleSelect", {"name": "Blue"}, "Blue"),
+    ("singleSelect", "", None),
     ("multipleSelects", ["Blue", "Red", "Blue"], ["Blue", "Red"]),
     ("multipleSelects", [], None),
     ("Trimmed", " A@Example.com ", "a@example.com"),
@@ -92,8 +94,11 @@ REFUSED = [
     ("date", "01/03/2026"),
     ("date", 20260301),
     ("dateTime", "yesterday"),
+    ("dateTime", "0001-01-01T00:00:00+05:00"),
+    ("date", "9999-12-31T23:59:59-05:00"),
     ("singleSelect", 1),
     ("singleSelect", {"name": "Green"}),
+    ("singleSelect", {}),
     ("singleSelect", ["Red"]),
     ("multipleSelects", "Red"),
     ("multipleSelects", [1]),
@@ -122,6 +127,7 @@ CAST = [
     ("checkbox", "no", None),
     ("date", "soon", None),
     ("singleSelect", "Green ", "Green"),
+    ("singleSelect", " ", None),
     ("singleSelect", 7, "7"),
     ("multipleSelects", "Red, Green", ["Red", "Green"]),
 ]
@@ -169,6 +175,36 @@ def test_clock_of_the_server_may_be_wrong(fake):
     airtable = fake(epoch=tomorrow)
     stamp = airtable.record(airtable.create())["createdTime"]
     assert stamp == tomorrow.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def test_formula_that_cannot_be_computed(airtable, table):
+    """A formula that names a field which is gone, or itself, shows an error in its cell."""
+    one = airtable.create({"Name": "ana"})
+    airtable.add_field("Circle", "formula", formula="{Circle} & 'x'")
+    airtable.add_field("Sum", "formula", formula="LEN(Name) > 2", result={"type": "number"})
+    airtable.rename_field("number", "Count")
+    fields = table.get(one)["fields"]
+    assert fields["Label"] == fields["Circle"] == {"error": "#ERROR!"}
+    assert fields["Sum"] == 1
+
+
+def test_zone_of_a_field(airtable, table, refused):
+    """A time without a zone is in the field's own; a zone that does not exist is refused."""
+    airtable.add_field("Local", "dateTime", timeZone="Europe/Berlin")
+    assert table.create({"Local": "2026-03-01T12:00:00"})["fields"]["Local"] == (
+        "2026-03-01T11:00:00.000Z"
+    )
+    options = {
+        "timeZone": "Europe/Nowhere",
+        "dateFormat": {"name": "iso"},
+        "timeFormat": {"name": "24hour"},
+    }
+    table.schema()
+    create = (table.create_field, "Other", "dateTime", None, options)
+    assert refused(*create) == (422, "INVALID_REQUEST_UNKNOWN")
+    rating = {"icon": "star", "color": "redBright", "max": 11}
+    create = (table.create_field, "Other", "rating", None, rating)
+    assert refused(*create) == (422, "INVALID_REQUEST_UNKNOWN")
 
 
 def test_schema_of_every_type_is_understood(airtable, table):

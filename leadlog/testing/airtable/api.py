@@ -285,5 +285,6 @@ def _read_query(query: str) -> dict[str, Any]:
         if found["key"] is None:
             items[index] = value
         else:
-            items.setdefault(index, {})[found["key"]] = value
+            item = items.get(index)
+            items[index] = (item if isinstance(item, dict) else {}) | {found["key"]: value}
     return read | {name: [items[index] for index in sorted(items)] for name, items in lists.items()}
