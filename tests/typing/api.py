@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import assert_type
 
 import leadlog
+from leadlog.testing import FakeAirtable
 
 
 @leadlog.monitor_performance("f")
@@ -44,6 +45,9 @@ def check() -> None:
         assert_type(db.add_lead({"name": "Ana"}), str)
         assert_type(db.update_lead("1", {}), bool)
     assert_type(leadlog.capture("engine", int).release(), None)
+    with FakeAirtable(fields={"Name": "singleLineText"}) as airtable:
+        assert_type(airtable.create({"Name": "Ana"}), str)
+        assert_type(airtable.fail("error", status=500, nth=2).fired, int)
     assert_type(leadlog.stats().accepted, dict[str, int])
     assert_type(leadlog.log_database_event("error"), str)
     del awaitable
