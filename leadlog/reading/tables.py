@@ -118,7 +118,7 @@ class Tables:
                 columns_ = batch.columns[1:]
                 if batch.column(0).true_count:
                     self._damaged.add(category)
-                    sound = pc.invert(batch.column(0))
+                    sound = pc.call_function("invert", [batch.column(0)])
                     columns_ = [column.filter(sound) for column in columns_]
                 yield pa.RecordBatch.from_arrays(columns_, schema=schema)
 
