@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from leadlog.archive.plan import Found, Hindrance, Kept
@@ -87,7 +88,7 @@ class Folder:
                 name = entry.name
                 draft = _DRAFT.fullmatch(name)
                 file = parse_name(draft["name"] if draft else name)
-                if file is None or not _is_day(file.date):
+                if file is None or file.archived or not _is_day(file.date):
                     continue
                 with suppress(FileNotFoundError):  # gone since it was listed
                     state = entry.stat(follow_symlinks=False)
@@ -101,15 +102,7 @@ class Folder:
 
     def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> Found:
         return Found(
-            file=LogFile(
-                file.date,
-                file.writer,
-                file.segment,
-                file.host,
-                file.compressed,
-                self.category,
-                self.path / file.name,
-            ),
+            file=replace(file, category=self.category, path=self.path / file.path.name),
             size_bytes=state.st_size,
             modified_ns=state.st_mtime_ns,
             inode=state.st_ino,
