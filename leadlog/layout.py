@@ -102,6 +102,12 @@ def archive_directory(root: str | os.PathLike[str], category: str, date: str) ->
     return Path(root) / ARCHIVE / f"category={category}" / f"date={date}"
 
 
+def part_path(root: str | os.PathLike[str], file: LogFile) -> Path:
+    """Where the part of a log file lies in the archive, or would lie."""
+    folder = archive_directory(root, file.category, file.date)
+    return folder / replace(file, archived=True).name
+
+
 def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
     """The UTC days that a category has a folder for in the archive, in order.
 

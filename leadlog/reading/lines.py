@@ -7,7 +7,7 @@ twice is the exception.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, get_origin
 
 from typing_extensions import is_typeddict
 
@@ -107,8 +107,6 @@ def _object(path: str, hint: Any, key: str, kind: str, dropped: list[str]) -> st
 
 def _is_json_text(hint: Any, kind: str) -> bool:
     """Whether a column of texts holds JSON: that of an object without fixed keys."""
-    from typing import get_origin
-
     return kind == "VARCHAR" and (get_origin(hint) is dict or is_typeddict(hint))
 
 
