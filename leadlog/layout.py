@@ -188,9 +188,7 @@ def _listed(folder: Path, category: str) -> list[LogFile]:
     if not folder.is_dir():
         return []
     named = ((path, parse_name(path.name)) for path in folder.iterdir())
-    return [
-        replace(file, category=category, path=path) for path, file in named if file is not None
-    ]
+    return [replace(file, category=category, path=path) for path, file in named if file is not None]
 
 
 def summary_path(root: str | os.PathLike[str], date: str) -> Path:

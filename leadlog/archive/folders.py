@@ -233,9 +233,7 @@ class Folder:
                 raise
 
 
-def archive_folders(
-    root: Path, in_use: Callable[[], set[str]]
-) -> Iterator[Folder]:
+def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
     """The folders of the archive, one after the other, each open while it is looked at.
 
     Raises:
@@ -243,7 +241,9 @@ def archive_folders(
     """
     for category in CATEGORIES:
         for date in archived_days(root, category):
-            folder = Folder(category, archive_directory(root, category, date), in_use, archived=True)
+            folder = Folder(
+                category, archive_directory(root, category, date), in_use, archived=True
+            )
             try:
                 yield folder
             finally:

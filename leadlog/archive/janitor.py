@@ -202,9 +202,7 @@ class Janitor:
         from leadlog.archive.parquet import remove_part
 
         path = found.file.path
-        folder = Folder(
-            found.file.category, path.parent, self._spool.names_in_use, archived=True
-        )
+        folder = Folder(found.file.category, path.parent, self._spool.names_in_use, archived=True)
         try:
             with folder.claimed(found):
                 remove_part(path)

@@ -78,7 +78,7 @@ def line_of_columns(category: str) -> str:
         if key == "timestamp":
             value = f"strftime(timestamp, '{_STAMP}')"
         elif is_typeddict(hints[key]) and kinds[key].startswith("STRUCT"):
-            value = _object(f'"{key}"', hints[key], key, kinds[key], dropped)
+            value = _object(f'"{key}"', hints[key], kinds[key], dropped)
         elif _is_json_text(hints[key], kinds[key]):
             value = f'CAST("{key}" AS JSON)'
         else:
@@ -91,7 +91,7 @@ def line_of_columns(category: str) -> str:
     return text
 
 
-def _object(path: str, hint: Any, key: str, kind: str, dropped: list[str]) -> str:
+def _object(path: str, hint: Any, kind: str, dropped: list[str]) -> str:
     inner = []
     # What a record may have or not have stands behind what it always has.
     hints = all_keys_of(hint)
