@@ -18,6 +18,7 @@ that is still being written. Values that have not the type of their column are n
 import datetime as dt
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from leadlog.reading.events import Skipped, read_events
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Part", "Scan", "archive_parts", "connect", "quoted", "scan"]
+__all__ = ["Part", "Scan", "archive_parts", "connect", "literally", "quoted", "scan"]
 
 ARCHIVE = "archive"
 """Folder below the log directory with the Parquet files."""
@@ -127,7 +128,7 @@ class Scan:
     def _whole(self, connection: "DuckDBPyConnection") -> str:
         """The Parquet files with every column, whatever the contract was when they were made."""
         found = connection.execute(
-            "SELECT name FROM parquet_schema(?)", [_literally(self.parts[-1].path)]
+            "SELECT name FROM parquet_schema(?)", [literally(self.parts[-1].path)]
         ).fetchall()
         parquet = self._parquet(self.parts)
         if not self._kinds.keys() <= {name for (name,) in found}:
@@ -208,7 +209,7 @@ def scan(
     first = None if since is None else _day(since)
     last = None if until is None else _day(until) + dt.timedelta(days=1)  # some lines come late
     days = str(first) if first else None, str(last) if last else None
-    files = log_files(directory, [category], *days)
+    files = [file for file in log_files(directory, [category], *days) if not file.archived]
     return Scan(
         category, tuple(files), tuple(archive_parts(directory, category, *days)), since, until
     )
@@ -265,6 +266,9 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET autoinstall_known_extensions = false")
+    # Not the working directory, which may be anybody's.
+    spill = Path(tempfile.gettempdir()) / f"leadlog-spill-{os.getuid()}-{os.getpid()}"
+    connection.execute(f"SET temp_directory = {quoted(str(spill))}")
     if threads is not None:
         connection.execute(f"SET threads = {threads:d}")
     return connection
@@ -281,10 +285,10 @@ def _name(key: str) -> str:
 
 def _paths(paths: Iterator[Path]) -> str:
     """Paths as a list of SQL literals."""
-    return "[" + ", ".join(quoted(_literally(path)) for path in paths) + "]"
+    return "[" + ", ".join(quoted(literally(path)) for path in paths) + "]"
 
 
-def _literally(path: Path) -> str:
+def literally(path: Path) -> str:
     """A path in which DuckDB finds no pattern; it looks for one in parameters, too."""
     return _PATTERN_SIGN.sub(r"[\g<0>]", str(path))
 
