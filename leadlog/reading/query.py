@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits", "Rows", "query"]
 
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 10.0
+"""For the process to start, and to stop by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ def _end(process: _Process, limits: Limits, rows: Rows | None) -> None:
         if status < 0:
             raise QueryLimitError(
                 f"the query was ended: it did not stop after {limits.seconds:g} s, or the system "
-                "had no memory for it; narrow it with --since"
+                "had no memory for it; narrow it with --since, or give it more with --timeout"
             ) from None
         raise ReadError(
             f"the query's process ended with {status}: {said.decode(errors='replace')[-500:]}"
