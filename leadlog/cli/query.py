@@ -13,8 +13,7 @@ import orjson
 
 from leadlog.cli.options import directory_option, existing_log, moment_option
 from leadlog.cli.terminal import message, safe_json, table
-from leadlog.reading.query import Limits, Rows
-from leadlog.reading.query import query as run
+from leadlog.reading.query import Limits, Rows, run_query
 
 __all__ = ["query"]
 
@@ -120,7 +119,7 @@ def query(
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("parquet is no text; name a file with --output, or use a pipe")
     limits = Limits(timeout, memory)
-    with run(root, sql, parameters, since=since, until=until, limits=limits) as rows:
+    with run_query(root, sql, parameters, since=since, until=until, limits=limits) as rows:
         if output is None:
             _WRITERS[form](rows, sys.stdout.buffer)
             sys.stdout.buffer.flush()

@@ -10,8 +10,9 @@ as text.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from typing_extensions import is_typeddict
 
@@ -22,7 +23,8 @@ from leadlog.records.hints import all_keys_of, bare
 __all__ = ["DUCKDB", "SPARK", "Dialect", "columns", "flat_columns", "record_of"]
 
 
-class Dialect(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Dialect:
     """How an engine writes types.
 
     Attributes:

@@ -1,8 +1,8 @@
 """An SQL text of anybody's, run over the log in a process that can do nothing but answer.
 
-    from leadlog.reading.query import Limits, query
+    from leadlog.reading import run_query
 
-    with query("database_logs", "SELECT count(*) AS n FROM operations") as rows:
+    with run_query("database_logs", "SELECT count(*) AS n FROM operations") as rows:
         print(rows.reader.read_all())
 
 The tables are those of `leadlog.reading.tables`; see `sandbox` for what holds the SQL in. Rows
@@ -24,7 +24,7 @@ from leadlog.errors import MissingExtraError, QueryError, QueryLimitError, ReadE
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Limits", "Rows", "query"]
+__all__ = ["Limits", "Rows", "run_query"]
 
 _GRACE_SECONDS = 10.0
 """For the process to start, and to stop by itself."""
@@ -72,7 +72,7 @@ class Rows:
 
 
 @contextmanager
-def query(
+def run_query(
     directory: str | os.PathLike[str],
     sql: str,
     parameters: Mapping[str, Any] | None = None,

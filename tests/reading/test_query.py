@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from leadlog.errors import QueryError, QueryLimitError, ReadError
-from leadlog.reading.query import Limits, query
+from leadlog.reading.query import Limits, run_query
 
 Append = Callable[..., Path]
 Make = Callable[..., dict[str, Any]]
@@ -38,7 +38,7 @@ def ask(root: Path) -> Ask:
     """The rows that an SQL text gives."""
 
     def run(sql: str, *given: Any, **options: Any) -> list[dict[str, Any]]:
-        with query(root, sql, *given, **options) as rows:
+        with run_query(root, sql, *given, **options) as rows:
             found: list[dict[str, Any]] = rows.reader.read_all().to_pylist()
         return found
 
@@ -71,12 +71,12 @@ def test_since_and_until_hold_for_every_table(ask: Ask) -> None:
 
 def test_damaged_lines_are_told_with_the_result(root: Path) -> None:
     """What the query did not read is not told; what it read is."""
-    with query(root, "SELECT max(timestamp) AS t FROM operations WHERE success") as rows:
+    with run_query(root, "SELECT max(timestamp) AS t FROM operations WHERE success") as rows:
         assert rows.reader.read_all().num_rows == 1
     assert rows.damaged_lines == 1
     assert rows.first_damaged is not None
     assert rows.first_damaged[0].endswith("2026-11-23.jsonl")
-    with query(root, "SELECT count(*) FROM errors") as rows:
+    with run_query(root, "SELECT count(*) FROM errors") as rows:
         rows.reader.read_all()
     assert rows.damaged_lines == 0
 
@@ -105,7 +105,7 @@ def test_wrong_sql_is_an_error_that_says_where(ask: Ask, sql: str, says: str) ->
 def test_a_reader_may_leave_early(root: Path) -> None:
     """The process of an endless result ends with the `with`."""
     before = time.monotonic()
-    with query(root, "SELECT range AS n FROM range(100000000000)") as rows:
+    with run_query(root, "SELECT range AS n FROM range(100000000000)") as rows:
         assert next(rows.reader).num_rows > 0
     assert time.monotonic() - before < 20
 
