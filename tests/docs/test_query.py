@@ -5,8 +5,6 @@ import re
 import subprocess
 from typing import Any
 
-import pytest
-
 import leadlog
 from leadlog.analytics.engine import DuckDBEngine
 from leadlog.store.models import Lead
@@ -31,10 +29,10 @@ def test_sql_and_jq_give_the_same_answers(jq: Any) -> None:
                 {"sync_type": "to_airtable", "sync_details": {"batch_size": size}},
             )
         lead_id = db.add_lead({"name": "Bo"})
-        with pytest.raises(ZeroDivisionError), db.session() as session:
+        with db.session() as session:
             session.get_one(Lead, lead_id).title = "undone"
             session.flush()
-            raise ZeroDivisionError
+            session.rollback()
         assert leadlog.flush()
     assert len(QUESTIONS) == 20
     with DuckDBEngine("database_logs") as engine:
