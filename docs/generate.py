@@ -20,7 +20,7 @@ from leadlog import settings
 from leadlog.layout import CATEGORIES
 from leadlog.records import RECORDS
 from leadlog.records.envelope import Envelope, WithContext
-from leadlog.records.section import keys_of
+from leadlog.records.hints import keys_of
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN = {"ErrorContext"}

@@ -4,14 +4,18 @@
 
 The only writer of a day writes `2026-11-23.jsonl`, its next segment `2026-11-23.1.jsonl`;
 a second process beside it `2026-11-23.w1.jsonl`. Closed files may be compressed: the same
-name with `.zst` after it. As long as both are there, the compressed one is a copy (it is
-complete before it gets its name), and the other one is the file.
+name with `.zst` after it. Closed days may be sealed to Parquet, one part per file:
+
+    database_logs/archive/category=<category>/date=<UTC date>/part-<name without .jsonl>.parquet
+
+As long as a content is there in several forms, the later one is a copy (it is complete before it
+gets its name), and the earlier one is the file: plain, then compressed, then Parquet.
 """
 
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from leadlog_processors.fields import CATEGORIES as _FOLDERS
@@ -22,8 +26,18 @@ CATEGORIES: tuple[str, ...] = tuple(_FOLDERS.values())
 COMPRESSED = ".zst"
 """What the name of a compressed file ends in, after the name of its original."""
 
+ARCHIVE = "archive"
+"""Folder below the log directory for sealed days."""
+
+PARQUET = ".parquet"
+"""What the name of a part of the archive ends in."""
+
+_PART = "part-"
+
+_DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_DAY = re.compile(_DATE, re.ASCII)
 _NAME = re.compile(
-    r"(?P<date>\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))"
+    rf"(?P<date>{_DATE})"
     r"(?:\.h-(?P<host>[A-Za-z0-9_-]+))?"
     r"(?:\.w(?P<writer>[1-9]\d*))?"
     r"(?:\.(?P<segment>[1-9]\d*))?"
@@ -44,6 +58,7 @@ class LogFile:
         compressed: whether the file is `.zst`.
         category: the folder; "" where only a name was read.
         path: the file; the bare name where only a name was read.
+        archived: whether the file is a part of the archive.
     """
 
     date: str
@@ -53,15 +68,22 @@ class LogFile:
     compressed: bool = False
     category: str = ""
     path: Path = Path()
+    archived: bool = False
+
+    @property
+    def stem(self) -> str:
+        """What is the same in the names of all forms of a content."""
+        host = f".h-{self.host}" if self.host else ""
+        writer = f".w{self.writer}" if self.writer else ""
+        segment = f".{self.segment}" if self.segment else ""
+        return f"{self.date}{host}{writer}{segment}"
 
     @property
     def name(self) -> str:
         """The file name that says all this."""
-        host = f".h-{self.host}" if self.host else ""
-        writer = f".w{self.writer}" if self.writer else ""
-        segment = f".{self.segment}" if self.segment else ""
-        end = COMPRESSED if self.compressed else ""
-        return f"{self.date}{host}{writer}{segment}.jsonl{end}"
+        if self.archived:
+            return f"{_PART}{self.stem}{PARQUET}"
+        return f"{self.stem}.jsonl{COMPRESSED if self.compressed else ''}"
 
 
 def category_directory(root: str | os.PathLike[str], category: str) -> Path:
@@ -75,8 +97,35 @@ def category_directory(root: str | os.PathLike[str], category: str) -> Path:
     return Path(root) / category
 
 
+def archive_directory(root: str | os.PathLike[str], category: str, date: str) -> Path:
+    """The folder of the archive for one category and UTC day."""
+    return Path(root) / ARCHIVE / f"category={category}" / f"date={date}"
+
+
+def part_path(root: str | os.PathLike[str], file: LogFile) -> Path:
+    """Where the part of a log file lies in the archive, or would lie."""
+    folder = archive_directory(root, file.category, file.date)
+    return folder / replace(file, archived=True).name
+
+
+def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
+    """The UTC days that a category has a folder for in the archive, in order.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    folder = Path(root) / ARCHIVE / f"category={category}"
+    if not folder.is_dir():
+        return []
+    days = (name.removeprefix("date=") for name in os.listdir(folder) if name[:5] == "date=")  # noqa: PTH208 - names suffice
+    return sorted(day for day in days if _DAY.fullmatch(day))
+
+
 def parse_name(name: str) -> LogFile | None:
     """What a file name says, or None where it is not one of ours."""
+    if name.startswith(_PART) and name.endswith(PARQUET):
+        file = parse_name(f"{name[len(_PART) : -len(PARQUET)]}.jsonl")
+        return None if file is None else replace(file, archived=True, path=Path(name))
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -98,7 +147,7 @@ def log_files(
 ) -> list[LogFile]:
     """The log files below `root`, by date, writer and segment; each content once.
 
-    A compressed file whose original is still there is left out.
+    A copy whose original is still there is left out.
 
     Args:
         root: the log directory; one that does not exist has no files.
@@ -112,28 +161,34 @@ def log_files(
     """
     found: list[LogFile] = []
     for category in CATEGORIES if categories is None else categories:
-        folder = category_directory(root, category)
-        if not folder.is_dir():
-            continue
-        paths = {path.name: path for path in folder.iterdir()}
-        for name, path in paths.items():
-            file = parse_name(name)
-            if file is not None and file.compressed and name.removesuffix(COMPRESSED) in paths:
-                continue
-            if file is None or (since and file.date < since) or (until and file.date > until):
-                continue
-            found.append(
-                LogFile(
-                    file.date,
-                    file.writer,
-                    file.segment,
-                    file.host,
-                    file.compressed,
-                    category,
-                    path,
-                )
-            )
+        files = [
+            file
+            for file in _listed(category_directory(root, category), category)
+            if not file.archived
+            and not (since and file.date < since)
+            and not (until and file.date > until)
+        ]
+        # The archive last: what is sealed between the two is met twice, not missed.
+        parts = [
+            file
+            for day in archived_days(root, category)
+            if not (since and day < since) and not (until and day > until)
+            for file in _listed(archive_directory(root, category, day), category)
+            if file.archived and file.date == day
+        ]
+        plain = {file.stem for file in files if not file.compressed}
+        files = [file for file in files if not (file.compressed and file.stem in plain)]
+        there = {file.stem for file in files}
+        found += files
+        found += (part for part in parts if part.stem not in there)
     return sorted(found)
+
+
+def _listed(folder: Path, category: str) -> list[LogFile]:
+    if not folder.is_dir():
+        return []
+    named = ((path, parse_name(path.name)) for path in folder.iterdir())
+    return [replace(file, category=category, path=path) for path, file in named if file is not None]
 
 
 def summary_path(root: str | os.PathLike[str], date: str) -> Path:

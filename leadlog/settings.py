@@ -225,6 +225,13 @@ class Settings:
         unit="days",
         validator=_at_least(0),
     )
+    parquet_after_days: int = _setting(
+        0,
+        "Age from which `leadlog archive` seals a day's files to Parquet; 0 never does. Needs "
+        "leadlog[analytics].",
+        unit="days",
+        validator=_at_least(0),
+    )
     retention_days: dict[str, int] = _setting(
         {},
         "Category (or `*`) to the age from which `leadlog archive` deletes a day's files.",

@@ -1,259 +1,231 @@
-"""The sections of a daily summary; each takes events one by one and gives its section."""
+"""The sections of a summary, made of a tally.
 
-from abc import ABC, abstractmethod
+Percentiles go by rank: of `n` durations the one at rank `ceil(share * n)`. `p50_ms`, `p95_ms` and
+`p99_ms` are durations that were measured, and null where the single ones are not at hand;
+`p50_bucket_ms` and so on are the middles of their buckets, at most 1 % off, and always there.
+"""
+
+import math
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
-from heapq import heappush, heappushpop
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
-from typing_extensions import override
+from leadlog.analytics.tally import LISTED, Run, Tally, middle_of
 
-from leadlog.analytics.measures import Runs, Sum, highest, measured
+__all__ = ["PERCENTS", "Exact", "at_ranks", "sections"]
 
-__all__ = ["Errors", "Migrations", "Operations", "Performance", "Section", "Syncs"]
+Exact = Mapping[str, Mapping[str, float | None]]
+"""Operation to its percentiles as they were measured."""
 
-Data = Mapping[str, Any]
+PERCENTS: Mapping[str, int] = {"p50": 50, "p95": 95, "p99": 99}
 
 TIERS: tuple[str, ...] = ("excellent", "good", "acceptable", "slow", "very_slow")
 QUALITIES: tuple[str, ...] = ("high", "medium", "low", "invalid")
 
-_MOST = 10  # slowest operations and most common errors that are listed
-_FINGERPRINTS_KEPT = 10_000
+_ALMOST = 1 - 1e-12  # sums of weights such as 1/0.3 miss whole ranks by rounding
 
 
-class Section(ABC):
-    """One section of the summary: takes events, gives the section."""
+def at_ranks(pairs: Iterable[tuple[float, float]]) -> list[float | None]:
+    """The values at the ranks of `PERCENTS`.
 
-    @abstractmethod
-    def add(self, event: Data, weight: float) -> None:
-        """Takes one event that stands for `weight` events."""
+    Args:
+        pairs: values in order, with how many each stands for.
+    """
+    listed = list(pairs)
+    if not listed:
+        return [None for _ in PERCENTS]
+    passed = list(accumulate(weight for _, weight in listed))
+    return [
+        listed[bisect_left(passed, passed[-1] * share / 100 * _ALMOST)][0]
+        for share in PERCENTS.values()
+    ]
 
-    @abstractmethod
-    def result(self) -> dict[str, Any]:
-        """What all events said."""
 
+def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
+    """The sections of the record contract's "Daily summary", without `summary_info`.
 
-class Operations(Section):
-    """`operation_summary`: counts, durations by operation type, tiers and data quality."""
-
-    def __init__(self) -> None:
-        self._all = Runs()
-        self._types: defaultdict[str, Runs] = defaultdict(Runs)
-        self._tiers = dict.fromkeys(TIERS, 0.0)
-        self._qualities = dict.fromkeys(QUALITIES, 0.0)
-
-    @override
-    def add(self, event: Data, weight: float) -> None:
-        details = _section(event, "operation_details")
-        labels = _section(event, "training_labels")
-        ended = details.get("success"), details.get("execution_time_ms")
-        self._all.add(*ended, weight)
-        self._types[str(details.get("operation_type"))].add(*ended, weight)
-        for counts, label in ((self._tiers, "performance_tier"), (self._qualities, "data_quality")):
-            value = labels.get(label)
-            if isinstance(value, str) and value in counts:
-                counts[value] += weight
-
-    @override
-    def result(self) -> dict[str, Any]:
-        return {
-            "total_database_operations": round(self._all.total),
-            "successful_operations": round(self._all.succeeded),
-            "failed_operations": round(self._all.failed),
-            "success_rate_percent": self._all.success_percent(),
-            "average_operation_time_ms": self._all.durations.mean(),
+    Args:
+        tally: of the days.
+        exact: percentiles as they were measured; null without it.
+    """
+    runs: defaultdict[str, _Runs] = defaultdict(_Runs)
+    operations: defaultdict[str, _Runs] = defaultdict(_Runs)
+    for run, counted in tally.runs.items():
+        runs[run.log_type].add(run, *counted)
+        if run.log_type == "database_operation":
+            operations[run.operation or "unknown"].add(run, *counted)
+    store, sync, migration = (
+        runs[f"{kind}_operation"] for kind in ("database", "sync", "migration")
+    )
+    return {
+        "operation_summary": {
+            "total_database_operations": store.total(),
+            "successful_operations": store.total(True),
+            "failed_operations": store.total(False),
+            "success_rate_percent": store.success_percent(),
+            "average_operation_time_ms": store.mean_ms(),
             "operations": {
                 name: {
-                    "total": round(runs.total),
-                    "failed": round(runs.failed),
-                    **runs.durations.percentiles(),
+                    "total": one.total(),
+                    "failed": one.total(False),
+                    "average_ms": one.mean_ms(),
+                    **one.percentiles((exact or {}).get(name)),
                 }
-                for name, runs in sorted(self._types.items())
+                for name, one in sorted(operations.items())
             },
-            "performance_tiers": _rounded(self._tiers),
-            "data_quality": _rounded(self._qualities),
-        }
-
-
-class Syncs(Section):
-    """`sync_summary`: runs, leads, conflicts and API calls."""
-
-    def __init__(self) -> None:
-        self._runs = Runs()
-        self._sums = {
-            name: Sum()
-            for name in ("leads_synced", "leads_failed", "conflicts_resolved", "api_calls_made")
-        }
-
-    @override
-    def add(self, event: Data, weight: float) -> None:
-        results = _section(event, "sync_results")
-        found = {**results, **_section(event, "performance_metrics")}
-        self._runs.add(results.get("success"), results.get("execution_time_ms"), weight)
-        for name, total in self._sums.items():
-            total.add(found.get(name), weight)
-
-    @override
-    def result(self) -> dict[str, Any]:
-        return {
-            "total_sync_operations": round(self._runs.total),
-            "sync_success_rate": self._runs.success_percent(),
-            "average_sync_time_ms": self._runs.durations.mean(),
-            **{name: total.result() for name, total in self._sums.items()},
-        }
-
-
-class Migrations(Section):
-    """`migration_summary`: runs and records."""
-
-    def __init__(self) -> None:
-        self._runs = Runs()
-        self._sums = {
-            name: Sum()
-            for name in (
+            "performance_tiers": store.labels("tier", TIERS),
+            "data_quality": store.labels("quality", QUALITIES),
+        },
+        "sync_summary": {
+            "total_sync_operations": sync.total(),
+            "sync_success_rate": sync.success_percent(),
+            "average_sync_time_ms": sync.mean_ms(),
+            **_sums(tally, "leads_synced", "leads_failed", "conflicts_resolved", "api_calls_made"),
+        },
+        "migration_summary": {
+            "total_migration_operations": migration.total(),
+            "migration_success_rate": migration.success_percent(),
+            "average_migration_time_ms": migration.mean_ms(),
+            **_sums(
+                tally,
                 "records_migrated",
                 "records_skipped",
                 "records_failed",
                 "duplicates_found",
-            )
-        }
-
-    @override
-    def add(self, event: Data, weight: float) -> None:
-        results = _section(event, "migration_results")
-        self._runs.add(results.get("success"), results.get("execution_time_ms"), weight)
-        for name, total in self._sums.items():
-            total.add(results.get(name), weight)
-
-    @override
-    def result(self) -> dict[str, Any]:
-        return {
-            "total_migration_operations": round(self._runs.total),
-            "migration_success_rate": self._runs.success_percent(),
-            "average_migration_time_ms": self._runs.durations.mean(),
-            **{name: total.result() for name, total in self._sums.items()},
-        }
+            ),
+        },
+        "error_summary": _errors(tally),
+        "performance_summary": _performance(tally),
+    }
 
 
-class Errors(Section):
-    """`error_summary`: counts, and the most common errors by fingerprint."""
+class _Runs:
+    """Some runs, by what they have in common."""
 
     def __init__(self) -> None:
-        self._total = self._critical = self._recoverable = 0.0
-        self._common: dict[str, dict[str, Any]] = {}
+        self._all: list[tuple[Run, int, int]] = []
 
-    @override
-    def add(self, event: Data, weight: float) -> None:
-        details = _section(event, "error_details")
-        self._total += weight
-        if details.get("severity") == "critical":
-            self._critical += weight
-        if _section(event, "training_labels").get("recoverable") is True:
-            self._recoverable += weight
-        fingerprint = details.get("fingerprint")
-        if not isinstance(fingerprint, str):
-            return
-        known = self._common.get(fingerprint)
-        if known is None:
-            if len(self._common) == _FINGERPRINTS_KEPT:
-                return
-            known = self._common[fingerprint] = {
-                "fingerprint": fingerprint,
-                "count": 0.0,
-                "error_type": details.get("error_type"),
-                "error_message": details.get("error_message"),
-                "last_seen": event["timestamp"],
-            }
-        known["count"] += weight
-        known["last_seen"] = max(known["last_seen"], event["timestamp"])
+    def add(self, run: Run, count: int, total_ns: int) -> None:
+        self._all.append((run, count, total_ns))
 
-    @override
-    def result(self) -> dict[str, Any]:
-        common = sorted(self._common.values(), key=lambda one: (-one["count"], one["fingerprint"]))
+    def total(self, success: bool | None = None) -> int:
+        return round(
+            _weighted(
+                (run.rate, count)
+                for run, count, _ in self._all
+                if success is None or run.success is success
+            )
+        )
+
+    def success_percent(self) -> float | None:
+        """Of the runs whose end is known."""
+        succeeded, failed = (
+            _weighted((run.rate, count) for run, count, _ in self._all if run.success is success)
+            for success in (True, False)
+        )
+        ended = succeeded + failed
+        return round(100 * succeeded / ended, 3) if ended else None
+
+    def mean_ms(self) -> float | None:
+        measured = [one for one in self._all if one[0].bucket is not None]
+        number = _weighted((run.rate, count) for run, count, _ in measured)
+        total = _weighted((run.rate, total_ns) for run, _, total_ns in measured)
+        return round(total / number / 1_000_000, 3) if number else None
+
+    def percentiles(self, exact: Mapping[str, float | None] | None) -> dict[str, Any]:
+        buckets: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
+        for run, count, _ in self._all:
+            if run.bucket is not None:
+                buckets[run.bucket].append((run.rate, count))
+        near = at_ranks(
+            (middle_of(bucket), _weighted(counts)) for bucket, counts in sorted(buckets.items())
+        )
         return {
-            "total_errors": round(self._total),
-            "critical_errors": round(self._critical),
-            "recoverable_errors": round(self._recoverable),
-            "most_common_errors": [{**one, "count": round(one["count"])} for one in common[:_MOST]],
+            "n": sum(count for counts in buckets.values() for _, count in counts),
+            **{f"{name}_ms": (exact or {}).get(name) for name in PERCENTS},
+            **{
+                f"{name}_bucket_ms": None if value is None else float(f"{value:.6g}")
+                for name, value in zip(PERCENTS, near, strict=True)
+            },
         }
 
+    def labels(self, name: str, known: tuple[str, ...]) -> dict[str, int]:
+        counts: defaultdict[str | None, list[tuple[float, int]]] = defaultdict(list)
+        for run, count, _ in self._all:
+            counts[getattr(run, name)].append((run.rate, count))
+        return {label: round(_weighted(counts[label])) for label in known}
 
-class Performance(Section):
-    """`performance_summary`: peaks, slowest operations, API calls.
 
-    The calls are those of the syncs; on a day without syncs, those of the outermost monitored
+def _weighted(counts: Iterable[tuple[float, int]]) -> float:
+    """How many were meant, of which so many were kept at each rate; in whatever order."""
+    by_rate: defaultdict[float, int] = defaultdict(int)
+    for rate, count in counts:
+        by_rate[rate] += count
+    return math.fsum(count / rate for rate, count in by_rate.items())
+
+
+def _sums(tally: Tally, *names: str) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for name in names:
+        counted = [(key[1], total) for key, (_, total) in tally.sums.items() if key[0] == name]
+        found[name] = round(_weighted(counted)) if counted else None
+    return found
+
+
+def _errors(tally: Tally) -> dict[str, Any]:
+    by_cause: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
+    for (fingerprint, _, _, rate), count in tally.errors.items():
+        if fingerprint is not None:
+            by_cause[fingerprint].append((rate, count))
+    common = sorted(
+        ((_weighted(counts), fingerprint) for fingerprint, counts in by_cause.items()),
+        key=lambda one: (-one[0], one[1]),
+    )
+    every = [(rate, severity, mended, n) for (_, severity, mended, rate), n in tally.errors.items()]
+    return {
+        "total_errors": round(_weighted((rate, n) for rate, _, _, n in every)),
+        "critical_errors": round(
+            _weighted((r, n) for r, level, _, n in every if level == "critical")
+        ),
+        "recoverable_errors": round(_weighted((rate, n) for rate, _, mended, n in every if mended)),
+        "most_common_errors": [
+            {
+                "fingerprint": fingerprint,
+                "count": round(count),
+                "error_type": tally.causes[fingerprint].error_type,
+                "error_message": tally.causes[fingerprint].error_message,
+                "last_seen": tally.causes[fingerprint].last_seen,
+            }
+            for count, fingerprint in common[:LISTED]
+        ],
+    }
+
+
+def _performance(tally: Tally) -> dict[str, Any]:
+    """Peaks, slowest operations, API calls.
+
+    The calls are those of the syncs; on days without syncs, those of the outermost monitored
     operations. They are not added: a monitored operation counts the calls of a sync inside it.
     """
-
-    def __init__(self) -> None:
-        self._memory_mb: float | None = None
-        self._cpu_percent: float | None = None
-        self._slowest: list[tuple[float, int, dict[str, Any]]] = []
-        self._seen = 0
-        self._sync_calls = Sum()
-        self._monitored_calls = Sum()
-
-    @override
-    def add(self, event: Data, weight: float) -> None:
-        metrics = _section(event, "performance_metrics")
-        data = _section(event, "performance_data")
-        info = _section(event, "operation_info")
-        details = _section(event, "operation_details")
-        for value in (
-            metrics.get("memory_usage_mb"),
-            metrics.get("memory_peak_mb"),
-            data.get("memory_usage_mb"),
-            data.get("memory_peak_mb"),
-        ):
-            self._memory_mb = highest(self._memory_mb, value)
-        self._cpu_percent = highest(self._cpu_percent, data.get("cpu_usage_percent"))
-        self._sync_calls.add(metrics.get("api_calls_made"), weight)
-        if info.get("parent_operation_id") is None:
-            self._monitored_calls.add(data.get("api_calls"), weight)
-        self._rank(
-            event,
-            details.get("operation_type") or info.get("operation_name"),
-            details.get("execution_time_ms", info.get("total_duration_ms")),
-            details.get("operation_id") or info.get("operation_id"),
-        )
-
-    def _rank(self, event: Data, operation: Any, duration_ms: Any, operation_id: Any) -> None:
-        if not measured(duration_ms):
-            return
-        if len(self._slowest) == _MOST and duration_ms <= self._slowest[0][0]:
-            return
-        self._seen += 1
-        one = (
-            float(duration_ms),
-            -self._seen,  # of two equal ones the first stays
-            {
-                "operation": operation,
-                "duration_ms": duration_ms,
-                "timestamp": event["timestamp"],
-                "event_id": event.get("event_id"),
-                "operation_id": operation_id,
-            },
-        )
-        push = heappush if len(self._slowest) < _MOST else heappushpop
-        push(self._slowest, one)
-
-    @override
-    def result(self) -> dict[str, Any]:
-        slowest = [one for _, _, one in sorted(self._slowest, reverse=True)]
-        calls = self._sync_calls.result()
-        return {
-            "peak_memory_usage_mb": self._memory_mb,
-            "peak_cpu_usage_percent": self._cpu_percent,
-            "slowest_operation_ms": slowest[0]["duration_ms"] if slowest else None,
-            "slowest_operations": slowest,
-            "total_api_calls": self._monitored_calls.result() if calls is None else calls,
+    calls = _sums(tally, "api_calls_made", "monitored_api_calls")
+    slowest = [
+        {
+            "operation": one.operation,
+            "duration_ms": -one.minus_ms,
+            "timestamp": one.timestamp,
+            "event_id": one.event_id or None,
+            "operation_id": one.operation_id,
         }
-
-
-def _section(event: Data, name: str) -> Data:
-    section = event.get(name)
-    return section if isinstance(section, dict) else {}
-
-
-def _rounded(counts: Mapping[str, float]) -> dict[str, int]:
-    return {name: round(count) for name, count in counts.items()}
+        for one in tally.slowest
+    ]
+    return {
+        "peak_memory_usage_mb": tally.memory_mb,
+        "peak_cpu_usage_percent": tally.cpu_percent,
+        "slowest_operation_ms": slowest[0]["duration_ms"] if slowest else None,
+        "slowest_operations": slowest,
+        "total_api_calls": calls["monitored_api_calls"]
+        if calls["api_calls_made"] is None
+        else calls["api_calls_made"],
+    }

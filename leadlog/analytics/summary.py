@@ -1,36 +1,127 @@
-"""The daily summary: one UTC day's files, added up in one pass.
+"""Summaries of days: one, or several together, which is the same as their tallies together.
 
-Memory is constant apart from eight bytes per measured duration (for exact percentiles) and one
-entry per distinct error. Percentiles are values that were measured: the one at rank
-`ceil(share * n)`, with `n` beside it. Where nothing was measured there is `null`, not 0.
+Where the bucket table of a sealed day is stored, the events need not be read; percentiles are then
+those of buckets, and the ones that were measured are null. Where nothing was measured there is
+`null`, not 0.
 
 An event that sampling kept with a `sample_rate` stands for `1 / sample_rate` events, and is
 counted so; `summary_info.sampled_events` says how many such events were read, and where it is not
-0 the counts are estimates. Maxima are never scaled up.
+0 the counts are estimates. Maxima are never scaled up, and `n` beside percentiles is the number of
+durations that were read.
 """
 
 import datetime as dt
 import os
 import threading
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import orjson
 
-from leadlog.analytics.sections import (
-    Errors,
-    Migrations,
-    Operations,
-    Performance,
-    Section,
-    Syncs,
-)
+from leadlog.analytics.buckets import load_buckets
+from leadlog.analytics.counting import Engine, EventCounter, engine_for
+from leadlog.analytics.sections import Exact, sections
+from leadlog.analytics.tally import Tally
 from leadlog.clock import format_us, now_us
 from leadlog.errors import LogDirectoryError
-from leadlog.layout import log_files, summary_path
-from leadlog.reading.events import Skipped, read_events
+from leadlog.layout import LogFile, log_files, summary_path
 
-__all__ = ["daily_summary", "write_daily_summary"]
+__all__ = [
+    "Period",
+    "count_days",
+    "daily_summary",
+    "events_of",
+    "summary_of",
+    "write_daily_summary",
+]
+
+
+@attrs.frozen
+class Period:
+    """What some days add up to.
+
+    Attributes:
+        first: UTC day, `2026-11-23`.
+        last: UTC day; the same for one day.
+        tally: of all of them.
+        exact: percentiles as they were measured, by operation; None where a day was read from
+            its bucket table.
+        days: UTC day to the tally of that day alone.
+        from_buckets: the days that were read from their bucket tables.
+    """
+
+    first: str
+    last: str
+    tally: Tally
+    exact: Exact | None
+    days: dict[str, Tally]
+    from_buckets: tuple[str, ...]
+
+
+def count_days(
+    directory: str | os.PathLike[str],
+    first: str | dt.date,
+    last: str | dt.date | None = None,
+    *,
+    exact: bool = False,
+    engine: Engine = "auto",
+    today: str | None = None,
+) -> Period:
+    """Adds up UTC days.
+
+    Args:
+        directory: the log directory.
+        first: the first day, `2026-11-23`.
+        last: the last day; the first one by default.
+        exact: reads the events of every day, whatever is stored, for exact percentiles.
+        engine: `python` and `duckdb` come to the same; by default what is faster.
+        today: the UTC day; the clock's by default.
+
+    Raises:
+        ValueError: a day is no date, or the last is before the first.
+        ReadError: a file cannot be read.
+        MissingExtraError: DuckDB is needed and not installed.
+    """
+    since, until = _day(first), _day(first if last is None else last)
+    if until < since:
+        raise ValueError(f"the last day {until} is before the first day {since}; turn them round")
+    now = format_us(now_us())[:10] if today is None else today
+    by_day: defaultdict[str, list[LogFile]] = defaultdict(list)
+    for file in log_files(directory, since=since, until=until):
+        by_day[file.date].append(file)
+    stored = {
+        day: tally
+        for day, files in by_day.items()
+        if not exact and (tally := load_buckets(directory, day, files)) is not None
+    }
+    rest = {day: files for day, files in by_day.items() if day not in stored}
+    counter = _counter([file for files in rest.values() for file in files], engine, not stored)
+    try:
+        fresh = {day: counter.count(files, over=now > day) for day, files in sorted(rest.items())}
+        measured = None if stored else counter.exact()
+    finally:
+        counter.close()
+    days = dict(sorted({**stored, **fresh}.items()))
+    whole = Tally()
+    for tally in days.values():
+        whole.merge(tally)
+    return Period(since, until, whole, measured, days, tuple(sorted(stored)))
+
+
+def _counter(files: Sequence[LogFile], engine: Engine, exact: bool) -> Any:
+    if engine_for(files, engine) == "python":
+        return EventCounter()
+    from leadlog.analytics.relational import TableCounter  # DuckDB takes a while to load
+
+    return TableCounter(exact=exact)
+
+
+def summary_of(period: Period) -> dict[str, Any]:
+    """The sections of the record contract's "Daily summary", without `summary_info`."""
+    return sections(period.tally, period.exact)
 
 
 def daily_summary(
@@ -39,14 +130,16 @@ def daily_summary(
     *,
     session_id: str | None = None,
     created_us: int | None = None,
+    engine: Engine = "auto",
 ) -> dict[str, Any]:
-    """Adds up the files of one UTC day.
+    """Adds up the files of one UTC day, event by event.
 
     Args:
         directory: the log directory.
         date: the day, `2026-11-23`.
         session_id: of the session that asks, for `summary_info`.
         created_us: the time to write into it, microseconds since 1970; now by default.
+        engine: `python` and `duckdb` come to the same; by default what is faster.
 
     Returns:
         The sections of the record contract's "Daily summary". A day without files has counts
@@ -56,46 +149,26 @@ def daily_summary(
         ValueError: `date` is no date.
         ReadError: a file cannot be read.
     """
-    day = _day(date)
     created = format_us(now_us() if created_us is None else created_us)
-    skipped = Skipped()
-    parts: dict[str, Section] = {
-        "operation_summary": Operations(),
-        "sync_summary": Syncs(),
-        "migration_summary": Migrations(),
-        "error_summary": Errors(),
-        "performance_summary": Performance(),
-    }
-    wanted = {
-        "database_operation": (parts["operation_summary"], parts["performance_summary"]),
-        "sync_operation": (parts["sync_summary"], parts["performance_summary"]),
-        "migration_operation": (parts["migration_summary"],),
-        "error_log": (parts["error_summary"],),
-        "performance_metrics": (parts["performance_summary"],),
-    }
-    events = sampled = 0
-    for file in log_files(directory, since=day, until=day):
-        for event in read_events(file.path, skipped=skipped):
-            events += 1
-            rate = event.data.get("sample_rate")
-            weight = 1.0
-            if isinstance(rate, float) and 0.0 < rate < 1.0:
-                sampled += 1
-                weight = 1.0 / rate
-            for part in wanted.get(event.data.get("log_type", ""), ()):
-                part.add(event.data, weight)
-    # The last line of a day that is over will not be finished any more.
-    over = created[:10] > day
+    period = count_days(directory, date, exact=True, engine=engine, today=created[:10])
     return {
         "summary_info": {
-            "date": day,
+            "date": period.first,
             "created_at": created,
             "session_id": session_id,
-            "events_read": events,
-            "lines_skipped": skipped.lines + (skipped.unfinished if over else 0),
-            "sampled_events": sampled,
+            **events_of(period.tally),
         },
-        **{name: part.result() for name, part in parts.items()},
+        **summary_of(period),
+    }
+
+
+def events_of(tally: Tally) -> dict[str, int]:
+    """How many events were read, how many lines were none, and how many events were sampled."""
+    counts = list(tally.counts())
+    return {
+        "events_read": sum(count for _, count in counts),
+        "lines_skipped": tally.lines_skipped,
+        "sampled_events": sum(count for rate, count in counts if rate < 1.0),
     }
 
 

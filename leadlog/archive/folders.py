@@ -12,18 +12,34 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from leadlog.archive.plan import Found, Hindrance, Kept
 from leadlog.errors import LogDirectoryError
-from leadlog.layout import CATEGORIES, LogFile, category_directory, parse_name
+from leadlog.layout import (
+    CATEGORIES,
+    LogFile,
+    archive_directory,
+    archived_days,
+    category_directory,
+    parse_name,
+)
 from leadlog.sinks.descriptors import try_lock
 
-__all__ = ["Folder", "LeftAloneError", "draft_name", "open_folders", "sole_janitor"]
+__all__ = [
+    "Folder",
+    "LeftAloneError",
+    "archive_folders",
+    "draft_name",
+    "open_folders",
+    "sole_janitor",
+]
 
 LOCK = ".archive.lock"
 IN_USE = "somebody writes to it"
 _DRAFT = re.compile(r"\.(?P<name>.+\.jsonl\.zst)\.tmp")
+_PART_DRAFT = re.compile(r"\.(?:part-.+\.parquet|_damaged-.+\.jsonl)\.tmp")
 _OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold up anybody
 
 
@@ -55,6 +71,7 @@ class Folder:
         category: which.
         path: where it is; must be a folder itself, not a symbolic link to one.
         in_use: gives the log files that are named by a ring, relative to the log directory.
+        archived: whether it is one of the archive, for one day, with parts in it.
 
     Attributes:
         category: as above.
@@ -64,10 +81,18 @@ class Folder:
         OSError: it cannot be opened.
     """
 
-    def __init__(self, category: str, path: Path, in_use: Callable[[], set[str]]) -> None:
+    def __init__(
+        self,
+        category: str,
+        path: Path,
+        in_use: Callable[[], set[str]],
+        *,
+        archived: bool = False,
+    ) -> None:
         self.category = category
         self.path = path
         self._in_use = in_use
+        self._archived = archived
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self) -> None:
@@ -85,9 +110,12 @@ class Folder:
         with os.scandir(self._fd) as entries:
             for entry in entries:
                 name = entry.name
+                if _PART_DRAFT.fullmatch(name) and self._archived:
+                    drafts.append(name)
+                    continue
                 draft = _DRAFT.fullmatch(name)
                 file = parse_name(draft["name"] if draft else name)
-                if file is None or not _is_day(file.date):
+                if file is None or file.archived != self._archived or not _is_day(file.date):
                     continue
                 with suppress(FileNotFoundError):  # gone since it was listed
                     state = entry.stat(follow_symlinks=False)
@@ -101,15 +129,7 @@ class Folder:
 
     def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> Found:
         return Found(
-            file=LogFile(
-                file.date,
-                file.writer,
-                file.segment,
-                file.host,
-                file.compressed,
-                self.category,
-                self.path / file.name,
-            ),
+            file=replace(file, category=self.category, path=self.path / file.path.name),
             size_bytes=state.st_size,
             modified_ns=state.st_mtime_ns,
             inode=state.st_ino,
@@ -150,9 +170,9 @@ class Folder:
         """
         name = found.file.path.name
         # An exclusive lock needs a file that is open for writing on some network file systems.
-        fd = self.open(name, os.O_RDONLY if found.file.compressed else os.O_RDWR)
+        fd = self.open(name, os.O_RDWR if _is_plain(found.file) else os.O_RDONLY)
         try:
-            if not found.file.compressed and not try_lock(fd):
+            if _is_plain(found.file) and not try_lock(fd):
                 raise LeftAloneError(IN_USE)
             hindrance = self._hindrance(name, os.fstat(fd), self._in_use())
             if hindrance is not None:
@@ -211,6 +231,23 @@ class Folder:
         except OSError as error:
             if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # no such thing for folders here
                 raise
+
+
+def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
+    """The folders of the archive, one after the other, each open while it is looked at.
+
+    Raises:
+        OSError: one cannot be opened or listed.
+    """
+    for category in CATEGORIES:
+        for date in archived_days(root, category):
+            folder = Folder(
+                category, archive_directory(root, category, date), in_use, archived=True
+            )
+            try:
+                yield folder
+            finally:
+                folder.close()
 
 
 def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folder], list[Kept]]:
@@ -282,6 +319,11 @@ def _unlock(fd: int) -> None:
         # Not when it was never locked here: another open file's lock stays untouched by this.
         fcntl.flock(fd, fcntl.LOCK_UN)
     os.close(fd)
+
+
+def _is_plain(file: LogFile) -> bool:
+    """Whether a writer may go on in it."""
+    return not (file.compressed or file.archived)
 
 
 def _is_day(date: str) -> bool:

@@ -18,8 +18,11 @@ from leadlog.limits import TOTAL
 
 __all__ = ["Action", "Excess", "Found", "Hindrance", "Kept", "Plan", "Verb", "plan"]
 
-Verb = Literal["compress", "finish", "remove"]
-"""`finish` is for a file whose compressed copy is there already: only the original goes."""
+Verb = Literal["compress", "finish", "archive", "remove"]
+"""`finish` is for a file whose compressed copy is there already: only the original goes.
+`archive` seals a file to Parquet, compressed or not."""
+
+_REPLACING = ("compress", "archive")
 
 _EPOCH = dt.date(1970, 1, 1)
 _DAY_NS = 86_400_000_000_000
@@ -153,7 +156,7 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
             if used <= limit:
                 break
             old = actions.get(one)
-            if old is not None and old.verb != "compress":
+            if old is not None and old.verb not in _REPLACING:
                 continue
             hindrance = _hindrance(one, now)
             if hindrance is not None:
@@ -175,10 +178,18 @@ def _by_age(one: Found, age: int, policy: Policy, there: set[Path]) -> Action | 
     days = policy.days(one.file.category)
     if days and age > days:
         return Action("remove", one, f"older than {days} days")
+    if one.file.archived:
+        return None
+    twin = one.file.path.with_name(one.file.path.name + COMPRESSED) in there
+    days = policy.parquet_after_days
+    if days and age > days:
+        if twin:
+            return Action("finish", one, "its compressed copy is there")
+        return Action("archive", one, f"older than {days} days")
     days = policy.compress_after_days
     if not days or age <= days or one.file.compressed:
         return None
-    if one.file.path.with_name(one.file.path.name + COMPRESSED) in there:
+    if twin:
         return Action("finish", one, "its compressed copy is there")
     if one.size_bytes <= (one.packed_bytes or 0):
         return None
@@ -205,7 +216,7 @@ def _after(one: Found, actions: dict[Found, Action]) -> int:
     action = actions.get(one)
     if action is None:
         return one.size_bytes
-    if action.verb == "compress":
+    if action.verb in _REPLACING:
         return one.size_bytes if one.packed_bytes is None else one.packed_bytes
     return 0
 

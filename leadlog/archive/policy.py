@@ -16,6 +16,10 @@ def _compress_after(value: object) -> int:
     return _read("compress_after_days", days_by_category, value)[EVERY]
 
 
+def _parquet_after(value: object) -> int:
+    return _read("parquet_after_days", days_by_category, value)[EVERY]
+
+
 def _retention_days(value: object) -> dict[str, int]:
     return _read("retention_days", days_by_category, {} if value is None else value)
 
@@ -41,6 +45,8 @@ class Policy:
 
     Attributes:
         compress_after_days: files older than this are compressed; 0 or None: none ever.
+        parquet_after_days: files older than this are sealed to Parquet, compressed or not;
+            0 or None: none ever. Needs `leadlog[analytics]`.
         retention_days: files older than this are removed: a number for every category, or a
             mapping by category with `*` for all others; 0, None or no entry: kept for ever.
         retention_bytes: most that all files together may take, or a mapping by category with
@@ -54,6 +60,7 @@ class Policy:
     compress_after_days: int = attrs.field(default=COMPRESS_AFTER_DAYS, converter=_compress_after)
     retention_days: dict[str, int] = attrs.field(default=None, converter=_retention_days)
     retention_bytes: dict[str, int] = attrs.field(default=None, converter=_retention_bytes)
+    parquet_after_days: int = attrs.field(default=0, converter=_parquet_after)
 
     def days(self, category: str) -> int:
         """Days that the files of a category are kept; 0 for ever."""

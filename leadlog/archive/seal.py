@@ -25,7 +25,7 @@ from leadlog.errors import ReadError
 from leadlog.layout import COMPRESSED
 from leadlog.reading.compressed import Unpacked
 
-__all__ = ["estimate", "finish", "seal"]
+__all__ = ["estimate", "finish", "seal", "take_after"]
 
 _LEVEL = 3
 _BLOCK_BYTES = 1024 * 1024
@@ -165,7 +165,7 @@ def _compress(
         _write(target, compressor.flush())
     except zstandard.ZstdError as error:
         raise LeftAloneError(f"it has changed meanwhile ({error})") from error
-    _take_after(source, target.fileno())
+    take_after(source, target.fileno())
     os.fsync(target.fileno())
     return content.result()
 
@@ -176,7 +176,7 @@ def _write(target: IO[bytes], data: bytes) -> None:
         view = view[target.write(view) :]
 
 
-def _take_after(source: int, target: int) -> None:
+def take_after(source: int, target: int) -> None:
     """Gives the copy the rights, the group and the time of the original."""
     state = os.fstat(source)
     mode = stat.S_IMODE(state.st_mode)

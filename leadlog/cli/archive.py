@@ -45,6 +45,13 @@ def _limits(read: Callable[[object], dict[str, int]]) -> Callable[..., dict[str,
     help="Compress files older than N days; 0: none.  [default: the setting, or 7]",
 )
 @click.option(
+    "--parquet-after-days",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Seal files older than N days to Parquet, compressed or not; 0: none.  [default: the "
+    "setting, or none]",
+)
+@click.option(
     "--retention-days",
     multiple=True,
     metavar="[CATEGORY=]N",
@@ -68,6 +75,7 @@ def archive(
     *,
     directory: Path | None,
     compress_after_days: int | None,
+    parquet_after_days: int | None,
     retention_days: dict[str, int],
     retention_bytes: dict[str, int],
     dry_run: bool,
@@ -100,6 +108,9 @@ def archive(
         compress_after_days=settings.compress_after_days
         if compress_after_days is None
         else compress_after_days,
+        parquet_after_days=settings.parquet_after_days
+        if parquet_after_days is None
+        else parquet_after_days,
         retention_days={**settings.retention_days, **retention_days},
         retention_bytes={**settings.retention_bytes, **retention_bytes},
     )

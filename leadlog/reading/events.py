@@ -1,7 +1,7 @@
 """One log file, read line by line: forwards, backwards, and up to the last newline only.
 
-A compressed file is read as what it holds; offsets are those in its content. A file that was
-compressed since it was listed is read in its new place.
+A compressed file, or a part of the archive, is read as what it holds; offsets are those in its
+content. A file that was compressed or sealed since it was listed is read in its new place.
 
 A line without its newline is still being written, so it is not an event yet. A line that is no
 event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) is counted in `Skipped`
@@ -10,14 +10,14 @@ and passed over; it never ends the reading and is never dropped unseen.
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 
 from leadlog.errors import ReadError
-from leadlog.layout import COMPRESSED
+from leadlog.layout import COMPRESSED, PARQUET, parse_name, part_path
 from leadlog.reading.compressed import open_unpacked, spool_unpacked
 
 __all__ = ["Event", "LineReader", "Skipped", "decode", "read_backwards", "read_events"]
@@ -142,7 +142,7 @@ def read_events(path: Path, *, start: int = 0, skipped: Skipped | None = None) -
     """The events of one file, up to its last newline.
 
     Args:
-        path: a `.jsonl` or `.jsonl.zst` file.
+        path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
         start: byte offset of a line's start to begin at.
         skipped: counts what was passed over.
 
@@ -167,7 +167,8 @@ def read_backwards(
     """The events of one file from the last to the first; reads only as much as is asked for.
 
     Args:
-        path: a `.jsonl` or `.jsonl.zst` file; the latter is unpacked as a whole.
+        path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive; what is not plain is
+            unpacked as a whole.
         end: byte offset to begin at (a line that is not complete there is left out); the file's
             end by default.
         skipped: counts what was passed over.
@@ -216,17 +217,31 @@ def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, b
 
 def _opened(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacked) -> BinaryIO:
     try:
-        if path.suffix == COMPRESSED:
-            return unpacked(path)
+        if path.suffix == PARQUET:
+            from leadlog.reading.part import open_restored
+
+            return open_restored(path)
         try:
-            return path.open("rb")
+            return unpacked(path) if path.suffix == COMPRESSED else path.open("rb")
         except FileNotFoundError:
-            compressed = path.with_name(path.name + COMPRESSED)
-            if not compressed.exists():
+            moved = _moved(path)
+            if moved is None:
                 raise
-            return unpacked(compressed)
+            return _opened(moved, unpacked)
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _moved(path: Path) -> Path | None:
+    """Where a file's content lies since it was compressed or sealed."""
+    file = parse_name(path.name)
+    if file is None:
+        return None
+    compressed = path.with_name(f"{file.stem}.jsonl{COMPRESSED}")
+    if path != compressed and compressed.exists():
+        return compressed
+    part = part_path(path.parent.parent, replace(file, category=path.parent.name))
+    return part if part.exists() else None
 
 
 def _unreadable(path: Path, error: OSError) -> ReadError:

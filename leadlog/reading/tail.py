@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from leadlog.errors import ReadError
-from leadlog.layout import COMPRESSED, LogFile, log_files
+from leadlog.layout import COMPRESSED, LogFile, log_files, part_path
 from leadlog.reading.events import Event, LineReader, Skipped, read_backwards
 
 __all__ = ["POLL_SECONDS", "Tail"]
@@ -66,7 +66,7 @@ class Tail:
         self._files: dict[Path, _Followed] = {}
         self._finished: list[LogFile] = []
         for file in log_files(directory, self._categories):
-            if file.compressed:
+            if file.compressed or file.archived:
                 self._finished.append(file)
                 continue
             try:
@@ -145,7 +145,7 @@ class Tail:
         listed = {
             file.path: file
             for file in log_files(self._directory, self._categories)
-            if not file.compressed
+            if not (file.compressed or file.archived)
         }
         newest = {file.category: file.date for file in listed.values()}  # sorted by date
         for path in [path for path in self._files if path not in listed]:
@@ -171,7 +171,8 @@ class Tail:
             fresh, more = one.read(self._notice)
             rest += fresh
         one.close()
-        if not path.with_name(path.name + COMPRESSED).exists():
+        sealed = part_path(self._directory, one.file)
+        if not path.with_name(path.name + COMPRESSED).exists() and not sealed.exists():
             self._notice(f"{path} {what}")
         return rest
 

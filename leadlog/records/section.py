@@ -1,14 +1,14 @@
 """From what a caller passed to the sections of a record, by the record's own types."""
 
-import types
 from collections.abc import Callable, Mapping
 from math import isfinite
-from typing import Any, Literal, NotRequired, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
-from typing_extensions import ReadOnly, get_type_hints, is_typeddict
+from typing_extensions import is_typeddict
 
 from leadlog.records import coerce
 from leadlog.records.coerce import Extra
+from leadlog.records.hints import bare, keys_of
 from leadlog_processors.envelope import ENVELOPE
 
 Event = dict[str, Any]
@@ -24,36 +24,20 @@ _PLAIN: dict[Any, Fit] = {
 }
 
 
-def _bare(hint: Any) -> Any:
-    """An annotation without its qualifiers and without None."""
-    origin = get_origin(hint)
-    if origin in (ReadOnly, NotRequired):
-        return _bare(get_args(hint)[0])
-    if origin in (Union, types.UnionType):
-        return _bare(next(arg for arg in get_args(hint) if arg is not type(None)))
-    return hint
-
-
 def _fit(hint: Any) -> tuple[Any, Fit]:
     """The exact type that needs no fitting (None where every value does), and the fit."""
-    bare = _bare(hint)
-    if bare in _PLAIN:
-        return bare, _PLAIN[bare]
-    origin, arguments = get_origin(bare), get_args(bare)
+    plain = bare(hint)
+    if plain in _PLAIN:
+        return plain, _PLAIN[plain]
+    origin, arguments = get_origin(plain), get_args(plain)
     if origin is Literal:
         return None, coerce.one_of(arguments)
     if origin is list:
         return None, coerce.texts
-    of = _bare(arguments[1])
+    of = bare(arguments[1])
     if of is float:
         return None, coerce.numbers
     return (None, coerce.counts) if of is int else (dict, coerce.mapping)
-
-
-def keys_of(record: Any) -> dict[str, Any]:
-    """The keys of a TypedDict that are always present, with their bare annotations."""
-    hints = get_type_hints(record, include_extras=True)
-    return {key: _bare(hint) for key, hint in hints.items() if key in record.__required_keys__}
 
 
 class Blank:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadlog.clock import utc_date
-from leadlog.layout import CATEGORIES, LogFile, category_directory, parse_name
+from leadlog.layout import (
+    CATEGORIES,
+    LogFile,
+    archive_directory,
+    category_directory,
+    parse_name,
+)
 from leadlog.sinks.descriptors import Descriptors, try_lock
 from leadlog.sinks.storage import Spool
 
@@ -148,7 +154,7 @@ class Files:
         folder = self._folder(category)
         wanted = LogFile(utc_date(day * DAY_US), self.slot(), 0, self.host)
         last = self._last(folder, wanted)
-        if last is not None and not last.compressed and not fresh:
+        if last is not None and not (last.compressed or last.archived or fresh):
             segment = self._continue(folder / last.name, ring)
             if segment is not None:
                 return segment
@@ -170,15 +176,21 @@ class Files:
         raise AssertionError("unreachable")
 
     def _last(self, folder: Path, wanted: LogFile) -> LogFile | None:
-        """The last segment there is of the wanted day and slot."""
+        """The last segment there is of the wanted day and slot, sealed ones included."""
+        sealed = archive_directory(self.directory, folder.name, wanted.date)
+        names = os.listdir(folder)  # noqa: PTH208 - names suffice
+        if sealed.is_dir():
+            names += os.listdir(sealed)  # noqa: PTH208 - as above
         found = [
             file
-            for name in os.listdir(folder)  # noqa: PTH208 - names suffice
-            if name.startswith(wanted.date)
+            for name in names
+            if wanted.date in name
             and (file := parse_name(name)) is not None
             and (file.date, file.writer, file.host) == (wanted.date, wanted.writer, wanted.host)
         ]
-        return max(found, key=lambda file: (file.segment, file.compressed), default=None)
+        return max(
+            found, key=lambda file: (file.segment, file.archived, file.compressed), default=None
+        )
 
     def _continue(self, path: Path, ring: Path | None) -> Segment | None:
         segment = self.lock(path)

@@ -1,0 +1,381 @@
+"""What events add up to, in whole numbers, so that tallies of days and processes add up exactly.
+
+Durations are counted in buckets: bucket `b` holds what is above `RATIO ** (b - 1)` and up to
+`RATIO ** b` milliseconds, so the bucket of a value is `CEIL(LN(ms) / LN(1.01/0.99))`, and the
+value that stands for a bucket is off by at most 1 %. Sums of durations are in nanoseconds. An
+event that sampling kept is counted under its `sample_rate`; weights are applied in the end, when
+the counts of all days are known. So the order in which anything is added does not matter.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+__all__ = [
+    "BUCKET_WIDTH",
+    "LEAST_MS",
+    "LISTED",
+    "MOST_MS",
+    "NO_TIME",
+    "SUBJECTS",
+    "Cause",
+    "Run",
+    "Slow",
+    "Subject",
+    "Tally",
+    "bucket_of",
+    "middle_of",
+]
+
+Data = Mapping[str, Any]
+
+RATIO = 1.01 / 0.99
+BUCKET_WIDTH = 0.02000066670666948
+"""LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
+
+LEAST_MS = 1e-6
+MOST_MS = 1e12
+"""Durations outside of 0 to this were not measured by any clock, and count as not measured."""
+
+NO_TIME = -1000
+"""The bucket of durations below a nanosecond, zero above all."""
+
+LISTED = 10
+"""Slowest operations that are kept."""
+
+
+class Subject(NamedTuple):
+    """Where a kind of record has what is counted, as (section, key).
+
+    Attributes:
+        operation: its name.
+        success: how it ended.
+        duration_ms: how long it took.
+        id: its identifier; None where it is not ranked among the slowest.
+        sums: name in the tally to number to add up.
+        memory_mb: numbers of which the highest is kept.
+        cpu_percent: the same.
+        outermost: which key has to be null, for the sums to count.
+    """
+
+    operation: tuple[str, str]
+    success: tuple[str, str]
+    duration_ms: tuple[str, str]
+    id: tuple[str, str] | None = None
+    sums: Mapping[str, tuple[str, str]] = {}
+    memory_mb: tuple[tuple[str, str], ...] = ()
+    cpu_percent: tuple[str, str] | None = None
+    outermost: tuple[str, str] | None = None
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "database_operation": Subject(
+        ("operation_details", "operation_type"),
+        ("operation_details", "success"),
+        ("operation_details", "execution_time_ms"),
+        ("operation_details", "operation_id"),
+        memory_mb=(("performance_metrics", "memory_usage_mb"),),
+    ),
+    "sync_operation": Subject(
+        ("sync_details", "sync_type"),
+        ("sync_results", "success"),
+        ("sync_results", "execution_time_ms"),
+        sums={
+            "leads_synced": ("sync_results", "leads_synced"),
+            "leads_failed": ("sync_results", "leads_failed"),
+            "conflicts_resolved": ("sync_results", "conflicts_resolved"),
+            "api_calls_made": ("performance_metrics", "api_calls_made"),
+        },
+        memory_mb=(("performance_metrics", "memory_peak_mb"),),
+    ),
+    "migration_operation": Subject(
+        ("migration_details", "migration_type"),
+        ("migration_results", "success"),
+        ("migration_results", "execution_time_ms"),
+        sums={
+            "records_migrated": ("migration_results", "records_migrated"),
+            "records_skipped": ("migration_results", "records_skipped"),
+            "records_failed": ("migration_results", "records_failed"),
+            "duplicates_found": ("migration_results", "duplicates_found"),
+        },
+    ),
+    "performance_metrics": Subject(
+        ("operation_info", "operation_name"),
+        ("operation_info", "success"),
+        ("operation_info", "total_duration_ms"),
+        ("operation_info", "operation_id"),
+        sums={"monitored_api_calls": ("performance_data", "api_calls")},
+        memory_mb=(("performance_data", "memory_usage_mb"), ("performance_data", "memory_peak_mb")),
+        cpu_percent=("performance_data", "cpu_usage_percent"),
+        outermost=("operation_info", "parent_operation_id"),
+    ),
+}
+"""Log type to where its records have what is counted."""
+
+
+class Run(NamedTuple):
+    """What runs have in common that are counted together.
+
+    Attributes:
+        log_type: of the records.
+        operation: its name.
+        success: true, false, or null.
+        tier: the label.
+        quality: the label of the data.
+        rate: share of such events that was kept; 1.0 for all.
+        bucket: of the duration; None where it was not measured.
+    """
+
+    log_type: str
+    operation: str | None
+    success: bool | None
+    tier: str | None
+    quality: str | None
+    rate: float
+    bucket: int | None
+
+
+class Cause(NamedTuple):
+    """One fingerprint's first record, and when it came last.
+
+    Attributes:
+        first_seen: `timestamp` of the first record.
+        event_id: of the first record.
+        error_type: of the first record.
+        error_message: of the first record.
+        last_seen: `timestamp` of the last record.
+    """
+
+    first_seen: str
+    event_id: str
+    error_type: str | None
+    error_message: str | None
+    last_seen: str
+
+    def with_other(self, other: "Cause") -> "Cause":
+        """The same of both together."""
+        first = min(self, other, key=lambda one: one[:2])
+        return first._replace(last_seen=max(self.last_seen, other.last_seen))
+
+
+class Slow(NamedTuple):
+    """One of the slowest operations; the slowest sorts first.
+
+    Attributes:
+        minus_ms: its duration with the sign turned.
+        timestamp: when it ended.
+        event_id: of its record, or "".
+        operation: its name.
+        operation_id: its identifier.
+    """
+
+    minus_ms: float
+    timestamp: str
+    event_id: str
+    operation: str | None
+    operation_id: str | None
+
+
+@dataclass
+class Tally:
+    """Counts, sums and extremes of any events; `add` takes one, `merge` another tally.
+
+    Attributes:
+        runs: number of records and nanoseconds they took, by what they have in common.
+        sums: (name, rate) to how many numbers were measured and what they add up to.
+        errors: (fingerprint, severity, recoverable, rate) to the number of records.
+        causes: fingerprint to what is known of it.
+        others: (log type, rate) to the number of records of other kinds.
+        memory_mb: highest that was measured.
+        cpu_percent: highest that was measured.
+        slowest: ten of them, slowest first.
+        lines_skipped: lines that are no events.
+    """
+
+    runs: dict[Run, list[int]] = field(default_factory=dict)
+    sums: dict[tuple[str, float], list[int]] = field(default_factory=dict)
+    errors: dict[tuple[str | None, str | None, bool, float], int] = field(default_factory=dict)
+    causes: dict[str, Cause] = field(default_factory=dict)
+    others: dict[tuple[str, float], int] = field(default_factory=dict)
+    memory_mb: float | None = None
+    cpu_percent: float | None = None
+    slowest: list[Slow] = field(default_factory=list)
+    lines_skipped: int = 0
+
+    def add(self, event: Data) -> None:
+        """Takes one event."""
+        rate = _rate(event.get("sample_rate"))
+        log_type = _text(event.get("log_type"))
+        subject = SUBJECTS.get(log_type or "")
+        if subject is not None and log_type is not None:
+            self._add_run(event, log_type, subject, rate)
+        elif log_type == "error_log":
+            self._add_error(event, rate)
+        else:
+            self.add_other(log_type or "unknown", rate, 1)
+
+    def _add_run(self, event: Data, log_type: str, subject: Subject, rate: float) -> None:
+        duration = _value(event, subject.duration_ms)
+        ms = duration if is_duration(duration) else None
+        labels = _section(event, "training_labels")
+        operation = _text(_value(event, subject.operation))
+        success = _value(event, subject.success)
+        run = Run(
+            log_type,
+            operation,
+            success if isinstance(success, bool) else None,
+            _text(labels.get("performance_tier")),
+            _text(labels.get("data_quality")),
+            rate,
+            None if ms is None else bucket_of(ms),
+        )
+        self.add_runs(run, 1, 0 if ms is None else nanoseconds(ms))
+        if subject.outermost is None or _value(event, subject.outermost) is None:
+            for name, place in subject.sums.items():
+                number = _value(event, place)
+                if type(number) is int:
+                    self.add_sum(name, rate, 1, number)
+        for place in subject.memory_mb:
+            self.add_peaks(_value(event, place), None)
+        if subject.cpu_percent is not None:
+            self.add_peaks(None, _value(event, subject.cpu_percent))
+        if ms is not None and subject.id is not None:
+            ranked = Slow(
+                -float(ms),
+                str(event["timestamp"]),
+                _text(event.get("event_id")) or "",
+                operation,
+                _text(_value(event, subject.id)),
+            )
+            if len(self.slowest) < LISTED or ranked < self.slowest[-1]:
+                self.add_slow([ranked])
+
+    def _add_error(self, event: Data, rate: float) -> None:
+        details = _section(event, "error_details")
+        fingerprint = _text(details.get("fingerprint"))
+        recoverable = _section(event, "training_labels").get("recoverable") is True
+        self.add_errors(fingerprint, _text(details.get("severity")), recoverable, rate, 1)
+        if fingerprint is not None:
+            stamp = str(event["timestamp"])
+            cause = Cause(
+                stamp,
+                _text(event.get("event_id")) or "",
+                _text(details.get("error_type")),
+                _text(details.get("error_message")),
+                stamp,
+            )
+            self.add_cause(fingerprint, cause)
+
+    def add_runs(self, run: Run, count: int, total_ns: int) -> None:
+        """Takes so many runs that have all of it in common."""
+        known = self.runs.setdefault(run, [0, 0])
+        known[0] += count
+        known[1] += total_ns
+
+    def add_sum(self, name: str, rate: float, count: int, total: int) -> None:
+        """Takes so many numbers that add up to `total`."""
+        if count:
+            known = self.sums.setdefault((name, rate), [0, 0])
+            known[0] += count
+            known[1] += total
+
+    def add_errors(
+        self,
+        fingerprint: str | None,
+        severity: str | None,
+        recoverable: bool,
+        rate: float,
+        count: int,
+    ) -> None:
+        """Takes so many errors that have all of it in common."""
+        key = fingerprint, severity, recoverable, rate
+        self.errors[key] = self.errors.get(key, 0) + count
+
+    def add_cause(self, fingerprint: str, cause: Cause) -> None:
+        """Takes what is known of a fingerprint."""
+        known = self.causes.get(fingerprint)
+        self.causes[fingerprint] = cause if known is None else known.with_other(cause)
+
+    def add_other(self, log_type: str, rate: float, count: int) -> None:
+        """Takes so many records of another kind."""
+        key = log_type, rate
+        self.others[key] = self.others.get(key, 0) + count
+
+    def add_peaks(self, memory_mb: Any, cpu_percent: Any) -> None:
+        """Takes what was measured; anything but a number was not."""
+        self.memory_mb = _highest(self.memory_mb, memory_mb)
+        self.cpu_percent = _highest(self.cpu_percent, cpu_percent)
+
+    def add_slow(self, slow: Iterable[Slow]) -> None:
+        """Takes some operations into the list of the slowest, as far as they belong there."""
+        self.slowest = sorted([*self.slowest, *slow], key=_by_slowness)[:LISTED]
+
+    def merge(self, other: "Tally") -> None:
+        """Takes all that another tally has."""
+        for run, (count, total_ns) in other.runs.items():
+            self.add_runs(run, count, total_ns)
+        for (name, rate), (count, total) in other.sums.items():
+            self.add_sum(name, rate, count, total)
+        for key, count in other.errors.items():
+            self.add_errors(*key, count)
+        for fingerprint, cause in other.causes.items():
+            self.add_cause(fingerprint, cause)
+        for (log_type, rate), count in other.others.items():
+            self.add_other(log_type, rate, count)
+        self.add_peaks(other.memory_mb, other.cpu_percent)
+        self.add_slow(other.slowest)
+        self.lines_skipped += other.lines_skipped
+
+    def counts(self) -> Iterator[tuple[float, int]]:
+        """(rate, number of records) of all that was counted."""
+        yield from ((run.rate, count) for run, (count, _) in self.runs.items())
+        yield from ((key[-1], count) for key, count in self.errors.items())
+        yield from ((key[-1], count) for key, count in self.others.items())
+
+
+def bucket_of(ms: float) -> int:
+    """The bucket of a duration."""
+    return NO_TIME if ms < LEAST_MS else math.ceil(math.log(ms) / BUCKET_WIDTH)
+
+
+def middle_of(bucket: int) -> float:
+    """Milliseconds that stand for a bucket: at most 1 % from everything in it."""
+    return 0.0 if bucket == NO_TIME else 2 * RATIO**bucket / (1 + RATIO)
+
+
+def nanoseconds(ms: float) -> int:
+    """A duration as a whole number."""
+    return math.floor(ms * 1_000_000 + 0.5)
+
+
+def is_duration(value: Any) -> bool:
+    """Whether it is a number of milliseconds that a clock may have measured."""
+    return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS
+
+
+def _by_slowness(one: Slow) -> tuple[float, str, str]:
+    return one[:3]
+
+
+def _highest(known: float | None, value: Any) -> float | None:
+    if type(value) is not float and type(value) is not int:
+        return known
+    return float(value) if known is None else max(known, float(value))
+
+
+def _rate(value: Any) -> float:
+    return value if isinstance(value, float) and 0.0 < value < 1.0 else 1.0
+
+
+def _section(event: Data, name: str) -> Data:
+    section = event.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _value(event: Data, place: tuple[str, str]) -> Any:
+    return _section(event, place[0]).get(place[1])
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

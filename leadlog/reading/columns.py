@@ -1,0 +1,131 @@
+"""The columns of each category, made from the record types: for DuckDB and for Parquet files.
+
+Nothing is inferred from what the log holds, so a column has the same type in every file. An
+object whose keys the contract does not fix (`extra`, `context`, `fields_changed`, …) is its JSON
+text. `timestamp` is a naive UTC timestamp; every other time is text, as in the records, and sorts
+as text.
+
+    >>> columns("sync_operations")["sync_details"][:44]
+    'STRUCT("sync_type" VARCHAR, "sync_id" VARCHA'
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from typing_extensions import is_typeddict
+
+from leadlog.layout import CATEGORIES
+from leadlog.records import RECORDS
+from leadlog.records.hints import all_keys_of, bare
+
+__all__ = ["DUCKDB", "SPARK", "Dialect", "columns", "flat_columns", "record_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dialect:
+    """How an engine writes types.
+
+    Attributes:
+        plain: Python type to its name.
+        timestamp: without a zone.
+        key: a struct's field.
+        struct: around its fields.
+        list: around the elements' type.
+        map: around the values' type.
+    """
+
+    plain: Mapping[Any, str]
+    timestamp: str
+    key: str
+    struct: str
+    list: str
+    map: str
+
+
+DUCKDB = Dialect(
+    {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"},
+    "TIMESTAMP",
+    '"{}" {}',
+    "STRUCT({})",
+    "{}[]",
+    "MAP(VARCHAR, {})",
+)
+SPARK = Dialect(
+    {str: "STRING", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"},
+    "TIMESTAMP_NTZ",
+    "`{}`: {}",
+    "STRUCT<{}>",
+    "ARRAY<{}>",
+    "MAP<STRING, {}>",
+)
+
+_OPEN = "context"
+"""May have keys of the user's own in every record, `error_log` included."""
+
+
+def record_of(category: str) -> Any:
+    """The record type of a category's lines.
+
+    Raises:
+        ValueError: there is no such category; the message lists the six.
+    """
+    if category not in CATEGORIES:
+        raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
+    return dict(zip(CATEGORIES, RECORDS.values(), strict=True))[category]
+
+
+@cache
+def columns(category: str, dialect: Dialect = DUCKDB) -> dict[str, str]:
+    """Top-level key to type, in the order of the record contract.
+
+    Raises:
+        ValueError: there is no such category.
+    """
+    return {
+        key: dialect.timestamp if key == "timestamp" else _type(key, hint, dialect)
+        for key, hint in all_keys_of(record_of(category)).items()
+    }
+
+
+@cache
+def flat_columns(category: str) -> dict[str, str]:
+    """Name to path, for a view without sections.
+
+    A key of a section has its own name; where an earlier section has the same key, that of its
+    section before it, such as `performance_metrics_execution_time_ms`.
+
+        >>> flat_columns("sync_operations")["leads_synced"]
+        '"sync_results"."leads_synced"'
+
+    Raises:
+        ValueError: there is no such category.
+    """
+    found: dict[str, str] = {}
+    for key, hint in all_keys_of(record_of(category)).items():
+        if key == _OPEN or not is_typeddict(hint):
+            found[key] = f'"{key}"'
+            continue
+        for inner in all_keys_of(hint):
+            name = f"{key}_{inner}" if inner in found else inner
+            found[name] = f'"{key}"."{inner}"'
+    return found
+
+
+def _type(key: str, hint: Any, dialect: Dialect) -> str:
+    if key == _OPEN:
+        return dialect.plain[str]
+    if hint in dialect.plain:
+        return dialect.plain[hint]
+    if is_typeddict(hint):
+        inner = all_keys_of(hint).items()
+        fields = (dialect.key.format(name, _type(name, of, dialect)) for name, of in inner)
+        return dialect.struct.format(", ".join(fields))
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return dialect.plain[type(arguments[0])]
+    if origin is list:
+        return dialect.list.format(_type(key, arguments[0], dialect))
+    of = bare(arguments[1])
+    return dialect.map.format(dialect.plain[of]) if of in dialect.plain else dialect.plain[str]

@@ -1,0 +1,136 @@
+"""A part of the archive (Parquet), read as the file that it was made of, byte for byte.
+
+    archive/category=error_logs/date=2026-11-23/part-2026-11-23.w1.parquet     the events
+    archive/category=error_logs/date=2026-11-23/_damaged-2026-11-23.w1.jsonl   what was no event
+
+The second file is there only where lines were damaged, or the last one had no end. Its lines are
+`{"line_number": 7, "base64": "…"}`, with `"unfinished": true` where no newline follows. Names that
+begin with `_` are passed over by what reads Hive folders.
+"""
+
+import base64
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import orjson
+
+from leadlog.errors import ReadError
+from leadlog.layout import parse_name
+from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
+
+__all__ = ["Damaged", "damaged_path", "open_restored", "read_damaged", "restored"]
+
+_FETCHED_ROWS = 4096
+_SPOOL_BYTES = 64 * 1024 * 1024
+
+
+class Damaged(NamedTuple):
+    """A line that is no event, or the last one without its end.
+
+    Attributes:
+        line_number: which line of its file, from 0.
+        content: its bytes, without the newline.
+        unfinished: whether no newline follows.
+    """
+
+    line_number: int
+    content: bytes
+    unfinished: bool = False
+
+
+def damaged_path(part: Path) -> Path:
+    """Where the lines of a part that are no events lie."""
+    file = parse_name(part.name)
+    stem = part.stem if file is None else file.stem
+    return part.with_name(f"_damaged-{stem}.jsonl")
+
+
+def read_damaged(path: Path) -> Iterator[Damaged]:
+    """The lines that are no events, in order.
+
+    Args:
+        path: of `damaged_path`; nothing where there is no such file.
+
+    Raises:
+        ReadError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                data = orjson.loads(line)
+                content = base64.b64decode(data["base64"], validate=True)
+                yield Damaged(data["line_number"], content, data.get("unfinished", False))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReadError(
+            f"cannot read {path}: {error}; put a copy from a backup in its place, or move it and "
+            "its part out of the log directory"
+        ) from error
+
+
+def restored(part: Path, category: str, *, damaged: Path | None = None) -> Iterator[bytes]:
+    """The content of the file that a part was made of, in blocks of lines.
+
+    Args:
+        part: the Parquet file.
+        category: whose lines.
+        damaged: where its other lines lie; beside it by default.
+
+    Raises:
+        ReadError: it cannot be read.
+        MissingExtraError: DuckDB is not installed.
+    """
+    from leadlog.reading.scan import connect, literally
+
+    others = read_damaged(damaged_path(part) if damaged is None else damaged)
+    other = next(others, None)
+    connection = connect()
+    import duckdb
+
+    try:
+        # Two columns of a part only are read where the text is there; the rest is made of columns.
+        found = connection.execute(
+            f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
+            f"FROM read_parquet(?, hive_partitioning = false) ORDER BY {LINE_NUMBER}",
+            [literally(part)],
+        )
+        while rows := found.fetchmany(_FETCHED_ROWS):
+            block = bytearray()
+            for number, line in rows:
+                while other is not None and other.line_number < number:
+                    block += other.content + b"\n"
+                    other = next(others, None)
+                block += line.encode() + b"\n"
+            yield bytes(block)
+    except duckdb.Error as error:
+        raise ReadError(
+            f"cannot read {part}: {error}; put a copy from a backup in its place, or move it out "
+            "of the log directory"
+        ) from error
+    finally:
+        connection.close()
+    while other is not None:
+        yield other.content + (b"" if other.unfinished else b"\n")
+        other = next(others, None)
+
+
+def open_restored(path: Path) -> BinaryIO:
+    """The content of the file that a part was made of, in memory or in a temporary file.
+
+    Raises:
+        ReadError: it cannot be read, or lies in no folder of a category.
+        MissingExtraError: DuckDB is not installed.
+    """
+    category = path.parent.parent.name.removeprefix("category=")
+    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
+    try:
+        for block in restored(path, category):
+            copy.write(block)
+        copy.seek(0)
+    except BaseException:
+        copy.close()
+        raise
+    return copy

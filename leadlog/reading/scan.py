@@ -1,0 +1,302 @@
+"""One category of a log as one SQL relation: plain lines, compressed lines and Parquet.
+
+    from leadlog.reading.scan import connect, scan
+
+    connection = connect()
+    found = scan("database_logs", "database_operations", since="2026-11-23T00:00:00.000000Z")
+    connection.sql(f"SELECT count(*) FROM ({found.select(connection)})")
+
+Files are chosen by the day in their names; a line stands in the file of the day on which it was
+written, which is that of its `timestamp` or a later one. An event that lies in Parquet and, after
+a crash, still in its lines, comes out once; the parts of one day must hold different events.
+
+A line that is no event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) comes out
+of DuckDB as a row of nulls, which `select` leaves out and `damaged` counts. So does a last line
+that is still being written. Values that have not the type of their column are null there.
+"""
+
+import datetime as dt
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from leadlog.errors import MissingExtraError
+from leadlog.layout import LogFile, log_files
+from leadlog.reading.columns import columns, flat_columns, record_of
+from leadlog.reading.events import Skipped, read_events
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Part", "Scan", "archive_parts", "connect", "literally", "quoted", "scan"]
+
+ARCHIVE = "archive"
+"""Folder below the log directory with the Parquet files."""
+
+MEMORY_MB = 512
+_PART = re.compile(r"part-[A-Za-z0-9_.-]*\.parquet", re.ASCII)
+_DAY = re.compile(r"date=(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))", re.ASCII)
+_PATTERN_SIGN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """A Parquet file of the archive.
+
+    Attributes:
+        date: UTC calendar day, `2026-11-23`.
+        path: the file.
+    """
+
+    date: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The files of one category at one moment, and how to read them all.
+
+    Attributes:
+        category: the folder.
+        files: with lines, plain or compressed.
+        parts: Parquet files.
+        since: the first moment wanted, as `timestamp`; None for no such limit.
+        until: the first moment not wanted any more, as `timestamp`.
+    """
+
+    category: str
+    files: tuple[LogFile, ...]
+    parts: tuple[Part, ...]
+    since: str | None = None
+    until: str | None = None
+
+    def select(
+        self, connection: "DuckDBPyConnection", *, flat: bool = False, damaged: bool = False
+    ) -> str:
+        """A SELECT of all events: `date`, the file's UTC day, then the columns of the category.
+
+        Args:
+            connection: of `connect`; reads the schema of one Parquet file, where there is one.
+            flat: gives the keys of the sections as columns (`columns.flat_columns`). A query
+                that needs few of them is then faster, since no whole section is read.
+            damaged: keeps the rows of nulls that stand for lines that are no events.
+        """
+        chosen = {"date": "date"}
+        chosen |= flat_columns(self.category) if flat else {key: _name(key) for key in self._kinds}
+        names = ", ".join(f"{path} AS {_name(name)}" for name, path in chosen.items())
+        where = " AND ".join(
+            f"timestamp {sign} CAST({quoted(limit)} AS TIMESTAMP)"
+            for limit, sign in ((self.since, ">="), (self.until, "<"))
+            if limit is not None
+        )
+        where = where or "true"
+        where = (
+            f"({where}) OR timestamp IS NULL" if damaged else f"{where} AND timestamp IS NOT NULL"
+        )
+        return " UNION ALL ".join(
+            f"SELECT {names} FROM ({source}) WHERE {where}" for source in self._sources(connection)
+        )
+
+    @property
+    def _kinds(self) -> dict[str, str]:
+        return columns(self.category)
+
+    def _sources(self, connection: "DuckDBPyConnection") -> Iterator[str]:
+        """Lines and Parquet; a row of nulls for each line that is no event."""
+        archived = {part.date for part in self.parts}
+        once = [file for file in self.files if file.date not in archived]
+        # Both are there only after a crash, or when lines came after the day was sealed.
+        again = [file for file in self.files if file.date in archived]
+        if once:
+            yield self._lines(once)
+        if self.parts:
+            yield self._whole(connection)
+        if again:
+            days = {file.date for file in again}
+            sealed = self._parquet([part for part in self.parts if part.date in days])
+            yield (
+                f"SELECT * FROM ({self._lines(again)}) WHERE event_id IS NULL OR event_id NOT IN "
+                f"(SELECT event_id FROM ({sealed}) WHERE event_id IS NOT NULL)"
+            )
+        if not self.files and not self.parts:
+            yield self._nothing()
+
+    def _whole(self, connection: "DuckDBPyConnection") -> str:
+        """The Parquet files with every column, whatever the contract was when they were made."""
+        found = connection.execute(
+            "SELECT name FROM parquet_schema(?)", [literally(self.parts[-1].path)]
+        ).fetchall()
+        parquet = self._parquet(self.parts)
+        if not self._kinds.keys() <= {name for (name,) in found}:
+            parquet = f"{self._nothing()} UNION ALL BY NAME {parquet}"
+        # No cast at all where the type is that of the file.
+        casts = (
+            f"CAST({_name(key)} AS {kind}) AS {_name(key)}" for key, kind in self._kinds.items()
+        )
+        return f"SELECT date, {', '.join(casts)} FROM ({parquet})"
+
+    def _nothing(self) -> str:
+        """No row, and every column."""
+        empty = (f"CAST(NULL AS {kind}) AS {_name(key)}" for key, kind in self._kinds.items())
+        return f"SELECT CAST(NULL AS DATE) AS date, {', '.join(empty)} WHERE false"
+
+    def _lines(self, files: list[LogFile]) -> str:
+        kinds = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in self._kinds.items())
+        return (
+            "SELECT CAST(parse_filename(filename)[:10] AS DATE) AS date, * EXCLUDE (filename) "
+            f"FROM read_ndjson({_paths(file.path for file in files)}, columns = {{{kinds}}}, "
+            "ignore_errors = true, filename = true)"
+        )
+
+    def _parquet(self, parts: tuple[Part, ...] | list[Part]) -> str:
+        return (
+            f"SELECT * EXCLUDE (category) FROM read_parquet({_paths(part.path for part in parts)}, "
+            "union_by_name = true, hive_partitioning = true, "
+            "hive_types = {'category': 'VARCHAR', 'date': 'DATE'})"
+        )
+
+    def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
+        """Counts the lines that are no events, and finds the first of them.
+
+        Only files with such lines are read a second time, to tell lines that are damaged from
+        one that is still being written.
+
+        Args:
+            connection: of `connect`.
+            skipped: to add to; a new one by default.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        skipped = Skipped() if skipped is None else skipped
+        if not self.files:
+            return skipped
+        rows = connection.execute(
+            "SELECT filename FROM read_ndjson("
+            f"{_paths(file.path for file in self.files)}, columns = {{timestamp: 'TIMESTAMP'}}, "
+            "ignore_errors = true, filename = true) WHERE timestamp IS NULL GROUP BY filename"
+        ).fetchall()
+        for (path,) in sorted(rows):
+            for _ in read_events(Path(path), skipped=skipped):
+                pass
+        return skipped
+
+
+def scan(
+    directory: str | os.PathLike[str],
+    category: str,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+) -> Scan:
+    """Lists the files of a category, for one relation over all of them.
+
+    Args:
+        directory: the log directory; one that does not exist has no files.
+        category: the folder, such as `database_operations`.
+        since: the first moment wanted, as `timestamp` in the records, or a UTC day.
+        until: the first moment not wanted any more; the same.
+
+    Raises:
+        ValueError: there is no such category, or a moment is no date.
+        OSError: a folder cannot be listed.
+    """
+    record_of(category)
+    first = None if since is None else _day(since)
+    last = None if until is None else _day(until) + dt.timedelta(days=1)  # some lines come late
+    days = str(first) if first else None, str(last) if last else None
+    files = [file for file in log_files(directory, [category], *days) if not file.archived]
+    return Scan(
+        category, tuple(files), tuple(archive_parts(directory, category, *days)), since, until
+    )
+
+
+def archive_parts(
+    directory: str | os.PathLike[str],
+    category: str,
+    since: str | None = None,
+    until: str | None = None,
+) -> list[Part]:
+    """The Parquet files of a category, by day: `archive/category=<c>/date=<d>/part-*.parquet`.
+
+    Args:
+        directory: the log directory.
+        category: the folder.
+        since: first UTC day wanted, `2026-11-23`.
+        until: last UTC day wanted.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+    folder = Path(directory) / ARCHIVE / f"category={category}"
+    if not folder.is_dir():
+        return []
+    found = []
+    for day in folder.iterdir():
+        match = _DAY.fullmatch(day.name)
+        if match is None or (since and match[1] < since) or (until and match[1] > until):
+            continue
+        found += [Part(match[1], path) for path in day.iterdir() if _PART.fullmatch(path.name)]
+    return sorted(found)
+
+
+def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckDBPyConnection":
+    """An empty DuckDB database in memory, set up for reading logs.
+
+    Args:
+        threads: how many may work at a time; one per processor by default.
+        memory_mb: 10^6 bytes that it may take; what needs more goes to temporary files.
+
+    Raises:
+        MissingExtraError: DuckDB is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError(
+            "this needs DuckDB, which is not installed; install leadlog[analytics]"
+        ) from error
+    # A table is what the SQL says it is, never a variable of the caller's.
+    connection = duckdb.connect(config={"python_enable_replacements": False})
+    connection.execute(f"SET memory_limit = '{memory_mb}MB'")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET preserve_insertion_order = false")
+    connection.execute("SET autoinstall_known_extensions = false")
+    # Not the working directory, which may be anybody's.
+    spill = Path(tempfile.gettempdir()) / f"leadlog-spill-{os.getuid()}-{os.getpid()}"
+    connection.execute(f"SET temp_directory = {quoted(str(spill))}")
+    if threads is not None:
+        connection.execute(f"SET threads = {threads:d}")
+    return connection
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(key: str) -> str:
+    return f'"{key}"'
+
+
+def _paths(paths: Iterator[Path]) -> str:
+    """Paths as a list of SQL literals."""
+    return "[" + ", ".join(quoted(literally(path)) for path in paths) + "]"
+
+
+def literally(path: Path) -> str:
+    """A path in which DuckDB finds no pattern; it looks for one in parameters, too."""
+    return _PATTERN_SIGN.sub(r"[\g<0>]", str(path))
+
+
+def _day(moment: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(moment[:10])
+    except ValueError:
+        raise ValueError(
+            f"{moment!r} is no moment; write it like 2026-11-23T10:00:00.000000Z"
+        ) from None

@@ -1,0 +1,192 @@
+"""One relation over plain lines, compressed lines and Parquet."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from leadlog.layout import CATEGORIES
+from leadlog.reading.columns import columns, flat_columns
+from leadlog.reading.merged import read_merged
+from leadlog.reading.scan import Scan, connect, quoted, scan
+from leadlog.records import RECORDS
+
+DAY = 1_795_392_000_000_000  # 2026-11-23
+CATEGORY = "database_operations"
+
+Append = Callable[..., Path]
+Make = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def make(event: Make) -> Make:
+    """An operation `at` microseconds after the beginning of 2026-11-23."""
+    return lambda at, **more: event(
+        DAY + at, event_id=f"e{at}", operation_details={"execution_time_ms": at / 2}, **more
+    )
+
+
+def rows(found: Scan, what: str = "event_id", *, flat: bool = False) -> list[Any]:
+    """One column of what a scan finds, sorted."""
+    with connect(threads=1) as connection:
+        sql = found.select(connection, flat=flat)
+        return [
+            row[0] for row in connection.sql(f"SELECT {what} FROM ({sql}) ORDER BY 1").fetchall()
+        ]
+
+
+def seal(root: Path, date: str = "2026-11-23", columns: str = "* EXCLUDE (date)") -> Path:
+    """Writes the Parquet file of a day from its lines, which stay."""
+    folder = root / "archive" / f"category={CATEGORY}" / f"date={date}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "part-0.parquet"
+    with connect(threads=1) as connection:
+        day = scan(root, CATEGORY, since=date, until=date)
+        found = Scan(CATEGORY, tuple(one for one in day.files if one.date == date), ())
+        connection.sql(
+            f"COPY (SELECT {columns} FROM ({found.select(connection)})) "
+            f"TO {quoted(str(path))} (FORMAT parquet)"
+        )
+    return path
+
+
+def test_lines_compressed_lines_and_parquet_are_one_relation(
+    append: Append, make: Make, tmp_path: Path
+) -> None:
+    """Each event once, with the UTC day of its file, whatever kind of file it lies in."""
+    root = tmp_path / "log"
+    append(f"{CATEGORY}/2026-11-21.jsonl", make(1), make(2))
+    seal(root, "2026-11-21")
+    (root / CATEGORY / "2026-11-21.jsonl").unlink()
+    packed = append(f"{CATEGORY}/2026-11-22.w1.jsonl", make(3))
+    packed.with_name(packed.name + ".zst").write_bytes(zstandard.compress(packed.read_bytes()))
+    packed.unlink()
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(4))
+    for flat in (False, True):
+        found = rows(scan(root, CATEGORY), "CAST(date AS VARCHAR) || event_id", flat=flat)
+        assert found == ["2026-11-21e1", "2026-11-21e2", "2026-11-22e3", "2026-11-23e4"]
+
+
+def test_an_event_in_parquet_and_in_lines_comes_out_once(
+    append: Append, make: Make, tmp_path: Path
+) -> None:
+    """A day that was sealed, whose lines stayed after a crash and got one more line since."""
+    root = tmp_path / "log"
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(1), make(2))
+    seal(root)
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(3), {"timestamp": make(4)["timestamp"]})
+    assert rows(scan(root, CATEGORY)) == ["e1", "e2", "e3", None]
+    assert rows(scan(root, CATEGORY), "execution_time_ms", flat=True) == [0.5, 1.0, 1.5, None]
+
+
+def test_damaged_lines_are_left_out_and_counted(append: Append, make: Make, tmp_path: Path) -> None:
+    """DuckDB and the line reader agree on what is an event; damage is counted and found."""
+    damage = [
+        b'{"timestamp": "2026-\n',
+        b'{"timestamp": "2026-11-23T00:00:00.000000Z", "level": "\xff\xfe"}\n',
+        b'{"timestamp": "2026-11-23T00:00:00.000000Z", "level": "\\ud800"}\n',
+        b"\0" * 50 + b"\n",
+        b"[1, 2]\n",
+        b"5\n",
+        b'{"level": "info"}\n',
+        b'{"timestamp": "2026-11-23T00:00:00.000000Z"} {}\n',
+        b'{"timestamp": "2026-11-23T00:00:00.000000Z", "level": "a\x01b"}\n',
+    ]
+    lines: list[Any] = [make(0)]
+    for at, line in enumerate(damage, 1):
+        lines += [line, make(at)]
+    path = append(f"{CATEGORY}/2026-11-23.jsonl", *lines)
+    root = tmp_path / "log"
+    found = scan(root, CATEGORY)
+    assert rows(found) == sorted(event.data["event_id"] for event in read_merged(root))
+    with connect(threads=1) as connection:
+        skipped = found.damaged(connection)
+    assert (skipped.lines, skipped.unfinished) == (len(damage), 0)
+    assert skipped.places[0] == (path, len(f"{make(0)}\n"))
+
+
+def test_a_line_that_is_being_written_is_no_event_yet(
+    append: Append, make: Make, tmp_path: Path
+) -> None:
+    """It is neither a row nor a damaged line."""
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(1), b'{"timestamp": "2026-11-23T00:0')
+    found = scan(tmp_path / "log", CATEGORY)
+    assert rows(found) == ["e1"]
+    with connect(threads=1) as connection:
+        skipped = found.damaged(connection)
+    assert (skipped.lines, skipped.unfinished) == (0, 1)
+
+
+def test_signs_in_a_path_are_no_pattern_and_no_sql(
+    append: Append, make: Make, tmp_path: Path
+) -> None:
+    """A directory that is called like a pattern is read, and its neighbour is not."""
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(1))
+    seal(tmp_path / "log")
+    append(f"{CATEGORY}/2026-11-24.jsonl", make(2))
+    strange = tmp_path / "l[o]g*?'; SELECT 1 --"
+    (tmp_path / "log").rename(strange)
+    (strange / CATEGORY / "2026-11-23.jsonl").unlink()
+    append(f"../logg1{CATEGORY}/2026-11-24.jsonl", make(3))
+    assert rows(scan(strange, CATEGORY)) == ["e1", "e2"]
+
+
+def test_since_and_until_choose_events_by_their_time(
+    append: Append, make: Make, tmp_path: Path
+) -> None:
+    """`since` is within, `until` is not; a line that was written a day late is found."""
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(10), make(20))
+    append(f"{CATEGORY}/2026-11-24.jsonl", make(15), make(86_400_000_000))
+    found = scan(
+        tmp_path / "log",
+        CATEGORY,
+        since="2026-11-23T00:00:00.000015Z",
+        until="2026-11-23T00:00:00.000020Z",
+    )
+    assert rows(found) == ["e15"]
+    with pytest.raises(ValueError, match="'soon' is no moment"):
+        scan(tmp_path / "log", CATEGORY, since="soon")
+
+
+def test_parquet_of_an_older_contract_is_read(append: Append, make: Make, tmp_path: Path) -> None:
+    """A column or a key of a section that a file lacks is null in it, alone and beside others."""
+    root = tmp_path / "log"
+    path = append(f"{CATEGORY}/2026-11-23.jsonl", make(1))
+    seal(
+        root,
+        columns="* EXCLUDE (date, training_labels) "
+        "REPLACE ({'success': true} AS operation_details)",
+    )
+    path.unlink()
+    what = "(event_id, success, execution_time_ms, performance_tier)"
+    assert rows(scan(root, CATEGORY), what, flat=True) == [("e1", True, None, None)]
+    append(f"{CATEGORY}/2026-11-24.jsonl", make(2))
+    seal(root, "2026-11-24").rename(
+        root / "archive" / f"category={CATEGORY}" / "date=2026-11-23" / "part-1.parquet"
+    )
+    (root / CATEGORY / "2026-11-24.jsonl").unlink()
+    assert rows(scan(root, CATEGORY), what, flat=True) == [
+        ("e1", True, None, None),
+        ("e2", None, 1.0, None),
+    ]
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_a_category_without_files_has_its_columns(category: str, tmp_path: Path) -> None:
+    """Whatever is there, a query finds the same columns with the same types."""
+    with connect(threads=1) as connection:
+        relation = connection.sql(scan(tmp_path, category).select(connection))
+        assert relation.columns == ["date", *columns(category)]
+        flat = connection.sql(scan(tmp_path, category).select(connection, flat=True))
+        assert flat.columns == ["date", *flat_columns(category)]
+        assert relation.fetchall() == flat.fetchall() == []
+
+
+def test_every_key_of_a_record_has_a_column() -> None:
+    """The columns are those of the record types, `log_type` and all."""
+    for category, record in zip(CATEGORIES, RECORDS.values(), strict=True):
+        assert columns(category).keys() == record.__annotations__.keys()
+    with pytest.raises(ValueError, match="no category 'sync'; there are database_operations"):
+        columns("sync")
