@@ -280,7 +280,7 @@ class Tally:
             known[0] += count
             known[1] += total
 
-    def add_errors(  # noqa: PLR0917 - in the order of the columns
+    def add_errors(
         self,
         fingerprint: str | None,
         severity: str | None,

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": ("leadlog.cli.archive:archive", "Compress, seal and remove old log files."),
+    "erase": ("leadlog.cli.erase:erase", "Take a person out of the log."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

@@ -220,6 +220,12 @@ def percentile(one: Mapping[str, Any], name: str) -> str:
     return "-" if near is None else f"≈{near:.3g}" if near < 1000 else f"≈{near:.0f}"
 
 
+def timed(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tables say of an operation: total, failed, n, mean and percentiles in milliseconds."""
+    shares = (percentile(one, share) for share in ("p50", "p95", "p99"))
+    return one["total"], one["failed"], one["n"], one["average_ms"], *shares
+
+
 def _show(report: Mapping[str, Any]) -> None:
     """Prints the report for people."""
     info, earlier = report["summary_info"], report["previous"]
@@ -252,11 +258,7 @@ def _show(report: Mapping[str, Any]) -> None:
         f"Beside {earlier['first_day']}", table(rows, ("", "now", "before", ""), right=(1, 2, 3))
     )
     operations = report["operation_summary"]["operations"]
-    rows = [
-        (name, one["total"], one["failed"], one["n"], one["average_ms"])
-        + tuple(percentile(one, share) for share in ("p50", "p95", "p99"))
-        for name, one in operations.items()
-    ]
+    rows = [(name, *timed(one)) for name, one in operations.items()]
     header = ("operation", "total", "failed", "n", "mean ms", "p50", "p95", "p99")
     _section("Operations", table(rows, header, right=range(1, 8)) if rows else [])
     tiers = report["operation_summary"]["performance_tiers"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from leadlog.cli.summary import HEADLINES, change, percentile
+from leadlog.cli.summary import HEADLINES, change, percentile, timed
 from leadlog.cli.terminal import safe
 
 __all__ = ["page"]
@@ -15,8 +15,10 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 table { border-collapse: collapse; width: 100%; } .scroll { overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .7rem; border-bottom: 1px solid var(--line); }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.note { opacity: .75; } .bars { display: grid; grid-template-columns: 7rem 1fr 6rem; gap: .3rem .8rem; }
+td.number, th.number { text-align: right; white-space: nowrap; }
+td.number { font-variant-numeric: tabular-nums; }
+.note { opacity: .75; }
+.bars { display: grid; grid-template-columns: 7rem 1fr 6rem; gap: .3rem .8rem; }
 .bars i { background: var(--bar); height: 1.1rem; align-self: center; border-radius: 2px; }
 .days { display: flex; align-items: flex-end; gap: 3px; height: 7rem; }
 .days i { flex: 1; background: var(--bar); min-height: 1px; border-radius: 2px 2px 0 0; }
@@ -44,11 +46,7 @@ def page(report: Mapping[str, Any]) -> str:
         )
         for label, part, key in HEADLINES
     ]
-    timed = [
-        (name, one["total"], one["failed"], one["n"], one["average_ms"])
-        + tuple(percentile(one, share) for share in ("p50", "p95", "p99"))
-        for name, one in operations.items()
-    ]
+    rows = [(name, *timed(one)) for name, one in operations.items()]
     causes = [
         (one["count"], one["error_type"], one["error_message"], one["last_seen"])
         for one in report["error_summary"]["most_common_errors"]
@@ -57,18 +55,21 @@ def page(report: Mapping[str, Any]) -> str:
         (one["duration_ms"], one["operation"], one["timestamp"], one["operation_id"])
         for one in report["performance_summary"]["slowest_operations"]
     ]
+    counts = (
+        f'<p class="note">{info["events_read"]:,} events, {info["lines_skipped"]:,} damaged lines, '
+        f"{info['sampled_events']:,} sampled events; times in UTC</p>"
+    )
     near = any("≈" in percentile(one, "p50") for one in operations.values())
     parts = [
         f"<h1>Lead log, {escape(days)}</h1>",
-        f'<p class="note">{info["events_read"]:,} events, {info["lines_skipped"]:,} damaged lines, '
-        f"{info['sampled_events']:,} sampled events; times in UTC</p>",
+        counts,
         _by_day(report["days"]),
         f"<h2>Beside {escape(earlier['first_day'])}</h2>",
         _table(("", "now", "before", "change"), headlines, numbers=(1, 2, 3)),
         "<h2>Operations</h2>",
         _table(
             ("operation", "total", "failed", "n", "mean ms", "p50 ms", "p95 ms", "p99 ms"),
-            timed,
+            rows,
             numbers=range(1, 8),
         ),
         '<p class="note">≈: from bucket tables, at most 1 % off.</p>' if near else "",
@@ -109,7 +110,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Seq
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
