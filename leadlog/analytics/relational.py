@@ -128,15 +128,21 @@ class TableCounter:
             f"{_ranked(subject, name)} FROM ({source})"
         )
         grouped = self._rows(
-            "SELECT operation, success, tier, quality, rate, CASE WHEN ms IS NULL THEN NULL "
+            "SELECT operation, success, tier, rate, CASE WHEN ms IS NULL THEN NULL "
             f"WHEN ms < {LEAST_MS!r} THEN {NO_TIME} "
             f"ELSE CAST(CEIL(LN(ms) / {BUCKET_WIDTH!r}) AS INTEGER) END AS bucket, count(*), "
             "coalesce(sum(CAST(floor(ms * 1000000 + 0.5) AS BIGINT)), 0), max(memory_mb), max(cpu) "
-            "FROM runs GROUP BY operation, success, tier, quality, rate, bucket"
+            "FROM runs GROUP BY operation, success, tier, rate, bucket"
         )
         for *common, count, total_ns, memory_mb, cpu in grouped:
             tally.add_runs(Run(log_type, *common), count, int(total_ns))
             tally.add_peaks(memory_mb, cpu)
+        if log_type == "database_operation":
+            labelled = self._rows(
+                "SELECT quality, rate, count(*) FROM runs WHERE quality IS NOT NULL GROUP BY ALL"
+            )
+            for quality, rate, count in labelled:
+                tally.add_quality(quality, rate, count)
         for sum_name in subject.sums:
             for rate, count, total in self._rows(
                 f"SELECT rate, count({sum_name}), coalesce(sum({sum_name}), 0) FROM runs "

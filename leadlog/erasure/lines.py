@@ -17,6 +17,7 @@ from leadlog_processors.privacy import Privacy
 __all__ = ["Cover", "mentions"]
 
 MASK = "***"
+_GONE = object()
 
 
 def mentions(identity: Identity) -> Callable[[bytes], bool]:
@@ -117,13 +118,20 @@ class Cover:
         if isinstance(value, dict):
             return {key: self.covered(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.covered(item) for item in value if not self._is_entry(item)]
+            return [item for item in map(self._entry, value) if item is not _GONE]
         return value
+
+    def _entry(self, item: Any) -> Any:
+        """An entry of a list; one about a person goes, or becomes one about nobody."""
+        if self._is_entry(item):
+            if self._privacy is None:
+                return _GONE
+            if isinstance(item, dict):
+                item = self._privacy(None, "info", item)
+        return self.covered(item)
 
     def _is_entry(self, item: Any) -> bool:
         """Whether an entry of a list is about a person: a lead of a sync, an id among many."""
-        if self._privacy is not None:
-            return False
         if isinstance(item, dict):
             email = item.get("email")
             return str(item.get("lead_id", item.get("id"))) in self._identity.lead_ids or (

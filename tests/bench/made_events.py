@@ -136,6 +136,8 @@ def write(root: Path, date: str, count: int, seed: int = 0, sampled: float = 0.0
     for event in events(date, count, seed, sampled):
         streams[event["log_type"]].write(orjson.dumps(event) + b"\n")
         counts[CATEGORIES[event["log_type"]]] += 1
-    for stream in streams.values():
+    for log_type, stream in streams.items():
         stream.close()
+        if not counts[CATEGORIES[log_type]]:
+            Path(stream.name).unlink()
     return counts
