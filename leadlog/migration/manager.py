@@ -14,7 +14,7 @@ from leadlog.logger import DatabaseLogger
 from leadlog.migration.copies import Manifest, default_root, digest, manifests, read_manifest
 from leadlog.migration.preparing import Input, inputs, new_migration_id, prepare
 from leadlog.migration.recording import RejectLog, record_run
-from leadlog.migration.records import candidate_of, records_of
+from leadlog.migration.records import Reading, candidate_of, records_of
 from leadlog.migration.rejects import RejectsFile, check_place
 from leadlog.migration.result import MigrationResult, Progress, Reject, SourceResult
 from leadlog.migration.run import Run
@@ -122,7 +122,15 @@ class MigrationManager:
             result.sources = [one.source for one in given]
             error: BaseException | None = None
             try:
-                self._migrate(given, result, backup, batch_size, verify, encoding, table, told)
+                self._migrate(
+                    given,
+                    result,
+                    Reading(encoding, table),
+                    backup=backup,
+                    batch_size=batch_size,
+                    verify=verify,
+                    told=told,
+                )
             except BaseException as failure:
                 error = failure
                 raise
@@ -136,11 +144,11 @@ class MigrationManager:
         self,
         given: list[Input],
         result: MigrationResult,
+        reading: Reading,
+        *,
         backup: bool,
         batch_size: int,
         verify: bool,
-        encoding: str | None,
-        table: bool,
         told: Told,
     ) -> None:
         runs = Runs(self._db)
@@ -150,9 +158,9 @@ class MigrationManager:
                 self._db,
                 given,
                 result,
-                self._root if backup else None,
-                self._now(),
-                {"encoding": encoding, "table": table},
+                reading,
+                root=self._root if backup else None,
+                now=self._now(),
             )
         with ExitStack() as stack:
             rejects = None
@@ -182,7 +190,7 @@ class MigrationManager:
             started = time.perf_counter()
             try:
                 for one in given:
-                    run.source(one.source, one.path, encoding, table)
+                    run.source(one.source, one.path, reading)
                     before += one.source.size_bytes
             finally:
                 result.seconds = time.perf_counter() - started
@@ -191,7 +199,7 @@ class MigrationManager:
             if rejects is not None:
                 rejects.finish()
         if verify and not result.dry_run:
-            self._verify_run(given, result, encoding, table, told, resumable=writes)
+            self._verify_run(given, result, reading, told, writes=writes)
         if writes:
             self._end(runs, result)
 
@@ -199,17 +207,22 @@ class MigrationManager:
         self,
         given: list[Input],
         result: MigrationResult,
-        encoding: str | None,
-        table: bool,
+        reading: Reading,
         told: Told,
         *,
-        resumable: bool,
+        writes: bool,
     ) -> None:
         started = time.perf_counter()
         report = Verification(result.migration_id)
         for one in given:
-            ended_at = None if resumable else self._ended_at(one.source.sha256)
-            self._compare(one.source.path, one.path, encoding, table, report, told, ended_at)
+            self._compare(
+                one.source.path,
+                one.path,
+                reading,
+                report=report,
+                told=told,
+                ended_at=None if writes else self._ended_at(one.source.sha256),
+            )
         result.verify_seconds = time.perf_counter() - started
         result.data_integrity_maintained = report.ok and report.records == result.records
         result.notes += report.problems
@@ -227,8 +240,8 @@ class MigrationManager:
         self,
         name: str,
         path: Path,
-        encoding: str | None,
-        table: bool,
+        reading: Reading,
+        *,
         report: Verification,
         told: Told,
         ended_at: datetime | None,
@@ -238,14 +251,14 @@ class MigrationManager:
             sha256, _ = digest(stream, lambda _: None)
 
         def candidates() -> Iterator[Candidate]:
-            with records_of(path, encoding, table=table) as records:
+            with records_of(path, reading) as records:
                 for number, record in enumerate(records):
                     if number % BATCH == 0:
                         told(Progress(name, "verifying", records.text.position, size, number))
                     yield candidate_of(record)
 
         source_id = Runs(self._db).source(sha256)
-        verify_source(self._db, source_id, name, candidates(), report, ended_at)
+        verify_source(self._db, source_id, name, candidates(), report=report, ended_at=ended_at)
 
     def _end(self, runs: Runs, result: MigrationResult) -> None:
         run = self._run(result.migration_id)
@@ -304,11 +317,10 @@ class MigrationManager:
             self._compare(
                 source["path"],
                 path,
-                source["encoding"],
-                source["table"],
-                report,
-                lambda _: None,
-                run.ended_at,
+                Reading(source["encoding"], source["table"]),
+                report=report,
+                told=lambda _: None,
+                ended_at=run.ended_at,
             )
         return report
 

@@ -5,13 +5,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
 from leadlog.errors import MigrationError, ReadError, StoreError
 from leadlog.migration.copies import Manifest, copy_of, digest, read_manifest
+from leadlog.migration.records import Reading
 from leadlog.migration.result import MigrationResult, SourceResult
 from leadlog.migration.runs import RUNNING, Runs
 from leadlog.migration.sources import STDIN, found
@@ -61,12 +63,10 @@ def inputs(
             if path is None:
                 path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"  # noqa: PLW2901 - from here on it is a file
                 with path.open("wb") as copy:
-                    sha256, size = digest(
-                        sys.stdin.buffer, lambda more: told(STDIN, more), into=copy
-                    )
+                    sha256, size = digest(sys.stdin.buffer, partial(told, name), into=copy)
             else:
                 with path.open("rb") as stream:
-                    sha256, size = digest(stream, lambda more, name=name: told(name, more))
+                    sha256, size = digest(stream, partial(told, name))
         except OSError as error:
             raise ReadError(
                 f"cannot read {name}: {error.strerror or error}; give a file of leads"
@@ -79,19 +79,20 @@ def prepare(
     db: LeadDatabase,
     given: Sequence[Input],
     result: MigrationResult,
+    reading: Reading,
+    *,
     root: Path | None,
     now: datetime,
-    options: dict[str, object],
 ) -> bool:
-    """Find out whether a run goes on, is new or has nothing to do, and back up what a new one needs.
+    """Find out whether a run goes on, is new or has nothing to do; back up for a new one.
 
     Args:
         db: The store.
         given: What to migrate; read from their copies afterwards, where there are some.
         result: Told the migration's name, its backup, and what is noteworthy.
+        reading: How the sources are read; noted with the run.
         root: Where backups are; None for no backup.
         now: The present time.
-        options: How the sources are read; noted with the run.
 
     Returns:
         Whether there is anything to write.
@@ -117,7 +118,9 @@ def prepare(
         return False
     before = runs.state()
     if root is not None:
-        result.backup = _put_aside(db, given, result, root, now, before.count)
+        result.backup = _put_aside(
+            db, given, result, directory=root / result.migration_id, now=now, leads=before.count
+        )
     runs.begin(
         MigrationRun(
             id=result.migration_id,
@@ -130,7 +133,7 @@ def prepare(
                         "path": one.source.path,
                         "sha256": one.source.sha256,
                         "size_bytes": one.source.size_bytes,
-                        **options,
+                        **asdict(reading),
                     }
                     for one in given
                 ],
@@ -176,11 +179,11 @@ def _put_aside(
     db: LeadDatabase,
     given: Sequence[Input],
     result: MigrationResult,
-    root: Path,
+    *,
+    directory: Path,
     now: datetime,
     leads: int,
 ) -> Path:
-    directory = root / result.migration_id
     try:
         (directory / "sources").mkdir(parents=True)
         sources = []

@@ -61,6 +61,10 @@ class Read:
     line: int | None = None
 
 
+_CONTAINER = Broken("an object with records under leads", 0)
+"""Stands for an object that is no record itself."""
+
+
 class _Decoder:
     """json's own decoder, with an eye on what it would pass over in silence."""
 
@@ -189,15 +193,13 @@ class JsonReader:
         match = _LEADS_FIRST.match(window.text, window.pos)
         inside = match.end() if match else None
         if inside is None:
-            start = window.pos
             found = self._one(in_array=False, container=True)
-            if found is not None:
+            if found is not _CONTAINER:
                 yield found
                 return
             inside = _leads_in(window.text, window.pos)
-            if inside is None:  # pragma: no cover - `_one` has seen it
-                window.pos = start
-                yield self._reject("an object that cannot be told apart", len(window.text))
+            if inside is None:  # its key is spelled with escapes
+                yield self._skip("it has its records under leads, spelled with escapes")
                 return
         self.notes["sources with their records under leads"] += 1
         window.pos = inside
@@ -211,8 +213,13 @@ class JsonReader:
 
     # --------------------------------------------------------------------------------- records
 
-    def _one(self, *, in_array: bool, container: bool = False) -> Read | Broken | None:
-        """The record at the window's place; None if it is an object with `leads` instead."""
+    def _one(self, *, in_array: bool, container: bool = False) -> Read | Broken:
+        """The record at the window's place; `_CONTAINER` for an object with `leads` instead.
+
+        Args:
+            in_array: Whether it is an element of an array.
+            container: Whether it may be such an object.
+        """
         window = self._window
         while True:
             text, start = window.text, window.pos
@@ -222,7 +229,7 @@ class JsonReader:
                 return self._skip("it is nested too deeply; flatten it")
             except json.JSONDecodeError as error:
                 if container and _leads_in(text, start) is not None:
-                    return None
+                    return _CONTAINER
                 if window.ahead >= self._largest:
                     return self._too_large(error, in_array=in_array)
                 if not window.ended and Scan().feed(text, start) is None:
@@ -237,7 +244,7 @@ class JsonReader:
             if end - start > self._largest:
                 return self._reject(self._size_reason(), end)
             if container and isinstance(value, dict) and isinstance(value.get("leads"), list):
-                return None
+                return _CONTAINER
             return self._accept(value, end)
 
     def _accept(self, value: Any, end: int) -> Read | Broken:
@@ -389,14 +396,14 @@ def _leads_in(text: str, start: int) -> int | None:
     """Where the array under `leads` of the object at `start` begins, if it is in the text."""
     depth = 0
     for match in _TOKEN.finditer(text, start):
-        token = match.group()
-        if token in ("{", "["):
+        found = match.group()
+        if found in {"{", "["}:
             depth += 1
-        elif token in ("}", "]"):
+        elif found in {"}", "]"}:
             depth -= 1
             if depth == 0:
                 return None
-        elif depth == 1 and token == '"leads"':
+        elif depth == 1 and found == '"leads"':
             follows = _ARRAY_FOLLOWS.match(text, match.end())
             if follows:
                 return follows.end()

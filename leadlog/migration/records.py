@@ -16,7 +16,20 @@ from leadlog.migration.sources import SourceText, is_table, opened
 from leadlog.migration.window import Window
 from leadlog.store.adding import Candidate, checked
 
-__all__ = ["SourceRecords", "candidate_of", "records_of", "reject_of"]
+__all__ = ["Reading", "SourceRecords", "candidate_of", "records_of", "reject_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How sources are read.
+
+    Attributes:
+        encoding: What they are encoded in; None to tell by their beginning.
+        table: Whether they are CSV whatever their names say.
+    """
+
+    encoding: str | None = None
+    table: bool = False
 
 
 @dataclass(slots=True)
@@ -45,17 +58,16 @@ class SourceRecords:
 
 
 @contextmanager
-def records_of(path: Path, encoding: str | None, *, table: bool = False) -> Iterator[SourceRecords]:
+def records_of(path: Path, reading: Reading) -> Iterator[SourceRecords]:
     """Open a source.
 
     Args:
         path: The file.
-        encoding: What it is encoded in; None to tell by its beginning.
-        table: Whether it is CSV whatever its name says.
+        reading: How it is read.
     """
-    with opened(path, encoding) as text:
+    with opened(path, reading.encoding) as text:
         reader: JsonReader | TableReader
-        if table or is_table(path):
+        if reading.table or is_table(path):
             reader = TableReader(text.read, lambda: text.escaped)
         else:
             reader = JsonReader(Window(text.read), escaped=lambda: text.escaped)

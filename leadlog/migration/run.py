@@ -10,7 +10,7 @@ from leadlog.clock import new_id
 from leadlog.errors import MigrationError, ValidationError
 from leadlog.migration.measures import Measures
 from leadlog.migration.reader import Broken, Read
-from leadlog.migration.records import candidate_of, records_of, reject_of
+from leadlog.migration.records import Reading, candidate_of, records_of, reject_of
 from leadlog.migration.result import MigrationResult, Reject, SourceResult
 from leadlog.migration.runs import Runs
 from leadlog.store import LeadDatabase
@@ -54,19 +54,18 @@ class Run:
         self._number = 0
         self._measures = Measures()
 
-    def source(self, source: SourceResult, path: Path, encoding: str | None, table: bool) -> None:
+    def source(self, source: SourceResult, path: Path, reading: Reading) -> None:
         """Bring in the records of one source, from the first that is not accounted for.
 
         Args:
             source: Told what becomes of them.
             path: Where to read it.
-            encoding: What it is encoded in; None to tell by its beginning.
-            table: Whether it is CSV whatever its name says.
+            reading: How it is read.
         """
         runs = None if self._db is None else Runs(self._db)
         source_id = None if runs is None else runs.source(source.sha256)
         done = 0 if runs is None or source_id is None else runs.accounted(source_id)
-        with records_of(path, encoding, table=table) as records:
+        with records_of(path, reading) as records:
             try:
                 for batch in chunks(records, self._batch_size):
                     first = source.records

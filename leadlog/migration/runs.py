@@ -120,7 +120,7 @@ class Runs:
             .group_by(MigrationItem.outcome)
         )
         with self._db.session(read_only=True) as session:
-            found = {outcome: count for outcome, count in session.execute(counted)}
+            found = {row[0]: int(row[1]) for row in session.execute(counted)}
         return {outcome: found.get(outcome, 0) for outcome in _OUTCOMES.values()}
 
     def rejected(self, source_id: int, first: int, count: int) -> set[int]:

@@ -113,8 +113,8 @@ class SourceText:
         while True:
             data = self._bytes(max(size, _CHUNK))
             if self._decoder is None:
-                data = self._begin(data)
-            text = self._decode(data)
+                data, self._decoder = self._begin(data)
+            text = self._decode(self._decoder, data)
             if text or not data:
                 return text
 
@@ -130,19 +130,17 @@ class SourceText:
             )
             return b""
 
-    def _begin(self, data: bytes) -> bytes:
+    def _begin(self, data: bytes) -> tuple[bytes, codecs.IncrementalDecoder]:
         if not self.encoding:
             marked = (encoding for mark, encoding in _MARKS if data.startswith(mark))
             self.encoding = next(marked, None) or json.detect_encoding(data[:4])
         if self.encoding == "utf-8-sig":
             data = data.removeprefix(codecs.BOM_UTF8)
         self._utf8 = self.encoding in {"utf-8", "utf-8-sig"}
-        self._decoder = codecs.getincrementaldecoder("utf-8" if self._utf8 else self.encoding)()
-        return data
+        name = "utf-8" if self._utf8 else self.encoding
+        return data, codecs.getincrementaldecoder(name)()
 
-    def _decode(self, data: bytes) -> str:
-        decoder = self._decoder
-        assert decoder is not None
+    def _decode(self, decoder: codecs.IncrementalDecoder, data: bytes) -> str:
         try:
             return decoder.decode(data, final=not data)
         except UnicodeDecodeError as error:

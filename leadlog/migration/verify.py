@@ -79,6 +79,7 @@ def verify_source(
     source_id: int,
     name: str,
     candidates: Iterable[Candidate],
+    *,
     report: Verification,
     ended_at: datetime | None,
 ) -> None:
@@ -95,7 +96,7 @@ def verify_source(
     first = 0
     for batch in chunks(candidates, _BATCH):
         with db.session(read_only=True) as session:
-            _Batch(session, source_id, name, first, report, ended_at).compare(batch)
+            _Batch(session, source_id, name, report, ended_at).compare(first, batch)
         first += len(batch)
     beyond = select(MigrationItem.ordinal).where(
         MigrationItem.source_id == source_id, MigrationItem.ordinal >= first
@@ -113,26 +114,24 @@ class _Batch:
         session: Session,
         source_id: int,
         name: str,
-        first: int,
         report: Verification,
         ended_at: datetime | None,
     ) -> None:
         self._session = session
         self._source_id = source_id
         self._name = name
-        self._first = first
         self._report = report
         self._ended_at = ended_at
 
-    def compare(self, candidates: Sequence[Candidate]) -> None:
-        """Hold the records against their leads."""
-        last = self._first + len(candidates)
+    def compare(self, first: int, candidates: Sequence[Candidate]) -> None:
+        """Hold the records from the number `first` on against their leads."""
+        last = first + len(candidates)
         items = {
             ordinal: (outcome, lead_id)
             for ordinal, outcome, lead_id in self._session.execute(
                 select(MigrationItem.ordinal, MigrationItem.outcome, MigrationItem.lead_id).where(
                     MigrationItem.source_id == self._source_id,
-                    MigrationItem.ordinal >= self._first,
+                    MigrationItem.ordinal >= first,
                     MigrationItem.ordinal < last,
                 )
             )
@@ -146,7 +145,7 @@ class _Batch:
         report = self._report
         report.records += len(candidates)
         report.accounted += len(items)
-        for ordinal, candidate in enumerate(candidates, self._first):
+        for ordinal, candidate in enumerate(candidates, first):
             outcome, lead_id = items.get(ordinal, (None, None))
             if outcome is None:
                 report.found(f"{self._name}: nothing is known of record {ordinal}")
