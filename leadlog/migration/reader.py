@@ -29,6 +29,8 @@ _NEXT_IN_ARRAY = re.compile(r',\s*(?=\{\s*")')
 _NEXT_LINE = re.compile(r'\n\s*(?=\{\s*")')
 _NOT_UTF8 = re.compile("[\udc80-\udcff]+")
 _SURE = frozenset('"[{')
+_TAIL = 4
+"""What json may leave of a number that is cut in the middle: `1` is a number, and `e+` is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,7 @@ class JsonReader:
                 return self._recover(error, in_array=in_array)
             except ValueError:  # Python's own limit of digits
                 return self._skip("it has a number of more than 4300 digits; write it as text")
-            if end == len(text) and not window.ended and text[start] not in _SURE:
+            if end > len(text) - _TAIL and not window.ended and text[start] not in _SURE:
                 window.more()  # a number may go on
                 continue
             if end - start > self._largest:
