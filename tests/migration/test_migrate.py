@@ -141,8 +141,9 @@ def test_patterns_and_directories(sqlite, file, tmp_path):
             manager.migrate_json_files([nothing])
 
 
-def test_rejects_are_mended_and_migrated(manager, db, file, tmp_path):
+def test_rejects_are_mended_and_migrated(sqlite, file, tmp_path):
     """The file of rejects has each with its reason, and is itself a file to migrate."""
+    db, manager = sqlite, MigrationManager(sqlite)
     text = json.dumps(LEADS)[:-1] + ', {"company": "Delta"}, {"name": "Eve", "x": }]'
     rejects = tmp_path / "rejects.jsonl"
     result = manager.migrate_json_files([file(text)], rejects=rejects)
@@ -163,8 +164,9 @@ def test_rejects_are_mended_and_migrated(manager, db, file, tmp_path):
     assert (names["Dan"], names["Eve"]) == ("Delta", None)
 
 
-def test_rejects_of_an_earlier_run_are_told_again(manager, file, tmp_path):
+def test_rejects_of_an_earlier_run_are_told_again(sqlite, file, tmp_path):
     """Who forgot --rejects gets them by running it again."""
+    manager = MigrationManager(sqlite)
     path = file([ADA, "none", {"company": "x"}])
     first = tmp_path / "first.jsonl"
     manager.migrate_json_files([path], rejects=first)
@@ -244,7 +246,7 @@ MESSY = {
     "truncated.json": json.dumps(LEADS)[:-20],
     "truncated.json.gz": gzip.compress(json.dumps([*generate_leads(900)]).encode())[:-700],
     "damaged.json.zst": zstandard.compress(json.dumps([*generate_leads(900)]).encode())[:-70],
-    "deep.json": f'[{json.dumps(ADA)}, {"[" * 100_000}{"]" * 100_000}]',
+    "deep.json": f"[{json.dumps(ADA)}, {'[' * 100_000}{']' * 100_000}]",
     "deep-raw.json": json.dumps([ADA, {"name": "Deep", "x": json.loads("[" * 300 + "]" * 300)}]),
     "duplicates.json": f'[{json.dumps(ADA)}, {{"name": "x", "name": "y"}}]',
     "surrogates.json": f'[{json.dumps(ADA)}, {{"name": "\\ud800"}}]',
@@ -259,8 +261,9 @@ MESSY = {
 
 
 @pytest.mark.parametrize("name", MESSY)
-def test_a_messy_source_ends_with_clear_rejects(manager, db, file, tmp_path, name):
+def test_a_messy_source_ends_with_clear_rejects(sqlite, file, tmp_path, name):
     """What is sound is migrated, all else has a reason, and a second run agrees with the first."""
+    manager = MigrationManager(sqlite)
     path = file(MESSY[name], name)
     rejects = tmp_path / "rejects.jsonl"
     result = manager.migrate_json_files([path], rejects=rejects)

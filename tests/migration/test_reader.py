@@ -185,8 +185,7 @@ def test_large_numbers_stay_what_they_are():
 
 def pieces(*texts: str) -> Iterator[str]:
     """Parts of a text that are never in memory together."""
-    for text in texts:
-        yield text
+    yield from texts
     while True:
         yield ""
 
