@@ -54,11 +54,12 @@ def status(*, database: str | None, as_json: bool) -> None:
         for run in found["migrations"]
         for source in run["sources"]
     ]
+    if not rows:
+        click.echo("No file was migrated into this store.")
+        return
     header = ("migration", "status", "file", "migrated", "duplicates", "rejected", "complete")
     for line in table(rows, header, right=(3, 4, 5)):
         click.echo(line)
-    if not rows:
-        click.echo("No file was migrated into this store.")
 
 
 @click.command()
@@ -128,11 +129,12 @@ def backups(*, database: str | None, root: Path | None, as_json: bool) -> None:
         )
         for one in found
     ]
+    if not rows:
+        click.echo("No migration made a backup here.")
+        return
     header = ("migration", "made", "leads then", "files", "rolled back", "directory")
     for line in table(rows, header, right=(2, 3)):
         click.echo(line)
-    if not rows:
-        click.echo("No migration made a backup here.")
 
 
 @click.command()
