@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from leadlog.errors import (
         LeadlogError,
         LogDirectoryError,
+        MigrationError,
         ReadError,
         SettingsError,
         StaleLeadError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from leadlog.logger import DatabaseLogger, log_database_event
+    from leadlog.migration import MigrationManager
     from leadlog.monitoring.performance import monitor_performance
     from leadlog.pipeline import (
         LoggingHandler,
@@ -50,6 +52,8 @@ _HOMES = {
     "LeadlogError": "leadlog.errors",
     "LogDirectoryError": "leadlog.errors",
     "LoggingHandler": "leadlog.pipeline",
+    "MigrationError": "leadlog.errors",
+    "MigrationManager": "leadlog.migration",
     "Pipeline": "leadlog.pipeline",
     "ReadError": "leadlog.errors",
     "SettingsError": "leadlog.errors",
@@ -76,6 +80,8 @@ __all__ = [
     "LeadlogError",
     "LogDirectoryError",
     "LoggingHandler",
+    "MigrationError",
+    "MigrationManager",
     "Pipeline",
     "ReadError",
     "SettingsError",

@@ -7,6 +7,7 @@
     ├── MissingExtraError (ImportError)  a package of an extra is not installed
     ├── QueryError (ValueError)          an SQL text or a parameter is wrong
     ├── QueryLimitError                  a query needed more time or memory than it may have
+    ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
     └── StoreError                       the lead store refused
         ├── StaleLeadError               the lead was changed since it was read
@@ -44,6 +45,10 @@ class QueryError(LeadlogError, ValueError):
 
 class QueryLimitError(LeadlogError):
     """A query needed more time or memory than it may have."""
+
+
+class MigrationError(LeadlogError):
+    """A migration of files cannot be done, or not be undone."""
 
 
 class ReadError(LeadlogError):

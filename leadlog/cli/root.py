@@ -14,6 +14,7 @@ __all__ = ["COMMANDS", "LazyGroup", "root"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leadlog.cli.demo:demo", "Run the main job on made-up leads, or on your own."),
+    "migrate": ("leadlog.cli.migrate:migrate", "Migrate files of leads into the store."),
     "tail": ("leadlog.cli.tail:tail", "Show the last events, and follow the coming ones."),
     "query": ("leadlog.cli.query:query", "Ask the log in SQL."),
     "errors": ("leadlog.cli.errors:errors", "Show what goes wrong, by cause."),

@@ -5,18 +5,33 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from leadlog.capturing.operation import Operation
 from leadlog.errors import ValidationError
 from leadlog.store import values
-from leadlog.store.intake import AddOutcome
+from leadlog.store.intake import AddOutcome, Intake
 from leadlog.store.keys import chunks
 from leadlog.store.normalise import NormalisedLead, to_fields
 
-__all__ = ["AddResult", "Report", "add_batch", "checked", "each_batch", "note_batch"]
+__all__ = [
+    "AddResult",
+    "Candidate",
+    "Report",
+    "Within",
+    "add_batch",
+    "checked",
+    "each_batch",
+    "note_batch",
+    "sorted_out",
+]
 
-Write = Callable[[list[NormalisedLead]], list[AddOutcome]]
+Candidate = NormalisedLead | ValidationError
+"""A lead that can be added, or why it cannot."""
 Report = Callable[[int, AddOutcome], object]
 """Told the place of each lead, from 0, and what became of it."""
+Within = Callable[[Session, Sequence[AddOutcome]], object]
+"""Told what becomes of the leads of a batch, in the transaction in which it does."""
 
 
 @dataclass(slots=True)
@@ -100,22 +115,32 @@ def each_batch(
         yield []
 
 
-def add_batch(leads: Sequence[Mapping[Any, Any]], write: Write) -> list[AddOutcome]:
-    """Add the leads of one batch that can be stored, all or none, and reject the others.
+def sorted_out(leads: Iterable[Mapping[Any, Any]]) -> list[Candidate]:
+    """Return each lead with our names for its columns, or why it cannot be added."""
+    found: list[Candidate] = []
+    for lead in leads:
+        try:
+            found.append(checked(lead))
+        except ValidationError as error:
+            found.append(error)
+    return found
+
+
+def add_batch(intake: Intake, candidates: Sequence[Candidate]) -> list[AddOutcome]:
+    """Add the leads of one batch that can be stored, and reject the others; the caller commits.
 
     Args:
-        leads: The leads.
-        write: Writes leads in one transaction.
+        intake: Takes the leads in.
+        candidates: The leads, as `sorted_out` gives them.
     """
-    outcomes: dict[int, AddOutcome] = {}
-    good: list[NormalisedLead] = []
-    for place, lead in enumerate(leads):
-        try:
-            good.append(checked(lead))
-        except ValidationError as error:
-            outcomes[place] = AddOutcome("rejected", reason=str(error))
-    written = iter(write(good) if good else [])
-    return [outcomes.get(place) or next(written) for place in range(len(leads))]
+    good = [one for one in candidates if isinstance(one, NormalisedLead)]
+    written = iter(intake.add(good) if good else [])
+    return [
+        next(written)
+        if isinstance(one, NormalisedLead)
+        else AddOutcome("rejected", reason=str(one))
+        for one in candidates
+    ]
 
 
 def note_batch(call: Operation, call_id: str, number: int, outcomes: Sequence[AddOutcome]) -> None:

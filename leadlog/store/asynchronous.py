@@ -8,7 +8,7 @@ that another process has, the event loop goes on with other tasks. Calls are rec
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -21,11 +21,12 @@ from sqlalchemy.util import greenlet_spawn
 from leadlog import settings
 from leadlog.clock import now_us
 from leadlog.errors import StoreError
-from leadlog.store.adding import AddResult, Report
+from leadlog.store.adding import AddResult, Candidate, Report, Within
 from leadlog.store.backups import Backup
 from leadlog.store.checks import Finding
 from leadlog.store.database import LeadDatabase
 from leadlog.store.engine import Connections
+from leadlog.store.intake import AddOutcome
 from leadlog.store.location import in_memory, location
 from leadlog.store.merges import Undone
 from leadlog.store.paging import LeadPage
@@ -140,6 +141,19 @@ class AsyncLeadDatabase:
         """As `LeadDatabase.add_leads`; the iterable may be an asynchronous one."""
         given = pulled(leads) if isinstance(leads, AsyncIterable) else leads
         return await self._call(LeadDatabase.add_leads, given, batch_size, report=report)
+
+    async def add_batch(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        call_id: str,
+        number: int,
+        within: Within | None = None,
+    ) -> list[AddOutcome]:
+        """As `LeadDatabase.add_batch`; `within` gets a plain Session, and does not wait."""
+        return await self._call(
+            LeadDatabase.add_batch, candidates, call_id=call_id, number=number, within=within
+        )
 
     async def get_lead(self, lead_id: str) -> dict[str, Any] | None:
         """As `LeadDatabase.get_lead`."""

@@ -1,4 +1,4 @@
-"""The tables of the lead store: `leads`, `lead_key` and `lead_merge`.
+"""The tables of the lead store: `leads`, `lead_key`, `lead_merge`, and those of migrations.
 
 `lead_key` holds what tells one person from another (see `leadlog.store.duplicates`). Its primary
 key makes the database itself refuse a second lead with the same LinkedIn profile, e-mail address
@@ -30,7 +30,16 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["MAX_TEXT", "Base", "Lead", "LeadKey", "LeadMerge"]
+__all__ = [
+    "MAX_TEXT",
+    "Base",
+    "Lead",
+    "LeadKey",
+    "LeadMerge",
+    "MigrationItem",
+    "MigrationRun",
+    "MigrationSource",
+]
 
 MAX_TEXT = 500
 """Longest value of an indexed text column, characters: an index entry of PostgreSQL holds 2704
@@ -171,3 +180,56 @@ class LeadMerge(Base):
 
     def __repr__(self) -> str:
         return f"<LeadMerge {self.id} of {self.lead_id}>"
+
+
+class MigrationRun(Base):
+    """One migration of files: from its beginning to its end, however often it was killed."""
+
+    __tablename__ = "migration_run"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    backup: Mapped[str | None]
+    # What `leadlog.migration.runs` notes of it: sources, counts, the state of the leads.
+    details: Mapped[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return f"<MigrationRun {self.id}>"
+
+
+class MigrationSource(Base):
+    """The content of a file that was migrated, under a number that its records share."""
+
+    __tablename__ = "migration_source"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(unique=True)
+    complete: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    def __repr__(self) -> str:
+        return f"<MigrationSource {self.sha256}>"
+
+
+class MigrationItem(Base):
+    """What became of one record of a source; committed in the transaction of its lead.
+
+    The lead is named and not referred to: that a record was migrated stays true when its lead is
+    deleted.
+    """
+
+    __tablename__ = "migration_item"
+
+    source_id: Mapped[int] = mapped_column(ForeignKey("migration_source.id"), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False
+    )
+    outcome: Mapped[str]
+    lead_id: Mapped[str | None]
+
+    # Rows come in the order of their key, so that the table grows at its end.
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as above
+
+    def __repr__(self) -> str:
+        return f"<MigrationItem {self.source_id}/{self.ordinal} {self.outcome}>"

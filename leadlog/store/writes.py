@@ -13,11 +13,14 @@ from leadlog.errors import ValidationError
 from leadlog.store import values
 from leadlog.store.adding import (
     AddResult,
+    Candidate,
     Report,
+    Within,
     add_batch,
     checked,
     each_batch,
     note_batch,
+    sorted_out,
 )
 from leadlog.store.changing import change, load
 from leadlog.store.intake import AddOutcome, Intake
@@ -110,7 +113,7 @@ class LeadWrites(LeadUpkeep):
         try:
             for number, batch in enumerate(each_batch(leads, batch_size), 1):
                 reading = False
-                result.take(self._add_batch(call_id, number, batch), report)
+                result.take(self._add_batch(call_id, number, sorted_out(batch)), report)
                 reading = True
         except BaseException as error:
             if reading:
@@ -120,11 +123,44 @@ class LeadWrites(LeadUpkeep):
             self._connections.refresh_statistics()
         return result
 
+    def add_batch(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        call_id: str,
+        number: int,
+        within: Within | None = None,
+    ) -> list[AddOutcome]:
+        """Add one batch of leads in one transaction; for those that read and check them themselves.
+
+        Args:
+            candidates: The leads, as `leadlog.store.adding.sorted_out` gives them.
+            call_id: The same for all batches of one call, in the log.
+            number: Which batch of the call, from 1.
+            within: Called with the session and the outcomes before they are committed, so that
+                what it writes is committed with the leads, or not at all; again where the
+                transaction is done again.
+
+        Returns:
+            One outcome for each.
+        """
+        return self._add_batch(call_id, number, candidates, within)
+
     @operation("add_leads", event_name="lead.add_many", bulk=True)
     def _add_batch(
-        self, call_id: str, number: int, leads: list[Mapping[Any, Any]]
+        self,
+        call_id: str,
+        number: int,
+        candidates: Sequence[Candidate],
+        within: Within | None = None,
     ) -> list[AddOutcome]:
-        outcomes = add_batch(leads, lambda batch: self._take_in(batch)[0])
+        def work(session: Session) -> list[AddOutcome]:
+            outcomes = add_batch(Intake(session, self._now()), candidates)
+            if within is not None:
+                within(session, outcomes)
+            return outcomes
+
+        outcomes = self._connections.in_transaction(work)
         call = current_operation()
         if call is not None:
             note_batch(call, call_id, number, outcomes)

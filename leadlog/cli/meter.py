@@ -1,0 +1,71 @@
+"""The progress bar of a migration: share of the bytes, rate, time left."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+if TYPE_CHECKING:
+    from leadlog.migration import Progress
+
+__all__ = ["Meter"]
+
+
+class Meter:
+    """Shows how far a migration has come, on a terminal only.
+
+    Args:
+        check: Called each time; may raise to end the migration there.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
+        self._shown = sys.stderr.isatty()
+        self._step = ""
+        self._bar: Any = None
+        self._began = 0.0
+        self._first = 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the bar."""
+        self._stack.close()
+
+    def take(self, progress: "Progress") -> None:
+        """Show a progress.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed.
+        """
+        self._check()
+        if not self._shown or progress.step == "copying":
+            return
+        if progress.step != self._step:
+            self._begin(progress)
+        seconds = time.perf_counter() - self._began
+        done = progress.records - self._first
+        rate = f"{done / seconds:.0f} records/s" if seconds > 0 else ""
+        self._bar.update(max(0, progress.bytes_done - self._bar.pos), rate)
+
+    def _begin(self, progress: "Progress") -> None:
+        self.close()
+        self._step = progress.step
+        self._began, self._first = time.perf_counter(), progress.records
+        self._bar = self._stack.enter_context(
+            click.progressbar(
+                length=progress.bytes_total,
+                label=progress.step,
+                file=sys.stderr,
+                show_eta=True,
+                item_show_func=lambda rate: rate,
+            )
+        )

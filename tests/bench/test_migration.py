@@ -1,0 +1,141 @@
+"""How fast files are migrated, beside the store alone, and how much memory it takes.
+
+`MIGRATION_MB=1000 make bench ARGS="tests/bench/test_migration.py -s"` measures with a file of 1 GB;
+`MIGRATION_FILE=leads.json` migrates a file of yours for the rate.
+"""
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadlog.migration import MigrationManager
+from leadlog.store import LeadDatabase
+from leadlog.testing import generate_leads
+
+MEGABYTES = int(os.environ.get("MIGRATION_MB", "40"))
+RECORD_BYTES = int(os.environ.get("MIGRATION_RECORD_BYTES", "4000"))
+FILE = os.environ.get("MIGRATION_FILE")
+
+# Prints the peak of its memory, in 10^6 bytes, at each tenth of the file, and the rate.
+CHILD = """
+import resource, sys, time
+from leadlog.migration import MigrationManager
+from leadlog.store import LeadDatabase
+
+peaks, tenth = [], 0
+def told(progress):
+    global tenth
+    if progress.step == "reading" and progress.bytes_done * 10 >= tenth * progress.bytes_total:
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6)
+        tenth += 1
+with LeadDatabase(sys.argv[1], capture=False) as db:
+    result = MigrationManager(db).migrate_json_files([sys.argv[2]], progress=told)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(result.records, result.data_integrity_maintained, round(result.per_second or 0),
+      round(result.records / (used.ru_utime + used.ru_stime)), round(result.seconds),
+      round(result.verify_seconds or 0), used.ru_maxrss * 1024 // 10**6, *peaks)
+"""
+
+
+def leads(count: int) -> Iterator[dict[str, Any]]:
+    """Leads of whom one in twenty is there already, of about `RECORD_BYTES` each."""
+    chance = random.Random(7)
+    filler = "".join(chance.choices("abcdefghij klmnop", k=RECORD_BYTES))
+    for n in range(count):
+        who = n if n % 20 else chance.randrange(n + 1)
+        start = chance.randrange(200)
+        yield {
+            "First Name": f"Ada{who}",
+            "Last Name": "Lovelace",
+            "Company": f"Company {who // 10}",
+            "Email 1": f"ada{who}@acme.example",
+            "Index": n,
+            "Notes": filler[start : start + RECORD_BYTES // 2],
+            "History": [filler[start : start + 200]] * (RECORD_BYTES // 500),
+        }
+
+
+def write(path: Path, megabytes: int) -> int:
+    """Write so large a file; return how many records it has."""
+    size = count = 0
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("[")
+        for lead in leads(megabytes * 1_000_000):
+            text = json.dumps(lead)
+            stream.write(f"{',' if count else ''}\n{text}")
+            count += 1
+            size += len(text) + 2
+            if size >= megabytes * 1_000_000:
+                break
+        stream.write("\n]\n")
+    return count
+
+
+@pytest.mark.timeout(7200)
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, capsys: Any) -> None:
+    """The peak of memory stays below 150 MB, and the last half of the file adds little."""
+    path = tmp_path / "leads.json"
+    count = write(path, MEGABYTES)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, tmp_path / "leads.db", path],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    assert done.returncode == 0, done.stderr
+    records, whole, rate, cpu_rate, seconds, verified, peak, *peaks = done.stdout.split()
+    with capsys.disabled():
+        print(
+            f"\n{MEGABYTES} MB, {records} records: {seconds} s ({rate}/s; {cpu_rate} per second of "
+            f"CPU, verification included), verified in {verified} s, peak {peak} MB, by tenths: "
+            f"{' '.join(peaks)}"
+        )
+    assert (int(records), whole) == (count, "True")
+    assert int(peak) <= 150
+    assert int(peaks[-1]) - int(peaks[len(peaks) // 2]) <= 10
+
+
+def cpu_seconds() -> float:
+    """What this process has used so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def test_a_migration_costs_little_more_than_the_store(tmp_path: Path, capsys: Any) -> None:
+    """Reading, accounting and measuring take at most as long as adding the leads does."""
+    if FILE:
+        found = json.loads(Path(FILE).read_text("utf-8"))
+        path = Path(FILE)
+    else:
+        found = list(generate_leads(10_000))
+        path = tmp_path / "leads.json"
+        path.write_text(json.dumps(found), "utf-8")
+    spent: dict[str, list[float]] = {"store": [], "migration": []}
+    rates = []
+    for turn in range(3):
+        with LeadDatabase(tmp_path / f"store{turn}.db", capture=False) as db:
+            before = cpu_seconds()
+            db.add_leads(found, 1000, report=lambda *_: None)
+            spent["store"].append(cpu_seconds() - before)
+        with LeadDatabase(tmp_path / f"migration{turn}.db", capture=False) as db:
+            before, began = cpu_seconds(), time.perf_counter()
+            MigrationManager(db).migrate_json_files([path], verify=False)
+            rates.append(len(found) / (time.perf_counter() - began))
+            spent["migration"].append(cpu_seconds() - before)
+    store, migration = (min(times) for times in spent.values())
+    with capsys.disabled():
+        print(
+            f"\n{len(found)} records: store {len(found) / store:.0f}, migration "
+            f"{len(found) / migration:.0f} per second of CPU; best {max(rates):.0f}/s by the clock"
+        )
+    assert migration <= 2 * store
