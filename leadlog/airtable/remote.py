@@ -26,7 +26,8 @@ PAGE = 100
 
 MISSING_ROW = "ROW_DOES_NOT_EXIST"
 _EXPIRED = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
-_FORBIDDEN = "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"
+# What Airtable says of a row that is not there depends on the call.
+_ABSENT = frozenset({MISSING_ROW, "MODEL_ID_NOT_FOUND", "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"})
 _RESTARTS = 5
 
 
@@ -138,7 +139,7 @@ class RemoteTable:
                 self._call(f"reading row {record_id}", lambda: self._table.get(record_id))
             )
         except AirtableError as error:
-            if error.status == 404 or error.code in {MISSING_ROW, _FORBIDDEN}:
+            if error.status == 404 or error.code in _ABSENT:
                 return None
             raise
 

@@ -201,7 +201,7 @@ class LinkedLeads:
         lead_id: str,
         changes: Mapping[str, Any],
         agreed: Callable[[dict[str, Any]], Agreed],
-    ) -> bool:
+    ) -> dict[str, Any] | None:
         """Change a linked lead, and note what both sides have now.
 
         Args:
@@ -210,7 +210,7 @@ class LinkedLeads:
             agreed: Gives what both have, of the changed lead.
 
         Returns:
-            Whether there is such a lead.
+            The lead as it is now; None if there is no such lead.
 
         Raises:
             StaleLeadError: Somebody else changed it meanwhile; nothing was changed.
@@ -231,7 +231,7 @@ class LinkedLeads:
         changed = self._connections.in_transaction(work)
         if call is not None:
             note(call, changed)
-        return changed is not None
+        return None if changed is None else changed.lead
 
     @operation("delete_lead", event_name="lead.delete")
     def remove(self, lead_id: str, row_version: int) -> bool:

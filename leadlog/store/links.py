@@ -197,7 +197,9 @@ def graves_of(connection: Connection) -> list[Grave]:
 def revive(connection: Connection, grave: Grave, now: datetime) -> None:
     """Link a lead that is there again with the row that it had; nothing is agreed on."""
     unbury(connection, [grave.lead_id])
-    link(connection, [Link(grave.lead_id, grave.record_id, {}, grave.base_remote)], now)
+    there = connection.scalars(select(_LINKS.c.lead_id).where(_LINKS.c.lead_id == grave.lead_id))
+    if there.one_or_none() is None:
+        link(connection, [Link(grave.lead_id, grave.record_id, {}, grave.base_remote)], now)
 
 
 def unbury(connection: Connection, lead_ids: Iterable[str]) -> None:
