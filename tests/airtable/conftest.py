@@ -1,0 +1,163 @@
+"""A store, a fake Airtable and a sync between them, on one clock that only moves when told.
+
+Whatever a test does, in the end the counts of the transport have to be those of the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadlog.airtable import AirtableSyncManager
+from leadlog.airtable.wire import Wire, process_wire
+from leadlog.store import LeadDatabase
+from leadlog.testing import FakeAirtable
+
+EPOCH = datetime(2026, 11, 23, 10, tzinfo=UTC)
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+
+
+class Clock:
+    """Seconds that pass only while somebody sleeps, or when it is told so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        self.slept = 0.0
+        self.before_call: Callable[[], None] = lambda: None
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.seconds += seconds
+
+    def forward(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def microseconds(self) -> int:
+        """The same time for the store."""
+        return int((EPOCH.timestamp() + self.seconds - 1000.0) * 1_000_000)
+
+    def for_transport(self) -> float:
+        """Asked before each attempt."""
+        self.before_call()
+        return self.seconds
+
+
+def check_counts(wire: Wire, airtable: FakeAirtable, clock: Clock | None = None) -> None:
+    """Hold what was counted on our side against what the server counted."""
+    server = airtable.counters
+    assert wire.attempts == server.calls
+    assert wire.throttled == server.throttled
+    assert wire.bytes_sent == server.bytes_received
+    assert wire.answers + wire.failed == wire.attempts
+    assert wire.answers + wire.cut == sum(server.by_status.values())
+    assert wire.failed - wire.cut == server.unanswered
+    if wire.cut == 0:
+        assert wire.bytes_received == server.bytes_sent
+    else:
+        assert wire.as_dict()["bytes_received"] is None
+    log = airtable.requests
+    if len(log) == server.calls:
+        assert wire.retries == sum(
+            _failed(one) and _same(one, other) for one, other in zip(log, log[1:], strict=False)
+        )
+    if clock is not None:
+        waited = wire.throttle_wait_seconds + wire.backoff_wait_seconds
+        assert waited == pytest.approx(clock.slept)
+
+
+def _failed(request: Any) -> bool:
+    return request.status in TRANSIENT or request.status is None or request.fault == "cut"
+
+
+def _same(one: Any, other: Any) -> bool:
+    return (one.method, one.path, one.query, one.body) == (
+        other.method,
+        other.path,
+        other.query,
+        other.body,
+    )
+
+
+def minus(one: Wire, other: Wire) -> Wire:
+    """What was counted since."""
+    return Wire(
+        **{
+            name: getattr(one, name) - getattr(other, name) for name in Wire.__dataclass_fields__
+        }
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def airtable(clock: Clock) -> Iterator[FakeAirtable]:
+    """A table with the fields of a lead; in the end both sides have counted the same."""
+    before = process_wire().copy()
+    with FakeAirtable(clock=clock, epoch=EPOCH) as server:
+        yield server
+        check_counts(minus(process_wire(), before), server, clock)
+        assert server.counters.max_per_second <= 5
+        assert server.counters.penalty_violations == 0
+
+
+@pytest.fixture
+def db(tmp_path: Path, clock: Clock) -> Iterator[LeadDatabase]:
+    """An empty store in a file; its calls are recorded."""
+    with LeadDatabase(tmp_path / "leads.db", clock=clock.microseconds) as store:
+        yield store
+
+
+Connect = Callable[..., AirtableSyncManager]
+
+
+@pytest.fixture
+def connect(airtable: FakeAirtable, db: LeadDatabase, clock: Clock) -> Connect:
+    """Make a sync between the store and the table: `connect(conflict="local")`."""
+
+    def make(database: LeadDatabase = db, **options: Any) -> AirtableSyncManager:
+        return AirtableSyncManager(
+            database,
+            **{
+                "api_key": airtable.api_key,
+                "base_id": airtable.base_id,
+                "table": airtable.table_name,
+                "endpoint_url": airtable.endpoint_url,
+                "clock": clock.for_transport,
+                "sleep": clock.sleep,
+                **options,
+            },
+        )
+
+    return make
+
+
+@pytest.fixture
+def sync(connect: Connect) -> AirtableSyncManager:
+    """A sync with the default settings, as far as a test may delete what it likes."""
+    return connect(max_delete_share=1.0)
+
+
+Cells = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture
+def row_of(airtable: FakeAirtable) -> Cells:
+    """Give the only row that carries the id of a lead: `row_of(lead_id)["Company"]`."""
+
+    def find(lead_id: str) -> dict[str, Any]:
+        (found,) = (
+            record for record in airtable.records() if record["fields"].get("Lead ID") == lead_id
+        )
+        return {"record_id": found["id"], **found["fields"]}
+
+    return find
