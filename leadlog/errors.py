@@ -52,9 +52,7 @@ class AirtableError(SyncError):
         status: HTTP status; None where no answer came.
     """
 
-    def __init__(
-        self, message: str, *, code: str | None = None, status: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.status = status

@@ -152,7 +152,9 @@ class Comparer:
             self.context.release(subject)
             return changed, link, merge
         outcome.pull = {}
-        outcome.worsen("skipped", "somebody else changed or deleted the lead; the next sync decides")
+        outcome.worsen(
+            "skipped", "somebody else changed or deleted the lead; the next sync decides"
+        )
         return lead, link, Merge()
 
     def _change(self, lead: Lead, pull: Mapping[str, Any]) -> Lead | None:

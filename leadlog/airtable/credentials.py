@@ -14,7 +14,7 @@ __all__ = ["KEYRING", "find_api_key"]
 KEYRING = ("leadlog", "airtable")
 """Service and user name of the token in the keyring."""
 
-_VARIABLES = ("LEADLOG_AIRTABLE_API_KEY", "AIRTABLE_API_KEY")
+_VARIABLE = "AIRTABLE_API_KEY"
 
 
 def find_api_key(
@@ -23,7 +23,7 @@ def find_api_key(
     """Return the token.
 
     Args:
-        given: Wins, if there is one.
+        given: Wins, if there is one: an argument, or LEADLOG_AIRTABLE_API_KEY.
         environment: Variables to look in.
         keyring: Has `get_password(service, user)`; the package `keyring` by default, where it is
             installed.
@@ -33,9 +33,8 @@ def find_api_key(
     """
     if given:
         return given
-    for variable in _VARIABLES:
-        if found := environment.get(variable):
-            return found
+    if found := environment.get(_VARIABLE):
+        return found
     if (found := _from_keyring(keyring)) is not None:
         return found
     raise SyncError(

@@ -56,9 +56,7 @@ def list_rows(context: Context) -> Listing:
             link = known.get(row.record_id)
             if link is None:
                 found.unlinked[row.record_id] = row
-            elif row.wrong or row.lead_id != link.lead_id or differs(
-                row.values, link.base_remote
-            ):
+            elif row.wrong or row.lead_id != link.lead_id or differs(row.values, link.base_remote):
                 found.changed[row.record_id] = row
         context.progress("listing rows", len(found.seen), None)
     context.result.pages = pages

@@ -21,7 +21,7 @@ from leadlog.airtable.statistics import statistics
 from leadlog.airtable.transport import Transport
 from leadlog.airtable.wire import Wire, process_wire
 from leadlog.clock import new_id
-from leadlog.errors import AirtableError, SyncError, ValidationError
+from leadlog.errors import AirtableError, SettingsError, SyncError, ValidationError
 from leadlog.resources import peak_mb
 from leadlog.store import links, syncs, values
 from leadlog.store.database import LeadDatabase
@@ -89,6 +89,7 @@ class AirtableSyncManager:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         found = _settings.load(
+            airtable_api_key=api_key,
             airtable_base_id=base_id,
             airtable_table=table,
             airtable_endpoint_url=endpoint_url,
@@ -100,7 +101,7 @@ class AirtableSyncManager:
             airtable_typecast=typecast,
         ).settings
         if not found.airtable_base_id:
-            raise _settings.SettingsError(
+            raise SettingsError(
                 "airtable_base_id is not set; give the id of the base, which stands in its "
                 "address: https://airtable.com/app…/…"
             )
@@ -119,7 +120,7 @@ class AirtableSyncManager:
         self._store = LinkedLeads(database)
         self._progress = progress
         self._events = Events()
-        key = find_api_key(api_key)
+        key = find_api_key(found.airtable_api_key)
         usual = clock is time.monotonic and sleep is time.sleep
         paces = shared_paces() if usual else Paces(clock, sleep)
         self._wire = Wire()
@@ -161,9 +162,7 @@ class AirtableSyncManager:
         """
         return self._run("to_airtable", _ids(lead_ids), dry_run=dry_run)
 
-    def sync_from_airtable(
-        self, limit: int | None = None, *, dry_run: bool = False
-    ) -> SyncResult:
+    def sync_from_airtable(self, limit: int | None = None, *, dry_run: bool = False) -> SyncResult:
         """Take what changed in the table: new leads, changed fields, deleted leads.
 
         The only thing that it writes to the table is the id of each lead into its row.
@@ -220,8 +219,9 @@ class AirtableSyncManager:
         Returns:
             `total_leads`, `linked_leads`, `unlinked_leads`, `changed_leads` (linked ones that have
             something to send), `pending_leads` (both), `marked_leads` (by `mark_for_sync`),
-            `pending_deletes`, `failed_leads` and `failures` (what is set aside, and why), `runs`,
-            `succeeded`, `failed`, `interrupted`, `last_runs`, and `wire` (of this object).
+            `pending_deletes`, `last_synced_at`, `failed_leads` and `failures` (what is set aside,
+            and why), `runs`, `succeeded`, `failed`, `interrupted`, `last_runs`, and `wire` (of
+            this object).
         """
         found = statistics(self._store, self._options.names)
         return {**found, "wire": self._wire.as_dict()}
@@ -263,9 +263,7 @@ class AirtableSyncManager:
         known: dict[str, Any] = {}
         if before is not None and before["table_id"] == schema.table_id:
             known = before["fields"]
-        binding = bind(
-            schema, options.names, options.lead_id_field, options.modified_field, known
-        )
+        binding = bind(schema, options.names, options.lead_id_field, options.modified_field, known)
         self._remote.bind(binding, typecast=options.typecast)
         return binding
 

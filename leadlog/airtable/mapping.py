@@ -199,5 +199,3 @@ def _moment(value: datetime, kind: str) -> str:
 def local_values(fields: Sequence[Field], lead: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a lead that are compared, by field."""
     return {field.name: field.of_lead(lead[field.name]) for field in fields}
-
-

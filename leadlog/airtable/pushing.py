@@ -92,9 +92,7 @@ class Pusher:
         if len(self._updates) == BATCH:
             self._flush_updates()
 
-    def create(
-        self, outcome: LeadOutcome, lead: Mapping[str, Any], *, again: bool = False
-    ) -> None:
+    def create(self, outcome: LeadOutcome, lead: Mapping[str, Any], *, again: bool = False) -> None:
         """Create the row of a lead.
 
         Args:
@@ -146,9 +144,7 @@ class Pusher:
     def _flush_agreed(self) -> None:
         agreed, self._agreed = self._agreed, {}
         if agreed:
-            self.context.store.write(
-                lambda connection, now: links.agree(connection, agreed, now)
-            )
+            self.context.store.write(lambda connection, now: links.agree(connection, agreed, now))
 
     def _flush_updates(self) -> None:
         batch, self._updates = self._updates, []
@@ -191,9 +187,7 @@ class Pusher:
             if one.sent
         }
         if agreed:
-            self.context.store.write(
-                lambda connection, now: links.agree(connection, agreed, now)
-            )
+            self.context.store.write(lambda connection, now: links.agree(connection, agreed, now))
         self._done(batch)
 
     def _send_creates(self, batch: Sequence[_Write]) -> None:
@@ -214,9 +208,7 @@ class Pusher:
                     agreed = {one.lead_id: (one.sent, _received(one, row))}
                     links.agree(connection, agreed, now)
                 else:
-                    new.append(
-                        Link(one.lead_id, row.record_id, one.sent, _received(one, row))
-                    )
+                    new.append(Link(one.lead_id, row.record_id, one.sent, _received(one, row)))
             links.link(connection, new, now)
 
         self.context.store.write(commit)

@@ -126,7 +126,5 @@ def reconcile(
             merge.push[name] = mine
         else:
             merge.pull[name] = theirs
-        merge.conflicts.append(
-            FieldConflict(name, mine, theirs, was_mine, was_theirs, winner, why)
-        )
+        merge.conflicts.append(FieldConflict(name, mine, theirs, was_mine, was_theirs, winner, why))
     return merge

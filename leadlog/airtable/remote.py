@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import requests
@@ -118,7 +119,9 @@ class RemoteTable:
         for _ in range(_RESTARTS):
             pages = self._table.iterate(page_size=PAGE, fields=wanted)
             try:
-                while (page := self._call("listing the rows", lambda p=pages: next(p, None))) is not None:  # type: ignore[misc]  # mypy cannot infer defaults
+                while (
+                    page := self._call("listing the rows", partial(next, pages, None))
+                ) is not None:
                     yield [self.row(record) for record in page]
                 return
             except AirtableError as error:

@@ -179,7 +179,9 @@ class Remover:
             if context.push:
                 self.pusher.create(outcome, lead, again=True)
             else:
-                outcome.worsen("skipped", "its row is gone, but the lead was changed; a push decides")
+                outcome.worsen(
+                    "skipped", "its row is gone, but the lead was changed; a push decides"
+                )
             return
         if not context.room():
             outcome.worsen("skipped", "left for the next run by the limit")

@@ -9,7 +9,16 @@ from typing import Any, Literal
 from leadlog.airtable.reconcile import FieldConflict
 from leadlog.airtable.wire import Wire
 
-__all__ = ["Action", "Batch", "Conflict", "LeadOutcome", "Status", "SyncResult", "SyncType", "worst_first"]
+__all__ = [
+    "Action",
+    "Batch",
+    "Conflict",
+    "LeadOutcome",
+    "Status",
+    "SyncResult",
+    "SyncType",
+    "worst_first",
+]
 
 SyncType = Literal["to_airtable", "from_airtable", "bidirectional"]
 Status = Literal["synced", "skipped", "failed"]
@@ -82,7 +91,7 @@ class Conflict:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data: both values and the winner by field."""
-        found = {one.field: {k: v for k, v in asdict(one).items()} for one in self.fields}
+        found = {one.field: asdict(one) for one in self.fields}
         for values in found.values():
             del values["field"]
         return {"lead_id": self.lead_id, "record_id": self.record_id, "fields": found}

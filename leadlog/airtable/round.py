@@ -1,5 +1,7 @@
 """One run, step by step."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, func, select
 
 from leadlog.airtable.comparing import Comparer
@@ -36,7 +38,7 @@ def run_round(context: Context) -> None:
     remover.bury()
     taker = Taker(context, comparer, listing, remover.graves)
     taker.take()
-    _Walk(context, comparer, pusher, remover, listing, taker.pretended).walk()
+    _Walk(context, comparer, pusher, remover, listing, taker.pretended, store.read(_count)).walk()
     remover.settle()
     pusher.flush()
     _check_ids(context)
@@ -44,58 +46,48 @@ def run_round(context: Context) -> None:
         _unmark(context)
 
 
+@dataclass(slots=True)
 class _Walk:
     """Goes through the leads: those without a row first, then the others."""
 
-    def __init__(
-        self,
-        context: Context,
-        comparer: Comparer,
-        pusher: Pusher,
-        remover: Remover,
-        listing: Listing,
-        pretended: set[str],
-    ) -> None:
-        self._context = context
-        self._comparer = comparer
-        self._pusher = pusher
-        self._remover = remover
-        self._listing = listing
-        self._pretended = pretended
-        self._done = 0
-        self._total = context.store.read(_count)
+    context: Context
+    comparer: Comparer
+    pusher: Pusher
+    remover: Remover
+    listing: Listing
+    pretended: set[str]
+    total: int
+    done: int = 0
 
     def walk(self) -> None:
         """Go through them all."""
-        context, listing = self._context, self._listing
+        context, listing = self.context, self.listing
         wanted = None if context.lead_ids is None else sorted(context.lead_ids)
         if context.push:
             for lead in context.store.unlinked(wanted):
                 self._tell()
-                if lead["id"] in self._pretended:
+                if lead["id"] in self.pretended:
                     continue
                 outcome = context.outcome(lead, lead["id"], None)
-                self._pusher.create(outcome, lead)
+                self.pusher.create(outcome, lead)
                 if lead["sync_pending"]:
                     context.marked[lead["id"]] = lead["row_version"]
             # What was just created is equal on both sides, and has no need to be compared.
-            self._pusher.flush()
-        created = {
-            one.record_id for one in context.result.outcomes if "create_row" in one.actions
-        }
+            self.pusher.flush()
+        created = {one.record_id for one in context.result.outcomes if "create_row" in one.actions}
         for lead, link in context.store.linked(wanted):
             if link.record_id in created:
                 continue
             self._tell()
             if link.record_id in listing.seen:
-                self._comparer.compare(lead, link, listing.changed.get(link.record_id))
+                self.comparer.compare(lead, link, listing.changed.get(link.record_id))
             else:
-                self._remover.absent(lead, link)
+                self.remover.absent(lead, link)
 
     def _tell(self) -> None:
-        self._done += 1
-        if self._done % _TOLD == 0 or self._done == self._total:
-            self._context.progress("comparing leads", self._done, self._total)
+        self.done += 1
+        if self.done % _TOLD == 0 or self.done == self.total:
+            self.context.progress("comparing leads", self.done, self.total)
 
 
 def _count(connection: Connection) -> int:
@@ -126,8 +118,6 @@ def _check_ids(context: Context) -> None:
 def _unmark(context: Context) -> None:
     synced = {one.lead_id: one.status == "synced" for one in context.result.outcomes}
     done = {
-        lead_id: version
-        for lead_id, version in context.marked.items()
-        if synced.get(lead_id, True)
+        lead_id: version for lead_id, version in context.marked.items() if synced.get(lead_id, True)
     }
     context.store.unmark(done)

@@ -10,8 +10,21 @@ from leadlog.errors import AirtableError, SyncError
 __all__ = ["Binding", "Problem", "RemoteField", "RemoteSchema", "bind", "schema_of"]
 
 COMPUTED = frozenset(
-    "aiText autoNumber button count createdBy createdTime externalSyncSource formula "
-    "lastModifiedBy lastModifiedTime lookup multipleLookupValues rollup".split()
+    (
+        "aiText",
+        "autoNumber",
+        "button",
+        "count",
+        "createdBy",
+        "createdTime",
+        "externalSyncSource",
+        "formula",
+        "lastModifiedBy",
+        "lastModifiedTime",
+        "lookup",
+        "multipleLookupValues",
+        "rollup",
+    )
 )
 """Types of fields that nobody can write."""
 
@@ -157,7 +170,7 @@ def bind(
             message = f"there is no field {name!r} (for {field}); create it as {wanted[0]}"
             problems.append(Problem(field, name, "missing", None, wanted, message))
             return Field(field, "", name, wanted[0])
-        if there.name != name and there.id != name:
+        if name not in {there.name, there.id}:
             renamed[name] = there.name
         if there.kind in COMPUTED:
             message = (

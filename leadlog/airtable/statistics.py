@@ -44,6 +44,7 @@ def statistics(store: LinkedLeads, names: Mapping[str, str]) -> dict[str, Any]:
             "pending_leads": total - linked + changed,
             "marked_leads": marked,
             "pending_deletes": len(links.graves_of(connection)),
+            "last_synced_at": links.last_synced(connection),
             "failed_leads": len(parked),
             "failures": [
                 {
@@ -61,8 +62,6 @@ def statistics(store: LinkedLeads, names: Mapping[str, str]) -> dict[str, Any]:
         }
 
     return store.read(ask)
-
-
 
 
 def _run(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,10 @@ class Taker:
             if context.pull and context.about_row(row.record_id):
                 outcome = context.outcome(row.values, None, row.record_id)
                 self._refuse(
-                    outcome, subject, dict(row.wrong), ValidationError("; ".join(row.wrong.values()))
+                    outcome,
+                    subject,
+                    dict(row.wrong),
+                    ValidationError("; ".join(row.wrong.values())),
                 )
             return
         given = {name: value for name, value in row.values.items() if not blank(value)}

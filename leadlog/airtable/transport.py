@@ -67,7 +67,7 @@ class Transport(HTTPAdapter):
         for wire in (self.wire, *self._counts):
             wire.add(**counts)
 
-    def send(
+    def send(  # noqa: PLR0917 - as the class above has it
         self,
         request: requests.PreparedRequest,
         stream: bool = False,  # noqa: ARG002 - the answer is always read here, to count it

@@ -269,7 +269,8 @@ class LinkedLeads:
     @operation("update_leads", event_name="lead.unmark_for_sync", bulk=True)
     def _unmark(self, marked: Mapping[str, int]) -> None:
         def work(session: Session) -> list[str]:
-            connection, done = session.connection(), []
+            connection = session.connection()
+            done: list[str] = []
             for lead_id, version in sorted(marked.items()):
                 statement = update(Lead).where(
                     Lead.id == lead_id, Lead.row_version == version, Lead.sync_pending

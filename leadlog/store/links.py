@@ -21,9 +21,10 @@ __all__ = [
     "bury_orphans",
     "forget",
     "graves_of",
+    "last_synced",
     "link",
-    "links_of",
     "linked_count",
+    "links_of",
     "relink",
     "revive",
     "unbury",
@@ -81,6 +82,12 @@ def links_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, Lin
 def linked_count(connection: Connection) -> int:
     """Return how many leads are linked."""
     return connection.execute(select(func.count()).select_from(_LINKS)).scalar_one()
+
+
+def last_synced(connection: Connection) -> datetime | None:
+    """Return when a lead and its row last came to agree; None before the first time."""
+    found: datetime | None = connection.execute(select(func.max(_LINKS.c.synced_at))).scalar_one()
+    return found
 
 
 def link(connection: Connection, links: Iterable[Link], now: datetime) -> list[str]:
