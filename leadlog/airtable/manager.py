@@ -61,9 +61,8 @@ class AirtableSyncManager:
         max_delete_share: Share of the linked leads that one run may delete.
         typecast: Whether Airtable may convert values, and add options to selects.
         progress: Told what is being done, how many are done, and of how many.
-        clock: Seconds, only forward; by default the system's, shared with all other syncs of this
-            process.
-        sleep: Waits, seconds.
+        paces: The clock that calls go by, and how fast they may; by default the system's, shared
+            with all other syncs of this process.
 
     Raises:
         SettingsError: A setting is bad, or the base is not set.
@@ -85,8 +84,7 @@ class AirtableSyncManager:
         max_delete_share: float | None = None,
         typecast: bool | None = None,
         progress: Progress = _silent,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        paces: Paces | None = None,
     ) -> None:
         found = _settings.load(
             airtable_api_key=api_key,
@@ -121,15 +119,10 @@ class AirtableSyncManager:
         self._progress = progress
         self._events = Events()
         key = find_api_key(found.airtable_api_key)
-        usual = clock is time.monotonic and sleep is time.sleep
-        paces = shared_paces() if usual else Paces(clock, sleep)
+        paces = paces or shared_paces()
         self._wire = Wire()
         self._transport = Transport(
-            paces.of(self._endpoint_url, self.base_id, key),
-            clock,
-            sleep,
-            self._wire,
-            process_wire(),
+            paces, paces.of(self._endpoint_url, self.base_id, key), self._wire, process_wire()
         )
         api = Api(key, endpoint_url=self._endpoint_url, retry_strategy=None, use_field_ids=True)
         for scheme in ("https://", "http://"):

@@ -38,7 +38,8 @@ class Remover:
         comparer: Compares leads whose row was there after all.
         pusher: Sends what is deleted, and creates rows anew.
         listing: The rows.
-        linked: How many leads are linked.
+        linked: How many leads are linked; those that are deleted count, too.
+        graves: Rows of deleted leads, by lead.
     """
 
     context: Context
@@ -57,6 +58,7 @@ class Remover:
         if not self.context.dry:
             store.write(links.bury_orphans)
         graves = store.read(links.graves_of)
+        self.linked += len(graves)
         there = self._alive(graves)
         doomed: list[_Doomed] = []
         for grave in graves:

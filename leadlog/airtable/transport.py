@@ -7,7 +7,7 @@ A write may be applied although its answer is lost. What is repeated here is the
 does the same when it is done twice: reading, changing rows by id, upserting and deleting.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -15,7 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from leadlog.airtable.pace import PENALTY_SECONDS, Pace
+from leadlog.airtable.pace import PENALTY_SECONDS, Pace, Paces
 from leadlog.airtable.wire import Wire
 from leadlog.capturing.meter import count_api_call
 from leadlog.errors import AirtableError, QuotaError
@@ -39,28 +39,21 @@ class Transport(HTTPAdapter):
     """Sends requests at Airtable's pace, counts every attempt, and repeats what may be repeated.
 
     Args:
-        paces: What each attempt waits for.
-        clock: Seconds, only forward.
-        sleep: Waits, seconds.
+        time: The clock, and how to wait by it.
+        paces: What each attempt waits for, that of the base first.
         counts: What to count in; each attempt counts in all of them.
 
     Attributes:
         wire: Counts of the sync under way; its owner puts another one in its place.
     """
 
-    def __init__(
-        self,
-        paces: tuple[Pace, ...],
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        *counts: Wire,
-    ) -> None:
+    def __init__(self, time: Paces, paces: tuple[Pace, ...], *counts: Wire) -> None:
         # Neither redirects nor reads are repeated below, where nobody would see it.
         super().__init__(max_retries=Retry(0, read=False))
         self.wire = Wire()
         self._paces = paces
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = time.clock
+        self._sleep = time.sleep
         self._counts = counts
 
     def _count(self, **counts: float) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from leadlog.airtable import AirtableSyncManager
+from leadlog.airtable.pace import Paces
 from leadlog.airtable.wire import Wire, process_wire
 from leadlog.store import LeadDatabase
 from leadlog.testing import FakeAirtable
@@ -129,6 +130,7 @@ Connect = Callable[..., AirtableSyncManager]
 @pytest.fixture
 def connect(airtable: FakeAirtable, db: LeadDatabase, clock: Clock) -> Connect:
     """Make a sync between the store and the table: `connect(conflict="local")`."""
+    paces = Paces(clock.for_transport, clock.sleep)
 
     def make(database: LeadDatabase = db, **options: Any) -> AirtableSyncManager:
         return AirtableSyncManager(
@@ -138,8 +140,7 @@ def connect(airtable: FakeAirtable, db: LeadDatabase, clock: Clock) -> Connect:
                 "base_id": airtable.base_id,
                 "table": airtable.table_name,
                 "endpoint_url": airtable.endpoint_url,
-                "clock": clock.for_transport,
-                "sleep": clock.sleep,
+                "paces": paces,
                 **options,
             },
         )

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, event
 
 import leadlog
 from leadlog.airtable import AirtableSyncManager
+from leadlog.airtable.pace import Paces
 from leadlog.airtable.wire import Wire
 from leadlog.errors import AirtableError
 from leadlog.sinks import MemorySink
@@ -69,6 +70,7 @@ class Schedules(RuleBasedStateMachine):
         self.airtable = FakeAirtable(clock=self.clock, epoch=EPOCH, fields=fields)
         self.db = LeadDatabase(":memory:", capture=False, clock=self.clock.microseconds)
         self.wire = Wire()
+        self.paces = Paces(self.clock.for_transport, self.clock.sleep)
         self.sink.lines.clear()
         self.local: dict[tuple[str, str], Any] = {}  # (lead, field): written, not yet synchronised
         self.remote: dict[tuple[str, str], Any] = {}  # (row, field): as above
@@ -116,8 +118,7 @@ class Schedules(RuleBasedStateMachine):
             base_id=self.airtable.base_id,
             table=self.airtable.table_name,
             endpoint_url=self.airtable.endpoint_url,
-            clock=self.clock.for_transport,
-            sleep=self.clock.sleep,
+            paces=self.paces,
             **self.options,
         )
 
