@@ -105,7 +105,7 @@ class AirtableSyncManager:
             )
         self.base_id = found.airtable_base_id
         self.table = found.airtable_table
-        self._endpoint_url = found.airtable_endpoint_url
+        self.endpoint_url = found.airtable_endpoint_url
         self._options = Options(
             names_of(found.airtable_fields),
             found.airtable_lead_id_field,
@@ -122,9 +122,9 @@ class AirtableSyncManager:
         paces = paces or shared_paces()
         self._wire = Wire()
         self._transport = Transport(
-            paces, paces.of(self._endpoint_url, self.base_id, key), self._wire, process_wire()
+            paces, paces.of(self.endpoint_url, self.base_id, key), self._wire, process_wire()
         )
-        api = Api(key, endpoint_url=self._endpoint_url, retry_strategy=None, use_field_ids=True)
+        api = Api(key, endpoint_url=self.endpoint_url, retry_strategy=None, use_field_ids=True)
         for scheme in ("https://", "http://"):
             api.session.mount(scheme, self._transport)
         self._remote = RemoteTable(api, self.base_id, self.table)

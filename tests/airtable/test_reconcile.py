@@ -83,9 +83,7 @@ def test_the_sides_can_be_swapped(local, remote, base_local, base_remote, remote
 def test_a_blank_name_is_never_taken():
     """A lead needs a name: where the row lost it, the lead's is sent, and the conflict tells."""
     both = {"full_name": "Ada"}
-    merge = reconcile(
-        both, {"full_name": None}, both, both, remote_wins=True, needed={"full_name"}
-    )
+    merge = reconcile(both, {"full_name": None}, both, both, remote_wins=True, needed={"full_name"})
     assert merge.push == both
     assert [one.reason for one in merge.conflicts] == ["a lead needs it"]
 
