@@ -123,9 +123,6 @@ class Faults:
         with self._lock:
             return iter(tuple(self._faults))
 
-    def __len__(self) -> int:
-        return len(self._faults)
-
     def meeting(self, request: Request) -> tuple[list[Fault], Fault | None]:
         """Return the hooks that a request calls, and the first other fault that it meets.
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from leadlog.errors import FakeAirtableError
 from leadlog.testing.airtable.ids import Ids
 
-__all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fields"]
+__all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fields", "refer"]
 
 COMPUTED = frozenset({"autoNumber", "createdTime", "formula", "lastModifiedTime"})
 _DATE = {"dateFormat": {"name": "iso", "format": "YYYY-MM-DD"}}
@@ -40,6 +41,18 @@ TYPES: dict[str, dict[str, Any]] = {
     "singleSelect": {"choices": []},
     "url": {},
 }
+
+_NEVER_PRIMARY = frozenset(
+    {
+        "checkbox",
+        "createdTime",
+        "lastModifiedTime",
+        "multipleSelects",
+        "rating",
+        "richText",
+        "singleSelect",
+    }
+)
 
 LEAD_FIELDS: tuple[Mapping[str, Any], ...] = (
     {"name": "Full Name", "type": "singleLineText"},
@@ -107,7 +120,8 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
     """Make a field of `{"name": …, "type": …}` with optional options, description, normalise.
 
     Raises:
-        FakeAirtableError: The name is empty, or the type is none that the fake has.
+        FakeAirtableError: The name is empty, the type is none that the fake has, or an option
+            is out of range.
     """
     name = definition.get("name")
     kind = definition.get("type", "singleLineText")
@@ -127,6 +141,7 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
             }
             for choice in options["choices"]
         ]
+    _check_options(name, options)
     return Field(
         ids.new("fld"),
         name,
@@ -135,6 +150,28 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
         definition.get("description"),
         definition.get("normalise"),
     )
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    most = options.get("max", 1)
+    if type(most) is not int or not 1 <= most <= 10:
+        raise FakeAirtableError(f"field {name!r} has max {most!r}, which goes from 1 to 10")
+    zone = options.get("timeZone", "utc")
+    try:
+        known = zone in ("utc", "client") or bool(ZoneInfo(zone))
+    except (OSError, TypeError, ValueError, ZoneInfoNotFoundError):
+        known = False
+    if not known:
+        raise FakeAirtableError(
+            f"field {name!r} has the unknown time zone {zone!r}; take utc or one as Europe/Berlin"
+        )
+
+
+def refer(field: Field, fields: Iterable[Field]) -> None:
+    """Let `referencedFieldIds` of a last-modified field, which may be names, be ids."""
+    if named := field.options.get("referencedFieldIds"):
+        ids = {one.name: one.id for one in fields}
+        field.options["referencedFieldIds"] = [ids.get(name, name) for name in named]
 
 
 def build_fields(
@@ -148,19 +185,12 @@ def build_fields(
     if isinstance(definitions, Mapping):
         definitions = [{"name": name, "type": kind} for name, kind in definitions.items()]
     made = [build_field(definition, ids) for definition in definitions]
+    for one in made:
+        refer(one, made)
     names = [one.name for one in made]
     if not names or len(set(names)) < len(names):
         raise FakeAirtableError(f"a table needs fields with different names, but got {names}")
-    if made[0].type not in {"singleLineText", "multilineText", "email", "url", "phoneNumber"} | {
-        "number",
-        "currency",
-        "percent",
-        "duration",
-        "date",
-        "dateTime",
-        "autoNumber",
-        "formula",
-    }:
+    if made[0].type in _NEVER_PRIMARY:
         raise FakeAirtableError(
             f"the first field is the primary one, which {made[0].type} cannot be: {names[0]!r}"
         )

@@ -63,8 +63,9 @@ def model_not_found() -> Refusal:
     return Refusal(
         403,
         "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
-        "Invalid permissions, or the requested model was not found. Check that both your user and "
-        "your token have the required permissions, and that the model names and/or ids are correct.",
+        "Invalid permissions, or the requested model was not found. Check that both your user "
+        "and your token have the required permissions, and that the model names and/or ids are "
+        "correct.",
     )
 
 

@@ -1,18 +1,20 @@
 """HTTP on loopback: connections, their threads, and answers that are late, cut or withheld."""
 
 import socket
-import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
+from functools import partial
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
 import orjson
 
-from leadlog.testing.airtable.api import WebApi
+from leadlog.testing.airtable.api import Answer, WebApi
 from leadlog.testing.airtable.counters import Traffic
+from leadlog.testing.airtable.page import Page
 from leadlog.testing.airtable.refusals import Refusal
 
 __all__ = ["Server"]
@@ -20,6 +22,8 @@ __all__ = ["Server"]
 HOST = "127.0.0.1"
 # A client that sends nothing for so long is gone.
 _IDLE_SECONDS = 60.0
+_HTML = "text/html; charset=utf-8"
+_JSON = "application/json; charset=utf-8"
 
 
 class Server:
@@ -27,12 +31,13 @@ class Server:
 
     Args:
         api: What answers below `/v0/`.
+        page: What answers elsewhere.
         traffic: What counts.
         largest_body: Bytes above which a request body is refused with 413.
     """
 
-    def __init__(self, api: WebApi, traffic: Traffic, largest_body: int) -> None:
-        self._http = _Http(api, traffic, largest_body)
+    def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
+        self._http = _Http(api, page, traffic, largest_body)
         self._thread = threading.Thread(
             target=self._http.accept, name="leadlog fake Airtable", daemon=True
         )
@@ -42,6 +47,11 @@ class Server:
     def url(self) -> str:
         """Where it listens, without a slash at the end."""
         return f"http://{HOST}:{self._http.server_port}"
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What was raised while a request was answered: by a hook, or by a bug of the fake."""
+        return self._http.errors
 
     def close(self) -> None:
         """Stop serving; calling it again does nothing."""
@@ -60,19 +70,21 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = False  # so that closing waits for them
     request_queue_size = 64
 
-    def __init__(self, api: WebApi, traffic: Traffic, largest_body: int) -> None:
+    def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
         self.api = api
+        self.page = page
         self.traffic = traffic
         self.largest_body = largest_body
         self.closing = threading.Event()
+        self.errors: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__((HOST, 0), _Handler)
+        super().__init__((HOST, 0), partial(_Handler, self))
 
     def server_bind(self) -> None:
         # HTTPServer's own asks a name server what this host is called.
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.server_port = self.server_address[1]
 
     def accept(self) -> None:
         """Take connections until closed."""
@@ -97,80 +109,91 @@ class _Http(ThreadingHTTPServer):
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up; anything else is a bug of the fake."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
-
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Http
     protocol_version = "HTTP/1.1"
-    server_version = "FakeAirtable"
-    sys_version = ""
     timeout = _IDLE_SECONDS
     disable_nagle_algorithm = True
 
-    def log_message(self, *_: Any) -> None:
+    def __init__(self, http: _Http, *connection: Any) -> None:
+        self._http = http
+        super().__init__(*connection)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
         """Nothing: requests are in the log of the fake."""
 
+    def handle(self) -> None:
+        """Answer the connection's requests; what goes wrong is kept for who closes the server."""
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):  # the client hung up
+            pass
+        except Exception as error:  # noqa: BLE001 - raised by FakeAirtable where the test ends
+            self._http.errors.append(error)
+
     def _handle(self) -> None:
-        if self.path.startswith("/v0/"):
-            self._call()
+        length = self._length()
+        if length > self._http.largest_body:
+            self._refuse(length)
+            return
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client hung up in the middle
+            self.close_connection = True
+        elif self.path.startswith("/v0/"):
+            self._call(body)
         else:
-            self._send(404, b"", "text/plain", {})
+            shown = self._http.page.answer(
+                self.command, self.path, self.headers.get("Host", ""), body
+            )
+            self._send(shown.status, shown.body, _HTML, shown.headers)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
 
-    def _call(self) -> None:
-        length = self._length()
-        if length is None or length > self.server.largest_body:
-            self._refuse_size()
-            return
-        body = self.rfile.read(length)
-        request = self.server.api.arrived(self.command, self.path, body)
+    def _call(self, body: bytes) -> None:
+        request = self._http.api.arrived(self.command, self.path, body)
         try:
-            answer = self.server.api.answer(request, self.headers.get("Authorization", ""))
-        except Exception:
-            self.server.traffic.went(request, None, 0)
-            raise
+            answer = self._http.api.answer(request, self.headers.get("Authorization", ""))
+        except Exception as error:  # noqa: BLE001 - a hook's own; raised where the test ends
+            self._http.errors.append(error)
+            answer = Answer(None)
         if answer.seconds:
-            self.server.closing.wait(answer.seconds)
+            self._http.closing.wait(answer.seconds)
         if answer.status is None:
-            self.server.traffic.went(request, None, 0)
+            self._http.traffic.went(request, None, 0)
             self.close_connection = True
             return
         # Counted first: whoever has the answer may read the counters.
         sent = answer.body if answer.keep is None else answer.body[: answer.keep]
-        self.server.traffic.went(request, answer.status, len(sent))
+        self._http.traffic.went(request, answer.status, len(sent))
         headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
-        self._send(answer.status, answer.body, "application/json; charset=utf-8", headers, sent)
+        self._send(answer.status, answer.body, _JSON, headers, sent)
 
-    def _length(self) -> int | None:
-        try:
-            return int(self.headers.get("Content-Length", 0))
-        except ValueError:
-            return None
+    def _length(self) -> int:
+        text = self.headers.get("Content-Length", "0")
+        return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else 0
 
-    def _refuse_size(self) -> None:
+    def _refuse(self, length: int) -> None:
+        # Read to its end: a client that is still sending would not hear the answer.
+        left = length
+        while left and (chunk := self.rfile.read(min(left, 65_536))):
+            left -= len(chunk)
         refusal = Refusal(413, "REQUEST_TOO_LARGE", "Request body is too large")
-        request = self.server.api.arrived(self.command, self.path, b"")
         body = orjson.dumps(refusal.body)
-        self.server.traffic.went(request, 413, len(body))
-        self.close_connection = True  # the body was not read
-        self._send(413, body, "application/json", {"Connection": "close"})
+        request = self._http.api.arrived(self.command, self.path, b"", received=length - left)
+        self._http.traffic.went(request, refusal.status, len(body))
+        self._send(refusal.status, body, _JSON, {})
 
     def _send(
         self,
         status: int,
         body: bytes,
         content_type: str,
-        headers: dict[str, str],
+        headers: Mapping[str, str],
         sent: bytes | None = None,
     ) -> None:
         """Send an answer in one piece, or the part of it that `sent` has, and hang up."""
         lines = [
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}",
             f"Content-Type: {content_type}",
             f"Content-Length: {len(body)}",
             *(f"{name}: {value}" for name, value in headers.items()),
