@@ -64,6 +64,12 @@ class AirtableSyncManager:
         paces: The clock that calls go by, and how fast they may; by default the system's, shared
             with all other syncs of this process.
 
+    Attributes:
+        database: The lead store.
+        base_id: The base.
+        table: Name or id of the table.
+        endpoint_url: Where Airtable's API is.
+
     Raises:
         SettingsError: A setting is bad, or the base is not set.
         SyncError: There is no token.
@@ -114,7 +120,7 @@ class AirtableSyncManager:
             found.airtable_max_delete_share,
             found.airtable_typecast,
         )
-        self._database = database
+        self.database = database
         self._store = LinkedLeads(database)
         self._progress = progress
         self._events = Events()
@@ -130,7 +136,7 @@ class AirtableSyncManager:
         self._remote = RemoteTable(api, self.base_id, self.table)
 
     def __repr__(self) -> str:
-        return f"<AirtableSyncManager {self._database.url} {self.base_id}/{self.table}>"
+        return f"<AirtableSyncManager {self.database.url} {self.base_id}/{self.table}>"
 
     @property
     def wire(self) -> Wire:
@@ -301,7 +307,7 @@ class AirtableSyncManager:
         if dry_run:
             self._measured(result, work)
         else:
-            with turn(self._database.connections):
+            with turn(self.database.connections):
                 self._measured(result, work)
         return result
 
@@ -359,7 +365,7 @@ class AirtableSyncManager:
             return
         if self._store.read(links.linked_count):
             raise SyncError(
-                f"the leads of {self._database.url} are linked with the Airtable table "
+                f"the leads of {self.database.url} are linked with the Airtable table "
                 f"{before['base_id']}/{before['table_id']}, not with {self.base_id}/"
                 f"{binding.table_id}; use another store for another table"
             )

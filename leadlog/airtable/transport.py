@@ -173,16 +173,20 @@ def _retry_after(response: requests.Response) -> float:
 
 
 def _error_of(response: requests.Response) -> tuple[str | None, str]:
-    """Airtable's name of an error, and its words."""
+    """Airtable's name of an error, and its words, in whichever form it says them.
+
+    `{"error": "NAME"}`, `{"error": {"type": …, "message": …}}`, and of limits
+    `{"errors": [{"error": …, "message": …}]}`.
+    """
     try:
-        error = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
+        body = response.json()
+        error = body["errors"][0] if "errors" in body else body["error"]
+        if isinstance(error, str):
+            return error, ""
+        name = error.get("type") or error["error"]
+        return str(name), str(error.get("message") or "")
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None, ""
-    if isinstance(error, str):
-        return error, ""
-    if not isinstance(error, dict):
-        return None, ""
-    return str(error.get("type")), str(error.get("message") or "")
 
 
 _REMEDIES = {

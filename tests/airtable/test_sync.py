@@ -89,7 +89,9 @@ def test_without_a_time_a_policy_decides(connect, db, airtable, row_of, conflict
 
 
 @pytest.mark.parametrize(("first", "stays"), [("local", "Theirs"), ("remote", "Ours")])
-def test_with_a_time_the_later_edit_wins(connect, db, airtable, row_of, clock, first, stays):
+def test_with_a_time_the_later_edit_wins(  # noqa: PLR0917 - pytest fills them in by name
+    connect, db, airtable, row_of, clock, first, stays
+):
     """Whatever the policy says."""
     lead_id = db.add_lead(ADA)
     sync = connect(modified_field="Last Modified", conflict="local")
