@@ -193,7 +193,7 @@ class SyncResult:
             ceil(number / 10)
             for number in (
                 did["create_row"],
-                did["update_row"] + sum(1 for one in self.outcomes if one.actions == ["stamp"]),
+                sum(1 for one in self.outcomes if {"update_row", "stamp"} & {*one.actions}),
                 did["delete_row"],
             )
         )
