@@ -214,6 +214,7 @@ class Pusher:
         self.context.store.write(commit)
         for one in batch:
             one.outcome.record_id = rows[one.lead_id].record_id
+            one.outcome.push = {}  # a first push would hold every lead, else
         self._done(batch)
 
     def _done(self, batch: Sequence[_Write]) -> None:

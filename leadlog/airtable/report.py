@@ -48,7 +48,7 @@ class LeadOutcome:
         status: `synced` (both sides are equal now), `skipped` (left alone, see `reason`) or
             `failed`.
         actions: What was done, or would be done by a dry run.
-        push: Values that the row got, by field.
+        push: Values that the row got, by field; of a new row in a dry run only.
         pull: Values that the lead got, by field.
         reason: Why it was skipped, or failed.
         error_code: Airtable's name of the error, where it refused the lead.
