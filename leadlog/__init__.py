@@ -17,15 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from leadlog.airtable import AirtableSyncManager
     from leadlog.capturing.targets import capture
     from leadlog.errors import (
+        AirtableError,
         LeadlogError,
         LogDirectoryError,
         MigrationError,
+        QuotaError,
         ReadError,
         SettingsError,
         StaleLeadError,
         StoreError,
+        SyncBusyError,
+        SyncError,
         UnknownFieldError,
         ValidationError,
     )
@@ -46,6 +51,8 @@ if TYPE_CHECKING:
     from leadlog.store import AsyncLeadDatabase, LeadDatabase
 
 _HOMES = {
+    "AirtableError": "leadlog.errors",
+    "AirtableSyncManager": "leadlog.airtable",
     "AsyncLeadDatabase": "leadlog.store",
     "DatabaseLogger": "leadlog.logger",
     "LeadDatabase": "leadlog.store",
@@ -55,11 +62,14 @@ _HOMES = {
     "MigrationError": "leadlog.errors",
     "MigrationManager": "leadlog.migration",
     "Pipeline": "leadlog.pipeline",
+    "QuotaError": "leadlog.errors",
     "ReadError": "leadlog.errors",
     "SettingsError": "leadlog.errors",
     "StaleLeadError": "leadlog.errors",
     "Stats": "leadlog.pipeline",
     "StoreError": "leadlog.errors",
+    "SyncBusyError": "leadlog.errors",
+    "SyncError": "leadlog.errors",
     "UnknownFieldError": "leadlog.errors",
     "ValidationError": "leadlog.errors",
     "capture": "leadlog.capturing.targets",
@@ -74,6 +84,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "AirtableError",
+    "AirtableSyncManager",
     "AsyncLeadDatabase",
     "DatabaseLogger",
     "LeadDatabase",
@@ -83,11 +95,14 @@ __all__ = [
     "MigrationError",
     "MigrationManager",
     "Pipeline",
+    "QuotaError",
     "ReadError",
     "SettingsError",
     "StaleLeadError",
     "Stats",
     "StoreError",
+    "SyncBusyError",
+    "SyncError",
     "UnknownFieldError",
     "ValidationError",
     "__version__",

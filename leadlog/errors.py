@@ -9,6 +9,10 @@
     ├── QueryLimitError                  a query needed more time or memory than it may have
     ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
+    ├── SyncError                        the Airtable sync stopped, or cannot begin
+    │   ├── AirtableError                Airtable refused, or cannot be reached
+    │   │   └── QuotaError               the monthly API calls of the workspace are used up
+    │   └── SyncBusyError                another sync of the same store is under way
     └── StoreError                       the lead store refused
         ├── StaleLeadError               the lead was changed since it was read
         ├── UnknownFieldError (ValueError)
@@ -53,6 +57,33 @@ class MigrationError(LeadlogError):
 
 class ReadError(LeadlogError):
     """A log file or an input file cannot be read."""
+
+
+class SyncError(LeadlogError):
+    """The Airtable sync stopped, or cannot begin."""
+
+
+class AirtableError(SyncError):
+    """Airtable refused a call, or cannot be reached.
+
+    Args:
+        message: What happened, and the remedy.
+        code: Airtable's name of the error; else the HTTP status; None where no answer came.
+        status: HTTP status; None where no answer came.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class QuotaError(AirtableError):
+    """The monthly API calls of the Airtable workspace are used up."""
+
+
+class SyncBusyError(SyncError):
+    """Another sync of the same store is under way."""
 
 
 class StoreError(LeadlogError):

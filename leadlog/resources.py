@@ -4,6 +4,7 @@ Reading the resident set costs about 10 µs, so events take the last sample inst
 """
 
 import os
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,16 @@ class Sample:
 def resident_mb() -> float:
     """The resident set of this process now, 10^6 bytes."""
     return float(psutil.Process().memory_info().rss) / _MB
+
+
+def peak_mb() -> float | None:
+    """The highest resident set of the process so far, 10^6 bytes; None where unknown."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def take_sample() -> Sample:

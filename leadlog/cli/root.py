@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": ("leadlog.cli.archive:archive", "Compress, seal and remove old log files."),
     "erase": ("leadlog.cli.erase:erase", "Take a person out of the log."),
+    "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

@@ -1,0 +1,20 @@
+"""A fake Airtable in a process of its own, so that its time and memory are not ours.
+
+Says where it is on standard output, and ends with its standard input.
+"""
+
+import json
+import sys
+
+from leadlog.testing import FakeAirtable
+
+if __name__ == "__main__":
+    with FakeAirtable(per_base=None, per_token=None, kept_requests=1) as server:
+        where = {
+            "api_key": server.api_key,
+            "base_id": server.base_id,
+            "table": server.table_id,
+            "endpoint_url": server.endpoint_url,
+        }
+        print(json.dumps(where), flush=True)
+        sys.stdin.read()
