@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("leadlog.cli.replay:replay", "Print the leads as they were at a moment."),
     "verify": ("leadlog.cli.verify:verify", "Compare the log with the database."),
     "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
+    "health": ("leadlog.cli.health:health", "Check store, Airtable, sync, log and operations."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),
