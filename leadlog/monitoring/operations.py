@@ -23,7 +23,7 @@ __all__ = ["probe"]
 _MINUTE_US = 60_000_000
 _WINDOW_US = 15 * _MINUTE_US
 _DAY_US = 24 * 60 * _MINUTE_US
-_ENOUGH = 50
+_ENOUGH = 150
 """Events that a window should have; where the last minutes have fewer it reaches further back."""
 
 _LEAST = 30
