@@ -32,6 +32,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "critical": "red", "unknown": No
     metavar="SECONDS",
     help="What the checks may take.",
 )
+@click.option("--prometheus", is_flag=True, help="Print Prometheus' text format instead.")
 @json_option
 @click.pass_context
 def health(
@@ -42,6 +43,7 @@ def health(
     names: tuple[str, ...],
     deep: bool,
     timeout: float,
+    prometheus: bool,
     as_json: bool,
 ) -> None:
     """Check the store, Airtable, the sync's backlog, the log, errors, latency and data quality.
@@ -55,6 +57,7 @@ def health(
       leadlog health --json | jq '.checks[] | select(.state != "ok")'
       leadlog health --only log --only database --timeout 2
       leadlog health --deep --only database
+      leadlog health --prometheus
 
     CHECK is database, airtable, sync, log, migrations or operations.
     """  # noqa: D301 - click wants real backspaces
@@ -66,14 +69,19 @@ def health(
             raise click.BadParameter(
                 f"no check {name!r}; there are {', '.join(known)}", param_hint="--only"
             )
+    root = log_directory(directory)
     found = check(
         names or None,
-        directory=log_directory(directory),
+        directory=root,
         database=database,
         deep=deep,
         timeout_seconds=timeout,
     )
-    if as_json:
+    if prometheus:
+        from leadlog.monitoring.metrics import Figures, text
+
+        click.echo(text(Figures(root, health=lambda: found)), nl=False)
+    elif as_json:
         print_json(found.as_dict())
     else:
         _show(found)
