@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("leadlog.cli.verify:verify", "Compare the log with the database."),
     "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
     "health": ("leadlog.cli.health:health", "Check store, Airtable, sync, log and operations."),
+    "trends": ("leadlog.cli.trends:trends", "Show latency over days, and when it changed."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),

@@ -12,9 +12,9 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
-from leadlog.clock import format_us
+from leadlog.clock import format_us, utc_date
 from leadlog.layout import LogFile, log_files
-from leadlog.reading.events import Event, read_backwards
+from leadlog.reading.events import Event, read_backwards, read_events
 
 __all__ = ["newest_events", "spread_events"]
 
@@ -74,14 +74,14 @@ def spread_events(
 ) -> list[Event]:
     """Events that are spread evenly over some time, each once.
 
-    Compressed files, in which no place can be jumped to, are left out.
+    In compressed files no place can be jumped to, so they are read as a whole, and thinned out.
 
     Args:
         directory: the log directory.
         categories: folders to read.
         since_us: microseconds since 1970; earlier events are left out.
         until_us: later events are left out.
-        most: how many lines to read at most.
+        most: about how many lines to read at most, and one of each file at least.
         where: which of them are wanted.
 
     Raises:
@@ -89,23 +89,36 @@ def spread_events(
         OSError: a folder cannot be listed.
     """
     since, until = format_us(since_us), format_us(until_us)
-    files = [
-        (file, file.path.stat().st_size)
-        for file in log_files(directory, categories, since[:10], until[:10])
-        if not file.compressed
-    ]
+    listed = log_files(directory, categories, since[:10], utc_date(until_us - 1))
+    packed = [file for file in listed if file.compressed]
+    files = [(file, file.path.stat().st_size) for file in listed if not file.compressed]
     total = sum(size for _, size in files)
     found: dict[tuple[str, int], Event] = {}
-    for place in range(1, _PLACES + 1):
-        at = total * place // _PLACES
-        for file, size in files:
-            if at <= size:
-                for event in islice(read_backwards(file.path, end=at), most // _PLACES):
-                    key = str(file.path), event.offset
-                    if key in found:
-                        break  # met what the place before read
-                    if since <= event.timestamp < until and where(event.data):
-                        found[key] = event
-                break
-            at -= size
+    for file, size in files:
+        places = max(round(_PLACES * size / total), 1) if size else 0
+        for place in range(1, places + 1):
+            here = read_backwards(file.path, end=size * place // places)
+            for event in islice(here, max(most // _PLACES, 1)):
+                key = str(file.path), event.offset
+                if key in found:
+                    break  # met what the place before read
+                if since <= event.timestamp < until and where(event.data):
+                    found[key] = event
+    for file in packed:
+        for event in _thinned(file, most // len(packed)):
+            if since <= event.timestamp < until and where(event.data):
+                found[str(file.path), event.offset] = event
     return list(found.values())
+
+
+def _thinned(file: LogFile, most: int) -> list[Event]:
+    """Every so manieth event of a file, at most `most`: each time there are more, half go."""
+    kept: list[Event] = []
+    step = 1
+    for number, event in enumerate(read_events(file.path)):
+        if number % step == 0:
+            kept.append(event)
+            if len(kept) > most:
+                del kept[1::2]
+                step *= 2
+    return kept
