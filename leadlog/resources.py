@@ -265,12 +265,15 @@ class Sampler:
                 data["sample_age_ms"] = max(now - sample.taken_ns, 0) / 1e6
         store = self.store
         if store is not None:
-            for name in _STORE_KEYS:
+            figures = {
+                "database_size_mb": store.database_size_mb,
+                "total_leads": store.total_leads,
+                "pending_syncs": store.pending_syncs,
+                "active_connections": store.active_connections,
+            }
+            for name, value in figures.items():
                 if system[name] is None:
-                    system[name] = getattr(store, name)
+                    system[name] = value
                     ages.append(now - store.taken_ns)
         if ages and system["sample_age_ms"] is None:
             system["sample_age_ms"] = max(*ages, 0) / 1e6
-
-
-_STORE_KEYS = ("database_size_mb", "total_leads", "pending_syncs", "active_connections")

@@ -94,7 +94,8 @@ class Health:
 
 def worst(states: Iterable[State]) -> State:
     """The worst of some states; `unknown` where there is no other."""
-    return min(states, key=_ORDER.index, default="unknown")
+    found = set(states)
+    return next((state for state in _ORDER if state in found), "unknown")
 
 
 def judge(
