@@ -7,6 +7,7 @@ looked at while somebody logs events that tell of it, never more often than the 
 """
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -140,6 +141,16 @@ def disk_bytes() -> int | None:
     except (OSError, ValueError, KeyError):
         _this.no_counters = True  # another system, or one that does not let us
         return None
+
+
+def peak_mb() -> float | None:
+    """The highest resident set of the process so far, 10^6 bytes; None where unknown."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 def take_sample() -> Sample:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trends": ("leadlog.cli.trends:trends", "Show latency over days, and when it changed."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
+    "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
     "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
