@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("leadlog.cli.verify:verify", "Compare the log with the database."),
     "summary": ("leadlog.cli.summary:summary", "Sum up a day, a week or any days."),
     "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
+    "health": ("leadlog.cli.health:health", "Check store, Airtable, sync, log and operations."),
+    "trends": ("leadlog.cli.trends:trends", "Show latency over days, and when it changed."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": ("leadlog.cli.archive:archive", "Compress, seal and remove old log files."),
