@@ -1,0 +1,114 @@
+"""Sums by minute over the last days, in rings of fixed size."""
+
+from array import array
+from sqlite3 import Connection
+from typing import Final
+
+__all__ = ["DAYS", "MINUTES_AHEAD", "Tallies", "Tally"]
+
+DAYS: Final = 3
+"""How far back every window may reach."""
+
+MINUTES_AHEAD: Final = 1440
+"""How far ahead of the clock a minute may lie: a writer's clock may be wrong, or ours was set."""
+
+_SLOTS: Final = DAYS * 1440 + MINUTES_AHEAD + 10
+_MOST_SERIES: Final = 200
+OTHERS: Final = "(others)"
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS tallies (
+    series TEXT NOT NULL, minute INTEGER NOT NULL, total REAL NOT NULL, bad REAL NOT NULL,
+    slow REAL NOT NULL, score REAL NOT NULL, scored REAL NOT NULL, PRIMARY KEY (series, minute)
+) WITHOUT ROWID
+"""
+
+
+class Tally:
+    """One series: how many, how many of them bad or slow, and the data-quality scores.
+
+    Minutes are counted since 1970. A minute may come late, in any order; one that is more than
+    the ring behind the newest is left out.
+    """
+
+    __slots__ = ("_minutes", "bad", "dirty", "score", "scored", "slow", "total")
+
+    def __init__(self) -> None:
+        self._minutes = array("q", bytes(8 * _SLOTS))
+        self.total, self.bad, self.slow, self.score, self.scored = (
+            array("d", bytes(8 * _SLOTS)) for _ in range(5)
+        )
+        self.dirty: set[int] = set()
+
+    def slot(self, minute: int) -> int:
+        """Where a minute's sums are; -1 where it is too old."""
+        at = minute % _SLOTS
+        known = self._minutes[at]
+        if known != minute:
+            if known > minute:
+                return -1
+            self._minutes[at] = minute
+            self.total[at] = self.bad[at] = self.slow[at] = self.score[at] = self.scored[at] = 0.0
+        self.dirty.add(minute)
+        return at
+
+    def sum(self, column: "array[float]", first: int, last: int) -> float:
+        """What a column adds up to from minute `first` to minute `last`, both included."""
+        minutes = self._minutes
+        found = 0.0
+        for minute in range(first, last + 1):
+            at = minute % _SLOTS
+            if minutes[at] == minute:
+                found += column[at]
+        return found
+
+
+class Tallies:
+    """The tallies of all series; beyond a number of them, the rest share one."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, Tally] = {}
+
+    def get(self, name: str) -> Tally:
+        """The tally of a series, made where there is none yet."""
+        found = self.series.get(name)
+        if found is None:
+            if len(self.series) >= _MOST_SERIES:
+                name = OTHERS
+            found = self.series.setdefault(name, Tally())
+        return found
+
+    def load(self, connection: Connection) -> None:
+        """Makes the table where it is missing, and reads it."""
+        connection.execute(_SCHEMA)
+        rows = connection.execute(
+            "SELECT series, minute, total, bad, slow, score, scored FROM tallies ORDER BY minute"
+        )
+        for name, minute, *sums in rows:
+            tally = self.get(name)
+            at = tally.slot(minute)
+            (tally.total[at], tally.bad[at], tally.slow[at], tally.score[at]) = sums[:4]
+            tally.scored[at] = sums[4]
+        self.saved()
+
+    def save(self, connection: Connection, now_minute: int) -> None:
+        """Writes what changed; `saved` says that it was committed."""
+        rows = []
+        for name, tally in self.series.items():
+            for minute in tally.dirty:
+                at = tally.slot(minute)
+                rows.append(
+                    (
+                        *(name, minute, tally.total[at], tally.bad[at], tally.slow[at]),
+                        *(tally.score[at], tally.scored[at]),
+                    )
+                )
+        connection.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        if rows and now_minute % 60 == 0:
+            oldest = now_minute - DAYS * 1440
+            connection.execute("DELETE FROM tallies WHERE minute < ?", (oldest,))
+
+    def saved(self) -> None:
+        """Forgets what was to be written."""
+        for tally in self.series.values():
+            tally.dirty.clear()
