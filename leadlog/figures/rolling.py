@@ -112,7 +112,8 @@ class Rolling:
             return
         if log_type != "monitoring_data":
             if minute != self.events.last:
-                self.events.mark(minute)
+                # A writer's clock that is ahead must not make the log look alive for longer.
+                self.events.mark(min(minute, self.now_minute))
             if not self.known_since or minute < self.known_since:
                 self.known_since = minute
 
@@ -174,7 +175,7 @@ class Rolling:
             str(results.get("error_message") or "")[:300],
         )
         self.syncs.take(run)
-        self.sync_minutes.mark(minute)
+        self.sync_minutes.mark(min(minute, self.now_minute))
 
     def _migration(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         name = f"migration.{event['migration_details']['migration_type']}"

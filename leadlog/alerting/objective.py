@@ -1,0 +1,82 @@
+"""The success objective: how fast its error budget is being used up, over several windows.
+
+A budget of 1 % that is used 14.4 times as fast as it may be is gone in two days. Each pair of
+windows fires only while both the long one and the short one burn that fast: the long one makes
+sure that it matters, the short one that it still goes on. (Google's SRE workbook, chapter 5.)
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import attrs
+from typing_extensions import override
+
+from leadlog.alerting.durations import describe
+from leadlog.alerting.rules import Finding, Rule, View, duration, number, percent
+from leadlog.figures.rolling import OPERATIONS
+
+__all__ = ["BurnRate"]
+
+
+class _Pair(NamedTuple):
+    long: int  # minutes
+    short: int
+    factor: float
+    severity: str
+
+
+_PAIRS: Final = (
+    _Pair(60, 5, 14.4, "critical"),
+    _Pair(360, 30, 6.0, "critical"),
+    _Pair(1440, 120, 3.0, "warning"),
+    _Pair(4320, 360, 1.0, "warning"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class BurnRate(Rule):
+    """Too many operations fail, held against the objective over four pairs of windows."""
+
+    kind = "burn_rate"
+    about = "More operations fail than the objective allows (1 h/5 min … 3 d/6 h)."
+
+    hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
+    objective_percent: float = percent(99.0, "Share of operations that is to succeed.")
+    minimum_events: float = number(50, "Operations in the long window below which it is silent.")
+    minimum_failures: float = number(5, "Failures in the long window below which it is silent.")
+
+    def __attrs_post_init__(self) -> None:
+        """Checks that there is a budget."""
+        if self.objective_percent >= 100:
+            raise ValueError("objective_percent = 100 leaves no budget; write at most 99.99")
+
+    @override
+    def look(self, view: View) -> Iterator[Finding]:
+        budget = 1 - self.objective_percent / 100
+        tally = view.figures.tallies.get(OPERATIONS)
+        now = view.minute
+        for pair in _PAIRS:
+            first = now - pair.long + 1
+            bad = tally.sum(tally.bad, first, now)
+            if bad < self.minimum_failures:
+                continue
+            total = tally.sum(tally.total, first, now)
+            limit = pair.factor * budget
+            if total < self.minimum_events or bad < limit * total:
+                continue
+            soon = now - pair.short + 1
+            lately = tally.sum(tally.total, soon, now)
+            bad_lately = tally.sum(tally.bad, soon, now)
+            if bad_lately <= 0 or bad_lately < limit * lately:
+                continue
+            share, rate = 100 * bad / total, bad / total / budget
+            yield self.found(
+                pair.severity,
+                f"{share:.1f} % of the operations of the last {describe(pair.long * 60)} failed "
+                f"({bad:.0f} of {total:.0f}), {rate:.1f} times what the objective of "
+                f"{self.objective_percent:g} % allows",
+                value=round(rate, 2),
+                threshold=pair.factor,
+                remedy="see what fails: leadlog tail --where operation_details.success=false",
+            )
+            return  # the fastest pair says it all
