@@ -239,6 +239,70 @@ class Settings:
         converter=bytes_by_category,
     )
 
+    health_database_ms: float = _setting(
+        500.0,
+        "Answer of the lead store from which `leadlog health` warns; ten times it is critical.",
+        unit="ms",
+        validator=_at_least(0.001),
+    )
+    health_database_size_mb: float = _setting(
+        0.0,
+        "Size of the lead store from which `leadlog health` warns; 0 for never.",
+        unit="10^6 bytes",
+        validator=_at_least(0),
+    )
+    health_disk_mb: float = _setting(
+        1000.0,
+        "Free room below which `leadlog health` warns; a tenth of it is critical.",
+        unit="10^6 bytes",
+        validator=_at_least(0),
+    )
+    health_clock_seconds: float = _setting(
+        5.0,
+        "Difference between clocks from which `leadlog health` warns.",
+        unit="s",
+        validator=_at_least(0.001),
+    )
+    health_log_lag_seconds: float = _setting(
+        10.0,
+        "How long an event may wait for its file before `leadlog health` warns; ten times it is "
+        "critical.",
+        unit="s",
+        validator=_at_least(0.001),
+    )
+    health_backlog_leads: int = _setting(
+        1000,
+        "Leads waiting for a sync from which `leadlog health` warns; ten times it is critical.",
+        unit="leads",
+        validator=_at_least(1),
+    )
+    health_backlog_hours: float = _setting(
+        24.0,
+        "Wait of the oldest unsynced lead from which `leadlog health` warns; three times it is "
+        "critical.",
+        unit="h",
+        validator=_at_least(0.001),
+    )
+    health_error_percent: float = _setting(
+        5.0,
+        "Share of operations that may fail before `leadlog health` warns, where it is also well "
+        "above the week before; four times it is critical.",
+        unit="%",
+        validator=_at_least(0.001),
+    )
+    health_latency_ratio: float = _setting(
+        3.0,
+        "How many times the p95 of the week before an operation may take before `leadlog health` "
+        "warns; three times it is critical.",
+        validator=_at_least(1.001),
+    )
+    health_quality_drop: float = _setting(
+        0.15,
+        "How far the mean data-quality score (0 to 1) of new leads may fall below that of those "
+        "before, until `leadlog health` warns; twice it is critical.",
+        validator=_at_least(0.001),
+    )
+
     def __attrs_post_init__(self) -> None:
         """Checks what only holds between settings."""
         limits = (

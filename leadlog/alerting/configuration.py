@@ -13,7 +13,7 @@
 
     [[alerts.inhibit]]
     rule = "disk"
-    hushes = ["dropped_events"]
+    hushes = ["dropped_events", "health_check:log_*"]
 """
 
 import difflib
@@ -86,7 +86,10 @@ INHIBITIONS: Final = (
         rule="health_check", label="airtable*", hushes=("sync_*", "no_syncs", "rate_limited")
     ),
     Inhibition(rule="no_events", hushes=("no_syncs",)),
-    Inhibition(rule="disk", hushes=("dropped_events",)),
+    Inhibition(
+        rule="disk",
+        hushes=("dropped_events", "health_check:log_disk", "health_check:log_lag"),
+    ),
 )
 """What is hushed by default: the consequences of a database or Airtable that is down, …"""
 

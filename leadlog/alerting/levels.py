@@ -28,7 +28,7 @@ _FRESH_MINUTES: Final = 15  # what was measured longer ago says nothing about no
 
 @attrs.frozen(kw_only=True)
 class _Room(Rule):
-    """Something is running out."""
+    """Something is running out: by its free share, and by what is free."""
 
     gauge = ""
     what = ""
@@ -36,25 +36,31 @@ class _Room(Rule):
 
     warning_percent: float = percent(10.0, "Free share below which it warns.")
     critical_percent: float = percent(5.0, "Free share below which it is critical.")
+    warning_mb: float = number(20_000, "Free room that is enough, whatever the share.", unit="MB")
+    critical_mb: float = number(2_000, "Free room that is not critical.", unit="MB")
 
     def __attrs_post_init__(self) -> None:
         """Checks the order of the limits."""
-        if self.critical_percent > self.warning_percent:
+        if self.critical_percent > self.warning_percent or self.critical_mb > self.warning_mb:
             raise ValueError(
-                f"critical_percent = {self.critical_percent:g} is above warning_percent = "
-                f"{self.warning_percent:g}"
+                "critical_percent and critical_mb must not be above warning_percent and "
+                f"warning_mb, but are {self.critical_percent:g} > {self.warning_percent:g} or "
+                f"{self.critical_mb:g} > {self.warning_mb:g}"
             )
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        found = view.gauge(self.gauge, _FRESH_MINUTES)
-        if found is None or found.value >= self.warning_percent:
+        share = view.gauge(f"{self.gauge}_free_percent", _FRESH_MINUTES)
+        room = view.gauge(f"{self.gauge}_free_mb", _FRESH_MINUTES)
+        if share is None or room is None:
             return
-        critical = found.value < self.critical_percent
+        if share.value >= self.warning_percent or room.value >= self.warning_mb:
+            return
+        critical = share.value < self.critical_percent and room.value < self.critical_mb
         yield self.found(
             "critical" if critical else "warning",
-            f"{found.value:.1f} % of {self.what} is free",
-            value=round(found.value, 2),
+            f"{share.value:.1f} % of {self.what} is free, which is {room.value:.0f} MB",
+            value=round(share.value, 2),
             threshold=self.critical_percent if critical else self.warning_percent,
             remedy=self.remedy,
         )
@@ -66,7 +72,7 @@ class Disk(_Room):
 
     kind = "disk"
     about = "The disk that the log lies on is nearly full."
-    gauge = "disk_free_percent"
+    gauge = "disk"
     what = "the disk that the log lies on"
     remedy = "make room; old log files: leadlog archive --dry-run"
 
@@ -79,11 +85,13 @@ class Memory(_Room):
 
     kind = "memory"
     about = "The machine is running out of memory."
-    gauge = "memory_free_percent"
+    gauge = "memory"
     what = "the machine's memory"
     remedy = "see which process takes it"
 
     hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
+    warning_mb: float = number(2_000, "Free room that is enough, whatever the share.", unit="MB")
+    critical_mb: float = number(500, "Free room that is not critical.", unit="MB")
 
 
 @attrs.frozen(kw_only=True)

@@ -56,7 +56,7 @@ class Inhibition:
     Attributes:
         rule: the rule of the cause.
         label: its label; `*` and `?` stand for any characters.
-        hushes: rules of the consequences, likewise.
+        hushes: rules of the consequences, likewise; `rule:label` for some of its labels only.
     """
 
     rule: str = attrs.field(validator=attrs.validators.instance_of(str))
@@ -71,9 +71,13 @@ class Inhibition:
             and fnmatchcase(alert.label, self.label)
         )
 
-    def hushes_rule(self, rule: str) -> bool:
-        """Whether alerts of this rule are hushed."""
-        return any(fnmatchcase(rule, pattern) for pattern in self.hushes)
+    def hushes_alert(self, key: Key) -> bool:
+        """Whether this alert is hushed."""
+        for pattern in self.hushes:
+            rule, colon, label = pattern.partition(":")
+            if fnmatchcase(key[0], rule) and (not colon or fnmatchcase(key[1], label)):
+                return True
+        return False
 
 
 def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> set[Key]:
@@ -91,5 +95,5 @@ def inhibited(
     for inhibition in inhibitions:
         causes = {key for key, alert in alerts.items() if inhibition.is_cause(alert)}
         if causes:
-            found |= {key for key in keys if inhibition.hushes_rule(key[0]) and key not in causes}
+            found |= {key for key in keys if inhibition.hushes_alert(key) and key not in causes}
     return found

@@ -5,6 +5,7 @@ nor does a dead one have to have said anything.
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -25,6 +26,8 @@ from leadlog.sinks.storage import MEMORY, RingFile, Spool
 __all__ = ["RingReport", "ring_reports"]
 
 _TRIES = 5
+_BEGIN = 64
+_TIMESTAMP = re.compile(rb'\{"timestamp":"([^"]{27})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class RingReport:
             memory.
         degraded: lines that for a while lay where a kill would have lost them.
         file: the file being written, relative to the log directory; "" for none.
+        waiting_since: `timestamp` of the first line in the ring; None where none waits.
     """
 
     process_id: int
@@ -55,6 +59,7 @@ class RingReport:
     dropped: dict[str, int] = field(default_factory=dict)
     degraded: int = 0
     file: str = ""
+    waiting_since: str | None = None
 
 
 def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
@@ -82,7 +87,7 @@ def _read(file: RingFile) -> RingReport:
     fd = os.open(file.path, os.O_RDONLY)
     try:
         alive = not file.past and not try_lock(fd, shared=True)
-        header, waiting = _consistent(fd)
+        header, waiting, first = _consistent(fd)
     finally:
         os.close(fd)
     words = header.words
@@ -104,11 +109,17 @@ def _read(file: RingFile) -> RingReport:
         dropped=dropped,
         degraded=words[DEGRADED],
         file=progress.name,
+        waiting_since=_timestamp(first),
     )
 
 
-def _consistent(fd: int) -> tuple[Header, int]:
-    """A header, and the number of lines that were in the ring when it held.
+def _timestamp(line: bytes) -> str | None:
+    found = _TIMESTAMP.match(line)
+    return None if found is None else found[1].decode()
+
+
+def _consistent(fd: int) -> tuple[Header, int, bytes]:
+    """A header, the number of lines that were in the ring when it held, and how the first began.
 
     A living owner may overwrite what is being counted; then it is counted again.
     """
@@ -118,7 +129,7 @@ def _consistent(fd: int) -> tuple[Header, int]:
             tries -= 1
             header = _header(stream)
             progress, tail = header.progress(), header.words[TAIL]
-            lines = 0
+            lines, begin = 0, b""
             if os.fstat(fd).st_size > HEADER_BYTES:
                 capacity = header.words[CAPACITY]
                 ring = stream.read(capacity)
@@ -126,8 +137,10 @@ def _consistent(fd: int) -> tuple[Header, int]:
                 last = first + tail - progress.head
                 lines = ring.count(b"\n", first, last)
                 lines += ring.count(b"\n", 0, max(last - capacity, 0))
+                if lines:
+                    begin = (ring[first : first + _BEGIN] + ring[:_BEGIN])[:_BEGIN]
             if _header(stream).progress() == progress or not tries:
-                return header, lines
+                return header, lines, begin
 
 
 def _header(stream: FileIO) -> Header:
