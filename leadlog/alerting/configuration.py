@@ -1,19 +1,19 @@
 """The rules in force: the defaults, changed by the table `[alerts]` of the settings.
 
-    [alerts]
-    repeat = "8h"
+[alerts]
+repeat = "8h"
 
-    [alerts.rules.latency]
-    threshold_ms = 800
+[alerts.rules.latency]
+threshold_ms = 800
 
-    [alerts.rules.get_is_slow]
-    kind = "latency"
-    operation = "get_lead"
-    threshold_ms = 50
+[alerts.rules.get_is_slow]
+kind = "latency"
+operation = "get_lead"
+threshold_ms = 50
 
-    [[alerts.inhibit]]
-    rule = "disk"
-    hushes = ["dropped_events", "health_check:log_*"]
+[[alerts.inhibit]]
+rule = "disk"
+hushes = ["dropped_events", "health_check:log_*"]
 """
 
 import difflib

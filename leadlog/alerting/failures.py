@@ -9,7 +9,13 @@ from leadlog.alerting.durations import describe
 from leadlog.alerting.rules import Finding, Rule, View, duration, number, percent, severity
 from leadlog.figures.fingerprints import Fingerprint
 
-__all__ = ["FingerprintNew", "FingerprintReturned", "FingerprintSurging", "RateLimited", "SyncFailures"]
+__all__ = [
+    "FingerprintNew",
+    "FingerprintReturned",
+    "FingerprintSurging",
+    "RateLimited",
+    "SyncFailures",
+]
 
 _LEARNT_MINUTES = 1440  # before that, every error is new to us
 

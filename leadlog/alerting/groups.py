@@ -30,6 +30,10 @@ class Pace:
     interval: float = 300.0
     repeat: float = 4 * 3600.0
 
+    def at_once(self) -> "Pace":
+        """The same without the waiting, for one look that nothing follows soon."""
+        return Pace(wait=0.0, interval=0.0, repeat=self.repeat)
+
 
 @attrs.frozen
 class Group:

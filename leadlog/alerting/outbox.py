@@ -218,7 +218,9 @@ class Outbox:
     def _next(self) -> tuple[Message | None, float | None]:
         """The next message that is due, or how long there is none; None for until there is news."""
         now = self._monotonic()
-        due = [queue[0] for target, queue in self._queues.items() if queue and self._due[target] <= now]
+        due = [
+            queue[0] for target, queue in self._queues.items() if queue and self._due[target] <= now
+        ]
         if due:
             return min(due, key=lambda one: one.id), None
         pauses = [self._due[target] - now for target, queue in self._queues.items() if queue]

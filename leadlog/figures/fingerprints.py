@@ -136,9 +136,7 @@ class Fingerprints:
             [
                 (
                     name,
-                    orjson.dumps(
-                        attrs.asdict(self.known[name]), option=orjson.OPT_NON_STR_KEYS
-                    ),
+                    orjson.dumps(attrs.asdict(self.known[name]), option=orjson.OPT_NON_STR_KEYS),
                 )
                 for name in self._dirty
             ],

@@ -19,24 +19,26 @@ OTHERS: Final = "(others)"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS tallies (
     series TEXT NOT NULL, minute INTEGER NOT NULL, total REAL NOT NULL, bad REAL NOT NULL,
-    slow REAL NOT NULL, score REAL NOT NULL, scored REAL NOT NULL, PRIMARY KEY (series, minute)
+    slow REAL NOT NULL, score REAL NOT NULL, scored REAL NOT NULL, ms REAL NOT NULL,
+    timed REAL NOT NULL, PRIMARY KEY (series, minute)
 ) WITHOUT ROWID
 """
+_COLUMNS: Final = ("total", "bad", "slow", "score", "scored", "ms", "timed")
 
 
 class Tally:
-    """One series: how many, how many of them bad or slow, and the data-quality scores.
+    """One series: weights of all events, of the bad and slow ones, scored and timed ones; sums.
 
     Minutes are counted since 1970. A minute may come late, in any order; one that is more than
     the ring behind the newest is left out.
     """
 
-    __slots__ = ("_minutes", "bad", "dirty", "score", "scored", "slow", "total")
+    __slots__ = ("_minutes", "bad", "dirty", "ms", "score", "scored", "slow", "timed", "total")
 
     def __init__(self) -> None:
         self._minutes = array("q", bytes(8 * _SLOTS))
-        self.total, self.bad, self.slow, self.score, self.scored = (
-            array("d", bytes(8 * _SLOTS)) for _ in range(5)
+        self.total, self.bad, self.slow, self.score, self.scored, self.ms, self.timed = (
+            array("d", bytes(8 * _SLOTS)) for _ in _COLUMNS
         )
         self.dirty: set[int] = set()
 
@@ -48,7 +50,8 @@ class Tally:
             if known > minute:
                 return -1
             self._minutes[at] = minute
-            self.total[at] = self.bad[at] = self.slow[at] = self.score[at] = self.scored[at] = 0.0
+            self.total[at] = self.bad[at] = self.slow[at] = 0.0
+            self.score[at] = self.scored[at] = self.ms[at] = self.timed[at] = 0.0
         self.dirty.add(minute)
         return at
 
@@ -81,29 +84,24 @@ class Tallies:
     def load(self, connection: Connection) -> None:
         """Makes the table where it is missing, and reads it."""
         connection.execute(_SCHEMA)
-        rows = connection.execute(
-            "SELECT series, minute, total, bad, slow, score, scored FROM tallies ORDER BY minute"
-        )
-        for name, minute, *sums in rows:
+        for name, minute, *sums in connection.execute("SELECT * FROM tallies ORDER BY minute"):
             tally = self.get(name)
             at = tally.slot(minute)
-            (tally.total[at], tally.bad[at], tally.slow[at], tally.score[at]) = sums[:4]
-            tally.scored[at] = sums[4]
+            for column, value in zip(_COLUMNS, sums, strict=True):
+                getattr(tally, column)[at] = value
         self.saved()
 
     def save(self, connection: Connection, now_minute: int) -> None:
         """Writes what changed; `saved` says that it was committed."""
         rows = []
         for name, tally in self.series.items():
+            columns = [getattr(tally, column) for column in _COLUMNS]
             for minute in tally.dirty:
                 at = tally.slot(minute)
-                rows.append(
-                    (
-                        *(name, minute, tally.total[at], tally.bad[at], tally.slow[at]),
-                        *(tally.score[at], tally.scored[at]),
-                    )
-                )
-        connection.executemany("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                rows.append((name, minute, *(column[at] for column in columns)))
+        connection.executemany(
+            "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
         if rows and now_minute % 60 == 0:
             oldest = now_minute - DAYS * 1440
             connection.execute("DELETE FROM tallies WHERE minute < ?", (oldest,))

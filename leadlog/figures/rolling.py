@@ -118,7 +118,15 @@ class Rolling:
                 self.known_since = minute
 
     def _count(
-        self, tally: Tally, minute: int, weight: float, success: Any, slow: bool, score: Any
+        self,
+        tally: Tally,
+        minute: int,
+        weight: float,
+        success: Any,
+        ms: Any,
+        *,
+        slow: bool = False,
+        score: Any = None,
     ) -> None:
         if self.now_minute - minute > DAYS * 1440:
             return
@@ -130,6 +138,9 @@ class Rolling:
             tally.bad[at] += weight
         if slow:
             tally.slow[at] += weight
+        if type(ms) is float or type(ms) is int:
+            tally.ms[at] += ms * weight
+            tally.timed[at] += weight
         if type(score) is float or type(score) is int:
             tally.score[at] += score * weight
             tally.scored[at] += weight
@@ -142,7 +153,8 @@ class Rolling:
         score = labels.get("data_quality_score")
         name = details["operation_type"]
         for series in (OPERATIONS, name):
-            self._count(self.tallies.get(series), minute, weight, success, slow, score)
+            tally = self.tallies.get(series)
+            self._count(tally, minute, weight, success, ms, slow=slow, score=score)
         if type(ms) is float or type(ms) is int:
             self.latencies.add(name, minute, ms, weight)
 
@@ -151,8 +163,8 @@ class Rolling:
         labels = event.get("training_labels") or _NOTHING
         name = f"performance.{info['operation_name']}"
         slow = labels.get("performance_tier") in _SLOW_TIERS
-        self._count(self.tallies.get(name), minute, weight, info["success"], slow, None)
         ms = info["total_duration_ms"]
+        self._count(self.tallies.get(name), minute, weight, info["success"], ms, slow=slow)
         if type(ms) is float or type(ms) is int:
             self.latencies.add(name, minute, ms, weight)
         self._gauge("pending_syncs", event["system_info"].get("pending_syncs"), minute)
@@ -162,8 +174,8 @@ class Rolling:
         details, results = event["sync_details"], event["sync_results"]
         name = f"sync.{details['sync_type']}"
         success = results["success"]
-        self._count(self.tallies.get(name), minute, weight, success, False, None)
         ms = results["execution_time_ms"]
+        self._count(self.tallies.get(name), minute, weight, success, ms)
         if type(ms) is float or type(ms) is int:
             self.latencies.add(name, minute, ms, weight)
         run = SyncRun(
@@ -179,8 +191,9 @@ class Rolling:
 
     def _migration(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         name = f"migration.{event['migration_details']['migration_type']}"
-        success = event["migration_results"]["success"]
-        self._count(self.tallies.get(name), minute, weight, success, False, None)
+        results = event["migration_results"]
+        ms = results["execution_time_ms"]
+        self._count(self.tallies.get(name), minute, weight, results["success"], ms)
 
     def _error(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         if (event.get("training_labels") or _NOTHING).get("user_error") is not True:

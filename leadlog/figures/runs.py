@@ -77,7 +77,9 @@ class SyncRuns:
         connection.execute(_SCHEMA)
         rows = connection.execute("SELECT * FROM sync_runs ORDER BY at, run")
         self._runs = [
-            SyncRun(at, run, minute, None if success is None else bool(success), bool(limited), text)
+            SyncRun(
+                at, run, minute, None if success is None else bool(success), bool(limited), text
+            )
             for at, run, minute, success, limited, text in rows
         ]
 

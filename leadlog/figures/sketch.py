@@ -19,7 +19,7 @@ _LEAST_MS: Final = 1e-3  # shorter ones, and 0, are one bucket
 
 def bucket(ms: float) -> int:
     """The bucket of a duration in milliseconds."""
-    return math.ceil(math.log(ms if ms > _LEAST_MS else _LEAST_MS) / _LN)
+    return math.ceil(math.log(max(_LEAST_MS, ms)) / _LN)
 
 
 class Sketch:
@@ -41,7 +41,7 @@ class Sketch:
 
     def add(self, ms: float, weight: float = 1.0) -> None:
         """Takes a duration that stands for `weight` of them."""
-        where = math.ceil(math.log(ms if ms > _LEAST_MS else _LEAST_MS) / _LN)
+        where = math.ceil(math.log(max(_LEAST_MS, ms)) / _LN)
         self.counts[where] = self.counts.get(where, 0.0) + weight
 
     def merge(self, other: "Sketch") -> None:

@@ -73,6 +73,7 @@ class Follower:
         self.dirty: set[str] = set()
         self.skipped = Skipped()
         self._files: dict[str, LogFile] = {}
+        self._failed: dict[str, tuple[int, int]] = {}
 
     def scan(self, since: str) -> None:
         """Lists the folders again.
@@ -101,55 +102,55 @@ class Follower:
     def read(self) -> Iterator[Event]:
         """What is new now, file by file, at most a mebibyte of each; nothing when all is read.
 
-        A position is moved when its part has been yielded to the end.
-
-        Raises:
-            ReadError: a file cannot be read.
+        A position is moved as soon as its part was yielded. A file that cannot be read is told of
+        once, and tried again when it has changed; it does not hold up the others.
         """
         for key, file in self._files.items():
-            known = self.positions.get(key, Position())
             try:
-                yield from self._read(key, file, known)
+                yield from self._read(key, file)
             except FileNotFoundError:  # removed or compressed since it was listed
                 continue
-            except OSError as error:
-                raise ReadError(
-                    f"cannot read {file.path}: {error.strerror or error}; check that you may read it"
-                ) from error
+            except (OSError, ReadError) as error:
+                if isinstance(error, OSError):
+                    self._notice(f"cannot read {file.path}: {error.strerror or error}")
+                else:
+                    self._notice(str(error))
 
-    def _read(self, key: str, file: LogFile, known: Position) -> Iterator[Event]:
+    def _read(self, key: str, file: LogFile) -> Iterator[Event]:
+        known = self.positions.get(key, Position())
         found = file.path.stat()
-        if file.compressed:
-            if known.packed_bytes == found.st_size:
-                return
-            stream = open_unpacked(file.path)
-        else:
-            if found.st_size == known.offset:
-                return
-            stream = file.path.open("rb")
-        with stream:
-            before, known = known, self._checked(stream, known, file.path)
-            reader = LineReader(stream, file.path, known.offset, self.skipped)
-            yield from reader.read(_READ_BYTES)
-            at_end = reader.offset - known.offset < _READ_BYTES
-            if reader.offset == before.offset and not (file.compressed and at_end):
-                return
-            head_bytes, head = known.head_bytes, known.head
-            if not head_bytes and reader.offset:
-                stream.seek(0)
-                data = stream.read(min(reader.offset, _HEAD_BYTES))
-                head_bytes, head = len(data), _hash(data)
-            packed = found.st_size if file.compressed and at_end else 0
-        self.positions[key] = Position(reader.offset, head_bytes, head, packed)
-        self.dirty.add(key)
+        state = found.st_mtime_ns, found.st_size
+        if self._failed.get(key) == state:
+            return
+        if found.st_size == (known.packed_bytes if file.compressed else known.offset):
+            return
+        self._failed[key] = state
+        with open_unpacked(file.path) if file.compressed else file.path.open("rb") as stream:
+            here = self._checked(stream, known, file.path)
+            reader = LineReader(stream, file.path, here.offset, self.skipped)
+            packed = 0
+            try:
+                yield from reader.read(_READ_BYTES)
+                if file.compressed and reader.offset - here.offset < _READ_BYTES:
+                    packed = found.st_size
+            finally:
+                after = attrs.evolve(here, offset=reader.offset, packed_bytes=packed)
+                if after != known:
+                    self.positions[key] = after
+                    self.dirty.add(key)
+        del self._failed[key]
 
     def _checked(self, stream: BinaryIO, known: Position, path: Path) -> Position:
         """The position to go on from: `known` only if this is the content it belongs to."""
         if not known.head_bytes:
-            return known
+            head = stream.read(_HEAD_BYTES)
+            if len(head) < _HEAD_BYTES:
+                head = head[: head.rfind(b"\n") + 1]  # the rest may still change
+            return Position(known.offset, len(head), _hash(head) if head else "")
         if _hash(stream.read(known.head_bytes)) != known.head:
             self._notice(f"{path} was replaced; reading the new one from its start")
-            return Position()
+            stream.seek(0)
+            return self._checked(stream, Position(), path)
         size = stream.seek(0, os.SEEK_END)
         if size < known.offset:
             # It begins as it did, so what is left of it has been read.
