@@ -6,7 +6,7 @@ private form, and known in the database by a hash.
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from leadlog.errors import LeadlogError, SettingsError
 from leadlog_processors.masking import mask_text
@@ -71,12 +71,13 @@ class AppriseChannel:
                 f"one of alerts_urls ({scheme}://***) is no URL that Apprise understands; "
                 f"see what `apprise --details` says of {scheme}"
             )
-        self._capture = apprise.LogCapture
+        self._capture: Any = apprise.LogCapture
         self._apprise = apprise.Apprise(asset=asset)
         self._apprise.add(made)
         self._types = {name: apprise.NotifyType(kind) for name, kind in _TYPES.items()}
         self._url = url
-        self.name = mask_text(str(made.url(privacy=True)).partition("?")[0])
+        shown: Any = made.url  # not annotated there
+        self.name = mask_text(str(shown(privacy=True)).partition("?")[0])
 
     def send(self, title: str, body: str, severity: str) -> None:
         """See `Channel.send`."""

@@ -27,15 +27,23 @@ __all__ = [
 ]
 
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS alerts (rule TEXT NOT NULL, label TEXT NOT NULL, "
-    "data BLOB NOT NULL, PRIMARY KEY (rule, label)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS alert_groups (rule TEXT PRIMARY KEY, data BLOB NOT NULL) "
-    "WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS transitions (id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, "
-    "before TEXT NOT NULL, data BLOB NOT NULL, recorded INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS silences (number INTEGER PRIMARY KEY, rule TEXT NOT NULL, "
-    "label TEXT NOT NULL, comment TEXT NOT NULL, made_by TEXT NOT NULL, "
-    "created_us INTEGER NOT NULL, ends_us INTEGER NOT NULL)",
+    (
+        "CREATE TABLE IF NOT EXISTS alerts (rule TEXT NOT NULL, label TEXT NOT NULL, "
+        "data BLOB NOT NULL, PRIMARY KEY (rule, label)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS alert_groups (rule TEXT PRIMARY KEY, data BLOB NOT NULL) "
+        "WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS transitions (id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, "
+        "before TEXT NOT NULL, data BLOB NOT NULL, recorded INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS silences (number INTEGER PRIMARY KEY, rule TEXT NOT NULL, "
+        "label TEXT NOT NULL, comment TEXT NOT NULL, made_by TEXT NOT NULL, "
+        "created_us INTEGER NOT NULL, ends_us INTEGER NOT NULL)"
+    ),
 )
 _HISTORY_KEPT: Final = 10_000
 

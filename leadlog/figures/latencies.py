@@ -17,10 +17,14 @@ _MINUTES_KEPT: Final = 120
 _MOST_SERIES: Final = 200
 
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS minute_sketches (series TEXT NOT NULL, minute INTEGER NOT NULL, "
-    "sketch BLOB NOT NULL, PRIMARY KEY (series, minute)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS hour_sketches (series TEXT NOT NULL, hour INTEGER NOT NULL, "
-    "sketch BLOB NOT NULL, PRIMARY KEY (series, hour)) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS minute_sketches (series TEXT NOT NULL, minute INTEGER NOT NULL, "
+        "sketch BLOB NOT NULL, PRIMARY KEY (series, minute)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS hour_sketches (series TEXT NOT NULL, hour INTEGER NOT NULL, "
+        "sketch BLOB NOT NULL, PRIMARY KEY (series, hour)) WITHOUT ROWID"
+    ),
 )
 
 

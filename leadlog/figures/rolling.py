@@ -21,8 +21,10 @@ _SLOW_TIERS: Final = frozenset(("slow", "very_slow"))
 _NOTHING: Final[dict[str, Any]] = {}
 
 _SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS gauges "
-    "(name TEXT PRIMARY KEY, value REAL NOT NULL, minute INTEGER NOT NULL) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS gauges "
+        "(name TEXT PRIMARY KEY, value REAL NOT NULL, minute INTEGER NOT NULL) WITHOUT ROWID"
+    ),
     "CREATE TABLE IF NOT EXISTS figures (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
 )
 
@@ -206,7 +208,7 @@ class Rolling:
             if at >= 0:
                 tally.bad[at] -= weight
 
-    def _monitoring(self, event: Mapping[str, Any], minute: int, weight: float) -> None:  # noqa: ARG002 - a taker's signature
+    def _monitoring(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         self._gauge("pending_syncs", event["system_health"].get("sync_queue_size"), minute)
 
     def _gauge(self, name: str, value: Any, minute: int) -> None:

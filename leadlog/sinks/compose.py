@@ -90,11 +90,11 @@ class MemorySink:
                 self.lines.append((category, line))
             return not self._closed
 
-    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - memory needs no time
+    def flush(self, timeout: float) -> bool:
         """See `Sink.flush`."""
         return True
 
-    def close(self, timeout: float) -> None:  # noqa: ARG002 - memory needs no time
+    def close(self, timeout: float) -> None:
         """See `Sink.close`; the lines stay readable."""
         with self._lock:
             self._closed = True

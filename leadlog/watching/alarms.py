@@ -76,10 +76,8 @@ class Alarms:
         timing = _at_once if at_once else configuration.timing
         self.alerts, changes = step(self.alerts, self._look(view), timing, elapsed, now_us)
         self._changes += changes
-        keys = {
-            *self.alerts,
-            *((rule, label) for rule, one in self._groups.items() for label in one.told),
-        }
+        keys = {(rule, label) for rule, group in self._groups.items() for label in group.told}
+        keys |= self.alerts.keys()
         self.hushed = silenced(keys, storage.load_silences(connection), now_us)
         self.hushed |= inhibited(keys, self.alerts, configuration.inhibitions)
         if self._outbox.channels:
@@ -96,7 +94,7 @@ class Alarms:
         for rule in self._configuration.rules.values():
             try:
                 found += rule.look(view)
-            except Exception as error:  # noqa: BLE001 - one rule must not take the others with it
+            except Exception as error:
                 self._notice(f"the rule {rule.name} failed: {error!r}")
         return found
 

@@ -1,4 +1,4 @@
-"""Makes each health check when it is due, beside the monitor, so that a slow one holds up nothing."""
+"""Makes each health check when it is due, beside the monitor, so that none holds it up."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -49,9 +49,8 @@ class Checker:
             elif due:
                 self._make(due)
         known = {one.name for one in registered()}
-        return [
-            one for name, (_, made) in list(self._made.items()) if name in known for one in made
-        ]
+        made = [checks for name, (_, checks) in list(self._made.items()) if name in known]
+        return [one for checks in made for one in checks]
 
     def _due(self) -> list[str]:
         now = self._clock()

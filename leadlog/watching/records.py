@@ -55,7 +55,7 @@ def health_record(
             "collection_interval": every_seconds,
             "metrics": {one.name: _check(one) for one in view.checks} or None,
             **_system(view),
-            **_statistics(view, now_us),
+            **_statistics(view),
         },
         [_entry(alert) for alert in alerts if alert.state == "firing"],
     )
@@ -88,7 +88,7 @@ def _reached(state: str | None) -> bool | None:
     return None if state in (None, "unknown") else state != "critical"
 
 
-def _statistics(view: View, now_us: int) -> Mapping[str, Any]:
+def _statistics(view: View) -> Mapping[str, Any]:
     checks: Sequence[Any] = view.checks
     sizes = [one.value for one in checks if one.name == "database_size"]
     midnight = view.minute - view.minute % 1440

@@ -1,4 +1,4 @@
-"""What a monitor keeps beside the log: one SQLite database, and the lock that makes it the only one.
+"""What a monitor keeps beside the log: an SQLite database, and the lock of the only monitor.
 
 Positions, figures, alerts and messages are written in one transaction, so whatever ends a
 monitor, the next one finds all of them as they were at one moment.
