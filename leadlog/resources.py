@@ -84,7 +84,7 @@ class Sampler:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=1.0)
 
-    def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:
+    def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:  # noqa: ARG002 - structlog's signature
         """Processor: fills memory and load where the event has the keys and no value."""
         if self._thread is None:
             self.start()

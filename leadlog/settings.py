@@ -108,7 +108,7 @@ def _bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
 
 def _setting(
     default: Any,
-    help: str,
+    help: str,  # noqa: A002 - the word the documentation and the command line use
     *,
     unit: str = "",
     secret: bool = False,
@@ -398,7 +398,7 @@ class _Source:
         self._base = base
         self._origins = origins
 
-    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:
+    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG002 - typed-settings calls a loader with both
         for key in self._values:
             if key not in _FIELDS:
                 raise SettingsError(unknown(key, self._name))

@@ -121,13 +121,13 @@ class Finding:
         return self.rule, self.label
 
 
-def duration(default: str, help: str, *, key: str = "") -> Any:
+def duration(default: str, help: str, *, key: str = "") -> Any:  # noqa: A002 - the word that settings use
     """A field that holds seconds."""
     metadata = {"help": help, "key": key, "unit": "s"}
     return attrs.field(default=default, converter=seconds, metadata=metadata)
 
 
-def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> Any:
+def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> Any:  # noqa: A002 - as above
     """A field that holds a number, `least` or more."""
     return attrs.field(
         default=default,
@@ -137,7 +137,7 @@ def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> 
     )
 
 
-def percent(default: float, help: str) -> Any:
+def percent(default: float, help: str) -> Any:  # noqa: A002 - as above
     """A field that holds a percentage from 0 to 100."""
     return attrs.field(
         default=default,

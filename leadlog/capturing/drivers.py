@@ -71,7 +71,7 @@ def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
             if detect is not None:
                 return State.NONE if detect(connection.dbapi_connection) else State.UNKNOWN
             return ask(connection.driver_connection)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a closed connection may fail in any way
             return State.UNKNOWN
 
     return state

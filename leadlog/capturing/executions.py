@@ -174,7 +174,7 @@ def _read(
 ) -> None:
     options = target.main.options
     rate, slow_ms = options.read_sample, options.slow_read_ms
-    sampled = rate >= 1 or random.random() < rate
+    sampled = rate >= 1 or random.random() < rate  # noqa: S311 - no secret
     if not sampled and slow_ms is None:
         return
     operation = _new(target, spent)

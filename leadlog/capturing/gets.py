@@ -70,7 +70,7 @@ def _note_hit(session: Session, found: object) -> None:
         operation.records_affected = 1
         operation.meter = Meter()  # which counted nothing, since there was nothing to count
         operation.close()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the application has its object
         report_failure(error)
 
 

@@ -110,7 +110,7 @@ class Instrument:
                 elapsed = time.perf_counter_ns() - started
                 try:
                     self._executed(statement, rest, started, elapsed, done)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - see `safely`
                     report_failure(error)
 
         return measured
@@ -193,7 +193,7 @@ class Instrument:
                 lambda: self._state(context.root_connection.connection),
                 flushing=isinstance(owner, Flush) and owner.running(),
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see `safely`
             report_failure(error)
 
     def _handle_error(self, failure: ExceptionContext) -> None:
@@ -257,7 +257,7 @@ class Instrument:
                 isinstance(error, dialect.loaded_dbapi.Error)
                 and dialect.is_disconnect(error, connection, None)
             )
-        except Exception:
+        except Exception:  # noqa: BLE001 - a driver that cannot even tell
             return True
 
     def _do_rollback(self, connection: PoolProxiedConnection) -> None:
@@ -293,7 +293,7 @@ class Instrument:
         try:
             self._spent(started_ns)
             journal.finalise(info, outcome)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see `safely`
             report_failure(error)
 
     def _spent(self, started_ns: int) -> None:

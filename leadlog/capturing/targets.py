@@ -68,7 +68,7 @@ class _Hooks:
         try:
             if instrument_of(connection.dialect) is None:
                 self.instrument(connection.engine)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the application wants its connection
             report_failure(error)
 
     def remove(self, watch: Watch) -> None:

@@ -25,7 +25,7 @@ def safely(hook: Callable[..., None]) -> Callable[..., None]:
     def listener(*args: Any, **kwargs: Any) -> None:
         try:
             hook(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - see above
             report_failure(error)
 
     return listener
@@ -35,7 +35,7 @@ def info_of(connection: Any) -> journal.Info:
     """A pooled connection's `info`; a throw-away mapping where it has lost it."""
     try:
         info: journal.Info = connection.info
-    except Exception:
+    except Exception:  # noqa: BLE001 - it may be closed, invalidated, or no pool's at all
         return {}
     return info
 

@@ -33,7 +33,7 @@ def list_(ctx: click.Context, *, directory: Path | None, everything: bool, as_js
       leadlog alerts list --json | jq '.alerts[] | select(.severity == "critical")'
 
     Exits with 1 when an alert fires.
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.alerting.storage import history, load_silences
     from leadlog.watching.state import read_state
 
@@ -69,7 +69,7 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
     Examples:
       leadlog alerts show burn_rate
       leadlog alerts show latency --json | jq .settings
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.alerting.configuration import configure, keys_of
     from leadlog.alerting.storage import history
     from leadlog.settings import load

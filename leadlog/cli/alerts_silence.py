@@ -62,7 +62,7 @@ def silence(
       leadlog alerts silence latency --for 2h --comment "reindexing"
       leadlog alerts silence 'fingerprint_*' --label 3f2a* --for 1d --comment "ticket 812"
       leadlog alerts silence '*' --for 30m --comment "maintenance"
-    """
+    """  # noqa: D301 - click wants real backspaces
     from fnmatch import fnmatchcase
 
     from leadlog.alerting.configuration import configure
@@ -113,7 +113,7 @@ def unsilence(ctx: click.Context, *, number: int, directory: Path | None, as_jso
       leadlog alerts unsilence 3
 
     Exits with 1 when there is no such silence, or it has ended.
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.alerting.storage import end_silence
     from leadlog.watching.state import write_state
 

@@ -24,7 +24,7 @@ def test(ctx: click.Context, *, as_json: bool) -> None:
       LEADLOG_ALERTS_URLS='json://localhost:8080/hook' leadlog alerts test
 
     Exits with 1 when one did not take it.
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.alerting.channels import DeliveryError, channels
     from leadlog.settings import load
 

@@ -91,7 +91,7 @@ def archive(
 
     Exits with 1 when a limit cannot be kept or somebody should see to a file, and with 3 when
     something could not be read or written.
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog import archive as janitor
     from leadlog.settings import load
 

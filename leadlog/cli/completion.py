@@ -22,7 +22,7 @@ def completion(ctx: click.Context, shell: str, as_json: bool) -> None:
       leadlog completion bash >> ~/.bashrc
       leadlog completion zsh >> ~/.zshrc
       leadlog completion fish > ~/.config/fish/completions/leadlog.fish
-    """
+    """  # noqa: D301 - click wants real backspaces
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)

@@ -31,4 +31,4 @@ def db() -> None:
       leadlog db stats
       leadlog db backup backups/ --keep 7
       leadlog db check --database postgresql://ana@localhost/leads --json
-    """
+    """  # noqa: D301 - click wants real backspaces

@@ -65,7 +65,7 @@ def backup(*, target: Path, database: str | None, keep: int | None, as_json: boo
       leadlog db backup backups/ --keep 7
       leadlog db backup before-import.db
       leadlog db backup backups/ --database postgresql://ana@localhost/leads --json
-    """
+    """  # noqa: D301 - click wants real backspaces
     with _recorded("backup_creation") as record, opened(database) as store:
         record["source_files"] = [str(store.url)]
         made = store.backup(target, keep=keep)
@@ -107,7 +107,7 @@ def restore(*, source: Path, database: str | None, replace: bool, as_json: bool)
     Examples:
       leadlog db restore backups/leads-20261123T100000000000Z.db --database sqlite:///leads.db
       leadlog db restore before-import.db --replace
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.store.backups import restore as bring_back
 
     with _recorded("rollback") as record, closing(connections_of(database)) as connections:

@@ -29,7 +29,7 @@ def quality(*, database: str | None, worst: int, as_json: bool) -> None:
     Examples:
       leadlog db quality
       leadlog db quality --worst 100 --json | jq -r '.worst[] | [.id, .score] | @tsv'
-    """
+    """  # noqa: D301 - click wants real backspaces
     with opened(database) as store:
         report = store.explain_quality(worst=worst)
     if as_json:
@@ -101,7 +101,7 @@ def duplicates(
     Examples:
       leadlog db duplicates
       leadlog db duplicates --min-score 0.95 --json | jq -r '.pairs[] | .reason'
-    """
+    """  # noqa: D301 - click wants real backspaces
     import heapq
 
     best: list[tuple[float, int, Any]] = []
@@ -156,7 +156,7 @@ def merges(
     Examples:
       leadlog db merges --lead 01a2b3
       leadlog db merges --undo 17
-    """
+    """  # noqa: D301 - click wants real backspaces
     with opened(database) as store:
         if undo is not None:
             done = store.undo_merge(undo)

@@ -54,7 +54,7 @@ def init(*, database: str | None, as_json: bool) -> None:
     Examples:
       leadlog db init
       leadlog db init --database postgresql://ana@localhost/leads
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.store.schema import REVISIONS, prepare
 
     with closing(connections_of(database)) as connections:
@@ -78,7 +78,7 @@ def upgrade(*, database: str | None, as_json: bool) -> None:
     \b
     Examples:
       leadlog db upgrade --database postgresql://ana@localhost/leads
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.store.schema import upgrade_or_explain
 
     with closing(connections_of(database)) as connections:
@@ -103,7 +103,7 @@ def stats(*, database: str | None, as_json: bool) -> None:
     Examples:
       leadlog db stats
       leadlog db stats --json | jq .total_leads
-    """
+    """  # noqa: D301 - click wants real backspaces
     with opened(database) as store:
         found = {"database": str(store.url), **store.stats()}
     if as_json:
@@ -129,7 +129,7 @@ def check(ctx: click.Context, *, database: str | None, mend: bool, as_json: bool
       leadlog db check
       leadlog db check --mend
       leadlog db check --json | jq '.findings[].remedy'
-    """
+    """  # noqa: D301 - click wants real backspaces
     from dataclasses import asdict
 
     with opened(database) as store:
@@ -155,7 +155,7 @@ def vacuum(*, database: str | None, as_json: bool) -> None:
     \b
     Examples:
       leadlog db vacuum
-    """
+    """  # noqa: D301 - click wants real backspaces
     with opened(database) as store:
         found = {"database": str(store.url), **store.vacuum()}
     if as_json:

@@ -63,7 +63,7 @@ def demo(
       leadlog demo
       leadlog demo --leads export.json --database sqlite:///out/leads.db
       leadlog demo --count 10000 --directory /tmp/log --json | jq .leads
-    """
+    """  # noqa: D301 - click wants real backspaces
     if file is not None and count is not None:
         raise click.UsageError("--count is about made-up leads; leave it out with --leads")
     rows = None if file is None else read_leads(file)

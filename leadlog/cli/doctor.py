@@ -50,7 +50,7 @@ def doctor(ctx: click.Context, *, directory: Path | None, everything: bool, as_j
       leadlog doctor
       leadlog doctor --all --directory /var/log/leads
       leadlog doctor --json | jq .findings
-    """
+    """  # noqa: D301 - click wants real backspaces
     report = examine(directory, everything=everything, today=utc_date(now_us()))
     if as_json:
         print_json(report)

@@ -62,7 +62,7 @@ def history(
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
 
     Exits with 1 when the log knows no such lead.
-    """
+    """  # noqa: D301 - click wants real backspaces
     if (lead_id is None) == (email is None):
         raise click.UsageError("name the lead by LEAD_ID or by --email ADDRESS, one of them", ctx)
     root = existing_log(directory)

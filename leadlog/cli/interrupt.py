@@ -32,7 +32,7 @@ class Interruptible:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True

@@ -57,7 +57,7 @@ def monitor(
 
     With --once it exits with 1 when an alert fires. If another monitor is at work, it tells what
     that one knows.
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.pipeline import configure
 
     if summary is not None:
@@ -83,7 +83,7 @@ def _run(watch: "Monitor", *, as_json: bool) -> None:
     """Works until it is told to end; SIGTERM ends it as cleanly as Ctrl-C does."""
     ended = threading.Event()
 
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         ended.set()
         watch.stop(0)
 

@@ -27,7 +27,7 @@ def recover(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
       leadlog recover --directory /var/log/leads --json | jq .lines
 
     Exits with 1 where a line was lost, and with 3 where something could not be recovered now.
-    """
+    """  # noqa: D301 - click wants real backspaces
     from leadlog.settings import load
     from leadlog.sinks.recover import recover as bring_in
 

@@ -45,7 +45,7 @@ def replay(ctx: click.Context, *, at: str | None, entity: str, directory: Path |
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
 
     Exits with 1 when the log knows no row of that class.
-    """
+    """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
     collect_nothing(ctx)
     skipped = Skipped()

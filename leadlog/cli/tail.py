@@ -91,7 +91,7 @@ def tail(
       trace_id exists                            the key is there
 
     Times are UTC. JSON lines are the log's own, with control characters escaped.
-    """
+    """  # noqa: D301 - click wants real backspaces
     root = log_directory(directory) if follow else existing_log(directory)
     if not root.is_dir():
         message(f"waiting for {root} to appear")

@@ -60,7 +60,7 @@ def verify(
 
     Exits with 0 when they are equal, with 1 when anything differs, and with 3 when one of them
     cannot be read.
-    """
+    """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
     collect_nothing(ctx)
     if database is None:

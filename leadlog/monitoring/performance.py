@@ -71,7 +71,7 @@ class _Run:
         try:
             self.meter.close()
             self._write(now_us())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - measuring never breaks what is measured
             report_failure(error)
 
     def _write(self, ended_us: int) -> None:
@@ -115,7 +115,7 @@ class _Run:
             _log.emit("error", "error.performance", failure)
 
 
-class monitor_performance:
+class monitor_performance:  # noqa: N801 - used as a decorator and in `with`, as contextlib's are
     """Measures what it decorates, or the block it opens.
 
     Works on functions, methods, coroutine functions, generator functions and asynchronous
@@ -185,7 +185,7 @@ class monitor_performance:
 def _start(name: str, *, suspends: bool = False) -> _Run | None:
     try:
         return _Run(name, suspends=suspends) if is_enabled() else None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - measuring never breaks what is measured
         report_failure(error)
         return None
 
@@ -254,7 +254,7 @@ def _steps(items: Any, run: _Run) -> Generator[Any, Any, Any]:
             finally:
                 run.leave()
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - thrown in by the consumer, passed on
             value, step = error, items.throw
 
 
@@ -304,7 +304,7 @@ def _wrap_async_generator(
                 except GeneratorExit:
                     await _Step(items.aclose(), run)
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer
                     step = items.athrow(error)
                 else:
                     step = items.asend(sent)

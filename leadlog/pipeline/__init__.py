@@ -280,7 +280,7 @@ def is_enabled() -> bool:
     if target is None:
         try:
             target = current()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the caller is an application's database call
             report_failure(error)
             return False
     return target.level < _OFF

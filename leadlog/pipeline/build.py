@@ -37,7 +37,7 @@ def tiers(settings: Settings) -> tuple[Tiers, Mapping[str, Tiers]]:
     return general, {name: Tiers(*limits) for name, limits in settings.tier_overrides.items()}
 
 
-def _make_plain(logger: object, method_name: str, event_dict: EventDict) -> EventDict:
+def _make_plain(logger: object, method_name: str, event_dict: EventDict) -> EventDict:  # noqa: ARG001 - structlog's signature
     """Makes objects text, so that personal data inside them is found."""
     plain: EventDict = to_plain(event_dict)
     return plain

@@ -66,7 +66,7 @@ class Chain:
         except DropEvent:
             self.counts.sampled_out += 1
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - any processor, also one of the user's
             at = self._calls.index(process)
             if not isinstance(event, MutableMapping):
                 # Not the processor that raised is to blame, but the one that gave this.
@@ -91,7 +91,7 @@ class Chain:
             except DropEvent:
                 self.counts.sampled_out += 1
                 raise
-            except Exception as another:
+            except Exception as another:  # noqa: BLE001 - as above
                 self._mark(kept, process, another)
         return kept
 

@@ -88,7 +88,7 @@ class Slot:
         """Counts a call that could not be logged, and says so once."""
         self.failures += 1
         if self.failures == 1:
-            print(f"leadlog: an event could not be logged: {error!r}", file=sys.stderr)
+            print(f"leadlog: an event could not be logged: {error!r}", file=sys.stderr)  # noqa: T201 - the log itself failed
 
 
 def _merged(text: Any, args: tuple[Any, ...]) -> str:
@@ -119,7 +119,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             slot.write(*positional)
         except structlog.DropEvent:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logging never breaks the caller
             self._logger.failed(error)
 
     def emit(self, method_name: str, event_name: str, event: EventDict) -> None:
@@ -141,7 +141,7 @@ class BoundLogger(structlog.BoundLoggerBase):
                 slot.write(*positional)
         except structlog.DropEvent:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logging never breaks the caller
             self._logger.failed(error)
 
     def debug(self, event: Any = None, *args: Any, **kw: Any) -> None:

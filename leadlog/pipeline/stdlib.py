@@ -45,7 +45,7 @@ class LoggingHandler(logging.Handler):
                 line=record.lineno,
                 **{key: value for key, value in extra.items() if key != "event"},
             )
-        except Exception:
+        except Exception:  # noqa: BLE001 - logging's own rule: report, never raise
             self.handleError(record)
         finally:
             self._inside.now = False

@@ -145,7 +145,7 @@ def spool_unpacked(path: Path) -> BinaryIO:
     """
     import tempfile  # as above
 
-    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))
+    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
     try:
         with open_unpacked(path) as content:
             while data := content.read(_BUFFER_BYTES):

@@ -57,7 +57,7 @@ def text(value: Any, path: str, extra: Extra) -> str | None:
         return None
     try:
         return str(value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
         extra[path] = value
         return None
 
@@ -117,5 +117,5 @@ def texts(value: Any, path: str, extra: Extra) -> list[str] | None:
 def _shown(item: Any) -> str:
     try:
         return str(item)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
         return f"<unprintable {type(item).__name__}>"

@@ -141,7 +141,7 @@ def size_bytes(data: Any) -> int | None:
     """Size of `data` as JSON in bytes; None where orjson cannot render it."""
     try:
         return len(orjson.dumps(data, str))
-    except Exception:
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
         return None
 
 

@@ -72,7 +72,7 @@ class Channel:
         try:
             self.transfer()
             self._rest()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one category's trouble is its own
             self.error = error
             self._retry_at = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -163,7 +163,7 @@ class Channel:
             self._day = day
             self._full = False
             self._adopt(segment)
-        assert self._segment is not None
+        assert self._segment is not None  # noqa: S101 - tells the type checkers
         return self._segment
 
     def _adopt(self, segment: Segment) -> None:

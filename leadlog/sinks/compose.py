@@ -90,11 +90,11 @@ class MemorySink:
                 self.lines.append((category, line))
             return not self._closed
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - memory needs no time
         """See `Sink.flush`."""
         return True
 
-    def close(self, timeout: float) -> None:
+    def close(self, timeout: float) -> None:  # noqa: ARG002 - memory needs no time
         """See `Sink.close`; the lines stay readable."""
         with self._lock:
             self._closed = True

@@ -42,7 +42,7 @@ class ConsoleSink:
         self._stream = stream or sys.stderr
         self._render = structlog.dev.ConsoleRenderer(colors=self._stream.isatty())
 
-    def write(self, category: str, line: bytes) -> bool:
+    def write(self, category: str, line: bytes) -> bool:  # noqa: ARG002 - every category is shown
         """See `Sink.write`; a stream that is gone is no reason to stop logging."""
         try:
             record = orjson.loads(line)
@@ -57,7 +57,7 @@ class ConsoleSink:
             return True
         return True
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - a stream has no timeout
         """See `Sink.flush`."""
         try:
             self._stream.flush()

@@ -19,7 +19,7 @@ if sys.platform == "win32":
 
     _LOCK_BYTE = 1 << 40  # far behind any content, which others may go on reading
 
-    def try_lock(fd: int, *, shared: bool = False) -> bool:
+    def try_lock(fd: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - there is one kind
         """Locks an open file against other processes, without waiting.
 
         Returns:
@@ -123,7 +123,7 @@ def _open_below(folders: Collection[Path]) -> list[int]:
     """Descriptors of this process that are open in one of the folders."""
     found = []
     try:
-        names = os.listdir("/proc/self/fd")
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers, not paths
     except OSError:
         return []
     for name in names:

@@ -120,7 +120,7 @@ class Drain:
             self._alarm.acquire(timeout=pause)
             try:
                 busy = self.look()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the thread must outlive everything
                 self._health.trouble(repr(error))
                 busy = False
             pause = self._poll if busy or self._deadline else min(pause + self._poll, self._idle)

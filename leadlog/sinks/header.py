@@ -96,7 +96,7 @@ class Header:
             ValueError: the file's name is too long.
         """
         memory = self._memory
-        assert not isinstance(memory, bytes)
+        assert not isinstance(memory, bytes)  # noqa: S101 - a copy is for reading
         name = os.fsencode(progress.name)
         if len(name) > _NAME_BYTES:
             raise ValueError(f"the file name {progress.name!r} is longer than {_NAME_BYTES} bytes")

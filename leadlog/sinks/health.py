@@ -132,7 +132,7 @@ class Health:
         }
         try:
             self._notify(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever is told must not stop the drain
             self._warn_once_a_minute(f"leadlog: the log's health cannot be told: {error!r}")
 
     def unusable(self, error: Exception) -> None:
@@ -166,7 +166,7 @@ class Health:
         self._warn_at = now + _AGAIN_SECONDS
         try:
             self._warn(message)
-        except Exception:
+        except Exception:  # noqa: BLE001 - standard error may be closed, and nothing is left then
             return
 
 
@@ -175,4 +175,4 @@ def _describe(error: Exception) -> str:
 
 
 def _warn_on_stderr(message: str) -> None:
-    print(message, file=sys.stderr)
+    print(message, file=sys.stderr)  # noqa: T201 - the log itself cannot take it

@@ -101,7 +101,7 @@ def recover_rings(files: Files, own: frozenset[Path] = frozenset()) -> Recovery:
             continue
         try:
             _recover_one(file, files, report)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
             report.errors.append(f"{file.path.name}: {error}")
     return report
 

@@ -173,7 +173,7 @@ class Files:
         """The last segment there is of the wanted day and slot."""
         found = [
             file
-            for name in os.listdir(folder)
+            for name in os.listdir(folder)  # noqa: PTH208 - names suffice
             if name.startswith(wanted.date)
             and (file := parse_name(name)) is not None
             and (file.date, file.writer, file.host) == (wanted.date, wanted.writer, wanted.host)

@@ -25,7 +25,7 @@ from leadlog.sinks.header import HEADER_BYTES, Header, Memory
 
 __all__ = ["MEMORY", "NOWHERE", "RingFile", "Spool", "Storage", "heap", "state_directories"]
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, mode 0700
 """Where Linux has its memory file system."""
 
 _NAME = re.compile(r"(?P<category>\w+)\.\d+\.[0-9a-f]+\.(?P<kind>ring|past)", re.ASCII)

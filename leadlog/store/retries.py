@@ -60,7 +60,7 @@ def again(attempt: Callable[[], T], sleep: Callable[[float], None]) -> T:
             call = current_operation()
             if call is not None:
                 call.start_over()
-            sleep(wait * random.uniform(0.5, 1.0))
+            sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             wait *= 2
             continue
         if last is not None:
@@ -89,5 +89,5 @@ def _log_recovered(error: DBAPIError, retries: int) -> None:
             {"operation": call.operation_type, "operation_id": call.operation_id},
         )
         _log.emit("warning", "error.database", event)
-    except Exception as failure:
+    except Exception as failure:  # noqa: BLE001 - the lead is stored; logging must not take it back
         report_failure(failure)

@@ -49,7 +49,7 @@ def shown(value: object) -> str:
     """The `repr` of a value for a message, cut to 60 characters; never raises."""
     try:
         found = repr(value)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
         found = f"<{type(value).__name__}>"
     return found if len(found) <= _SHOWN else f"{found[: _SHOWN - 1]}…"
 

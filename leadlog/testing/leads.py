@@ -93,7 +93,7 @@ class _Dice:
     """
 
     def __init__(self, seed: int) -> None:
-        self._random: Callable[[], float] = Random(seed).random
+        self._random: Callable[[], float] = Random(seed).random  # noqa: S311 - no secret
 
     def chance(self, share: float) -> bool:
         """True in `share` of all cases."""

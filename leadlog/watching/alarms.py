@@ -94,7 +94,7 @@ class Alarms:
         for rule in self._configuration.rules.values():
             try:
                 found += rule.look(view)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one rule must not take the others with it
                 self._notice(f"the rule {rule.name} failed: {error!r}")
         return found
 

@@ -241,7 +241,7 @@ class Monitor:
     def _run(self) -> None:
         try:
             self.run()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the application that it watches goes on
             self._notice(f"the monitor ended: {error}")
 
     def stop(self, timeout: float = 10.0) -> None:
