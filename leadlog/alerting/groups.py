@@ -97,9 +97,8 @@ def plan(
     notices: list[Notice] = []
     for rule in sorted({*groups, *firing}):
         quiet = {key[1] for key in hushed if key[0] == rule}
-        group, notice = _plan(
-            groups.get(rule, Group()), rule, firing.get(rule, {}), quiet, pace, elapsed
-        )
+        before = _aged(groups.get(rule, Group()), elapsed)
+        group, notice = _plan(rule, before, firing.get(rule, {}), quiet, pace)
         if group is not None:
             after[rule] = group
         if notice is not None:
@@ -107,24 +106,21 @@ def plan(
     return after, notices
 
 
+def _aged(group: Group, elapsed: float) -> Group:
+    waited = None if group.waited is None else group.waited + elapsed
+    return attrs.evolve(
+        group, waited=waited, since=None if group.since is None else group.since + elapsed
+    )
+
+
 def _plan(
-    group: Group,
-    rule: str,
-    firing: Mapping[str, Alert],
-    quiet: Collection[str],
-    pace: Pace,
-    elapsed: float,
+    rule: str, group: Group, firing: Mapping[str, Alert], quiet: Collection[str], pace: Pace
 ) -> tuple[Group | None, Notice | None]:
     loud = {label: alert for label, alert in firing.items() if label not in quiet}
-    told = group.told
+    told, since = group.told, group.since
     fresh = [label for label, alert in loud.items() if _is_news(alert, told.get(label))]
     over = [label for label in told if label not in firing and label not in quiet]
-    since = None if group.since is None else group.since + elapsed
-    waited = group.waited
-    if fresh or over:
-        waited = 0.0 if waited is None else waited + elapsed
-    else:
-        waited = None
+    waited = (group.waited or 0.0) if fresh or over else None
     if not told and not fresh:
         return None, None
     if not told:
@@ -139,7 +135,7 @@ def _plan(
         again = loud and pace.repeat and since is not None and since >= pace.repeat
         kind = "again" if again else ""
     if not kind:
-        return attrs.evolve(group, waited=waited, since=since), None
+        return attrs.evolve(group, waited=waited), None
     notice = Notice(
         kind,
         rule,

@@ -156,7 +156,7 @@ def severity(default: str) -> Any:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is no number")
     return float(value)
 
 

@@ -16,15 +16,10 @@ BASELINE_HOURS: Final = 7 * 24
 _MINUTES_KEPT: Final = 120
 _MOST_SERIES: Final = 200
 
-_SCHEMA: Final = (
-    (
-        "CREATE TABLE IF NOT EXISTS minute_sketches (series TEXT NOT NULL, minute INTEGER NOT NULL, "
-        "sketch BLOB NOT NULL, PRIMARY KEY (series, minute)) WITHOUT ROWID"
-    ),
-    (
-        "CREATE TABLE IF NOT EXISTS hour_sketches (series TEXT NOT NULL, hour INTEGER NOT NULL, "
-        "sketch BLOB NOT NULL, PRIMARY KEY (series, hour)) WITHOUT ROWID"
-    ),
+_SCHEMA: Final = tuple(
+    f"CREATE TABLE IF NOT EXISTS {table} (series TEXT NOT NULL, {unit} INTEGER NOT NULL, "
+    f"sketch BLOB NOT NULL, PRIMARY KEY (series, {unit})) WITHOUT ROWID"
+    for table, unit in (("minute_sketches", "minute"), ("hour_sketches", "hour"))
 )
 
 
