@@ -8,6 +8,7 @@ from typing_extensions import override
 from leadlog.alerting.durations import describe
 from leadlog.alerting.rules import Finding, Rule, View, duration, number, percent, severity
 from leadlog.figures.rolling import OPERATIONS
+from leadlog.figures.sketch import Sketch
 
 __all__ = ["Latency", "SlowOperations"]
 
@@ -26,8 +27,11 @@ class Latency(Rule):
         validator=attrs.validators.instance_of(str),
         metadata={"help": "Only this operation; all of them by default.", "key": "", "unit": ""},
     )
-    window: float = duration("10m", "Of which time the p95 is taken; at most 2 h.")
-    minimum_events: float = number(30, "Operations in the window below which it is silent.")
+    window: float = duration(
+        "10m", "Of which time the p95 is taken; up to six times that where too little came."
+    )
+    minimum_events: float = number(20, "Operations in the window below which it is silent.")
+    minimum_slow: float = number(5, "Operations above the limit below which it is silent.")
     threshold_ms: float = number(
         2000.0, "Highest p95 of an operation that is not usually above it; 0: none.", unit="ms"
     )
@@ -39,21 +43,20 @@ class Latency(Rule):
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        latencies, now = view.figures.latencies, view.minute
-        first = now - int(self.window // 60) + 1
-        for name in [self.operation] if self.operation else latencies.names():
-            window = latencies.window(name, first, now)
+        for name in [self.operation] if self.operation else view.figures.latencies.names():
+            minutes, window = self._window(view, name)
             p95 = window.percentile(95)
             if p95 is None or p95 < self.floor_ms or window.n < self.minimum_events:
                 continue
-            past = latencies.baseline(name, now)
+            past = view.figures.latencies.baseline(name, view.minute)
             usual = past.percentile(95) if past.n >= self.baseline_minimum_events else None
             limit = self._limit(usual)
-            if limit is not None and p95 > limit:
+            # A p95 of few values is two of them: that is chance, five are not.
+            if limit is not None and p95 > limit and window.above(limit) >= self.minimum_slow:
                 known = "" if usual is None else f"; in the last week it was {usual:.0f} ms"
                 yield self.found(
                     self.severity,
-                    f"the p95 of {name} in the last {describe(self.window)} is {p95:.0f} ms, "
+                    f"the p95 of {name} in the last {describe(minutes * 60)} is {p95:.0f} ms, "
                     f"above {limit:.0f} ms{known}",
                     label=name,
                     value=round(p95, 1),
@@ -61,6 +64,17 @@ class Latency(Rule):
                     remedy="see the slow ones: leadlog tail --where "
                     f"'operation_details.execution_time_ms>={limit:.0f}'",
                 )
+
+    def _window(self, view: View, name: str) -> tuple[int, Sketch]:
+        """The shortest window with enough in it, in minutes, and what is in it."""
+        window, minutes = Sketch(), 0
+        for factor in (1, 3, 6):
+            minutes = max(int(self.window * factor // 60), 1)
+            first = view.minute - minutes + 1
+            window = view.figures.latencies.window(name, first, view.minute)
+            if window.n >= self.minimum_events:
+                break
+        return minutes, window
 
     def _limit(self, usual: float | None) -> float | None:
         limits = []

@@ -4,7 +4,7 @@ A minute that becomes too old is merged into its hour, which lives in SQLite onl
 that this takes does not depend on how many events there are.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from sqlite3 import Connection
 from typing import Final
 
@@ -72,22 +72,16 @@ class Latencies:
         if now_minute - _MINUTES_KEPT <= self.oldest:
             return
         self.oldest = now_minute - _MINUTES_KEPT
-        for series in self.names():
-            for minute in [one for one in self._kept(series) if one < self.oldest]:
-                self._hour(series, minute // 60).merge(self._take(series, minute))
-                self._dirty.discard((series, minute))
-                self._expired.add((series, minute))
-            for held in (self._minutes, self._closed):
-                if series in held and not held[series]:
-                    del held[series]
-
-    def _kept(self, series: str) -> Iterator[int]:
-        yield from self._minutes.get(series, ())
-        yield from self._closed.get(series, ())
-
-    def _take(self, series: str, minute: int) -> Sketch:
-        sketch = self._minutes.get(series, {}).pop(minute, None)
-        return self._opened(series, minute) if sketch is None else sketch
+        for held in (self._minutes, self._closed):
+            for series, minutes in held.items():
+                for minute in [one for one in minutes if one < self.oldest]:
+                    found: Sketch | bytes = minutes.pop(minute)
+                    sketch = Sketch.from_bytes(found) if isinstance(found, bytes) else found
+                    self._hour(series, minute // 60).merge(sketch)
+                    self._dirty.discard((series, minute))
+                    self._expired.add((series, minute))
+            for series in [name for name, minutes in held.items() if not minutes]:
+                del held[series]
 
     def window(self, series: str, first: int, last: int) -> Sketch:
         """The durations from minute `first` to minute `last`, both included."""
@@ -157,7 +151,8 @@ class Latencies:
         self._expired.clear()
         self._hours.clear()
         for series, minutes in self._minutes.items():
-            newest = max(minutes, default=0)
-            for minute in [one for one in minutes if one < newest - 1]:
+            if len(minutes) > 2:
+                newest = max(minutes)
                 packed = self._closed.setdefault(series, {})
-                packed[minute] = minutes.pop(minute).to_bytes()
+                for minute in [one for one in minutes if one < newest - 1]:
+                    packed[minute] = minutes.pop(minute).to_bytes()

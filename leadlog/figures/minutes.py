@@ -33,10 +33,10 @@ class Tally:
     the ring behind the newest is left out.
     """
 
-    __slots__ = ("_minutes", "bad", "dirty", "ms", "score", "scored", "slow", "timed", "total")
+    __slots__ = ("_newest", "bad", "dirty", "ms", "score", "scored", "slow", "timed", "total")
 
     def __init__(self) -> None:
-        self._minutes = array("q", bytes(8 * _SLOTS))
+        self._newest = 0
         self.total, self.bad, self.slow, self.score, self.scored, self.ms, self.timed = (
             array("d", bytes(8 * _SLOTS)) for _ in _COLUMNS
         )
@@ -44,26 +44,30 @@ class Tally:
 
     def slot(self, minute: int) -> int:
         """Where a minute's sums are; -1 where it is too old."""
-        at = minute % _SLOTS
-        known = self._minutes[at]
-        if known != minute:
-            if known > minute:
-                return -1
-            self._minutes[at] = minute
+        if minute > self._newest:
+            self._clear(minute)
+        elif minute <= self._newest - _SLOTS:
+            return -1
+        self.dirty.add(minute)
+        return minute % _SLOTS
+
+    def _clear(self, newest: int) -> None:
+        """Makes the minutes up to a new newest one empty; the ring had older ones there."""
+        for minute in range(max(self._newest + 1, newest - _SLOTS + 1), newest + 1):
+            at = minute % _SLOTS
             self.total[at] = self.bad[at] = self.slow[at] = 0.0
             self.score[at] = self.scored[at] = self.ms[at] = self.timed[at] = 0.0
-        self.dirty.add(minute)
-        return at
+        self._newest = newest
 
     def sum(self, column: "array[float]", first: int, last: int) -> float:
         """What a column adds up to from minute `first` to minute `last`, both included."""
-        minutes = self._minutes
-        found = 0.0
-        for minute in range(first, last + 1):
-            at = minute % _SLOTS
-            if minutes[at] == minute:
-                found += column[at]
-        return found
+        first, last = max(first, self._newest - _SLOTS + 1), min(last, self._newest)
+        if first > last:
+            return 0.0
+        start, end = first % _SLOTS, last % _SLOTS
+        if start <= end:
+            return sum(column[start : end + 1])
+        return sum(column[start:]) + sum(column[: end + 1])
 
 
 class Tallies:

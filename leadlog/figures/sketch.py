@@ -63,6 +63,11 @@ class Sketch:
                 break
         return float(2 * _GAMMA**where / (1 + _GAMMA))
 
+    def above(self, ms: float) -> float:
+        """How many took longer, to a bucket's width."""
+        limit = bucket(ms)
+        return math.fsum(weight for where, weight in self.counts.items() if where > limit)
+
     def to_bytes(self) -> bytes:
         """The counts, ten bytes a bucket."""
         size = len(self.counts)

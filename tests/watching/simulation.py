@@ -183,9 +183,7 @@ class Watch:
         self.figures = Rolling()
         nowhere = Outbox(Path("nowhere"), {"sink": _Sink()}, monotonic=lambda: 0.0)
         self.outbox = nowhere
-        self.alarms = Alarms(
-            Path("log"), configuration or configure(), nowhere, self._never
-        )
+        self.alarms = Alarms(Path("log"), configuration or configure(), nowhere, self._never)
         self.figures.load(self.connection)
         self.alarms.load(self.connection)
         self.fired: list[tuple[int, str, str]] = []
@@ -221,7 +219,6 @@ class Watch:
         if shop.dropped:
             tally = self.figures.tallies.get("(dropped)")
             tally.total[tally.slot(self.figures.now_minute)] += shop.dropped
-        before = set(self.alarms.alerts)
         view = View(self.figures, shop.checks)
         with self.connection:
             self.alarms.evaluate(self.connection, view, elapsed, now)
@@ -232,7 +229,6 @@ class Watch:
             change = one.transition
             if change.alert.state == "firing":
                 self.fired.append((now, change.alert.rule, change.alert.message))
-        del before
 
     def close(self) -> None:
         """Closes the database."""
