@@ -53,7 +53,7 @@ class Latencies:
         sketch = minutes.get(minute)
         if sketch is None:
             sketch = minutes[minute] = self._opened(series, minute)
-            self._dirty.add((series, minute))
+        self._dirty.add((series, minute))
         sketch.add(ms, weight)
 
     def _opened(self, series: str, minute: int) -> Sketch:
