@@ -85,6 +85,7 @@ INHIBITIONS: Final = (
     Inhibition(
         rule="health_check", label="airtable*", hushes=("sync_*", "no_syncs", "rate_limited")
     ),
+    Inhibition(rule="burn_rate", label="fast", hushes=("burn_rate:slow",)),
     Inhibition(rule="no_events", hushes=("no_syncs",)),
     Inhibition(
         rule="disk",

@@ -22,15 +22,13 @@ class _Pair(NamedTuple):
     long: int  # minutes
     short: int
     factor: float
-    severity: str
 
 
-_PAIRS: Final = (
-    _Pair(60, 5, 14.4, "critical"),
-    _Pair(360, 30, 6.0, "critical"),
-    _Pair(1440, 120, 3.0, "warning"),
-    _Pair(4320, 360, 1.0, "warning"),
-)
+_PAIRS: Final = {
+    "fast": ("critical", (_Pair(60, 5, 14.4), _Pair(360, 30, 6.0))),
+    "slow": ("warning", (_Pair(1440, 120, 3.0), _Pair(4320, 360, 1.0))),
+}
+"""Label to severity and pairs, of which the first that burns is told of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -52,31 +50,41 @@ class BurnRate(Rule):
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
+        for label, (severity, pairs) in _PAIRS.items():
+            for pair in pairs:
+                burning = self._burning(view, pair)
+                if burning is not None:
+                    message, rate = burning
+                    yield self.found(
+                        severity,
+                        message,
+                        label=label,
+                        value=round(rate, 2),
+                        threshold=pair.factor,
+                        remedy="see what fails: "
+                        "leadlog tail --where operation_details.success=false",
+                    )
+                    break
+
+    def _burning(self, view: View, pair: _Pair) -> tuple[str, float] | None:
+        """What to say of a pair whose windows both burn too fast, and how fast the long one does."""
         budget = 1 - self.objective_percent / 100
-        tally = view.figures.tallies.get(OPERATIONS)
-        now = view.minute
-        for pair in _PAIRS:
-            first = now - pair.long + 1
-            bad = tally.sum(tally.bad, first, now)
-            if bad < self.minimum_failures:
-                continue
-            total = tally.sum(tally.total, first, now)
-            limit = pair.factor * budget
-            if total < self.minimum_events or bad < limit * total:
-                continue
-            soon = now - pair.short + 1
-            lately = tally.sum(tally.total, soon, now)
-            bad_lately = tally.sum(tally.bad, soon, now)
-            if bad_lately <= 0 or bad_lately < limit * lately:
-                continue
-            share, rate = 100 * bad / total, bad / total / budget
-            yield self.found(
-                pair.severity,
-                f"{share:.1f} % of the operations of the last {describe(pair.long * 60)} failed "
-                f"({bad:.0f} of {total:.0f}), {rate:.1f} times what the objective of "
-                f"{self.objective_percent:g} % allows",
-                value=round(rate, 2),
-                threshold=pair.factor,
-                remedy="see what fails: leadlog tail --where operation_details.success=false",
-            )
-            return  # the fastest pair says it all
+        limit = pair.factor * budget
+        tally, now = view.figures.tallies.get(OPERATIONS), view.minute
+        bad, total = (
+            tally.sum(column, now - pair.long + 1, now) for column in (tally.bad, tally.total)
+        )
+        if bad < max(self.minimum_failures, limit * total) or total < self.minimum_events:
+            return None
+        bad_lately, lately = (
+            tally.sum(column, now - pair.short + 1, now) for column in (tally.bad, tally.total)
+        )
+        if bad_lately <= 0 or bad_lately < limit * lately:
+            return None
+        rate = bad / total / budget
+        message = (
+            f"{100 * bad / total:.1f} % of the operations of the last {describe(pair.long * 60)} "
+            f"failed ({bad:.0f} of {total:.0f}), {rate:.1f} times what the objective of "
+            f"{self.objective_percent:g} % allows"
+        )
+        return message, rate
