@@ -1,12 +1,13 @@
 """Where notifications go: one channel for each Apprise URL.
 
-An URL holds secrets, so it is never shown nor kept: a channel is named by what Apprise calls its
-private form, and known in the database by a hash.
+An URL holds secrets, so it is never shown nor kept: a channel is named by the URL's scheme, and
+its host where that is a machine, and known in the database by a hash.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import unquote, urlsplit
 
 from leadlog.errors import LeadlogError, SettingsError
 from leadlog_processors.masking import mask_text
@@ -18,6 +19,10 @@ _TYPES: Final[Mapping[str, str]] = {
     "warning": "warning",
     "critical": "failure",
 }
+_WITH_HOST: Final = frozenset(
+    ("mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys")
+)
+"""Schemes whose host is a machine; in others it is often a token."""
 _MOST_CHARACTERS = 300
 
 
@@ -76,8 +81,7 @@ class AppriseChannel:
         self._apprise.add(made)
         self._types = {name: apprise.NotifyType(kind) for name, kind in _TYPES.items()}
         self._url = url
-        shown: Any = made.url  # not annotated there
-        self.name = mask_text(str(shown(privacy=True)).partition("?")[0])
+        self.name = _name(url)
 
     def send(self, title: str, body: str, severity: str) -> None:
         """See `Channel.send`."""
@@ -101,10 +105,17 @@ class AppriseChannel:
         return f"AppriseChannel({self.name})"
 
 
+def _name(url: str) -> str:
+    """`mailto://example.com`, `slack://***`: what may be shown."""
+    split = urlsplit(url)
+    host, *port = split.netloc.rpartition("@")[2].split(":")
+    if split.scheme not in _WITH_HOST or not host:
+        return f"{split.scheme}://***"
+    return f"{split.scheme}://{':'.join([host, *port])}"
+
+
 def _secrets(url: str) -> list[str]:
     """Parts of an URL that may be secrets: everything but the scheme and short words."""
-    from urllib.parse import unquote, urlsplit
-
     split = urlsplit(url)
     credentials, at, _ = split.netloc.rpartition("@")
     parts = [*(credentials.split(":") if at else [])[-1:], *split.path.split("/")]

@@ -67,7 +67,7 @@ class BurnRate(Rule):
                     break
 
     def _burning(self, view: View, pair: _Pair) -> tuple[str, float] | None:
-        """What to say of a pair whose windows both burn too fast, and how fast the long one does."""
+        """What to say where both windows burn too fast, and how fast the long one does."""
         budget = 1 - self.objective_percent / 100
         limit = pair.factor * budget
         tally, now = view.figures.tallies.get(OPERATIONS), view.minute

@@ -1,6 +1,5 @@
 """One bad afternoon, played against real processes: who was told what, and when."""
 
-
 import pytest
 
 from leadlog.alerting.storage import add_silence, history
