@@ -12,12 +12,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from leadlog.watching.monitor import Monitor, Report
+    from leadlog.watching.monitor import Monitor
     from leadlog.watching.state import StandbyError
+    from leadlog.watching.work import Report
 
 _HOMES = {
     "Monitor": "leadlog.watching.monitor",
-    "Report": "leadlog.watching.monitor",
+    "Report": "leadlog.watching.work",
     "StandbyError": "leadlog.watching.state",
 }
 
