@@ -3,6 +3,7 @@
     LeadlogError
     ├── SettingsError (ValueError)       a setting is unknown or has a bad value
     ├── LogDirectoryError (OSError)      the log directory cannot be used
+    ├── FakeAirtableError (ValueError)   the fake Airtable was set up or edited wrongly
     ├── ReadError                        a log or an input file cannot be read
     └── StoreError                       the lead store refused
         ├── StaleLeadError               the lead was changed since it was read
@@ -24,6 +25,10 @@ class SettingsError(LeadlogError, ValueError):
 
 class LogDirectoryError(LeadlogError, OSError):
     """The log directory cannot be created, written or read."""
+
+
+class FakeAirtableError(LeadlogError, ValueError):
+    """The fake Airtable of `leadlog.testing` cannot be set up or edited as asked."""
 
 
 class ReadError(LeadlogError):

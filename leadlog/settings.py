@@ -200,6 +200,13 @@ class Settings:
     memory_sample_seconds: float = _setting(
         1.0, "How often the resident memory is sampled.", unit="s", validator=_at_least(0.01)
     )
+    store_sample_seconds: float = _setting(
+        60.0,
+        "How often at most the store is counted for `system_info` of performance_metrics, while "
+        "such events come; 0 for never.",
+        unit="s",
+        validator=_at_least(0),
+    )
 
     ring_bytes: dict[str, int] = _setting(
         {EVERY: 1 << 20},

@@ -1,4 +1,4 @@
-"""What every test shares: isolation, a real PostgreSQL server, the real jq, hypothesis profiles."""
+"""What every test shares: isolation, real PostgreSQL, jq and promtool, hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -174,6 +174,27 @@ def jq() -> Jq:
     if executable is None:
         _unavailable("jq is not installed")
     return Jq(executable)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Callable[..., tuple[int, str]]:
+    """Run Prometheus' own checker: `promtool("check", "rules", path)` returns code and words."""
+    executable = shutil.which("promtool")
+    if executable is None:
+        _unavailable("promtool is not installed")
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str]:
+        done = subprocess.run(
+            [executable, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
 
 
 # ------------------------------------------------------------------------------------ PostgreSQL

@@ -2,7 +2,8 @@
 
 import os
 import platform
-import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import click
 
 from leadlog.cli.options import directory_option, json_option
-from leadlog.cli.rings import COLUMNS, rings_of, row_of
+from leadlog.cli.rings import COLUMNS, row_of
 from leadlog.cli.terminal import print_json, safe, table
 from leadlog.clock import now_us, utc_date
 from leadlog.errors import ReadError, SettingsError
 from leadlog.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
+from leadlog.monitoring.checks import Check
+from leadlog.monitoring.log import directory_checks, ring_checks
 from leadlog.reading.events import Skipped, read_backwards, read_events
+from leadlog.sinks.report import ring_reports
 
 __all__ = ["doctor"]
 
@@ -30,7 +34,6 @@ _PACKAGES = (
     "click",
     "psycopg",
 )
-_LITTLE_ROOM_MB = 100
 
 
 @click.command()
@@ -79,6 +82,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
     # What is wrong with the settings is what this command is asked for, so it must not end it.
     from leadlog import settings
 
+    disk_mb = settings.Settings().health_disk_mb
     try:
         loaded = settings.load(directory=directory)
     except SettingsError as error:
@@ -95,12 +99,15 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
             for row in settings.describe(loaded)
         ]
         directory = loaded.settings.directory
+        disk_mb = loaded.settings.health_disk_mb
     if directory is not None:
-        report["directory"] = _directory(directory, findings)
+        report["directory"] = _directory(directory, disk_mb, findings)
         report["categories"] = [
             _category(directory, category, everything, today, findings) for category in CATEGORIES
         ]
-        report["rings"] = rings_of(directory, findings)
+        rings = ring_reports(directory.absolute())
+        report["rings"] = [asdict(ring) for ring in rings]
+        _findings(ring_checks(rings), findings)
     return report
 
 
@@ -124,35 +131,21 @@ def _find(findings: list[dict[str, str]], what: str, remedy: str) -> None:
     findings.append({"finding": what, "remedy": remedy})
 
 
-def _directory(directory: Path, findings: list[dict[str, str]]) -> dict[str, Any]:
-    exists = directory.is_dir()
-    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    if there == directory and not exists:
-        _find(
-            findings,
-            f"{directory} is not a directory",
-            "move that file away, or choose another --directory",
-        )
-    elif not writable:
-        _find(
-            findings,
-            f"{there} is not writable, so events are dropped",
-            f"give this user write permission there (chown or chmod {there}), or set "
-            "LEADLOG_DIRECTORY",
-        )
-    room_mb = shutil.disk_usage(there).free / 1e6
-    if room_mb < _LITTLE_ROOM_MB:
-        _find(
-            findings,
-            f"only {room_mb:.0f} MB are free where {directory} lies",
-            "make room, or set LEADLOG_DIRECTORY to a larger disk",
-        )
+def _findings(checks: Iterable[Check], findings: list[dict[str, str]]) -> None:
+    """Adds what checks of the log found wrong."""
+    for check in checks:
+        if check.state in ("warning", "critical"):
+            _find(findings, check.message, check.remedy or "")
+
+
+def _directory(directory: Path, disk_mb: float, findings: list[dict[str, str]]) -> dict[str, Any]:
+    checks = {check.name: check for check in directory_checks(directory, disk_mb)}
+    _findings(checks.values(), findings)
     return {
         "path": str(directory.absolute()),
-        "exists": exists,
-        "writable": writable,
-        "free_mb": round(room_mb),
+        "exists": directory.is_dir(),
+        "writable": checks["log_writable"].state == "ok",
+        "free_mb": round(checks["log_disk"].value or 0),
     }
 
 

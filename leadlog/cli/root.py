@@ -19,6 +19,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("leadlog.cli.replay:replay", "Print the leads as they were at a moment."),
     "verify": ("leadlog.cli.verify:verify", "Compare the log with the database."),
     "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
+    "health": ("leadlog.cli.health:health", "Check store, Airtable, sync, log and operations."),
+    "trends": ("leadlog.cli.trends:trends", "Show latency over days, and when it changed."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "monitor": ("leadlog.cli.monitor:monitor", "Watch the log: figures, checks and alerts."),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),

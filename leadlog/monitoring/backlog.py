@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -28,13 +29,14 @@ def probe(context: Context) -> Iterator[Check]:
         return
     try:
         with opened(context.database) as connection:
-            waiting, oldest = connection.execute(
+            row = connection.execute(
                 select(func.count(), func.min(Lead.updated_at)).where(Lead.sync_pending)
             ).one()
     except DBAPIError as error:
         for name in ("sync_backlog", "sync_age"):
             yield Check(name, "unknown", message=f"the lead store does not say: {error.orig}")
         return
+    waiting, oldest = cast("tuple[int, datetime | None]", row)
     settings = context.settings
     remedy = "run `leadlog sync`, and look why it did not: leadlog tail --type sync_operation"
     limit = settings.health_backlog_leads

@@ -19,7 +19,7 @@ from leadlog.capturing.meter import Meter
 from leadlog.clock import format_us, new_id, now_us
 from leadlog.pipeline import get_logger, is_enabled, report_failure
 from leadlog.records import shape
-from leadlog.resources import resident_mb
+from leadlog.resources import disk_bytes, resident_mb
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +49,7 @@ class _Run:
         outer = _current.get()
         self.parent_id = None if outer is None else outer.operation_id
         self.peak_before = _peak_mb()
+        self.disk_before = None if suspends else disk_bytes()
         self.started_us = now_us()
         self.started_ns = time.perf_counter_ns()
         self.awaited_ns = 0
@@ -78,6 +79,7 @@ class _Run:
         meter = self.meter
         elapsed_ms = (time.perf_counter_ns() - self.started_ns) / 1e6
         peak = _peak_mb()
+        disk = None if self.disk_before is None else disk_bytes()
         rose = peak is not None and self.peak_before is not None and peak > self.peak_before
         # What a coroutine waits for is its own time; what a generator's consumer does is not.
         total_ms = meter.wall_ms + self.awaited_ns / 1e6 if self.suspends else elapsed_ms
@@ -99,6 +101,11 @@ class _Run:
                 ),
                 "memory_usage_mb": round(resident_mb(), 3),
                 "memory_peak_mb": peak if rose else None,
+                "disk_io_mb": (
+                    None
+                    if disk is None or self.disk_before is None
+                    else (disk - self.disk_before) / 1e6
+                ),
                 "database_queries": meter.queries,
                 "api_calls": meter.api_calls,
             },

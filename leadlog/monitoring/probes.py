@@ -71,6 +71,7 @@ def built_in() -> list[Registered]:
         Registered("sync", _lazy("backlog"), 60.0),
         Registered("log", _lazy("log"), 30.0),
         Registered("migrations", _lazy("unfinished"), 300.0),
+        Registered("operations", _lazy("operations"), 60.0),
     ]
 
 

@@ -94,7 +94,7 @@ class Pipeline:
         self.given_sink = sink
         settings = loaded.settings
         self.level = LEVELS[settings.level] if settings.enabled else _OFF
-        self._sampler = Sampler(settings.memory_sample_seconds)
+        self._sampler = Sampler(settings.memory_sample_seconds, settings.store_sample_seconds)
         self._chain = build_chain(settings, self._sampler, processors)
         self._slot = Slot(lambda: self)
         self._failures_before = _current.failures

@@ -37,22 +37,28 @@ class PerformanceData(TypedDict):
     cpu_usage_percent: ReadOnly[float | None]
     """CPU time as a share of the wall time."""
     memory_usage_mb: ReadOnly[float | None]
-    """Resident set of the process at its end, 10^6 bytes."""
+    """Resident set of the process at its end, 10^6 bytes; sampled before where `sample_age_ms`
+    has a value."""
     memory_peak_mb: ReadOnly[float | None]
     """Highest resident set of the process during the operation; null unless the system
     saw it rise above every earlier peak meanwhile."""
     disk_io_mb: ReadOnly[float | None]
-    """Bytes read and written by the process, 10^6 bytes."""
+    """Bytes that the process had storage read and write meanwhile, other threads' included,
+    10^6 bytes; null where the system does not tell, and of generators."""
     network_io_mb: ReadOnly[float | None]
-    """Bytes sent and received by the process, 10^6 bytes."""
+    """Bytes sent and received by the process, 10^6 bytes; null unless the caller knows, because
+    no system tells it by process."""
     database_queries: ReadOnly[int | None]
     """Statements sent to captured databases inside it, nested operations included."""
     api_calls: ReadOnly[int | None]
     """API calls made inside it, nested operations included."""
+    sample_age_ms: ReadOnly[float | None]
+    """Age of memory_usage_mb where it is the last sample, milliseconds; null where it was
+    measured at the end."""
 
 
 class SystemInfo(TypedDict):
-    """What the system was like."""
+    """What the system was like; of the store that the process opened last."""
 
     database_size_mb: ReadOnly[float | None]
     """Size of the lead store, 10^6 bytes."""
@@ -61,9 +67,11 @@ class SystemInfo(TypedDict):
     pending_syncs: ReadOnly[int | None]
     """Leads that wait for a sync."""
     active_connections: ReadOnly[int | None]
-    """Open database connections."""
+    """Open connections of the pool."""
     system_load: ReadOnly[float | None]
     """Load average of the last minute."""
+    sample_age_ms: ReadOnly[float | None]
+    """Age of the oldest of these that was sampled, milliseconds; null where none was."""
 
 
 class PerformanceLabels(TypedDict):

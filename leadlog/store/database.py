@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from leadlog import settings
 from leadlog.capturing.targets import Handle, attach
 from leadlog.clock import now_us
+from leadlog.resources import watch_store
 from leadlog.store.engine import Connections
+from leadlog.store.figures import Figures
 from leadlog.store.location import location
 from leadlog.store.models import Lead
 from leadlog.store.schema import prepare
@@ -59,6 +61,9 @@ class LeadDatabase(LeadWrites):
         capture: Whether calls are recorded.
         clock: Gives the present time, microseconds since 1970.
 
+    Attributes:
+        figures: What background samples tell of it.
+
     Raises:
         StoreError: The database cannot be opened, or the store does not run on it.
     """
@@ -88,6 +93,8 @@ class LeadDatabase(LeadWrites):
             connections.close()
             raise
         handle = attach(connections.engine, Lead) if capture else None
+        self.figures = Figures(connections)
+        watch_store(self.figures)
         # Closes what a caller left open, so that SQLite can tidy its files up.
         self._finish = weakref.finalize(self, _finish, connections, handle)
         super().__init__(connections, handle, clock)

@@ -145,6 +145,11 @@ class Connections:
             self._closed = True
             self._ways.abandon(self.engine)
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` or `abandon` was called."""
+        return self._closed
+
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"the lead store {self.url} is closed; open it again")

@@ -1,0 +1,97 @@
+"""`leadlog health`: whether all is well, as people, a readiness probe or cron ask for it."""
+
+from pathlib import Path
+
+import click
+
+from leadlog.cli.options import database_option, directory_option, json_option, log_directory
+from leadlog.cli.terminal import print_json, safe, table
+from leadlog.monitoring.checks import Health
+
+__all__ = ["health"]
+
+_COLOURS = {"ok": "green", "warning": "yellow", "critical": "red", "unknown": None}
+
+
+@click.command()
+@directory_option
+@database_option
+@click.option(
+    "--only",
+    "names",
+    multiple=True,
+    metavar="CHECK",
+    help="Make only this check; may be given several times.  [default: all]",
+)
+@click.option("--deep", is_flag=True, help="Read the whole store for damage too.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What the checks may take.",
+)
+@click.option("--prometheus", is_flag=True, help="Print Prometheus' text format instead.")
+@json_option
+@click.pass_context
+def health(
+    ctx: click.Context,
+    *,
+    directory: Path | None,
+    database: str | None,
+    names: tuple[str, ...],
+    deep: bool,
+    timeout: float,
+    prometheus: bool,
+    as_json: bool,
+) -> None:
+    """Check the store, Airtable, the sync's backlog, the log, errors, latency and data quality.
+
+    Exits with 0 where nothing is wrong, and with 1 where there is a warning or anything critical.
+    What could not be measured is `unknown`, and no finding.
+
+    \b
+    Examples:
+      leadlog health
+      leadlog health --json | jq '.checks[] | select(.state != "ok")'
+      leadlog health --only log --only database --timeout 2
+      leadlog health --deep --only database
+      leadlog health --prometheus
+
+    CHECK is database, airtable, sync, log, migrations or operations.
+    """  # noqa: D301 - click wants real backspaces
+    from leadlog.monitoring.health import check, registered
+
+    known = [one.name for one in registered()]
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(
+                f"no check {name!r}; there are {', '.join(known)}", param_hint="--only"
+            )
+    root = log_directory(directory)
+    found = check(
+        names or None,
+        directory=root,
+        database=database,
+        deep=deep,
+        timeout_seconds=timeout,
+    )
+    if prometheus:
+        from leadlog.monitoring.metrics import Figures, text
+
+        click.echo(text(Figures(root, health=lambda: found)), nl=False)
+    elif as_json:
+        print_json(found.as_dict())
+    else:
+        _show(found)
+    ctx.exit(0 if found.ok else 1)
+
+
+def _show(found: Health) -> None:
+    rows = [(check.name, check.state, check.message) for check in found.checks]
+    for check, line in zip(found.checks, table(rows), strict=True):
+        click.secho(line, fg=_COLOURS[check.state])
+        if check.remedy:
+            click.echo(f"  Remedy: {safe(check.remedy)}")
+    click.secho(f"\n{found.state}", fg=_COLOURS[found.state], bold=True)

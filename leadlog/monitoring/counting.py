@@ -1,0 +1,131 @@
+"""Counts of events that only grow, as Prometheus wants them: from the files, not from the caller.
+
+Whoever follows a log hands each event in once. Counts begin at 0 with the process; Prometheus
+takes that for what it is, a restart.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["LIMITS_SECONDS", "Durations", "EventCounts"]
+
+LIMITS_SECONDS: tuple[float, ...] = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
+)
+"""Upper limits of the buckets of durations; those of the tiers (0.2, 0.5, 2, 5 s) among them."""
+
+_MOST_NAMES = 200
+_OTHERS = "(others)"
+_LEADS = ("leads_synced", "leads_skipped", "leads_failed")
+
+
+class Durations:
+    """Durations of one operation, in buckets.
+
+    Attributes:
+        buckets: how many fell into each bucket of `LIMITS_SECONDS`, and above the last.
+        seconds: their sum.
+    """
+
+    __slots__ = ("buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0.0] * (len(LIMITS_SECONDS) + 1)
+        self.seconds = 0.0
+
+    def add(self, seconds: float, weight: float) -> None:
+        """Takes one duration that stands for `weight` of them."""
+        self.buckets[bisect_left(LIMITS_SECONDS, seconds)] += weight
+        self.seconds += seconds * weight
+
+
+class EventCounts:
+    """What the events so far add up to; an event that sampling kept counts for all it stands for.
+
+    Attributes:
+        operations: count by operation and success (`true`, `false`, `unknown`).
+        durations: durations by operation.
+        qualities: leads that came, by data quality.
+        errors: count by error type and severity.
+        syncs: count by sync type and success.
+        sync_leads: leads of syncs, by what became of them.
+        api_calls: calls of Airtable that syncs made.
+        migrations: count by migration type and success.
+        events: all events, by log type.
+    """
+
+    def __init__(self) -> None:
+        self.operations: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.durations: defaultdict[str, Durations] = defaultdict(Durations)
+        self.qualities: defaultdict[str, float] = defaultdict(float)
+        self.errors: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.syncs: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.sync_leads: defaultdict[str, float] = defaultdict(float)
+        self.api_calls = 0.0
+        self.migrations: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.events: defaultdict[str, float] = defaultdict(float)
+        self._names: dict[object, str] = {}
+
+    def add(self, data: Mapping[str, Any]) -> None:
+        """Takes one event, as it stands in its file."""
+        rate = data.get("sample_rate")
+        weight = 1 / rate if type(rate) is float and 0 < rate < 1 else 1.0
+        log_type = data.get("log_type")
+        if log_type == "database_operation":
+            self._operation(data, weight)
+        elif log_type == "error_log":
+            details = _section(data, "error_details")
+            key = self._name(details.get("error_type")), str(details.get("severity"))
+            self.errors[key] += weight
+        elif log_type == "sync_operation":
+            self._sync(data, weight)
+        elif log_type == "migration_operation":
+            kind = self._name(_section(data, "migration_details").get("migration_type"))
+            success = _section(data, "migration_results").get("success")
+            self.migrations[kind, _word(success)] += weight
+        self.events[self._name(log_type)] += weight
+
+    def _operation(self, data: Mapping[str, Any], weight: float) -> None:
+        details = _section(data, "operation_details")
+        name = self._name(details.get("operation_type"))
+        self.operations[name, _word(details.get("success"))] += weight
+        took = details.get("execution_time_ms")
+        if isinstance(took, int | float):
+            self.durations[name].add(took / 1000, weight)
+        if name.startswith("add"):
+            quality = _section(data, "training_labels").get("data_quality")
+            if isinstance(quality, str):
+                self.qualities[self._name(quality)] += weight
+
+    def _sync(self, data: Mapping[str, Any], weight: float) -> None:
+        results = _section(data, "sync_results")
+        kind = self._name(_section(data, "sync_details").get("sync_type"))
+        self.syncs[kind, _word(results.get("success"))] += weight
+        for key in _LEADS:
+            number = results.get(key)
+            if isinstance(number, int):
+                self.sync_leads[key.removeprefix("leads_")] += number * weight
+        calls = _section(data, "performance_metrics").get("api_calls_made")
+        if isinstance(calls, int):
+            self.api_calls += calls * weight
+
+    def _name(self, value: object) -> str:
+        """A label's value; a log with thousands of names must not make thousands of series."""
+        known = self._names.get(value) if isinstance(value, str) else None
+        if known is None:
+            known = str(value) if len(self._names) < _MOST_NAMES else _OTHERS
+            if isinstance(value, str) and known is not _OTHERS:
+                self._names[value] = known
+        return known
+
+
+def _word(success: object) -> str:
+    return str(success).lower() if type(success) is bool else "unknown"
+
+
+def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = data.get(name)
+    return section if type(section) is dict else {}

@@ -1,0 +1,125 @@
+"""What the fake Airtable saw: counters and a bounded log of requests."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+__all__ = ["Counters", "Request", "Traffic"]
+
+
+@dataclass(slots=True)
+class Request:
+    """One API call as the server saw it.
+
+    Attributes:
+        number: Counted from 1.
+        at: The clock's seconds when it came.
+        method: As `PATCH`.
+        route: What it asks for: `list`, `get`, `create`, `update`, `upsert`, `delete`,
+            `whoami`, `bases`, `tables`, `create_field`, `update_field`, or `unknown`.
+        path: The path without its query.
+        query: The query's parameters, lists as lists.
+        body: The JSON body, None if there is none or it cannot be read.
+        received: Bytes of the body.
+        status: Of the answer; None as long as there is none and if it was withheld.
+        sent: Bytes of the answer's body that were handed to the network.
+        fault: The kind of fault that it met, if any.
+    """
+
+    number: int
+    at: float
+    method: str
+    route: str
+    path: str
+    query: Mapping[str, Any]
+    body: Any
+    received: int
+    status: int | None = None
+    sent: int = 0
+    fault: str | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the server started, or since `FakeAirtable.reset_counters`.
+
+    Attributes:
+        calls: API calls, also those that were refused or never answered.
+        by_method: Calls by method.
+        by_route: Calls by route.
+        by_status: Answers by status; an answer that was withheld has none.
+        throttled: Answers with 429.
+        penalty_violations: Calls that came during the penalty.
+        unanswered: Calls whose connection was closed without an answer.
+        max_per_second: Most calls to the base in any one second of the clock.
+        bytes_received: Of request bodies.
+        bytes_sent: Of answers' bodies, as far as they were handed to the network.
+    """
+
+    calls: int = 0
+    by_method: Counter[str] = field(default_factory=Counter)
+    by_route: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[int] = field(default_factory=Counter)
+    throttled: int = 0
+    penalty_violations: int = 0
+    unanswered: int = 0
+    max_per_second: int = 0
+    bytes_received: int = 0
+    bytes_sent: int = 0
+
+
+class Traffic:
+    """Keeps the counters and the log; safe to use from several threads.
+
+    Args:
+        kept: How many requests the log has at most.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._lock = Lock()
+        self._numbers = 0
+        self._counters = Counters()
+        self._log: deque[Request] = deque(maxlen=kept)
+
+    def came(self, request: Request) -> None:
+        """Count a request that came and give it its number."""
+        with self._lock:
+            self._numbers += 1
+            request.number = self._numbers
+            counters = self._counters
+            counters.calls += 1
+            counters.by_method[request.method] += 1
+            counters.by_route[request.route] += 1
+            counters.bytes_received += request.received
+            self._log.append(request)
+
+    def went(self, request: Request, status: int | None, sent: int) -> None:
+        """Count what was answered; no status means that the connection was closed."""
+        with self._lock:
+            request.status = status
+            request.sent = sent
+            counters = self._counters
+            counters.bytes_sent += sent
+            if status is None:
+                counters.unanswered += 1
+            else:
+                counters.by_status[status] += 1
+                counters.throttled += status == 429
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        with self._lock:
+            self._counters = Counters()
+
+    def counters(self) -> Counters:
+        """A copy of the totals."""
+        with self._lock:
+            return deepcopy(self._counters)
+
+    def log(self) -> tuple[Request, ...]:
+        """The last requests, oldest first."""
+        with self._lock:
+            return tuple(self._log)

@@ -1,0 +1,179 @@
+"""The table as people have it: what is there, and what they do to it by hand."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from leadlog.errors import FakeAirtableError
+from leadlog.testing.airtable.fields import Field, build_field, refer
+from leadlog.testing.airtable.ids import Ids
+from leadlog.testing.airtable.refusals import Refusal
+from leadlog.testing.airtable.rendering import record_of
+from leadlog.testing.airtable.table import Change, Table
+from leadlog.testing.airtable.values import NewChoices
+
+__all__ = ["EditableTable"]
+
+
+class EditableTable:
+    """One table, looked at and edited by people: no API call, but modified times are set.
+
+    Args:
+        table: The table.
+        ids: Where identifiers come from.
+    """
+
+    def __init__(self, table: Table, ids: Ids) -> None:
+        self._table = table
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._table.rows)
+
+    # ----------------------------------------------------------------------- what is there
+
+    @property
+    def table_name(self) -> str:
+        """The table's name."""
+        return self._table.name
+
+    @property
+    def table_id(self) -> str:
+        """The table's id, `tbl…`."""
+        return self._table.id
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The table's fields, the primary one first."""
+        with self._table.lock:
+            return tuple(self._table.fields)
+
+    def field(self, key: str) -> Field:
+        """Return the field with this name or id.
+
+        Raises:
+            FakeAirtableError: There is none.
+        """
+        with self._table.lock, _person():
+            return self._table.field(key)
+
+    def records(self) -> list[dict[str, Any]]:
+        """All records as the API shows them, oldest first."""
+        with self._table.lock:
+            return [record_of(self._table, row) for row in self._table.rows.values()]
+
+    def record(self, record_id: str) -> dict[str, Any]:
+        """One record as the API shows it.
+
+        Raises:
+            FakeAirtableError: It does not exist.
+        """
+        with self._table.lock, _person():
+            return record_of(self._table, self._table.row(record_id))
+
+    # -------------------------------------------------------------------- what people do
+
+    def create(self, values: Mapping[str, Any] | None = None) -> str:
+        """Add a row as a person does and return its id.
+
+        Raises:
+            FakeAirtableError: A field does not exist, is computed, or does not take its value.
+        """
+        return self._write(None, values or {})
+
+    def edit(self, record_id: str, values: Mapping[str, Any]) -> None:
+        """Change cells as a person does; None empties one.
+
+        Raises:
+            FakeAirtableError: As `create`, or the row does not exist.
+        """
+        self._write(record_id, values)
+
+    def delete(self, record_id: str) -> None:
+        """Delete a row as a person does.
+
+        Raises:
+            FakeAirtableError: It does not exist.
+        """
+        with self._table.lock, _person():
+            self._table.delete([record_id])
+
+    def duplicate(self, record_id: str) -> str:
+        """Copy a row with all its values, as a person does, and return the copy's id.
+
+        Raises:
+            FakeAirtableError: The row does not exist.
+        """
+        with self._table.lock, _person():
+            cells = dict(self._table.row(record_id).cells)
+            return self._table.write([Change(None, cells)], [])[0].id
+
+    def add_field(self, name: str, kind: str = "singleLineText", **options: Any) -> Field:
+        """Add a field of any type, also those that the API cannot make.
+
+        Raises:
+            FakeAirtableError: The name is taken, or the type is none that the fake has.
+        """
+        with self._table.lock:
+            self._refuse_taken(name)
+            made = build_field({"name": name, "type": kind, "options": options}, self._ids)
+            refer(made, self._table.fields)
+            self._table.fields.append(made)
+            return made
+
+    def rename_field(self, old: str, new: str) -> None:
+        """Give a field another name.
+
+        Raises:
+            FakeAirtableError: There is no such field, or the new name is taken.
+        """
+        with self._table.lock:
+            field = self.field(old)
+            self._refuse_taken(new)
+            field.name = new
+
+    def remove_field(self, key: str) -> None:
+        """Remove a field with its values.
+
+        Raises:
+            FakeAirtableError: There is no such field, or it is the primary one.
+        """
+        with self._table.lock:
+            field = self.field(key)
+            if field is self._table.fields[0]:
+                raise FakeAirtableError(f"{field.name!r} is the primary field, which has to stay")
+            self._table.drop(field)
+
+    def change_type(self, key: str, kind: str, **options: Any) -> Field:
+        """Give a field another type; values that do not fit it are emptied.
+
+        Raises:
+            FakeAirtableError: There is no such field, or the type is none that the fake has.
+        """
+        with self._table.lock:
+            old = self.field(key)
+            new = build_field({"name": old.name, "type": kind, "options": options}, self._ids)
+            refer(new, self._table.fields)
+            self._table.retype(old, new)
+            return new
+
+    # ----------------------------------------------------------------------------- parts
+
+    def _write(self, record_id: str | None, values: Mapping[str, Any]) -> str:
+        choices: NewChoices = []
+        with self._table.lock, _person():
+            cells = self._table.convert(values, typecast=True, new_choices=choices)
+            return self._table.write([Change(record_id, cells)], choices)[0].id
+
+    def _refuse_taken(self, name: str) -> None:
+        if any(field.name == name for field in self._table.fields):
+            raise FakeAirtableError(f"there is a field {name!r} already")
+
+
+@contextmanager
+def _person() -> Iterator[None]:
+    """Turn a refusal of the table into an error for whoever edits it from Python."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise FakeAirtableError(refusal.message or refusal.kind) from refusal

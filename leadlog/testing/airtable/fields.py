@@ -1,0 +1,179 @@
+"""The fields of the fake Airtable's table: their types, options and schema."""
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from leadlog.errors import FakeAirtableError
+from leadlog.testing.airtable.ids import Ids
+
+__all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fields", "refer"]
+
+COMPUTED = frozenset({"autoNumber", "createdTime", "formula", "lastModifiedTime"})
+_DATE = {"dateFormat": {"name": "iso", "format": "YYYY-MM-DD"}}
+_TIME = {**_DATE, "timeFormat": {"name": "24hour", "format": "HH:mm"}, "timeZone": "utc"}
+# By type, the options that a field has unless it is given others.
+TYPES: dict[str, dict[str, Any]] = {
+    "autoNumber": {},
+    "checkbox": {"icon": "check", "color": "greenBright"},
+    "createdTime": {"result": {"type": "dateTime", "options": _TIME}},
+    "currency": {"precision": 2, "symbol": "$"},
+    "date": _DATE,
+    "dateTime": _TIME,
+    "duration": {"durationFormat": "h:mm"},
+    "email": {},
+    "formula": {
+        "formula": "RECORD_ID()",
+        "isValid": True,
+        "result": {"type": "singleLineText"},
+    },
+    "lastModifiedTime": {"isValid": True, "result": {"type": "dateTime", "options": _TIME}},
+    "multilineText": {},
+    "multipleSelects": {"choices": []},
+    "number": {"precision": 0},
+    "percent": {"precision": 0},
+    "phoneNumber": {},
+    "rating": {"icon": "star", "max": 5, "color": "yellowBright"},
+    "richText": {},
+    "singleLineText": {},
+    "singleSelect": {"choices": []},
+    "url": {},
+}
+
+_NEVER_PRIMARY = frozenset(
+    {
+        "checkbox",
+        "createdTime",
+        "lastModifiedTime",
+        "multipleSelects",
+        "rating",
+        "richText",
+        "singleSelect",
+    }
+)
+
+LEAD_FIELDS: tuple[Mapping[str, Any], ...] = (
+    {"name": "Full Name", "type": "singleLineText"},
+    {"name": "Lead ID", "type": "singleLineText"},
+    {"name": "Email", "type": "email"},
+    {"name": "Company", "type": "singleLineText"},
+    {"name": "Job Title", "type": "singleLineText"},
+    {"name": "LinkedIn", "type": "url"},
+    {"name": "Phone", "type": "phoneNumber"},
+    {"name": "Website", "type": "url"},
+    {"name": "Location", "type": "singleLineText"},
+    {"name": "Industry", "type": "singleLineText"},
+    {"name": "Company Size", "type": "singleLineText"},
+    {"name": "Verified", "type": "checkbox"},
+    {"name": "Enriched", "type": "checkbox"},
+    {"name": "Status", "type": "singleLineText"},
+    {"name": "Source", "type": "singleLineText"},
+    {"name": "Notes", "type": "multilineText"},
+    {"name": "Last Modified", "type": "lastModifiedTime"},
+)
+
+
+@dataclass(slots=True)
+class Field:
+    """One field of the table.
+
+    Attributes:
+        id: `fld…`, for ever.
+        name: What people see and may change.
+        type: Airtable's name of the type, as `singleLineText`.
+        options: The type's options, as the API shows them.
+        description: A sentence, or None.
+        normalise: What the server makes of a value before it keeps it, None for nothing.
+    """
+
+    id: str
+    name: str
+    type: str
+    options: dict[str, Any] = field(default_factory=dict)
+    description: str | None = None
+    normalise: Callable[[Any], Any] | None = None
+
+    @property
+    def computed(self) -> bool:
+        """Whether Airtable fills it, so that nobody can write it."""
+        return self.type in COMPUTED
+
+    @property
+    def choices(self) -> list[dict[str, str]]:
+        """The choices of a select field."""
+        choices: list[dict[str, str]] = self.options["choices"]
+        return choices
+
+    def schema(self) -> dict[str, Any]:
+        """The field as the metadata API shows it."""
+        shown: dict[str, Any] = {"id": self.id, "name": self.name, "type": self.type}
+        if self.description is not None:
+            shown["description"] = self.description
+        if self.options:
+            shown["options"] = deepcopy(self.options)
+        return shown
+
+
+def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
+    """Make a field of `{"name": …, "type": …}` with optional options, description, normalise.
+
+    Raises:
+        FakeAirtableError: The name is empty, or the type is none that the fake has.
+    """
+    name = definition.get("name")
+    kind = definition.get("type", "singleLineText")
+    if not isinstance(name, str) or not name.strip():
+        raise FakeAirtableError(f"a field needs a name, but got {definition!r}")
+    if kind not in TYPES:
+        raise FakeAirtableError(
+            f"field {name!r} has the type {kind!r}; the fake Airtable has {', '.join(TYPES)}"
+        )
+    options = deepcopy(TYPES[kind]) | deepcopy(dict(definition.get("options") or {}))
+    if "choices" in options:
+        options["choices"] = [
+            {
+                "id": ids.new("sel"),
+                "color": "blueLight2",
+                **({"name": choice} if isinstance(choice, str) else choice),
+            }
+            for choice in options["choices"]
+        ]
+    return Field(
+        ids.new("fld"),
+        name,
+        kind,
+        options,
+        definition.get("description"),
+        definition.get("normalise"),
+    )
+
+
+def refer(field: Field, fields: Iterable[Field]) -> None:
+    """Let `referencedFieldIds` of a last-modified field, which may be names, be ids."""
+    if named := field.options.get("referencedFieldIds"):
+        ids = {one.name: one.id for one in fields}
+        field.options["referencedFieldIds"] = [ids.get(name, name) for name in named]
+
+
+def build_fields(
+    definitions: Mapping[str, str] | Iterable[Mapping[str, Any]], ids: Ids
+) -> list[Field]:
+    """Make all fields; the first is the primary one. A mapping gives the type by name.
+
+    Raises:
+        FakeAirtableError: There is none, or two have one name, or one cannot be made.
+    """
+    if isinstance(definitions, Mapping):
+        definitions = [{"name": name, "type": kind} for name, kind in definitions.items()]
+    made = [build_field(definition, ids) for definition in definitions]
+    for one in made:
+        refer(one, made)
+    names = [one.name for one in made]
+    if not names or len(set(names)) < len(names):
+        raise FakeAirtableError(f"a table needs fields with different names, but got {names}")
+    if made[0].type in _NEVER_PRIMARY:
+        raise FakeAirtableError(
+            f"the first field is the primary one, which {made[0].type} cannot be: {names[0]!r}"
+        )
+    return made

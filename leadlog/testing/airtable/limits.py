@@ -1,0 +1,84 @@
+"""Airtable's limits on requests: 5 a second and base, 50 a second and token, 30 s of penalty."""
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+
+from leadlog.testing.airtable.refusals import Refusal
+
+__all__ = ["PENALTY", "Limits", "rate_limited"]
+
+PENALTY = 30.0
+# Ten times 0.1 s are not quite one second in binary.
+_ROUNDING = 1e-6
+
+
+def rate_limited(retry_after: int | None = None) -> Refusal:
+    """Too many requests."""
+    return Refusal(
+        429,
+        "RATE_LIMIT_REACHED",
+        "Rate limit exceeded. Please try again later",
+        retry_after=retry_after,
+    )
+
+
+class Limits:
+    """Admits requests or refuses them. Safe to call from several threads.
+
+    Args:
+        clock: Seconds; any clock that does not go back.
+        per_base: Requests in any one second to the base, None for no limit.
+        per_token: Requests in any one second with the token, None for no limit.
+        retry_after: Value of the header on refusals, None for no header, as Airtable does it.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        per_base: int | None = 5,
+        per_token: int | None = 50,
+        retry_after: int | None = None,
+    ) -> None:
+        self._clock = clock
+        self._limits = {"base": per_base, "token": per_token}
+        self._retry_after = retry_after
+        self._lock = Lock()
+        self._recent: dict[str, deque[float]] = {"base": deque(), "token": deque()}
+        self._penalty_until = float("-inf")
+        self.max_per_second = 0
+        self.penalty_violations = 0
+
+    def admit(self, *, to_base: bool) -> None:
+        """Count a request.
+
+        Args:
+            to_base: Whether it goes to the base; requests for the token alone do not.
+
+        Raises:
+            Refusal: It is one too many, or came during the penalty.
+        """
+        with self._lock:
+            now = self._clock()
+            if now < self._penalty_until - _ROUNDING:
+                self.penalty_violations += 1
+                raise rate_limited(self._retry_after)
+            over = False
+            for scope in ("base", "token") if to_base else ("token",):
+                recent = self._recent[scope]
+                while recent and now - recent[0] >= 1.0 - _ROUNDING:
+                    recent.popleft()
+                recent.append(now)
+                limit = self._limits[scope]
+                over = over or (limit is not None and len(recent) > limit)
+                if scope == "base":
+                    self.max_per_second = max(self.max_per_second, len(recent))
+            if over:
+                self._penalty_until = now + PENALTY
+                raise rate_limited(self._retry_after)
+
+    def punish(self) -> None:
+        """Begin the penalty now, whatever was sent."""
+        with self._lock:
+            self._penalty_until = self._clock() + PENALTY

@@ -1,0 +1,67 @@
+"""Records as the API shows them: blank cells left out, computed ones filled in."""
+
+from collections.abc import Collection
+from typing import Any
+
+from leadlog.testing.airtable.fields import Field
+from leadlog.testing.airtable.formula import Formula, as_text, parse
+from leadlog.testing.airtable.refusals import Refusal
+from leadlog.testing.airtable.table import Row, Table
+from leadlog.testing.airtable.values import is_blank, render_time
+
+__all__ = ["evaluate", "record_of", "value_of"]
+
+
+def record_of(
+    table: Table, row: Row, *, by_id: bool = False, only: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Return a record as the API answers it.
+
+    Args:
+        table: The row's table.
+        row: The row.
+        by_id: Whether fields are named by their ids.
+        only: Ids of the fields to show, None for all.
+    """
+    shown = {}
+    for field in table.fields:
+        if only is not None and field.id not in only:
+            continue
+        value = row.cells.get(field.id) if not field.computed else value_of(table, row, field)
+        if not is_blank(value):
+            shown[field.id if by_id else field.name] = value
+    return {"id": row.id, "createdTime": render_time(row.created), "fields": shown}
+
+
+def value_of(table: Table, row: Row, field: Field) -> Any:
+    """Return what a cell shows, None for nothing.
+
+    A last-modified time is that of the watched fields, or of all that people can write; a row
+    in which nothing was ever written has none.
+    """
+    if field.type == "autoNumber":
+        return row.number
+    if field.type == "createdTime":
+        return render_time(row.created)
+    if field.type == "lastModifiedTime":
+        watched = field.options.get("referencedFieldIds") or row.modified
+        times = [row.modified[one] for one in watched if one in row.modified]
+        return render_time(max(times)) if times else None
+    if field.type == "formula":
+        return _formula_value(table, row, field)
+    return row.cells.get(field.id)
+
+
+def evaluate(formula: Formula, table: Table, row: Row) -> Any:
+    """Return the value of a formula for a row."""
+    return formula.value(row.id, lambda key: value_of(table, row, table.field(key)))
+
+
+def _formula_value(table: Table, row: Row, field: Field) -> Any:
+    try:
+        value = evaluate(parse(field.options["formula"]), table, row)
+    except (Refusal, RecursionError):  # a field that it names is gone, or names it in turn
+        return {"error": "#ERROR!"}
+    if field.options["result"]["type"] == "singleLineText":
+        return as_text(value)
+    return int(value) if isinstance(value, bool) else value

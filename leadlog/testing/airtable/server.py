@@ -1,0 +1,193 @@
+"""HTTP on loopback: connections, their threads, and answers that are late, cut or withheld."""
+
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any
+
+import orjson
+
+from leadlog.testing.airtable.api import WebApi
+from leadlog.testing.airtable.counters import Traffic
+from leadlog.testing.airtable.page import Page
+from leadlog.testing.airtable.refusals import Refusal
+
+__all__ = ["Server"]
+
+HOST = "127.0.0.1"
+# A client that sends nothing for so long is gone.
+_IDLE_SECONDS = 60.0
+
+
+class Server:
+    """Serves until it is closed; then its port, its connections and its threads are gone.
+
+    Args:
+        api: What answers below `/v0/`.
+        page: What answers elsewhere.
+        traffic: What counts.
+        largest_body: Bytes above which a request body is refused with 413.
+    """
+
+    def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
+        self._http = _Http(api, page, traffic, largest_body)
+        self._thread = threading.Thread(
+            target=self._http.accept, name="leadlog fake Airtable", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a slash at the end."""
+        return f"http://{HOST}:{self._http.server_port}"
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What was raised while a request was answered: by a hook, or by a bug of the fake."""
+        return self._http.errors
+
+    def close(self) -> None:
+        """Stop serving; calling it again does nothing."""
+        if self._http.closing.is_set():
+            return
+        self._http.closing.set()
+        # Nothing else wakes a thread that waits in accept on every system.
+        with suppress(OSError), socket.create_connection((HOST, self._http.server_port), 5):
+            pass
+        self._thread.join()
+        self._http.hang_up()
+        self._http.server_close()  # waits for the connections' threads
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = False  # so that closing waits for them
+    request_queue_size = 64
+
+    def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
+        self.api = api
+        self.page = page
+        self.traffic = traffic
+        self.largest_body = largest_body
+        self.closing = threading.Event()
+        self.errors: list[Exception] = []
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__((HOST, 0), _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer's own asks a name server what this host is called.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
+
+    def accept(self) -> None:
+        """Take connections until closed."""
+        while True:
+            connection, address = self.get_request()
+            if self.closing.is_set():
+                connection.close()
+                return
+            with self._lock:
+                self._open.add(connection)
+            self.process_request(connection, address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End all connections, so that threads that wait for a request return."""
+        with self._lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep what went wrong for whoever closes the server; clients may hang up."""
+        error = sys.exception()
+        if isinstance(error, Exception) and not isinstance(error, (ConnectionError, TimeoutError)):
+            self.errors.append(error)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Http
+    protocol_version = "HTTP/1.1"
+    server_version = "FakeAirtable"
+    sys_version = ""
+    timeout = _IDLE_SECONDS
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: requests are in the log of the fake."""
+
+    def _handle(self) -> None:
+        length = self._length()
+        if length is None or length > self.server.largest_body:
+            self._refuse_size()
+        elif self.path.startswith("/v0/"):
+            self._call(self.rfile.read(length))
+        else:
+            shown = self.server.page.answer(
+                self.command, self.path, self.headers.get("Host", ""), self.rfile.read(length)
+            )
+            self._send(shown.status, shown.body, "text/html; charset=utf-8", shown.headers)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
+
+    def _call(self, body: bytes) -> None:
+        request = self.server.api.arrived(self.command, self.path, body)
+        try:
+            answer = self.server.api.answer(request, self.headers.get("Authorization", ""))
+        except Exception:
+            self.server.traffic.went(request, None, 0)
+            raise
+        if answer.seconds:
+            self.server.closing.wait(answer.seconds)
+        if answer.status is None:
+            self.server.traffic.went(request, None, 0)
+            self.close_connection = True
+            return
+        # Counted first: whoever has the answer may read the counters.
+        sent = answer.body if answer.keep is None else answer.body[: answer.keep]
+        self.server.traffic.went(request, answer.status, len(sent))
+        headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
+        self._send(answer.status, answer.body, "application/json; charset=utf-8", headers, sent)
+
+    def _length(self) -> int | None:
+        try:
+            return int(self.headers.get("Content-Length", 0))
+        except ValueError:
+            return None
+
+    def _refuse_size(self) -> None:
+        refusal = Refusal(413, "REQUEST_TOO_LARGE", "Request body is too large")
+        request = self.server.api.arrived(self.command, self.path, b"")
+        body = orjson.dumps(refusal.body)
+        self.server.traffic.went(request, 413, len(body))
+        self.close_connection = True  # the body was not read
+        self._send(413, body, "application/json", {"Connection": "close"})
+
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str,
+        headers: Mapping[str, str],
+        sent: bytes | None = None,
+    ) -> None:
+        """Send an answer in one piece, or the part of it that `sent` has, and hang up."""
+        lines = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"Content-Type: {content_type}",
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.wfile.write(head + (body if sent is None else sent))
+        if sent is not None and len(sent) < len(body):
+            self.close_connection = True

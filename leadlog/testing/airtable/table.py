@@ -1,0 +1,198 @@
+"""The rows of the fake Airtable's table, and changes to them that are made whole or not at all."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import RLock
+from typing import Any
+
+from leadlog.testing.airtable.fields import Field
+from leadlog.testing.airtable.ids import Ids
+from leadlog.testing.airtable.merging import MergeIndexes
+from leadlog.testing.airtable.refusals import Refusal, no_such_row, unknown_field
+from leadlog.testing.airtable.values import NewChoices, is_blank, to_cell
+
+__all__ = ["Change", "Row", "Table"]
+
+
+@dataclass(slots=True)
+class Row:
+    """One record.
+
+    Attributes:
+        id: `rec…`.
+        created: When it was made.
+        number: What its auto number fields show.
+        cells: Values by field id; a blank one is not there.
+        modified: When a cell's value last became another one, by field id.
+    """
+
+    id: str
+    created: datetime
+    number: int
+    cells: dict[str, Any] = field(default_factory=dict)
+    modified: dict[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New values for a row, already converted.
+
+    Attributes:
+        record_id: The row, None for a new one.
+        cells: Values by field id; None empties the cell.
+    """
+
+    record_id: str | None
+    cells: dict[str, Any]
+
+
+class Table:
+    """One table. Take `lock` around anything that must not be interleaved.
+
+    Args:
+        name: What people call it.
+        fields: Its fields, the primary one first.
+        ids: Where identifiers come from.
+        now: The time for created and modified.
+    """
+
+    def __init__(
+        self, name: str, fields: Iterable[Field], ids: Ids, now: Callable[[], datetime]
+    ) -> None:
+        self.id = ids.new("tbl")
+        self.view_id = ids.new("viw")
+        self.name = name
+        self.fields = list(fields)
+        self.rows: dict[str, Row] = {}
+        self.lock = RLock()
+        self._ids = ids
+        self._now = now
+        self._numbers = 0
+        self._indexes = MergeIndexes()
+
+    # ------------------------------------------------------------------------------- fields
+
+    def field(self, key: str) -> Field:
+        """Return the field with this name or id.
+
+        Raises:
+            Refusal: There is none.
+        """
+        for one in self.fields:
+            if key in {one.name, one.id}:
+                return one
+        raise unknown_field(key)
+
+    def drop(self, removed: Field) -> None:
+        """Remove a field with all its values."""
+        self.fields.remove(removed)
+        for row in self.rows.values():
+            row.cells.pop(removed.id, None)
+            row.modified.pop(removed.id, None)
+        self._indexes.clear()
+
+    def retype(self, old: Field, new: Field) -> None:
+        """Give a field another type; values that do not fit it are emptied."""
+        new.id = old.id
+        self.fields[self.fields.index(old)] = new
+        for row in self.rows.values():
+            value = row.cells.pop(old.id, None)
+            if value is None or new.computed:
+                continue
+            text = ", ".join(value) if isinstance(value, list) else value
+            choices: NewChoices = []
+            try:
+                kept = to_cell(new, text, typecast=True, new_choices=choices)
+            except Refusal:
+                continue
+            self._add_choices(choices)
+            if kept is not None:
+                row.cells[old.id] = kept
+        self._indexes.clear()
+
+    # --------------------------------------------------------------------------------- rows
+
+    def row(self, record_id: str) -> Row:
+        """Return a row.
+
+        Raises:
+            Refusal: It does not exist.
+        """
+        try:
+            return self.rows[record_id]
+        except KeyError:
+            raise no_such_row(record_id) from None
+
+    def convert(
+        self, values: Mapping[str, Any], *, typecast: bool, new_choices: NewChoices
+    ) -> dict[str, Any]:
+        """Return values by field id as cells keep them.
+
+        Args:
+            values: Values by name or id of the field.
+            typecast: Whether values may be made to fit.
+            new_choices: Where choices go that have to be made first.
+
+        Raises:
+            Refusal: A field does not exist, is computed, or does not take its value.
+        """
+        cells = {}
+        for key, value in values.items():
+            target = self.field(key)
+            cells[target.id] = to_cell(target, value, typecast=typecast, new_choices=new_choices)
+        return cells
+
+    def matches(self, fields: Sequence[Field], cells: Mapping[str, Any]) -> list[str]:
+        """Return the ids of all rows that have the same values in these fields."""
+        return self._indexes.find([one.id for one in fields], cells, self.rows)
+
+    def write(self, changes: Sequence[Change], new_choices: NewChoices) -> list[Row]:
+        """Make all the changes, or none if a row does not exist.
+
+        Raises:
+            Refusal: A row does not exist.
+        """
+        for change in changes:
+            if change.record_id is not None:
+                self.row(change.record_id)
+        self._add_choices(new_choices)
+        now = self._now()
+        return [self._apply(change, now) for change in changes]
+
+    def delete(self, record_ids: Iterable[str]) -> None:
+        """Remove rows, all or none.
+
+        Raises:
+            Refusal: One does not exist.
+        """
+        rows = [self.row(record_id) for record_id in record_ids]
+        for row in rows:
+            self._indexes.forget(row.id, row.cells)
+            del self.rows[row.id]
+
+    def _apply(self, change: Change, now: datetime) -> Row:
+        if change.record_id is None:
+            self._numbers += 1
+            row = Row(self._ids.new("rec"), now, self._numbers)
+            self.rows[row.id] = row
+        else:
+            row = self.rows[change.record_id]
+            self._indexes.forget(row.id, row.cells)
+        for field_id, value in change.cells.items():
+            if row.cells.get(field_id) == value:
+                continue
+            row.modified[field_id] = now
+            if is_blank(value):
+                row.cells.pop(field_id, None)
+            else:
+                row.cells[field_id] = value
+        self._indexes.remember(row.id, row.cells)
+        return row
+
+    def _add_choices(self, new_choices: NewChoices) -> None:
+        for target, name in new_choices:
+            if all(choice["name"] != name for choice in target.choices):
+                target.choices.append(
+                    {"id": self._ids.new("sel"), "name": name, "color": "blueLight2"}
+                )
