@@ -1,7 +1,7 @@
 """`leadlog monitor`: watches the log of all processes, as a process of its own."""
 
 import signal
-import threading
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from leadlog.cli.options import database_option, directory_option, json_option
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
+    from leadlog.monitoring.counting import EventCounts
     from leadlog.watching import Monitor, Report
 
 __all__ = ["alert_row", "monitor", "show_alerts"]
@@ -27,6 +28,19 @@ __all__ = ["alert_row", "monitor", "show_alerts"]
     metavar="DATE",
     help="Write the summary of a UTC day (2026-11-23, today, yesterday), and exit.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Answer GET /metrics for Prometheus there; 0: any port that is free.",
+)
+@click.option(
+    "--metrics-address",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where to listen; the figures name operations, so think before opening it up.",
+)
 @json_option
 @click.pass_context
 def monitor(
@@ -37,6 +51,8 @@ def monitor(
     once: bool,
     no_checks: bool,
     summary: str | None,
+    metrics_port: int | None,
+    metrics_address: str,
     as_json: bool,
 ) -> None:
     """Watch the log: keep figures, make health checks, and tell when something is wrong.
@@ -52,6 +68,7 @@ def monitor(
     Examples:
       leadlog monitor
       LEADLOG_ALERTS_URLS='mailto://…' leadlog monitor --directory /var/log/leads
+      leadlog monitor --metrics-port 9464
       leadlog monitor --once --json | jq '.alerts[].name'
       leadlog monitor --summary yesterday
 
@@ -65,8 +82,8 @@ def monitor(
     pipeline = configure(directory=directory, database=database)
     from leadlog.watching import Monitor, StandbyError
 
-    watch = Monitor(directory, database=database, checks=not no_checks, notice=message)
     if once:
+        watch = Monitor(directory, database=database, checks=not no_checks, notice=message)
         try:
             report = watch.once()
         except StandbyError as error:
@@ -76,15 +93,41 @@ def monitor(
             watch.close()
             pipeline.flush()
         ctx.exit(_show(report, as_json=as_json))
-    _run(watch, as_json=as_json)
+    counts = None if metrics_port is None else _counts()
+    watch = Monitor(
+        directory,
+        database=database,
+        checks=not no_checks,
+        notice=message,
+        observe=None if counts is None else counts.add,
+    )
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            _serve(stack, watch, counts, metrics_address, metrics_port)
+        _run(watch, as_json=as_json)
+
+
+def _counts() -> "EventCounts":
+    from leadlog.monitoring.counting import EventCounts
+
+    return EventCounts()
+
+
+def _serve(
+    stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
+) -> None:
+    """Answers Prometheus until the stack is left."""
+    from leadlog.monitoring.metrics import Figures, serve
+
+    figures = Figures(watch.directory, counts, watch.health, watch.alerts)
+    port = stack.enter_context(serve(figures, address, port))
+    message(f"metrics at http://{address}:{port}/metrics")
 
 
 def _run(watch: "Monitor", *, as_json: bool) -> None:
     """Works until it is told to end; SIGTERM ends it as cleanly as Ctrl-C does."""
-    ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
-        ended.set()
         watch.stop(0)
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,10 +11,11 @@ from leadlog.alerting.channels import channels as channels_of
 from leadlog.alerting.configuration import Configuration, configure
 from leadlog.clock import now_us
 from leadlog.figures.rolling import Rolling
+from leadlog.monitoring import Health
 from leadlog.watching import state
 from leadlog.watching.checking import Checker
 from leadlog.watching.measuring import measure
-from leadlog.watching.records import Emit
+from leadlog.watching.records import Emit, entry
 from leadlog.watching.work import Parts, Report, Work
 
 __all__ = ["Monitor"]
@@ -50,6 +51,8 @@ class Monitor:
         background: whether checks, summaries and deliveries have threads of their own; else
             each round waits for them.
         notice: is told in one line about what somebody should know.
+        observe: is given each event that is read, as `leadlog.monitoring.counting.EventCounts.add`
+            wants it.
 
     Raises:
         SettingsError: a setting is unknown or bad.
@@ -68,6 +71,7 @@ class Monitor:
         measure: Callable[[Path], Mapping[str, float]] = measure,
         background: bool = True,
         notice: Callable[[str], None] = lambda _: None,
+        observe: Callable[[Mapping[str, Any]], object] | None = None,
     ) -> None:
         from leadlog.settings import load
 
@@ -84,6 +88,7 @@ class Monitor:
             measure=measure,
             background=background,
             notice=notice,
+            observe=observe,
         )
         self._lock = state.Lock(self.directory)
         self._stop = threading.Event()
@@ -94,6 +99,16 @@ class Monitor:
     def figures(self) -> Rolling:
         """What the log adds up to; nothing while it is not at work."""
         return Rolling() if self._work is None else self._work.figures
+
+    def health(self) -> Health | None:
+        """The newest results of the health checks; None while there are none."""
+        work = self._work
+        return Health(tuple(work.checks)) if work is not None and work.checks else None
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """The alerts that are pending or firing, as the records have them."""
+        work = self._work
+        return [] if work is None else [entry(alert) for alert in work.alerts]
 
     def open(self) -> Work:
         """Becomes the monitor of the directory, and takes up what the last one left.

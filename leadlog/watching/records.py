@@ -10,7 +10,7 @@ from leadlog.clock import format_us
 from leadlog.figures.rolling import OPERATIONS
 from leadlog.records import shape
 
-__all__ = ["Emit", "alert_record", "health_record"]
+__all__ = ["Emit", "alert_record", "entry", "health_record"]
 
 Emit = Callable[[str, str, dict[str, Any]], None]
 """Writes a record: level, event name, event; never raises."""
@@ -19,7 +19,8 @@ _LEVELS = {"info": "info", "warning": "warning", "critical": "critical"}
 _LATELY_MINUTES = 5
 
 
-def _entry(alert: Alert) -> dict[str, Any]:
+def entry(alert: Alert) -> dict[str, Any]:
+    """An alert as the records have it under `alerts`."""
     name = f"{alert.rule}:{alert.label}" if alert.label else alert.rule
     return {
         "name": name,
@@ -38,7 +39,7 @@ def alert_record(emit: Emit, one: History) -> None:
     event = shape.monitoring_data(
         "alert",
         {"monitoring_id": one.id, "metrics": {"state_before": one.transition.before}},
-        [_entry(alert)],
+        [entry(alert)],
     )
     event["timestamp"] = one.transition.at_us
     level = _LEVELS[alert.severity] if alert.state == "firing" else "info"
@@ -57,7 +58,7 @@ def health_record(
             **_system(view),
             **_statistics(view),
         },
-        [_entry(alert) for alert in alerts if alert.state == "firing"],
+        [entry(alert) for alert in alerts if alert.state == "firing"],
     )
     event["timestamp"] = now_us
     emit("info", "monitoring.health_check", event)

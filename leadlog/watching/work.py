@@ -4,7 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -79,6 +79,7 @@ class Parts:
         measure: measures disk, memory and dropped events, by name.
         background: whether checks, summaries and deliveries have threads of their own.
         notice: is told in one line about what somebody should know.
+        observe: is given each event that is read; None for nobody.
     """
 
     directory: Path
@@ -90,6 +91,7 @@ class Parts:
     measure: Callable[[Path], Mapping[str, float]]
     background: bool
     notice: Callable[[str], None]
+    observe: Callable[[Mapping[str, Any]], object] | None = None
 
 
 class Work:
@@ -101,6 +103,7 @@ class Work:
     Attributes:
         figures: what the log adds up to.
         connection: of the database that all of it is kept in.
+        checks: the newest result of each health check.
 
     Raises:
         ReadError: the state that was kept is damaged.
@@ -130,7 +133,7 @@ class Work:
         self._dropped: float | None = None
         self._scanned = ""
         self._gone: list[str] = []
-        self._checks: list[Check] = []
+        self.checks: list[Check] = []
         self.connection = state.open_state(directory)
         try:
             with self.connection:
@@ -140,6 +143,11 @@ class Work:
             raise
         if parts.background:
             self._outbox.start()
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """The alerts that are pending or firing."""
+        return list(self._alarms.alerts.values())
 
     def _load(self) -> None:
         connection = self.connection
@@ -201,12 +209,14 @@ class Work:
         if since != self._scanned:
             self._scanned = since
             self._gone += self._follower.forget(since)
-        take, events = self.figures.take, 0
+        take, observe, events = self.figures.take, self._parts.observe, 0
         end = time.monotonic() + _ROUND_SECONDS
         while events < _MOST_EVENTS and time.monotonic() < end:
             before = events
             for event in self._follower.read():
                 take(event.data)
+                if observe is not None:
+                    observe(event.data)
                 events += 1
             if events == before:
                 return events, False
@@ -227,15 +237,15 @@ class Work:
         self._evaluated_us, self._evaluated_at = now, time.monotonic()
         wait = at_once or not self._parts.background
         if self._parts.checker is not None:
-            self._checks = self._parts.checker.poll(wait=wait)
+            self.checks = self._parts.checker.poll(wait=wait)
         measured = dict(self._parts.measure(self._parts.directory))
         self._count_dropped(measured.pop(DROPPED, None))
-        backlog = [one.value for one in self._checks if one.name == "sync_backlog"]
+        backlog = [one.value for one in self.checks if one.name == "sync_backlog"]
         if backlog and backlog[0] is not None:
             measured["pending_syncs"] = backlog[0]
         self.figures.measured(measured)
         self._summaries.poll(now, wait=wait)
-        view = View(self.figures, self._checks)
+        view = View(self.figures, self.checks)
         if self._parts.configuration.enabled:
             elapsed = (now - last) / 1e6
             self._alarms.evaluate(self.connection, view, elapsed, now, at_once=at_once)
@@ -243,7 +253,7 @@ class Work:
         if health is None or not 0 <= now - health < _HEALTH_SECONDS * 1e6:
             self._health_us = now
             every = self._parts.configuration.every
-            health_record(self._parts.emit, view, self._alarms.alerts.values(), every, now)
+            health_record(self._parts.emit, view, self.alerts, every, now)
 
     def _count_dropped(self, total: float | None) -> None:
         """What was dropped since the last look; what was dropped before the first is no news."""
@@ -305,8 +315,8 @@ class Work:
             at_us=now,
             events=events,
             behind=behind,
-            alerts=tuple(self._alarms.alerts.values()),
-            checks=tuple(self._checks),
+            alerts=tuple(self.alerts),
+            checks=tuple(self.checks),
             undelivered=self._outbox.waiting(),
             ignored=self.figures.ignored,
             skipped=self._follower.skipped.lines,

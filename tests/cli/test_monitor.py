@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -119,6 +120,21 @@ def test_the_summary_on_demand(run, failing):
     assert result.exit_code == 0, result.output
     summary = json.loads(Path(json.loads(result.stdout)["summary"]).read_text())
     assert summary["operation_summary"]["failed_operations"] == 100
+
+
+def test_prometheus_is_answered_on_request(start, failing):
+    """With the events that were followed, and the alerts."""
+    process = start("monitor", "--no-checks", "--metrics-port", "0")
+    assert process.stderr is not None
+    address = process.stderr.readline().decode().split()[-1]
+    wanted = 'leadlog_operations_total{operation="add_lead",success="false"} 100.0'
+    page = ""
+    while wanted not in page or 'leadlog_alerts{name="burn_rate:fast"' not in page:
+        with urlopen(address, timeout=20) as answer:  # the test's own timeout ends this
+            page = answer.read().decode()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_a_process_watches_until_it_is_told_to_end(start, run, failing):
