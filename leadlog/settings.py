@@ -35,6 +35,15 @@ _TABLE = "airtable"  # its settings may stand in a table of their own
 _TOKEN = "airtable_api_key"  # noqa: S105 - the name of a setting
 
 
+def mask_url(url: str) -> str:
+    """A database URL without its password."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not at or ":" not in credentials:
+        return url
+    return f"{scheme}{separator}{credentials.partition(':')[0]}:{_MASK}@{place}"
+
+
 def _object(value: Any) -> Any:
     """A JSON text, as the environment has it, or a mapping."""
     return json.loads(value) if isinstance(value, str) else dict(value)
@@ -80,6 +89,13 @@ def _rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
             )
 
 
+def _table(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
+    # What is in it is checked by those who know the rules: `leadlog.alerting.configuration`.
+    for key in value:
+        if not isinstance(key, str):
+            raise TypeError(f"{attribute.name}: the key {key!r} is no text")
+
+
 def _ascend(limits: Sequence[float]) -> bool:
     return all(low < high for low, high in pairwise((0.0, *limits)))
 
@@ -108,7 +124,7 @@ def _setting(
 ) -> Any:
     metadata = {"help": help, "unit": unit, "secret": secret, "shown": shown}
     if secret:
-        options["repr"] = lambda value: repr(mask_url(value) if "://" in value else _MASK)
+        options["repr"] = lambda value: repr(mask_url(value) if shown is mask_url else _MASK)
     if isinstance(default, dict):
         return attrs.field(factory=default.copy, metadata=metadata, **options)
     return attrs.field(default=default, metadata=metadata, **options)
@@ -130,7 +146,9 @@ class Settings:
         "Readable copy of every event on standard error; auto writes it only to a terminal.",
         validator=_one_of("off", "auto", "on"),
     )
-    database: str = _setting("sqlite:///leads.db", "URL of the lead store.", secret=True)
+    database: str = _setting(
+        "sqlite:///leads.db", "URL of the lead store.", secret=True, shown=mask_url
+    )
     tier_excellent_ms: float = _setting(
         200.0, "Slowest call that is `excellent`.", unit="ms", validator=_at_least(0)
     )
@@ -294,6 +312,18 @@ class Settings:
     airtable_typecast: bool = _setting(
         False, "Whether Airtable may convert values, and add options to selects."
     )
+    alerts: dict[str, Any] = _setting(
+        {},
+        "Rules and pace of the alerts, see docs/how-to/alerts.md.",
+        converter=_object,
+        validator=_table,
+    )
+    alerts_urls: str = _setting(
+        "",
+        "Apprise URLs that alerts are sent to, parted by spaces; best through LEADLOG_ALERTS_URLS.",
+        secret=True,
+    )
+
     health_database_ms: float = _setting(
         500.0,
         "Answer of the lead store from which `leadlog health` warns; ten times it is critical.",
@@ -542,18 +572,8 @@ def describe(loaded: Loaded) -> list[SettingRow]:
 
 
 def _shown(name: str, value: Any) -> str:
-    if name == "database":
-        return mask_url(str(value))
-    if _FIELDS[name].metadata["secret"] and value:
+    metadata = _FIELDS[name].metadata
+    if metadata["secret"] and value and metadata["shown"] is not mask_url:
         return _MASK
-    text: str = _FIELDS[name].metadata["shown"](value)
+    text: str = metadata["shown"](value)
     return text
-
-
-def mask_url(url: str) -> str:
-    """A database URL without its password."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if not at or ":" not in credentials:
-        return url
-    return f"{scheme}{separator}{credentials.partition(':')[0]}:{_MASK}@{place}"

@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "health": ("leadlog.cli.health:health", "Check store, Airtable, sync, log and operations."),
     "trends": ("leadlog.cli.trends:trends", "Show latency over days, and when it changed."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
+    "monitor": ("leadlog.cli.monitor:monitor", "Watch the log: figures, checks and alerts."),
+    "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": ("leadlog.cli.archive:archive", "Compress, seal and remove old log files."),
     "erase": ("leadlog.cli.erase:erase", "Take a person out of the log."),

@@ -19,6 +19,9 @@ from leadlog.layout import log_files
 from leadlog.sinks.recover import Recovery, recover
 from leadlog.sinks.report import RingReport, ring_reports
 from leadlog.sinks.storage import state_directories
+from tests.receivers import webhook
+
+__all__ = ["webhook"]
 
 HERE = Path(__file__).parent
 

@@ -1,0 +1,239 @@
+"""Rolling figures: in any order, kept and taken up again, and never raising."""
+
+import random
+from sqlite3 import connect
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.clock import format_us
+from leadlog.figures.minutes import Tally
+from leadlog.figures.rolling import OPERATIONS, Rolling, minute_of
+from leadlog.records import shape
+
+NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
+MINUTE = 60_000_000
+
+
+def operation(minutes_ago=0, success=True, ms=5.0, **more):
+    event = shape.blank("database_operation")
+    event["timestamp"] = format_us(NOW - minutes_ago * MINUTE)
+    event["operation_details"].update(
+        operation_type="add_lead", success=success, execution_time_ms=ms
+    )
+    return event | more
+
+
+def error(minutes_ago=0, fingerprint="abc", *, user=False):
+    event = shape.blank("error_log")
+    event["timestamp"] = format_us(NOW - minutes_ago * MINUTE)
+    event["error_details"].update(fingerprint=fingerprint, error_type="database_error")
+    event["context"]["operation_id"] = "1"
+    event["training_labels"]["user_error"] = user
+    return event
+
+
+def rolling(*events):
+    figures = Rolling()
+    figures.advance(NOW)
+    for event in events:
+        figures.take(event)
+    return figures
+
+
+def sums(figures, minutes=60):
+    tally = figures.tallies.get(OPERATIONS)
+    now = figures.now_minute
+    return tuple(tally.sum(one, now - minutes + 1, now) for one in (tally.total, tally.bad))
+
+
+def test_operations_are_counted_by_minute():
+    """A window has what is in it, and nothing else."""
+    figures = rolling(operation(0), operation(59, success=False), operation(60))
+    assert sums(figures) == (2, 1)
+    assert sums(figures, 61) == (3, 1)
+    assert figures.latencies.window("add_lead", 0, figures.now_minute).n == 3
+
+
+def test_what_the_user_did_wrong_is_no_failure_of_the_system():
+    """An error_log of the user's takes its operation out of the failures."""
+    figures = rolling(operation(success=False), error(user=True), operation(success=False))
+    assert sums(figures) == (2, 1)
+    assert not figures.fingerprints.known
+
+
+def test_a_sampled_event_stands_for_those_that_were_left_out():
+    """A sample_rate of a quarter counts four times, in sums and in percentiles."""
+    figures = rolling(operation(sample_rate=0.25), operation(success=False, sample_rate=1.0))
+    assert sums(figures) == (5, 1)
+    assert figures.latencies.window("add_lead", 0, figures.now_minute).n == 5
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_events_does_not_matter(order):
+    """Writers' files are read one after the other, and late records come late."""
+    events = [operation(0), operation(130), operation(3000), error(0), error(200), error(4000)]
+    figures = rolling(*(events[i] for i in order))
+    assert sums(figures, 4320) == (3, 0)
+    one = figures.fingerprints.known["abc"]
+    assert (one.lately(figures.now_minute), sum(one.hours.values())) == (1, 3)
+    assert one.first == figures.now_minute - 4000
+
+
+@pytest.mark.parametrize("away", [8 * 1440, -1441])
+def test_what_is_too_old_or_too_far_ahead_is_ignored(away):
+    """A wild clock of one writer must not wipe out what the others say."""
+    figures = rolling(operation(0), operation(away))
+    assert sums(figures, 4320) == (1, 0)
+    assert figures.ignored == 1
+
+
+def test_a_clock_that_is_set_back_changes_nothing_that_was_counted():
+    """Minutes that are lived through twice are not emptied."""
+    figures = rolling(operation(0), operation(1))
+    figures.advance(NOW - 30 * MINUTE)
+    figures.take(operation(30))
+    figures.advance(NOW)
+    assert sums(figures) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {"timestamp": "yesterday"},
+        {"timestamp": 5},
+        {"timestamp": format_us(NOW)},
+        {"timestamp": format_us(NOW), "log_type": "other"},
+        {"timestamp": format_us(NOW), "log_type": "database_operation", "operation_details": None},
+        {"timestamp": format_us(NOW), "log_type": ["x"]},
+    ],
+)
+def test_odd_records_are_counted_and_do_no_harm(odd):
+    """A reader never fails on what somebody wrote by hand."""
+    figures = rolling(odd, operation())
+    assert figures.ignored == 1
+    assert sums(figures) == (1, 0)
+
+
+@given(st.lists(st.integers(0, 20_000), max_size=60), st.integers(0, 20_000), st.integers(1, 4320))
+def test_a_ring_is_a_sum_by_minute(minutes, ahead, window):
+    """Whatever order minutes come in, a window of three days is exact."""
+    tally, newest = Tally(), 0
+    counted = []
+    for minute in minutes:
+        at = tally.slot(minute)
+        newest = max(newest, minute)
+        assert (at < 0) == (minute <= newest - (3 * 1440 + 1440 + 10))
+        if at >= 0:
+            tally.total[at] += 1
+            counted.append(minute)
+    last = newest
+    expected = sum(last - window < minute <= last for minute in counted)
+    assert tally.sum(tally.total, last - window + 1, last) == expected
+
+
+def random_events(draw, count):
+    for _ in range(count):
+        ago = draw.choice([0, 1, 5, 70, 130, 3000])
+        kind = draw.random()
+        if kind < 0.7:
+            yield operation(ago, draw.random() < 0.9, draw.expovariate(0.1))
+        elif kind < 0.9:
+            yield error(ago, draw.choice("abcd"), user=draw.random() < 0.3)
+        else:
+            event = shape.blank("sync_operation")
+            event["timestamp"] = format_us(NOW - ago * MINUTE)
+            event["sync_details"].update(sync_type="to_airtable", sync_id=str(draw.random()))
+            event["sync_results"].update(success=True, execution_time_ms=5.0)
+            yield event
+
+
+def picture(figures):
+    """Everything that rules can see."""
+    now = figures.now_minute
+    return {
+        "sums": {
+            name: [tally.sum(column, now - 4319, now) for column in (tally.total, tally.bad)]
+            for name, tally in sorted(figures.tallies.series.items())
+        },
+        "latencies": {
+            name: sorted(figures.latencies.window(name, now - 59, now).counts.items())
+            for name in figures.latencies.names()
+        },
+        "baselines": {
+            name: figures.latencies.baseline(name, now).counts
+            for name in ("add_lead", "sync.to_airtable")
+        },
+        "fingerprints": {
+            name: (one.first, one.last, one.before, one.minutes, one.hours)
+            for name, one in sorted(figures.fingerprints.known.items())
+        },
+        "syncs": figures.syncs.since(0, now),
+        "gaps": figures.events.usual_gap(now),
+    }
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_kept_is_taken_up_again(seed):
+    """Saved at any place and loaded by another, figures are what one alone would have."""
+    draw = random.Random(seed)
+    events = list(random_events(draw, 300))
+    alone = rolling(*events)
+    connection = connect(":memory:")
+    at = 0
+    while at < len(events):
+        figures = Rolling()
+        figures.load(connection)
+        figures.advance(NOW)
+        for _ in range(draw.randrange(1, 4)):
+            step = draw.randrange(1, 80)
+            for event in events[at : at + step]:
+                figures.take(event)
+            at += step
+            with connection:
+                figures.save(connection)
+            figures.saved()
+    found, wanted = picture(figures), picture(alone)
+    for name in ("baselines", "sums"):
+        assert {key: pytest.approx(value) for key, value in found.pop(name).items()} == wanted.pop(
+            name
+        )
+    assert found == wanted
+
+
+def test_a_failed_transaction_loses_nothing():
+    """What could not be written is written by the next save."""
+    connection = connect(":memory:")
+    figures = Rolling()
+    figures.load(connection)
+    figures.advance(NOW)
+    figures.take(operation())
+    figures.save(connection)
+    connection.rollback()
+    figures.take(operation())
+    with connection:
+        figures.save(connection)
+    figures.saved()
+    again = Rolling()
+    again.load(connection)
+    again.advance(NOW)
+    assert sums(again) == (2, 0)
+
+
+def test_series_without_end_share_one():
+    """An operation name that holds an id must not fill the memory."""
+    figures = Rolling()
+    figures.advance(NOW)
+    for number in range(300):
+        event = operation()
+        event["operation_details"]["operation_type"] = f"op{number}"
+        figures.take(event)
+    assert len(figures.tallies.series) <= 201
+    assert sums(figures) == (300, 0)
+
+
+def test_minutes_since_1970():
+    """A minute is what its moment is in."""
+    assert minute_of(NOW + 59_999_999) == minute_of(NOW)

@@ -1,0 +1,54 @@
+"""Percentiles that add up."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.figures.sketch import Sketch, bucket
+
+durations = st.lists(st.floats(0.001, 1e7), min_size=1, max_size=200)
+
+
+def filled(values, weight=1.0):
+    sketch = Sketch()
+    for value in values:
+        sketch.add(value, weight)
+    return sketch
+
+
+@given(durations, st.sampled_from([50, 95, 99]))
+def test_a_percentile_is_within_one_percent_of_its_rank(values, percent):
+    """The value at rank ceil(share * n) is met to one percent."""
+    exact = sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+    found = filled(values).percentile(percent)
+    assert abs(found - exact) <= 0.0101 * exact
+
+
+@given(durations, durations)
+def test_merging_is_adding_up(left, right):
+    """Two merged sketches are the one of all their durations, whatever the order."""
+    merged = Sketch.merged([filled(left), filled(right)])
+    assert merged.counts == filled(right + left).counts
+
+
+@given(durations)
+def test_bytes_give_it_back(values):
+    """What is kept is what was there."""
+    sketch = filled(values, 1 / 0.3)
+    assert Sketch.from_bytes(sketch.to_bytes()).counts == sketch.counts
+
+
+def test_a_weight_counts_so_often():
+    """One that sampling kept of four counts four times."""
+    sketch = filled([10.0], 4.0)
+    sketch.add(1000.0)
+    assert sketch.n == 5
+    assert abs(sketch.percentile(80) - 10.0) < 0.2
+    assert sketch.above(500.0) == 1
+
+
+def test_nothing_has_no_percentile():
+    """No duration, no percentile; a duration of nothing has a bucket nevertheless."""
+    assert Sketch().percentile(95) is None
+    assert bucket(0.0) == bucket(0.0005)

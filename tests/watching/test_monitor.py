@@ -1,0 +1,274 @@
+"""The monitor: restarts, rotation, standing by, summaries, and a disk that is full."""
+
+import json
+import threading
+
+import pytest
+import zstandard
+
+from leadlog.alerting.configuration import configure
+from leadlog.clock import format_us
+from leadlog.errors import ReadError
+from leadlog.figures.rolling import OPERATIONS
+from leadlog.records import shape
+from leadlog.watching import Monitor, StandbyError
+from leadlog.watching.state import database_path
+
+pytestmark = pytest.mark.handmade_lines
+
+NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
+MINUTE = 60_000_000
+QUICK = configure({"every": 1, "wait": 0, "rules": {"burn_rate": {"for": 0}}})
+
+
+class Sink:
+    """A channel that keeps titles."""
+
+    name = "sink"
+
+    def __init__(self):
+        self.titles = []
+
+    def send(self, title, body, severity):
+        self.titles.append(title)
+
+
+class Scene:
+    """A log directory, a clock, a channel, and monitors that watch."""
+
+    def __init__(self, directory):
+        self.directory, self.now, self.sink = directory, NOW, Sink()
+        self.records, self.told, self.gauges = [], [], {}
+        self.monitors = []
+
+    def monitor(self, configuration=QUICK, **more):
+        monitor = Monitor(
+            self.directory,
+            configuration=configuration,
+            channels={"1": self.sink},
+            checks=False,
+            emit=lambda level, name, event: self.records.append((name, event)),
+            clock=lambda: self.now,
+            measure=lambda _: self.gauges,
+            background=False,
+            notice=self.told.append,
+            **more,
+        )
+        self.monitors.append(monitor)
+        return monitor
+
+    def write(self, count, *, failed=False, name="2026-11-23.jsonl", at=None):
+        path = self.directory / "database_operations" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as stream:
+            for _ in range(count):
+                event = shape.blank("database_operation")
+                event["timestamp"] = format_us(self.now if at is None else at)
+                event["operation_details"].update(
+                    operation_type="add_lead", success=not failed, execution_time_ms=5.0
+                )
+                stream.write(json.dumps(event) + "\n")
+        return path
+
+    def counted(self, monitor):
+        tally, now = monitor.figures.tallies.get(OPERATIONS), monitor.figures.now_minute
+        return tally.sum(tally.total, now - 4000, now)
+
+    def changes(self):
+        return [
+            (event["alerts"][0]["name"], event["alerts"][0]["state"])
+            for name, event in self.records
+            if name == "monitoring.alert"
+        ]
+
+
+@pytest.fixture
+def scene(tmp_path):
+    scene = Scene(tmp_path / "database_logs")
+    yield scene
+    for monitor in scene.monitors:
+        monitor.close()
+
+
+def test_a_restart_goes_on_where_the_last_one_stopped(scene):
+    """Nothing is counted twice, told twice or forgotten."""
+    first = scene.monitor()
+    scene.write(100, failed=True)
+    assert [one.rule for one in first.round().firing] == ["burn_rate", "burn_rate"]
+    scene.now += MINUTE
+    first.round()
+    first.close()
+    scene.write(50, failed=True)
+    second = scene.monitor()
+    for _ in range(5):
+        scene.now += MINUTE
+        report = second.round()
+    assert scene.counted(second) == 150
+    assert {one.label for one in report.firing} == {"fast", "slow"}
+    assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
+    assert scene.changes() == [("burn_rate:fast", "firing"), ("burn_rate:slow", "firing")]
+
+
+def test_rotation_compression_and_new_days_double_nothing(scene):
+    """Segments, sealed files and a clock that is set back by an hour."""
+    monitor = scene.monitor()
+    path = scene.write(10)
+    monitor.round()
+    scene.write(10, name="2026-11-23.1.jsonl")
+    scene.write(10, name="2026-11-23.w1.jsonl")
+    path.with_name(path.name + ".zst").write_bytes(zstandard.compress(path.read_bytes()))
+    path.unlink()
+    monitor.round()
+    scene.now -= 60 * MINUTE
+    scene.write(10)
+    path.unlink()  # the same name again would be another file
+    monitor.round()
+    monitor.close()
+    scene.now += 60 * MINUTE
+    again = scene.monitor()
+    again.round()
+    assert scene.counted(again) == 30
+
+
+def test_a_second_monitor_stands_by_and_takes_over(scene):
+    """It says who is at work, and goes on when that one ends."""
+    first, second = scene.monitor(), scene.monitor()
+    scene.write(10)
+    first.round()
+    with pytest.raises(StandbyError, match="watches"):
+        second.round()
+    first.close()
+    scene.write(5)
+    assert second.round().events == 5
+    assert scene.counted(second) == 15
+
+
+def test_run_waits_for_the_other_one(scene):
+    """`run` stands by without ending, and works as soon as it may."""
+    first, second = scene.monitor(), scene.monitor()
+    first.round()
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            first.close()
+        if len(waits) == 4:
+            second.stop()
+
+    second.run(wait)
+    assert waits == [2.0, 2.0, 1.0, 1.0]
+    assert sum("standing by" in text for text in scene.told) == 1
+
+
+def test_it_runs_in_a_thread_of_an_application(scene):
+    """`with` starts it, and at the end it is closed and another may begin."""
+    scene.write(7)
+    read = threading.Event()
+    monitor = Monitor(
+        scene.directory,
+        configuration=QUICK,
+        channels={},
+        checks=False,
+        emit=lambda level, name, event: read.set(),
+        measure=lambda _: {},
+    )
+    with monitor:
+        assert read.wait(20)
+    assert scene.monitor().round().events == 0
+
+
+def test_alerts_that_fire_while_it_is_down_are_told_by_the_next(scene):
+    """The past is read before anything is judged."""
+    scene.write(100, at=NOW - 3000 * MINUTE, name="2026-11-21.jsonl")
+    scene.write(100, failed=True)
+    report = scene.monitor().round()
+    assert "fast" in {one.label for one in report.firing}
+
+
+def test_once_needs_no_patience(scene):
+    """A condition that should last fires at once, for the next look may be hours away."""
+    scene.write(100, failed=True)
+    slow = configure({"rules": {"burn_rate": {"for": "1h"}}})
+    report = scene.monitor(slow).once()
+    assert {one.label for one in report.firing} == {"fast", "slow"}
+    assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
+
+
+def test_the_summary_of_a_day_is_written_after_it(scene):
+    """Five minutes after midnight, once, and those that were missed too."""
+    scene.write(3, at=NOW)
+    monitor = scene.monitor()
+    monitor.round()
+    folder = scene.directory / "monitoring_data"
+    scene.now = NOW + 14 * 60 * MINUTE + 4 * MINUTE
+    monitor.round()
+    assert not (folder / "daily-summary-2026-11-23.json").exists()
+    scene.now += 2 * MINUTE
+    monitor.round()
+    summary = json.loads((folder / "daily-summary-2026-11-23.json").read_text())
+    assert summary["operation_summary"]["total_database_operations"] == 3
+    (folder / "daily-summary-2026-11-23.json").unlink()
+    scene.now += 2 * 1440 * MINUTE
+    monitor.round()
+    names = sorted(path.name for path in folder.glob("daily-summary-*"))
+    assert names[-2:] == ["daily-summary-2026-11-24.json", "daily-summary-2026-11-25.json"]
+    assert "daily-summary-2026-11-23.json" not in names
+
+
+def test_a_database_that_cannot_be_written_stops_nothing(scene):
+    """Alerts fire and are told; when it can be written again, all of it is there."""
+    monitor = scene.monitor()
+    scene.write(10)
+    monitor.round()
+    connection = monitor.open().connection
+    connection.execute("PRAGMA query_only = ON")
+    for _ in range(6):
+        scene.now += MINUTE
+        for number in range(40):
+            scene.write(3, failed=True, at=scene.now - number * MINUTE)
+        monitor.round()
+    assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
+    assert any("cannot write" in text for text in scene.told)
+    connection.execute("PRAGMA query_only = OFF")
+    monitor.round()
+    total = scene.counted(monitor)
+    monitor.close()
+    again = scene.monitor()
+    again.round()
+    assert scene.counted(again) == total == 10 + 6 * 40 * 3
+    assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
+
+
+def test_dropped_events_are_counted_from_the_first_look_on(scene):
+    """What was dropped before is no news; what is dropped now is an alert."""
+    scene.write(1)
+    scene.gauges = {"dropped_total": 500.0}
+    monitor = scene.monitor()
+    assert not monitor.round().firing
+    scene.now += MINUTE
+    scene.gauges = {"dropped_total": 507.0}
+    (alert,) = monitor.round().firing
+    assert (alert.rule, alert.value) == ("dropped_events", 7.0)
+
+
+def test_a_damaged_state_is_an_error_that_says_what_to_do(scene):
+    """It is not thrown away by itself: silences would be lost."""
+    scene.directory.mkdir()
+    database_path(scene.directory).write_bytes(b"no database" * 200)
+    with pytest.raises(ReadError, match="move it away"):
+        scene.monitor().round()
+
+
+def test_each_minute_has_a_record_of_the_whole(scene):
+    """Error rate and mean time of the last five minutes, and the alerts that fire."""
+    scene.write(60)
+    scene.write(40, failed=True)
+    monitor = scene.monitor()
+    monitor.round()
+    monitor.round()
+    (event,) = [event for name, event in scene.records if name == "monitoring.health_check"]
+    assert event["system_health"]["error_rate_percent"] == 40.0
+    assert event["system_health"]["average_response_time_ms"] == 5.0
+    assert event["system_health"]["database_responsive"] is None
+    assert {one["state"] for one in event["alerts"]} == {"firing"}

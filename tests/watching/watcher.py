@@ -1,0 +1,40 @@
+"""A monitor as a process of its own, whose clock and measurements come line by line.
+
+    python watcher.py DIRECTORY    < {"now": microseconds, "gauges": {…}} per line
+
+Answers each line with the alerts after that round. The channels are those of LEADLOG_ALERTS_URLS.
+"""
+
+import json
+import sys
+from typing import Any
+
+import leadlog
+from leadlog.watching import Monitor
+
+said: dict[str, Any] = {"now": 0, "gauges": {}}
+
+
+def main(directory: str) -> None:
+    """One round for each line of standard input."""
+    leadlog.configure(directory=directory, poll_seconds=0.005)
+    monitor = Monitor(
+        directory,
+        checks=False,
+        clock=lambda: said["now"],
+        measure=lambda _: dict(said["gauges"]),
+        background=False,
+        notice=lambda text: print(text, file=sys.stderr),
+    )
+    for line in sys.stdin:
+        said.update(json.loads(line))
+        report = monitor.round()
+        while report.behind:
+            report = monitor.round()
+        leadlog.flush()
+        states = {f"{one.rule}:{one.label}".rstrip(":"): one.state for one in report.alerts}
+        print(json.dumps({"alerts": states, "events": report.events}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
