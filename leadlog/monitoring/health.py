@@ -101,9 +101,9 @@ def check(
         directory: the log directory; that of the settings by default.
         database: the lead store, as path, URL or open `LeadDatabase`; that of the settings by
             default.
-        airtable: a `pyairtable.Api`; by default one with AIRTABLE_API_KEY of the environment,
-            where it is set.
-        base_id: the base that the token should reach; AIRTABLE_BASE_ID by default.
+        airtable: a `pyairtable.Api`; by default what the sync uses: its token, where
+            `airtable_base_id` is set.
+        base_id: the base that the token should reach; that of the settings by default.
         deep: whether to read the whole store for damage too.
         timeout_seconds: what each check may take.
         context: all of the above, made by `default_context`; a monitor keeps one.
@@ -169,7 +169,7 @@ def default_context(
         database=loaded.settings.database if database is None else database,
         database_required=named,
         airtable=airtable,
-        base_id=base_id,
+        base_id=base_id or loaded.settings.airtable_base_id or None,
         deep=deep,
         now_us=clock,
     )
