@@ -10,10 +10,10 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from statistics import median
-from typing import Any
+from typing import Any, TypeGuard
 
 from leadlog.analytics.changes import Change, changes, slope
-from leadlog.analytics.measures import Durations, highest, measured
+from leadlog.analytics.sections import at_ranks
 from leadlog.clock import parse, utc_date
 from leadlog.reading.sampled import spread_events
 
@@ -27,7 +27,12 @@ _OPERATIONS = ("database_operations",)
 _MEASURED = ("performance_metrics", "monitoring_data")
 _DAY_US = 86_400_000_000
 
+_PARTS = ("p50_ms", "p95_ms")
+
 Data = Mapping[str, Any]
+
+_Values = list[tuple[float, float]]
+"""Measured numbers, each with how many events it stands for."""
 
 
 def trends(
@@ -105,37 +110,58 @@ def _day(directory: str | os.PathLike[str], start: int, most: int) -> dict[str, 
     events = spread_events(
         directory, _OPERATIONS, since_us=start, until_us=until, most=most, where=lambda _: True
     )
-    took: defaultdict[str, Durations] = defaultdict(Durations)
-    memory, cpu = Durations(), Durations()
+    took: defaultdict[str, _Values] = defaultdict(list)
+    memory: _Values = []
+    cpu: _Values = []
     for event in events:
         details = _section(event.data, "operation_details")
         metrics = _section(event.data, "performance_metrics")
         rate = event.data.get("sample_rate")
         weight = 1 / rate if isinstance(rate, float) and 0 < rate < 1 else 1.0
-        took[str(details.get("operation_type"))].add(details.get("execution_time_ms"), weight)
-        memory.add(metrics.get("memory_usage_mb"), weight)
-        cpu.add(metrics.get("cpu_time_ms"), weight)
-    leads = size = None
+        for values, value in (
+            (took[str(details.get("operation_type"))], details.get("execution_time_ms")),
+            (memory, metrics.get("memory_usage_mb")),
+            (cpu, metrics.get("cpu_time_ms")),
+        ):
+            if _is_measured(value):
+                values.append((value, weight))
+    leads: list[float] = []
+    sizes: list[float] = []
     for event in spread_events(
         directory, _MEASURED, since_us=start, until_us=until, most=most, where=lambda _: True
     ):
         for name in ("system_info", "statistics"):
             section = _section(event.data, name)
-            leads = highest(leads, section.get("total_leads"))
-            size = highest(size, section.get("database_size_mb"))
+            for found, value in (
+                (leads, section.get("total_leads")),
+                (sizes, section.get("database_size_mb")),
+            ):
+                if _is_measured(value):
+                    found.append(value)
     return {
         "date": utc_date(start),
         "events": len(events),
-        "total_leads": None if leads is None else round(leads),
-        "database_size_mb": size,
-        "memory_mb": memory.percentiles()["p50_ms"],
-        "cpu_ms": cpu.mean(),
+        "total_leads": round(max(leads)) if leads else None,
+        "database_size_mb": max(sizes, default=None),
+        "memory_mb": at_ranks(sorted(memory))[0],
+        "cpu_ms": _mean(cpu),
         "operations": {
-            name: {"n": found["n"], "p50_ms": found["p50_ms"], "p95_ms": found["p95_ms"]}
-            for name, durations in sorted(took.items())
-            if (found := durations.percentiles())["n"] >= _LEAST_EVENTS
+            name: {"n": len(values), **dict(zip(_PARTS, at_ranks(sorted(values)), strict=False))}
+            for name, values in sorted(took.items())
+            if len(values) >= _LEAST_EVENTS
         },
     }
+
+
+def _is_measured(value: object) -> TypeGuard[float]:
+    return type(value) is float or type(value) is int
+
+
+def _mean(values: _Values) -> float | None:
+    if not values:
+        return None
+    total = math.fsum(weight for _, weight in values)
+    return round(math.fsum(value * weight for value, weight in values) / total, 3)
 
 
 def _series(rows: list[dict[str, Any]]) -> dict[str, list[tuple[str, float]]]:
@@ -144,9 +170,9 @@ def _series(rows: list[dict[str, Any]]) -> dict[str, list[tuple[str, float]]]:
     for row in rows:
         values = {"memory_mb": row["memory_mb"], "cpu_ms": row["cpu_ms"]}
         for name, figures in row["operations"].items():
-            values |= {f"{name} {part}": figures[part] for part in ("p50_ms", "p95_ms")}
+            values |= {f"{name} {part}": figures[part] for part in _PARTS}
         for name, value in values.items():
-            if measured(value) and value > 0:
+            if _is_measured(value) and value > 0:
                 found[name].append((row["date"], float(value)))
     return dict(sorted(found.items()))
 
