@@ -70,7 +70,8 @@ def store_buckets(
     path = buckets_path(root, date)
     sources = _sources(files)
     data = {"version": _VERSION, "date": date, "sources": sources, **_data(tally)}
-    path.parent.mkdir(mode=path.parent.parent.stat().st_mode & 0o777, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=Path(root).stat().st_mode & 0o777, exist_ok=True)
     draft = path.with_name(f".{path.name}.tmp")
     content = zstandard.ZstdCompressor(write_checksum=True).compress(orjson.dumps(data))
     try:
@@ -116,6 +117,7 @@ def _sources(files: Iterable[LogFile]) -> list[list[Any]]:
 def _data(tally: Tally) -> dict[str, Any]:
     return {
         "runs": [[*run, *counted] for run, counted in tally.runs.items()],
+        "qualities": [[*key, count] for key, count in tally.qualities.items()],
         "sums": [[*key, *counted] for key, counted in tally.sums.items()],
         "errors": [[*key, count] for key, count in tally.errors.items()],
         "causes": [[key, *cause] for key, cause in tally.causes.items()],
@@ -130,6 +132,7 @@ def _data(tally: Tally) -> dict[str, Any]:
 def _tally(data: dict[str, Any]) -> Tally:
     return Tally(
         runs={Run(*row[:-2]): row[-2:] for row in data["runs"]},
+        qualities={(row[0], row[1]): row[2] for row in data["qualities"]},
         sums={(row[0], row[1]): row[2:] for row in data["sums"]},
         errors={(row[0], row[1], row[2], row[3]): row[4] for row in data["errors"]},
         causes={row[0]: Cause(*row[1:]) for row in data["causes"]},

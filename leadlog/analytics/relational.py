@@ -3,6 +3,7 @@
 Each category of a day is read once, into a narrow table; what is counted is counted there.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import starmap
@@ -25,12 +26,13 @@ from leadlog.analytics.tally import (
 from leadlog.layout import CATEGORIES, LogFile
 from leadlog.reading.columns import flat_columns
 from leadlog.reading.part import damaged_path, read_damaged
-from leadlog.reading.scan import Part, Scan, connect
+from leadlog.reading.scan import Part, Scan, connect, literally
 from leadlog.records import RECORDS
 
 __all__ = ["TableCounter"]
 
 _RATE = "CASE WHEN sample_rate > 0 AND sample_rate < 1 THEN sample_rate ELSE 1.0 END"
+_BLOCK_BYTES = 1024 * 1024
 _STAMP = "strftime(timestamp, '%Y-%m-%dT%H:%M:%S.%fZ')"
 _LOG_TYPE_OF = dict(zip(CATEGORIES, RECORDS, strict=True))
 
@@ -73,6 +75,7 @@ class TableCounter:
         for file in files:
             by_category[file.category].append(file)
         tally = Tally()
+        counted = 0
         for category, own in by_category.items():
             scan = Scan(
                 category,
@@ -89,12 +92,25 @@ class TableCounter:
                 counts = self._rows(f"SELECT {_RATE}, count(*) FROM ({source}) GROUP BY ALL")
                 for rate, count in counts:
                     tally.add_other(log_type, rate, count)
-            skipped = scan.damaged(self._connection)
-            tally.lines_skipped += skipped.lines + (skipped.unfinished if over else 0)
+            before, counted = counted, sum(count for _, count in tally.counts())
+            # Only where something is missing are the lines looked at again, one by one.
+            if scan.files and _lines_of(scan.files) != counted - before - self._sealed(scan.parts):
+                skipped = scan.damaged(self._connection)
+                tally.lines_skipped += skipped.lines + (skipped.unfinished if over else 0)
             for part in scan.parts:
                 lost = read_damaged(damaged_path(part.path))
                 tally.lines_skipped += sum(1 for one in lost if over or not one.unfinished)
         return tally
+
+    def _sealed(self, parts: Sequence[Part]) -> int:
+        """How many events some parts hold."""
+        if not parts:
+            return 0
+        paths = [literally(part.path) for part in parts]
+        found = self._connection.execute(
+            "SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata(?)", [paths]
+        ).fetchone()
+        return int(found[0]) if found else 0
 
     def _count_runs(self, tally: Tally, category: str, log_type: str, source: str) -> None:
         subject = SUBJECTS[log_type]
@@ -112,15 +128,21 @@ class TableCounter:
             f"{_ranked(subject, name)} FROM ({source})"
         )
         grouped = self._rows(
-            "SELECT operation, success, tier, quality, rate, CASE WHEN ms IS NULL THEN NULL "
+            "SELECT operation, success, tier, rate, CASE WHEN ms IS NULL THEN NULL "
             f"WHEN ms < {LEAST_MS!r} THEN {NO_TIME} "
             f"ELSE CAST(CEIL(LN(ms) / {BUCKET_WIDTH!r}) AS INTEGER) END AS bucket, count(*), "
             "coalesce(sum(CAST(floor(ms * 1000000 + 0.5) AS BIGINT)), 0), max(memory_mb), max(cpu) "
-            "FROM runs GROUP BY operation, success, tier, quality, rate, bucket"
+            "FROM runs GROUP BY operation, success, tier, rate, bucket"
         )
         for *common, count, total_ns, memory_mb, cpu in grouped:
             tally.add_runs(Run(log_type, *common), count, int(total_ns))
             tally.add_peaks(memory_mb, cpu)
+        if log_type == "database_operation":
+            labelled = self._rows(
+                "SELECT quality, rate, count(*) FROM runs WHERE quality IS NOT NULL GROUP BY ALL"
+            )
+            for quality, rate, count in labelled:
+                tally.add_quality(quality, rate, count)
         for sum_name in subject.sums:
             for rate, count, total in self._rows(
                 f"SELECT rate, count({sum_name}), coalesce(sum({sum_name}), 0) FROM runs "
@@ -155,7 +177,7 @@ class TableCounter:
                 tally.add_cause(fingerprint, cause)
 
     def exact(self) -> Exact:
-        """The percentiles of all that was counted, by operation; none unless they were asked for."""
+        """The percentiles of all that was counted, by operation; none unless asked for."""
         found: dict[str, dict[str, float | None]] = {}
         ranks = ", ".join(
             f"sorted[CAST((len(sorted) * {share} + 99) // 100 AS BIGINT)]"
@@ -176,6 +198,21 @@ class TableCounter:
         for operation, pairs in weighted.items():
             found[operation] = dict(zip(PERCENTS, at_ranks(pairs), strict=True))
         return found
+
+
+def _lines_of(files: Iterable[LogFile]) -> float:
+    """How many lines some files have, the ones without an end included."""
+    lines = 0
+    for file in files:
+        if file.compressed:
+            return math.nan  # not to be had without unpacking it, which the other way does faster
+        last = b"\n"
+        with file.path.open("rb") as stream:
+            while data := stream.read(_BLOCK_BYTES):
+                lines += data.count(b"\n")
+                last = data[-1:]
+        lines += last != b"\n"
+    return lines
 
 
 def _names(category: str) -> Any:

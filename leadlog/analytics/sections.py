@@ -75,8 +75,8 @@ def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
                 }
                 for name, one in sorted(operations.items())
             },
-            "performance_tiers": store.labels("tier", TIERS),
-            "data_quality": store.labels("quality", QUALITIES),
+            "performance_tiers": _labels(store.tiers, TIERS),
+            "data_quality": _labels(tally.qualities, QUALITIES),
         },
         "sync_summary": {
             "total_sync_operations": sync.total(),
@@ -102,48 +102,46 @@ def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
 
 
 class _Runs:
-    """Some runs, by what they have in common."""
+    """Some runs together."""
 
     def __init__(self) -> None:
-        self._all: list[tuple[Run, int, int]] = []
+        self.tiers: defaultdict[tuple[str | None, float], int] = defaultdict(int)
+        self._ends: defaultdict[tuple[bool | None, float], int] = defaultdict(int)
+        self._total_ns: defaultdict[float, int] = defaultdict(int)
+        self._buckets: defaultdict[int, defaultdict[float, int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
 
     def add(self, run: Run, count: int, total_ns: int) -> None:
-        self._all.append((run, count, total_ns))
+        self.tiers[run.tier, run.rate] += count
+        self._ends[run.success, run.rate] += count
+        if run.bucket is not None:
+            self._total_ns[run.rate] += total_ns
+            self._buckets[run.bucket][run.rate] += count
 
-    def total(self, success: bool | None = None) -> int:
-        return round(
-            _weighted(
-                (run.rate, count)
-                for run, count, _ in self._all
-                if success is None or run.success is success
-            )
-        )
+    def _ended(self, *ends: bool | None) -> float:
+        return _weighted((rate, n) for (success, rate), n in self._ends.items() if success in ends)
+
+    def total(self, *ends: bool) -> int:
+        return round(self._ended(*(ends or (True, False, None))))
 
     def success_percent(self) -> float | None:
         """Of the runs whose end is known."""
-        succeeded, failed = (
-            _weighted((run.rate, count) for run, count, _ in self._all if run.success is success)
-            for success in (True, False)
-        )
-        ended = succeeded + failed
-        return round(100 * succeeded / ended, 3) if ended else None
+        ended = self._ended(True, False)
+        return round(100 * self._ended(True) / ended, 3) if ended else None
 
     def mean_ms(self) -> float | None:
-        measured = [one for one in self._all if one[0].bucket is not None]
-        number = _weighted((run.rate, count) for run, count, _ in measured)
-        total = _weighted((run.rate, total_ns) for run, _, total_ns in measured)
+        number = _weighted(pair for counts in self._buckets.values() for pair in counts.items())
+        total = _weighted(self._total_ns.items())
         return round(total / number / 1_000_000, 3) if number else None
 
     def percentiles(self, exact: Mapping[str, float | None] | None) -> dict[str, Any]:
-        buckets: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
-        for run, count, _ in self._all:
-            if run.bucket is not None:
-                buckets[run.bucket].append((run.rate, count))
         near = at_ranks(
-            (middle_of(bucket), _weighted(counts)) for bucket, counts in sorted(buckets.items())
+            (middle_of(bucket), _weighted(counts.items()))
+            for bucket, counts in sorted(self._buckets.items())
         )
         return {
-            "n": sum(count for counts in buckets.values() for _, count in counts),
+            "n": sum(count for counts in self._buckets.values() for count in counts.values()),
             **{f"{name}_ms": (exact or {}).get(name) for name in PERCENTS},
             **{
                 f"{name}_bucket_ms": None if value is None else float(f"{value:.6g}")
@@ -151,11 +149,12 @@ class _Runs:
             },
         }
 
-    def labels(self, name: str, known: tuple[str, ...]) -> dict[str, int]:
-        counts: defaultdict[str | None, list[tuple[float, int]]] = defaultdict(list)
-        for run, count, _ in self._all:
-            counts[getattr(run, name)].append((run.rate, count))
-        return {label: round(_weighted(counts[label])) for label in known}
+
+def _labels(counts: Mapping[tuple[Any, float], int], known: tuple[str, ...]) -> dict[str, int]:
+    return {
+        label: round(_weighted((rate, n) for (one, rate), n in counts.items() if one == label))
+        for label in known
+    }
 
 
 def _weighted(counts: Iterable[tuple[float, int]]) -> float:

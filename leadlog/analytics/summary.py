@@ -106,8 +106,11 @@ def count_days(
         counter.close()
     days = dict(sorted({**stored, **fresh}.items()))
     whole = Tally()
-    for tally in days.values():
-        whole.merge(tally)
+    if len(days) == 1:
+        (whole,) = days.values()
+    else:
+        for tally in days.values():
+            whole.merge(tally)
     return Period(since, until, whole, measured, days, tuple(sorted(stored)))
 
 

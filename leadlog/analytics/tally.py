@@ -122,7 +122,6 @@ class Run(NamedTuple):
         operation: its name.
         success: true, false, or null.
         tier: the label.
-        quality: the label of the data.
         rate: share of such events that was kept; 1.0 for all.
         bucket: of the duration; None where it was not measured.
     """
@@ -131,7 +130,6 @@ class Run(NamedTuple):
     operation: str | None
     success: bool | None
     tier: str | None
-    quality: str | None
     rate: float
     bucket: int | None
 
@@ -183,6 +181,7 @@ class Tally:
 
     Attributes:
         runs: number of records and nanoseconds they took, by what they have in common.
+        qualities: (label of the data, rate) to the number of database operations.
         sums: (name, rate) to how many numbers were measured and what they add up to.
         errors: (fingerprint, severity, recoverable, rate) to the number of records.
         causes: fingerprint to what is known of it.
@@ -194,6 +193,7 @@ class Tally:
     """
 
     runs: dict[Run, list[int]] = field(default_factory=dict)
+    qualities: dict[tuple[str, float], int] = field(default_factory=dict)
     sums: dict[tuple[str, float], list[int]] = field(default_factory=dict)
     errors: dict[tuple[str | None, str | None, bool, float], int] = field(default_factory=dict)
     causes: dict[str, Cause] = field(default_factory=dict)
@@ -226,11 +226,13 @@ class Tally:
             operation,
             success if isinstance(success, bool) else None,
             _text(labels.get("performance_tier")),
-            _text(labels.get("data_quality")),
             rate,
             None if ms is None else bucket_of(ms),
         )
         self.add_runs(run, 1, 0 if ms is None else nanoseconds(ms))
+        quality = _text(labels.get("data_quality"))
+        if quality is not None and log_type == "database_operation":
+            self.add_quality(quality, rate, 1)
         if subject.outermost is None or _value(event, subject.outermost) is None:
             for name, place in subject.sums.items():
                 number = _value(event, place)
@@ -272,6 +274,11 @@ class Tally:
         known = self.runs.setdefault(run, [0, 0])
         known[0] += count
         known[1] += total_ns
+
+    def add_quality(self, quality: str, rate: float, count: int) -> None:
+        """Takes so many database operations whose data have that label."""
+        key = quality, rate
+        self.qualities[key] = self.qualities.get(key, 0) + count
 
     def add_sum(self, name: str, rate: float, count: int, total: int) -> None:
         """Takes so many numbers that add up to `total`."""
@@ -315,6 +322,8 @@ class Tally:
         """Takes all that another tally has."""
         for run, (count, total_ns) in other.runs.items():
             self.add_runs(run, count, total_ns)
+        for (quality, rate), count in other.qualities.items():
+            self.add_quality(quality, rate, count)
         for (name, rate), (count, total) in other.sums.items():
             self.add_sum(name, rate, count, total)
         for key, count in other.errors.items():

@@ -145,6 +145,21 @@ class Folder:
             return Hindrance("a process may have lines for it; after a kill: `leadlog recover`")
         return None
 
+    def names(self, end: str) -> list[str]:
+        """The hidden files of ours whose names end so.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        with os.scandir(self._fd) as entries:
+            return [
+                entry.name
+                for entry in entries
+                if entry.name.startswith(".")
+                and entry.name.endswith(end)
+                and entry.is_file(follow_symlinks=False)
+            ]
+
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds a file's lock; tried for a moment, together with others.
 

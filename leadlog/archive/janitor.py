@@ -12,6 +12,8 @@ from pathlib import Path
 
 import attrs
 
+from leadlog.analytics.buckets import remove_buckets
+from leadlog.archive.buckets import store_missing
 from leadlog.archive.folders import (
     IN_USE,
     Folder,
@@ -101,6 +103,7 @@ class Janitor:
             found = self._look()
             planned = self._plan(found)
         kept = [one for one in planned.kept if one.file.path not in self._results]
+        stored, failed = ((), {}) if self._dry_run else store_missing(self._root)
         return Report(
             directory=self._root,
             today=self._today,
@@ -111,6 +114,8 @@ class Janitor:
             excess=planned.excess,
             bytes_before=before,
             bytes_after=sum(one.size_bytes for one in found),
+            buckets_stored=stored,
+            buckets_failed=failed,
         )
 
     def _look(self) -> list[Found]:
@@ -205,6 +210,7 @@ class Janitor:
         folder = Folder(found.file.category, path.parent, self._spool.names_in_use, archived=True)
         try:
             with folder.claimed(found):
+                remove_buckets(self._root, found.file.date)
                 remove_part(path)
         finally:
             folder.close()

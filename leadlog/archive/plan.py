@@ -16,7 +16,7 @@ from leadlog.archive.policy import Policy
 from leadlog.layout import COMPRESSED, LogFile
 from leadlog.limits import TOTAL
 
-__all__ = ["Action", "Excess", "Found", "Hindrance", "Kept", "Plan", "Verb", "plan"]
+__all__ = ["Action", "Excess", "Found", "Hindrance", "Kept", "Plan", "Verb", "closed_since", "plan"]
 
 Verb = Literal["compress", "finish", "archive", "remove"]
 """`finish` is for a file whose compressed copy is there already: only the original goes.
@@ -194,6 +194,12 @@ def _by_age(one: Found, age: int, policy: Policy, there: set[Path]) -> Action | 
     if one.size_bytes <= (one.packed_bytes or 0):
         return None
     return Action("compress", one, f"older than {days} days")
+
+
+def closed_since(one: Found, today: str) -> Hindrance | None:
+    """Why a file must be left alone on a day; None where nothing speaks against touching it."""
+    # A part has no writer, however young its file is.
+    return one.hindrance if one.file.archived else _hindrance(one, _day(today))
 
 
 def _hindrance(one: Found, now: int) -> Hindrance | None:

@@ -43,6 +43,8 @@ class Report:
         excess: limits that are not kept, since the rest may not be touched yet.
         bytes_before: of all log files, at the start.
         bytes_after: of all log files, at the end.
+        buckets_stored: sealed days whose bucket table was made.
+        buckets_failed: sealed days whose bucket table could not be made, and why.
     """
 
     directory: Path
@@ -54,6 +56,8 @@ class Report:
     excess: tuple[Excess, ...]
     bytes_before: int
     bytes_after: int
+    buckets_stored: tuple[str, ...] = ()
+    buckets_failed: dict[str, str] = attrs.field(factory=dict)
 
     @property
     def errors(self) -> tuple[Result, ...]:
@@ -63,7 +67,9 @@ class Report:
     @property
     def findings(self) -> bool:
         """Whether somebody should see to something that no later run will mend."""
-        return bool(self.excess) or any(kept.hindrance.finding for kept in self.kept)
+        return bool(self.excess or self.buckets_failed) or any(
+            kept.hindrance.finding for kept in self.kept
+        )
 
     @property
     def freed_bytes(self) -> int:
@@ -107,6 +113,8 @@ class Report:
                 for kept in self.kept
             ],
             "excess": [attrs.asdict(excess) for excess in self.excess],
+            "buckets_stored": list(self.buckets_stored),
+            "buckets_failed": self.buckets_failed,
             "bytes_before": self.bytes_before,
             "bytes_after": self.bytes_after,
             "freed_bytes": self.freed_bytes,

@@ -154,6 +154,8 @@ def _show(report: "Report") -> None:
     ]
     _section("Files", table(rows, ("", "file", "size", freed, "why"), right=(2, 3)) if rows else [])
     _section("Left alone", table((_name(one.file), one.hindrance.reason) for one in report.kept))
+    if report.buckets_stored:
+        click.echo(f"Made the bucket tables of {len(report.buckets_stored)} days.")
     where = safe(str(report.directory))
     if not report.results:
         click.echo(f"Nothing to do; {where} holds {_size(report.bytes_before)}.")
@@ -180,6 +182,11 @@ def _say(report: "Report") -> None:
             f"{len(report.errors)} files could not be worked on, the first is "
             f"{_name(first.action.found.file)}: {first.error}; nothing of them is lost: mend the "
             "cause and run this again"
+        )
+    for day, reason in report.buckets_failed.items():
+        message(
+            f"the bucket table of {day} could not be made: {reason}; summaries read its events "
+            "until it is"
         )
     for excess in report.excess:
         what = "all files" if excess.scope == TOTAL else excess.scope

@@ -23,10 +23,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("leadlog.cli.history:history", "Show who did what to a lead, and when."),
     "replay": ("leadlog.cli.replay:replay", "Print the leads as they were at a moment."),
     "verify": ("leadlog.cli.verify:verify", "Compare the log with the database."),
+    "summary": ("leadlog.cli.summary:summary", "Sum up a day, a week or any days."),
     "doctor": ("leadlog.cli.doctor:doctor", "Check settings, log directory and log."),
     "recover": ("leadlog.cli.recover:recover", "Bring in what killed processes left in memory."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
-    "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),
+    "archive": ("leadlog.cli.archive:archive", "Compress, seal and remove old log files."),
+    "erase": ("leadlog.cli.erase:erase", "Take a person out of the log."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

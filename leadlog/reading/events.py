@@ -20,7 +20,15 @@ from leadlog.errors import ReadError
 from leadlog.layout import COMPRESSED, PARQUET, parse_name, part_path
 from leadlog.reading.compressed import open_unpacked, spool_unpacked
 
-__all__ = ["Event", "LineReader", "Skipped", "decode", "read_backwards", "read_events"]
+__all__ = [
+    "Event",
+    "LineReader",
+    "Skipped",
+    "decode",
+    "open_content",
+    "read_backwards",
+    "read_events",
+]
 
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 """Longer lines are damage (writers cut at 16 KiB), and are skipped without being held in memory."""
@@ -151,7 +159,7 @@ def read_events(path: Path, *, start: int = 0, skipped: Skipped | None = None) -
             which and why.
     """
     skipped = Skipped() if skipped is None else skipped
-    with _opened(path) as stream:
+    with open_content(path) as stream:
         reader = LineReader(stream, path, start, skipped)
         try:
             yield from reader.read()
@@ -178,7 +186,7 @@ def read_backwards(
             which and why.
     """
     skipped = Skipped() if skipped is None else skipped
-    with _opened(path, spool_unpacked) as stream:
+    with open_content(path, spool_unpacked) as stream:
         try:
             for offset, raw in _lines_backwards(stream, end):
                 data = None if raw is None else decode(raw)
@@ -215,7 +223,17 @@ def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, b
         yield 0, line
 
 
-def _opened(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacked) -> BinaryIO:
+def open_content(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacked) -> BinaryIO:
+    """The content of a log file, whatever its form, from its beginning.
+
+    Args:
+        path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
+        unpacked: opens a compressed one.
+
+    Raises:
+        ReadError: it cannot be opened, or is damaged.
+        MissingExtraError: it is a part, and DuckDB is not installed.
+    """
     try:
         if path.suffix == PARQUET:
             from leadlog.reading.part import open_restored
@@ -227,7 +245,7 @@ def _opened(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacked) ->
             moved = _moved(path)
             if moved is None:
                 raise
-            return _opened(moved, unpacked)
+            return open_content(moved, unpacked)
     except OSError as error:
         raise _unreadable(path, error) from error
 

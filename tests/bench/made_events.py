@@ -7,7 +7,6 @@ from pathlib import Path
 import orjson
 
 from leadlog.records import RECORDS, shape
-from leadlog_processors.envelope import ENVELOPE
 from leadlog_processors.fields import CATEGORIES
 
 KINDS = ("add_lead", "get_lead", "update_lead", "search_leads", "find_duplicates", "delete_lead")
@@ -24,7 +23,7 @@ def blank(log_type: str, at_us: int, number: int, date: str) -> dict:
     seconds, us = divmod(at_us, 1_000_000)
     clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{us:06}"
     return {
-        **ENVELOPE,
+        **shape.blank(log_type),
         "timestamp": f"{date}T{clock}Z",
         "level": "info",
         "log_type": log_type,
@@ -34,7 +33,6 @@ def blank(log_type: str, at_us: int, number: int, date: str) -> dict:
         "schema_version": 1,
         "process_id": 4711,
         "thread_name": "MainThread",
-        **shape.blank(log_type),
     }
 
 
@@ -138,6 +136,8 @@ def write(root: Path, date: str, count: int, seed: int = 0, sampled: float = 0.0
     for event in events(date, count, seed, sampled):
         streams[event["log_type"]].write(orjson.dumps(event) + b"\n")
         counts[CATEGORIES[event["log_type"]]] += 1
-    for stream in streams.values():
+    for log_type, stream in streams.items():
         stream.close()
+        if not counts[CATEGORIES[log_type]]:
+            Path(stream.name).unlink()
     return counts

@@ -109,6 +109,7 @@ def test_the_report_as_json(run, old, tmp_path):
             "compress_after_days": 7,
             "retention_days": {"sync_operations": 30},
             "retention_bytes": {},
+            "parquet_after_days": 0,
         },
         "actions": [
             {
@@ -124,6 +125,8 @@ def test_the_report_as_json(run, old, tmp_path):
         ],
         "kept": [],
         "excess": [],
+        "buckets_stored": [],
+        "buckets_failed": {},
         "bytes_before": size,
         "bytes_after": packed,
         "freed_bytes": size - packed,

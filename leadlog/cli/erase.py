@@ -1,0 +1,129 @@
+"""`leadlog erase`: take a person out of the log."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from leadlog.cli.options import directory_option, existing_log, json_option
+from leadlog.cli.terminal import message, print_json, safe, table
+
+if TYPE_CHECKING:
+    from leadlog.erasure import Report
+
+__all__ = ["erase"]
+
+
+@click.command()
+@directory_option
+@click.option(
+    "--lead", "lead_ids", multiple=True, metavar="ID", help="Id of a lead; several may be given."
+)
+@click.option(
+    "--email",
+    "emails",
+    multiple=True,
+    metavar="ADDRESS",
+    help="E-mail address; several may be given.",
+)
+@click.option(
+    "--pseudonymise",
+    is_flag=True,
+    help="Put pseudonyms in their place, made with the setting pseudonym_key; no line goes.",
+)
+@click.option("--resume", is_flag=True, help="Go on with what an earlier run left to do.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done.")
+@json_option
+@click.pass_context
+def erase(
+    ctx: click.Context,
+    *,
+    directory: Path | None,
+    lead_ids: tuple[str, ...],
+    emails: tuple[str, ...],
+    pseudonymise: bool,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Take persons out of the log: files, archive, bucket tables and daily summaries.
+
+    Lines about them are removed; where others name them, in a sync of many leads for example,
+    their entry goes and their id and addresses are covered. What belongs to them is looked for
+    first: addresses of an id, ids of an address, errors of their operations.
+
+    Files of today, and files in use, may not be replaced yet: they are named, and a later run
+    with --resume goes on. It may be killed at any moment. What was done is recorded in
+    monitoring_data, without saying of whom.
+
+    \b
+    Examples:
+      leadlog erase --lead 01a21ae1-5c29 --dry-run
+      leadlog erase --lead 01a21ae1-5c29 --email ana@acme.example
+      leadlog erase --resume --json | jq .remaining
+
+    Exits with 1 when something remains to be done on a later day.
+    """  # noqa: D301 - click wants real backspaces
+    lead_ids = tuple(text for one in lead_ids if (text := one.strip()))
+    emails = tuple(text for one in emails if (text := one.strip()))
+    if not (lead_ids or emails or resume):
+        raise click.UsageError("name somebody with --lead or --email, or go on with --resume")
+    if short := [text for text in (*lead_ids, *emails) if len(text) < 3]:
+        raise click.UsageError(
+            f"{short[0]!r} is too short to be told from other text; give the whole id or address"
+        )
+    from leadlog import erasure
+    from leadlog.settings import load
+
+    settings = load(directory=directory).settings
+    if pseudonymise and not settings.pseudonym_key:
+        raise click.UsageError(
+            "--pseudonymise needs the setting pseudonym_key, best through LEADLOG_PSEUDONYM_KEY"
+        )
+    root = existing_log(settings.directory)
+    report = erasure.run(
+        root,
+        lead_ids=lead_ids,
+        emails=emails,
+        pseudonym_key=settings.pseudonym_key if pseudonymise else None,
+        dry_run=dry_run,
+    )
+    if not dry_run:
+        _record(root, report)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _show(report)
+    if report.remaining:
+        first = next(iter(report.remaining.items()))
+        message(
+            f"{len(report.remaining)} files still name them, the first is {first[0]}: {first[1]}; "
+            "run `leadlog erase --resume` on a later day"
+        )
+    ctx.exit(1 if report.remaining else 0)
+
+
+def _record(root: Path, report: "Report") -> None:
+    """Writes the audit record, which names nobody."""
+    import leadlog
+
+    leadlog.configure(directory=root)
+    leadlog.DatabaseLogger().log_monitoring_data("erasure", {"metrics": report.as_dict()})
+    leadlog.flush()
+
+
+def _show(report: "Report") -> None:
+    rows = [(one.path, one.lines_removed, one.lines_changed) for one in report.changed]
+    for line in table(rows, ("file", "lines removed", "changed"), right=(1, 2)) if rows else []:
+        click.echo(line)
+    if rows:
+        click.echo()
+    where = f"{len(report.changed)} files of {safe(str(report.directory))}"
+    removed, covered = report.lines_removed, report.lines_changed
+    if report.dry_run:
+        click.echo(f"Would remove {removed} lines and cover them in {covered} more, in {where}.")
+    else:
+        click.echo(f"Removed {removed} lines and covered them in {covered} more, in {where}.")
+    if report.summaries:
+        verb = "would be" if report.dry_run else "were"
+        click.echo(f"{len(report.summaries)} daily summaries {verb} made anew.")

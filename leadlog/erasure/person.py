@@ -1,0 +1,124 @@
+"""Who is to be erased: what identifies the persons, and what is known to belong to them.
+
+A lead's records name its e-mail addresses, and an error that names neither belongs to an operation
+that does. So what was asked for is widened once, over the whole log, before anything is changed:
+ids to their addresses, addresses to their ids, both to the operations that were about them. An
+address that the log knows of another lead, too, is not taken over from an id.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+__all__ = ["Findings", "Identity", "leads_of"]
+
+Data = Mapping[str, Any]
+
+
+def _folded(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(folded for text in texts if (folded := text.strip().casefold()))
+
+
+@attrs.frozen
+class Identity:
+    """What identifies the persons to be erased.
+
+    Attributes:
+        lead_ids: of the leads.
+        emails: casefolded.
+        operations: ids of operations that were about them.
+    """
+
+    lead_ids: frozenset[str] = attrs.field(default=(), converter=frozenset)
+    emails: frozenset[str] = attrs.field(default=(), converter=_folded)
+    operations: frozenset[str] = attrs.field(default=(), converter=frozenset)
+
+    def __or__(self, other: "Identity") -> "Identity":
+        """Both together."""
+        return Identity(
+            self.lead_ids | other.lead_ids,
+            self.emails | other.emails,
+            self.operations | other.operations,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.lead_ids or self.emails)
+
+    def texts(self) -> list[str]:
+        """What must stand nowhere in the log any more, the longest first."""
+        return sorted({*self.lead_ids, *self.emails}, key=lambda text: (-len(text), text))
+
+    def is_about(self, event: Data) -> bool:
+        """Whether an event is about one of the persons, and about nobody else."""
+        for lead_id, email in leads_of(event):
+            if lead_id in self.lead_ids or (email or "").casefold() in self.emails:
+                return True
+        return any(operation in self.operations for operation in _operations_of(event))
+
+
+class Findings:
+    """What the log says of the persons: fed with every event that may name them.
+
+    Args:
+        asked: what was asked for.
+    """
+
+    def __init__(self, asked: Identity) -> None:
+        self._asked = asked
+        self._ids_of: dict[str, set[str]] = {}
+        self._operations: list[tuple[str | None, str, str]] = []
+
+    def add(self, event: Data) -> None:
+        """Takes an event."""
+        for lead_id, email in leads_of(event):
+            folded = (email or "").strip().casefold()
+            if lead_id and folded:
+                self._ids_of.setdefault(folded, set()).add(lead_id)
+            self._operations += (
+                (lead_id, folded, operation) for operation in _operations_of(event)
+            )
+
+    def identity(self) -> Identity:
+        """What was asked for and what belongs to it."""
+        ids, emails = set(self._asked.lead_ids), set(self._asked.emails)
+        ids |= {one for email in self._asked.emails for one in self._ids_of.get(email, ())}
+        emails |= {email for email, owners in self._ids_of.items() if owners <= ids}
+        operations = {
+            operation
+            for lead_id, email, operation in self._operations
+            if lead_id in ids or email in emails
+        }
+        return self._asked | Identity(ids, emails, operations)
+
+
+def leads_of(event: Data) -> Iterator[tuple[str | None, str | None]]:
+    """(lead id, e-mail address) of the leads that a record is about, as far as it says."""
+    for place, keys in (
+        (event.get("lead_identifier"), ("lead_id",)),
+        (_section(event, "context").get("lead_data"), ("lead_id", "id")),
+    ):
+        if not isinstance(place, dict):
+            continue
+        email = place.get("email")
+        lead_id = next((str(place[key]) for key in keys if place.get(key) is not None), None)
+        if lead_id is not None or isinstance(email, str):
+            yield lead_id, email if isinstance(email, str) else None
+    changed = _section(event, "data_details").get("fields_changed")
+    if isinstance(changed, dict) and isinstance(changed.get("email"), dict):
+        lead_id = _section(event, "lead_identifier").get("lead_id")
+        for email in changed["email"].values():
+            if isinstance(email, str) and isinstance(lead_id, str):
+                yield lead_id, email
+
+
+def _operations_of(event: Data) -> Iterator[str]:
+    for section in ("operation_details", "context"):
+        operation = _section(event, section).get("operation_id")
+        if isinstance(operation, str):
+            yield operation
+
+
+def _section(event: Data, name: str) -> Data:
+    section = event.get(name)
+    return section if isinstance(section, dict) else {}

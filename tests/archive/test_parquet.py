@@ -1,0 +1,264 @@
+"""Days sealed to Parquet: nothing is lost, and every reader goes on reading."""
+
+import os
+import re
+
+import duckdb
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadlog import archive
+from leadlog.analytics.summary import count_days
+from leadlog.archive import Policy
+from leadlog.archive.parquet import publish, write_part
+from leadlog.layout import CATEGORIES, archive_directory, log_files, part_path
+from leadlog.reading.events import Skipped, read_backwards, read_events
+from leadlog.reading.part import damaged_path, restored
+from leadlog.reading.scan import connect, scan
+from tests.bench.made_events import events, write
+
+DAY = "2026-11-01"
+SEAL = Policy(0, parquet_after_days=7)
+
+
+@pytest.fixture
+def run(root, tools):
+    """Run the janitor on `root`, on the day of these tests."""
+
+    def janitor(policy=SEAL, dry_run=False, **more):
+        return archive.run(root, policy, dry_run, today=tools.today, **more)
+
+    return janitor
+
+
+@pytest.fixture
+def day(root):
+    """A day of events of all categories, last written to on that day."""
+
+    def make(count=600, date=DAY, **more):
+        counts = write(root, date, count, **more)
+        for file in log_files(root, since=date, until=date):
+            os.utime(file.path, (1_793_534_400, 1_793_534_400))  # noon of 2026-11-01
+        return counts
+
+    return make
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+_SECTION = st.dictionaries(
+    st.sampled_from(["operation_type", "success", "execution_time_ms", "fields_changed", "x"]),
+    _JSON,
+)
+
+
+def _odd(changes):
+    """An event as it should be, but for some keys."""
+    event = next(events(DAY, 1))
+    for key, value in changes.items():
+        if isinstance(event.get(key), dict) and isinstance(value, dict):
+            event[key] |= value
+        else:
+            event[key] = value
+    try:
+        return orjson.dumps(event)
+    except TypeError:  # integers of more than 64 bits
+        return repr(event).encode()
+
+
+_LINES = st.one_of(
+    st.builds(
+        _odd,
+        st.dictionaries(
+            st.sampled_from(["timestamp", "operation_details", "data_details", "extra", "new"]),
+            _JSON | _SECTION,
+            max_size=3,
+        ),
+    ),
+    st.binary(max_size=12).filter(lambda line: b"\n" not in line),
+    st.sampled_from(
+        [
+            b'{"timestamp":"2026-11-01T10:00:00.000000Z","timestamp":"x"}',
+            b'{"timestamp": "2026-11-01T10:00:00+02:00"}',
+            b'{"timestamp":"2026-11-01T10:00:00.000000Z","extra":{"a":1,"a":1.50}}',
+            b'{"timestamp":"\\ud800"}',
+            b'{"timestamp":"2026-11-01T10:00:00.000000Z","level":"\\u0061"}',
+            b'["timestamp"]',
+            b"",
+        ]
+    ),
+)
+
+
+@settings(max_examples=20)
+@given(st.lists(_LINES, max_size=12), st.booleans())
+def test_a_part_gives_back_what_went_into_it_byte_for_byte(tmp_path_factory, lines, ended):
+    """Odd keys, other types, damage, spaces, a last line without its end: nothing is lost."""
+    content = b"\n".join(lines) + (b"\n" if ended and lines else b"")
+    folder = archive_directory(tmp_path_factory.mktemp("log"), "database_operations", DAY)
+    folder.mkdir(parents=True)
+    part = folder / f"part-{DAY}.parquet"
+    publish(part, write_part(part, "database_operations", lambda: [content]))
+    assert b"".join(restored(part, "database_operations")) == content
+    assert {path.name for path in folder.iterdir()} <= {part.name, damaged_path(part).name}
+
+
+def test_events_as_leadlog_writes_them_are_kept_once(root, run, day):
+    """Their text is not kept beside the columns, which have strings and naive UTC times."""
+    day(200)
+    run()
+    for part in root.rglob("*.parquet"):
+        (found,) = duckdb.sql(f"SELECT count(*), count(raw) FROM read_parquet('{part}')").fetchall()
+        assert found[1] == 0
+        kinds = duckdb.sql(f"DESCRIBE SELECT * FROM read_parquet('{part}')").fetchall()
+        types = {name: kind for name, kind, *_ in kinds}
+        assert (types["timestamp"], types["event_id"]) == ("TIMESTAMP", "VARCHAR")
+        assert types["date"] == "DATE"
+        stamps = duckdb.sql(f"SELECT timestamp FROM read_parquet('{part}')").fetchall()
+        assert stamps == sorted(stamps)
+
+
+def test_every_form_of_a_day_says_the_same(root, run, day, tools):
+    """Rows as lines, compressed and in Parquet, and the summary's n, are one number each."""
+    counts = day(int(os.environ.get("EVENTS", "3000")))
+
+    def told():
+        connection = connect()
+        try:
+            rows = {
+                category: connection.execute(
+                    f"SELECT count(*), count(DISTINCT event_id) FROM ({found.select(connection)})"
+                ).fetchone()
+                for category in CATEGORIES
+                for found in [scan(root, category, since=DAY)]
+            }
+        finally:
+            connection.close()
+        python = count_days(root, DAY, exact=True, engine="python")
+        table = count_days(root, DAY, exact=True, engine="duckdb")
+        assert table.tally == python.tally
+        assert table.exact == python.exact
+        return rows, table.tally, tools.read(root)
+
+    plain = told()
+    assert plain[0] == {category: (count, count) for category, count in counts.items()}
+    assert sum(count for _, count in plain[1].counts()) == sum(counts.values())
+    assert run(Policy(7)).errors == ()
+    assert all(file.compressed for file in log_files(root))
+    assert told() == plain
+    assert run().errors == ()
+    assert all(file.archived for file in log_files(root))
+    assert told() == plain
+    assert count_days(root, DAY).from_buckets == (DAY,)
+    assert count_days(root, DAY).tally == plain[1]
+
+
+def test_damage_is_kept_beside_the_part_and_counted(root, run, tools):
+    """Damaged lines go to a file beside the part, and readers count them as before."""
+    content = tools.events(DAY, 500) + b'\xff\xfe\n{"torn": \n' + tools.events(DAY, 200) + b'{"no'
+    tools.add(root, f"error_logs/{DAY}.jsonl", content=content)
+
+    def told():
+        skipped = Skipped()
+        (file,) = log_files(root)
+        forwards = [event.raw for event in read_events(file.path, skipped=skipped)]
+        backwards = [event.raw for event in read_backwards(file.path)]
+        return forwards, backwards[::-1], skipped.lines, skipped.unfinished
+
+    before = told()
+    assert before[2:] == (2, 1)
+    run()
+    assert tools.names(root) == [
+        "archive/buckets/2026-11-01.json.zst",
+        f"archive/category=error_logs/date={DAY}/_damaged-{DAY}.jsonl",
+        f"archive/category=error_logs/date={DAY}/part-{DAY}.parquet",
+    ]
+    assert told() == before
+    assert count_days(root, DAY).tally.lines_skipped == 3
+
+
+def test_a_dry_run_says_what_a_run_does(root, run, day, tools):
+    """The same files and verbs; nothing is changed."""
+    day(50)
+    before = tools.snapshot(root)
+    dry = run(dry_run=True)
+    assert tools.snapshot(root) == before
+    real = run()
+    assert [one.action for one in dry.results] == [one.action for one in real.results]
+    assert {one.action.verb for one in real.results} == {"archive"}
+    assert (dry.buckets_stored, real.buckets_stored) == ((), (DAY,))
+    assert run().buckets_stored == ()
+
+
+def test_a_part_is_as_private_and_as_old_as_its_original(root, run, tools):
+    """Rights and time are the original's, and folders are as open as the category's."""
+    path = tools.add(root, f"error_logs/{DAY}.jsonl")
+    path.chmod(0o640)
+    path.parent.chmod(0o750)
+    old = path.stat()
+    run()
+    part = part_path(root, log_files(root)[0])
+    assert part.stat().st_mode == old.st_mode
+    assert part.stat().st_mtime_ns == old.st_mtime_ns
+    assert part.parent.stat().st_mode & 0o777 == 0o750
+
+
+def test_as_long_as_the_original_is_there_it_is_read(root, run, tools):
+    """A part whose original is still there counts once; the next run removes the original."""
+    path = tools.add(root, f"error_logs/{DAY}.jsonl")
+    content, before = path.read_bytes(), tools.read(root)
+    run()
+    tools.add(root, f"error_logs/{DAY}.jsonl", content=content)
+    assert tools.read(root) == before
+    (done,) = run().results
+    assert (done.action.verb, done.error) == ("archive", None)
+    assert tools.read(root) == before
+    assert not path.exists()
+
+
+def test_an_original_that_is_not_what_was_sealed_stays(root, run, tools):
+    """Two files of one name that differ are never made one."""
+    tools.add(root, f"error_logs/{DAY}.jsonl")
+    run()
+    path = tools.add(root, f"error_logs/{DAY}.jsonl", content=b'{"timestamp": "other"}\n')
+    (failed,) = run().results
+    assert re.search(r"does not give back what went into it.*the original stays", failed.error)
+    assert path.read_bytes() == b'{"timestamp": "other"}\n'
+    assert len(list(root.rglob("*.parquet"))) == 1
+
+
+def test_a_folder_that_is_a_link_is_not_followed(root, run, tools, tmp_path):
+    """Nothing is written behind a link in the archive's place."""
+    path = tools.add(root, f"error_logs/{DAY}.jsonl")
+    (root / "archive").symlink_to(tmp_path)
+    report = run()
+    assert report.findings
+    assert "is a link or a file, not a folder" in report.kept[0].hindrance.reason
+    assert path.exists()
+    assert not list(tmp_path.glob("category=*"))
+
+
+def test_retention_takes_parts_and_what_lies_beside_them(root, run, day, tools):
+    """A part, its damaged lines, its folder and the bucket table go together."""
+    day(60)
+    tools.add(root, f"sync_operations/{DAY}.w1.jsonl", content=b"rubbish\n")
+    run()
+    report = run(Policy(0, {"sync_operations": 20}, parquet_after_days=7))
+    assert [one.action.verb for one in report.results] == ["remove"] * 2
+    assert not archive_directory(root, "sync_operations", DAY).exists()
+    assert report.buckets_stored == (DAY,)  # made anew of what is left
+    assert "sync_operation" not in {run.log_type for run in count_days(root, DAY).tally.runs}
+    report = run(Policy(0, 20, parquet_after_days=7))
+    assert report.errors == ()
+    assert tools.names(root) == []
