@@ -36,7 +36,15 @@ SPARK = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": "2",
     "spark.ui.showConsoleProgress": "false",
+    # What follows makes small queries quick and changes no result.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.memory": "512m",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.codegen.wholeStage": "false",
 }
+MASTERS = ("local[2]", "local-cluster[2,1,1024]")
 
 
 @pytest.fixture(scope="module")
@@ -145,46 +153,45 @@ def test_duckdb_says_what_plain_python_says(
         assert answers(engine) == expected
 
 
-def _on_spark(master: str, source: str, window: tuple[str | None, str | None], out: Any) -> None:
-    """Runs in a process of its own, whose Java ends with it."""
+def _on_spark(source: str, window: tuple[str, str], out: Any) -> None:
+    """Runs in a process of its own, whose Java serves both masters and ends with it."""
     from pyspark.sql import SparkSession
 
-    builder: Any = SparkSession.builder.master(master)
-    for key, value in SPARK.items():
-        builder = builder.config(key, value)
-    session = builder.config("spark.executor.memory", "512m").getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
+    for master in MASTERS:
+        builder: Any = SparkSession.builder.master(master)
+        for key, value in SPARK.items():
+            builder = builder.config(key, value)
+        session = builder.getOrCreate()
+        session.sparkContext.setLogLevel("ERROR")
         with SparkEngine(source, session=session) as engine:
-            out.put(answers(engine))
+            found = answers(engine)
         with SparkEngine(source, None, *window, session=session) as engine:
-            out.put([plain(tuple(row.values())) for row in engine.rows(BUILT_IN["volume"])])
+            volume = [plain(tuple(row.values())) for row in engine.rows(BUILT_IN["volume"])]
         with SparkEngine(f"{source}-not-there", session=session) as engine:
             try:
-                engine.rows(BUILT_IN["volume"])
+                missing = str(engine.rows(BUILT_IN["volume"]))
             except ReadError as error:
-                out.put(str(error))
-    finally:
+                missing = str(error)
+        out.put((found, volume, missing))
         session.stop()
 
 
 @pytest.fixture
-def on_spark(sealed: Path) -> Iterator[Callable[..., list[Any]]]:
-    """Runs all built-in queries on a Spark of this machine."""
-    pytest.importorskip("pyspark", reason="the group `spark` is not installed")
+def on_spark(sealed: Path) -> Iterator[Callable[..., Iterator[Any]]]:
+    """Runs all built-in queries on a Spark of this machine, on one master after the other."""
+    pytest.importorskip("pyspark", reason="`make spark-tests` installs PySpark")
     if shutil.which("java") is None:
-        pytest.skip("Java is not installed; .ci/system-packages names what to install")
+        pytest.skip("Java 17 is not installed, e.g. openjdk-17-jre-headless")
     context = multiprocessing.get_context("spawn")
+    out = context.Queue()
     started = []
 
-    def run(master: str, *window: str | None) -> list[Any]:
-        out = context.Queue()
-        process = context.Process(
-            target=_on_spark, args=(master, str(sealed / "archive"), window, out)
-        )
+    def run(*window: str) -> Iterator[Any]:
+        process = context.Process(target=_on_spark, args=(str(sealed / "archive"), window, out))
         process.start()
         started.append(process)
-        return [out.get(timeout=100) for _ in range(3)]
+        for _ in MASTERS:
+            yield out.get(timeout=300)
 
     yield run
     for process in started:
@@ -193,15 +200,14 @@ def on_spark(sealed: Path) -> Iterator[Callable[..., list[Any]]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("master", ["local[2]", "local-cluster[2,1,1024]"])
+@pytest.mark.timeout(600)
 def test_spark_says_what_plain_python_says(
-    master: str, on_spark: Callable[..., list[Any]], expected: dict[str, str]
+    on_spark: Callable[..., Iterator[Any]], expected: dict[str, str]
 ) -> None:
     """In one process and in several, over the archive's Parquet; a window cuts alike."""
     since, until = "2026-11-22T00:00:00.000000Z", "2026-11-23T00:00:00.000000Z"
-    found, volume, missing = on_spark(master, since, until)
-    assert found == expected
-    assert {row[0] for row in volume} == {"2026-11-22"}
-    assert sum(row[2] for row in volume) == EVENTS
-    assert "-not-there" in missing
+    for found, volume, missing in on_spark(since, until):
+        assert found == expected
+        assert {row[0] for row in volume} == {"2026-11-22"}
+        assert sum(row[2] for row in volume) == EVENTS
+        assert "-not-there" in missing
