@@ -5,6 +5,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import queue
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -191,7 +192,13 @@ def on_spark(sealed: Path) -> Iterator[Callable[..., Iterator[Any]]]:
         process.start()
         started.append(process)
         for _ in MASTERS:
-            yield out.get(timeout=300)
+            yield next(filter(None, (answer(process) for _ in range(600))))
+
+    def answer(process: Any) -> Any:
+        try:
+            return out.get(timeout=1)
+        except queue.Empty:
+            assert process.is_alive(), "Spark ended without an answer; see its output"
 
     yield run
     for process in started:
