@@ -1,4 +1,4 @@
-"""Sealing, retention and erasing, killed at random moments: nothing is lost, doubled or half done."""
+"""Sealing, retention and erasing, killed at random moments: nothing is lost or doubled."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ def killed(tmp_path, root, tools, environment):
 
     def make(what, *, sealed):
         for number, day in enumerate(DAYS):
-            write(root, day, 1_500, seed=number)
+            write(root, day, 1_500, seed=number, people=60)
             for file in log_files(root, since=day, until=day):
                 os.utime(file.path, (1_793_534_400, 1_793_534_400))
         if sealed:
