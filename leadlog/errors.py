@@ -4,6 +4,8 @@
     ├── SettingsError (ValueError)       a setting is unknown or has a bad value
     ├── LogDirectoryError (OSError)      the log directory cannot be used
     ├── MissingExtraError (ImportError)  a package of an extra is not installed
+    ├── QueryError (ValueError)          an SQL text or a parameter is wrong
+    ├── QueryLimitError                  a query needed more time or memory than it may have
     ├── ReadError                        a log or an input file cannot be read
     └── StoreError                       the lead store refused
         ├── StaleLeadError               the lead was changed since it was read
@@ -29,6 +31,14 @@ class LogDirectoryError(LeadlogError, OSError):
 
 class MissingExtraError(LeadlogError, ImportError):
     """A package of an extra is needed and not installed; the message says what to install."""
+
+
+class QueryError(LeadlogError, ValueError):
+    """An SQL text that is wrong or wants what a query may not do, or a bad parameter of one."""
+
+
+class QueryLimitError(LeadlogError):
+    """A query needed more time or memory than it may have."""
 
 
 class ReadError(LeadlogError):

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from leadlog.cli.options import directory_option, json_option
+from leadlog.cli.lines import list_lines
+from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.rings import COLUMNS, rings_of, row_of
 from leadlog.cli.terminal import print_json, safe, table
 from leadlog.clock import now_us, utc_date
@@ -36,9 +37,24 @@ _LITTLE_ROOM_MB = 100
 @click.command()
 @directory_option
 @click.option("--all", "everything", is_flag=True, help="Check the files of every day.")
+@click.option("--lines", is_flag=True, help="Only list the lines that are no events, of every day.")
+@click.option(
+    "--quarantine",
+    "taking",
+    is_flag=True,
+    help="With --lines: move those of past days out of the log, into quarantine/.",
+)
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, *, directory: Path | None, everything: bool, as_json: bool) -> None:
+def doctor(
+    ctx: click.Context,
+    *,
+    directory: Path | None,
+    everything: bool,
+    lines: bool,
+    taking: bool,
+    as_json: bool,
+) -> None:
     """Check the settings, the log directory and the log.
 
     Shows the settings in force and where each came from, every category with its files, today's
@@ -50,7 +66,13 @@ def doctor(ctx: click.Context, *, directory: Path | None, everything: bool, as_j
       leadlog doctor
       leadlog doctor --all --directory /var/log/leads
       leadlog doctor --json | jq .findings
+      leadlog doctor --lines
+      leadlog doctor --lines --quarantine
     """  # noqa: D301 - click wants real backspaces
+    if lines:
+        ctx.exit(1 if list_lines(existing_log(directory), taking, as_json) else 0)
+    if taking:
+        raise click.UsageError("--quarantine goes with --lines", ctx)
     report = examine(directory, everything=everything, today=utc_date(now_us()))
     if as_json:
         print_json(report)
@@ -203,7 +225,8 @@ def _category(
             findings,
             f"{skipped.lines} damaged lines in {category}, the first in {path.name} "
             f"at byte {offset}",
-            f"look at it: {_show_from(path, offset)} | head -n 1",
+            "`leadlog doctor --lines` shows them all; this one: "
+            f"{_show_from(path, offset)} | head -n 1",
         )
     return report
 

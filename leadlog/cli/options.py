@@ -2,17 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from leadlog.analytics.engine import DuckDBEngine
+    from leadlog.analytics.spark import SparkEngine
 
 __all__ = [
     "database_option",
     "directory_option",
+    "engine_options",
     "existing_log",
     "json_option",
     "log_directory",
     "moment_option",
+    "opened_engine",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,6 +65,57 @@ def moment_option(name: str, text: str) -> Callable[[F], F]:
             raise click.BadParameter(str(error), ctx, parameter) from error
 
     return click.option(name, metavar="TIME", callback=read, help=text)
+
+
+def engine_options(function: F) -> F:
+    """`--engine`, `--remote` and `--source`: where a built-in query runs."""
+    for option in (
+        click.option(
+            "--source",
+            metavar="URL",
+            help="For Spark: the archive, as its workers reach it, e.g. s3a://bucket/archive.  "
+            "[default: the archive in the log directory]",
+        ),
+        click.option(
+            "--remote",
+            metavar="URL",
+            help="For Spark: the server, e.g. sc://host:15002.  [default: SPARK_REMOTE]",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["duckdb", "spark"]),
+            default="duckdb",
+            show_default=True,
+            help="DuckDB reads all files in this process; Spark the archive on a cluster.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def opened_engine(
+    root: Path, since: str | None, until: str | None, **where: str | None
+) -> "DuckDBEngine | SparkEngine":
+    """The engine that `engine_options` ask for, to be entered.
+
+    Args:
+        root: the log directory.
+        since: only events of this moment or later.
+        until: only events before this moment.
+        where: the values of `engine_options`.
+
+    Raises:
+        MissingExtraError: its package is not installed.
+    """
+    if where["engine"] == "spark":
+        from leadlog.analytics.spark import SparkEngine
+
+        return SparkEngine(where["source"] or str(root / "archive"), where["remote"], since, until)
+    if where["remote"] or where["source"]:
+        raise click.UsageError("--remote and --source are for --engine spark")
+    from leadlog.analytics.engine import DuckDBEngine
+
+    return DuckDBEngine(root, since, until)
 
 
 def existing_log(given: Path | None) -> Path:

@@ -15,6 +15,11 @@ __all__ = ["COMMANDS", "LazyGroup", "root"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leadlog.cli.demo:demo", "Run the main job on made-up leads, or on your own."),
     "tail": ("leadlog.cli.tail:tail", "Show the last events, and follow the coming ones."),
+    "query": ("leadlog.cli.query:query", "Ask the log in SQL."),
+    "errors": ("leadlog.cli.errors:errors", "Show what goes wrong, by cause."),
+    "slow": ("leadlog.cli.slow:slow", "Show where the time goes."),
+    "session": ("leadlog.cli.session:session", "Show all that one session did."),
+    "batches": ("leadlog.cli.batches:batches", "Show the sync's throughput by batch size."),
     "history": ("leadlog.cli.history:history", "Show who did what to a lead, and when."),
     "replay": ("leadlog.cli.replay:replay", "Print the leads as they were at a moment."),
     "verify": ("leadlog.cli.verify:verify", "Compare the log with the database."),

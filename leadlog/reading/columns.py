@@ -9,6 +9,8 @@ as text.
     'STRUCT("sync_type" VARCHAR, "sync_id" VARCHA'
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,10 +20,47 @@ from leadlog.layout import CATEGORIES
 from leadlog.records import RECORDS
 from leadlog.records.hints import all_keys_of, bare
 
-__all__ = ["columns", "flat_columns", "record_of"]
+__all__ = ["DUCKDB", "SPARK", "Dialect", "columns", "flat_columns", "record_of"]
 
-_PLAIN = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
-_JSON = "VARCHAR"
+
+@dataclass(frozen=True, eq=False)
+class Dialect:
+    """How an engine writes types.
+
+    Attributes:
+        plain: Python type to its name.
+        timestamp: without a zone.
+        key: a struct's field.
+        struct: around its fields.
+        list: around the elements' type.
+        map: around the values' type.
+    """
+
+    plain: Mapping[Any, str]
+    timestamp: str
+    key: str
+    struct: str
+    list: str
+    map: str
+
+
+DUCKDB = Dialect(
+    {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"},
+    "TIMESTAMP",
+    '"{}" {}',
+    "STRUCT({})",
+    "{}[]",
+    "MAP(VARCHAR, {})",
+)
+SPARK = Dialect(
+    {str: "STRING", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"},
+    "TIMESTAMP_NTZ",
+    "`{}`: {}",
+    "STRUCT<{}>",
+    "ARRAY<{}>",
+    "MAP<STRING, {}>",
+)
+
 _OPEN = "context"
 """May have keys of the user's own in every record, `error_log` included."""
 
@@ -38,14 +77,14 @@ def record_of(category: str) -> Any:
 
 
 @cache
-def columns(category: str) -> dict[str, str]:
-    """Top-level key to DuckDB type, in the order of the record contract.
+def columns(category: str, dialect: Dialect = DUCKDB) -> dict[str, str]:
+    """Top-level key to type, in the order of the record contract.
 
     Raises:
         ValueError: there is no such category.
     """
     return {
-        key: "TIMESTAMP" if key == "timestamp" else _type(key, hint)
+        key: dialect.timestamp if key == "timestamp" else _type(key, hint, dialect)
         for key, hint in all_keys_of(record_of(category)).items()
     }
 
@@ -74,18 +113,19 @@ def flat_columns(category: str) -> dict[str, str]:
     return found
 
 
-def _type(key: str, hint: Any) -> str:
+def _type(key: str, hint: Any, dialect: Dialect) -> str:
     if key == _OPEN:
-        return _JSON
-    if hint in _PLAIN:
-        return _PLAIN[hint]
+        return dialect.plain[str]
+    if hint in dialect.plain:
+        return dialect.plain[hint]
     if is_typeddict(hint):
-        inner = ", ".join(f'"{name}" {_type(name, of)}' for name, of in all_keys_of(hint).items())
-        return f"STRUCT({inner})"
+        inner = all_keys_of(hint).items()
+        fields = (dialect.key.format(name, _type(name, of, dialect)) for name, of in inner)
+        return dialect.struct.format(", ".join(fields))
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
-        return _PLAIN[type(arguments[0])]
+        return dialect.plain[type(arguments[0])]
     if origin is list:
-        return f"{_type(key, arguments[0])}[]"
+        return dialect.list.format(_type(key, arguments[0], dialect))
     of = bare(arguments[1])
-    return f"MAP(VARCHAR, {_PLAIN[of]})" if of in _PLAIN else _JSON
+    return dialect.map.format(dialect.plain[of]) if of in dialect.plain else dialect.plain[str]

@@ -15,7 +15,7 @@ from typing import Final
 from leadlog.clock import format_us, now_us
 from leadlog.errors import LeadlogError
 
-__all__ = ["MomentError", "moment"]
+__all__ = ["MomentError", "microseconds", "moment"]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw])(?:\s+ago)?", re.ASCII)
@@ -25,6 +25,16 @@ _DAY_US: Final = 86_400_000_000
 
 class MomentError(LeadlogError, ValueError):
     """A point in time that cannot be understood; the message says how to write it."""
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970 of a time; UTC where it has no offset.
+
+    >>> microseconds(datetime(1970, 1, 2))
+    86400000000
+    """
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(text: str, now: int | None = None) -> int:
@@ -51,9 +61,7 @@ def moment(text: str, now: int | None = None) -> int:
         if ago is not None:
             us = now - round(float(ago[1]) * _UNITS[ago[2]] * 1_000_000)
         else:
-            found = datetime.fromisoformat(said.upper())
-            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-            us = (found - _EPOCH) // timedelta(microseconds=1)
+            us = microseconds(datetime.fromisoformat(said.upper()))
         format_us(us)  # raises for what lies outside the calendar
         return us
     except (ValueError, OverflowError):

@@ -74,21 +74,29 @@ class Scan:
     since: str | None = None
     until: str | None = None
 
-    def select(self, connection: "DuckDBPyConnection", *, flat: bool = False) -> str:
+    def select(
+        self, connection: "DuckDBPyConnection", *, flat: bool = False, damaged: bool = False
+    ) -> str:
         """A SELECT of all events: `date`, the file's UTC day, then the columns of the category.
 
         Args:
             connection: of `connect`; reads the schema of one Parquet file, where there is one.
             flat: gives the keys of the sections as columns (`columns.flat_columns`). A query
                 that needs few of them is then faster, since no whole section is read.
+            damaged: keeps the rows of nulls that stand for lines that are no events.
         """
         chosen = {"date": "date"}
         chosen |= flat_columns(self.category) if flat else {key: _name(key) for key in self._kinds}
         names = ", ".join(f"{path} AS {_name(name)}" for name, path in chosen.items())
-        where = "timestamp IS NOT NULL"
-        for limit, sign in ((self.since, ">="), (self.until, "<")):
-            if limit is not None:
-                where += f" AND timestamp {sign} CAST({quoted(limit)} AS TIMESTAMP)"
+        where = " AND ".join(
+            f"timestamp {sign} CAST({quoted(limit)} AS TIMESTAMP)"
+            for limit, sign in ((self.since, ">="), (self.until, "<"))
+            if limit is not None
+        )
+        where = where or "true"
+        where = (
+            f"({where}) OR timestamp IS NULL" if damaged else f"{where} AND timestamp IS NOT NULL"
+        )
         return " UNION ALL ".join(
             f"SELECT {names} FROM ({source}) WHERE {where}" for source in self._sources(connection)
         )
@@ -151,16 +159,20 @@ class Scan:
             "hive_types = {'category': 'VARCHAR', 'date': 'DATE'})"
         )
 
-    def damaged(self, connection: "DuckDBPyConnection") -> Skipped:
+    def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
         """Counts the lines that are no events, and finds the first of them.
 
         Only files with such lines are read a second time, to tell lines that are damaged from
         one that is still being written.
 
+        Args:
+            connection: of `connect`.
+            skipped: to add to; a new one by default.
+
         Raises:
             ReadError: a file cannot be read.
         """
-        skipped = Skipped()
+        skipped = Skipped() if skipped is None else skipped
         if not self.files:
             return skipped
         rows = connection.execute(

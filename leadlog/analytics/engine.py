@@ -1,0 +1,104 @@
+"""What runs the built-in queries: DuckDB in this process, over the files where they lie."""
+
+import os
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from leadlog.errors import ReadError
+from leadlog.reading.events import Skipped
+from leadlog.reading.scan import Scan, connect, scan
+from leadlog.reading.tables import FLAT
+
+__all__ = ["DuckDBEngine", "Engine"]
+
+_ATTEMPTS = 3
+
+
+class Engine(Protocol):
+    """Runs SQL over the flat tables of a log."""
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a built-in query, whole numbers as int.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        ...
+
+
+class DuckDBEngine:
+    """The embedded engine; a context manager.
+
+    Args:
+        directory: the log directory.
+        since: only events of this moment or later, as `timestamp` in the records.
+        until: only events before this moment.
+
+    Raises:
+        MissingExtraError: DuckDB is not installed.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        since: str | None = None,
+        until: str | None = None,
+    ) -> None:
+        self._directory = directory
+        self._window = since, until
+        self._scans: list[Scan] = []
+        self._connection = connect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows that an SQL text of leadlog's own gives; `parameters` are its `$name`.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        import duckdb
+
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._make_views(sql)
+                cursor = self._connection.execute(sql, parameters)
+                names = [column[0] for column in cursor.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            except duckdb.IOException as error:
+                # A file was compressed or removed after it was listed; list them again.
+                if attempt + 1 == _ATTEMPTS:
+                    raise ReadError(f"cannot read the log: {error}") from error
+            except duckdb.Error as error:
+                raise ReadError(f"cannot read the log: {error}") from error
+        raise AssertionError
+
+    def _make_views(self, sql: str) -> None:
+        self._scans = []
+        since, until = self._window
+        for name, category in FLAT.items():
+            if name in sql:
+                found = scan(self._directory, category, since=since, until=until)
+                self._scans.append(found)
+                select = found.select(self._connection, flat=True)
+                self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
+
+    def damaged(self) -> Skipped:
+        """Counts the damaged lines of the tables that the last query read.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        skipped = Skipped()
+        for one in self._scans:
+            one.damaged(self._connection, skipped)
+        return skipped

@@ -1,0 +1,78 @@
+"""The lines of a log that are no events: listed, and taken out on request."""
+
+import base64
+from pathlib import Path
+
+import click
+
+from leadlog.cli.terminal import message, print_json, safe
+from leadlog.reading.damage import DamagedLine, damaged_lines
+
+__all__ = ["list_lines"]
+
+_SHOWN = 100
+
+
+def list_lines(root: Path, taking: bool, as_json: bool) -> int:
+    """Prints them, and quarantines those of past days where that is wanted.
+
+    Args:
+        root: the log directory.
+        taking: whether to take them out of the log.
+        as_json: prints them whole, as JSON.
+
+    Returns:
+        How many damaged lines there are in the log now; a line that is being written is none.
+
+    Raises:
+        ReadError: a file cannot be read.
+        LogDirectoryError: the log cannot be changed.
+    """
+    found = list(damaged_lines(root))
+    kept = len([one for one in found if not one.unfinished])
+    if as_json:
+        print_json([_plain(root, one) for one in found])
+    else:
+        for one in found:
+            click.echo(_line(root, one))
+    if not found:
+        message("every line is an event")
+    if taking:
+        from leadlog.archive.quarantine import quarantine, quarantine_directory
+
+        kept = 0
+        for file in quarantine(root):
+            kept += file.lines if file.kept else 0
+            where = f"are in {quarantine_directory(root)} now"
+            message(
+                f"{file.lines} lines of {file.path} "
+                + (f"stay: {file.kept}" if file.kept else where)
+            )
+    return kept
+
+
+def _name(root: Path, one: DamagedLine) -> str:
+    path = one.file.path
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _line(root: Path, one: DamagedLine) -> str:
+    text = safe(one.content[: 4 * _SHOWN].decode("utf-8", "backslashreplace"))
+    text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    where = "" if one.offset is None else f" at byte {one.offset}"
+    kind = ", unfinished" if one.unfinished else ""
+    return (
+        f"{safe(_name(root, one))}: line {one.line_number + 1}{where}, "
+        f"{len(one.content)} bytes{kind}: {text}"
+    )
+
+
+def _plain(root: Path, one: DamagedLine) -> dict[str, object]:
+    return {
+        "file": _name(root, one),
+        "category": one.file.category,
+        "line_number": one.line_number,
+        "offset": one.offset,
+        "unfinished": one.unfinished,
+        "base64": base64.b64encode(one.content).decode(),
+    }

@@ -1,0 +1,223 @@
+"""`leadlog query`: SQL over the log."""
+
+import csv
+import datetime as dt
+import sys
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from leadlog.cli.options import directory_option, existing_log, moment_option
+from leadlog.cli.terminal import message, safe_json, table
+from leadlog.reading.query import Limits, Rows, run_query
+
+__all__ = ["query"]
+
+_ROWS_SHOWN = 1_000
+_CELL = 80
+
+
+def _parameters(
+    ctx: click.Context, parameter: click.Parameter, given: Iterable[str]
+) -> dict[str, Any]:
+    found = {}
+    for one in given:
+        name, sign, text = one.partition("=")
+        if not sign or not name.isidentifier():
+            raise click.BadParameter(f"{one!r} is not name=value", ctx, parameter)
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            value = text
+        found[name] = text if isinstance(value, list | dict) else value
+    return found
+
+
+@click.command()
+@click.argument("sql")
+@click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_parameters,
+    help="The value of $NAME in the SQL; may be given several times.",
+)
+@moment_option("--since", "Only what ended at TIME or later.")
+@moment_option("--until", "Only what ended before TIME.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv", "parquet"]),
+    help="How to print the rows.  [default: table on a terminal, else json]",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to FILE instead; parquet needs it on a terminal.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the query may take.",
+)
+@click.option(
+    "--memory",
+    type=click.IntRange(min=64),
+    default=512,
+    show_default=True,
+    metavar="MB",
+    help="How much memory its work may take.",
+)
+@directory_option
+def query(
+    *,
+    sql: str,
+    parameters: dict[str, Any],
+    since: str | None,
+    until: str | None,
+    form: str | None,
+    output: Path | None,
+    timeout: float,
+    memory: int,
+    directory: Path | None,
+) -> None:
+    """Ask the log in SQL (DuckDB's dialect).
+
+    \b
+    Tables:
+      operations, syncs, migrations, performance, errors, monitoring
+                            one column per key, named as in the records
+      database_operations, sync_operations, ...
+                            the records as they are: operation_details.success
+      events                what all records have in common
+
+    \b
+    Examples:
+      leadlog query "SELECT operation_type, count(*) FROM operations GROUP BY ALL"
+      leadlog query "SELECT * FROM errors ORDER BY timestamp DESC LIMIT 5" --since 2h
+      leadlog query 'SELECT * FROM operations WHERE lead_id = $id' --param id=17
+      leadlog query "FROM syncs" --since yesterday --format parquet -o syncs.parquet
+
+    Files of other days than --since and --until ask for are not opened. The SQL runs in a process
+    of its own that can read these tables and nothing else, and ends at its limits.
+
+    TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
+    """  # noqa: D301 - click wants real backspaces
+    root = existing_log(directory)
+    form = form or ("table" if sys.stdout.isatty() and output is None else "json")
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("parquet is no text; name a file with --output, or use a pipe")
+    limits = Limits(timeout, memory)
+    with run_query(root, sql, parameters, since=since, until=until, limits=limits) as rows:
+        if output is None:
+            _WRITERS[form](rows, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with click.open_file(str(output), "wb", atomic=True) as stream:
+                _WRITERS[form](rows, stream)
+    if rows.first_damaged is not None:
+        path, offset = rows.first_damaged
+        message(
+            f"skipped {rows.damaged_lines} damaged lines, the first in {path} at byte {offset}; "
+            "`leadlog doctor --lines` shows them"
+        )
+
+
+def _objects(rows: Rows) -> Iterable[dict[str, Any]]:
+    return chain.from_iterable(batch.to_pylist() for batch in rows.reader)
+
+
+def _table(rows: Rows, out: Any) -> None:
+    names = rows.reader.schema.names
+    found = _objects(rows)
+    shown = [[_cell(one[name]) for name in names] for one in islice(found, _ROWS_SHOWN)]
+    right = [
+        number
+        for number, field in enumerate(rows.reader.schema)
+        if str(field.type).startswith(("int", "uint", "double", "float", "decimal"))
+    ]
+    for line in table(shown, names, right=right):
+        out.write(line.encode() + b"\n")
+    rest = sum(1 for _ in found)
+    if rest:
+        message(f"{rest} more rows; --format json or csv prints them all")
+
+
+def _cell(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else _json(value).decode().strip('"')
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+
+def _json_lines(rows: Rows, out: Any) -> None:
+    """An array with one row per line: the whole is JSON, and so is a line without its comma."""
+    begin = b"["
+    for one in _objects(rows):
+        out.write(begin + safe_json(_json(one)))
+        begin = b",\n "
+    out.write(b"[]\n" if begin == b"[" else b"]\n")
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(_plain(value), option=orjson.OPT_PASSTHROUGH_DATETIME, default=str)
+
+
+def _plain(value: Any) -> Any:
+    """Maps come as pairs, and may have keys that JSON has not."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        if value and all(isinstance(one, tuple) for one in value):
+            return {str(key): _plain(inner) for key, inner in value}
+        return [_plain(one) for one in value]
+    if isinstance(value, dt.datetime):
+        return f"{value.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def _csv(rows: Rows, out: Any) -> None:
+    import io
+
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    try:
+        writer = csv.writer(text, lineterminator="\n")
+        names = rows.reader.schema.names
+        writer.writerow(names)
+        for one in _objects(rows):
+            writer.writerow([_field(one[name]) for name in names])
+    finally:
+        text.detach()
+
+
+def _field(value: Any) -> Any:
+    if value is None or type(value) in {str, int, float}:
+        return value
+    return _json(value).decode().strip('"')
+
+
+def _parquet(rows: Rows, out: Any) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(out, rows.reader.schema, compression="zstd") as writer:
+        for batch in rows.reader:
+            writer.write_batch(batch)
+
+
+_WRITERS: dict[str, Callable[[Rows, Any], None]] = {
+    "table": _table,
+    "json": _json_lines,
+    "csv": _csv,
+    "parquet": _parquet,
+}

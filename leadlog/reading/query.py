@@ -1,0 +1,228 @@
+"""An SQL text of anybody's, run over the log in a process that can do nothing but answer.
+
+    from leadlog.reading import run_query
+
+    with run_query("database_logs", "SELECT count(*) AS n FROM operations") as rows:
+        print(rows.reader.read_all())
+
+The tables are those of `leadlog.reading.tables`; see `sandbox` for what holds the SQL in. Rows
+come as they are found, so a long result takes no more memory than a short one.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+
+from leadlog.errors import MissingExtraError, QueryError, QueryLimitError, ReadError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Limits", "Rows", "run_query"]
+
+_GRACE_SECONDS = 10.0
+"""For the process to start, and to stop by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a query may take.
+
+    Attributes:
+        seconds: of time, from its start to its last row.
+        memory_mb: 10^6 bytes for its own work, and as many for reading the files.
+        threads: that work on it at a time.
+    """
+
+    seconds: float = 60.0
+    memory_mb: int = 512
+    threads: int = 2
+
+
+class _Process(Protocol):
+    """A process all three of whose streams are pipes."""
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
+
+    def wait(self) -> int: ...
+    def kill(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Rows:
+    """The result of a query while it comes.
+
+    Attributes:
+        reader: the rows, in batches.
+        damaged_lines: that were passed over; known when the last row was read.
+        first_damaged: file and byte offset of the first of them.
+    """
+
+    reader: "pa.RecordBatchReader"
+    damaged_lines: int = 0
+    first_damaged: tuple[str, int] | None = None
+
+
+@contextmanager
+def run_query(
+    directory: str | os.PathLike[str],
+    sql: str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Rows]:
+    """Runs one SQL statement over a log.
+
+    Args:
+        directory: the log directory.
+        sql: the statement, in DuckDB's dialect.
+        parameters: values for `$name` in it.
+        since: only events of this moment or later, as `timestamp` in the records.
+        until: only events before this moment.
+        limits: what it may take.
+
+    Yields:
+        The rows. They must be read within the `with`; the process ends with it.
+
+    Raises:
+        QueryError: the SQL or a parameter is wrong, or the SQL wants what it may not do.
+        QueryLimitError: it took too much time or memory.
+        ReadError: a log file cannot be read.
+        MissingExtraError: `leadlog[analytics]` is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.ipc
+    except ImportError as error:
+        raise MissingExtraError(
+            "a query needs DuckDB and pyarrow; install leadlog[analytics]"
+        ) from error
+    limits = Limits() if limits is None else limits
+    job = _job(
+        {
+            "directory": os.fspath(directory),
+            "sql": sql,
+            "parameters": dict(parameters or {}),
+            "since": since,
+            "until": until,
+            **asdict(limits),
+        }
+    )
+    with _started() as process:
+        timer = threading.Timer(limits.seconds + _GRACE_SECONDS, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            process.stdin.write(job)
+            process.stdin.close()
+            try:
+                stream = pa.ipc.open_stream(process.stdout)
+            except (pa.ArrowInvalid, OSError):
+                _end(process, limits, None)
+                raise
+            rows = Rows(stream)
+            schema = _with_distinct_names(stream.schema)
+            rows.reader = pa.RecordBatchReader.from_batches(
+                schema, _batches(stream, schema, rows, process, limits)
+            )
+            yield rows
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def _job(job: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(job).encode()
+    except TypeError as error:
+        raise QueryError(
+            f"a parameter must be text, a number, true, false or null: {error}"
+        ) from None
+
+
+@contextmanager
+def _started() -> Iterator["_Process"]:
+    started = subprocess.Popen(
+        [sys.executable, "-P", "-m", "leadlog.reading.sandbox"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # what it says fits into a pipe
+    )
+    with started:
+        yield cast("_Process", started)
+
+
+def _with_distinct_names(schema: "pa.Schema") -> "pa.Schema":
+    """`a`, `a_2` where SQL gave two columns one name."""
+    taken: set[str] = set()
+    for number, given in enumerate(schema.names):
+        name, count = given, 1
+        while name in taken:
+            count += 1
+            name = f"{given}_{count}"
+        taken.add(name)
+        schema = schema.set(number, schema.field(number).with_name(name))
+    return schema
+
+
+def _batches(
+    stream: "pa.RecordBatchReader",
+    schema: "pa.Schema",
+    rows: Rows,
+    process: _Process,
+    limits: Limits,
+) -> Iterator["pa.RecordBatch"]:
+    import pyarrow as pa
+
+    try:
+        for batch in stream:
+            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+    except (pa.ArrowInvalid, OSError):
+        _end(process, limits, rows)
+        raise
+    _end(process, limits, rows)
+
+
+def _end(process: _Process, limits: Limits, rows: Rows | None) -> None:
+    """Waits for the process and raises what it says went wrong."""
+    said = process.stderr.read()
+    status = process.wait()
+    try:
+        report = json.loads(said.rpartition(b"\n")[2])
+    except ValueError:
+        if status < 0:
+            raise QueryLimitError(
+                f"the query was ended: it did not stop after {limits.seconds:g} s, or the system "
+                "had no memory for it; narrow it with --since, or give it more with --timeout"
+            ) from None
+        raise ReadError(
+            f"the query's process ended with {status}: {said.decode(errors='replace')[-500:]}"
+        ) from None
+    message = report["message"]
+    if report["kind"] == "time":
+        raise QueryLimitError(
+            f"the query took more than {limits.seconds:g} s; narrow it with --since, or give it "
+            "more with --timeout"
+        )
+    if report["kind"] == "memory":
+        raise QueryLimitError(
+            f"the query needs more than {limits.memory_mb} MB; narrow it with --since, or give "
+            f"it more with --memory ({message})"
+        )
+    if report["kind"] == "sql":
+        raise QueryError(message)
+    if report["kind"] is not None:
+        raise ReadError(message)
+    if rows is not None:
+        rows.damaged_lines, first = report["damaged"]
+        rows.first_damaged = None if first is None else (first[0], first[1])

@@ -1,0 +1,177 @@
+"""The process in which an SQL text of a user's runs: it can read the tables and do nothing else.
+
+It is started by `leadlog.reading.query`. A job comes as JSON on standard input; the result goes
+out as an Arrow stream on standard output, and one JSON object about how it ended on standard
+error.
+
+Two databases: one reads the log's files and never sees the user's SQL; the other runs that SQL,
+has no files, no network, no extensions, no way to change its settings, and gets the tables as
+Arrow datasets. Around both the system's limits hold: no file can be written, whatever runs.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import sys
+import threading
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.dataset as ds
+
+from leadlog.errors import LeadlogError, QueryError
+from leadlog.reading.scan import connect
+from leadlog.reading.tables import Tables
+
+__all__ = ["main"]
+
+_ATTEMPTS = 3
+_BATCH_ROWS = 8_192
+_SPARE_BYTES = 4_000_000_000
+"""Address space beside the databases' memory: libraries, and what allocators reserve."""
+_TELLING = 4_000
+
+_KINDS = (
+    (duckdb.InterruptException, "time"),
+    (duckdb.OutOfMemoryException, "memory"),
+    (MemoryError, "memory"),
+    (duckdb.Error, "sql"),
+    (pa.ArrowInvalid, "sql"),
+    (QueryError, "sql"),
+    (LeadlogError, "read"),
+    (OSError, "read"),
+)
+
+
+def main() -> int:
+    """Runs one job; 0 when its whole result was written."""
+    job = json.load(sys.stdin)
+    report: dict[str, Any] = {"kind": None, "message": None, "damaged": [0, None]}
+    try:
+        report["damaged"] = _run(job)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other process must hear of it
+        report["kind"] = next((kind for type_, kind in _KINDS if isinstance(error, type_)), "bug")
+        # Without the copy of the SQL that follows the message.
+        text = " ".join(str(error).partition("\n\nLINE ")[0].split())
+        report["message"] = text[:_TELLING] or type(error).__name__
+    sys.stderr.write(f"\n{json.dumps(report)}")
+    return 0 if report["kind"] is None else 1
+
+
+def _run(job: dict[str, Any]) -> Any:
+    files = connect(memory_mb=job["memory_mb"])
+    files.execute("SET temp_directory = ''")
+    tables = Tables(files, job["directory"], job["since"], job["until"])
+    sql = _locked(tables, job["memory_mb"], job["threads"])
+    _limit(job)
+    late = threading.Event()
+    timer = threading.Timer(job["seconds"], _stop, (late, sql, files))
+    timer.daemon = True
+    timer.start()
+    try:
+        for attempt in range(_ATTEMPTS):
+            try:
+                _write(sql, job)
+                break
+            except duckdb.Error as error:
+                # A file that was compressed or removed after it was listed; list them again.
+                if attempt + 1 == _ATTEMPTS or "No files found" not in str(error):
+                    raise
+    except Exception as error:
+        if late.is_set():
+            raise duckdb.InterruptException("interrupted") from error
+        raise
+    timer.cancel()
+    skipped = tables.damaged()
+    first = [str(skipped.places[0][0]), skipped.places[0][1]] if skipped.lines else None
+    return [skipped.lines, first]
+
+
+def _locked(tables: Tables, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
+    """A database that has the tables, and nothing else that it could reach."""
+    connection = duckdb.connect(config={"python_enable_replacements": False})
+    for name in tables.names():
+        connection.register(name, _dataset(tables, name))
+    for setting in (
+        "TimeZone = 'UTC'",
+        f"memory_limit = '{memory_mb:d}MB'",
+        f"threads = {threads:d}",
+        "temp_directory = ''",
+        "max_temp_directory_size = '0KB'",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "allow_community_extensions = false",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+    return connection
+
+
+def _limit(job: dict[str, Any]) -> None:
+    """What the system holds this process to from here on."""
+    space = 2 * job["memory_mb"] * 1_000_000 + _SPARE_BYTES
+    for limit, value in (
+        (resource.RLIMIT_FSIZE, 0),  # no file grows, wherever it is
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, space),
+    ):
+        with contextlib.suppress(ValueError, OSError):  # not every system has every limit
+            resource.setrlimit(limit, (value, value))
+
+
+def _stop(late: threading.Event, *connections: duckdb.DuckDBPyConnection) -> None:
+    late.set()
+    for connection in connections:
+        connection.interrupt()
+
+
+def _write(connection: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> None:
+    """Runs the SQL and writes its rows as they come."""
+    found = connection.sql(job["sql"], params=job["parameters"] or None)
+    if found is None:
+        raise QueryError("there is no SQL statement, or one that gives no rows")
+    reader = found.to_arrow_reader(_BATCH_ROWS)
+    # Nothing is written before the first rows are there, so that the job can be begun anew.
+    first = next(reader, None)
+    with pa.ipc.new_stream(sys.stdout.buffer, reader.schema) as stream:
+        if first is not None:
+            stream.write_batch(first)
+        for batch in reader:
+            stream.write_batch(batch)
+    sys.stdout.buffer.flush()
+
+
+def _dataset(tables: Tables, name: str) -> ds.Dataset:
+    """A table as a dataset, every scan of which reads only the columns that it needs."""
+    schema = tables.schema(name)
+
+    class Table(ds.InMemoryDataset):  # type: ignore[misc]
+        def scanner(
+            self,
+            columns: list[str] | None = None,
+            filter: Any = None,  # noqa: A002 - pyarrow's name
+            **_: Any,
+        ) -> ds.Scanner:
+            needed = list(schema.names if columns is None else columns)
+            if filter is not None:
+                # What a filter reads is not told, but its text has every name in it.
+                said = str(filter)
+                needed += [one for one in schema.names if one in said and one not in needed]
+            return ds.Scanner.from_batches(
+                tables.read(name, needed), columns=columns, filter=filter
+            )
+
+    return Table(schema.empty_table())
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Threads that an interrupted query left would crash the interpreter's orderly end.
+    os._exit(status)

@@ -1,0 +1,134 @@
+"""The tables that SQL can name, each read from the files anew whenever a query scans it.
+
+| table | holds |
+|---|---|
+| a category, such as `database_operations` | its records, sections and all |
+| `operations`, `syncs`, `migrations`, `performance`, `errors`, `monitoring` | the keys of the \
+sections as columns |
+| `events` | every record's envelope |
+
+Each also has `date`, the UTC day of the file.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from leadlog.layout import CATEGORIES
+from leadlog.reading.events import Skipped
+from leadlog.reading.scan import Scan, scan
+from leadlog.records.envelope import WithContext
+from leadlog.records.hints import all_keys_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["FLAT", "Tables"]
+
+FLAT: dict[str, str] = dict(
+    zip(
+        ("operations", "syncs", "migrations", "performance", "errors", "monitoring"),
+        CATEGORIES,
+        strict=True,
+    )
+)
+"""Flat table to its category."""
+
+EVENTS = "events"
+_ENVELOPE = ("date", "log_type", *all_keys_of(WithContext))
+_MARK = "_damaged"
+
+
+class Tables:
+    """The log as Arrow, for queries that must not touch a file themselves.
+
+    Args:
+        connection: of `leadlog.reading.scan.connect`; reads the files.
+        directory: the log directory.
+        since: the first moment wanted, as `timestamp` in the records.
+        until: the first moment not wanted any more.
+    """
+
+    def __init__(
+        self,
+        connection: "DuckDBPyConnection",
+        directory: str | os.PathLike[str],
+        since: str | None = None,
+        until: str | None = None,
+    ) -> None:
+        self._connection = connection
+        self._scan: Callable[[str], Scan] = lambda category: scan(
+            directory, category, since=since, until=until
+        )
+        self._damaged: set[str] = set()
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """All tables."""
+        return (*CATEGORIES, *FLAT, EVENTS)
+
+    def schema(self, table: str) -> "pa.Schema":
+        """The columns of a table, as Arrow types."""
+        nothing = Scan(FLAT.get(table, table) if table != EVENTS else CATEGORIES[0], (), ())
+        names = ", ".join(_ENVELOPE) if table == EVENTS else "*"
+        with self._connection.cursor() as cursor:
+            sql = nothing.select(cursor, flat=table in FLAT)
+            schema: pa.Schema = cursor.sql(f"SELECT {names} FROM ({sql})").to_arrow_table().schema
+        return schema
+
+    def read(self, table: str, names: list[str] | None = None) -> "pa.RecordBatchReader":
+        """A table's rows as they are in the files now.
+
+        Args:
+            table: its name.
+            names: columns wanted; all by default.
+
+        Raises:
+            OSError: a folder cannot be listed.
+            duckdb.Error: a file cannot be read.
+        """
+        import pyarrow as pa
+
+        schema = self.schema(table)
+        wanted = schema.names if names is None else names
+        kept = pa.schema([schema.field(name) for name in wanted])
+        categories = CATEGORIES if table == EVENTS else (FLAT.get(table, table),)
+
+        def batches() -> Iterator["pa.RecordBatch"]:
+            for category in categories:
+                yield from self._batches(category, table in FLAT, wanted, kept)
+
+        return pa.RecordBatchReader.from_batches(kept, batches())
+
+    def _batches(
+        self, category: str, flat: bool, names: list[str], schema: "pa.Schema"
+    ) -> Iterator["pa.RecordBatch"]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        chosen = ", ".join(f'"{name}"' for name in names)
+        # A cursor of its own, since a query may scan several tables at a time.
+        with self._connection.cursor() as cursor:
+            sql = self._scan(category).select(cursor, flat=flat, damaged=True)
+            reader = cursor.sql(
+                f"SELECT timestamp IS NULL AS {_MARK}, {chosen} FROM ({sql})"
+            ).to_arrow_reader()
+            for batch in reader:
+                columns_ = batch.columns[1:]
+                if batch.column(0).true_count:
+                    self._damaged.add(category)
+                    sound = pc.call_function("invert", [batch.column(0)])
+                    columns_ = [column.filter(sound) for column in columns_]
+                yield pa.RecordBatch.from_arrays(columns_, schema=schema)
+
+    def damaged(self) -> Skipped:
+        """Counts the damaged lines of what was read, and finds the first of them.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        total = Skipped()
+        for category in sorted(self._damaged):
+            self._scan(category).damaged(self._connection, total)
+        return total

@@ -1,0 +1,202 @@
+"""The built-in queries over a small log that is known by heart, and what is made of them."""
+
+import datetime as dt
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadlog.analytics.engine import DuckDBEngine
+from leadlog.analytics.marks import Mark, marks_path, read_marks, set_mark, state_of
+from leadlog.analytics.queries import BUILT_IN
+from leadlog.analytics.reports import batches_report, error_report, slow_report
+from leadlog.analytics.timeline import timeline
+from leadlog.clock import format_us
+from leadlog.errors import ReadError
+
+DAY = 1_795_392_000_000_000  # 2026-11-23
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Appends an event of a category, `at` seconds after the beginning of 2026-11-23."""
+    count = iter(range(10_000))
+
+    def append(category: str, at: float, session: str = "aaaaaaaa", **sections: Any) -> None:
+        us = DAY + round(at * 1e6)
+        date = format_us(us)[:10]
+        path = tmp_path / "log" / category / f"{date}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        event = {
+            "timestamp": format_us(us),
+            "event_id": f"{us:x}{next(count):06d}",
+            "session_id": session,
+            "log_type": category,
+            **sections,
+        }
+        with path.open("a") as stream:
+            stream.write(json.dumps(event) + "\n")
+
+    return append
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[DuckDBEngine]:
+    """DuckDB over the log."""
+    with DuckDBEngine(tmp_path / "log") as opened:
+        yield opened
+
+
+def error(fingerprint: str | None, message: str = "bang") -> dict[str, Any]:
+    """The section of an error."""
+    return {
+        "error_details": {
+            "fingerprint": fingerprint,
+            "error_type": "database_error",
+            "error_message": message,
+        }
+    }
+
+
+def operation(ms: float, kind: str = "get_lead", **more: Any) -> dict[str, Any]:
+    """The sections of an operation."""
+    details = {"operation_type": kind, "execution_time_ms": ms, "success": True, "entity": "Lead"}
+    return {"operation_details": {**details, **more}}
+
+
+def test_errors_are_grouped_by_fingerprint(
+    write: Write, engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    """The latest comes first, with its last message; one without a fingerprint has its type."""
+    write("error_logs", 1, **error("f1", "first"))
+    write("error_logs", 3, "bbbbbbbb", **error("f1", "last"))
+    write("error_logs", 2, **error("f1", "middle"))
+    write("error_logs", 1, **error(None))
+    found = error_report(engine, tmp_path / "log")
+    assert [
+        (one["fingerprint"], one["events"], one["sessions"], one["error_message"], one["state"])
+        for one in found
+    ] == [("f1", 3, 2, "last", "open"), ("database_error", 1, 1, "bang", "open")]
+    assert found[0]["first_seen"] == "2026-11-23T00:00:01.000000Z"
+    assert found[0]["last_seen"] == "2026-11-23T00:00:03.000000Z"
+    assert found[0]["last_session_id"] == "bbbbbbbb"
+
+
+def test_a_mark_holds_until_the_error_comes_again(
+    write: Write, engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    """Resolved, then seen again: reopened. Other marks and other errors stay as they are."""
+    root = tmp_path / "log"
+    write("error_logs", 1, **error("f1"))
+    write("error_logs", 1, **error("f2"))
+    set_mark(root, "f1", Mark("resolved", format_us(DAY + 2_000_000)))
+    set_mark(root, "f2", Mark("ignored", format_us(DAY), days=1))
+    states = {one["fingerprint"]: one["state"] for one in error_report(engine, root)}
+    assert states == {"f1": "resolved", "f2": "ignored"}
+    write("error_logs", 3, **error("f1"))
+    states = {one["fingerprint"]: one["state"] for one in error_report(engine, root)}
+    assert states == {"f1": "reopened", "f2": "ignored"}
+    write("error_logs", 86_401, **error("f2"))
+    set_mark(root, "f1", None)
+    states = {one["fingerprint"]: one["state"] for one in error_report(engine, root)}
+    assert states == {"f1": "open", "f2": "reopened"}
+    assert set(read_marks(root)) == {"f2"}
+    assert [path.name for path in root.iterdir() if path.is_file()] == ["error-marks.json"]
+
+
+def test_marks_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
+    """They are not taken for none, and not written over."""
+    marks_path(tmp_path).write_text('{"f1": 7}')
+    with pytest.raises(ReadError, match="remove it to begin anew"):
+        read_marks(tmp_path)
+    with pytest.raises(ReadError, match="remove it to begin anew"):
+        set_mark(tmp_path, "f2", Mark("resolved", format_us(0)))
+    assert state_of(None, dt.datetime(2026, 1, 1)) == "open"
+
+
+def test_slow_operations_come_by_total_time(write: Write, engine: DuckDBEngine) -> None:
+    """Counts and sums are exact, percentiles within 1 % of the value at their rank."""
+    durations = [float(n) for n in range(1, 101)]
+    for at, ms in enumerate(durations):
+        write("database_operations", at, **operation(ms, fields_processed=["a"]))
+    write("database_operations", 5, **operation(10_000.0, "search_leads", success=False))
+    write("database_operations", 6, **operation(0.0, "noop"))
+    write(
+        "performance_metrics",
+        7,
+        operation_info={"operation_name": "import", "total_duration_ms": 60.5, "success": True},
+        performance_data={"database_queries": 41},
+    )
+    report = slow_report(engine)
+    names = [one["operation"] for one in report["operations"]]
+    assert names == ["search_leads", "get_lead", "import", "noop"]
+    get = report["operations"][1]
+    assert (get["n"], get["total_ms"], get["mean_ms"], get["max_ms"]) == (100, 5050, 50.5, 100)
+    assert math.isclose(get["p50_ms"], 50, rel_tol=0.0101)
+    assert math.isclose(get["p95_ms"], 95, rel_tol=0.0101)
+    assert report["operations"][0]["failed"] == 1
+    assert report["operations"][3]["p95_ms"] == 0
+    (hint,) = report["hints"]
+    assert hint["hint"].startswith("import sends 41 statements per run")
+
+
+def test_the_same_call_again_and_again_in_one_transaction_is_a_hint(
+    write: Write, engine: DuckDBEngine
+) -> None:
+    """Ten reads of one row each; nine are none, nor are ten in ten transactions, nor of many."""
+    for number in range(10):
+        once = {"records_affected": 1}
+        write("database_operations", 1, **operation(2, transaction_id="t1", **once))
+        write("database_operations", 2, **operation(2, "a", transaction_id=f"s{number}", **once))
+        many = {"transaction_id": "t1", "records_affected": 2}
+        write("database_operations", 3, **operation(2, "b", **many))
+        if number:
+            write("database_operations", 3, **operation(2, "c", transaction_id="t1", **once))
+    (hint,) = slow_report(engine)["hints"]
+    assert (hint["kind"], hint["operation"], hint["calls"]) == ("repeated", "get_lead", 10)
+    assert hint["hint"].startswith("get_lead Lead ran for one row each, up to 10 times in one")
+
+
+def test_the_best_batch_size_has_the_most_leads_per_second(
+    write: Write, engine: DuckDBEngine
+) -> None:
+    """A size that ran once is not the best when others ran three times."""
+    assert batches_report(engine) == {"sizes": [], "best": None}
+    for size, runs, synced, ms in ((1, 3, 10, 5000.0), (10, 3, 100, 4000.0), (50, 1, 100, 1000.0)):
+        for at in range(runs):
+            write(
+                "sync_operations",
+                at,
+                sync_details={"batch_size": size},
+                sync_results={"leads_synced": synced, "execution_time_ms": ms, "success": True},
+            )
+    report = batches_report(engine)
+    assert [(one["batch_size"], one["leads_per_second"]) for one in report["sizes"]] == [
+        (1, 2.0),
+        (10, 25.0),
+        (50, 100.0),
+    ]
+    assert report["best"] == 10
+
+
+def test_a_session_is_told_over_all_categories(write: Write, tmp_path: Path) -> None:
+    """In time order, whatever category; `context` is an object again."""
+    write("error_logs", 2, context={"user": "ana"}, **error("f1"))
+    write("database_operations", 1, **operation(1))
+    write("database_operations", 1.5, "bbbbbbbb", **operation(1))
+    found = timeline(tmp_path / "log", "aaaaaaaa")
+    assert [one["log_type"] for one in found] == ["database_operations", "error_logs"]
+    assert found[1]["context"] == {"user": "ana"}
+    assert found[0]["timestamp"] == "2026-11-23T00:00:01.000000Z"
+    assert found[0]["operation_details"]["operation_type"] == "get_lead"
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_built_in_query_of_nothing_is_no_row(name: str, engine: DuckDBEngine) -> None:
+    """An empty log has no rows, and breaks nothing."""
+    assert engine.rows(BUILT_IN[name]) == []
