@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type cov docs bench bench-peers soak sqlalchemy-tests build constraints clean
+.PHONY: help install demo test lint type cov docs bench bench-peers soak sqlalchemy-tests spark-tests build constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,10 @@ soak: install ## Run the slow and the fault tests long, and the generated ones w
 
 sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with capture, and compare
 	$(BIN)/python -m tests.sqlalchemy_suite.run --jobs $(JOBS) $(ARGS)
+
+spark-tests: install ## Install PySpark (500 MB; needs Java 17) and compare Spark with DuckDB and plain Python
+	@$(PIP) install -qq --constraint .ci/constraints.txt --group spark
+	$(PYTEST) tests/analytics/test_engines.py -p no:xdist --benchmark-disable $(ARGS)
 
 build: install ## Build the wheel and the source distribution into dist/
 	@rm -rf dist

@@ -8,7 +8,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 from leadlog.analytics.sections import PERCENTS, Exact, at_ranks
 from leadlog.analytics.tally import Tally, is_duration
@@ -65,13 +65,13 @@ class EventCounter:
         details = event.get("operation_details")
         if event.get("log_type") != "database_operation" or not isinstance(details, dict):
             return
-        duration = details.get("execution_time_ms")
+        duration: Any = details.get("execution_time_ms")
         if is_duration(duration):
             rate = event.get("sample_rate")
             rate = rate if isinstance(rate, float) and 0.0 < rate < 1.0 else 1.0
             operation = details.get("operation_type")
             name = operation if isinstance(operation, str) else "unknown"
-            self._durations[name, rate].append(duration)
+            self._durations[name, rate].append(float(duration))
 
     def exact(self) -> Exact:
         """The percentiles of all that was counted, by operation."""

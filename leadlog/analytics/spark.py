@@ -84,12 +84,13 @@ class SparkEngine:
         """The flat table, of the days that are asked for."""
         nested = f"{name}_records"
         schema = ", ".join(f"`{key}` {kind}" for key, kind in columns(category, SPARK).items())
-        # The base makes Spark find the columns of the path, `date` and `category`.
+        # The base makes Spark find the columns of the path, `date` and `category`; the pattern
+        # keeps it from the bucket tables beside them.
         frame = (
             self._session.read.schema(f"{schema}, `category` STRING, `date` DATE")
             .option("basePath", self._source)
             .option("pathGlobFilter", "part-*.parquet")
-            .parquet(self._source)
+            .parquet(f"{self._source}/category=*")
         )
         frame.createOrReplaceTempView(nested)
         chosen = ", ".join(

@@ -153,7 +153,7 @@ class Cause(NamedTuple):
 
     def with_other(self, other: "Cause") -> "Cause":
         """The same of both together."""
-        first = min(self, other, key=lambda one: one[:2])
+        first = min(self, other, key=lambda one: (one.first_seen, one.event_id))
         return first._replace(last_seen=max(self.last_seen, other.last_seen))
 
 

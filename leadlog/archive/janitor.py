@@ -179,7 +179,7 @@ class Janitor:
                 self._known[path] = error.hindrance, None
             except (OSError, ReadError) as error:
                 # Not again in this run; what cannot be compressed can still be removed.
-                done = action.verb not in {"compress", "archive"}
+                done = action.verb != "compress"
                 self._known[path] = (_FAILED if done else None), action.found.size_bytes
                 what = error.strerror if isinstance(error, OSError) else None
                 self._results[path] = Result(action, error=what or str(error))

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import orjson
@@ -32,9 +32,6 @@ from leadlog.reading.events import LINE_LIMIT_BYTES
 from leadlog.reading.lines import LINE_NUMBER, RAW, columns_of_line, line_of_columns
 from leadlog.reading.part import Damaged, damaged_path, restored
 from leadlog.reading.scan import connect, literally, quoted
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["publish", "remove_part", "seal_to_parquet", "sync_folder", "write_part"]
 
@@ -189,7 +186,7 @@ def sync_folder(path: Path) -> None:
 
 
 def _write_events(
-    connection: "DuckDBPyConnection",
+    connection: Any,
     draft: Path,
     category: str,
     content: Content,

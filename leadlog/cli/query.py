@@ -192,7 +192,7 @@ def _csv(rows: Rows, out: Any) -> None:
 
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     try:
-        writer = csv.writer(text)
+        writer = csv.writer(text, lineterminator="\n")
         names = rows.reader.schema.names
         writer.writerow(names)
         for one in _objects(rows):

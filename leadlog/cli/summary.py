@@ -235,6 +235,7 @@ def _show(report: Mapping[str, Any]) -> None:
     click.secho(f"Summary of {days} (UTC)", bold=True)
     skipped = f", {info['lines_skipped']} damaged lines" if info["lines_skipped"] else ""
     click.echo(f"  {info['events_read']} events{skipped}\n")
+    rows: list[tuple[Any, ...]]
     if len(report["days"]) > 1:
         rows = [
             (

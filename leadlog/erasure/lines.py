@@ -107,7 +107,7 @@ class Cover:
         if about and self._privacy is None:
             return None
         if about and self._privacy is not None:
-            event = self._privacy(None, "info", event)
+            event = dict(self._privacy(None, "info", event))
         covered = self.covered(event)
         return line if covered == event and not about else orjson.dumps(covered)
 

@@ -16,6 +16,10 @@ __all__ = ["Findings", "Identity", "leads_of"]
 Data = Mapping[str, Any]
 
 
+def _texts(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(texts)
+
+
 def _folded(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(folded for text in texts if (folded := text.strip().casefold()))
 
@@ -30,9 +34,9 @@ class Identity:
         operations: ids of operations that were about them.
     """
 
-    lead_ids: frozenset[str] = attrs.field(default=(), converter=frozenset)
-    emails: frozenset[str] = attrs.field(default=(), converter=_folded)
-    operations: frozenset[str] = attrs.field(default=(), converter=frozenset)
+    lead_ids: frozenset[str] = attrs.field(default=frozenset(), converter=_texts)
+    emails: frozenset[str] = attrs.field(default=frozenset(), converter=_folded)
+    operations: frozenset[str] = attrs.field(default=frozenset(), converter=_texts)
 
     def __or__(self, other: "Identity") -> "Identity":
         """Both together."""

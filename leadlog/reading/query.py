@@ -153,7 +153,7 @@ def _job(job: dict[str, Any]) -> bytes:
 @contextmanager
 def _started() -> Iterator["_Process"]:
     started = subprocess.Popen(
-        [sys.executable, "-m", "leadlog.reading.sandbox"],
+        [sys.executable, "-P", "-m", "leadlog.reading.sandbox"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,  # what it says fits into a pipe

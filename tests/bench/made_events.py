@@ -36,7 +36,9 @@ def blank(log_type: str, at_us: int, number: int, date: str) -> dict:
     }
 
 
-def events(date: str, count: int, seed: int = 0, sampled: float = 0.0) -> Iterator[dict]:
+def events(
+    date: str, count: int, seed: int = 0, *, sampled: float = 0.0, people: int = 20_000
+) -> Iterator[dict]:
     """Events of one day in time order, of all kinds but most of them calls on the store.
 
     Args:
@@ -44,6 +46,7 @@ def events(date: str, count: int, seed: int = 0, sampled: float = 0.0) -> Iterat
         count: how many.
         seed: another one, other events.
         sampled: share of the calls that are kept at a rate.
+        people: how many leads there are.
     """
     chance = random.Random(f"{date}/{seed}")
     for number in range(count):
@@ -91,7 +94,7 @@ def events(date: str, count: int, seed: int = 0, sampled: float = 0.0) -> Iterat
             event["monitoring_info"]["monitoring_type"] = "health_check"
         else:
             event = blank("database_operation", at_us, number, date)
-            person = chance.randrange(20_000)
+            person = chance.randrange(people)
             success = chance.random() < 0.97
             event["operation_details"] |= {
                 "operation_type": KINDS[number % len(KINDS)],
@@ -124,7 +127,15 @@ def events(date: str, count: int, seed: int = 0, sampled: float = 0.0) -> Iterat
         yield event
 
 
-def write(root: Path, date: str, count: int, seed: int = 0, sampled: float = 0.0) -> dict[str, int]:
+def write(
+    root: Path,
+    date: str,
+    count: int,
+    *,
+    seed: int = 0,
+    sampled: float = 0.0,
+    people: int = 20_000,
+) -> dict[str, int]:
     """Write such a day; returns how many events each category has."""
     counts = dict.fromkeys(CATEGORIES.values(), 0)
     streams = {}
@@ -133,7 +144,7 @@ def write(root: Path, date: str, count: int, seed: int = 0, sampled: float = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         streams[log_type] = path.open("wb", buffering=1 << 20)
     assert streams.keys() == RECORDS.keys()
-    for event in events(date, count, seed, sampled):
+    for event in events(date, count, seed, sampled=sampled, people=people):
         streams[event["log_type"]].write(orjson.dumps(event) + b"\n")
         counts[CATEGORIES[event["log_type"]]] += 1
     for log_type, stream in streams.items():

@@ -1,0 +1,240 @@
+"""The built-in queries done in plain Python over the log's lines, without any engine.
+
+Only for comparison: each function takes the events by category and gives the rows that the query
+of its name must give.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Event = dict[str, Any]
+Log = dict[str, list[tuple[str, Event]]]
+Row = tuple[Any, ...]
+
+WIDTH = math.log(1.01 / 0.99)
+
+
+def half_up(value: float) -> int:
+    """The nearest whole number; of two the one further from zero."""
+    return math.floor(value + 0.5)
+
+
+def total(values: Iterable[Any]) -> Any:
+    """A sum as SQL has it: null where there is nothing to add."""
+    found = [value for value in values if value is not None]
+    return sum(found) if found else None
+
+
+def highest(values: Iterable[Any]) -> Any:
+    """A maximum as SQL has it."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def section(event: Event, name: str, key: str) -> Any:
+    """A key of a section, or null."""
+    return (event.get(name) or {}).get(key)
+
+
+def runs(log: Log) -> list[tuple[str, Any, Any, float, Any]]:
+    """(event_id, operation, success, ms, statements) of all that was timed."""
+    found = []
+    for category, part, name, ms, counts in (
+        (
+            "database_operations",
+            "operation_details",
+            "operation_type",
+            "execution_time_ms",
+            "performance_metrics",
+        ),
+        (
+            "performance_metrics",
+            "operation_info",
+            "operation_name",
+            "total_duration_ms",
+            "performance_data",
+        ),
+        ("sync_operations", "sync_results", None, "execution_time_ms", None),
+        ("migration_operations", "migration_results", None, "execution_time_ms", None),
+    ):
+        for _, event in log[category]:
+            took = section(event, part, ms)
+            if took is not None and 0 <= took < 1e12:
+                operation = event["event_name"] if name is None else section(event, part, name)
+                queries = section(event, counts, "database_queries") if counts else None
+                found.append(
+                    (event["event_id"], operation, section(event, part, "success"), took, queries)
+                )
+    return found
+
+
+def volume(log: Log) -> list[Row]:
+    """Events by day and category."""
+    counts = Counter((date, category) for category, events in log.items() for date, _ in events)
+    return [(*key, count) for key, count in counts.items()]
+
+
+def errors(log: Log) -> list[Row]:
+    """Errors by fingerprint, with the last one's session."""
+    groups: defaultdict[str, list[Event]] = defaultdict(list)
+    for _, event in log["error_logs"]:
+        details = event["error_details"]
+        groups[details["fingerprint"] or details["error_type"]].append(event)
+    rows = []
+    for key, group in groups.items():
+        last = max(group, key=lambda one: one["event_id"])
+        stamps = [one["timestamp"] for one in group]
+        sessions = len({one["session_id"] for one in group})
+        rows.append(
+            (
+                *(key, len(group), sessions, min(stamps), max(stamps), last["event_id"]),
+                *(last["error_details"]["error_message"], last["session_id"]),
+            )
+        )
+    return rows
+
+
+def slow(log: Log) -> list[Row]:
+    """Operations with counts, times and statements."""
+    groups = defaultdict(list)
+    for run in runs(log):
+        groups[run[1]].append(run)
+    rows = []
+    for operation, group in groups.items():
+        most = max(run[3] for run in group)
+        rows.append(
+            (
+                operation,
+                len(group),
+                sum(run[2] is not True for run in group),
+                sum(half_up(run[3] * 1000) for run in group),
+                most,
+                total(run[4] for run in group),
+                highest(run[4] for run in group),
+                max(run[0] for run in group if run[3] == most),
+            )
+        )
+    return rows
+
+
+def durations(log: Log) -> list[Row]:
+    """Runs by operation and bucket."""
+    counts = Counter(
+        (run[1], -1000 if run[3] < 1e-6 else math.ceil(math.log(run[3]) / WIDTH))
+        for run in runs(log)
+    )
+    return [(*key, count) for key, count in counts.items()]
+
+
+def shapes(log: Log) -> list[Row]:
+    """Operations by what they do with which columns."""
+    groups = defaultdict(list)
+    for _, event in log["database_operations"]:
+        details = event["operation_details"]
+        if details["execution_time_ms"] is None or details["execution_time_ms"] < 0:
+            continue
+        fields = event["data_details"]["fields_processed"]
+        key = (details["operation_type"], details["entity"], details["bulk"])
+        groups[*key, None if fields is None else tuple(fields)].append(event)
+    rows = []
+    for key, group in groups.items():
+        times = [one["operation_details"]["execution_time_ms"] for one in group]
+        metrics = [one["performance_metrics"] for one in group]
+        database = [one["database_time_ms"] for one in metrics]
+        rows.append(
+            (
+                *key,
+                len(group),
+                sum(half_up(ms * 1000) for ms in times),
+                max(times),
+                total(None if ms is None else half_up(ms * 1000) for ms in database),
+                total(one["database_queries"] for one in metrics),
+                highest(one["operation_details"]["records_affected"] for one in group),
+            )
+        )
+    return rows
+
+
+def repeated(log: Log) -> list[Row]:
+    """Calls for one row each, ten and more in one transaction."""
+    groups = defaultdict(list)
+    for _, event in log["database_operations"]:
+        details = event["operation_details"]
+        affected = details["records_affected"]
+        if details["transaction_id"] is not None and affected is not None and affected <= 1:
+            groups[details["transaction_id"], details["operation_type"], details["entity"]].append(
+                event
+            )
+    outer = defaultdict(list)
+    for (_, operation, entity), group in groups.items():
+        if len(group) >= 10:
+            outer[operation, entity].append(group)
+    return [
+        (
+            *key,
+            len(many),
+            sum(map(len, many)),
+            max(map(len, many)),
+            total(
+                half_up(one["operation_details"]["execution_time_ms"] * 1000)
+                for group in many
+                for one in group
+                if one["operation_details"]["execution_time_ms"] is not None
+            ),
+            max(one["event_id"] for group in many for one in group),
+        )
+        for key, many in outer.items()
+    ]
+
+
+def batches(log: Log) -> list[Row]:
+    """Syncs by batch size."""
+    groups = defaultdict(list)
+    for _, event in log["sync_operations"]:
+        if event["sync_details"]["batch_size"] is not None:
+            groups[event["sync_details"]["batch_size"]].append(event)
+    rows = []
+    for size, group in groups.items():
+        results = [one["sync_results"] for one in group]
+        times = [one["execution_time_ms"] for one in results]
+        rows.append(
+            (
+                size,
+                len(group),
+                sum(one["success"] is True for one in results),
+                total(one["leads_synced"] for one in results),
+                total(one["leads_failed"] for one in results),
+                total(one["performance_metrics"]["api_calls_made"] for one in group),
+                total(one["sync_details"]["retry_attempts"] for one in group),
+                sum(one["airtable_rate_limited"] is True for one in results),
+                total(None if ms is None else half_up(ms * 1000) for ms in times),
+            )
+        )
+    return rows
+
+
+PLAIN: dict[str, Callable[[Log], list[Row]]] = {
+    "volume": volume,
+    "errors": errors,
+    "slow": slow,
+    "durations": durations,
+    "shapes": shapes,
+    "repeated": repeated,
+    "batches": batches,
+}
+"""Built-in query to its function."""
+
+COLUMNS = {
+    "errors": (
+        "fingerprint",
+        "events",
+        "sessions",
+        "first_seen",
+        "last_seen",
+        "last_event_id",
+        "error_message",
+        "last_session_id",
+    )
+}
+"""Columns that are compared where the query has more than the function."""
