@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from leadlog.migration.reader import Broken, Read
+from leadlog.migration.decoding import Broken, Read
 from leadlog.migration.window import RAW_KEPT
 
 __all__ = ["TableReader"]

@@ -9,7 +9,8 @@ from typing import Any
 
 from leadlog.errors import ValidationError
 from leadlog.migration.csvs import TableReader
-from leadlog.migration.reader import Broken, JsonReader, Read
+from leadlog.migration.decoding import Broken, Read
+from leadlog.migration.reader import JsonReader
 from leadlog.migration.rejects import mended
 from leadlog.migration.result import Reject
 from leadlog.migration.sources import SourceText, is_table, opened

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from leadlog.errors import MigrationError
-from leadlog.migration.reader import Broken, JsonReader, Read
+from leadlog.migration.decoding import Broken, Read
+from leadlog.migration.reader import JsonReader
 from leadlog.migration.result import Reject
 from leadlog.migration.window import Window
 

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from leadlog.clock import new_id
 from leadlog.errors import MigrationError, ValidationError
+from leadlog.migration.decoding import Broken, Read
 from leadlog.migration.measures import Measures
-from leadlog.migration.reader import Broken, Read
 from leadlog.migration.records import Reading, candidate_of, records_of, reject_of
 from leadlog.migration.result import MigrationResult, Reject, SourceResult
 from leadlog.migration.runs import Runs
