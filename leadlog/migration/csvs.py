@@ -112,7 +112,8 @@ class TableReader:
             )
         if self._escaped() and any(not cell.isascii() and _has_bytes(cell) for cell in row):
             return self._lines.broken("the row is not UTF-8; give the encoding of the source")
-        return Read(dict(zip(header, row, strict=False)), self._lines.number)
+        size = sum(map(len, row))
+        return Read(dict(zip(header, row, strict=False)), self._lines.number, size)
 
 
 def _has_bytes(cell: str) -> bool:

@@ -33,10 +33,12 @@ class Read:
     Attributes:
         value: The record.
         line: The line that it begins in, from 1; None where it was not counted.
+        size: How long its text is, characters.
     """
 
     value: Any
     line: int | None = None
+    size: int = 0
 
 
 class Decoder:

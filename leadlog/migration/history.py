@@ -12,7 +12,7 @@ from leadlog.clock import now_us
 from leadlog.errors import MigrationError
 from leadlog.logger import DatabaseLogger
 from leadlog.migration.copies import Manifest, default_root, digest, manifests, read_manifest
-from leadlog.migration.records import Reading, candidate_of, records_of
+from leadlog.migration.records import Reading, batches, candidate_of, records_of
 from leadlog.migration.result import Progress
 from leadlog.migration.runs import COMPLETED, Runs
 from leadlog.migration.verify import Verification, verify_source
@@ -28,6 +28,7 @@ __all__ = ["BATCH", "MigrationHistory", "Told"]
 BATCH = 1000
 """Records in one transaction, unless otherwise said."""
 
+_COMPARED = 500
 Told = Callable[[Progress], object]
 """Told how far a migration has come; may raise to end it."""
 
@@ -72,12 +73,13 @@ class MigrationHistory:
         with path.open("rb") as stream:
             sha256, _ = digest(stream, lambda _: None)
 
-        def candidates() -> Iterator[Candidate]:
+        def candidates() -> Iterator[list[Candidate]]:
+            number = 0
             with records_of(path, reading) as records:
-                for number, record in enumerate(records):
-                    if number % BATCH == 0:
-                        told(Progress(name, "verifying", records.text.position, size, number))
-                    yield candidate_of(record)
+                for batch in batches(records, _COMPARED):
+                    told(Progress(name, "verifying", records.text.position, size, number))
+                    number += len(batch)
+                    yield [candidate_of(record) for record in batch]
 
         source_id = Runs(self._db).source(sha256)
         verify_source(self._db, source_id, name, candidates(), report=report, ended_at=ended_at)

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from leadlog.migration.history import BATCH, MigrationHistory, Told
@@ -16,8 +16,12 @@ from leadlog.migration.run import Run
 from leadlog.migration.runs import Runs
 from leadlog.migration.verify import Verification
 from leadlog.store import values
+from leadlog.store.engine import Connections
+from leadlog.store.location import in_memory
 
 __all__ = ["BATCH", "MigrationManager"]
+
+_MANY = 1000  # leads after which the planner is told anew what there is, as `add_leads` does
 
 
 class MigrationManager(MigrationHistory):
@@ -206,3 +210,6 @@ class MigrationManager(MigrationHistory):
             "integrity": result.data_integrity_maintained,
         }
         runs.end(run.id, self._now(), details)
+        if result.migrated >= _MANY and not in_memory(self._db.url):
+            with closing(Connections(self._db.url)) as connections:
+                connections.refresh_statistics()

@@ -183,8 +183,9 @@ class JsonReader:
         self._decode.accepted()
         if isinstance(value, dict):
             self._keys = frozenset(value)
+        size = end - window.pos
         window.pos = end
-        return Read(value)
+        return Read(value, size=size)
 
     def _reject(self, reason: str, end: int) -> Broken:
         """Pass over the text from the window's place to `end`."""
