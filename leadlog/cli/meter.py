@@ -24,7 +24,7 @@ class Meter:
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check
         self._shown = sys.stderr.isatty()
-        self._step = ""
+        self._step = "", 0
         self._bar: Any = None
         self._began = 0.0
         self._first = 0
@@ -49,7 +49,7 @@ class Meter:
         self._check()
         if not self._shown or progress.step == "copying":
             return
-        if progress.step != self._step:
+        if (progress.step, progress.bytes_total) != self._step:
             self._begin(progress)
         seconds = time.perf_counter() - self._began
         done = progress.records - self._first
@@ -58,7 +58,7 @@ class Meter:
 
     def _begin(self, progress: "Progress") -> None:
         self.close()
-        self._step = progress.step
+        self._step = progress.step, progress.bytes_total
         self._began, self._first = time.perf_counter(), progress.records
         self._bar = self._stack.enter_context(
             click.progressbar(
@@ -66,6 +66,6 @@ class Meter:
                 label=progress.step,
                 file=sys.stderr,
                 show_eta=True,
-                item_show_func=lambda rate: rate,
+                item_show_func=lambda rate: None if rate is None else str(rate),
             )
         )

@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from leadlog.migration.reader import Broken, Read
+from leadlog.migration.decoding import Broken, Read
 from leadlog.migration.window import RAW_KEPT
 
 __all__ = ["TableReader"]
@@ -112,7 +112,8 @@ class TableReader:
             )
         if self._escaped() and any(not cell.isascii() and _has_bytes(cell) for cell in row):
             return self._lines.broken("the row is not UTF-8; give the encoding of the source")
-        return Read(dict(zip(header, row, strict=False)), self._lines.number)
+        size = sum(map(len, row))
+        return Read(dict(zip(header, row, strict=False)), self._lines.number, size)
 
 
 def _has_bytes(cell: str) -> bool:

@@ -41,7 +41,10 @@ class Measures:
         """Count a lead that can be stored."""
         fields: dict[str, Any] = lead.fields
         self._valid += 1
-        self._filled.update([name for name, value in fields.items() if value is not None])
+        filled = self._filled
+        for name, value in fields.items():
+            if value is not None:
+                filled[name] += 1
         self.quality[score({**fields, "name": fields["full_name"]}).tier] += 1
 
     def reject(self) -> None:

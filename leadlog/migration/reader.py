@@ -10,13 +10,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import isinf
 from typing import Any
 
+from leadlog.migration.decoding import Broken, Decoder, Read
 from leadlog.migration.window import RAW_KEPT, Scan, Window
 
-__all__ = ["LARGEST_RECORD", "Broken", "JsonReader", "Read"]
+__all__ = ["LARGEST_RECORD", "JsonReader"]
 
 LARGEST_RECORD = 4 * 1024 * 1024
 """Longest record that is read, characters."""
@@ -33,87 +32,8 @@ _TAIL = 4
 """What json may leave of a number that is cut in the middle: `1` is a number, and `e+` is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A record that cannot be read, or a part of a source that has none.
-
-    Attributes:
-        reason: Why.
-        line: The line that it begins in, from 1.
-        raw: Its text, cut to 65,536 characters; empty where there is none.
-        cut: Whether there was more.
-    """
-
-    reason: str
-    line: int
-    raw: str = ""
-    cut: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A record that could be read.
-
-    Attributes:
-        value: The record.
-        line: The line that it begins in, from 1; None where it was not counted.
-    """
-
-    value: Any
-    line: int | None = None
-
-
 _CONTAINER = Broken("an object with records under leads", 0)
 """Stands for an object that is no record itself."""
-
-
-class _Decoder:
-    """json's own decoder, with an eye on what it would pass over in silence."""
-
-    def __init__(self, notes: Counter[str]) -> None:
-        self._notes = notes
-        self.problem: str | None = None
-        self._nan = 0
-        self._decode = json.JSONDecoder(
-            object_pairs_hook=self._object,
-            parse_constant=self._constant,
-            parse_float=self._float,
-        ).raw_decode
-
-    def __call__(self, text: str, pos: int) -> tuple[Any, int]:
-        self.problem = None
-        self._nan = 0
-        return self._decode(text, pos)
-
-    def accepted(self) -> None:
-        """Note what was odd about the value that was decoded last."""
-        if self._nan:
-            self._notes["records with NaN, which is read as blank"] += 1
-
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            seen: dict[str, Any] = {}
-            for key, value in pairs:
-                if key in seen and seen[key] != value:
-                    self.problem = (
-                        f"the key {key[:60]!r} is there twice, with different values; keep one of "
-                        "them, or rename the other"
-                    )
-                seen[key] = value
-        return found
-
-    def _constant(self, name: str) -> None:
-        if name == "NaN":
-            self._nan += 1
-        else:
-            self.problem = f"{name} is no JSON number; write a number, a text or null"
-
-    def _float(self, digits: str) -> float:
-        found = float(digits)
-        if isinf(found):
-            self.problem = f"the number {digits[:40]} is larger than any float; write it as text"
-        return found
 
 
 class JsonReader:
@@ -139,7 +59,7 @@ class JsonReader:
         self._largest = largest
         self._escaped = escaped
         self.notes: Counter[str] = Counter()
-        self._decode = _Decoder(self.notes)
+        self._decode = Decoder(self.notes)
         self._keys: frozenset[str] = frozenset()
         self._cut_off = False
 
@@ -263,8 +183,9 @@ class JsonReader:
         self._decode.accepted()
         if isinstance(value, dict):
             self._keys = frozenset(value)
+        size = end - window.pos
         window.pos = end
-        return Read(value)
+        return Read(value, size=size)
 
     def _reject(self, reason: str, end: int) -> Broken:
         """Pass over the text from the window's place to `end`."""

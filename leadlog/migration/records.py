@@ -1,7 +1,7 @@
 """The records of one source, numbered, and what the store would make of them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,18 @@ from typing import Any
 
 from leadlog.errors import ValidationError
 from leadlog.migration.csvs import TableReader
-from leadlog.migration.reader import Broken, JsonReader, Read
+from leadlog.migration.decoding import Broken, Read
+from leadlog.migration.reader import JsonReader
 from leadlog.migration.rejects import mended
 from leadlog.migration.result import Reject
 from leadlog.migration.sources import SourceText, is_table, opened
 from leadlog.migration.window import Window
 from leadlog.store.adding import Candidate, checked
 
-__all__ = ["Reading", "SourceRecords", "candidate_of", "records_of", "reject_of"]
+__all__ = ["Reading", "SourceRecords", "batches", "candidate_of", "records_of", "reject_of"]
+
+_BATCH_SIZE = 4 * 1024 * 1024
+"""How long the records that are held at a time are together, about, characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,25 @@ def records_of(path: Path, reading: Reading) -> Iterator[SourceRecords]:
         else:
             reader = JsonReader(Window(text.read), escaped=lambda: text.escaped)
         yield SourceRecords(text, Counter(), reader)
+
+
+def batches(records: Iterable[Read | Broken], count: int) -> Iterator[list[Read | Broken]]:
+    """Split records into lists of so many, or of fewer where they are long.
+
+    Args:
+        records: What was read.
+        count: Most records of a list.
+    """
+    batch: list[Read | Broken] = []
+    size = 0
+    for one in records:
+        batch.append(one)
+        size += one.size if isinstance(one, Read) else len(one.raw)
+        if len(batch) == count or size >= _BATCH_SIZE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def candidate_of(record: Read | Broken) -> Candidate:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from leadlog.errors import MigrationError
-from leadlog.migration.reader import Broken, JsonReader, Read
+from leadlog.migration.decoding import Broken, Read
+from leadlog.migration.reader import JsonReader
 from leadlog.migration.result import Reject
 from leadlog.migration.window import Window
 
@@ -77,13 +78,16 @@ def mended(records: Iterable[Read | Broken], notes: Counter[str]) -> Iterator[Re
         notes: Told how many came from such lines.
     """
     for one in records:
-        value = one.value if isinstance(one, Read) else None
-        if not isinstance(value, dict) or not value.keys() >= _KEYS:
+        if isinstance(one, Broken) or not isinstance(one.value, dict):
+            yield one
+            continue
+        value = one.value
+        if not value.keys() >= _KEYS:
             yield one
             continue
         if "record" in value:
             notes["records from a file of rejects"] += 1
-            yield Read(value["record"], one.line)
+            yield Read(value["record"], one.line, one.size)
         elif isinstance(value.get("raw"), str):
             notes["records from a file of rejects"] += 1
             yield _read_again(value["raw"], value.get("cut") is True, one.line)

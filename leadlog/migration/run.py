@@ -8,15 +8,14 @@ from sqlalchemy.orm import Session
 
 from leadlog.clock import new_id
 from leadlog.errors import MigrationError, ValidationError
+from leadlog.migration.decoding import Broken, Read
 from leadlog.migration.measures import Measures
-from leadlog.migration.reader import Broken, Read
-from leadlog.migration.records import Reading, candidate_of, records_of, reject_of
+from leadlog.migration.records import Reading, batches, candidate_of, records_of, reject_of
 from leadlog.migration.result import MigrationResult, Reject, SourceResult
 from leadlog.migration.runs import Runs
 from leadlog.store import LeadDatabase
 from leadlog.store.adding import Candidate
 from leadlog.store.intake import AddOutcome
-from leadlog.store.keys import chunks
 from leadlog.store.normalise import NormalisedLead
 
 __all__ = ["Run"]
@@ -67,7 +66,7 @@ class Run:
         done = 0 if runs is None or source_id is None else runs.accounted(source_id)
         with records_of(path, reading) as records:
             try:
-                for batch in chunks(records, self._batch_size):
+                for batch in batches(records, self._batch_size):
                     first = source.records
                     known = batch[: max(0, done - first)]
                     if known and runs is not None and source_id is not None:

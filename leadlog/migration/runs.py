@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from leadlog.store import LeadDatabase
+from leadlog.store.bulk import Insertion
 from leadlog.store.intake import AddOutcome
 from leadlog.store.models import Lead, MigrationItem, MigrationRun, MigrationSource
 
@@ -16,7 +17,7 @@ __all__ = ["COMPLETED", "RUNNING", "LeadsState", "Runs"]
 RUNNING, COMPLETED = "running", "completed"
 _OUTCOMES = {"created": "migrated", "updated": "duplicate", "rejected": "rejected"}
 _ITEMS: Table = MigrationItem.__table__  # type: ignore[assignment]  # declarative types it FromClause
-_ADD_ITEMS = insert(_ITEMS)
+_ADD_ITEMS = Insertion(insert(_ITEMS))
 _STATE = select(func.count(), func.coalesce(func.sum(Lead.row_version), 0)).select_from(Lead)
 
 
@@ -155,4 +156,4 @@ class Runs:
             }
             for ordinal, outcome in enumerate(outcomes, first)
         ]
-        connection.execute(_ADD_ITEMS, rows)
+        _ADD_ITEMS.rows(connection, rows)

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from leadlog.errors import ValidationError
 from leadlog.store import LeadDatabase
 from leadlog.store.adding import Candidate
-from leadlog.store.keys import chunks
 from leadlog.store.merging import merged
 from leadlog.store.models import LeadMerge, MigrationItem
 from leadlog.store.normalise import NormalisedLead
@@ -24,7 +23,6 @@ from leadlog.store.serialise import COLUMNS, from_row
 
 __all__ = ["Verification", "verify_source"]
 
-_BATCH = 500
 _SHOWN = 20
 _RAW = "raw_data"
 _LEADS = select(*COLUMNS)
@@ -78,7 +76,7 @@ def verify_source(
     db: LeadDatabase,
     source_id: int,
     name: str,
-    candidates: Iterable[Candidate],
+    batches: Iterable[Sequence[Candidate]],
     *,
     report: Verification,
     ended_at: datetime | None,
@@ -89,12 +87,12 @@ def verify_source(
         db: The store.
         source_id: Which source.
         name: What to call it.
-        candidates: Its records, read again.
+        batches: Its records, read again.
         report: Told what was found.
         ended_at: When the migration ended; None while it runs.
     """
     first = 0
-    for batch in chunks(candidates, _BATCH):
+    for batch in batches:
         with db.session(read_only=True) as session:
             _Batch(session, source_id, name, report, ended_at).compare(first, batch)
         first += len(batch)

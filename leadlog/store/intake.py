@@ -16,6 +16,7 @@ from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from leadlog.store import duplicates
+from leadlog.store.bulk import Insertion
 from leadlog.store.duplicates import keys_of, names_agree
 from leadlog.store.keys import ATTEMPTS, Key, chunks, exchange, lost_again, owners_of
 from leadlog.store.merging import Match, match_of, merge_row, merged
@@ -25,6 +26,7 @@ from leadlog.store.serialise import FIELDS, from_lead
 
 __all__ = ["AddOutcome", "Intake", "same_person"]
 
+_ADD_LEADS = Insertion(insert(Lead.__table__))  # type: ignore[arg-type]  # as the next line
 _MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _DEFAULTS: dict[str, Any] = dict.fromkeys(FIELDS)
 _DEFAULTS |= {"verified": False, "enriched": False, "sync_pending": False}
@@ -225,7 +227,7 @@ class Intake:
         if len(rows) == 1:
             self._session.add(Lead(**rows[0]))
         elif rows:
-            self._session.execute(insert(Lead), rows)
+            _ADD_LEADS.rows(self._session.connection(), rows)
         for lead_id, fields in self._changed.items():
             lead = self._loaded.get(lead_id)  # else it is a new one, which is written above
             if lead is not None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from leadlog.errors import StoreError
+from leadlog.store.bulk import Insertion
 from leadlog.store.duplicates import KINDS
 from leadlog.store.models import LeadKey
 
@@ -40,8 +41,8 @@ _OWNERS_OF_MANY = _ROWS.where(
     )
 )
 _CLAIM = {
-    "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing(),
+    "sqlite": Insertion(sqlite.insert(_TABLE).on_conflict_do_nothing()),
+    "postgresql": Insertion(postgresql.insert(_TABLE).on_conflict_do_nothing()),
 }
 _RELEASE = delete(_TABLE).where(
     _COLUMNS.kind == bindparam("the_kind"),
@@ -86,10 +87,7 @@ def _claim(connection: Connection, wanted: Mapping[Key, str]) -> bool:
         {"kind": kind, "value": value, "lead_id": wanted[kind, value]}
         for kind, value in sorted(wanted)
     ]
-    # Without the option the driver of PostgreSQL is not asked how many rows it wrote.
-    done = connection.execute(
-        _CLAIM[connection.dialect.name], rows, execution_options={"preserve_rowcount": True}
-    )
+    done = _CLAIM[connection.dialect.name].rows(connection, rows)
     return done.rowcount == len(rows)
 
 

@@ -253,7 +253,7 @@ def _take_raw(raw: dict[str, Any], column: str, value: Any) -> None:
 
 def _keep(raw: dict[str, Any], column: Any, value: Any) -> None:
     """Put a value under its own name, or under `name (2)` where that is taken."""
-    kept = values.plain(value, f"raw_data.{column}")
+    kept = value if type(value) is str else values.plain(value, f"raw_data.{column}")
     wanted = name = column if isinstance(column, str) else str(values.plain(column, "a column"))
     count = 1
     while name in raw and raw[name] != kept:

@@ -87,7 +87,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
     Raises:
         ValidationError: The value is no text, or is too long.
     """
-    if isinstance(value, Enum):
+    if type(value) is not str and isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
         found = value.strip()

@@ -46,8 +46,9 @@ def test_messy_leads_are_found_in_the_store(manager, db, file):
         ("UPDATE migration_item SET ordinal = 9 WHERE ordinal = 1", "record 9"),
     ],
 )
-def test_what_is_not_as_it_was_read_is_found(manager, db, file, statement, problem):
+def test_what_is_not_as_it_was_read_is_found(sqlite, file, statement, problem):
     """A value, a lead or an account that was lost is named."""
+    db, manager = sqlite, MigrationManager(sqlite)
     leads = [{**ADA, "created_at": "2020-01-01T00:00:00Z"}, BOB]
     manager.migrate_json_files([file(leads)])
     execute(db, statement)

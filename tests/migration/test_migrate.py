@@ -296,6 +296,18 @@ def test_an_empty_source_says_so(sqlite, file):
     assert result.sources[0].notes == {"sources without any record": 1}
 
 
+def test_long_records_make_shorter_batches(sqlite, file):
+    """What is held at a time is bounded by the records' length, too, and not by their number."""
+    seen = []
+    leads = [{"name": f"Lead {n}", "notes": "x" * 1_500_000} for n in range(9)]
+    MigrationManager(sqlite).migrate_json_files(
+        [file(leads)],
+        batch_size=1000,
+        progress=lambda progress: seen.append((progress.step, progress.records)),
+    )
+    assert [count for step, count in seen if step == "reading"] == [3, 6, 9]
+
+
 @pytest.mark.parametrize("size", [0, "many", 2.5])
 def test_a_wrong_batch_size_is_refused(sqlite, file, size):
     """It is named with what would do."""

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.migration.reader import Broken, JsonReader, Read
+from leadlog.migration.decoding import Broken, Read
+from leadlog.migration.reader import JsonReader
 from leadlog.migration.window import Window
 
 VALUES = st.recursive(

@@ -44,6 +44,7 @@ def check() -> None:
     with leadlog.LeadDatabase("sqlite://") as db:
         assert_type(db.add_lead({"name": "Ana"}), str)
         assert_type(db.update_lead("1", {}), bool)
+        assert_type(leadlog.MigrationManager(db).migrate_json_files(["a.json"]).migrated, int)
     assert_type(leadlog.capture("engine", int).release(), None)
     with FakeAirtable(fields={"Name": "singleLineText"}) as airtable:
         assert_type(airtable.create({"Name": "Ana"}), str)
