@@ -129,6 +129,36 @@ def test_what_was_set_aside_can_be_tried_again(connect, db, airtable):
     assert sync.retry_failed_syncs().total == 0
 
 
+def test_what_is_mended_otherwise_is_no_failure_any_more(connect, db, airtable):
+    """The lead got its old value back, or is gone: nothing stays set aside."""
+    airtable.add_field("Stage", "singleSelect", choices=["open"])
+    sync = connect(fields={"status": "Stage"})
+    back, gone = db.add_leads({"name": name, "status": "open"} for name in ("Ada", "Bob")).ids
+    sync.sync_to_airtable()
+    for lead_id in (back, gone):
+        db.update_lead(lead_id, {"status": "odd"})
+    assert sync.bidirectional_sync().failed == 2
+    db.update_lead(back, {"status": "open"})
+    db.delete_lead(gone)
+    sync.sync_from_airtable()
+    assert sync.get_sync_statistics()["failed_leads"] == 2
+    sync.sync_to_airtable()
+    assert sync.get_sync_statistics()["failed_leads"] == 0
+
+
+def test_a_conflict_that_cannot_be_sent_is_told_once(connect, db, airtable, row_of):
+    """A value that is set aside overwrites nothing, so the next runs have no conflict."""
+    airtable.add_field("Stage", "singleSelect", choices=["open", "shut"])
+    sync = connect(fields={"status": "Stage"}, conflict="local")
+    lead_id = db.add_lead({"name": "Ada", "status": "open"})
+    sync.sync_to_airtable()
+    db.update_lead(lead_id, {"status": "odd"})
+    airtable.edit(row_of(lead_id)["record_id"], {"Stage": "shut"})
+    assert len(sync.bidirectional_sync().conflicts) == 1
+    assert not sync.bidirectional_sync().conflicts
+    assert db.get_lead(lead_id)["status"] == "odd"
+
+
 def test_a_body_that_is_too_large_is_halved(serve, connect, db):
     """413 is no reason to give up ten leads."""
     small = serve(largest_body=4_000)
