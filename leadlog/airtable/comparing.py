@@ -78,8 +78,9 @@ class Comparer:
         push = merge.push if self.context.push else {}
         if merge.push and not push:
             outcome.worsen("skipped", "the lead was changed; a push sends it")
-        if push or stamp:
+        if push and self.context.is_parked(f"push:{lead['id']}", push) is None:
             self._log(now, link, merge, "local")
+        if push or stamp:
             self.pusher.update(outcome, lead["id"], link.record_id, push, stamp=stamp)
         self._unmark(now, outcome)
 

@@ -62,6 +62,7 @@ class Context:
     parked: dict[str, Parked] = field(default_factory=dict)
     marked: dict[str, int] = field(default_factory=dict)
     _outcomes: dict[str, LeadOutcome] = field(default_factory=dict)
+    _met: set[str] = field(default_factory=set)
     _taken: int = 0
 
     @property
@@ -117,6 +118,7 @@ class Context:
         there = self.parked.get(subject)
         if there is None or self.again or there.fingerprint != fingerprint(new):
             return None
+        self._met.add(subject)
         return f"set aside: {there.reason} (leadlog sync retry tries again)"
 
     def fail(
@@ -147,6 +149,7 @@ class Context:
         )
         self.store.write(lambda connection, _: syncs.park(connection, item))
         self.parked[subject] = item
+        self._met.add(subject)
         self.events.failed(self.result, outcome, error)
 
     def release(self, *subjects: str) -> None:
@@ -154,6 +157,14 @@ class Context:
         there = [subject for subject in subjects if self.parked.pop(subject, None) is not None]
         if there and not self.dry:
             self.store.write(lambda connection, _: syncs.release(connection, there))
+
+    def tidy(self) -> None:
+        """After a whole run: forget what was set aside of leads and rows that no longer differ."""
+        if self.lead_ids is not None or self.limit is not None:
+            return
+        ways = [way for way, gone in (("push:", self.push), ("pull:", self.pull)) if gone]
+        over = [one for one in self.parked if one.startswith(tuple(ways)) and one not in self._met]
+        self.release(*over)
 
     def conflict(self, lead_id: str, record_id: str, fields: list[FieldConflict]) -> None:
         """Log what is about to be overwritten, before it is."""

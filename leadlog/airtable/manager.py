@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pyairtable import Api
+from sqlalchemy.exc import SQLAlchemyError
 
 from leadlog import settings as _settings
 from leadlog.airtable.context import Context, Progress
@@ -349,11 +350,15 @@ class AirtableSyncManager:
     def _end(self, result: SyncResult, failure: BaseException | None) -> None:
         """Log how the run ended first: that works whatever became of the database."""
         self._events.ended(result, failure)
-        self._store.write(
-            lambda connection, now: syncs.end_run(
-                connection, result.sync_id, now, error=result.error, counts=result.counts()
+        try:
+            self._store.write(
+                lambda connection, now: syncs.end_run(
+                    connection, result.sync_id, now, error=result.error, counts=result.counts()
+                )
             )
-        )
+        except SQLAlchemyError:
+            if failure is None:
+                raise
 
     def _check_table(self, before: Mapping[str, Any] | None, binding: Binding) -> None:
         """Refuse another table: its rows would all look deleted.

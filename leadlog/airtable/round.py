@@ -42,6 +42,7 @@ def run_round(context: Context) -> None:
     remover.settle()
     pusher.flush()
     _check_ids(context)
+    context.tidy()
     if not context.dry:
         _unmark(context)
 

@@ -47,21 +47,23 @@ def status(*, database: str | None, as_json: bool) -> None:
         click.echo(f"set aside {safe(one['lead_id'] or one['record_id'])}: {safe(one['reason'])}")
     if found["last_runs"]:
         click.echo("")
-    runs = [
+        for line in _runs(found["last_runs"]):
+            click.echo(line)
+
+
+def _runs(runs: list[dict[str, Any]]) -> list[str]:
+    header = ("started", "type", "result", "synced", "failed", "calls")
+    result = {True: "ok", False: "failed", None: "interrupted"}
+    rows = [
         (
             f"{run['started_at']:%Y-%m-%d %H:%M:%S}",
             run["sync_type"],
-            {True: "ok", False: "failed", None: "interrupted"}[run["success"]],
-            run["counts"].get("synced"),
-            run["counts"].get("failed"),
-            run["counts"].get("api_calls"),
+            result[run["success"]],
+            *(run["counts"].get(name) for name in ("synced", "failed", "api_calls")),
         )
-        for run in found["last_runs"]
+        for run in runs
     ]
-    for line in table(
-        runs, ("started", "type", "result", "synced", "failed", "calls")[: 6 * bool(runs)]
-    ):
-        click.echo(line)
+    return table(rows, header, right=(3, 4, 5))
 
 
 @click.command()
