@@ -95,7 +95,10 @@ class Health:
 def worst(states: Iterable[State]) -> State:
     """The worst of some states; `unknown` where there is no other."""
     found = set(states)
-    return next((state for state in _ORDER if state in found), "unknown")
+    for state in _ORDER:
+        if state in found:
+            return state
+    return "unknown"
 
 
 def judge(
