@@ -181,7 +181,12 @@ def alerts_page() -> str:
         rule = kind(name=name)
         page += ["", f"## {name}", "", rule.about, "", "| setting | default | |", "|---|---|---|"]
         page += [_rule_row(key, field, rule) for key, field in settings_of(kind).items()]
-    page += ["", "## What is hushed while something else fires", "", "| while | nobody is told of |"]
+    page += [
+        "",
+        "## What is hushed while something else fires",
+        "",
+        "| while | nobody is told of |",
+    ]
     page.append("|---|---|")
     for one in INHIBITIONS:
         cause = one.rule if one.label == "*" else f"{one.rule}:{one.label}"
