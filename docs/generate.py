@@ -3,7 +3,7 @@
     python docs/generate.py            writes them
     python docs/generate.py --check    exits 1 where one of them is out of date
 
-Written: docs/reference/records.md, docs/reference/settings.md, and the JSON Schemas, in
+Written: docs/reference/records.md, settings.md and alerts.md, and the JSON Schemas, in
 leadlog/records/schemas for the package and in docs/reference/schemas for readers.
 """
 
@@ -17,6 +17,8 @@ from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
 from leadlog import settings
+from leadlog.alerting.configuration import INHIBITIONS, KINDS, settings_of
+from leadlog.alerting.durations import describe
 from leadlog.layout import CATEGORIES
 from leadlog.records import RECORDS
 from leadlog.records.envelope import Envelope, WithContext
@@ -158,6 +160,40 @@ def settings_page() -> str:
     return "\n".join([*page, ""])
 
 
+def _rule_row(key: str, field: Any, rule: Any) -> str:
+    value, unit = getattr(rule, field.name), field.metadata["unit"]
+    shown = describe(value) if unit == "s" else value
+    default = f"{shown:g}" if isinstance(shown, float) else str(shown)
+    rest = f" {unit}" if unit not in ("", "s") else ""
+    return f"| `{key}` | {default + rest or 'none'} | {field.metadata['help']} |"
+
+
+def alerts_page() -> str:
+    """docs/reference/alerts.md."""
+    page = [
+        "# Alert rules",
+        "",
+        "Generated from `leadlog/alerting` by `make docs`. `leadlog alerts show RULE` shows what is",
+        'in force. Durations are seconds, or texts such as `"5m"`; see',
+        "[how to be told](../how-to/alerts.md) for how to set them.",
+    ]
+    for name, kind in KINDS.items():
+        rule = kind(name=name)
+        page += ["", f"## {name}", "", rule.about, "", "| setting | default | |", "|---|---|---|"]
+        page += [_rule_row(key, field, rule) for key, field in settings_of(kind).items()]
+    page += [
+        "",
+        "## What is hushed while something else fires",
+        "",
+        "| while | nobody is told of |",
+    ]
+    page.append("|---|---|")
+    for one in INHIBITIONS:
+        cause = one.rule if one.label == "*" else f"{one.rule}:{one.label}"
+        page.append(f"| `{cause}` | {', '.join(f'`{rule}`' for rule in one.hushes)} |")
+    return "\n".join([*page, ""])
+
+
 def outputs() -> dict[Path, str]:
     """Every generated file with its text."""
     reference = ROOT / "docs" / "reference"
@@ -173,6 +209,7 @@ def outputs() -> dict[Path, str]:
         **schemas,
         reference / "records.md": records_page(),
         reference / "settings.md": settings_page(),
+        reference / "alerts.md": alerts_page(),
     }
 
 

@@ -48,7 +48,7 @@ from leadlog.alerting.speed import Latency, SlowOperations
 from leadlog.alerting.states import Timing
 from leadlog.errors import SettingsError
 
-__all__ = ["INHIBITIONS", "KINDS", "Configuration", "configure", "keys_of"]
+__all__ = ["INHIBITIONS", "KINDS", "Configuration", "configure", "settings_of"]
 
 KINDS: Final[dict[str, type[Rule]]] = {
     kind.kind: kind
@@ -121,7 +121,7 @@ class Configuration:
         return Timing(0.0, 0.0) if found is None else Timing(found.hold, found.keep)
 
 
-def keys_of(kind: type[Rule]) -> dict[str, "attrs.Attribute[Any]"]:
+def settings_of(kind: type[Rule]) -> dict[str, "attrs.Attribute[Any]"]:
     """Key in the settings to the field of the rule, for all that can be set."""
     return {
         field.metadata["key"] or field.name: field
@@ -178,7 +178,7 @@ def _rules(given: Mapping[str, Any]) -> dict[str, Rule]:
 
 
 def _rule(name: str, kind: type[Rule], settings: Mapping[str, Any]) -> Rule:
-    keys = keys_of(kind)
+    keys = settings_of(kind)
     values: dict[str, Any] = {}
     for key, value in settings.items():
         if key not in keys:

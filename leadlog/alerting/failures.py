@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import attrs
 from typing_extensions import override
 
-from leadlog.alerting.durations import describe
-from leadlog.alerting.rules import Finding, Rule, View, duration, number, percent, severity
+from leadlog.alerting.rules import Finding, Rule, View, duration, number, severity
 from leadlog.figures.fingerprints import Fingerprint
 
 __all__ = [
@@ -149,20 +148,22 @@ class RateLimited(Rule):
 
     hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
     severity: str = severity("warning")
-    window: float = duration("1h", "In which runs are counted.")
-    minimum: float = number(3, "Runs that were held up from which it fires.", least=1)
-    minimum_percent: float = percent(50.0, "Least share of all runs.")
+    of_last: float = number(5, "How many of the last runs are looked at; those of a day.", least=1)
+    minimum: float = number(4, "How many of them were held up when it fires.", least=1)
+
+    def __attrs_post_init__(self) -> None:
+        """Checks that it can fire."""
+        if self.minimum > self.of_last:
+            raise ValueError(f"minimum = {self.minimum:g} is above of_last = {self.of_last:g}")
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        first = view.minute - int(self.window // 60) + 1
-        runs = view.figures.syncs.since(first, view.minute)
+        runs = view.figures.syncs.since(view.minute - 1440, view.minute)[-int(self.of_last) :]
         limited = sum(run.limited for run in runs)
-        if limited >= self.minimum and limited >= self.minimum_percent / 100 * len(runs):
+        if limited >= self.minimum:
             yield self.found(
                 self.severity,
-                f"Airtable held up {limited} of the {len(runs)} syncs of the last "
-                f"{describe(self.window)}",
+                f"Airtable held up {limited} of the last {len(runs)} syncs",
                 value=limited,
                 threshold=self.minimum,
                 remedy="sync less often or in larger batches, and look at the base's API quota",

@@ -70,7 +70,7 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
       leadlog alerts show burn_rate
       leadlog alerts show latency --json | jq .settings
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.alerting.configuration import configure, keys_of
+    from leadlog.alerting.configuration import configure, settings_of
     from leadlog.alerting.storage import history
     from leadlog.settings import load
     from leadlog.watching.state import database_path, read_state
@@ -94,7 +94,7 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
         "kind": found.kind,
         "about": found.about,
         "settings": {
-            key: getattr(found, field.name) for key, field in keys_of(type(found)).items()
+            key: getattr(found, field.name) for key, field in settings_of(type(found)).items()
         },
         "alerts": rows,
         "changes": [_change(one.transition) for one in changes],

@@ -1,7 +1,9 @@
 """`leadlog monitor`: watches the log of all processes, as a process of its own."""
 
 import signal
+import sys
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,14 @@ __all__ = ["alert_row", "monitor", "show_alerts"]
 @directory_option
 @database_option
 @click.option("--once", is_flag=True, help="Look once, and exit with 1 when an alert fires.")
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Import this first, from the working directory too: it may register checks of your own. "
+    "May be given several times.",
+)
 @click.option("--no-checks", is_flag=True, help="Make no health checks; watch the log only.")
 @click.option(
     "--summary",
@@ -49,6 +59,7 @@ def monitor(
     directory: Path | None,
     database: str | None,
     once: bool,
+    modules: tuple[str, ...],
     no_checks: bool,
     summary: str | None,
     metrics_port: int | None,
@@ -79,6 +90,7 @@ def monitor(
 
     if summary is not None:
         ctx.exit(_summarise(directory, summary, as_json=as_json))
+    _import(modules)
     pipeline = configure(directory=directory, database=database)
     from leadlog.watching import Monitor, StandbyError
 
@@ -105,6 +117,17 @@ def monitor(
         if metrics_port is not None:
             _serve(stack, watch, counts, metrics_address, metrics_port)
         _run(watch, as_json=as_json)
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    """Imports modules of the user's own, which lie where the command is run."""
+    if modules:
+        sys.path.insert(0, str(Path.cwd()))
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise click.BadParameter(f"{name}: {error}", param_hint="--import") from error
 
 
 def _counts() -> "EventCounts":

@@ -8,7 +8,7 @@ from leadlog.clock import parse
 from leadlog.figures.activity import Activity
 from leadlog.figures.fingerprints import Fingerprints
 from leadlog.figures.latencies import BASELINE_HOURS, Latencies
-from leadlog.figures.minutes import DAYS, MINUTES_AHEAD, Tallies, Tally
+from leadlog.figures.minutes import DAYS, MINUTES_AHEAD, Tallies
 from leadlog.figures.runs import SyncRun, SyncRuns
 
 __all__ = ["OPERATIONS", "Gauge", "Rolling", "minute_of"]
@@ -121,7 +121,7 @@ class Rolling:
 
     def _count(
         self,
-        tally: Tally,
+        names: tuple[str, ...],
         minute: int,
         weight: float,
         success: Any,
@@ -130,22 +130,28 @@ class Rolling:
         slow: bool = False,
         score: Any = None,
     ) -> None:
+        """Adds one run to some series."""
         if self.now_minute - minute > DAYS * 1440:
             return
-        at = tally.slot(minute)
-        if at < 0:
-            return
-        tally.total[at] += weight
-        if success is False:
-            tally.bad[at] += weight
-        if slow:
-            tally.slow[at] += weight
-        if type(ms) is float or type(ms) is int:
-            tally.ms[at] += ms * weight
-            tally.timed[at] += weight
-        if type(score) is float or type(score) is int:
-            tally.score[at] += score * weight
-            tally.scored[at] += weight
+        bad = success is False
+        timed = type(ms) is float or type(ms) is int
+        scored = type(score) is float or type(score) is int
+        for name in names:
+            tally = self.tallies.get(name)
+            at = tally.slot(minute)
+            if at < 0:
+                continue
+            tally.total[at] += weight
+            if bad:
+                tally.bad[at] += weight
+            if slow:
+                tally.slow[at] += weight
+            if timed:
+                tally.ms[at] += ms * weight
+                tally.timed[at] += weight
+            if scored:
+                tally.score[at] += score * weight
+                tally.scored[at] += weight
 
     def _operation(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         details = event["operation_details"]
@@ -154,9 +160,7 @@ class Rolling:
         slow = labels.get("performance_tier") in _SLOW_TIERS
         score = labels.get("data_quality_score")
         name = details["operation_type"]
-        for series in (OPERATIONS, name):
-            tally = self.tallies.get(series)
-            self._count(tally, minute, weight, success, ms, slow=slow, score=score)
+        self._count((OPERATIONS, name), minute, weight, success, ms, slow=slow, score=score)
         if type(ms) is float or type(ms) is int:
             self.latencies.add(name, minute, ms, weight)
 
@@ -166,7 +170,7 @@ class Rolling:
         name = f"performance.{info['operation_name']}"
         slow = labels.get("performance_tier") in _SLOW_TIERS
         ms = info["total_duration_ms"]
-        self._count(self.tallies.get(name), minute, weight, info["success"], ms, slow=slow)
+        self._count((name,), minute, weight, info["success"], ms, slow=slow)
         if type(ms) is float or type(ms) is int:
             self.latencies.add(name, minute, ms, weight)
         self._gauge("pending_syncs", event["system_info"].get("pending_syncs"), minute)
@@ -177,7 +181,7 @@ class Rolling:
         name = f"sync.{details['sync_type']}"
         success = results["success"]
         ms = results["execution_time_ms"]
-        self._count(self.tallies.get(name), minute, weight, success, ms)
+        self._count((name,), minute, weight, success, ms)
         if type(ms) is float or type(ms) is int:
             self.latencies.add(name, minute, ms, weight)
         run = SyncRun(
@@ -195,7 +199,7 @@ class Rolling:
         name = f"migration.{event['migration_details']['migration_type']}"
         results = event["migration_results"]
         ms = results["execution_time_ms"]
-        self._count(self.tallies.get(name), minute, weight, results["success"], ms)
+        self._count((name,), minute, weight, results["success"], ms)
 
     def _error(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         if (event.get("training_labels") or _NOTHING).get("user_error") is not True:

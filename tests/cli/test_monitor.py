@@ -114,6 +114,20 @@ def test_a_test_message_arrives_and_a_refusal_is_told(run, webhook, monkeypatch)
     assert "s3cr3t" not in result.output + refused.output
 
 
+def test_checks_of_ones_own_are_imported(start, tmp_path):
+    """From a module beside the command; one that is not there is told."""
+    (tmp_path / "own_checks.py").write_text(
+        "from leadlog.monitoring import register\nregister('exports', lambda: False)\n"
+    )
+    process = start("monitor", "--once", "--json", "--import", "own_checks")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "health_check:exports" in [one["name"] for one in json.loads(said)["alerts"]]
+    process = start("monitor", "--once", "--import", "no_such_module")
+    assert b"no_such_module" in process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+
+
 def test_the_summary_on_demand(run, failing):
     """Of a day in words."""
     result = run("monitor", "--summary", "today", "--json")

@@ -36,8 +36,8 @@ STATES = [
     (78, "latency:get_lead", "firing", "resolved"),
     (78, "latency:update_lead", "firing", "resolved"),
     (102, "disk", "firing", "resolved"),
-    (105, "rate_limited", "inactive", "firing"),
-    (165, "rate_limited", "firing", "resolved"),
+    (108, "rate_limited", "inactive", "firing"),
+    (147, "rate_limited", "firing", "resolved"),
     (420, "burn_rate:slow", "firing", "resolved"),
 ]
 TOLD = [
@@ -49,7 +49,7 @@ TOLD = [
     (78, "[leadlog] resolved: latency"),
     (102, "[leadlog] resolved: disk"),
     (126, "[leadlog] warning: rate_limited"),
-    (165, "[leadlog] resolved: rate_limited"),
+    (147, "[leadlog] resolved: rate_limited"),
     (300, "[leadlog] still warning: burn_rate"),
     (420, "[leadlog] resolved: burn_rate"),
 ]
