@@ -65,7 +65,9 @@ class SparkEngine:
         Raises:
             ReadError: Spark cannot read the archive.
         """
-        from pyspark.errors import PySparkException
+        from pyspark.errors import (  # pyright: ignore[reportMissingImports]
+            PySparkException,
+        )
 
         try:
             for name, category in FLAT.items():
@@ -112,7 +114,7 @@ class SparkEngine:
 
 def _session(remote: str | None) -> Any:
     try:
-        from pyspark.sql import SparkSession
+        from pyspark.sql import SparkSession  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise MissingExtraError(
             "this needs PySpark, which is not installed; install leadlog[spark], and Java 17 "
