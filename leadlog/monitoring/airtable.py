@@ -11,7 +11,6 @@ from typing import Any
 
 import requests
 
-from leadlog.airtable.credentials import find_api_key
 from leadlog.errors import SyncError
 from leadlog.layout import log_files
 from leadlog.monitoring.checks import Check, judge
@@ -72,6 +71,9 @@ def _access(context: Context) -> tuple[str, str]:
     """
     api, settings = context.airtable, context.settings
     if api is None:
+        # Brings the whole sync, which only who synchronises should wait for.
+        from leadlog.airtable.credentials import find_api_key
+
         key = find_api_key(settings.airtable_api_key or None)
         return key, settings.airtable_endpoint_url.rstrip("/")
     return api.api_key, str(api.endpoint_url).rstrip("/")

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,8 @@ def check(
 ) -> Health:
     """Looks whether all is well; for a readiness endpoint, say.
 
-    Never raises, and takes hardly longer than the timeout: what does not answer is left behind
-    in its daemon thread.
+    Never raises, and takes hardly longer than the timeout (the first time also what importing
+    takes): what does not answer is left behind in its daemon thread.
 
         >>> from leadlog import monitoring
         >>> monitoring.check(["log"]).state
@@ -119,6 +120,9 @@ def check(
             "settings", "critical", message=str(error), remedy="mend it; see `leadlog doctor`"
         )
         return Health((failed,), began)
+    for one in wanted:
+        with suppress(Exception):  # what cannot be imported raises in the probe, and is told
+            one.prepare()
     answers = [_Answer(one, context) for one in wanted]
     end = time.monotonic() + timeout_seconds
     found: list[Check] = []
