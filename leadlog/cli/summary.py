@@ -71,7 +71,7 @@ def summary(
 
     length = end - begin + dt.timedelta(days=1)
     now = count_days(root, begin, end, exact=exact)
-    before = count_days(root, begin - length, end - length)
+    before = count_days(root, begin - length, end - length, exact=exact)
     report = _report(now, before)
     if html is not None:
         from leadlog.cli.summary_page import page

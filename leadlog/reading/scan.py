@@ -266,6 +266,8 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET autoinstall_known_extensions = false")
+    # It would be drawn on standard output, where results belong, once a query takes a while.
+    connection.execute("SET enable_progress_bar = false")
     # Not the working directory, which may be anybody's.
     spill = Path(tempfile.gettempdir()) / f"leadlog-spill-{os.getuid()}-{os.getpid()}"
     connection.execute(f"SET temp_directory = {quoted(str(spill))}")
