@@ -173,8 +173,8 @@ def alerts_page() -> str:
     page = [
         "# Alert rules",
         "",
-        "Generated from `leadlog/alerting` by `make docs`. `leadlog alerts show RULE` shows what is",
-        'in force. Durations are seconds, or texts such as `"5m"`; see',
+        "Generated from `leadlog/alerting` by `make docs`. `leadlog alerts show RULE` shows what",
+        'is in force. Durations are seconds, or texts such as `"5m"`; see',
         "[how to be told](../how-to/alerts.md) for how to set them.",
     ]
     for name, kind in KINDS.items():

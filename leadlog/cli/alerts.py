@@ -21,5 +21,11 @@ def alerts() -> None:
     """Show, silence and test alerts.
 
     `leadlog monitor` decides what fires; these commands look at what it keeps beside the log, and
-    work while it runs.
-    """
+    work while it runs. Each has --json.
+
+    \b
+    Examples:
+      leadlog alerts list
+      leadlog alerts silence latency --for 2h --comment "reindexing"
+      leadlog alerts test
+    """  # noqa: D301 - click wants real backspaces

@@ -18,7 +18,7 @@ from leadlog.watching import Monitor
 from tests.faults.monitored import QUICK
 
 HERE = Path(__file__).parent
-KILLS = 60 if os.environ.get("SOAK") else 5
+KILLS = 60 if os.environ.get("SOAK") else 3
 
 
 class Writer(threading.Thread):
