@@ -3,7 +3,8 @@
     python watch_week.py DIRECTORY EVENTS_PER_HOUR
 
 Each simulated hour some files grow, one writer's and another's, and the monitor reads them; after
-two days a day's files are removed, as retention does. Only the monitor's own time is measured, and beside it that of decoding the lines alone.
+two days a day's files are removed, as retention does. Only the monitor's own time is measured,
+and beside it that of decoding the lines alone.
 """
 
 import json
