@@ -22,7 +22,7 @@ from leadlog.alerting.durations import describe
 from leadlog.layout import CATEGORIES
 from leadlog.records import RECORDS
 from leadlog.records.envelope import Envelope, WithContext
-from leadlog.records.hints import keys_of
+from leadlog.records.section import keys_of
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN = {"ErrorContext"}
@@ -173,8 +173,8 @@ def alerts_page() -> str:
     page = [
         "# Alert rules",
         "",
-        "Made from `leadlog/alerting` by `make docs`. `leadlog alerts show RULE` shows what is",
-        'in force. Durations are seconds, or texts such as `"5m"`; see',
+        "Generated from `leadlog/alerting` by `make docs`. `leadlog alerts show RULE` shows what",
+        'is in force. Durations are seconds, or texts such as `"5m"`; see',
         "[how to be told](../how-to/alerts.md) for how to set them.",
     ]
     for name, kind in KINDS.items():

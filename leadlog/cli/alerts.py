@@ -21,7 +21,7 @@ def alerts() -> None:
     """Show, silence and test alerts.
 
     `leadlog monitor` decides what fires; these commands look at what it keeps beside the log, and
-    work while it runs. Each command takes --directory and --json.
+    work while it runs. Each has --json.
 
     \b
     Examples:

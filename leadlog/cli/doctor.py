@@ -34,6 +34,7 @@ _PACKAGES = (
     "psutil",
     "click",
     "psycopg",
+    "apprise",
 )
 
 
@@ -120,6 +121,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
             }
             for row in settings.describe(loaded)
         ]
+        _alerts(loaded.settings.alerts, findings)
         directory = loaded.settings.directory
         disk_mb = loaded.settings.health_disk_mb
     if directory is not None:
@@ -147,6 +149,18 @@ def versions() -> dict[str, str | None]:
     import sqlite3
 
     return {**found, "SQLite": sqlite3.sqlite_version}
+
+
+def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
+    """Tells of a mistake in the rules before a monitor does."""
+    if not table:
+        return
+    from leadlog.alerting.configuration import configure
+
+    try:
+        configure(table)
+    except SettingsError as error:
+        _find(findings, str(error), "mend the table [alerts]; see `leadlog alerts show RULE`")
 
 
 def _find(findings: list[dict[str, str]], what: str, remedy: str) -> None:

@@ -11,6 +11,7 @@ from leadlog.alerting.channels import channels as channels_of
 from leadlog.alerting.configuration import Configuration, configure
 from leadlog.clock import now_us
 from leadlog.figures.rolling import Rolling
+from leadlog.forks import renew_after_fork
 from leadlog.monitoring import Health
 from leadlog.watching import state
 from leadlog.watching.checking import Checker
@@ -94,6 +95,13 @@ class Monitor:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._work: Work | None = None
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: lets go of everything, so that the parent alone is the monitor."""
+        self._lock.release()
+        self._work, self._thread = None, None
+        self._stop = threading.Event()
 
     @property
     def figures(self) -> Rolling:

@@ -91,7 +91,7 @@ class Lock:
         self._fd = fd
 
     def release(self) -> None:
-        """Lets another one have it."""
+        """Lets another one have it; in a forked child, closes the child's copy."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

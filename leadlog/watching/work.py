@@ -126,6 +126,7 @@ class Work:
         self._summaries = Summaries(directory, notice)
         self._unrecorded: list[History] = []
         self._recorded: list[str] = []
+        self._unwritten = True  # there may be changes whose records are missing
         self._evaluated_us: int | None = None
         self._evaluated_at = float("-inf")
         self._health_us: int | None = None
@@ -171,9 +172,11 @@ class Work:
         now = self._parts.clock()
         self.figures.advance(now)
         events, behind = self._follow(now)
-        if self._is_due(now, behind):
+        due = self._is_due(now, behind)
+        if due:
             self._evaluate(now)
-        self._commit()
+        if events or due or self._recorded or self._unwritten:
+            self._commit()
         if not self._parts.background:
             self._outbox.deliver_due()
         return self._report(now, events, behind)
@@ -281,10 +284,12 @@ class Work:
                 recorded(connection, self._recorded)
                 self._save_meta(connection)
         except sqlite3.Error as error:
+            self._unwritten = True
             self._outbox.release(saved=False)
             path = state.database_path(self._parts.directory)
             self._say(f"cannot write {path}: {error}; going on, and trying again")
             return
+        self._unwritten = False
         self.figures.saved()
         positions_saved()
         self._gone.clear()

@@ -19,6 +19,7 @@ def test_a_week_is_followed_at_20_000_events_a_second_in_flat_memory(tmp_path):
     print(found)
     assert found["events"] == EVENTS_PER_HOUR * 7 * 24
     assert found["events_per_second"] >= 20_000
+    assert found["times_decoding"] <= 8  # the same on any machine
     # Three days fill the rings of minutes; after that nothing grows.
     assert found["memory_mb"][-1] <= found["memory_mb"][2] * 1.1
     assert found["firing"] == []

@@ -99,6 +99,8 @@ def test_a_bad_rule_is_told_by_the_monitor(run, tmp_path):
     result = run("monitor", "--once")
     assert result.exit_code == 2
     assert "did you mean 'threshold_ms'?" in result.stderr
+    findings = json.loads(run("doctor", "--json").stdout)["findings"]
+    assert any("threshold_ms" in one["finding"] for one in findings)
 
 
 def test_a_test_message_arrives_and_a_refusal_is_told(run, webhook, monkeypatch):

@@ -1,6 +1,9 @@
 """The monitor: restarts, rotation, standing by, summaries, and a disk that is full."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -141,6 +144,41 @@ def test_a_second_monitor_stands_by_and_takes_over(scene):
     scene.write(5)
     assert second.round().events == 5
     assert scene.counted(second) == 15
+
+
+FORKING = """
+import os, sys
+from leadlog.watching import Monitor
+
+def monitor():
+    return Monitor(sys.argv[1], channels={}, checks=False, measure=lambda _: {},
+                   emit=lambda level, name, event: None)
+
+first = monitor()
+first.round()
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.close(writing)
+    os.read(reading, 1)
+    first.close()
+    os._exit(0)
+first.close()
+second = monitor()
+print(second.round().behind)
+second.close()
+os.write(writing, b"x")
+os.wait()
+"""
+
+
+def test_a_forked_child_does_not_hold_the_lock(scene):
+    """When the monitor of the parent has ended, another may begin while the child lives."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, scene.directory]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
 
 
 def test_run_waits_for_the_other_one(scene):
