@@ -304,13 +304,17 @@ class Schedules(RuleBasedStateMachine):
                 ("partial", {"keep": 2}),
             ]
         ),
-        nth=st.integers(1, 6),
+        at=st.sampled_from([1, 2, 3, 4, 5, "upsert", "update", "delete"]),
         times=st.sampled_from([1, 2, 7]),
     )
-    def fault(self, kind: Kind, fault: tuple[Any, dict[str, Any]], nth: int, times: int) -> None:
+    def fault(
+        self, kind: Kind, fault: tuple[Any, dict[str, Any]], at: int | str, times: int
+    ) -> None:
         name, options = fault
-        route = {"route": "list"} if name in {"iterator", "partial"} else {}
-        self.airtable.fail(name, nth=nth, times=times, **route, **options)
+        if name in {"iterator", "partial"}:
+            at = "list"
+        where = {"nth": at} if isinstance(at, int) else {"route": at}
+        self.airtable.fail(name, times=times, **where, **options)
         with suppress(AirtableError):
             self.run(kind)
         self.airtable.clear_faults()
