@@ -17,14 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
+    from leadlog.airtable import AirtableSyncManager
     from leadlog.capturing.targets import capture
     from leadlog.errors import (
+        AirtableError,
         LeadlogError,
         LogDirectoryError,
+        QuotaError,
         ReadError,
         SettingsError,
         StaleLeadError,
         StoreError,
+        SyncBusyError,
+        SyncError,
         UnknownFieldError,
         ValidationError,
     )
@@ -44,6 +49,8 @@ if TYPE_CHECKING:
     from leadlog.store import AsyncLeadDatabase, LeadDatabase
 
 _HOMES = {
+    "AirtableError": "leadlog.errors",
+    "AirtableSyncManager": "leadlog.airtable",
     "AsyncLeadDatabase": "leadlog.store",
     "DatabaseLogger": "leadlog.logger",
     "LeadDatabase": "leadlog.store",
@@ -51,11 +58,14 @@ _HOMES = {
     "LogDirectoryError": "leadlog.errors",
     "LoggingHandler": "leadlog.pipeline",
     "Pipeline": "leadlog.pipeline",
+    "QuotaError": "leadlog.errors",
     "ReadError": "leadlog.errors",
     "SettingsError": "leadlog.errors",
     "StaleLeadError": "leadlog.errors",
     "Stats": "leadlog.pipeline",
     "StoreError": "leadlog.errors",
+    "SyncBusyError": "leadlog.errors",
+    "SyncError": "leadlog.errors",
     "UnknownFieldError": "leadlog.errors",
     "ValidationError": "leadlog.errors",
     "capture": "leadlog.capturing.targets",
@@ -70,6 +80,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "AirtableError",
+    "AirtableSyncManager",
     "AsyncLeadDatabase",
     "DatabaseLogger",
     "LeadDatabase",
@@ -77,11 +89,14 @@ __all__ = [
     "LogDirectoryError",
     "LoggingHandler",
     "Pipeline",
+    "QuotaError",
     "ReadError",
     "SettingsError",
     "StaleLeadError",
     "Stats",
     "StoreError",
+    "SyncBusyError",
+    "SyncError",
     "UnknownFieldError",
     "ValidationError",
     "__version__",

@@ -5,6 +5,10 @@
     ├── LogDirectoryError (OSError)      the log directory cannot be used
     ├── FakeAirtableError (ValueError)   the fake Airtable was set up or edited wrongly
     ├── ReadError                        a log or an input file cannot be read
+    ├── SyncError                        the Airtable sync stopped, or cannot begin
+    │   ├── AirtableError                Airtable refused, or cannot be reached
+    │   │   └── QuotaError               the monthly API calls of the workspace are used up
+    │   └── SyncBusyError                another sync of the same store is under way
     └── StoreError                       the lead store refused
         ├── StaleLeadError               the lead was changed since it was read
         ├── UnknownFieldError (ValueError)
@@ -33,6 +37,33 @@ class FakeAirtableError(LeadlogError, ValueError):
 
 class ReadError(LeadlogError):
     """A log file or an input file cannot be read."""
+
+
+class SyncError(LeadlogError):
+    """The Airtable sync stopped, or cannot begin."""
+
+
+class AirtableError(SyncError):
+    """Airtable refused a call, or cannot be reached.
+
+    Args:
+        message: What happened, and the remedy.
+        code: Airtable's name of the error; else the HTTP status; None where no answer came.
+        status: HTTP status; None where no answer came.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+
+class QuotaError(AirtableError):
+    """The monthly API calls of the Airtable workspace are used up."""
+
+
+class SyncBusyError(SyncError):
+    """Another sync of the same store is under way."""
 
 
 class StoreError(LeadlogError):

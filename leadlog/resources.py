@@ -7,6 +7,7 @@ looked at while somebody logs events that tell of it, never more often than the 
 """
 
 import os
+import sys
 import threading
 import time
 import weakref
@@ -142,6 +143,16 @@ def disk_bytes() -> int | None:
         return None
 
 
+def peak_mb() -> float | None:
+    """The highest resident set of the process so far, 10^6 bytes; None where unknown."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
 def take_sample() -> Sample:
     """Looks at the process now."""
     load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
@@ -265,12 +276,15 @@ class Sampler:
                 data["sample_age_ms"] = max(now - sample.taken_ns, 0) / 1e6
         store = self.store
         if store is not None:
-            for name in _STORE_KEYS:
+            figures = {
+                "database_size_mb": store.database_size_mb,
+                "total_leads": store.total_leads,
+                "pending_syncs": store.pending_syncs,
+                "active_connections": store.active_connections,
+            }
+            for name, value in figures.items():
                 if system[name] is None:
-                    system[name] = getattr(store, name)
+                    system[name] = value
                     ages.append(now - store.taken_ns)
         if ages and system["sample_age_ms"] is None:
             system["sample_age_ms"] = max(*ages, 0) / 1e6
-
-
-_STORE_KEYS = ("database_size_mb", "total_leads", "pending_syncs", "active_connections")

@@ -31,6 +31,8 @@ from leadlog.limits import EVERY, bytes_by_category, days_by_category, sizes_of_
 
 ENVIRONMENT_PREFIX = "LEADLOG_"
 _MASK = "***"
+_TABLE = "airtable"  # its settings may stand in a table of their own
+_TOKEN = "airtable_api_key"  # noqa: S105 - the name of a setting
 
 
 def mask_url(url: str) -> str:
@@ -104,6 +106,11 @@ def _bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{attribute.name}: {name!r} needs four ascending limits in ms, not {limits!r}"
             )
+
+
+def _share(instance: object, attribute: Any, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} = {value!r} is no share from 0 to 1")
 
 
 def _setting(
@@ -276,6 +283,41 @@ class Settings:
         secret=True,
     )
 
+    airtable_api_key: str = _setting(
+        "",
+        "Personal access token for Airtable; from the environment or the keyring only.",
+        secret=True,
+    )
+    airtable_base_id: str = _setting("", "Airtable base that the sync uses, `app…`.")
+    airtable_table: str = _setting("Leads", "Name or id of its table.")
+    airtable_endpoint_url: str = _setting(
+        "https://api.airtable.com", "Where Airtable's API is; another one for tests."
+    )
+    airtable_fields: dict[str, Any] = _setting(
+        {},
+        "Field of a lead to the name or id of its Airtable field; false leaves it out.",
+        converter=_object,
+    )
+    airtable_lead_id_field: str = _setting(
+        "Lead ID", "Airtable field that holds the id of the lead."
+    )
+    airtable_modified_field: str = _setting(
+        "", "Airtable field that tells when a row was last changed."
+    )
+    airtable_conflict: str = _setting(
+        "remote",
+        "Who wins a field that both sides changed, where the row does not tell when.",
+        validator=_one_of("local", "remote"),
+    )
+    airtable_max_delete_share: float = _setting(
+        0.2,
+        "Share of the linked leads that one sync may delete, on either side.",
+        validator=_share,
+    )
+    airtable_typecast: bool = _setting(
+        False, "Whether Airtable may convert values, and add options to selects."
+    )
+
     health_database_ms: float = _setting(
         500.0,
         "Answer of the lead store from which `leadlog health` warns; ten times it is critical.",
@@ -425,9 +467,19 @@ def unknown(name: str, origin: str) -> str:
 def _file_values(path: Path, section: str | None) -> dict[str, Any]:
     read = typed_settings.TomlFormat(section)
     try:
-        return dict(read(path, Settings, ()))
+        values = dict(read(path, Settings, ()))
     except typed_settings.exceptions.TsError as error:
         raise SettingsError(f"{path} cannot be read: {error}; mend it or remove it") from error
+    table = values.pop(_TABLE, {})
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"{path}: {_TABLE} is {table!r}; write it as a table, [{_TABLE}]")
+    values |= {f"{_TABLE}_{key.replace('-', '_')}": value for key, value in table.items()}
+    if values.get(_TOKEN):
+        raise SettingsError(
+            f"{path}: {_TOKEN} is a secret that does not belong into a file; set "
+            "AIRTABLE_API_KEY, or keep it in the keyring"
+        )
+    return values
 
 
 def _environment() -> dict[str, dict[str, str]]:

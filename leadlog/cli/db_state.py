@@ -24,8 +24,12 @@ def connections_of(database: str | None) -> Any:
     return Connections(location(load().settings.database if database is None else database))
 
 
-def opened(database: str | None) -> Any:
+def opened(database: str | None, *, capture: bool = False) -> Any:
     """The store that was named, or that of the settings, which has to be there.
+
+    Args:
+        database: its URL; None for that of the settings.
+        capture: whether its calls are recorded.
 
     Raises:
         StoreError: there is none, or it cannot be opened.
@@ -41,7 +45,7 @@ def opened(database: str | None) -> Any:
         plain = connections.sqlite and path and "uri" not in url.query and path != ":memory:"
         if plain and not Path(path).exists():
             raise StoreError(f"there is no lead store {url}; create it: leadlog db init")
-    return LeadDatabase(url, capture=False)
+    return LeadDatabase(url, capture=capture)
 
 
 @click.command()

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -34,6 +34,11 @@ _REASON_SHOWN = 100
     type=click.IntRange(min=1),
     help=f"How many made-up leads.  [default: {_COUNT}]",
 )
+@click.option(
+    "--airtable",
+    is_flag=True,
+    help="Synchronise with a fake Airtable on this machine, and see a person's edits arrive.",
+)
 @directory_option
 @database_option
 @json_option
@@ -43,6 +48,7 @@ def demo(
     *,
     file: Path | None,
     count: int | None,
+    airtable: bool,
     directory: Path | None,
     database: str | None,
     as_json: bool,
@@ -63,9 +69,12 @@ def demo(
       leadlog demo
       leadlog demo --leads export.json --database sqlite:///out/leads.db
       leadlog demo --count 10000 --directory /tmp/log --json | jq .leads
+      leadlog demo --airtable
     """  # noqa: D301 - click wants real backspaces
     if file is not None and count is not None:
         raise click.UsageError("--count is about made-up leads; leave it out with --leads")
+    if airtable:
+        _airtable(ctx, file, count or _COUNT, directory, database, as_json=as_json)
     rows = None if file is None else read_leads(file)
     report = run(rows, count or _COUNT, directory, database)
     if as_json:
@@ -73,6 +82,27 @@ def demo(
     else:
         _show(report, file)
     ctx.exit(1 if report["disagreements"] else 0)
+
+
+def _airtable(
+    ctx: click.Context,
+    file: Path | None,
+    count: int,
+    directory: Path | None,
+    database: str | None,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    if file is not None:
+        raise click.UsageError("--airtable makes leads up; leave --leads out")
+    from leadlog.cli import demo_airtable
+
+    report = demo_airtable.run(count, directory, database)
+    if as_json:
+        print_json(report)
+    else:
+        demo_airtable.show(report)
+    ctx.exit(0 if report["equal"] and report["counts_agree"] else 1)
 
 
 def run(

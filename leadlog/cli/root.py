@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "monitor": ("leadlog.cli.monitor:monitor", "Watch the log: figures, checks and alerts."),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
+    "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
     "archive": ("leadlog.cli.archive:archive", "Compress old log files, and remove some."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }

@@ -5,13 +5,13 @@ repeated: a check must not use up what it watches. That the quota is spent or re
 throttled is told by what the last sync met.
 """
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import requests
 
+from leadlog.errors import SyncError
 from leadlog.layout import log_files
 from leadlog.monitoring.checks import Check, judge
 from leadlog.monitoring.probes import Context
@@ -30,10 +30,17 @@ _TOKENS = "https://airtable.com/create/tokens"
 
 def probe(context: Context) -> Iterator[Check]:
     """Checks `airtable`, and where it answers `airtable_permissions` and `airtable_rate`."""
-    key, endpoint = _access(context)
-    if not key:
+    if not context.base_id and context.airtable is None:
+        yield Check("airtable", "unknown", message="there is no base: airtable_base_id is not set")
+        return
+    try:
+        key, endpoint = _access(context)
+    except SyncError as error:
         yield Check(
-            "airtable", "unknown", message="there is no token; the sync reads AIRTABLE_API_KEY"
+            "airtable",
+            "critical",
+            message=str(error),
+            remedy=f"make a token at {_TOKENS} and put it into AIRTABLE_API_KEY",
         )
         return
     throttled = False
@@ -45,8 +52,7 @@ def probe(context: Context) -> Iterator[Check]:
             yield _reachable(answer, round((time.perf_counter() - began) * 1000, 3))
             throttled = answer.status_code == _TOO_MANY
             if answer.status_code == _OK:
-                base_id = context.base_id or os.environ.get("AIRTABLE_BASE_ID")
-                yield _permission(session, endpoint, base_id)
+                yield _permission(session, endpoint, context.base_id)
         except requests.RequestException as error:
             yield Check(
                 "airtable",
@@ -57,10 +63,19 @@ def probe(context: Context) -> Iterator[Check]:
     yield _rate(context, throttled)
 
 
-def _access(context: Context) -> tuple[str | None, str]:
-    api = context.airtable
+def _access(context: Context) -> tuple[str, str]:
+    """The token and the place.
+
+    Raises:
+        SyncError: There is no token.
+    """
+    api, settings = context.airtable, context.settings
     if api is None:
-        return os.environ.get("AIRTABLE_API_KEY"), "https://api.airtable.com"
+        # Brings the whole sync, which only who synchronises should wait for.
+        from leadlog.airtable.credentials import find_api_key
+
+        key = find_api_key(settings.airtable_api_key or None)
+        return key, settings.airtable_endpoint_url.rstrip("/")
     return api.api_key, str(api.endpoint_url).rstrip("/")
 
 
@@ -119,7 +134,7 @@ def _permission(session: requests.Session, endpoint: str, base_id: str | None) -
         if level is not None or not offset:
             break
     if base_id is None:
-        return Check(name, "unknown", message="there is no base; the sync reads AIRTABLE_BASE_ID")
+        return Check(name, "unknown", message="there is no base: airtable_base_id is not set")
     if level in _WRITERS:
         return Check(name, "ok", message=f"the token may {level} in {base_id}")
     said = f"does not reach {base_id}" if level is None else f"may only {level} in {base_id}"

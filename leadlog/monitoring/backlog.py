@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -10,43 +9,42 @@ from sqlalchemy.exc import DBAPIError
 from leadlog.monitoring.checks import Check, judge
 from leadlog.monitoring.database import database_missing, opened
 from leadlog.monitoring.probes import Context
-from leadlog.store.models import Lead
+from leadlog.store.figures import waiting
+from leadlog.store.models import SyncItem
 
 __all__ = ["probe"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
+_NAMES = ("sync_backlog", "sync_age", "sync_refused")
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `sync_backlog` and `sync_age`.
-
-    Only waiting leads are looked at, through an index that holds no others.
-    """
+    """Checks `sync_backlog`, `sync_age` and `sync_refused`."""
     if database_missing(context) is not None:
-        for name in ("sync_backlog", "sync_age"):
+        for name in _NAMES:
             yield Check(name, "unknown", message="there is no lead store")
         return
     try:
         with opened(context.database) as connection:
-            row = connection.execute(
-                select(func.count(), func.min(Lead.updated_at)).where(Lead.sync_pending)
-            ).one()
+            count, oldest = waiting(connection)
+            refused = connection.execute(select(func.count()).select_from(SyncItem)).scalar_one()
     except DBAPIError as error:
-        for name in ("sync_backlog", "sync_age"):
+        for name in _NAMES:
             yield Check(name, "unknown", message=f"the lead store does not say: {error.orig}")
         return
-    waiting, oldest = cast("tuple[int, datetime | None]", row)
     settings = context.settings
-    remedy = "run `leadlog sync`, and look why it did not: leadlog tail --type sync_operation"
+    remedy = (
+        "run `leadlog sync both`, and look why it did not: leadlog tail --category sync_operations"
+    )
     limit = settings.health_backlog_leads
     yield judge(
         "sync_backlog",
-        float(waiting),
+        float(count),
         warning=limit,
         critical=limit * 10,
         unit="leads",
-        message=f"{waiting} leads wait for a sync",
+        message=f"{count} leads wait for a sync",
         remedy=remedy,
     )
     hours = 0.0
@@ -62,4 +60,14 @@ def probe(context: Context) -> Iterator[Check]:
         if oldest is None
         else f"the oldest unsynced lead has waited for {hours:.1f} h",
         remedy=remedy,
+    )
+    yield judge(
+        "sync_refused",
+        float(refused),
+        warning=1.0,
+        unit="leads",
+        message=f"{refused} leads or rows were set aside because they were refused"
+        if refused
+        else "none was set aside",
+        remedy="see why: leadlog sync status; after mending them: leadlog sync retry",
     )

@@ -94,7 +94,11 @@ class Health:
 
 def worst(states: Iterable[State]) -> State:
     """The worst of some states; `unknown` where there is no other."""
-    return min(states, key=_ORDER.index, default="unknown")
+    found = set(states)
+    for state in _ORDER:
+        if state in found:
+            return state
+    return "unknown"
 
 
 def judge(

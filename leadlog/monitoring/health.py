@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,8 @@ def check(
 ) -> Health:
     """Looks whether all is well; for a readiness endpoint, say.
 
-    Never raises, and takes hardly longer than the timeout: what does not answer is left behind
-    in its daemon thread.
+    Never raises, and takes hardly longer than the timeout (the first time also what importing
+    takes): what does not answer is left behind in its daemon thread.
 
         >>> from leadlog import monitoring
         >>> monitoring.check(["log"]).state
@@ -101,9 +102,9 @@ def check(
         directory: the log directory; that of the settings by default.
         database: the lead store, as path, URL or open `LeadDatabase`; that of the settings by
             default.
-        airtable: a `pyairtable.Api`; by default one with AIRTABLE_API_KEY of the environment,
-            where it is set.
-        base_id: the base that the token should reach; AIRTABLE_BASE_ID by default.
+        airtable: a `pyairtable.Api`; by default what the sync uses: its token, where
+            `airtable_base_id` is set.
+        base_id: the base that the token should reach; that of the settings by default.
         deep: whether to read the whole store for damage too.
         timeout_seconds: what each check may take.
         context: all of the above, made by `default_context`; a monitor keeps one.
@@ -119,6 +120,9 @@ def check(
             "settings", "critical", message=str(error), remedy="mend it; see `leadlog doctor`"
         )
         return Health((failed,), began)
+    for one in wanted:
+        with suppress(Exception):  # what cannot be imported raises in the probe, and is told
+            one.prepare()
     answers = [_Answer(one, context) for one in wanted]
     end = time.monotonic() + timeout_seconds
     found: list[Check] = []
@@ -169,7 +173,7 @@ def default_context(
         database=loaded.settings.database if database is None else database,
         database_required=named,
         airtable=airtable,
-        base_id=base_id,
+        base_id=base_id or loaded.settings.airtable_base_id or None,
         deep=deep,
         now_us=clock,
     )

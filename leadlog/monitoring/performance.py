@@ -8,7 +8,6 @@ inner ones, so sums over records take those where it is null.
 
 import functools
 import inspect
-import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
@@ -19,22 +18,12 @@ from leadlog.capturing.meter import Meter
 from leadlog.clock import format_us, new_id, now_us
 from leadlog.pipeline import get_logger, is_enabled, report_failure
 from leadlog.records import shape
-from leadlog.resources import disk_bytes, resident_mb
+from leadlog.resources import disk_bytes, peak_mb, resident_mb
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _log = get_logger()
 _current: ContextVar["_Run | None"] = ContextVar("leadlog_monitored", default=None)
-
-
-def _peak_mb() -> float | None:
-    """The highest resident set of the process so far, 10^6 bytes; None where unknown."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
 class _Run:
@@ -48,7 +37,7 @@ class _Run:
         self.error: BaseException | None = None
         outer = _current.get()
         self.parent_id = None if outer is None else outer.operation_id
-        self.peak_before = _peak_mb()
+        self.peak_before = peak_mb()
         self.disk_before = None if suspends else disk_bytes()
         self.started_us = now_us()
         self.started_ns = time.perf_counter_ns()
@@ -78,7 +67,7 @@ class _Run:
     def _write(self, ended_us: int) -> None:
         meter = self.meter
         elapsed_ms = (time.perf_counter_ns() - self.started_ns) / 1e6
-        peak = _peak_mb()
+        peak = peak_mb()
         disk = None if self.disk_before is None else disk_bytes()
         rose = peak is not None and self.peak_before is not None and peak > self.peak_before
         # What a coroutine waits for is its own time; what a generator's consumer does is not.

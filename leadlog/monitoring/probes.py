@@ -1,5 +1,6 @@
 """What checks are made of: probes, what they are given, and the ones that come with leadlog."""
 
+import importlib
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -55,36 +56,39 @@ class Registered:
         probe: what looks.
         interval_seconds: how often a monitor calls it.
         late: the state where it does not answer in time, or raises.
+        prepare: imports what the probe needs, which is not counted in its time.
     """
 
     name: str
     probe: Probe
     interval_seconds: float
     late: State = "unknown"
+    prepare: Callable[[], object] = lambda: None
 
 
 def built_in() -> list[Registered]:
     """The probes that come with leadlog; their modules are loaded when they run."""
     return [
-        Registered("database", _lazy("database"), 30.0, late="critical"),
-        Registered("airtable", _lazy("airtable"), 60.0, late="warning"),
-        Registered("sync", _lazy("backlog"), 60.0),
-        Registered("log", _lazy("log"), 30.0),
-        Registered("migrations", _lazy("unfinished"), 300.0),
-        Registered("operations", _lazy("operations"), 60.0),
+        _built_in("database", 30.0, late="critical"),
+        _built_in("airtable", 60.0, late="warning"),
+        _built_in("sync", 60.0, "backlog"),
+        _built_in("log", 30.0),
+        _built_in("migrations", 300.0, "unfinished"),
+        _built_in("operations", 60.0),
     ]
 
 
-def _lazy(module: str) -> Probe:
-    def probe(context: Context) -> Iterable[Check]:
-        import importlib
+def _built_in(
+    name: str, interval_seconds: float, module: str = "", late: State = "unknown"
+) -> Registered:
+    def load() -> Any:
+        return importlib.import_module(f"leadlog.monitoring.{module or name}")
 
-        found: Iterable[Check] = importlib.import_module(f"leadlog.monitoring.{module}").probe(
-            context
-        )
+    def probe(context: Context) -> Iterable[Check]:
+        found: Iterable[Check] = load().probe(context)
         return found
 
-    return probe
+    return Registered(name, probe, interval_seconds, late, load)
 
 
 def _free_mb(path: Path) -> float:

@@ -1,6 +1,6 @@
 """sync_operation: one run of the Airtable sync."""
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import ReadOnly, TypedDict
 
@@ -85,6 +85,23 @@ class SyncedLead(TypedDict):
     """Why it failed."""
 
 
+class SyncBatch(TypedDict):
+    """One batch of writes."""
+
+    batch_number: ReadOnly[int]
+    """Which batch of the run, from 1."""
+    kind: ReadOnly[Literal["create", "update", "delete"]]
+    """What was done to the rows."""
+    leads: ReadOnly[int]
+    """Leads in it."""
+    leads_failed: ReadOnly[int]
+    """Those that Airtable refused, found by halving the batch."""
+    api_calls: ReadOnly[int]
+    """Attempts that it took."""
+    duration_ms: ReadOnly[float]
+    """Wall time with its commit, milliseconds."""
+
+
 class SyncLabels(TypedDict):
     """Training labels of a sync."""
 
@@ -110,4 +127,6 @@ class SyncOperation(WithContext):
     performance_metrics: ReadOnly[SyncMetrics]
     leads_summary: ReadOnly[list[SyncedLead]]
     """Up to ten leads, failed ones first."""
+    sync_batches: NotRequired[ReadOnly[list[SyncBatch]]]
+    """Up to fifty batches of writes: those with failures first, then the slowest."""
     training_labels: ReadOnly[SyncLabels]

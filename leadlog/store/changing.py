@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
+from leadlog.capturing.operation import Operation
 from leadlog.errors import StaleLeadError, ValidationError
 from leadlog.store import values
 from leadlog.store.duplicates import KEY_FIELDS, keys_of
@@ -17,7 +18,7 @@ from leadlog.store.models import Lead
 from leadlog.store.normalise import field_of, parse, to_fields
 from leadlog.store.serialise import from_lead
 
-__all__ = ["Change", "change", "load"]
+__all__ = ["Change", "change", "load", "note"]
 
 _NEVER_BLANK = frozenset({"verified", "enriched", "sync_pending"})
 _BY_ID = select(Lead).where(Lead.id == bindparam("id")).with_for_update()
@@ -41,6 +42,16 @@ class Change:
 def load(session: Session, lead_id: str) -> Lead | None:
     """Return a lead for writing; None if there is none."""
     return session.scalars(_BY_ID, {"id": lead_id}).one_or_none()
+
+
+def note(call: Operation, changed: Change | None) -> None:
+    """Note on the record of a call what it changed; None for no such lead."""
+    call.records_affected = int(changed is not None and bool(changed.fields))
+    if changed is not None:
+        call.identify(changed.lead)
+        call.duplicate_detected = changed.taken is not None
+        call.duplicate_matched_on = changed.taken
+        call.duplicate_action = "none"
 
 
 def change(

@@ -104,6 +104,11 @@ class LeadDatabase(LeadWrites):
         """Where the database is; its text and `repr` hide the password."""
         return self._connections.url
 
+    @property
+    def connections(self) -> Connections:
+        """The open database itself, for the parts of leadlog that work on it."""
+        return self._connections
+
     def __repr__(self) -> str:
         return f"<LeadDatabase {self.url}>"
 

@@ -1,19 +1,42 @@
-"""What the log tells of the store beside each measurement: its size, its leads, its connections."""
+"""Figures of a store for measurements and health checks: size, leads, those that wait."""
 
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from typing import cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, exists, func, or_, select
 from sqlalchemy.pool import NullPool, QueuePool
 
 from leadlog.resources import StoreSample
 from leadlog.store.engine import Connections, Ways
 from leadlog.store.location import in_memory
-from leadlog.store.models import Lead
+from leadlog.store.models import Lead, SyncItem, SyncLink
 from leadlog.store.reports import size_bytes
 
-__all__ = ["Figures"]
+__all__ = ["Figures", "waiting"]
+
+
+def waiting(connection: Connection) -> tuple[int, datetime | None]:
+    """How many leads wait for a sync, and when the one that waits longest was last changed.
+
+    Those that were marked; and where the store was ever synchronised, those without a row and
+    those that were changed since. What the sync set aside is not waiting, it was refused.
+    """
+    condition = or_(
+        Lead.sync_pending,
+        select(exists(select(SyncLink.lead_id))).scalar_subquery()
+        & or_(SyncLink.lead_id.is_(None), Lead.updated_at > SyncLink.synced_at),
+    )
+    refused = exists().where(SyncItem.lead_id == Lead.id)
+    found = connection.execute(
+        select(func.count(), func.min(Lead.updated_at))
+        .select_from(Lead)
+        .join(SyncLink, SyncLink.lead_id == Lead.id, isouter=True)
+        .where(condition, ~refused)
+    ).one()
+    return cast("tuple[int, datetime | None]", tuple(found))
 
 
 class Figures:
@@ -47,12 +70,8 @@ class Figures:
             closing(Connections(url, Ways(pool=NullPool))) as own,
             own.read() as connection,
         ):
-            leads, pending = connection.execute(
-                select(
-                    func.count(),
-                    select(func.count()).where(Lead.sync_pending).scalar_subquery(),
-                ).select_from(Lead)
-            ).one()
+            leads = connection.execute(select(func.count()).select_from(Lead)).scalar_one()
+            pending, _ = waiting(connection)
             size = size_bytes(connection)
         pool = self._connections.engine.pool
         held = pool.checkedin() + pool.checkedout() if isinstance(pool, QueuePool) else None

@@ -1,4 +1,4 @@
-"""The tables of the lead store: `leads`, `lead_key` and `lead_merge`.
+"""The tables of the lead store: the leads, their keys and merges, and what the sync knows.
 
 `lead_key` holds what tells one person from another (see `leadlog.store.duplicates`). Its primary
 key makes the database itself refuse a second lead with the same LinkedIn profile, e-mail address
@@ -30,7 +30,17 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["MAX_TEXT", "Base", "Lead", "LeadKey", "LeadMerge"]
+__all__ = [
+    "MAX_TEXT",
+    "Base",
+    "Lead",
+    "LeadKey",
+    "LeadMerge",
+    "SyncItem",
+    "SyncLink",
+    "SyncRun",
+    "Tombstone",
+]
 
 MAX_TEXT = 500
 """Longest value of an indexed text column, characters: an index entry of PostgreSQL holds 2704
@@ -171,3 +181,80 @@ class LeadMerge(Base):
 
     def __repr__(self) -> str:
         return f"<LeadMerge {self.id} of {self.lead_id}>"
+
+
+class SyncLink(Base):
+    """Which row of the Airtable table a lead is, and what both had when they last agreed.
+
+    A lead whose values are not `base_local` has something to send: the outbox is nothing else, so
+    it cannot disagree with the data.
+    """
+
+    __tablename__ = "sync_link"
+
+    # No foreign key: a link whose lead is gone, however it went, tells that a row has to go too.
+    lead_id: Mapped[str] = mapped_column(primary_key=True)
+    record_id: Mapped[str] = mapped_column(unique=True)
+    base_local: Mapped[dict[str, Any]]
+    base_remote: Mapped[dict[str, Any]]
+    synced_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<SyncLink {self.lead_id} {self.record_id}>"
+
+
+class Tombstone(Base):
+    """A lead that was linked and is deleted, until its row is deleted too."""
+
+    __tablename__ = "tombstone"
+
+    lead_id: Mapped[str] = mapped_column(primary_key=True)
+    record_id: Mapped[str] = mapped_column(unique=True)
+    # What the row had, so that somebody's later edit of it is seen.
+    base_remote: Mapped[dict[str, Any]]
+    deleted_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<Tombstone {self.lead_id} {self.record_id}>"
+
+
+class SyncRun(Base):
+    """One run of the sync."""
+
+    __tablename__ = "sync_run"
+
+    sync_id: Mapped[str] = mapped_column(primary_key=True)
+    sync_type: Mapped[str]
+    base_id: Mapped[str]
+    table_id: Mapped[str]
+    # Lead field to the id of the Airtable field and the name that it was found by.
+    fields: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    # None while it runs, and for ever where it crashed.
+    ended_at: Mapped[datetime | None]
+    success: Mapped[bool | None]
+    error: Mapped[str | None]
+    counts: Mapped[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return f"<SyncRun {self.sync_id}>"
+
+
+class SyncItem(Base):
+    """A lead or a row that cannot be synchronised, set aside until it changes or is tried again."""
+
+    __tablename__ = "sync_item"
+
+    # The id of a lead, or of a row that is no lead's yet.
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    lead_id: Mapped[str | None]
+    record_id: Mapped[str | None]
+    reason: Mapped[str]
+    error_code: Mapped[str | None]
+    # Digest of the values that were refused: others are tried at once.
+    fingerprint: Mapped[str]
+    failures: Mapped[int]
+    failed_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<SyncItem {self.subject}>"

@@ -19,9 +19,10 @@ from leadlog.store.adding import (
     each_batch,
     note_batch,
 )
-from leadlog.store.changing import change, load
+from leadlog.store.changing import change, load, note
 from leadlog.store.intake import AddOutcome, Intake
 from leadlog.store.keys import chunks
+from leadlog.store.links import bury
 from leadlog.store.merges import Undone, undo
 from leadlog.store.models import Lead
 from leadlog.store.normalise import NormalisedLead
@@ -171,17 +172,15 @@ class LeadWrites(LeadUpkeep):
             lambda session: change(session, lead_id, changes, self._now())
         )
         if call is not None:
-            call.records_affected = int(changed is not None and bool(changed.fields))
-            if changed is not None:
-                call.identify(changed.lead)
-                call.duplicate_detected = changed.taken is not None
-                call.duplicate_matched_on = changed.taken
-                call.duplicate_action = "none"
+            note(call, changed)
         return changed is not None
 
     @operation("delete_lead", event_name="lead.delete")
     def delete_lead(self, lead_id: str) -> bool:
-        """Delete a lead; return whether there was one with this id."""
+        """Delete a lead; return whether there was one with this id.
+
+        Where it is linked with a row in Airtable, a tombstone stays until that row is deleted.
+        """
         lead_id = checked_id(lead_id)
 
         def work(session: Session) -> dict[str, Any] | None:
@@ -190,6 +189,7 @@ class LeadWrites(LeadUpkeep):
                 return None
             session.delete(lead)
             session.flush()
+            bury(session.connection(), lead_id, self._now())
             return from_lead(lead)
 
         lead = self._connections.in_transaction(work)

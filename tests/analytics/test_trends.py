@@ -121,5 +121,5 @@ def test_without_operations_nothing_is_known(tmp_path):
 @pytest.mark.parametrize("options", [{"until": "yesterday"}, {"until": LAST, "days": 0}])
 def test_what_is_no_day_is_refused(tmp_path, options):
     """The error names the value."""
-    with pytest.raises(ValueError, match="yesterday|days = 0"):
+    with pytest.raises(ValueError, match=r"yesterday|days = 0"):
         trends(tmp_path, **options)

@@ -56,7 +56,7 @@ def operations(
     since: int,
     until: int,
     *,
-    every: int = MINUTE,
+    every: int = 3 * MINUTE,
     failing: float = 0.01,
     slower: float = 1.0,
     quality: float = 0.85,

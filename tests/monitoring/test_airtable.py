@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from pyairtable import Api
 
+from leadlog.airtable import AirtableSyncManager
+from leadlog.clock import now_us
 from leadlog.monitoring import check
+from leadlog.store import LeadDatabase
 from leadlog.testing import FakeAirtable
 from tests.monitoring.conftest import MINUTE, NOW
 
@@ -102,9 +105,44 @@ def test_what_the_last_sync_met_is_told(look, write, results, state):
     assert look()["airtable_rate"].state == state
 
 
-def test_without_a_token_nothing_is_known(context, monkeypatch):
-    """A project that does not sync is not unwell."""
-    monkeypatch.delenv("AIRTABLE_API_KEY", raising=False)
+def test_a_project_that_does_not_sync_is_not_unwell(context):
+    """Without a base there is nothing to ask."""
     health = check(["airtable"], context=context())
     assert health["airtable"].state == "unknown"
     assert health.ok
+
+
+def test_the_sync_s_own_settings_are_used(airtable, context, monkeypatch):
+    """Base, endpoint and token are those that `leadlog sync` uses; without a token it says so."""
+    monkeypatch.setenv("LEADLOG_AIRTABLE_BASE_ID", airtable.base_id)
+    monkeypatch.setenv("LEADLOG_AIRTABLE_ENDPOINT_URL", airtable.endpoint_url)
+    monkeypatch.delenv("AIRTABLE_API_KEY", raising=False)
+    found = check(["airtable"], context=context())["airtable"]
+    assert found.state == "critical"
+    assert "AIRTABLE_API_KEY" in found.remedy
+    monkeypatch.setenv("AIRTABLE_API_KEY", airtable.api_key)
+    assert check(["airtable"], context=context())["airtable_permissions"].state == "ok"
+
+
+def test_what_waits_for_a_sync_is_what_the_sync_has_to_do(airtable, context, tmp_path):
+    """After a sync nothing waits; a new lead and a changed one do."""
+    with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
+        ids = [db.add_lead({"name": f"Ada {n}", "company": "Acme"}) for n in range(3)]
+        sync = AirtableSyncManager(
+            db,
+            api_key=airtable.api_key,
+            base_id=airtable.base_id,
+            endpoint_url=airtable.endpoint_url,
+        )
+
+        def backlog():
+            return check(["sync"], context=context(database=db, clock=now_us))["sync_backlog"].value
+
+        assert backlog() == 0  # never synchronised, so nobody waits
+        assert sync.bidirectional_sync().success
+        assert backlog() == 0
+        db.update_lead(ids[0], {"title": "CTO"})
+        db.add_lead({"name": "Bob", "company": "Acme"})
+        assert backlog() == 2
+        assert sync.bidirectional_sync().success
+        assert backlog() == 0

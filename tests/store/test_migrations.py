@@ -98,8 +98,9 @@ def test_a_new_schema_equals_the_migrated_one(connections):
     with connections.write() as session:
         connection = session.connection()
         created = described(connection)
-        for name in ("lead_merge", "lead_key", "leads", VERSION_TABLE):
-            connection.execute(text(f"DROP TABLE {name}"))
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(text(f"DROP TABLE {table.name}"))
+        connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
         migrate(connection, "head")
         assert described(connection) == created
 

@@ -111,8 +111,17 @@ class WebApi:
         self._traffic = traffic
         self._clock = clock
 
-    def arrived(self, method: str, target: str, body: bytes) -> Request:
-        """Count a request and say what it asks for."""
+    def arrived(
+        self, method: str, target: str, body: bytes, received: int | None = None
+    ) -> Request:
+        """Count a request and say what it asks for.
+
+        Args:
+            method: As `PATCH`.
+            target: Path and query.
+            body: As it came.
+            received: Its bytes, if it was not kept.
+        """
         path, _, query = target.partition("?")
         parsed: Any = None
         if body:
@@ -131,7 +140,7 @@ class WebApi:
             path=path,
             query=_read_query(query),
             body=parsed,
-            received=len(body),
+            received=len(body) if received is None else received,
         )
         self._traffic.came(request)
         return request
@@ -201,6 +210,8 @@ class WebApi:
             raise _error(fault)
 
     def _dispatch(self, request: Request) -> dict[str, Any]:
+        if request.route == "unknown":
+            raise Refusal(404, "NOT_FOUND", None)
         if request.received and not isinstance(request.body, dict):
             raise unreadable_body()
         body = request.body or {}
@@ -233,8 +244,8 @@ class WebApi:
                 return self._records.delete(request.query.get("records", []))
             case "delete":
                 return self._records.delete_one(places["record"])
-            case _:
-                raise Refusal(404, "NOT_FOUND", None)
+            case route:
+                raise AssertionError(route)
 
     def _check(self, places: Mapping[str, str]) -> None:
         if places.get("base", self._base_id) != self._base_id:
@@ -274,5 +285,6 @@ def _read_query(query: str) -> dict[str, Any]:
         if found["key"] is None:
             items[index] = value
         else:
-            items.setdefault(index, {})[found["key"]] = value
+            item = items.get(index)
+            items[index] = (item if isinstance(item, dict) else {}) | {found["key"]: value}
     return read | {name: [items[index] for index in sorted(items)] for name, items in lists.items()}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from leadlog.errors import FakeAirtableError
 from leadlog.testing.airtable.ids import Ids
@@ -119,7 +120,8 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
     """Make a field of `{"name": …, "type": …}` with optional options, description, normalise.
 
     Raises:
-        FakeAirtableError: The name is empty, or the type is none that the fake has.
+        FakeAirtableError: The name is empty, the type is none that the fake has, or an option
+            is out of range.
     """
     name = definition.get("name")
     kind = definition.get("type", "singleLineText")
@@ -139,6 +141,7 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
             }
             for choice in options["choices"]
         ]
+    _check_options(name, options)
     return Field(
         ids.new("fld"),
         name,
@@ -147,6 +150,21 @@ def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
         definition.get("description"),
         definition.get("normalise"),
     )
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    most = options.get("max", 1)
+    if type(most) is not int or not 1 <= most <= 10:
+        raise FakeAirtableError(f"field {name!r} has max {most!r}, which goes from 1 to 10")
+    zone = options.get("timeZone", "utc")
+    try:
+        known = zone in ("utc", "client") or bool(ZoneInfo(zone))
+    except (OSError, TypeError, ValueError, ZoneInfoNotFoundError):
+        known = False
+    if not known:
+        raise FakeAirtableError(
+            f"field {name!r} has the unknown time zone {zone!r}; take utc or one as Europe/Berlin"
+        )
 
 
 def refer(field: Field, fields: Iterable[Field]) -> None:

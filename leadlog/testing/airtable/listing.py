@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from leadlog.testing.airtable.fields import Field
 from leadlog.testing.airtable.formula import broken, is_true, parse
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal, bad_request
 from leadlog.testing.airtable.rendering import evaluate, record_of, value_of
-from leadlog.testing.airtable.table import Table
+from leadlog.testing.airtable.table import Row, Table
 
 __all__ = ["LARGEST_PAGE", "Listing", "iterator_gone"]
 
 LARGEST_PAGE = 100
 # Iterators kept at a time; the oldest goes first.
-_MOST_ITERATORS = 1_000
+_MOST_ITERATORS = 100
 
 
 def iterator_gone() -> Refusal:
@@ -92,8 +94,9 @@ class Listing:
     def _select(self, asked: Mapping[str, Any]) -> list[str]:
         table = self._table
         rows = list(table.rows.values())
-        if asked.get("view") not in {None, "", table.view_id, "Grid view"}:
-            raise Refusal(422, "VIEW_NAME_NOT_FOUND", f"View {asked['view']} not found")
+        view = str(asked.get("view") or "")
+        if view not in {"", table.view_id, "Grid view"}:
+            raise Refusal(422, "VIEW_NAME_NOT_FOUND", f"View {view} not found")
         if asked.get("filterByFormula"):
             formula = parse(str(asked["filterByFormula"]))
             known = {key for field in table.fields for key in (field.name, field.id)}
@@ -104,13 +107,11 @@ class Listing:
         if not isinstance(sort, list) or not all(isinstance(one, Mapping) for one in sort):
             raise bad_request()
         for one in reversed(sort):
-            field = table.field(str(one.get("field")))
-            if one.get("direction", "asc") not in {"asc", "desc"}:
+            direction = one.get("direction", "asc")
+            if direction not in ("asc", "desc"):
                 raise bad_request()
-            rows.sort(
-                key=lambda row, field=field: _rank(value_of(table, row, field)),  # type: ignore[misc]
-                reverse=one.get("direction") == "desc",
-            )
+            rank = partial(_rank, table, table.field(str(one.get("field"))))
+            rows.sort(key=rank, reverse=direction == "desc")
         most = _number(asked, "maxRecords", len(rows))
         if asked.get("maxRecords") is not None and most < 1:
             raise bad_request()
@@ -143,7 +144,7 @@ def _number(asked: Mapping[str, Any], name: str, default: int) -> int:
         return default
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise bad_request() from None
 
 
@@ -155,8 +156,9 @@ def _texts(value: Any) -> list[str]:
     return value
 
 
-def _rank(value: Any) -> tuple[int, float, str]:
+def _rank(table: Table, field: Field, row: Row) -> tuple[int, float, str]:
     """An order in which blanks come first, then numbers, then texts whatever their case."""
+    value = value_of(table, row, field)
     if value is None:
         return (0, 0.0, "")
     if isinstance(value, (int, float)):

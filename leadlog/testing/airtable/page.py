@@ -25,7 +25,8 @@ th, td { border: 1px solid #8884; padding: .2rem .4rem; text-align: start; verti
   white-space: nowrap; max-width: 22rem; overflow: hidden; text-overflow: ellipsis; }
 th { background: #8882; position: sticky; top: 0; }
 th small { display: block; font-weight: normal; opacity: .7; }
-td a { display: block; min-height: 1.4em; color: inherit; text-decoration: none; }
+td a { display: block; min-height: 1.4em; color: inherit; text-decoration: none;
+  overflow: hidden; text-overflow: ellipsis; }
 td a:hover, td a:focus { background: #48f3; }
 td.computed { opacity: .7; }
 td form { display: inline; }
@@ -148,7 +149,7 @@ class Page:
 
     def _show(self, asked: Mapping[str, str], error: str | None = None) -> PageAnswer:
         records = self._person.records()
-        start = int(asked["from"]) if asked.get("from", "").isdecimal() else 0
+        start = int(asked["from"][:9]) if asked.get("from", "").isdecimal() else 0
         start = min(start, max(0, (len(records) - 1) // _ROWS * _ROWS))
         here = _Here(self._secret, start, asked.get("record"), asked.get("field"))
         fields = self._person.fields
@@ -164,8 +165,8 @@ class Page:
             f"<span>{counters.calls} API calls, {counters.throttled} throttled</span>"
             f"{_watch_link(asked, start)}{_button('/create', 'Add row', here)}</header>"
             f"{_alert(error)}"
-            f'<div class="grid"><table><thead><tr>{"".join(map(_head, fields))}'
-            f'<th scope="col">Row</th></tr></thead><tbody>{rows}</tbody></table></div>'
+            '<div class="grid"><table><thead><tr><th scope="col">Row</th>'
+            f"{''.join(map(_head, fields))}</tr></thead><tbody>{rows}</tbody></table></div>"
             "</body></html>"
         )
         return PageAnswer(200 if error is None else 422, body.encode(), _HEADERS)
@@ -233,7 +234,7 @@ def _row(record: Mapping[str, Any], fields: Sequence[Field], here: _Here) -> str
     buttons = _button("/duplicate", "Duplicate", here, record=record_id) + _button(
         "/delete", "Delete", here, record=record_id
     )
-    return f'<tr id="{record_id}">{cells}<td>{buttons}</td></tr>'
+    return f'<tr id="{record_id}"><td>{buttons}</td>{cells}</tr>'
 
 
 def _cell(record_id: str, field: Field, value: Any, here: _Here) -> str:

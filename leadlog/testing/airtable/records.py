@@ -104,9 +104,14 @@ class RecordsApi:
         self._table.delete([record_id])
         return {"id": record_id, "deleted": True}
 
-    def delete(self, record_ids: Sequence[str]) -> dict[str, Any]:
+    def delete(self, record_ids: Any) -> dict[str, Any]:
         """Remove up to ten records, all or none."""
-        if not 1 <= len(record_ids) <= MOST_RECORDS or len(set(record_ids)) < len(record_ids):
+        if (
+            not isinstance(record_ids, list)
+            or not 1 <= len(record_ids) <= MOST_RECORDS
+            or not all(isinstance(one, str) for one in record_ids)
+            or len(set(record_ids)) < len(record_ids)
+        ):
             raise Refusal(
                 422, "INVALID_RECORDS", "You must provide an array of up to 10 record IDs."
             )
@@ -192,7 +197,7 @@ def _records_of(body: Mapping[str, Any], *, ids: bool) -> Sequence[Mapping[str, 
         not isinstance(records, list)
         or not 1 <= len(records) <= MOST_RECORDS
         or not all(isinstance(one, Mapping) for one in records)
-        or (ids and not all(isinstance(one.get("id"), str) for one in records))
+        or not all(isinstance(one.get("id", None if ids else ""), str) for one in records)
     ):
         raise Refusal(
             422,

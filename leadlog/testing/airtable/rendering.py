@@ -4,12 +4,15 @@ from collections.abc import Collection
 from typing import Any
 
 from leadlog.testing.airtable.fields import Field
-from leadlog.testing.airtable.formula import Formula, as_text, parse
+from leadlog.testing.airtable.formula import Formula, as_text, broken, parse
 from leadlog.testing.airtable.refusals import Refusal
 from leadlog.testing.airtable.table import Row, Table
 from leadlog.testing.airtable.values import is_blank, render_time
 
 __all__ = ["evaluate", "record_of", "value_of"]
+
+# What the cell of a formula shows that cannot be computed.
+_ERROR = {"error": "#ERROR!"}
 
 
 def record_of(
@@ -33,11 +36,17 @@ def record_of(
     return {"id": row.id, "createdTime": render_time(row.created), "fields": shown}
 
 
-def value_of(table: Table, row: Row, field: Field) -> Any:
+def value_of(table: Table, row: Row, field: Field, inside: Collection[str] = ()) -> Any:
     """Return what a cell shows, None for nothing.
 
     A last-modified time is that of the watched fields, or of all that people can write; a row
     in which nothing was ever written has none.
+
+    Args:
+        table: The row's table.
+        row: The row.
+        field: The cell's field.
+        inside: Ids of the formula fields that ask for it.
     """
     if field.type == "autoNumber":
         return row.number
@@ -48,20 +57,34 @@ def value_of(table: Table, row: Row, field: Field) -> Any:
         times = [row.modified[one] for one in watched if one in row.modified]
         return render_time(max(times)) if times else None
     if field.type == "formula":
-        return _formula_value(table, row, field)
+        return _formula_value(table, row, field, inside)
     return row.cells.get(field.id)
 
 
-def evaluate(formula: Formula, table: Table, row: Row) -> Any:
-    """Return the value of a formula for a row."""
-    return formula.value(row.id, lambda key: value_of(table, row, table.field(key)))
+def evaluate(formula: Formula, table: Table, row: Row, inside: Collection[str] = ()) -> Any:
+    """Return the value of a formula for a row.
+
+    Raises:
+        Refusal: A field that it names does not exist or has no value but an error.
+    """
+
+    def cell(key: str) -> Any:
+        value = value_of(table, row, table.field(key), inside)
+        if value == _ERROR:
+            raise broken()
+        return value
+
+    return formula.value(row.id, cell)
 
 
-def _formula_value(table: Table, row: Row, field: Field) -> Any:
+def _formula_value(table: Table, row: Row, field: Field, inside: Collection[str]) -> Any:
+    if field.id in inside:
+        return _ERROR
     try:
-        value = evaluate(parse(field.options["formula"]), table, row)
-    except (Refusal, RecursionError):  # a field that it names is gone, or names it in turn
-        return {"error": "#ERROR!"}
+        formula = parse(field.options["formula"])
+        value = evaluate(formula, table, row, {*inside, field.id})
+    except Refusal:
+        return _ERROR
     if field.options["result"]["type"] == "singleLineText":
         return as_text(value)
     return int(value) if isinstance(value, bool) else value

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from leadlog.errors import FakeAirtableError
 from leadlog.testing.airtable.fields import COMPUTED, TYPES, build_field
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal, bad_request
@@ -91,15 +92,11 @@ class SchemaApi:
         ):
             raise bad_request()
         self._refuse_name(body.get("name"))
-        made = build_field(
-            {
-                "name": body["name"],
-                "type": kind,
-                "options": options,
-                "description": body.get("description"),
-            },
-            self._ids,
-        )
+        wanted = {key: body.get(key) for key in ("name", "type", "options", "description")}
+        try:
+            made = build_field(wanted, self._ids)
+        except FakeAirtableError as error:
+            raise bad_request(str(error)) from error
         self._table.fields.append(made)
         return made.schema()
 

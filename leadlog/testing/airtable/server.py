@@ -1,18 +1,18 @@
 """HTTP on loopback: connections, their threads, and answers that are late, cut or withheld."""
 
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
+from functools import partial
+from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
 import orjson
 
-from leadlog.testing.airtable.api import WebApi
+from leadlog.testing.airtable.api import Answer, WebApi
 from leadlog.testing.airtable.counters import Traffic
 from leadlog.testing.airtable.page import Page
 from leadlog.testing.airtable.refusals import Refusal
@@ -22,6 +22,8 @@ __all__ = ["Server"]
 HOST = "127.0.0.1"
 # A client that sends nothing for so long is gone.
 _IDLE_SECONDS = 60.0
+_HTML = "text/html; charset=utf-8"
+_JSON = "application/json; charset=utf-8"
 
 
 class Server:
@@ -77,12 +79,12 @@ class _Http(ThreadingHTTPServer):
         self.errors: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__((HOST, 0), _Handler)
+        super().__init__((HOST, 0), partial(_Handler, self))
 
     def server_bind(self) -> None:
         # HTTPServer's own asks a name server what this host is called.
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.server_port = self.server_address[1]
 
     def accept(self) -> None:
         """Take connections until closed."""
@@ -107,70 +109,79 @@ class _Http(ThreadingHTTPServer):
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep what went wrong for whoever closes the server; clients may hang up."""
-        error = sys.exception()
-        if isinstance(error, Exception) and not isinstance(error, (ConnectionError, TimeoutError)):
-            self.errors.append(error)
-
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Http
     protocol_version = "HTTP/1.1"
-    server_version = "FakeAirtable"
-    sys_version = ""
     timeout = _IDLE_SECONDS
     disable_nagle_algorithm = True
 
-    def log_message(self, *_: Any) -> None:
+    def __init__(self, http: _Http, *connection: Any) -> None:
+        self._http = http
+        super().__init__(*connection)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
         """Nothing: requests are in the log of the fake."""
+
+    def handle(self) -> None:
+        """Answer the connection's requests; what goes wrong is kept for who closes the server."""
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):  # the client hung up
+            pass
+        except Exception as error:  # noqa: BLE001 - raised by FakeAirtable where the test ends
+            self._http.errors.append(error)
 
     def _handle(self) -> None:
         length = self._length()
-        if length is None or length > self.server.largest_body:
-            self._refuse_size()
+        if length > self._http.largest_body:
+            self._refuse(length)
+            return
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client hung up in the middle
+            self.close_connection = True
         elif self.path.startswith("/v0/"):
-            self._call(self.rfile.read(length))
+            self._call(body)
         else:
-            shown = self.server.page.answer(
-                self.command, self.path, self.headers.get("Host", ""), self.rfile.read(length)
+            shown = self._http.page.answer(
+                self.command, self.path, self.headers.get("Host", ""), body
             )
-            self._send(shown.status, shown.body, "text/html; charset=utf-8", shown.headers)
+            self._send(shown.status, shown.body, _HTML, shown.headers)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _handle  # noqa: N815 - names of http.server
 
     def _call(self, body: bytes) -> None:
-        request = self.server.api.arrived(self.command, self.path, body)
+        request = self._http.api.arrived(self.command, self.path, body)
         try:
-            answer = self.server.api.answer(request, self.headers.get("Authorization", ""))
-        except Exception:
-            self.server.traffic.went(request, None, 0)
-            raise
+            answer = self._http.api.answer(request, self.headers.get("Authorization", ""))
+        except Exception as error:  # noqa: BLE001 - a hook's own; raised where the test ends
+            self._http.errors.append(error)
+            answer = Answer(None)
         if answer.seconds:
-            self.server.closing.wait(answer.seconds)
+            self._http.closing.wait(answer.seconds)
         if answer.status is None:
-            self.server.traffic.went(request, None, 0)
+            self._http.traffic.went(request, None, 0)
             self.close_connection = True
             return
         # Counted first: whoever has the answer may read the counters.
         sent = answer.body if answer.keep is None else answer.body[: answer.keep]
-        self.server.traffic.went(request, answer.status, len(sent))
+        self._http.traffic.went(request, answer.status, len(sent))
         headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
-        self._send(answer.status, answer.body, "application/json; charset=utf-8", headers, sent)
+        self._send(answer.status, answer.body, _JSON, headers, sent)
 
-    def _length(self) -> int | None:
-        try:
-            return int(self.headers.get("Content-Length", 0))
-        except ValueError:
-            return None
+    def _length(self) -> int:
+        text = self.headers.get("Content-Length", "0")
+        return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else 0
 
-    def _refuse_size(self) -> None:
+    def _refuse(self, length: int) -> None:
+        # Read to its end: a client that is still sending would not hear the answer.
+        left = length
+        while left and (chunk := self.rfile.read(min(left, 65_536))):
+            left -= len(chunk)
         refusal = Refusal(413, "REQUEST_TOO_LARGE", "Request body is too large")
-        request = self.server.api.arrived(self.command, self.path, b"")
         body = orjson.dumps(refusal.body)
-        self.server.traffic.went(request, 413, len(body))
-        self.close_connection = True  # the body was not read
-        self._send(413, body, "application/json", {"Connection": "close"})
+        request = self._http.api.arrived(self.command, self.path, b"", received=length - left)
+        self._http.traffic.went(request, refusal.status, len(body))
+        self._send(refusal.status, body, _JSON, {})
 
     def _send(
         self,
@@ -182,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         """Send an answer in one piece, or the part of it that `sent` has, and hang up."""
         lines = [
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}",
             f"Content-Type: {content_type}",
             f"Content-Length: {len(body)}",
             *(f"{name}: {value}" for name, value in headers.items()),

@@ -73,7 +73,7 @@ def _number(field: Field, value: Any, typecast: bool, _: NewChoices) -> float | 
         raise bad_value(field.name)
     # Airtable's numbers are JavaScript's: 20.0 comes back as 20, and digits have an end.
     number = float(value)
-    return int(number) if number.is_integer() and abs(number) < 1e21 else number
+    return int(number) if number.is_integer() and abs(number) < 2**63 else number
 
 
 def _rating(field: Field, value: Any, typecast: bool, new_choices: NewChoices) -> float | None:
@@ -91,38 +91,34 @@ def _checkbox(field: Field, value: Any, typecast: bool, _: NewChoices) -> bool:
     return value
 
 
-def _moment(field: Field, value: Any, typecast: bool) -> datetime | None:
+def _moment(field: Field, value: Any, typecast: bool, zone: str) -> datetime | None:
     if not isinstance(value, str):
         raise bad_value(field.name)
     try:
-        return datetime.fromisoformat(value.strip())
-    except ValueError:
+        moment = datetime.fromisoformat(value.strip())
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC if zone in {"utc", "client"} else ZoneInfo(zone))
+        return moment.astimezone(UTC)
+    except (OverflowError, ValueError):  # no time, or none within the years 1 to 9999
         if typecast:
             return None
         raise bad_value(field.name) from None
 
 
 def _date(field: Field, value: Any, typecast: bool, _: NewChoices) -> str | None:
-    moment = _moment(field, value, typecast)
-    if moment is None:
-        return None
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC)
-    return moment.date().isoformat()
+    moment = _moment(field, value, typecast, "utc")
+    return None if moment is None else moment.date().isoformat()
 
 
 def _date_time(field: Field, value: Any, typecast: bool, _: NewChoices) -> str | None:
-    moment = _moment(field, value, typecast)
+    moment = _moment(field, value, typecast, field.options["timeZone"])
     if moment is None:
         return None
-    if moment.tzinfo is None:
-        zone = field.options["timeZone"]
-        moment = moment.replace(tzinfo=UTC if zone in {"utc", "client"} else ZoneInfo(zone))
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _choice(field: Field, value: Any, typecast: bool, new_choices: NewChoices) -> str | None:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and {"id", "name"} & set(value):
         for choice in field.choices:
             if value.get("id", choice["id"]) == choice["id"] and (
                 value.get("name", choice["name"]) == choice["name"]

@@ -1,0 +1,54 @@
+"""How a sync behaves where there is a choice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+__all__ = ["Options", "later"]
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The choices.
+
+    Attributes:
+        names: Field in Airtable by field of a lead.
+        lead_id_field: Field in Airtable that holds the id of the lead.
+        modified_field: Field in Airtable that tells when a row was last changed; None without one.
+        conflict: Who wins a field that both sides changed, where the row does not tell when.
+        max_delete_share: Share of the linked leads that one run may delete.
+        typecast: Whether Airtable may convert values, and add options to selects.
+    """
+
+    names: Mapping[str, str]
+    lead_id_field: str = "Lead ID"
+    modified_field: str | None = None
+    conflict: Literal["local", "remote"] = "remote"
+    max_delete_share: float = 0.2
+    typecast: bool = False
+
+    def may_delete(self, number: int, linked: int) -> bool:
+        """Whether one run may delete so many; one always, so that small tables work too."""
+        return number <= max(1, int(self.max_delete_share * linked))
+
+
+def later(local: datetime, remote: datetime | None, policy: str) -> tuple[bool, str]:
+    """Tell whether the row wins a field that both sides changed, and why.
+
+    Args:
+        local: When the lead was last changed.
+        remote: When the row was; None where that is not known.
+        policy: Who wins then: `local` or `remote`.
+    """
+    if remote is None:
+        return policy == "remote", f"the time of the row is not known; {policy} wins by policy"
+    # Airtable's times have milliseconds; what is equal then goes to the row, on every machine.
+    mine = local.astimezone(UTC)
+    mine -= timedelta(microseconds=mine.microsecond % 1000)
+    if mine - remote >= _MILLISECOND:
+        return False, "the lead was changed later"
+    same = mine == remote
+    return True, "both were changed at the same time" if same else "the row was changed later"

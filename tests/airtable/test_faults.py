@@ -1,0 +1,246 @@
+"""What can go wrong at Airtable: nothing is made twice, nothing lost, and the rest goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from leadlog.errors import AirtableError, QuotaError, SyncError
+from leadlog.testing.airtable import LEAD_FIELDS
+
+LOST = [
+    ("close", {"applied": True}),
+    ("close", {}),
+    ("cut", {}),
+    ("error", {"applied": True}),
+    ("error", {"status": 500}),
+    ("throttle", {}),
+    ("throttle", {"retry_after": 45}),
+]
+
+
+@pytest.fixture
+def ids(sync, db) -> list[str]:
+    """Twelve leads that are rows."""
+    found = db.add_leads({"name": f"Lead {n}", "title": "Old"} for n in range(12)).ids
+    sync.bidirectional_sync()
+    return found
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: "-".join(map(str, fault)))
+@pytest.mark.parametrize("route", ["upsert", "update", "delete", "list", "tables"])
+def test_an_answer_that_does_not_come_is_asked_for_again(ids, sync, airtable, fault, route):
+    """At any call, applied or not: one retry, and each row is there once."""
+    db = sync.database
+    name, options = fault
+    db.update_lead(ids[0], {"title": "New"})
+    db.delete_lead(ids[1])
+    db.add_lead({"name": "Another"})
+    airtable.fail(name, route=route, **options)
+    result = sync.bidirectional_sync()
+    assert result.success
+    assert result.failed == 0
+    assert result.wire.retries == 1
+    assert len(airtable) == 12
+    assert not sync.bidirectional_sync().outcomes
+
+
+def test_a_penalty_is_waited_out(ids, sync, airtable, clock):
+    """After a 429 nothing is sent for 30 seconds, with the header for as long as it says."""
+    airtable.fail("throttle", route="list")
+    before = clock.slept
+    assert sync.bidirectional_sync().wire.throttled == 1
+    assert clock.slept - before >= 30
+    airtable.fail("throttle", route="list", retry_after=45, penalty=False)
+    before = clock.slept
+    sync.bidirectional_sync()
+    assert clock.slept - before >= 45
+
+
+def test_a_spent_quota_stops_the_sync_at_once(ids, sync, airtable, db):
+    """Trying again would not help; the next sync goes on where this one stopped."""
+    db.add_leads({"name": f"More {n}"} for n in range(20))
+    airtable.fail("quota", route="upsert", nth=2)
+    with pytest.raises(QuotaError, match="monthly API calls"):
+        sync.sync_to_airtable()
+    assert len(airtable) == 22
+    airtable.clear_faults()
+    assert sync.sync_to_airtable().counts()["rows_created"] == 10
+
+
+def test_a_server_that_stays_down_ends_the_sync(ids, sync, airtable):
+    """After six attempts, with waits that double, and a message that says what to do."""
+    airtable.fail("error", route="list", times=None)
+    with pytest.raises(AirtableError, match=r"answered 503 SERVICE_UNAVAILABLE.*; try again later"):
+        sync.bidirectional_sync()
+    assert sync.wire.backoff_wait_seconds == 1 + 2 + 4 + 8 + 16
+    airtable.clear_faults()
+    assert not sync.bidirectional_sync().outcomes
+
+
+def test_a_list_that_is_forgotten_begins_anew(connect, db, airtable):
+    """Rows of the pages before are not there twice."""
+    for n in range(150):
+        airtable.create({"Full Name": f"Person {n}"})
+    airtable.fail("iterator", route="list", nth=2)
+    sync = connect()
+    result = sync.sync_from_airtable()
+    assert db.stats()["total_leads"] == 150
+    assert result.pages == 2
+    airtable.fail("iterator", route="list", times=None)
+    with pytest.raises(AirtableError, match="forgot the list 5 times"):
+        sync.sync_from_airtable()
+
+
+@pytest.mark.parametrize("bad", [1, 10])
+def test_a_refused_lead_is_set_aside_and_the_rest_goes_on(connect, db, airtable, bad):
+    """Of ten, one or all: each refused lead has its reason, and is left alone afterwards."""
+    airtable.add_field("Stage", "singleSelect", choices=["open"])
+    sync = connect(fields={"status": "Stage"})
+    ids = db.add_leads(
+        {"name": f"Lead {n}", "status": "unheard of" if n < bad else "open"} for n in range(10)
+    ).ids
+    result = sync.sync_to_airtable()
+    assert (result.failed, result.synced) == (bad, 10 - bad)
+    assert len(airtable) == 10 - bad
+    failed = [one for one in result.outcomes if one.status == "failed"]
+    assert {one.error_code for one in failed} == {"INVALID_MULTIPLE_CHOICE_OPTIONS"}
+    assert sync.get_sync_statistics()["failed_leads"] == bad
+    before = airtable.counters.by_method["PATCH"]
+    again = sync.bidirectional_sync()
+    assert (again.failed, again.skipped) == (0, bad)
+    assert airtable.counters.by_method["PATCH"] == before
+    db.update_lead(ids[0], {"status": "open"})
+    assert sync.sync_to_airtable().counts()["rows_created"] == 1
+    assert sync.get_sync_statistics()["failed_leads"] == bad - 1
+
+
+def test_what_was_set_aside_can_be_tried_again(connect, db, airtable):
+    """Once the table takes it, a retry sends that lead, and no other."""
+    airtable.add_field("Stage", "singleSelect", choices=["open"])
+    sync = connect(fields={"status": "Stage"})
+    db.add_lead({"name": "Ada", "status": "closed"})
+    assert sync.sync_to_airtable().failed == 1
+    airtable.change_type("Stage", "singleLineText")
+    db.add_lead({"name": "Bob"})
+    result = sync.retry_failed_syncs()
+    assert (result.total, result.synced) == (1, 1)
+    assert sync.get_sync_statistics()["failed_leads"] == 0
+    assert [record["fields"]["Full Name"] for record in airtable.records()] == ["Ada"]
+    assert sync.retry_failed_syncs().total == 0
+
+
+def test_a_body_that_is_too_large_is_halved(serve, connect, db):
+    """413 is no reason to give up ten leads."""
+    small = serve(largest_body=4_000)
+    db.add_leads({"name": f"Lead {n}", "notes": "x" * 1000} for n in range(10))
+    db.add_lead({"name": "Too much", "notes": "x" * 5000})
+    result = connect(small).sync_to_airtable()
+    assert (len(small), result.failed) == (10, 1)
+
+
+def test_a_row_deleted_between_list_and_patch_is_left_for_the_next_run(
+    ids, sync, db, airtable, row_of
+):
+    """The other nine are changed; the edit beats the delete with the next sync."""
+    victim = row_of(ids[3])["record_id"]
+    for lead_id in ids[:10]:
+        db.update_lead(lead_id, {"title": "New"})
+    airtable.fail("hook", route="update", call=lambda _: airtable.delete(victim))
+    result = sync.bidirectional_sync()
+    assert (result.failed, result.skipped, result.counts()["rows_updated"]) == (0, 1, 9)
+    sync.bidirectional_sync()
+    assert row_of(ids[3])["Job Title"] == "New"
+
+
+def test_an_edit_between_list_and_patch_survives(ids, sync, db, airtable, row_of):
+    """The answer to a write has it, too, but what was not sent is no common ground."""
+    db.update_lead(ids[0], {"title": "New"})
+    record_id = row_of(ids[0])["record_id"]
+    airtable.fail(
+        "hook", route="update", call=lambda _: airtable.edit(record_id, {"Location": "Rome"})
+    )
+    sync.bidirectional_sync()
+    assert not db.get_lead(ids[0])["location"]
+    sync.bidirectional_sync()
+    assert db.get_lead(ids[0])["location"] == "Rome"
+    assert row_of(ids[0])["Location"] == "Rome"
+
+
+def test_an_edit_of_the_lead_during_the_sync_survives(ids, sync, db, airtable, row_of):
+    """What is written here after the comparison is sent with the next run."""
+    db.update_lead(ids[0], {"title": "New"})
+    airtable.fail(
+        "hook", route="update", call=lambda _: db.update_lead(ids[0], {"title": "Newest"})
+    )
+    sync.bidirectional_sync()
+    assert row_of(ids[0])["Job Title"] == "New"
+    sync.bidirectional_sync()
+    assert row_of(ids[0])["Job Title"] == "Newest"
+
+
+def test_a_renamed_field_is_known_by_its_id(ids, sync, db, airtable):
+    """Renamed between two syncs, even with a new field under the old name."""
+    airtable.rename_field("Job Title", "Position")
+    airtable.add_field("Job Title")
+    db.update_lead(ids[0], {"title": "New"})
+    assert sync.bidirectional_sync().counts()["rows_updated"] == 1
+    assert [r["fields"]["Position"] for r in airtable.records()].count("New") == 1
+
+
+def test_a_field_that_is_gone_stops_the_sync(ids, sync, db, airtable):
+    """Before it begins, and in the middle of it."""
+    db.update_lead(ids[0], {"title": "New"})
+    airtable.fail("hook", route="update", call=lambda _: airtable.remove_field("Job Title"))
+    with pytest.raises(SyncError, match="a field was removed"):
+        sync.bidirectional_sync()
+    with pytest.raises(SyncError, match="there is no field 'Job Title'"):
+        sync.bidirectional_sync()
+
+
+def test_values_that_the_server_changes_are_left_in_peace(serve, connect, db):
+    """A server that lowers what it gets does not make every sync write."""
+    server = serve(
+        fields=[
+            {**one, "normalise": str.lower if one["name"] == "Email" else None}
+            for one in LEAD_FIELDS
+        ]
+    )
+    sync = connect(server)
+    lead_id = db.add_lead({"name": "Ada", "email": "Ada@X.example"})
+    sync.bidirectional_sync()
+    assert server.records()[0]["fields"]["Email"] == "ada@x.example"
+    assert not sync.bidirectional_sync().outcomes
+    assert db.get_lead(lead_id)["email"] == "Ada@X.example"
+
+
+def test_a_row_that_cannot_be_a_lead_is_set_aside(sync, db, airtable):
+    """Too long for the store: told once, and tried again when somebody mends it."""
+    record_id = airtable.create({"Full Name": "Ada", "Company": "x" * 600})
+    result = sync.bidirectional_sync()
+    assert (result.failed, db.stats()["total_leads"]) == (1, 0)
+    assert "600 characters" in result.outcomes[0].reason
+    assert sync.bidirectional_sync().skipped == 1
+    airtable.edit(record_id, {"Company": "Acme"})
+    assert sync.bidirectional_sync().counts()["leads_added"] == 1
+
+
+def test_a_token_that_may_not_write_is_told(ids, sync, db, airtable):
+    """Not one lead is blamed for it."""
+    db.update_lead(ids[0], {"title": "New"})
+    airtable.fail(
+        "error",
+        route="update",
+        status=403,
+        error="INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
+        times=None,
+    )
+    with pytest.raises(AirtableError, match="check the token's scopes"):
+        sync.bidirectional_sync()
+    assert sync.get_sync_statistics()["failed_leads"] == 0
+
+
+def test_another_table_is_refused(ids, serve, connect, db):
+    """All rows would look deleted."""
+    with pytest.raises(SyncError, match="use another store for another table"):
+        connect(serve(seed=7)).bidirectional_sync()
+    assert db.stats()["total_leads"] == 12

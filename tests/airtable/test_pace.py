@@ -1,0 +1,50 @@
+"""The throttle: so many requests in any second, and none in a penalty."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadlog.airtable.pace import BASE_RATE, Pace, Paces
+from tests.airtable.conftest import Clock
+
+
+@given(st.lists(st.floats(0, 2), max_size=60))
+def test_no_second_has_more_requests_than_the_rate(pauses):
+    """Whatever the caller does between two requests, any six of them take a second at least."""
+    clock, pace, begun = Clock(), Pace(BASE_RATE), []
+    for pause in pauses:
+        clock.forward(pause)
+        while wait := pace.due(clock()):
+            clock.sleep(wait)
+        begun.append(clock())
+    for first, sixth in zip(begun, begun[BASE_RATE:], strict=False):
+        assert sixth - first >= 1.0
+
+
+def test_five_requests_begin_at_once():
+    """A short sync is not slowed down: only the sixth request of a second waits."""
+    pace = Pace(BASE_RATE)
+    assert [pace.due(10.0) for _ in range(5)] == [0.0] * 5
+    assert pace.due(10.0) > 0
+
+
+def test_nothing_begins_before_a_penalty_is_over():
+    """A penalty holds everybody who keeps the same pace; a shorter one does not shorten it."""
+    pace = Pace(BASE_RATE)
+    pace.hold(40.0)
+    pace.hold(20.0)
+    assert pace.due(10.0) == 30.0
+    assert pace.due(40.0) == 0.0
+
+
+def test_the_same_base_and_token_keep_the_same_pace():
+    """Two syncs of one process share what Airtable allows them together."""
+    clock = Clock()
+    paces = Paces(clock, clock.sleep)
+    base, token = paces.of("https://api", "app1", "key")
+    assert paces.of("https://api", "app1", "key") == (base, token)
+    other_base, same_token = paces.of("https://api", "app2", "key")
+    assert other_base is not base
+    assert same_token is token
+    assert paces.of("https://api", "app1", "other")[1] is not token
