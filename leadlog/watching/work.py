@@ -296,10 +296,21 @@ class Work:
         self._recorded.clear()
         self._outbox.release(saved=True)
         self._unrecorded += self._alarms.saved()
+        if self._unrecorded:
+            self._record()
+
+    def _record(self) -> None:
+        """Writes the records of changes, and notes that; a kill between makes one come twice."""
         for one in self._unrecorded:
             alert_record(self._parts.emit, one)
             self._recorded.append(one.id)
         self._unrecorded = []
+        try:
+            with self.connection:
+                recorded(self.connection, self._recorded)
+        except sqlite3.Error:
+            return  # the next round's transaction has them
+        self._recorded.clear()
 
     def _say(self, text: str) -> None:
         """Tells of what may last, once a minute."""

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).parent
 EVENTS_PER_HOUR = 20_000 if os.environ.get("SOAK") else 3_000
 
 
+@pytest.mark.handmade_lines
 def test_a_week_is_followed_at_20_000_events_a_second_in_flat_memory(tmp_path):
     """Processor time counts the reading, figures, evaluations and transactions, and no writing."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
