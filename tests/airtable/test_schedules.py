@@ -35,7 +35,7 @@ from leadlog.testing import FakeAirtable
 from leadlog.testing.airtable import LEAD_FIELDS
 from tests.airtable.conftest import EPOCH, Clock, check_counts
 
-SCHEDULES = int(os.environ.get("SYNC_SCHEDULES", "3000")) if os.environ.get("SOAK") else 30
+SCHEDULES = int(os.environ.get("SYNC_SCHEDULES", "3000")) if os.environ.get("SOAK") else 12
 TITLES = {"title": "Job Title", "location": "Location", "notes": "Notes", "verified": "Verified"}
 PEOPLE = 5
 
