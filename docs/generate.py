@@ -146,7 +146,7 @@ def settings_page() -> str:
     page = [
         "# Settings",
         "",
-        "Generated from `leadlog/settings.py` by `make docs`. `leadlog doctor` shows the values",
+        "Generated from `leadlog/settings` by `make docs`. `leadlog doctor` shows the values",
         "in force and where each came from.",
         "",
         "| setting | environment | default | unit | |",
