@@ -9,6 +9,8 @@ import json
 import sys
 from typing import Any
 
+import apprise
+
 import leadlog
 from leadlog.watching import Monitor
 
@@ -18,6 +20,8 @@ said: dict[str, Any] = {"now": 0, "gauges": {}}
 def main(directory: str) -> None:
     """One round for each line of standard input."""
     leadlog.configure(directory=directory, poll_seconds=0.005)
+    # Apprise rests for seconds between two mails of one process; minutes pass faster here.
+    apprise.NotifyBase.request_rate_per_sec = 0
     monitor = Monitor(
         directory,
         checks=False,
