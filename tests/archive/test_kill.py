@@ -1,5 +1,6 @@
 """The janitor, killed: at random moments, and at each step that changes something."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from leadlog import archive
 
 # Imports once and measures how long a janitor takes; then forks one per directory and kills it,
 # sooner if one came to its end.
+KILLS = 40 if os.environ.get("SOAK") else 15
+
 RANDOM_KILLS = """
 import os, random, signal, sys, time
 from leadlog import archive
@@ -34,10 +37,10 @@ for directory in directories:
         killed.append(directory)
     else:
         seconds *= 0.8
-    if len(killed) == 40:
+    if len(killed) == KILLS:
         break
 print(*killed)
-"""
+""".replace("KILLS", str(KILLS))
 
 # Dies just before the n-th event that the interpreter audits and that changes a file.
 KILL_AT_STEP = """
@@ -126,9 +129,9 @@ def test_killed_at_random_moments(root, tools, copies, environment):
         for category in ("error_logs", "sync_operations"):
             tools.add(root, f"{category}/2026-11-0{day}.jsonl", 150_000)
     before = tools.read(root)
-    printed = run_script(RANDOM_KILLS, environment, tools.today, *copies(root, 80))
+    printed = run_script(RANDOM_KILLS, environment, tools.today, *copies(root, 2 * KILLS))
     killed = [Path(directory) for directory in printed]
-    assert len(killed) == 40
+    assert len(killed) == KILLS
     assert len({len(list(directory.rglob("*.zst"))) for directory in killed}) > 1
     for directory in killed:
         check(directory, before, tools)

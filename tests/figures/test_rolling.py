@@ -1,6 +1,7 @@
 """Rolling figures: in any order, kept and taken up again, and never raising."""
 
 import random
+from contextlib import closing
 from sqlite3 import connect
 
 import pytest
@@ -14,6 +15,13 @@ from leadlog.records import shape
 
 NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
 MINUTE = 60_000_000
+
+
+@pytest.fixture
+def connection():
+    """An empty database."""
+    with closing(connect(":memory:")) as opened:
+        yield opened
 
 
 def operation(minutes_ago=0, success=True, ms=5.0, **more):
@@ -176,12 +184,11 @@ def picture(figures):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_is_kept_is_taken_up_again(seed):
+def test_what_is_kept_is_taken_up_again(seed, connection):
     """Saved at any place and loaded by another, figures are what one alone would have."""
     draw = random.Random(seed)
     events = list(random_events(draw, 300))
     alone = rolling(*events)
-    connection = connect(":memory:")
     at = 0
     while at < len(events):
         figures = Rolling()
@@ -203,9 +210,8 @@ def test_what_is_kept_is_taken_up_again(seed):
     assert found == wanted
 
 
-def test_a_failed_transaction_loses_nothing():
+def test_a_failed_transaction_loses_nothing(connection):
     """What could not be written is written by the next save."""
-    connection = connect(":memory:")
     figures = Rolling()
     figures.load(connection)
     figures.advance(NOW)

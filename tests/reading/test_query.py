@@ -211,7 +211,7 @@ def test_a_hostile_text_reads_and_writes_nothing(
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-@pytest.mark.parametrize("sql", ENDLESS if ALL else ENDLESS[::4])
+@pytest.mark.parametrize("sql", ENDLESS if ALL else ENDLESS[:1])
 def test_an_endless_text_ends_at_its_limits(sql: str, ask: Ask) -> None:
     """Time or memory runs out, and the process is gone."""
     before = time.monotonic()
