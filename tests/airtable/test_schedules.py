@@ -138,6 +138,11 @@ class Schedules(RuleBasedStateMachine):
             found = links.links_of(connection, rows)
         return {link.lead_id: record_id for record_id, link in found.items()}
 
+    def link_of(self, lead_id: str) -> links.Link | None:
+        with self.db.connections.read() as connection:
+            found = links.links_of(connection, list(self.rows()))
+        return next((link for link in found.values() if link.lead_id == lead_id), None)
+
     def lead_of(self, record_id: str) -> str | None:
         return next((lead for lead, row in self.linked().items() if row == record_id), None)
 
@@ -172,7 +177,10 @@ class Schedules(RuleBasedStateMachine):
         record_id = self.linked().get(lead_id)
         if record_id is not None and same(self.remote.get((record_id, field), ...), was):
             del self.remote[record_id, field]  # whoever wrote here saw it
-        self.local[lead_id, field] = new
+        if self.back_to_base(self.link_of(lead_id), "base_local", field, new):
+            self.local.pop((lead_id, field), None)
+        else:
+            self.local[lead_id, field] = new
 
     @rule(pick=st.integers(0, 99))
     def delete_lead(self, pick: int) -> None:
@@ -223,7 +231,34 @@ class Schedules(RuleBasedStateMachine):
             if same(normalised(seen) if field == "location" else seen, was):
                 del self.local[lead_id, field]
         self.airtable.edit(record_id, {TITLES[field]: new})
-        self.remote[record_id, field] = new
+        link = None if lead_id is None else self.link_of(lead_id)
+        if self.back_to_base(link, "base_remote", field, new):
+            self.remote.pop((record_id, field), None)
+        else:
+            self.remote[record_id, field] = new
+
+    def back_to_base(
+        self,
+        link: links.Link | None,
+        side: Literal["base_local", "base_remote"],
+        field: str,
+        new: Any,
+    ) -> bool:
+        """Whether an edit leaves what both sides last agreed on: to a merge, nothing changed.
+
+        Not where the other side has something else that nobody wrote there: that was sent by a
+        sync which died before it could say so, and the edit is a new one.
+        """
+        if link is None or not same(getattr(link, side).get(field, ...), new):
+            return False
+        lead, row = self.leads().get(link.lead_id), self.rows().get(link.record_id)
+        if side == "base_local":
+            written = (link.record_id, field) in self.remote
+            other = None if row is None else row.get(TITLES[field])
+            return row is None or written or same(other, link.base_remote.get(field, ...))
+        written = (link.lead_id, field) in self.local
+        other = None if lead is None else lead[field]
+        return lead is None or written or same(other, link.base_local.get(field, ...))
 
     @rule(pick=st.integers(0, 99))
     def delete_row(self, pick: int) -> None:
