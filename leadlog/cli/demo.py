@@ -27,7 +27,7 @@ _REASON_SHOWN = 100
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help='Your own leads: a JSON array, or {"leads": [...]}.  [default: made-up ones]',
+    help="Your own leads: JSON, JSON Lines or CSV.  [default: made-up ones]",
 )
 @click.option(
     "--count",

@@ -272,9 +272,8 @@ def _engine(url: URL, ways: Ways) -> Engine:
     return engine
 
 
-def _dumps(value: Any) -> str:
-    # ASCII with escapes: half surrogate pairs, which raw data may hold, would not encode.
-    return json.dumps(value, separators=(",", ":"))
+# ASCII with escapes: half surrogate pairs, which raw data may hold, would not encode.
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

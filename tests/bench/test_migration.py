@@ -105,6 +105,31 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, capsys: Any) -> None
     assert int(peaks[-1]) - int(peaks[len(peaks) // 2]) <= 10
 
 
+@pytest.mark.timeout(600)
+def test_the_command_migrates_5000_leads_in_a_second(tmp_path: Path, capsys: Any) -> None:
+    """With duplicates found, everything logged, and all of it committed to a file of SQLite."""
+    path = Path(FILE) if FILE else tmp_path / "leads.json"
+    if not FILE:
+        path.write_text(json.dumps(list(generate_leads(10_000))), "utf-8")
+    rates = []
+    for turn in range(5):
+        place = tmp_path / str(turn)
+        command = ["-m", "leadlog", "migrate", path, "--no-backup", "--json", "--no-verify"]
+        done = subprocess.run(
+            [sys.executable, *command, "--directory", place, "--database", f"{place}.db"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        found = json.loads(done.stdout)
+        assert found["rejected"] + found["migrated"] + found["duplicates"] == found["records"]
+        rates.append(found["per_second"])
+    with capsys.disabled():
+        print(f"\nleadlog migrate, records/s by the clock: {sorted(map(round, rates))}")
+    assert max(rates) >= 5_000
+
+
 def cpu_seconds() -> float:
     """What this process has used so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)

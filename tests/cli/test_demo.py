@@ -179,9 +179,8 @@ def test_an_empty_file_of_leads(run, tmp_path):
     ("content", "exit_code", "message"),
     [
         (None, 3, "No such file"),
-        ("name,company\nAna,Acme\n", 2, "is no JSON"),
-        ('{"rows": []}', 2, 'without a list of "leads"'),
-        ('{"name": "a"}\n{"name": "b"}\n', 2, "jq -s ."),
+        ("name,company\nAna,Acme\n", 2, "leadlog migrate leads.json --dry-run"),
+        ('[{"name": "a"},\n{"name', 2, "line 2"),
     ],
 )
 def test_a_file_that_is_none_is_named_with_the_remedy(run, tmp_path, content, exit_code, message):

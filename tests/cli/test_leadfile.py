@@ -1,5 +1,6 @@
 """A user's file of leads, and what else a file may hold."""
 
+import gzip
 import json
 
 import pytest
@@ -20,29 +21,37 @@ def test_an_array_or_an_object_with_leads(tmp_path, data, mark):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("name", "content"),
     [
-        (b"", "is empty; the demo takes a JSON array of leads"),
-        (b"  \n", "is empty"),
-        (b"name,company\n", "is no JSON: Expecting value in line 1, column 1"),
-        (b'[{"name": "a"},\n]', "line [12], column"),
-        (b'{"name": "a"}\n{"name": "b"}\n', r"make it one array: jq -s \. leads\.json"),
-        (b'{"name": "a"}', 'an object without a list of "leads"'),
-        (b'{"leads": {}}', 'an object without a list of "leads"'),
-        (b'"text"', "holds a text"),
-        (b"17", "holds a number"),
-        (b"null", "holds null"),
-        (b'[{"name": "\xe9"}]', r"not UTF-8 \(byte 11\).*iconv"),
-        (b"[" * 200_000, "nested too deeply"),
+        ("leads.jsonl", b'{"name": "a"}\n{"name": "b"}\n'),
+        ("leads.jsonl.gz", gzip.compress(mtime=0, data=b'{"name": "a"}\n{"name": "b"}\n')),
+        ("leads.csv", b"name\na\nb\n"),
     ],
 )
-def test_anything_else_is_refused_with_the_remedy(tmp_path, content, message):
-    """The error names the file, what it holds and what would do."""
+def test_every_form_that_a_migration_takes(tmp_path, name, content):
+    """Lines and tables, packed or not, are read as `leadlog migrate` reads them."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert read_leads(path) == [{"name": "a"}, {"name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name,company\n", "line 1: its syntax is wrong: Expecting value"),
+        (b'[{"name": "a"},\n{"name"', "line 2: its syntax is wrong"),
+        (b'[{"name": "\xe9"}]', "line 1: the byte 0xe9 is not UTF-8"),
+        (b"[" * 200_000, "line 1: "),
+    ],
+)
+def test_what_is_no_record_is_refused_with_the_remedy(tmp_path, content, message):
+    """The error names the file and the line, and says how to see everything that is wrong."""
     path = tmp_path / "leads.json"
     path.write_bytes(content)
     with pytest.raises(LeadFileError, match=message) as caught:
         read_leads(path)
     assert str(path) in str(caught.value)
+    assert "leadlog migrate leads.json --dry-run" in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
