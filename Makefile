@@ -61,7 +61,7 @@ docs: install ## Write docs/reference from the code and test what the docs say
 	$(PYTEST) $(DOCS_TESTS) $(ARGS)
 
 bench: install ## Measure the ratios of tests/bench on a quiet machine
-	$(PYTEST) tests/bench -m bench -p no:xdist --benchmark-enable --timeout 900 $(ARGS)
+	$(PYTEST) $(or $(ARGS),tests/bench) -m bench -p no:xdist --benchmark-enable --timeout 900
 
 bench-peers: install ## Measure capture beside OpenTelemetry's, in an environment of its own
 	$(PYTEST) tests/bench/test_capture_peers.py -m bench -p no:xdist --benchmark-enable $(ARGS)
