@@ -22,8 +22,8 @@ from leadlog.archive.folders import (
     LeftAloneError,
     draft_name,
     open_folders,
-    sole_janitor,
 )
+from leadlog.archive.lock import sole_janitor
 from leadlog.archive.plan import Found
 from leadlog.clock import now_us, utc_date
 from leadlog.reading.damage import DamagedLine, damaged_lines_of

@@ -22,8 +22,9 @@ from leadlog.archive.folders import (
     LeftAloneError,
     archive_folders,
     open_folders,
-    sole_janitor,
 )
+from leadlog.archive.lock import sole_janitor
+from leadlog.archive.merge import finish_merges
 from leadlog.archive.plan import Found, closed_since
 from leadlog.archive.seal import take_after
 from leadlog.clock import now_us, utc_date
@@ -172,6 +173,8 @@ class _Erasure:
     def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
         files, drafts = folder.scan()
         if remove_drafts:
+            if folder.archived:
+                finish_merges(folder)
             for name in (*drafts, *folder.names(_DRAFT)):
                 folder.remove(name)
         for found in files:
@@ -202,17 +205,15 @@ class _Erasure:
         folder.sync()
 
     def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
-        from leadlog.archive.parquet import publish, write_part  # as the libraries take a while
+        from leadlog.archive.parts import (  # as the libraries take a while
+            publish,
+            take_after_original,
+            write_part,
+        )
 
         path, category = found.file.path, found.file.category
         drafts = write_part(path, category, lambda: cover.lines(_blocks(path)))
-        for draft in drafts:
-            fd = os.open(draft, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                take_after(source, fd)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        take_after_original(source, drafts)
         publish(path, drafts)
 
     def _summaries(self, identity: Identity, days: set[str], *, dry_run: bool) -> tuple[str, ...]:

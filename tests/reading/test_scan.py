@@ -41,7 +41,7 @@ def seal(root: Path, date: str = "2026-11-23", columns: str = "* EXCLUDE (date)"
     """Writes the Parquet file of a day from its lines, which stay."""
     folder = root / "archive" / f"category={CATEGORY}" / f"date={date}"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "part-0.parquet"
+    path = folder / f"part-{date}.parquet"
     with connect(threads=1) as connection:
         day = scan(root, CATEGORY, since=date, until=date)
         found = Scan(CATEGORY, tuple(one for one in day.files if one.date == date), ())
@@ -164,7 +164,7 @@ def test_parquet_of_an_older_contract_is_read(append: Append, make: Make, tmp_pa
     assert rows(scan(root, CATEGORY), what, flat=True) == [("e1", True, None, None)]
     append(f"{CATEGORY}/2026-11-24.jsonl", make(2))
     seal(root, "2026-11-24").rename(
-        root / "archive" / f"category={CATEGORY}" / "date=2026-11-23" / "part-1.parquet"
+        root / "archive" / f"category={CATEGORY}" / "date=2026-11-23" / "part-2026-11-23.w1.parquet"
     )
     (root / CATEGORY / "2026-11-24.jsonl").unlink()
     assert rows(scan(root, CATEGORY), what, flat=True) == [
