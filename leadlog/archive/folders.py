@@ -15,14 +15,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from leadlog.archive.plan import Found, Hindrance, Kept
-from leadlog.errors import LogDirectoryError
+from leadlog.archive.plan import Found, Hindrance
 from leadlog.layout import (
-    CATEGORIES,
     LogFile,
-    archive_directory,
-    archived_days,
-    category_directory,
     parse_name,
     replaced_parts,
 )
@@ -31,9 +26,7 @@ from leadlog.sinks.descriptors import try_lock
 __all__ = [
     "Folder",
     "LeftAloneError",
-    "archive_folders",
     "draft_name",
-    "open_folders",
     "unlock",
 ]
 
@@ -254,50 +247,6 @@ class Folder:
         except OSError as error:
             if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # no such thing for folders here
                 raise
-
-
-def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
-    """The folders of the archive, one after the other, each open while it is looked at.
-
-    Raises:
-        OSError: one cannot be opened or listed.
-    """
-    for category in CATEGORIES:
-        for date in archived_days(root, category):
-            folder = Folder(
-                category, archive_directory(root, category, date), in_use, archived=True
-            )
-            try:
-                yield folder
-            finally:
-                folder.close()
-
-
-def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folder], list[Kept]]:
-    """The category folders of a log directory, and those that cannot be used.
-
-    Raises:
-        LogDirectoryError: one cannot be opened.
-    """
-    folders, kept = [], []
-    for category in CATEGORIES:
-        path = category_directory(root, category)
-        try:
-            folders.append(Folder(category, path, in_use))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            if path.is_symlink() or not path.is_dir():
-                reason = "it is a link or a file, not a folder; nothing behind it is touched"
-                file = LogFile("", category=category, path=path)
-                kept.append(Kept(file, Hindrance(reason, finding=True)))
-                continue
-            for folder in folders:
-                folder.close()
-            raise LogDirectoryError(
-                f"cannot read {path}: {error.strerror}; run this as the user who writes the log"
-            ) from error
-    return folders, kept
 
 
 def unlock(fd: int) -> None:

@@ -14,14 +14,8 @@ import attrs
 
 from leadlog.analytics.buckets import remove_buckets
 from leadlog.archive.buckets import store_missing
-from leadlog.archive.folders import (
-    IN_USE,
-    Folder,
-    LeftAloneError,
-    archive_folders,
-    open_folders,
-)
-from leadlog.archive.lock import sole_janitor
+from leadlog.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.archive.folders import IN_USE, Folder, LeftAloneError
 from leadlog.archive.merge import finish_merges, merge_parts
 from leadlog.archive.plan import Action, Found, Hindrance, Kept, Plan, plan
 from leadlog.archive.policy import Policy

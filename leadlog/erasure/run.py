@@ -12,21 +12,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import orjson
-import zstandard
 
 from leadlog.analytics.buckets import remove_buckets
 from leadlog.analytics.summary import write_daily_summary
 from leadlog.archive.buckets import store_missing
-from leadlog.archive.folders import (
-    Folder,
-    LeftAloneError,
-    archive_folders,
-    open_folders,
-)
-from leadlog.archive.lock import sole_janitor
+from leadlog.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.archive.folders import Folder, LeftAloneError
 from leadlog.archive.merge import finish_merges
 from leadlog.archive.plan import Found, closed_since
-from leadlog.archive.seal import take_after
+from leadlog.archive.rewrite import rewrite
 from leadlog.clock import now_us, utc_date
 from leadlog.erasure.journal import Journal
 from leadlog.erasure.lines import Cover, mentions
@@ -186,23 +180,7 @@ class _Erasure:
             self._replace_part(found, source, cover)
             return
         draft = f".{file.path.name}{_DRAFT}"
-        target = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            with os.fdopen(target, "wb") as stream:
-                packer = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
-                for block in cover.lines(_blocks(file.path)):
-                    stream.write(packer.compress(block) if file.compressed else block)
-                if file.compressed:
-                    stream.write(packer.flush())
-                stream.flush()
-                take_after(source, target)
-                os.fsync(target)
-            folder.check(found, source)
-            folder.rename(draft, file.path.name)
-        finally:
-            with suppress(OSError):  # renamed; or the next run removes it
-                folder.remove(draft)
-        folder.sync()
+        rewrite(folder, found, source, cover.lines(_blocks(file.path)), draft=draft)
 
     def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
         from leadlog.archive.parts import (  # as the libraries take a while

@@ -12,7 +12,8 @@ out once (`leadlog.layout`); the files of one day must hold different events.
 
 A line that is no event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) comes out
 of DuckDB as a row of nulls, which `select` leaves out and `damaged` counts. So does a last line
-that is still being written. Values that have not the type of their column are null there.
+that is still being written; where it lacks nothing but its newline, it is left out by its id.
+Values that have not the type of their column are null there.
 """
 
 import datetime as dt
@@ -24,10 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadlog.errors import MissingExtraError
+from leadlog.errors import MissingExtraError, ReadError
 from leadlog.layout import LogFile, log_files
 from leadlog.reading.columns import columns, flat_columns, record_of
-from leadlog.reading.events import Skipped, read_events
+from leadlog.reading.compressed import is_cut
+from leadlog.reading.damage import unfinished_line
+from leadlog.reading.events import Skipped, decode, read_events
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -133,8 +136,23 @@ class Scan:
         return (
             "SELECT CAST(parse_filename(filename)[:10] AS DATE) AS date, * EXCLUDE (filename) "
             f"FROM read_ndjson({_paths(file.path for file in files)}, columns = {{{kinds}}}, "
-            "ignore_errors = true, filename = true)"
+            f"ignore_errors = true, filename = true){self._without_rests(files)}"
         )
+
+    def _without_rests(self, files: tuple[LogFile, ...]) -> str:
+        """Leaves out last lines that are whole events but for their newline."""
+        said = []
+        for file in files:
+            event = None if file.compressed else decode(unfinished_line(file.path))
+            if event is not None:
+                stamp, event_id = event["timestamp"], event.get("event_id")
+                same = quoted(event_id) if isinstance(event_id, str) else "NULL"
+                said.append(
+                    f"(filename = {quoted(str(file.path))} "
+                    f"AND event_id IS NOT DISTINCT FROM {same} AND timestamp "
+                    f"IS NOT DISTINCT FROM TRY_CAST({quoted(stamp)} AS TIMESTAMP))"
+                )
+        return f" WHERE NOT ({' OR '.join(said)})" if said else ""
 
     def _parquet(self, parts: tuple[Part, ...]) -> str:
         return (
@@ -147,7 +165,7 @@ class Scan:
         """Counts the lines that are no events, and finds the first of them.
 
         Only files with such lines are read a second time, to tell lines that are damaged from
-        one that is still being written.
+        one that is still being written. A compressed file that is cut off counts as one line.
 
         Args:
             connection: of `connect`.
@@ -164,10 +182,25 @@ class Scan:
             f"{_paths(file.path for file in self.files)}, columns = {{timestamp: 'TIMESTAMP'}}, "
             "ignore_errors = true, filename = true) WHERE timestamp IS NULL GROUP BY filename"
         ).fetchall()
-        for (path,) in sorted(rows):
-            for _ in read_events(Path(path), skipped=skipped):
+        paths = {Path(path) for (path,) in rows} | set(self.cut_files())
+        plain = [file.path for file in self.files if not file.compressed]
+        paths |= {path for path in plain if unfinished_line(path)}
+        for path in sorted(paths):
+            for _ in read_events(path, skipped=skipped, to_damage=True):
                 pass
         return skipped
+
+    def cut_files(self) -> list[Path]:
+        """Compressed files that end before their content does, of which the rest is missing.
+
+        Raises:
+            ReadError: one cannot be read.
+        """
+        packed = [file.path for file in self.files if file.compressed]
+        try:
+            return [path for path in packed if is_cut(path)]
+        except OSError as error:
+            raise ReadError(f"cannot read a compressed file: {error}") from error
 
 
 def scan(

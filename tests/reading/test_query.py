@@ -114,8 +114,8 @@ def test_a_damaged_parquet_file_is_an_error(root: Path, ask: Ask) -> None:
     """A file that cannot be read does not make a shorter result."""
     folder = root / "archive" / "category=sync_operations" / "date=2026-11-22"
     folder.mkdir(parents=True)
-    (folder / "part-0.parquet").write_bytes(b"PAR1 this is none PAR1")
-    with pytest.raises((ReadError, QueryError), match=r"part-0\.parquet"):
+    (folder / "part-2026-11-22.parquet").write_bytes(b"PAR1 this is none PAR1")
+    with pytest.raises((ReadError, QueryError), match=r"part-2026-11-22\.parquet"):
         ask("SELECT count(*) FROM syncs")
 
 
