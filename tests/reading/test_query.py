@@ -89,7 +89,11 @@ def test_two_columns_of_one_name_both_come(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("SELECT * FROM operation", 'Did you mean "operations"'),
+        (
+            "SELECT * FROM operation",
+            r"no table operation \(did you mean operations\?\); there are database_op.*, events$",
+        ),
+        ("SELECT * FROM nothing_like_it", "no table nothing_like_it; there are database_op"),
         ("SELECT sucess FROM operations", '"sucess" not found'),
         ("SELEC 1", "syntax error"),
         ("", "no SQL statement"),
