@@ -10,11 +10,14 @@ name with `.zst` after it. Closed days may be sealed to Parquet, one part per fi
 
 As long as a content is there in several forms, the later one is a copy (it is complete before it
 gets its name), and the earlier one is the file: plain, then compressed, then Parquet.
+
+The parts of a day may be merged into one, `part-2026-11-23.m1.parquet`. As long as parts are there
+that stand in a merged one, too, `_merged-2026-11-23.m1.txt` names them, and the merged one counts.
 """
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +36,8 @@ PARQUET = ".parquet"
 """What the name of a part of the archive ends in."""
 
 _PART = "part-"
+_MERGED = "_merged-"
+_MERGED_WRITER = -1
 
 _DATE = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 _DAY = re.compile(_DATE, re.ASCII)
@@ -44,6 +49,7 @@ _NAME = re.compile(
     r"\.jsonl(?P<compressed>\.zst)?",
     re.ASCII,
 )
+_MERGED_PART = re.compile(rf"{_PART}(?P<date>{_DATE})\.m(?P<number>[1-9]\d*){PARQUET}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,8 +58,9 @@ class LogFile:
 
     Attributes:
         date: UTC calendar day, `2026-11-23`.
-        writer: the writer's slot, 0 or more; slot 0 has no suffix.
-        segment: 0 or more, counted by size within day and writer.
+        writer: the writer's slot, 0 or more; slot 0 has no suffix. -1 for a part that was merged
+            of several writers' or segments' parts.
+        segment: 0 or more, counted by size within day and writer; of merged parts by merging.
         host: set where several hosts share a directory, else "".
         compressed: whether the file is `.zst`.
         category: the folder; "" where only a name was read.
@@ -73,10 +80,17 @@ class LogFile:
     @property
     def stem(self) -> str:
         """What is the same in the names of all forms of a content."""
+        if self.merged:
+            return f"{self.date}.m{self.segment}"
         host = f".h-{self.host}" if self.host else ""
         writer = f".w{self.writer}" if self.writer else ""
         segment = f".{self.segment}" if self.segment else ""
         return f"{self.date}{host}{writer}{segment}"
+
+    @property
+    def merged(self) -> bool:
+        """Whether it is a part that was made of several parts."""
+        return self.writer == _MERGED_WRITER
 
     @property
     def name(self) -> str:
@@ -123,6 +137,9 @@ def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
 
 def parse_name(name: str) -> LogFile | None:
     """What a file name says, or None where it is not one of ours."""
+    match = _MERGED_PART.fullmatch(name)
+    if match is not None:
+        return replace(merged_part(match["date"], int(match["number"])), path=Path(name))
     if name.startswith(_PART) and name.endswith(PARQUET):
         file = parse_name(f"{name[len(_PART) : -len(PARQUET)]}.jsonl")
         return None if file is None else replace(file, archived=True, path=Path(name))
@@ -137,6 +154,40 @@ def parse_name(name: str) -> LogFile | None:
         compressed=match["compressed"] is not None,
         path=Path(name),
     )
+
+
+def merged_part(date: str, number: int) -> LogFile:
+    """The name of the part that a day's parts are merged into, for the so manieth time."""
+    return LogFile(date, _MERGED_WRITER, number, archived=True)
+
+
+def merged_list_path(part: Path) -> Path:
+    """Where a merged part's list of those lies that stand in it and are still there, too."""
+    return part.with_name(f"{_MERGED}{part.name[len(_PART) : -len(PARQUET)]}.txt")
+
+
+def merged_part_of(name: str) -> str | None:
+    """Whose list a file name says it is, as a file name; None where it says nothing like it."""
+    part = f"{_PART}{name[len(_MERGED) : -len('.txt')]}{PARQUET}"
+    return part if merged_list_path(Path(part)).name == name else None
+
+
+def replaced_parts(folder: Path, names: Collection[str]) -> set[str]:
+    """The parts in a folder of the archive that stand in a merged one, too.
+
+    Args:
+        folder: of one category and day.
+        names: what is in it.
+
+    Raises:
+        FileNotFoundError: a list is gone, so the parts that it named are: list the folder again.
+        OSError: a list cannot be read.
+    """
+    found: set[str] = set()
+    for name in names:
+        if merged_part_of(name) in names:
+            found.update((folder / name).read_text("utf-8").splitlines())
+    return found
 
 
 def log_files(
@@ -173,8 +224,8 @@ def log_files(
             file
             for day in archived_days(root, category)
             if not (since and day < since) and not (until and day > until)
-            for file in _listed(archive_directory(root, category, day), category)
-            if file.archived and file.date == day
+            for file in _parts(archive_directory(root, category, day), category)
+            if file.date == day
         ]
         plain = {file.stem for file in files if not file.compressed}
         files = [file for file in files if not (file.compressed and file.stem in plain)]
@@ -189,6 +240,27 @@ def _listed(folder: Path, category: str) -> list[LogFile]:
         return []
     named = ((path, parse_name(path.name)) for path in folder.iterdir())
     return [replace(file, category=category, path=path) for path, file in named if file is not None]
+
+
+def _parts(folder: Path, category: str) -> list[LogFile]:
+    """The parts in a folder of the archive, without those that stand in a merged one, too."""
+    before = None
+    while folder.is_dir():
+        # One listing for both: a merge that ends between two would be missed, or met twice.
+        names = os.listdir(folder)  # noqa: PTH208 - names suffice
+        try:
+            replaced = replaced_parts(folder, names)
+        except FileNotFoundError:  # a merge came to its end since
+            if names == before:
+                raise
+            before = names
+            continue
+        return [
+            replace(file, category=category, path=folder / name)
+            for name in names
+            if name not in replaced and (file := parse_name(name)) is not None and file.archived
+        ]
+    return []
 
 
 def summary_path(root: str | os.PathLike[str], date: str) -> Path:

@@ -55,7 +55,7 @@ class EventCounter:
         tally = Tally()
         skipped = Skipped()
         for file in files:
-            for event in read_events(file.path, skipped=skipped):
+            for event in read_events(file.path, skipped=skipped, to_damage=True):
                 tally.add(event.data)
                 self._keep(event.data)
         tally.lines_skipped = skipped.lines + (skipped.unfinished if over else 0)

@@ -15,31 +15,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from leadlog.archive.plan import Found, Hindrance, Kept
-from leadlog.errors import LogDirectoryError
+from leadlog.archive.plan import Found, Hindrance
 from leadlog.layout import (
-    CATEGORIES,
     LogFile,
-    archive_directory,
-    archived_days,
-    category_directory,
     parse_name,
+    replaced_parts,
 )
 from leadlog.sinks.descriptors import try_lock
 
 __all__ = [
     "Folder",
     "LeftAloneError",
-    "archive_folders",
     "draft_name",
-    "open_folders",
-    "sole_janitor",
+    "unlock",
 ]
 
-LOCK = ".archive.lock"
 IN_USE = "somebody writes to it"
 _DRAFT = re.compile(r"\.(?P<name>.+\.jsonl\.zst)\.tmp")
-_PART_DRAFT = re.compile(r"\.(?:part-.+\.parquet|_damaged-.+\.jsonl)\.tmp")
+_PART_DRAFT = re.compile(r"\.(?:part-.+\.parquet|_damaged-.+\.jsonl|_merged-.+\.txt)\.tmp")
 _OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold up anybody
 
 
@@ -76,6 +69,7 @@ class Folder:
     Attributes:
         category: as above.
         path: as above.
+        archived: as above.
 
     Raises:
         OSError: it cannot be opened.
@@ -92,7 +86,7 @@ class Folder:
         self.category = category
         self.path = path
         self._in_use = in_use
-        self._archived = archived
+        self.archived = archived
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self) -> None:
@@ -102,20 +96,23 @@ class Folder:
     def scan(self) -> tuple[list[Found], list[str]]:
         """The log files in it, and the names of what a killed janitor left.
 
+        Parts that stand in a merged one, too, are left out; see `merge.finish_merges`.
+
         Raises:
             OSError: it cannot be listed.
         """
-        found, drafts = [], []
+        found, drafts, names = [], [], []
         in_use = self._in_use()
         with os.scandir(self._fd) as entries:
             for entry in entries:
                 name = entry.name
-                if _PART_DRAFT.fullmatch(name) and self._archived:
+                if _PART_DRAFT.fullmatch(name) and self.archived:
                     drafts.append(name)
                     continue
                 draft = _DRAFT.fullmatch(name)
+                names.append(name)
                 file = parse_name(draft["name"] if draft else name)
-                if file is None or file.archived != self._archived or not _is_day(file.date):
+                if file is None or file.archived != self.archived or not _is_day(file.date):
                     continue
                 with suppress(FileNotFoundError):  # gone since it was listed
                     state = entry.stat(follow_symlinks=False)
@@ -125,7 +122,11 @@ class Folder:
                         drafts.append(name)
                     else:
                         found.append(self._found(file, state, in_use))
-        return found, drafts
+        replaced: set[str] = set()
+        if self.archived:
+            with suppress(FileNotFoundError):  # merged meanwhile: they are gone
+                replaced = replaced_parts(self.path, names)
+        return [one for one in found if one.file.path.name not in replaced], drafts
 
     def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> Found:
         return Found(
@@ -170,7 +171,7 @@ class Folder:
         try:
             return not try_lock(fd, shared=True)
         finally:
-            _unlock(fd)
+            unlock(fd)
 
     @contextmanager
     def claimed(self, found: Found) -> Iterator[int]:
@@ -195,7 +196,7 @@ class Folder:
             self.check(found, fd)
             yield fd
         finally:
-            _unlock(fd)
+            unlock(fd)
 
     def check(self, found: Found, fd: int) -> None:
         """Checks that a claimed file is as it was found, and still the one of its name.
@@ -248,87 +249,7 @@ class Folder:
                 raise
 
 
-def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
-    """The folders of the archive, one after the other, each open while it is looked at.
-
-    Raises:
-        OSError: one cannot be opened or listed.
-    """
-    for category in CATEGORIES:
-        for date in archived_days(root, category):
-            folder = Folder(
-                category, archive_directory(root, category, date), in_use, archived=True
-            )
-            try:
-                yield folder
-            finally:
-                folder.close()
-
-
-def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folder], list[Kept]]:
-    """The category folders of a log directory, and those that cannot be used.
-
-    Raises:
-        LogDirectoryError: one cannot be opened.
-    """
-    folders, kept = [], []
-    for category in CATEGORIES:
-        path = category_directory(root, category)
-        try:
-            folders.append(Folder(category, path, in_use))
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            if path.is_symlink() or not path.is_dir():
-                reason = "it is a link or a file, not a folder; nothing behind it is touched"
-                file = LogFile("", category=category, path=path)
-                kept.append(Kept(file, Hindrance(reason, finding=True)))
-                continue
-            for folder in folders:
-                folder.close()
-            raise LogDirectoryError(
-                f"cannot read {path}: {error.strerror}; run this as the user who writes the log"
-            ) from error
-    return folders, kept
-
-
-@contextmanager
-def sole_janitor(root: Path) -> Iterator[None]:
-    """Keeps other janitors out of a log directory.
-
-    Raises:
-        LogDirectoryError: another one is at work, or the directory cannot be written.
-    """
-    path = root / LOCK
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise LogDirectoryError(
-            f"cannot write {path}: {error.strerror}; run this as the user who writes the log, "
-            "or look only, with --dry-run"
-        ) from error
-    try:
-        try:
-            free = try_lock(fd)
-        except OSError as error:
-            raise LogDirectoryError(
-                f"cannot lock {path}: {error.strerror}; without locks it is not safe to change "
-                "anything there"
-            ) from error
-        if not free:
-            process = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise LogDirectoryError(
-                f"another janitor (process {process}) is at work in {root}; "
-                "run this again when it has ended"
-            )
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        _unlock(fd)
-
-
-def _unlock(fd: int) -> None:
+def unlock(fd: int) -> None:
     """Closes a file, and lets others lock it though a forked child may have it open too."""
     with suppress(OSError):
         # Not when it was never locked here: another open file's lock stays untouched by this.

@@ -5,8 +5,8 @@ files wants, and then, with the sizes that are there now, what the limits in byt
 """
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -14,14 +14,9 @@ import attrs
 
 from leadlog.analytics.buckets import remove_buckets
 from leadlog.archive.buckets import store_missing
-from leadlog.archive.folders import (
-    IN_USE,
-    Folder,
-    LeftAloneError,
-    archive_folders,
-    open_folders,
-    sole_janitor,
-)
+from leadlog.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.archive.folders import IN_USE, Folder, LeftAloneError
+from leadlog.archive.merge import finish_merges, merge_parts
 from leadlog.archive.plan import Action, Found, Hindrance, Kept, Plan, plan
 from leadlog.archive.policy import Policy
 from leadlog.archive.report import Report, Result
@@ -99,7 +94,9 @@ class Janitor:
                 self._results[action.found.file.path] = self._would_be(action)
         while planned.actions and not self._dry_run:
             by_age = [action for action in planned.actions if not action.for_room]
-            self._do(by_age or planned.actions)
+            # A day is merged once nothing more of it is to be sealed.
+            first = [action for action in by_age if action.verb != "merge"]
+            self._do(first or by_age or planned.actions)
             found = self._look()
             planned = self._plan(found)
         kept = [one for one in planned.kept if one.file.path not in self._results]
@@ -124,6 +121,9 @@ class Janitor:
         sealed = archive_folders(self._root, self._spool.names_in_use)
         try:
             for folder in chain(self._folders.values(), sealed):
+                if folder.archived and not self._dry_run:
+                    with suppress(OSError):  # then its parts stay out of sight, as they are
+                        finish_merges(folder)
                 files, drafts = folder.scan()
                 for name in drafts:
                     if not self._dry_run:
@@ -176,11 +176,13 @@ class Janitor:
             try:
                 self._results[path] = Result(action, freed_bytes=self._carry_out(action))
             except LeftAloneError as error:
-                self._known[path] = error.hindrance, None
+                for one in action.parts or (action.found,):
+                    self._known[one.file.path] = error.hindrance, None
             except (OSError, ReadError) as error:
                 # Not again in this run; what cannot be compressed can still be removed.
                 done = action.verb != "compress"
-                self._known[path] = (_FAILED if done else None), action.found.size_bytes
+                for one in action.parts or (action.found,):
+                    self._known[one.file.path] = (_FAILED if done else None), one.size_bytes
                 what = error.strerror if isinstance(error, OSError) else None
                 self._results[path] = Result(action, error=what or str(error))
 
@@ -188,7 +190,11 @@ class Janitor:
         """Does one thing; returns how many bytes it freed."""
         found = action.found
         if found.file.archived:
-            return self._remove_part(found)
+            with self._archived(found) as day:
+                if action.verb == "merge":
+                    size = merge_parts(day, found.file.path, action.parts, self._has_read)
+                    return found.size_bytes - size
+                return self._remove_part(day, found)
         folder = self._folders[found.file.category]
         if action.verb == "compress":
             return found.size_bytes - seal(folder, found, self._has_read)
@@ -203,17 +209,22 @@ class Janitor:
                 folder.remove(found.file.path.name)
         return found.size_bytes
 
-    def _remove_part(self, found: Found) -> int:
-        from leadlog.archive.parquet import remove_part
-
-        path = found.file.path
-        folder = Folder(found.file.category, path.parent, self._spool.names_in_use, archived=True)
+    @contextmanager
+    def _archived(self, found: Found) -> Iterator[Folder]:
+        """The folder of a part, open."""
+        path, in_use = found.file.path.parent, self._spool.names_in_use
+        folder = Folder(found.file.category, path, in_use, archived=True)
         try:
-            with folder.claimed(found):
-                remove_buckets(self._root, found.file.date)
-                remove_part(path)
+            yield folder
         finally:
             folder.close()
+
+    def _remove_part(self, folder: Folder, found: Found) -> int:
+        from leadlog.archive.parts import remove_part
+
+        with folder.claimed(found):
+            remove_buckets(self._root, found.file.date)
+            remove_part(found.file.path)
         return found.size_bytes
 
     def _has_read(self, count: int) -> None:
@@ -222,6 +233,7 @@ class Janitor:
             self._progress(self._bytes_read, self._bytes_to_read)
 
     def _would_be(self, action: Action) -> Result:
-        packed = action.found.packed_bytes if action.verb in {"compress", "archive"} else 0
+        rewritten = action.verb in {"compress", "archive", "merge"}
+        packed = action.found.packed_bytes if rewritten else 0
         freed = None if packed is None else action.found.size_bytes - packed
         return Result(action, freed_bytes_estimate=freed)

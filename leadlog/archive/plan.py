@@ -6,23 +6,27 @@ for a later day, and told.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
 from leadlog.archive.policy import Policy
-from leadlog.layout import COMPRESSED, LogFile
+from leadlog.layout import COMPRESSED, LogFile, merged_part, part_path
 from leadlog.limits import TOTAL
 
 __all__ = ["Action", "Excess", "Found", "Hindrance", "Kept", "Plan", "Verb", "closed_since", "plan"]
 
-Verb = Literal["compress", "finish", "archive", "remove"]
+Verb = Literal["compress", "finish", "archive", "merge", "remove"]
 """`finish` is for a file whose compressed copy is there already: only the original goes.
-`archive` seals a file to Parquet, compressed or not."""
+`archive` seals a file to Parquet, compressed or not; `merge` makes one part of several of a day."""
 
 _REPLACING = ("compress", "archive")
+_MOST_MERGED = 200
+"""Parts at a time: all of them are open meanwhile. A later round takes the others in."""
 
 _EPOCH = dt.date(1970, 1, 1)
 _DAY_NS = 86_400_000_000_000
@@ -68,15 +72,17 @@ class Action:
 
     Attributes:
         verb: what.
-        found: the file.
+        found: the file; of a merging, the part that there will be, about as long as all of them.
         reason: why.
         for_room: whether a limit in bytes wants it, and not the file's age.
+        parts: of a merging, what it takes, be it a part already or only after its own sealing.
     """
 
     verb: Verb
     found: Found
     reason: str
     for_room: bool = False
+    parts: tuple[Found, ...] = ()
 
 
 @attrs.frozen
@@ -112,8 +118,8 @@ class Plan:
     """What to do, in this order.
 
     Attributes:
-        actions: removals by age, then compression, then removals to make room; at most one
-            per file.
+        actions: removals by age, then compression and sealing, then merging, then removals to
+            make room; but for merging, at most one per file.
         kept: files left alone although the policy wants them touched.
         excess: limits that will not be kept.
     """
@@ -171,6 +177,8 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
         for scope, limit in policy.sizes().items()
         if (used := _used(scope, files, actions)) > limit
     ]
+    for action in _merges(files, actions, kept, policy, now):
+        actions[action.found] = action
     return Plan(tuple(sorted(actions.values(), key=_order)), tuple(kept.values()), tuple(excess))
 
 
@@ -194,6 +202,54 @@ def _by_age(one: Found, age: int, policy: Policy, there: set[Path]) -> Action | 
     if one.size_bytes <= (one.packed_bytes or 0):
         return None
     return Action("compress", one, f"older than {days} days")
+
+
+def _merges(
+    files: Iterable[Found],
+    actions: Mapping[Found, Action],
+    kept: dict[Found, Kept],
+    policy: Policy,
+    now: int,
+) -> list[Action]:
+    """What is to be merged once everything else is done."""
+    days = policy.parquet_after_days
+    by_day: defaultdict[tuple[str, str], list[Found]] = defaultdict(list)
+    originals = {(one.file.category, one.file.stem) for one in files if not one.file.archived}
+    for one in files:
+        if not days or now - _day(one.file.date) <= days:
+            continue
+        verb = actions[one].verb if one in actions else None
+        # A part is but a copy as long as its original is there.
+        copy = (one.file.category, one.file.stem) in originals
+        if verb == "archive" or (one.file.archived and verb is None and not copy):
+            by_day[one.file.category, one.file.date].append(one)
+    found = []
+    for parts in by_day.values():
+        if len(parts) > 1:
+            kept |= {
+                one: Kept(one.file, one.hindrance)
+                for one in parts
+                if one.hindrance is not None and one.hindrance.finding
+            }
+        free = [one for one in parts if one.hindrance is None]
+        if len(free) > 1:
+            found.append(_merge(free[:_MOST_MERGED], f"its day has {len(free)} parts"))
+    return found
+
+
+def _merge(parts: list[Found], reason: str) -> Action:
+    first = parts[0].file
+    root = first.path.parents[3 if first.archived else 1]
+    number = max((one.file.segment for one in parts if one.file.merged), default=0) + 1
+    file = replace(merged_part(first.date, number), category=first.category)
+    size = sum(one.packed_bytes or one.size_bytes for one in parts)
+    found = Found(
+        file=replace(file, path=part_path(root, file)),
+        size_bytes=size,
+        modified_ns=max(one.modified_ns for one in parts),
+        packed_bytes=size,
+    )
+    return Action("merge", found, reason, parts=tuple(parts))
 
 
 def closed_since(one: Found, today: str) -> Hindrance | None:
@@ -237,4 +293,5 @@ def _oldest_first(one: Found) -> tuple[object, ...]:
 
 
 def _order(action: Action) -> tuple[object, ...]:
-    return action.for_room, action.verb != "remove", *_oldest_first(action.found)
+    rank = {"remove": 0, "merge": 2}.get(action.verb, 1)
+    return action.for_room, rank, *_oldest_first(action.found)

@@ -1,6 +1,7 @@
 """Takes lines that are no events out of files that nobody writes to any more.
 
-    quarantine/error_logs/2026-11-23.jsonl     {"line_number": 7, "offset": 512, "base64": "…"}
+    quarantine/error_logs/2026-11-23.jsonl      {"line_number": 7, "offset": 512, "base64": "…"}
+    quarantine/error_logs/2026-11-23.jsonl.zst  a compressed file that cannot be read to its end
 
 What is taken out is on the disk there before the file is replaced, so a kill at any moment loses
 nothing; when it is run again, nothing is there twice.
@@ -8,8 +9,10 @@ nothing; when it is run again, nothing is there twice.
 
 import base64
 import datetime as dt
+import io
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +20,12 @@ from typing import BinaryIO
 
 import orjson
 
-from leadlog.archive.folders import (
-    Folder,
-    LeftAloneError,
-    draft_name,
-    open_folders,
-    sole_janitor,
-)
+from leadlog.archive.directory import open_folders, sole_janitor
+from leadlog.archive.folders import Folder, LeftAloneError, draft_name
 from leadlog.archive.plan import Found
+from leadlog.archive.rewrite import rewrite
 from leadlog.clock import now_us, utc_date
+from leadlog.reading.compressed import Unpacked
 from leadlog.reading.damage import DamagedLine, damaged_lines_of
 from leadlog.sinks.storage import Spool
 
@@ -55,15 +55,17 @@ def quarantine_directory(root: str | os.PathLike[str]) -> Path:
 
 
 def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> list[Taken]:
-    """Takes the damaged lines out of all plain files of past days.
+    """Takes the damaged lines out of all files of past days, plain or compressed.
+
+    Of a compressed file that cannot be read to its end, what can be read stays; the file as it was
+    goes to the quarantine.
 
     Args:
         root: the log directory.
         today: the UTC day; the clock's by default.
 
     Returns:
-        One for each file that has damaged lines. Compressed files and files that may be written
-        to keep theirs.
+        One for each file that has damaged lines. Files that may be written to keep theirs.
 
     Raises:
         LogDirectoryError: the directory cannot be used, or a janitor is at work there.
@@ -91,30 +93,19 @@ def _take(
     root: Path, folder: Folder, found: Found, lines: list[DamagedLine], today: str
 ) -> str | None:
     """Does it; returns why not."""
-    if found.file.compressed:
-        return "it is compressed; its damaged lines go aside when its day is sealed to Parquet"
     if found.file.date >= today or _modified(found) >= today:
         return "its day is not over, or it was written to today"
     if found.hindrance is not None:
         return found.hindrance.reason
     name = found.file.path.name
-    draft = draft_name(name)
     try:
         with folder.claimed(found) as source:
             _put_aside(root, found, lines)
-            fd = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            try:
-                _copy_without(source, fd, lines)
-            finally:
-                os.close(fd)
-            folder.check(found, source)
-            folder.rename(draft, name)
-            folder.sync()
+            content = _without(source, found, lines)
+            rewrite(folder, found, source, content, draft=draft_name(name))
     except LeftAloneError as error:
         return error.hindrance.reason
     except OSError as error:
-        with suppress(OSError):
-            folder.remove(draft)
         return error.strerror or str(error)
     return None
 
@@ -126,7 +117,11 @@ def _modified(found: Found) -> str:
 def _put_aside(root: Path, found: Found, lines: Iterable[DamagedLine]) -> None:
     folder = quarantine_directory(root) / found.file.category
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / found.file.path.name
+    if any(one.cut is not None for one in lines):
+        # What cannot be read now may be what somebody can mend.
+        with suppress(FileExistsError):
+            os.link(found.file.path, folder / found.file.path.name, follow_symlinks=False)
+    path = folder / f"{found.file.stem}.jsonl"
     with suppress(FileNotFoundError):
         # What a killed run has put there, of lines that are still in the file.
         known = set(path.read_bytes().splitlines())
@@ -153,23 +148,26 @@ def _line(one: DamagedLine) -> bytes:
     )
 
 
-def _copy_without(source: int, target: int, lines: Iterable[DamagedLine]) -> None:
-    """The file's bytes but those of the lines and their newlines."""
-    with os.fdopen(os.dup(source), "rb") as content, os.fdopen(os.dup(target), "wb") as draft:
-        content.seek(0)
+def _without(source: int, found: Found, lines: Iterable[DamagedLine]) -> Iterator[bytes]:
+    """The file's content but the lines and their newlines."""
+    os.lseek(source, 0, os.SEEK_SET)
+    stream: BinaryIO = os.fdopen(os.dup(source), "rb")
+    if found.file.compressed:
+        stream = io.BufferedReader(Unpacked(stream, found.file.path, to_damage=True))
+    with stream:
+        position = 0
         for one in lines:
-            _copy(content, draft, (one.offset or 0) - content.tell())
-            content.seek(len(one.content) + (not one.unfinished), os.SEEK_CUR)
-        _copy(content, draft, None)
-        draft.flush()
-        os.fsync(draft.fileno())
+            start = one.offset or 0
+            yield from _pieces(stream, start - position)
+            passed = len(one.content) + (not one.unfinished)
+            for _ in _pieces(stream, passed):
+                pass
+            position = start + passed
+        yield from _pieces(stream, sys.maxsize)
 
 
-def _copy(content: BinaryIO, draft: BinaryIO, count: int | None) -> None:
-    """Copies so many bytes, or all that are left."""
-    while count is None or count > 0:
-        piece = content.read(_BLOCK_BYTES if count is None else min(count, _BLOCK_BYTES))
-        if not piece:
-            return
-        draft.write(piece)
-        count = None if count is None else count - len(piece)
+def _pieces(stream: BinaryIO, count: int) -> Iterator[bytes]:
+    """The next bytes, so many or all that there are."""
+    while count > 0 and (piece := stream.read(min(count, _BLOCK_BYTES))):
+        count -= len(piece)
+        yield piece

@@ -95,6 +95,7 @@ class Report:
                     "action": result.action.verb,
                     "category": result.action.found.file.category,
                     "file": result.action.found.file.path.name,
+                    "parts": [one.file.path.name for one in result.action.parts],
                     "bytes": result.action.found.size_bytes,
                     "freed_bytes": result.freed_bytes,
                     "freed_bytes_estimate": result.freed_bytes_estimate,

@@ -61,6 +61,8 @@ def _line(root: Path, one: DamagedLine) -> str:
     text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
     where = "" if one.offset is None else f" at byte {one.offset}"
     kind = ", unfinished" if one.unfinished else ""
+    if one.cut is not None:
+        kind = f", and the file cannot be read from here on ({safe(one.cut)})"
     return (
         f"{safe(_name(root, one))}: line {one.line_number + 1}{where}, "
         f"{len(one.content)} bytes{kind}: {text}"
@@ -74,5 +76,6 @@ def _plain(root: Path, one: DamagedLine) -> dict[str, object]:
         "line_number": one.line_number,
         "offset": one.offset,
         "unfinished": one.unfinished,
+        "cut": one.cut,
         "base64": base64.b64encode(one.content).decode(),
     }

@@ -12,20 +12,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import orjson
-import zstandard
 
 from leadlog.analytics.buckets import remove_buckets
 from leadlog.analytics.summary import write_daily_summary
 from leadlog.archive.buckets import store_missing
-from leadlog.archive.folders import (
-    Folder,
-    LeftAloneError,
-    archive_folders,
-    open_folders,
-    sole_janitor,
-)
+from leadlog.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.archive.folders import Folder, LeftAloneError
+from leadlog.archive.merge import finish_merges
 from leadlog.archive.plan import Found, closed_since
-from leadlog.archive.seal import take_after
+from leadlog.archive.rewrite import rewrite
 from leadlog.clock import now_us, utc_date
 from leadlog.erasure.journal import Journal
 from leadlog.erasure.lines import Cover, mentions
@@ -172,6 +167,8 @@ class _Erasure:
     def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
         files, drafts = folder.scan()
         if remove_drafts:
+            if folder.archived:
+                finish_merges(folder)
             for name in (*drafts, *folder.names(_DRAFT)):
                 folder.remove(name)
         for found in files:
@@ -183,36 +180,18 @@ class _Erasure:
             self._replace_part(found, source, cover)
             return
         draft = f".{file.path.name}{_DRAFT}"
-        target = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            with os.fdopen(target, "wb") as stream:
-                packer = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()
-                for block in cover.lines(_blocks(file.path)):
-                    stream.write(packer.compress(block) if file.compressed else block)
-                if file.compressed:
-                    stream.write(packer.flush())
-                stream.flush()
-                take_after(source, target)
-                os.fsync(target)
-            folder.check(found, source)
-            folder.rename(draft, file.path.name)
-        finally:
-            with suppress(OSError):  # renamed; or the next run removes it
-                folder.remove(draft)
-        folder.sync()
+        rewrite(folder, found, source, cover.lines(_blocks(file.path)), draft=draft)
 
     def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
-        from leadlog.archive.parquet import publish, write_part  # as the libraries take a while
+        from leadlog.archive.parts import (  # as the libraries take a while
+            publish,
+            take_after_original,
+            write_part,
+        )
 
         path, category = found.file.path, found.file.category
         drafts = write_part(path, category, lambda: cover.lines(_blocks(path)))
-        for draft in drafts:
-            fd = os.open(draft, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                take_after(source, fd)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        take_after_original(source, drafts)
         publish(path, drafts)
 
     def _summaries(self, identity: Identity, days: set[str], *, dry_run: bool) -> tuple[str, ...]:

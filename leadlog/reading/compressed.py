@@ -1,21 +1,23 @@
 """A compressed log file (`.jsonl.zst`), read as if it were not compressed.
 
-A file that ends in the middle of a frame, or whose checksum is wrong, raises; zstandard's own
-reader would hand out what there is and say nothing of the rest.
+A file that ends in the middle of a frame, or whose checksum is wrong, raises, or ends there and
+says so; zstandard's own reader would hand out what there is and say nothing of the rest.
 """
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from leadlog.errors import ReadError
 
-__all__ = ["Unpacked", "open_unpacked", "spool_unpacked"]
+__all__ = ["Unpacked", "is_cut", "open_to_damage", "open_unpacked", "spool_unpacked"]
 
 # Small, since these bytes may stand for some 30,000 times as many, which are held in memory.
 _INPUT_BYTES = 1024
 _BUFFER_BYTES = 256 * 1024
+_LONGEST_HEAD_BYTES = 18
 _SPOOL_BYTES = 64 * 1024 * 1024
 
 
@@ -25,9 +27,13 @@ class Unpacked(io.RawIOBase):
     Args:
         packed: the compressed file, open for reading; closed with this.
         path: what to call it in messages.
+        to_damage: where the file is damaged, this ends, and does not raise.
+
+    Attributes:
+        damage: what is wrong with the file, once this ended at it.
     """
 
-    def __init__(self, packed: IO[bytes], path: Path) -> None:
+    def __init__(self, packed: IO[bytes], path: Path, *, to_damage: bool = False) -> None:
         import zstandard  # only here, so that reading plain files does not load it
 
         super().__init__()
@@ -35,6 +41,7 @@ class Unpacked(io.RawIOBase):
         self._decompressor = zstandard.ZstdDecompressor()
         self._packed = packed
         self._path = path
+        self._to_damage = to_damage
         self._start()
 
     def _start(self) -> None:
@@ -45,6 +52,7 @@ class Unpacked(io.RawIOBase):
         self._frames = 0
         self._frame = self._decompressor.decompressobj()
         self._inside = False
+        self.damage: ReadError | None = None
 
     def readable(self) -> bool:
         """Always."""
@@ -73,6 +81,17 @@ class Unpacked(io.RawIOBase):
 
     def _advance(self) -> bool:
         """Decompresses some more; False at the end."""
+        if self.damage is not None:
+            return False
+        try:
+            return self._decompress()
+        except ReadError as error:
+            if not self._to_damage:
+                raise
+            self.damage = error
+            return False
+
+    def _decompress(self) -> bool:
         packed = self._pending or self._packed.read(_INPUT_BYTES)
         if not packed:
             if self._inside or not self._frames:
@@ -127,6 +146,38 @@ class Unpacked(io.RawIOBase):
         super().close()
 
 
+def is_cut(path: Path) -> bool:
+    """Whether a compressed file ends before its last frame does; nothing is decompressed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    import zstandard  # as above
+
+    with path.open("rb") as packed:
+        size = os.fstat(packed.fileno()).st_size
+        end = 0
+        while end < size or not size:
+            packed.seek(end)
+            head = packed.read(_LONGEST_HEAD_BYTES)
+            try:
+                checksum = zstandard.get_frame_parameters(head).has_checksum
+                end += zstandard.frame_header_size(head)
+            except zstandard.ZstdError:
+                return True
+            last = False
+            while not last:
+                packed.seek(end)
+                block = packed.read(3)
+                if len(block) < 3:
+                    return True
+                number = int.from_bytes(block, "little")
+                last, repeated = bool(number & 1), number >> 1 & 3 == 1
+                end += 3 + (1 if repeated else number >> 3)
+            end += 4 if checksum else 0
+    return end > size
+
+
 def open_unpacked(path: Path) -> BinaryIO:
     """The content of a compressed file, to be read forwards.
 
@@ -134,6 +185,16 @@ def open_unpacked(path: Path) -> BinaryIO:
         OSError: it cannot be opened.
     """
     return io.BufferedReader(Unpacked(path.open("rb"), path), _BUFFER_BYTES)
+
+
+def open_to_damage(path: Path) -> tuple[BinaryIO, Unpacked]:
+    """The content of a compressed file as far as it can be read, and what knows its damage.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    unpacked = Unpacked(path.open("rb"), path, to_damage=True)
+    return io.BufferedReader(unpacked, _BUFFER_BYTES), unpacked
 
 
 def spool_unpacked(path: Path) -> BinaryIO:

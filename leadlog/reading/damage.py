@@ -3,14 +3,17 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from leadlog.errors import ReadError
 from leadlog.layout import LogFile, log_files
-from leadlog.reading.compressed import open_unpacked
+from leadlog.reading.compressed import open_to_damage
 from leadlog.reading.events import LINE_LIMIT_BYTES, decode
 from leadlog.reading.part import damaged_path, read_damaged
 
-__all__ = ["DamagedLine", "damaged_lines", "damaged_lines_of"]
+__all__ = ["DamagedLine", "damaged_lines", "damaged_lines_of", "unfinished_line"]
+
+_BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class DamagedLine:
         offset: of its first byte in the file's content; None in a part of the archive.
         content: its bytes without the newline.
         unfinished: whether it is the last one and has no newline; it may be being written.
+        cut: what is wrong with the compressed file, where it cannot be read from this line on.
     """
 
     file: LogFile
@@ -30,6 +34,7 @@ class DamagedLine:
     offset: int | None
     content: bytes
     unfinished: bool = False
+    cut: str | None = None
 
 
 def damaged_lines(
@@ -65,9 +70,18 @@ def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
             yield DamagedLine(file, one.line_number, None, one.content, one.unfinished)
         return
     try:
-        with open_unpacked(file.path) if file.compressed else file.path.open("rb") as stream:
+        unpacked = None
+        if file.compressed:
+            stream, unpacked = open_to_damage(file.path)
+        else:
+            stream = file.path.open("rb")
+        with stream:
             number = offset = 0
+            rest = b""
             while line := stream.readline(LINE_LIMIT_BYTES):
+                if not line.endswith(b"\n") and unpacked is not None and unpacked.damage:
+                    rest = line
+                    break
                 whole = line.endswith(b"\n")
                 if not whole or decode(line) is None:
                     yield DamagedLine(
@@ -75,5 +89,28 @@ def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
                     )
                 offset += len(line)
                 number += 1
+            if unpacked is not None and unpacked.damage is not None:
+                yield DamagedLine(file, number, offset, rest, cut=str(unpacked.damage))
     except OSError as error:
         raise ReadError(f"cannot read {file.path}: {error.strerror or error}") from error
+
+
+def unfinished_line(path: Path) -> bytes:
+    """What follows the last newline of a plain file now; nothing where the file is gone.
+
+    Raises:
+        ReadError: the file cannot be read.
+    """
+    rest = b""
+    try:
+        with path.open("rb") as stream:
+            start = stream.seek(0, os.SEEK_END)
+            while start > 0 and b"\n" not in rest and len(rest) < LINE_LIMIT_BYTES:
+                size = min(_BLOCK_BYTES if rest else 1, start)
+                start = stream.seek(start - size)
+                rest = stream.read(size) + rest
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise ReadError(f"cannot read {path}: {error.strerror or error}") from error
+    return rest.rpartition(b"\n")[2]

@@ -18,7 +18,7 @@ import orjson
 
 from leadlog.errors import ReadError
 from leadlog.layout import COMPRESSED, PARQUET, parse_name, part_path
-from leadlog.reading.compressed import open_unpacked, spool_unpacked
+from leadlog.reading.compressed import Unpacked, open_to_damage, open_unpacked, spool_unpacked
 
 __all__ = [
     "Event",
@@ -64,7 +64,7 @@ class Skipped:
     """What readers passed over; hand the same one to several readers to add up.
 
     Attributes:
-        lines: complete lines that are no events.
+        lines: complete lines that are no events, and damage at which a compressed file ends.
         unfinished: files whose last line had no newline when it was read.
         places: (file, byte offset) of the first of both kinds.
     """
@@ -146,24 +146,40 @@ class LineReader:
         return None
 
 
-def read_events(path: Path, *, start: int = 0, skipped: Skipped | None = None) -> Iterator[Event]:
+def read_events(
+    path: Path, *, start: int = 0, skipped: Skipped | None = None, to_damage: bool = False
+) -> Iterator[Event]:
     """The events of one file, up to its last newline.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
         start: byte offset of a line's start to begin at.
         skipped: counts what was passed over.
+        to_damage: of a compressed file that is damaged, gives the events before the damage, and
+            counts that as one line; it does not raise.
 
     Raises:
         ReadError: the file cannot be read, or is compressed and damaged; the message says
             which and why.
     """
     skipped = Skipped() if skipped is None else skipped
-    with open_content(path) as stream:
+    unpacked: list[Unpacked] = []
+
+    def opened(path: Path) -> BinaryIO:
+        if not to_damage:
+            return open_unpacked(path)
+        content, packed = open_to_damage(path)
+        unpacked.append(packed)
+        return content
+
+    with open_content(path, opened) as stream:
         reader = LineReader(stream, path, start, skipped)
         try:
             yield from reader.read()
-            if reader.offset < stream.seek(0, os.SEEK_END):
+            end = stream.seek(0, os.SEEK_END)
+            if unpacked and unpacked[0].damage is not None:
+                skipped.damaged(path, reader.offset)
+            elif reader.offset < end:
                 skipped.open_ended(path, reader.offset)
         except OSError as error:
             raise _unreadable(path, error) from error

@@ -12,9 +12,11 @@ Arrow datasets. Around both the system's limits hold: no file can be written, wh
 import contextlib
 import json
 import os
+import re
 import resource
 import sys
 import threading
+from difflib import get_close_matches
 from typing import Any
 
 import duckdb
@@ -33,6 +35,7 @@ _BATCH_ROWS = 8_192
 _SPARE_BYTES = 4_000_000_000
 """Address space beside the databases' memory: libraries, and what allocators reserve."""
 _TELLING = 4_000
+_UNKNOWN_TABLE = re.compile(r"Table with name (.+?) does not exist")
 
 _KINDS = (
     (duckdb.InterruptException, "time"),
@@ -56,11 +59,21 @@ def main() -> int:
         return 1
     except Exception as error:  # noqa: BLE001 - whatever it is, the other process must hear of it
         report["kind"] = next((kind for type_, kind in _KINDS if isinstance(error, type_)), "bug")
-        # Without the copy of the SQL that follows the message.
-        text = " ".join(str(error).partition("\n\nLINE ")[0].split())
-        report["message"] = text[:_TELLING] or type(error).__name__
+        report["message"] = _said(error)[:_TELLING] or type(error).__name__
     sys.stderr.write(f"\n{json.dumps(report)}")
     return 0 if report["kind"] is None else 1
+
+
+def _said(error: Exception) -> str:
+    """What an error says, without the copy of the SQL that follows; of a table, which there are."""
+    text = " ".join(str(error).partition("\n\nLINE ")[0].split())
+    unknown = _UNKNOWN_TABLE.search(text) if isinstance(error, duckdb.CatalogException) else None
+    if unknown is None:
+        return text
+    name = unknown[1]
+    near = get_close_matches(name.strip('"').lower(), Tables.names(), 1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"no table {name}{hint}; there are {', '.join(Tables.names())}"
 
 
 def _run(job: dict[str, Any]) -> Any:

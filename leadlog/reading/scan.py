@@ -7,12 +7,13 @@
     connection.sql(f"SELECT count(*) FROM ({found.select(connection)})")
 
 Files are chosen by the day in their names; a line stands in the file of the day on which it was
-written, which is that of its `timestamp` or a later one. An event that lies in Parquet and, after
-a crash, still in its lines, comes out once; the parts of one day must hold different events.
+written, which is that of its `timestamp` or a later one. What lies there in several forms comes
+out once (`leadlog.layout`); the files of one day must hold different events.
 
 A line that is no event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) comes out
 of DuckDB as a row of nulls, which `select` leaves out and `damaged` counts. So does a last line
-that is still being written. Values that have not the type of their column are null there.
+that is still being written; where it lacks nothing but its newline, it is left out by its id.
+Values that have not the type of their column are null there.
 """
 
 import datetime as dt
@@ -24,22 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadlog.errors import MissingExtraError
+from leadlog.errors import MissingExtraError, ReadError
 from leadlog.layout import LogFile, log_files
 from leadlog.reading.columns import columns, flat_columns, record_of
-from leadlog.reading.events import Skipped, read_events
+from leadlog.reading.compressed import is_cut
+from leadlog.reading.damage import unfinished_line
+from leadlog.reading.events import Skipped, decode, read_events
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Part", "Scan", "archive_parts", "connect", "literally", "quoted", "scan"]
-
-ARCHIVE = "archive"
-"""Folder below the log directory with the Parquet files."""
+__all__ = ["Part", "Scan", "connect", "literally", "quoted", "scan"]
 
 MEMORY_MB = 512
-_PART = re.compile(r"part-[A-Za-z0-9_.-]*\.parquet", re.ASCII)
-_DAY = re.compile(r"date=(\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01]))", re.ASCII)
 _PATTERN_SIGN = re.compile(r"[*?\[]")
 
 
@@ -107,21 +105,10 @@ class Scan:
 
     def _sources(self, connection: "DuckDBPyConnection") -> Iterator[str]:
         """Lines and Parquet; a row of nulls for each line that is no event."""
-        archived = {part.date for part in self.parts}
-        once = [file for file in self.files if file.date not in archived]
-        # Both are there only after a crash, or when lines came after the day was sealed.
-        again = [file for file in self.files if file.date in archived]
-        if once:
-            yield self._lines(once)
+        if self.files:
+            yield self._lines(self.files)
         if self.parts:
             yield self._whole(connection)
-        if again:
-            days = {file.date for file in again}
-            sealed = self._parquet([part for part in self.parts if part.date in days])
-            yield (
-                f"SELECT * FROM ({self._lines(again)}) WHERE event_id IS NULL OR event_id NOT IN "
-                f"(SELECT event_id FROM ({sealed}) WHERE event_id IS NOT NULL)"
-            )
         if not self.files and not self.parts:
             yield self._nothing()
 
@@ -144,15 +131,30 @@ class Scan:
         empty = (f"CAST(NULL AS {kind}) AS {_name(key)}" for key, kind in self._kinds.items())
         return f"SELECT CAST(NULL AS DATE) AS date, {', '.join(empty)} WHERE false"
 
-    def _lines(self, files: list[LogFile]) -> str:
+    def _lines(self, files: tuple[LogFile, ...]) -> str:
         kinds = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in self._kinds.items())
         return (
             "SELECT CAST(parse_filename(filename)[:10] AS DATE) AS date, * EXCLUDE (filename) "
             f"FROM read_ndjson({_paths(file.path for file in files)}, columns = {{{kinds}}}, "
-            "ignore_errors = true, filename = true)"
+            f"ignore_errors = true, filename = true){self._without_rests(files)}"
         )
 
-    def _parquet(self, parts: tuple[Part, ...] | list[Part]) -> str:
+    def _without_rests(self, files: tuple[LogFile, ...]) -> str:
+        """Leaves out last lines that are whole events but for their newline."""
+        said = []
+        for file in files:
+            event = None if file.compressed else decode(unfinished_line(file.path))
+            if event is not None:
+                stamp, event_id = event["timestamp"], event.get("event_id")
+                same = quoted(event_id) if isinstance(event_id, str) else "NULL"
+                said.append(
+                    f"(filename = {quoted(str(file.path))} "
+                    f"AND event_id IS NOT DISTINCT FROM {same} AND timestamp "
+                    f"IS NOT DISTINCT FROM TRY_CAST({quoted(stamp)} AS TIMESTAMP))"
+                )
+        return f" WHERE NOT ({' OR '.join(said)})" if said else ""
+
+    def _parquet(self, parts: tuple[Part, ...]) -> str:
         return (
             f"SELECT * EXCLUDE (category) FROM read_parquet({_paths(part.path for part in parts)}, "
             "union_by_name = true, hive_partitioning = true, "
@@ -163,7 +165,7 @@ class Scan:
         """Counts the lines that are no events, and finds the first of them.
 
         Only files with such lines are read a second time, to tell lines that are damaged from
-        one that is still being written.
+        one that is still being written. A compressed file that is cut off counts as one line.
 
         Args:
             connection: of `connect`.
@@ -180,10 +182,25 @@ class Scan:
             f"{_paths(file.path for file in self.files)}, columns = {{timestamp: 'TIMESTAMP'}}, "
             "ignore_errors = true, filename = true) WHERE timestamp IS NULL GROUP BY filename"
         ).fetchall()
-        for (path,) in sorted(rows):
-            for _ in read_events(Path(path), skipped=skipped):
+        paths = {Path(path) for (path,) in rows} | set(self.cut_files())
+        plain = [file.path for file in self.files if not file.compressed]
+        paths |= {path for path in plain if unfinished_line(path)}
+        for path in sorted(paths):
+            for _ in read_events(path, skipped=skipped, to_damage=True):
                 pass
         return skipped
+
+    def cut_files(self) -> list[Path]:
+        """Compressed files that end before their content does, of which the rest is missing.
+
+        Raises:
+            ReadError: one cannot be read.
+        """
+        packed = [file.path for file in self.files if file.compressed]
+        try:
+            return [path for path in packed if is_cut(path)]
+        except OSError as error:
+            raise ReadError(f"cannot read a compressed file: {error}") from error
 
 
 def scan(
@@ -209,39 +226,10 @@ def scan(
     first = None if since is None else _day(since)
     last = None if until is None else _day(until) + dt.timedelta(days=1)  # some lines come late
     days = str(first) if first else None, str(last) if last else None
-    files = [file for file in log_files(directory, [category], *days) if not file.archived]
-    return Scan(
-        category, tuple(files), tuple(archive_parts(directory, category, *days)), since, until
-    )
-
-
-def archive_parts(
-    directory: str | os.PathLike[str],
-    category: str,
-    since: str | None = None,
-    until: str | None = None,
-) -> list[Part]:
-    """The Parquet files of a category, by day: `archive/category=<c>/date=<d>/part-*.parquet`.
-
-    Args:
-        directory: the log directory.
-        category: the folder.
-        since: first UTC day wanted, `2026-11-23`.
-        until: last UTC day wanted.
-
-    Raises:
-        OSError: a folder cannot be listed.
-    """
-    folder = Path(directory) / ARCHIVE / f"category={category}"
-    if not folder.is_dir():
-        return []
-    found = []
-    for day in folder.iterdir():
-        match = _DAY.fullmatch(day.name)
-        if match is None or (since and match[1] < since) or (until and match[1] > until):
-            continue
-        found += [Part(match[1], path) for path in day.iterdir() if _PART.fullmatch(path.name)]
-    return sorted(found)
+    found = log_files(directory, [category], *days)
+    files = tuple(file for file in found if not file.archived)
+    parts = tuple(Part(file.date, file.path) for file in found if file.archived)
+    return Scan(category, files, parts, since, until)
 
 
 def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckDBPyConnection":

@@ -110,7 +110,10 @@ class Tables:
         chosen = ", ".join(f'"{name}"' for name in names)
         # A cursor of its own, since a query may scan several tables at a time.
         with self._connection.cursor() as cursor:
-            sql = self._scan(category).select(cursor, flat=flat, damaged=True)
+            scanned = self._scan(category)
+            if scanned.cut_files():
+                self._damaged.add(category)
+            sql = scanned.select(cursor, flat=flat, damaged=True)
             reader = cursor.sql(
                 f"SELECT timestamp IS NULL AS {_MARK}, {chosen} FROM ({sql})"
             ).to_arrow_reader()

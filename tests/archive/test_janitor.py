@@ -513,7 +513,7 @@ def test_the_lock_of_a_dead_janitor_keeps_nobody_out(root, run, tools, environme
         [
             "import os, sys",
             "from pathlib import Path",
-            "from leadlog.archive.folders import sole_janitor",
+            "from leadlog.archive.directory import sole_janitor",
             "with sole_janitor(Path(sys.argv[1])):",
             "    child = os.fork()",
             "    if not child:",

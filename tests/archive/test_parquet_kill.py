@@ -1,4 +1,4 @@
-"""Sealing, retention and erasing, killed at random moments: nothing is lost or doubled."""
+"""Sealing, merging, retention and erasing, killed at random moments: nothing lost or doubled."""
 
 import os
 import shutil
@@ -12,7 +12,8 @@ import pytest
 from leadlog import archive, erasure
 from leadlog.analytics.summary import count_days
 from leadlog.archive import Policy
-from leadlog.layout import log_files
+from leadlog.layout import CATEGORIES, log_files
+from leadlog.reading.scan import connect, scan
 from tests.bench.made_events import write
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -26,7 +27,7 @@ KILLER = """
 import os, random, signal, sys, time
 import duckdb, pyarrow
 from leadlog import archive, erasure
-from leadlog.archive import Policy, buckets, janitor, parquet
+from leadlog.archive import Policy, buckets, janitor, merge, parquet
 from leadlog.analytics import relational
 from leadlog.reading import part
 
@@ -69,14 +70,28 @@ print(*killed)
 
 @pytest.fixture
 def killed(tmp_path, root, tools, environment):
-    """Logs in which some work was killed, made of a day of lines, or of a sealed one."""
+    """Logs in which some work was killed, made of a day of lines, or of a sealed one.
 
-    def make(what, *, sealed):
-        write(root, DAY, 600, people=60)
+    Where it is sealed to parts, these are of several writers, and not merged.
+    """
+
+    def seal(directory, seed, writer):
+        write(directory, DAY, 300, seed=seed, people=60)
+        for file in log_files(directory):
+            path = file.path.rename(file.path.with_name(f"{DAY}{writer}.jsonl"))
+            os.utime(path, (1_793_534_400, 1_793_534_400))
+        archive.run(directory, Policy(0, parquet_after_days=7), today=tools.today)
+
+    def make(what, *, sealed, parts=1):
+        if not sealed:
+            write(root, DAY, 600, people=60)
         for file in log_files(root):
             os.utime(file.path, (1_793_534_400, 1_793_534_400))
         if sealed:
-            archive.run(root, Policy(0, parquet_after_days=7), today=tools.today)
+            for number in range(parts):
+                each = tmp_path / f"writer-{number}"
+                seal(each, number, f".w{number}" if number else "")
+                shutil.copytree(each, root, dirs_exist_ok=True)
         copies = [tmp_path / f"copy-{number}" for number in range(KILLS * 2 + 1)]
         for copy in copies:
             shutil.copytree(root, copy)
@@ -98,7 +113,8 @@ def killed(tmp_path, root, tools, environment):
 
 def no_drafts(root):
     """Whether nothing half-written and no journal is left."""
-    return not [path for path in root.rglob(".*") if path.name != ".archive.lock"]
+    hidden = [path for path in root.rglob(".*") if path.name != ".archive.lock"]
+    return not hidden + list(root.rglob("_merged-*"))
 
 
 @pytest.mark.timeout(3_000 if SOAK else 240)
@@ -116,6 +132,35 @@ def test_killed_while_sealing(killed, root, tools):
         found = count_days(directory, DAY)
         assert found.from_buckets == (DAY,)
         assert sum(count for _, count in found.tally.counts()) == sum(before.values())
+
+
+def by_category(root):
+    """How many events DuckDB finds."""
+    with connect(threads=1) as connection:
+        return [
+            connection.sql(f"SELECT count(*) FROM ({found.select(connection)})").fetchall()
+            for category in CATEGORIES
+            for found in [scan(root, category)]
+        ]
+
+
+@pytest.mark.timeout(3_000 if SOAK else 240)
+def test_killed_while_merging(killed, root, tools):
+    """Every line is there once for every reader, at once and after a rerun; one part is left."""
+    directories = killed("merge", sealed=True, parts=2)
+    before, rows = tools.read(root), by_category(root)
+    fresh = count_days(root, DAY, exact=True).tally
+    for directory in directories:
+        assert tools.read(directory) == before
+        assert by_category(directory) == rows
+        report = archive.run(directory, Policy(0, parquet_after_days=7), today=tools.today)
+        assert (report.errors, report.kept, report.findings) == ((), (), False)
+        assert tools.read(directory) == before
+        parts = Counter(path.parent for path in directory.rglob("*.parquet"))
+        assert set(parts.values()) == {1}
+        assert no_drafts(directory)
+        found = count_days(directory, DAY)
+        assert (found.from_buckets, found.tally) == ((DAY,), fresh)
 
 
 @pytest.mark.timeout(3_000 if SOAK else 240)

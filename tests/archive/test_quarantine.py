@@ -3,10 +3,12 @@
 import base64
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 from click.testing import CliRunner, Result
 
 from leadlog.archive.quarantine import quarantine
@@ -64,6 +66,56 @@ def test_a_run_after_a_kill_puts_nothing_aside_twice(path: Path) -> None:
     quarantine(root, today="2026-11-23")
     assert aside.read_bytes() == once
     assert path.read_bytes().count(b"\n") == 3
+
+
+def test_compressed_files_are_taken_care_of_as_well(path: Path) -> None:
+    """The events stay, compressed, as old and as private as before; the rest goes aside."""
+    packed = path.with_name(f"{path.name}.zst")
+    packed.write_bytes(zstandard.compress(path.read_bytes()))
+    path.unlink()
+    packed.chmod(0o640)
+    os.utime(packed, (1_795_000_000, 1_795_000_000))
+    root = path.parents[1]
+    (taken,) = quarantine(root, today="2026-11-23")
+    assert (taken.path, taken.lines, taken.kept) == (packed, 4, None)
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(packed.read_bytes())
+    assert content == b"".join(GOOD % n for n in (1, 2, 3))
+    state = packed.stat()
+    assert (state.st_mode & 0o777, state.st_mtime) == (0o640, 1_795_000_000)
+    aside = root / "quarantine" / "error_logs" / path.name
+    assert len(aside.read_bytes().splitlines()) == 4
+    assert quarantine(root, today="2026-11-23") == []
+
+
+def test_a_file_that_was_cut_off_goes_aside_as_it_was(
+    run: Callable[..., Result], path: Path
+) -> None:
+    """What can be read of it stays in the log; doctor says where it ends."""
+    chance = random.Random(1)
+    good = b"".join(
+        b'{"timestamp":"2026-11-20T00:00:00.000000Z","n":"%s"}\n'
+        % chance.randbytes(16).hex().encode()
+        for _ in range(20_000)
+    )
+    whole = zstandard.compress(good)
+    packed = path.with_name(f"{path.name}.zst")
+    packed.write_bytes(whole[: len(whole) // 2])
+    path.unlink()
+    os.utime(packed, (1_795_000_000, 1_795_000_000))
+    root = path.parents[1]
+    readable = zstandard.ZstdDecompressor().decompressobj().decompress(packed.read_bytes())
+    assert readable.count(b"\n") > 1_000
+    said = run("--lines")
+    assert said.exit_code == 1
+    assert "cannot be read from here on" in said.stdout
+    assert "it ends in the middle" in said.stdout
+    result = run("--lines", "--quarantine")
+    assert (result.exit_code, "quarantine now" in result.stderr) == (0, True)
+    content = zstandard.ZstdDecompressor().decompressobj().decompress(packed.read_bytes())
+    assert content == readable[: readable.rfind(b"\n") + 1]
+    aside = root / "quarantine" / "error_logs" / packed.name
+    assert aside.read_bytes() == whole[: len(whole) // 2]
+    assert list(damaged_lines(root)) == []
 
 
 def test_a_file_of_today_keeps_its_lines(path: Path) -> None:

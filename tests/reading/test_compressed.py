@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leadlog.errors import ReadError
 from leadlog.layout import log_files
-from leadlog.reading.compressed import Unpacked, open_unpacked, spool_unpacked
+from leadlog.reading.compressed import Unpacked, is_cut, open_unpacked, spool_unpacked
 from leadlog.reading.events import Skipped, read_backwards, read_events
 from leadlog.reading.tail import Tail
 
@@ -111,6 +111,18 @@ def test_damage_is_never_taken_for_the_end(tmp_path, damage):
     for read in (read_events, read_backwards):
         with pytest.raises(ReadError, match=r"damaged at byte \d+ of its content.*backup"):
             list(read(path))
+
+
+@given(st.binary(max_size=300), st.integers(1, 3), st.floats(0, 1), st.booleans())
+def test_a_cut_is_seen_without_unpacking(tmp_path_factory, content, frames, where, checked):
+    """A file of whole frames is whole, and ends nowhere else."""
+    path = tmp_path_factory.mktemp("log") / "x.zst"
+    frame = zstandard.ZstdCompressor(write_checksum=checked).compress(content)
+    path.write_bytes(frame * frames)
+    assert not is_cut(path)
+    end = int(where * (len(frame) * frames - 1))
+    path.write_bytes((frame * frames)[:end])
+    assert is_cut(path) == bool(end % len(frame) or not end)
 
 
 def test_little_that_stands_for_much_is_read_in_pieces(tmp_path):

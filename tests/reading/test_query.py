@@ -89,7 +89,11 @@ def test_two_columns_of_one_name_both_come(ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
-        ("SELECT * FROM operation", 'Did you mean "operations"'),
+        (
+            "SELECT * FROM operation",
+            r"no table operation \(did you mean operations\?\); there are database_op.*, events$",
+        ),
+        ("SELECT * FROM nothing_like_it", "no table nothing_like_it; there are database_op"),
         ("SELECT sucess FROM operations", '"sucess" not found'),
         ("SELEC 1", "syntax error"),
         ("", "no SQL statement"),
@@ -114,8 +118,8 @@ def test_a_damaged_parquet_file_is_an_error(root: Path, ask: Ask) -> None:
     """A file that cannot be read does not make a shorter result."""
     folder = root / "archive" / "category=sync_operations" / "date=2026-11-22"
     folder.mkdir(parents=True)
-    (folder / "part-0.parquet").write_bytes(b"PAR1 this is none PAR1")
-    with pytest.raises((ReadError, QueryError), match=r"part-0\.parquet"):
+    (folder / "part-2026-11-22.parquet").write_bytes(b"PAR1 this is none PAR1")
+    with pytest.raises((ReadError, QueryError), match=r"part-2026-11-22\.parquet"):
         ask("SELECT count(*) FROM syncs")
 
 

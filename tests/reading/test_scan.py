@@ -1,5 +1,7 @@
 """One relation over plain lines, compressed lines and Parquet."""
 
+import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import zstandard
 from leadlog.layout import CATEGORIES
 from leadlog.reading.columns import columns, flat_columns
 from leadlog.reading.merged import read_merged
+from leadlog.reading.query import run_query
 from leadlog.reading.scan import Scan, connect, quoted, scan
 from leadlog.records import RECORDS
 
@@ -41,7 +44,7 @@ def seal(root: Path, date: str = "2026-11-23", columns: str = "* EXCLUDE (date)"
     """Writes the Parquet file of a day from its lines, which stay."""
     folder = root / "archive" / f"category={CATEGORY}" / f"date={date}"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "part-0.parquet"
+    path = folder / f"part-{date}.parquet"
     with connect(threads=1) as connection:
         day = scan(root, CATEGORY, since=date, until=date)
         found = Scan(CATEGORY, tuple(one for one in day.files if one.date == date), ())
@@ -119,6 +122,49 @@ def test_a_line_that_is_being_written_is_no_event_yet(
     assert (skipped.lines, skipped.unfinished) == (0, 1)
 
 
+@pytest.mark.parametrize("more", [{}, {"event_id": None}])
+def test_a_whole_event_without_its_newline_is_none_yet(
+    append: Append, make: Make, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    """It is counted as unfinished, and found once its newline is there."""
+    root = tmp_path / "l[o]g"
+    line = json.dumps({**make(2), **more}).encode()
+    path = append(f"../l[o]g/{CATEGORY}/2026-11-23.jsonl", make(1), line)
+    found = scan(root, CATEGORY)
+    assert rows(found) == ["e1"] == [one.data["event_id"] for one in read_merged(root)]
+    with connect(threads=1) as connection:
+        skipped = found.damaged(connection)
+    assert (skipped.lines, skipped.unfinished) == (0, 1)
+    with path.open("ab") as stream:
+        stream.write(b"\n")
+    assert len(rows(scan(root, CATEGORY))) == 2
+
+
+@pytest.mark.parametrize("cut", [0, 10, 0.5, -200, -1])
+def test_a_compressed_file_that_was_cut_off_gives_what_can_be_read(
+    append: Append, make: Make, tmp_path: Path, cut: float
+) -> None:
+    """Its complete lines and those of other files are rows, and the damage is counted."""
+    append(f"{CATEGORY}/2026-11-23.jsonl", make(0))
+    chance = random.Random(7)
+    content = b"".join(
+        json.dumps({**make(1), "session_id": chance.randbytes(16).hex()}).encode() + b"\n"
+        for _ in range(2_000)
+    )
+    packed = zstandard.ZstdCompressor(write_checksum=True).compress(content)
+    packed = packed[: int(len(packed) * cut) if isinstance(cut, float) else cut]
+    append(f"{CATEGORY}/2026-11-22.jsonl.zst", packed)
+    readable = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+    root = tmp_path / "log"
+    found = scan(root, CATEGORY)
+    assert len(rows(found)) == readable.count(b"\n") + 1
+    with connect(threads=1) as connection:
+        assert found.damaged(connection).lines == 1
+    with run_query(root, f"SELECT count(*) AS n FROM {CATEGORY}") as result:
+        assert result.reader.read_all().to_pylist() == [{"n": readable.count(b"\n") + 1}]
+    assert result.damaged_lines == 1
+
+
 def test_signs_in_a_path_are_no_pattern_and_no_sql(
     append: Append, make: Make, tmp_path: Path
 ) -> None:
@@ -164,7 +210,7 @@ def test_parquet_of_an_older_contract_is_read(append: Append, make: Make, tmp_pa
     assert rows(scan(root, CATEGORY), what, flat=True) == [("e1", True, None, None)]
     append(f"{CATEGORY}/2026-11-24.jsonl", make(2))
     seal(root, "2026-11-24").rename(
-        root / "archive" / f"category={CATEGORY}" / "date=2026-11-23" / "part-1.parquet"
+        root / "archive" / f"category={CATEGORY}" / "date=2026-11-23" / "part-2026-11-23.w1.parquet"
     )
     (root / CATEGORY / "2026-11-24.jsonl").unlink()
     assert rows(scan(root, CATEGORY), what, flat=True) == [
