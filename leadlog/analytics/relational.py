@@ -61,7 +61,7 @@ class TableCounter:
         for file in files:
             by_category[file.category].append(file)
         tally = Tally()
-        counted = 0
+        counted = lost = 0
         for category, own in by_category.items():
             tally = self._queries.days[own[0].date]
             scan = Scan(
@@ -74,10 +74,11 @@ class TableCounter:
             # Only where something is missing are the lines looked at again, one by one.
             if scan.files and _lines_of(scan.files) != counted - before - self._sealed(scan.parts):
                 skipped = scan.damaged(self._connection)
-                tally.lines_skipped += skipped.lines + (skipped.unfinished if over else 0)
+                lost += skipped.lines + (skipped.unfinished if over else 0)
             for part in scan.parts:
-                lost = read_damaged(damaged_path(part.path))
-                tally.lines_skipped += sum(1 for one in lost if over or not one.unfinished)
+                others = read_damaged(damaged_path(part.path))
+                lost += sum(1 for one in others if over or not one.unfinished)
+        tally.lines_skipped = lost
         return tally
 
     def _count(self, category: str, source: str) -> None:

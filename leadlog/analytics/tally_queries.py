@@ -28,7 +28,7 @@ from leadlog.reading.columns import flat_columns
 from leadlog.reading.moments import stamp
 from leadlog.records import RECORDS
 
-__all__ = ["TIMED", "Rows", "TallyQueries", "columns_of"]
+__all__ = ["TIMED", "Rows", "TallyQueries", "columns_of", "events_in"]
 
 Rows = Callable[[str, Mapping[str, str]], Sequence[Sequence[Any]]]
 """Runs an SQL text, in which `$name` stands for a text of the mapping, and gives all rows."""
@@ -76,6 +76,14 @@ def columns_of(category: str) -> str:
             "id": name(subject.id),
         }
     return ", ".join(f"{of} AS {column}" for column, of in chosen.items())
+
+
+def events_in(table: str, category: str, since: str, until: str) -> str:
+    """A category's flat table as a relation to be counted, from one UTC day to another."""
+    return (
+        f"(SELECT {columns_of(category)} FROM {table} "
+        f"WHERE date >= DATE '{since}' AND date <= DATE '{until}')"
+    )
 
 
 class TallyQueries:
@@ -161,10 +169,10 @@ class TallyQueries:
 
     def _count_errors(self, relation: str) -> None:
         common = "date, fingerprint, severity, recoverable, rate"
-        for day, *what, count in self._rows(
+        for day, *what in self._rows(
             f"SELECT {common}, COUNT(*) FROM {relation} t GROUP BY {common}", {}
         ):
-            self.days[str(day)].add_errors(*what, count)
+            self.days[str(day)].add_errors(*what)
         causes = self._rows(
             "SELECT date, fingerprint, timestamp, event_id, error_type, error_message, last_seen "
             "FROM (SELECT date, fingerprint, timestamp, event_id, error_type, error_message, "
