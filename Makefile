@@ -35,9 +35,9 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 demo: install ## Run the main job on generated leads: logs, a table by tier, jq commands to try
 	@$(BIN)/leadlog demo $(ARGS)
 
-test: install ## Run all tests but the benchmarks (ARGS="-k name" narrows)
+test: install ## Run all tests but the benchmarks and Spark's (ARGS="-k name" narrows)
 	@bash .ci/system-packages
-	$(PYTEST) -n $(JOBS) --dist worksteal -m "not bench" --benchmark-disable $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist worksteal -m "not (bench or spark)" --benchmark-disable $(ARGS)
 
 lint: install ## Check style, formatting and dead code
 	$(BIN)/ruff check .
@@ -54,7 +54,7 @@ type: install ## Check types (mypy --strict, pyright) and the direction of impor
 
 cov: install ## Run the tests with branch coverage and name the lines that nothing ran
 	@bash .ci/system-packages
-	$(PYTEST) -n $(JOBS) -m "not bench" --benchmark-disable --cov --cov-report=term-missing $(ARGS)
+	$(PYTEST) -n $(JOBS) -m "not (bench or spark)" --benchmark-disable --cov --cov-report=term-missing $(ARGS)
 
 docs: install ## Write docs/reference from the code and test what the docs say
 	$(BIN)/python docs/generate.py
@@ -68,14 +68,15 @@ bench-peers: install ## Measure capture beside OpenTelemetry's, in an environmen
 
 soak: install ## Run the slow and the fault tests long, and the generated ones with many more examples
 	@bash .ci/system-packages
-	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not bench" --benchmark-disable --timeout 3600 $(ARGS)
+	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not (bench or spark)" --benchmark-disable --timeout 3600 $(ARGS)
 
 sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with capture, and compare
 	$(BIN)/python -m tests.sqlalchemy_suite.run --jobs $(JOBS) $(ARGS)
 
-spark-tests: install ## Install PySpark (500 MB; needs Java 17) and compare Spark with DuckDB and plain Python
+spark-tests: install ## Install PySpark (500 MB) and Java 17, and compare Spark with DuckDB and plain Python
+	@bash .ci/system-packages java
 	@$(PIP) install -qq --constraint .ci/constraints.txt --group spark
-	$(PYTEST) tests/analytics/test_engines.py -p no:xdist --benchmark-disable $(ARGS)
+	$(PYTEST) -m spark -p no:xdist --benchmark-disable $(ARGS) tests/analytics
 
 build: install ## Build the wheel and the source distribution into dist/
 	@rm -rf dist

@@ -9,8 +9,7 @@ from leadlog.analytics.engine import Engine
 from leadlog.analytics.marks import read_marks, state_of
 from leadlog.analytics.queries import BATCHES, DURATIONS, ERROR_GROUPS, REPEATED, SHAPES, SLOW
 from leadlog.analytics.tally import middle_of
-from leadlog.clock import format_us
-from leadlog.reading.moments import microseconds
+from leadlog.reading.moments import stamp
 
 __all__ = ["batches_report", "error_report", "slow_report"]
 
@@ -38,7 +37,7 @@ def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]
     for row in engine.rows(ERROR_GROUPS):
         mark = marks.get(row["fingerprint"])
         state = state_of(mark, row["last_seen"])
-        row["first_seen"], row["last_seen"] = map(_stamp, (row["first_seen"], row["last_seen"]))
+        row["first_seen"], row["last_seen"] = map(stamp, (row["first_seen"], row["last_seen"]))
         marked = None if mark is None else mark.at
         found.append({"state": state, "marked_at": marked, **row})
     return found
@@ -167,7 +166,3 @@ def _many_queries(operations: list[Row]) -> list[Row]:
         for one in operations
         if (one["queries_per_run"] or 0) >= MANY_QUERIES
     ]
-
-
-def _stamp(moment: Any) -> str:
-    return format_us(microseconds(moment))

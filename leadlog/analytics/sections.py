@@ -10,11 +10,13 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from leadlog.analytics.tally import LISTED, Run, Tally, middle_of
 
-__all__ = ["PERCENTS", "Exact", "at_ranks", "sections"]
+__all__ = ["PERCENTS", "Exact", "at_ranks", "sections", "weighted"]
+
+T = TypeVar("T")
 
 Exact = Mapping[str, Mapping[str, float | None]]
 """Operation to its percentiles as they were measured."""
@@ -27,8 +29,8 @@ QUALITIES: tuple[str, ...] = ("high", "medium", "low", "invalid")
 _ALMOST = 1 - 1e-12  # sums of weights such as 1/0.3 miss whole ranks by rounding
 
 
-def at_ranks(pairs: Iterable[tuple[float, float]]) -> list[float | None]:
-    """The values at the ranks of `PERCENTS`.
+def at_ranks(pairs: Iterable[tuple[T, float]]) -> list[T | None]:
+    """The values at the ranks of `PERCENTS`; nulls where there are none.
 
     Args:
         pairs: values in order, with how many each stands for.
@@ -120,7 +122,7 @@ class _Runs:
             self._buckets[run.bucket][run.rate] += count
 
     def _ended(self, *ends: bool | None) -> float:
-        return _weighted((rate, n) for (success, rate), n in self._ends.items() if success in ends)
+        return weighted((rate, n) for (success, rate), n in self._ends.items() if success in ends)
 
     def total(self, *ends: bool) -> int:
         return round(self._ended(*(ends or (True, False, None))))
@@ -131,13 +133,13 @@ class _Runs:
         return round(100 * self._ended(True) / ended, 3) if ended else None
 
     def mean_ms(self) -> float | None:
-        number = _weighted(pair for counts in self._buckets.values() for pair in counts.items())
-        total = _weighted(self._total_ns.items())
+        number = weighted(pair for counts in self._buckets.values() for pair in counts.items())
+        total = weighted(self._total_ns.items())
         return round(total / number / 1_000_000, 3) if number else None
 
     def percentiles(self, exact: Mapping[str, float | None] | None) -> dict[str, Any]:
         near = at_ranks(
-            (middle_of(bucket), _weighted(counts.items()))
+            (middle_of(bucket), weighted(counts.items()))
             for bucket, counts in sorted(self._buckets.items())
         )
         return {
@@ -152,12 +154,12 @@ class _Runs:
 
 def _labels(counts: Mapping[tuple[Any, float], int], known: tuple[str, ...]) -> dict[str, int]:
     return {
-        label: round(_weighted((rate, n) for (one, rate), n in counts.items() if one == label))
+        label: round(weighted((rate, n) for (one, rate), n in counts.items() if one == label))
         for label in known
     }
 
 
-def _weighted(counts: Iterable[tuple[float, int]]) -> float:
+def weighted(counts: Iterable[tuple[float, int]]) -> float:
     """How many were meant, of which so many were kept at each rate; in whatever order."""
     by_rate: defaultdict[float, int] = defaultdict(int)
     for rate, count in counts:
@@ -169,7 +171,7 @@ def _sums(tally: Tally, *names: str) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     for name in names:
         counted = [(key[1], total) for key, (_, total) in tally.sums.items() if key[0] == name]
-        found[name] = round(_weighted(counted)) if counted else None
+        found[name] = round(weighted(counted)) if counted else None
     return found
 
 
@@ -179,16 +181,16 @@ def _errors(tally: Tally) -> dict[str, Any]:
         if fingerprint is not None:
             by_cause[fingerprint].append((rate, count))
     common = sorted(
-        ((_weighted(counts), fingerprint) for fingerprint, counts in by_cause.items()),
+        ((weighted(counts), fingerprint) for fingerprint, counts in by_cause.items()),
         key=lambda one: (-one[0], one[1]),
     )
     every = [(rate, severity, mended, n) for (_, severity, mended, rate), n in tally.errors.items()]
     return {
-        "total_errors": round(_weighted((rate, n) for rate, _, _, n in every)),
+        "total_errors": round(weighted((rate, n) for rate, _, _, n in every)),
         "critical_errors": round(
-            _weighted((r, n) for r, level, _, n in every if level == "critical")
+            weighted((r, n) for r, level, _, n in every if level == "critical")
         ),
-        "recoverable_errors": round(_weighted((rate, n) for rate, _, mended, n in every if mended)),
+        "recoverable_errors": round(weighted((rate, n) for rate, _, mended, n in every if mended)),
         "most_common_errors": [
             {
                 "fingerprint": fingerprint,

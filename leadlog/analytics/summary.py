@@ -14,9 +14,9 @@ import datetime as dt
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import orjson
@@ -29,9 +29,13 @@ from leadlog.clock import format_us, now_us
 from leadlog.errors import LogDirectoryError
 from leadlog.layout import LogFile, log_files, summary_path
 
+if TYPE_CHECKING:
+    from leadlog.analytics.spark import SparkEngine
+
 __all__ = [
     "Period",
     "count_days",
+    "count_days_on_spark",
     "daily_summary",
     "events_of",
     "summary_of",
@@ -85,9 +89,7 @@ def count_days(
         ReadError: a file cannot be read.
         MissingExtraError: DuckDB is needed and not installed.
     """
-    since, until = _day(first), _day(first if last is None else last)
-    if until < since:
-        raise ValueError(f"the last day {until} is before the first day {since}; turn them round")
+    since, until = _days(first, last)
     now = format_us(now_us())[:10] if today is None else today
     by_day: defaultdict[str, list[LogFile]] = defaultdict(list)
     for file in log_files(directory, since=since, until=until):
@@ -104,14 +106,70 @@ def count_days(
         measured = None if stored else counter.exact()
     finally:
         counter.close()
-    days = dict(sorted({**stored, **fresh}.items()))
+    return _period(since, until, {**stored, **fresh}, measured, tuple(sorted(stored)))
+
+
+def count_days_on_spark(
+    engine: "SparkEngine",
+    first: str | dt.date,
+    last: str | dt.date | None = None,
+    *,
+    exact: bool = False,
+) -> Period:
+    """Adds up UTC days of an archive: what `count_days` says of the same sealed days.
+
+    What differs: damaged lines are not in the archive's Parquet files, so `lines_skipped` is
+    None, and no bucket table is read, so `from_buckets` is empty.
+
+    Args:
+        engine: made without `since` and `until`, for days go by the files they are in.
+        first: the first day, `2026-11-23`.
+        last: the last day; the first one by default.
+        exact: also asks for percentiles as they were measured.
+
+    Raises:
+        ValueError: a day is no date, or the last is before the first.
+        ReadError: Spark cannot read the archive.
+    """
+    from leadlog.analytics.tally_queries import TIMED, TallyQueries, events_in
+    from leadlog.reading.tables import FLAT
+
+    since, until = _days(first, last)
+    queries = TallyQueries(engine.tuples)
+    relations = {
+        category: events_in(table, category, since, until) for table, category in FLAT.items()
+    }
+    for category, relation in relations.items():
+        queries.count(category, relation)
+    measured = queries.exact(relations[TIMED]) if exact else None
+    period = _period(since, until, queries.days, measured, ())
+    for tally in (period.tally, *period.days.values()):
+        tally.lines_skipped = None
+    return period
+
+
+def _period(
+    since: str,
+    until: str,
+    by_day: Mapping[str, Tally],
+    exact: Exact | None,
+    from_buckets: tuple[str, ...],
+) -> Period:
+    days = dict(sorted(by_day.items()))
     whole = Tally()
     if len(days) == 1:
         (whole,) = days.values()
     else:
         for tally in days.values():
             whole.merge(tally)
-    return Period(since, until, whole, measured, days, tuple(sorted(stored)))
+    return Period(since, until, whole, exact, days, from_buckets)
+
+
+def _days(first: str | dt.date, last: str | dt.date | None) -> tuple[str, str]:
+    since, until = _day(first), _day(first if last is None else last)
+    if until < since:
+        raise ValueError(f"the last day {until} is before the first day {since}; turn them round")
+    return since, until
 
 
 def _counter(files: Sequence[LogFile], engine: Engine, exact: bool) -> Any:
@@ -165,7 +223,7 @@ def daily_summary(
     }
 
 
-def events_of(tally: Tally) -> dict[str, int]:
+def events_of(tally: Tally) -> dict[str, int | None]:
     """How many events were read, how many lines were none, and how many events were sampled."""
     counts = list(tally.counts())
     return {

@@ -189,7 +189,7 @@ class Tally:
         memory_mb: highest that was measured.
         cpu_percent: highest that was measured.
         slowest: ten of them, slowest first.
-        lines_skipped: lines that are no events.
+        lines_skipped: lines that are no events; None where what was read does not tell.
     """
 
     runs: dict[Run, list[int]] = field(default_factory=dict)
@@ -201,7 +201,7 @@ class Tally:
     memory_mb: float | None = None
     cpu_percent: float | None = None
     slowest: list[Slow] = field(default_factory=list)
-    lines_skipped: int = 0
+    lines_skipped: int | None = 0
 
     def add(self, event: Data) -> None:
         """Takes one event."""
@@ -334,7 +334,10 @@ class Tally:
             self.add_other(log_type, rate, count)
         self.add_peaks(other.memory_mb, other.cpu_percent)
         self.add_slow(other.slowest)
-        self.lines_skipped += other.lines_skipped
+        if self.lines_skipped is None or other.lines_skipped is None:
+            self.lines_skipped = None
+        else:
+            self.lines_skipped += other.lines_skipped
 
     def counts(self) -> Iterator[tuple[float, int]]:
         """(rate, number of records) of all that was counted."""

@@ -7,7 +7,6 @@ import click
 from leadlog.cli.options import (
     directory_option,
     engine_options,
-    existing_log,
     json_option,
     moment_option,
     opened_engine,
@@ -46,8 +45,7 @@ def batches(
     """  # noqa: D301 - click wants real backspaces
     from leadlog.analytics.reports import batches_report
 
-    root = existing_log(directory)
-    with opened_engine(root, since, until, **where) as opened:
+    with opened_engine(directory, since, until, **where) as opened:
         report = batches_report(opened)
         skipped = opened.damaged()
     if as_json:

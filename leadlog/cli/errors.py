@@ -11,6 +11,7 @@ from leadlog.cli.options import (
     engine_options,
     existing_log,
     json_option,
+    log_directory,
     moment_option,
     opened_engine,
 )
@@ -80,16 +81,15 @@ def errors(
     """  # noqa: D301 - click wants real backspaces
     from leadlog.analytics.reports import error_report
 
-    root = existing_log(directory)
     marking = [one for one in (resolve, ignore, reopen) if one is not None]
     if len(marking) > 1 or (marking and fingerprint is not None):
         raise click.UsageError("one of FINGERPRINT, --resolve, --ignore and --reopen at a time")
-    with opened_engine(root, since, until, **where) as opened:
-        found = error_report(opened, root)
+    with opened_engine(directory, since, until, **where) as opened:
+        found = error_report(opened, log_directory(directory))
         skipped = opened.damaged()
     if marking:
         one = _the_one(found, marking[0])
-        _mark(root, one["fingerprint"], resolve, ignore, days)
+        _mark(existing_log(directory), one["fingerprint"], resolve, ignore, days)
         return
     if fingerprint is not None:
         found = [_the_one(found, fingerprint)]

@@ -18,7 +18,9 @@ __all__ = [
     "json_option",
     "log_directory",
     "moment_option",
+    "on_spark",
     "opened_engine",
+    "spark_engine",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -94,28 +96,58 @@ def engine_options(function: F) -> F:
 
 
 def opened_engine(
-    root: Path, since: str | None, until: str | None, **where: str | None
+    directory: Path | None, since: str | None, until: str | None, **where: str | None
 ) -> "DuckDBEngine | SparkEngine":
     """The engine that `engine_options` ask for, to be entered.
 
     Args:
-        root: the log directory.
+        directory: the log directory that was given, if any.
         since: only events of this moment or later.
         until: only events before this moment.
         where: the values of `engine_options`.
 
     Raises:
         MissingExtraError: its package is not installed.
+        ReadError: there is no log, or Spark's server cannot be reached.
     """
-    if where["engine"] == "spark":
-        from leadlog.analytics.spark import SparkEngine
-
-        return SparkEngine(where["source"] or str(root / "archive"), where["remote"], since, until)
-    if where["remote"] or where["source"]:
-        raise click.UsageError("--remote and --source are for --engine spark")
+    if on_spark(**where):
+        return spark_engine(directory, since, until, **where)
     from leadlog.analytics.engine import DuckDBEngine
 
-    return DuckDBEngine(root, since, until)
+    return DuckDBEngine(existing_log(directory), since, until)
+
+
+def spark_engine(
+    directory: Path | None, since: str | None, until: str | None, **where: str | None
+) -> "SparkEngine":
+    """Spark, as `engine_options` ask for it; arguments and errors as of `opened_engine`."""
+    from leadlog.analytics.spark import SparkEngine
+
+    return SparkEngine(_source(directory, where["source"]), where["remote"], since, until)
+
+
+def on_spark(*, engine: str | None, remote: str | None, source: str | None) -> bool:
+    """Whether `engine_options` ask for Spark."""
+    if engine != "spark" and (remote or source):
+        raise click.UsageError("--remote and --source are for --engine spark")
+    return engine == "spark"
+
+
+def _source(directory: Path | None, given: str | None) -> str:
+    """Where the archive is: what was given, or the folder in the log directory."""
+    if given:
+        return given
+    from leadlog.errors import ReadError
+    from leadlog.layout import ARCHIVE
+
+    # A server has another working directory.
+    folder = existing_log(directory).resolve() / ARCHIVE
+    if not folder.is_dir():
+        raise ReadError(
+            f"there is no archive {str(folder)!r}, and Spark reads nothing else; seal past days "
+            "with `leadlog archive --parquet-after-days 1`, or name an archive with --source"
+        )
+    return str(folder)
 
 
 def existing_log(given: Path | None) -> Path:

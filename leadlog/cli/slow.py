@@ -8,7 +8,6 @@ import click
 from leadlog.cli.options import (
     directory_option,
     engine_options,
-    existing_log,
     json_option,
     moment_option,
     opened_engine,
@@ -58,8 +57,7 @@ def slow(
     """  # noqa: D301 - click wants real backspaces
     from leadlog.analytics.reports import slow_report
 
-    root = existing_log(directory)
-    with opened_engine(root, since, until, **where) as opened:
+    with opened_engine(directory, since, until, **where) as opened:
         report = slow_report(opened, lines)
         skipped = opened.damaged()
     if as_json:

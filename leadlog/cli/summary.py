@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leadlog.cli.options import directory_option, existing_log, json_option
+from leadlog.cli.options import (
+    directory_option,
+    engine_options,
+    existing_log,
+    json_option,
+    on_spark,
+    spark_engine,
+)
+from leadlog.cli.period import as_many_before, asked_days
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ _TIER_COLOURS = {
     metavar="FILE",
     help="Write it as one HTML file that needs no other.",
 )
+@engine_options
 @json_option
 def summary(
     *,
@@ -51,28 +60,34 @@ def summary(
     exact: bool,
     html: Path | None,
     as_json: bool,
+    **where: str | None,
 ) -> None:
     """Sum up a day, a week or any days of the log.
 
     Counts, durations by operation, syncs, migrations, errors and peaks, beside the period of the
     same length before. By default it is today. Days that are sealed (`leadlog archive`) are read
     from their bucket tables, without their events; percentiles are then at most 1 % off, and
-    marked with ≈. Events kept by sampling are weighted.
+    marked with ≈. Events kept by sampling are weighted. Spark reads the sealed days only, their
+    events instead of their bucket tables, and gives the same summary.
 
     \b
     Examples:
       leadlog summary
       leadlog summary --week 2026-W48 --html week.html
       leadlog summary --from 2026-11-01 --to 2026-11-30 --json | jq .operation_summary
+      leadlog summary --week today --engine spark --remote sc://host:15002 --source s3a://logs/archive
     """  # noqa: D301 - click wants real backspaces
-    begin, end = _days(date, week, first, last)
-    root = existing_log(directory)
-    from leadlog.analytics.summary import count_days
+    begin, end = asked_days(date, week, first, last)
+    days = [(begin, end), as_many_before(begin, end)]
+    from leadlog.analytics.summary import count_days, count_days_on_spark
 
-    length = end - begin + dt.timedelta(days=1)
-    now = count_days(root, begin, end, exact=exact)
-    before = count_days(root, begin - length, end - length, exact=exact)
-    report = _report(now, before)
+    if on_spark(**where):
+        with spark_engine(directory, None, None, **where) as opened:
+            periods = [count_days_on_spark(opened, *one, exact=exact) for one in days]
+    else:
+        root = existing_log(directory)
+        periods = [count_days(root, *one, exact=exact) for one in days]
+    report = _report(*periods)
     if html is not None:
         from leadlog.cli.summary_page import page
 
@@ -82,49 +97,6 @@ def summary(
         print_json(report)
     elif html is None:
         _show(report)
-
-
-def _days(
-    date: str | None, week: str | None, first: str | None, last: str | None
-) -> tuple[dt.date, dt.date]:
-    """First and last day that were asked for."""
-    ways = [date is not None, week is not None, first is not None or last is not None]
-    if sum(ways) > 1:
-        raise click.UsageError("give one of --date, --week, or --from with --to")
-    if week is not None:
-        monday = _monday(week)
-        return monday, monday + dt.timedelta(days=6)
-    if last is not None and first is None:
-        raise click.UsageError("--to needs --from, the first day")
-    begin = _day(date or first or "today")
-    end = begin if first is None else _day(last or "today")
-    if end < begin:
-        raise click.UsageError(
-            f"the last day {end} is before the first day {begin}; turn them round"
-        )
-    return begin, end
-
-
-def _day(text: str) -> dt.date:
-    from leadlog.clock import format_us
-    from leadlog.reading.moments import MomentError, moment
-
-    try:
-        return dt.date.fromisoformat(format_us(moment(text))[:10])
-    except MomentError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _monday(text: str) -> dt.date:
-    try:
-        if "W" in text.upper():
-            return dt.date.fromisoformat(f"{text.upper().rstrip('-')}-1")
-        day = _day(text)
-    except ValueError:
-        raise click.UsageError(
-            f"{text!r} is no week; write it like 2026-W48, or give any day in it"
-        ) from None
-    return day - dt.timedelta(days=day.weekday())
 
 
 def _report(now: "Period", before: "Period") -> dict[str, Any]:
@@ -162,7 +134,7 @@ def _between(first: str, last: str) -> list[str]:
     return [(begin + dt.timedelta(days=number)).isoformat() for number in range(count)]
 
 
-def _day_line(tally: Any) -> dict[str, int]:
+def _day_line(tally: Any) -> dict[str, int | None]:
     from leadlog.analytics.sections import sections
     from leadlog.analytics.summary import events_of
 

@@ -55,8 +55,9 @@ def page(report: Mapping[str, Any]) -> str:
         (one["duration_ms"], one["operation"], one["timestamp"], one["operation_id"])
         for one in report["performance_summary"]["slowest_operations"]
     ]
+    lost = "" if info["lines_skipped"] is None else f" {info['lines_skipped']:,} damaged lines,"
     counts = (
-        f'<p class="note">{info["events_read"]:,} events, {info["lines_skipped"]:,} damaged lines, '
+        f'<p class="note">{info["events_read"]:,} events,{lost} '
         f"{info['sampled_events']:,} sampled events; times in UTC</p>"
     )
     near = any("≈" in percentile(one, "p50") for one in operations.values())

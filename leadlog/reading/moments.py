@@ -15,7 +15,7 @@ from typing import Final
 from leadlog.clock import format_us, now_us
 from leadlog.errors import LeadlogError
 
-__all__ = ["MomentError", "microseconds", "moment"]
+__all__ = ["MomentError", "microseconds", "moment", "stamp"]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw])(?:\s+ago)?", re.ASCII)
@@ -35,6 +35,15 @@ def microseconds(at: datetime) -> int:
     """
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def stamp(at: datetime) -> str:
+    """A time as `timestamp` in the records; UTC where it has no offset.
+
+    >>> stamp(datetime(2026, 11, 23, 10))
+    '2026-11-23T10:00:00.000000Z'
+    """
+    return format_us(microseconds(at))
 
 
 def moment(text: str, now: int | None = None) -> int:

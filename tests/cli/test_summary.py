@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 
 import pytest
 
@@ -106,6 +107,19 @@ def test_what_is_no_period_is_refused(run, logged, arguments, message):
     result = run("summary", *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+def test_spark_without_what_it_needs_is_refused_with_the_remedy(run, logged, monkeypatch):
+    """Its options without it, no archive to read, and no PySpark: each names what to do."""
+    result = run("summary", "--source", "s3a://logs/archive")
+    assert (result.exit_code, "--engine spark" in result.stderr) == (2, True)
+    result = run("summary", "--engine", "spark")
+    assert result.exit_code == 3
+    assert "leadlog archive --parquet-after-days 1" in result.stderr
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    result = run("summary", "--engine", "spark", "--source", "s3a://logs/archive")
+    assert result.exit_code == 3
+    assert "install leadlog[spark]" in result.stderr
 
 
 def test_bars_and_changes():

@@ -1,0 +1,60 @@
+"""The days that a command is asked for, and those before them."""
+
+import datetime as dt
+
+import click
+
+__all__ = ["as_many_before", "asked_days"]
+
+
+def asked_days(
+    date: str | None, week: str | None, first: str | None, last: str | None
+) -> tuple[dt.date, dt.date]:
+    """First and last UTC day that `--date`, `--week`, or `--from` and `--to` ask for.
+
+    Raises:
+        click.UsageError: they contradict each other, or are no days.
+    """
+    ways = [date is not None, week is not None, first is not None or last is not None]
+    if sum(ways) > 1:
+        raise click.UsageError("give one of --date, --week, or --from with --to")
+    if week is not None:
+        monday = _monday(week)
+        return monday, monday + dt.timedelta(days=6)
+    if last is not None and first is None:
+        raise click.UsageError("--to needs --from, the first day")
+    begin = _day(date or first or "today")
+    end = begin if first is None else _day(last or "today")
+    if end < begin:
+        raise click.UsageError(
+            f"the last day {end} is before the first day {begin}; turn them round"
+        )
+    return begin, end
+
+
+def as_many_before(begin: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
+    """As many days, just before."""
+    length = end - begin + dt.timedelta(days=1)
+    return begin - length, end - length
+
+
+def _day(text: str) -> dt.date:
+    from leadlog.clock import format_us
+    from leadlog.reading.moments import MomentError, moment
+
+    try:
+        return dt.date.fromisoformat(format_us(moment(text))[:10])
+    except MomentError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _monday(text: str) -> dt.date:
+    try:
+        if "W" in text.upper():
+            return dt.date.fromisoformat(f"{text.upper().rstrip('-')}-1")
+        day = _day(text)
+    except ValueError:
+        raise click.UsageError(
+            f"{text!r} is no week; write it like 2026-W48, or give any day in it"
+        ) from None
+    return day - dt.timedelta(days=day.weekday())

@@ -1,0 +1,65 @@
+"""What an engine answers, as hashes, to be held against those of another one."""
+
+import datetime as dt
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from leadlog.analytics.queries import BUILT_IN
+from leadlog.analytics.summary import Period, events_of, summary_of
+from leadlog.clock import format_us
+from leadlog.reading.moments import microseconds
+from tests.analytics.plain import COLUMNS
+
+DAYS = ("2026-11-21", "2026-11-22", "2026-11-23")
+EVENTS = 400_000 if os.environ.get("SOAK") else 400
+
+
+def digest(rows: list[tuple[Any, ...]]) -> str:
+    """A hash of the rows, whatever their order and whatever an engine calls a type."""
+    return hashlib.sha256(repr(sorted(map(repr, map(plain, rows)))).encode()).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """A value without its engine."""
+    if isinstance(value, dt.datetime):
+        return format_us(microseconds(value))
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    return value
+
+
+def answers(engine: Any) -> dict[str, str]:
+    """Query to the hash of what an engine makes of it."""
+    found = {}
+    for name, sql in BUILT_IN.items():
+        rows = engine.rows(sql)
+        found[name] = digest(
+            [tuple(row[key] for key in COLUMNS.get(name, tuple(row))) for row in rows]
+        )
+    return found
+
+
+def summaries(count: Callable[[str, str], Period]) -> dict[str, str]:
+    """The same of summaries: of the last two days and of the one before, each day for itself.
+
+    Percentiles are among it, as measured and of buckets; lines that are no events are not, for
+    Parquet has none.
+    """
+    found = {}
+    for name, days in {"summary": DAYS[1:], "summary before": DAYS[:1] * 2}.items():
+        period = count(*days)
+        assert period.exact
+        report = {
+            "days": sorted(period.days),
+            "whole": summary_of(period),
+            "events": {**events_of(period.tally), "lines_skipped": None},
+        }
+        text = orjson.dumps(report, option=orjson.OPT_SORT_KEYS)
+        found[name] = hashlib.sha256(text).hexdigest()
+    return found
