@@ -57,6 +57,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in DAYS:
         for number, event in enumerate(events(day, EVENTS)):
             event["session_id"] = f"s{number % 9:07}"
+            if number % 7 in (3, 4):
+                event["sample_rate"] = (0.3, 0.7)[number % 7 - 3]
             if event["log_type"] == "database_operation":
                 event["operation_details"]["transaction_id"] = f"{day}-{number // 90}"
                 event["data_details"]["fields_processed"] = [["name"], ["name", "email"], None][
