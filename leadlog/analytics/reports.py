@@ -1,6 +1,5 @@
 """What the built-in queries say: errors by cause, what is slow, which batch size is best."""
 
-import math
 import os
 from collections import defaultdict
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from leadlog.analytics.engine import Engine
 from leadlog.analytics.marks import read_marks, state_of
 from leadlog.analytics.queries import BATCHES, DURATIONS, ERROR_GROUPS, REPEATED, SHAPES, SLOW
+from leadlog.analytics.sections import at_ranks
 from leadlog.analytics.tally import middle_of
 from leadlog.reading.moments import stamp
 
@@ -39,6 +39,7 @@ def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]
         state = state_of(mark, row["last_seen"])
         row["first_seen"], row["last_seen"] = map(stamp, (row["first_seen"], row["last_seen"]))
         marked = None if mark is None else mark.at
+        row["events"] = round(row["events"])
         found.append({"state": state, "marked_at": marked, **row})
     return found
 
@@ -51,14 +52,16 @@ def slow_report(engine: Engine, most: int = 20) -> Row:
         most: operations and shapes that are listed.
 
     Returns:
-        `operations`, `shapes` and `hints`. Percentiles are of buckets, at most 1 % off.
+        `operations`, `shapes` and `hints`. Percentiles are of buckets, at most 1 % off. Events that
+        sampling kept stand for all of their kind, as in the summary; hints are of what is in the
+        log.
 
     Raises:
         ReadError: the log cannot be read.
     """
-    buckets: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    buckets: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for row in engine.rows(DURATIONS):
-        buckets[row["operation"]].append((row["bucket"], row["n"]))
+        buckets[row["operation"]].append((middle_of(row["bucket"]), row["n"]))
     operations = [_operation(row, buckets[row["operation"]]) for row in engine.rows(SLOW)]
     shapes = [_shape(row) for row in engine.rows(SHAPES)[:most]]
     repeated = engine.rows(REPEATED)
@@ -95,31 +98,22 @@ def batches_report(engine: Engine) -> Row:
     return {"sizes": sizes, "best": None if best is None else best["batch_size"]}
 
 
-def _operation(row: Row, buckets: list[tuple[int, int]]) -> Row:
+def _operation(row: Row, buckets: list[tuple[float, float]]) -> Row:
     n = row["n"]
+    p50, p95, _ = (round(value or 0.0, 3) for value in at_ranks(sorted(buckets)))
     return {
         "operation": row["operation"],
-        "n": n,
-        "failed": row["failed"],
+        "n": round(n),
+        "failed": round(row["failed"]),
         "total_ms": row["total_us"] / 1000,
         "mean_ms": round(row["total_us"] / 1000 / n, 3),
         # A bucket's middle may lie above the highest value in it.
-        "p50_ms": min(row["most_ms"], _at_rank(buckets, 50)),
-        "p95_ms": min(row["most_ms"], _at_rank(buckets, 95)),
+        "p50_ms": min(row["most_ms"], p50),
+        "p95_ms": min(row["most_ms"], p95),
         "max_ms": row["most_ms"],
         "queries_per_run": None if row["queries"] is None else round(row["queries"] / n, 2),
         "slowest_event_id": row["slowest_event_id"],
     }
-
-
-def _at_rank(buckets: list[tuple[int, int]], percent: int) -> float:
-    """The value at rank ceil(percent * n), by the bucket that it is in."""
-    rank = -(-sum(n for _, n in buckets) * percent // 100)
-    for bucket, n in sorted(buckets):
-        rank -= n
-        if rank <= 0:
-            return round(middle_of(bucket), 3)
-    return math.inf
 
 
 def _shape(row: Row) -> Row:
@@ -128,7 +122,7 @@ def _shape(row: Row) -> Row:
         "entity": row["entity"],
         "bulk": row["bulk"],
         "fields": row["fields_processed"],
-        "n": row["n"],
+        "n": round(row["n"]),
         "total_ms": row["total_us"] / 1000,
         "mean_ms": round(row["total_us"] / 1000 / row["n"], 3),
         "max_ms": row["most_ms"],

@@ -161,7 +161,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
             count += found[0][0]
             total += int(found[0][1])
     except duckdb.Error as error:
-        raise ReadError(f"cannot read {path}: {error}") from error
+        raise ReadError(f"cannot read the parts in {paths[0].parent}: {error}") from error
     finally:
         connection.close()
     return count, total

@@ -1,7 +1,6 @@
 """What is captured: watches, and the captured classes as the hooks need them."""
 
-import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -76,7 +75,7 @@ class Entity:
         ]
         self.versioned = () if version is None else (version.table,)
         self.table_of = {a.key: [column.table for column in a.columns] for a in attributes}
-        self.labels: dict[str, dict[enum.Enum, str]] = {
+        self.labels: dict[str, dict[Hashable, str]] = {
             self.columns[a.key]: labels
             for a in attributes
             if a.key in self.columns and (labels := _labels(a.columns[0].type))
@@ -90,14 +89,17 @@ class Entity:
         self.cache = mapper.base_mapper._compiled_cache
 
 
-def _labels(column_type: Any) -> dict[enum.Enum, str]:
+def _labels(column_type: Any) -> dict[Hashable, str]:
     """Member to what is stored for it, which by SQLAlchemy's default is its name, not its value."""
     members = getattr(column_type, "enum_class", None)
     if members is None or not isinstance(column_type, sa.Enum):
         return {}
     enumeration: Any = column_type
     stored = enumeration.bind_processor(DefaultDialect())
-    return {} if stored is None else {member: stored(member) for member in members}
+    if stored is None:
+        return {}
+    # Not the class itself: SQLAlchemy takes any class that has `__members__`.
+    return {member: stored(member) for member in members.__members__.values()}
 
 
 def is_guessed(column: Any) -> bool:

@@ -4,8 +4,7 @@ A column that is absent from a created row was written as NULL; one whose value 
 database knows, such as a server default or an SQL expression, is there without a value.
 """
 
-import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -101,7 +100,7 @@ def as_stored(entity: Entity, changes: Changes) -> Changes:
     """The changes, with what the database stores for members of an enumeration."""
     for name, labels in entity.labels.items():
         for side, value in changes.get(name, {}).items():
-            if isinstance(value, enum.Enum):
+            if isinstance(value, Hashable):
                 changes[name][side] = labels.get(value, value)
     return changes
 

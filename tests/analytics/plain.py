@@ -37,8 +37,24 @@ def section(event: Event, name: str, key: str) -> Any:
     return (event.get(name) or {}).get(key)
 
 
-def runs(log: Log) -> list[tuple[str, Any, Any, float, Any]]:
-    """(event_id, operation, success, ms, statements) of all that was timed."""
+def rate_of(event: Event) -> float:
+    """The share of such events that was kept."""
+    rate = event.get("sample_rate")
+    return rate if rate is not None and 0 < rate < 1 else 1.0
+
+
+def meant(pairs: Iterable[tuple[float, Any]], unit: int = 1_000_000) -> Any:
+    """How many were meant by (rate, number); null where there is nothing to add."""
+    by_rate: defaultdict[float, int] = defaultdict(int)
+    for rate, number in pairs:
+        if number is not None:
+            by_rate[rate] += number
+    found = sum(half_up(number / rate * unit) for rate, number in by_rate.items())
+    return None if not by_rate else found if unit == 1 else found / unit
+
+
+def runs(log: Log) -> list[tuple[str, Any, Any, float, Any, float]]:
+    """(event_id, operation, success, ms, statements, rate) of all that was timed."""
     found = []
     for category, part, name, ms, counts in (
         (
@@ -63,9 +79,9 @@ def runs(log: Log) -> list[tuple[str, Any, Any, float, Any]]:
             if took is not None and 0 <= took < 1e12:
                 operation = event["event_name"] if name is None else section(event, part, name)
                 queries = section(event, counts, "database_queries") if counts else None
-                found.append(
-                    (event["event_id"], operation, section(event, part, "success"), took, queries)
-                )
+                success = section(event, part, "success")
+                rate = rate_of(event)
+                found.append((event["event_id"], operation, success, took, queries, rate))
     return found
 
 
@@ -88,7 +104,14 @@ def errors(log: Log) -> list[Row]:
         sessions = len({one["session_id"] for one in group})
         rows.append(
             (
-                *(key, len(group), sessions, min(stamps), max(stamps), last["event_id"]),
+                *(
+                    key,
+                    meant((rate_of(one), 1) for one in group),
+                    sessions,
+                    min(stamps),
+                    max(stamps),
+                    last["event_id"],
+                ),
                 *(last["error_details"]["error_message"], last["session_id"]),
             )
         )
@@ -106,11 +129,11 @@ def slow(log: Log) -> list[Row]:
         rows.append(
             (
                 operation,
-                len(group),
-                sum(run[2] is not True for run in group),
-                sum(half_up(run[3] * 1000) for run in group),
+                meant((run[5], 1) for run in group),
+                meant((run[5], run[2] is not True) for run in group),
+                meant(((run[5], half_up(run[3] * 1000)) for run in group), 1),
                 most,
-                total(run[4] for run in group),
+                meant(((run[5], run[4]) for run in group), 1),
                 highest(run[4] for run in group),
                 max(run[0] for run in group if run[3] == most),
             )
@@ -120,11 +143,11 @@ def slow(log: Log) -> list[Row]:
 
 def durations(log: Log) -> list[Row]:
     """Runs by operation and bucket."""
-    counts = Counter(
-        (run[1], -1000 if run[3] < 1e-6 else math.ceil(math.log(run[3]) / WIDTH))
-        for run in runs(log)
-    )
-    return [(*key, count) for key, count in counts.items()]
+    groups = defaultdict(list)
+    for run in runs(log):
+        bucket = -1000 if run[3] < 1e-6 else math.ceil(math.log(run[3]) / WIDTH)
+        groups[run[1], bucket].append((run[5], 1))
+    return [(*key, meant(pairs)) for key, pairs in groups.items()]
 
 
 def shapes(log: Log) -> list[Row]:
@@ -142,14 +165,24 @@ def shapes(log: Log) -> list[Row]:
         times = [one["operation_details"]["execution_time_ms"] for one in group]
         metrics = [one["performance_metrics"] for one in group]
         database = [one["database_time_ms"] for one in metrics]
+        rates = [rate_of(one) for one in group]
         rows.append(
             (
                 *key,
-                len(group),
-                sum(half_up(ms * 1000) for ms in times),
+                meant((rate, 1) for rate in rates),
+                meant(zip(rates, (half_up(ms * 1000) for ms in times), strict=True), 1),
                 max(times),
-                total(None if ms is None else half_up(ms * 1000) for ms in database),
-                total(one["database_queries"] for one in metrics),
+                meant(
+                    (
+                        (rate, None if ms is None else half_up(ms * 1000))
+                        for rate, ms in zip(rates, database, strict=True)
+                    ),
+                    1,
+                ),
+                meant(
+                    zip(rates, (one["database_queries"] for one in metrics), strict=True),
+                    1,
+                ),
                 highest(one["operation_details"]["records_affected"] for one in group),
             )
         )

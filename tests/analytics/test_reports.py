@@ -13,6 +13,8 @@ from leadlog.analytics.engine import DuckDBEngine
 from leadlog.analytics.marks import Mark, marks_path, read_marks, set_mark, state_of
 from leadlog.analytics.queries import BUILT_IN
 from leadlog.analytics.reports import batches_report, error_report, slow_report
+from leadlog.analytics.sections import sections
+from leadlog.analytics.summary import count_days
 from leadlog.analytics.timeline import timeline
 from leadlog.clock import format_us
 from leadlog.errors import ReadError
@@ -85,6 +87,29 @@ def test_errors_are_grouped_by_fingerprint(
     assert found[0]["first_seen"] == "2026-11-23T00:00:01.000000Z"
     assert found[0]["last_seen"] == "2026-11-23T00:00:03.000000Z"
     assert found[0]["last_session_id"] == "bbbbbbbb"
+
+
+def test_what_sampling_kept_stands_for_all(
+    write: Write, engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    """Counts, times and percentiles are weighted as in the summary, to the same whole number."""
+    kind = {"log_type": "database_operation"}
+    for number in range(10):
+        rate = (0.3, 0.4, 1.0)[number % 3]
+        write("error_logs", number, sample_rate=rate, log_type="error_log", **error("f1"))
+        write("database_operations", number, sample_rate=rate, **kind, **operation(10.0 * number))
+    write("database_operations", 20, **kind, **operation(5000.0, success=False))
+    (found,) = error_report(engine, tmp_path / "log")
+    shown = slow_report(engine)
+    (one,) = shown["operations"]
+    summary = count_days(tmp_path / "log", "2026-11-23", engine="python")
+    said = sections(summary.tally)
+    expected = said["operation_summary"]["operations"]["get_lead"]
+    assert found["events"] == said["error_summary"]["total_errors"] == 24
+    assert (one["n"], one["failed"]) == (expected["total"], expected["failed"]) == (25, 1)
+    assert one["mean_ms"] == expected["average_ms"]
+    assert one["p50_ms"] == pytest.approx(expected["p50_bucket_ms"], rel=1e-4)
+    assert shown["shapes"][0]["n"] == 25
 
 
 def test_a_mark_holds_until_the_error_comes_again(

@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 MASTERS = ("local[2]", "local-cluster[2,1,1024]")
+on_one_master = pytest.mark.parametrize("server", MASTERS[:1], indirect=True)
 SETTINGS = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -45,11 +46,11 @@ SETTINGS = {
 
 # Ends the server, and the workers that it started, with this process: then the pipe closes.
 _KEEPER = """
-trap '' TERM
+trap : TERM
 "$@" >server.log 2>&1 &
 cat >/dev/null
 kill -TERM 0
-wait
+wait $!
 """
 
 
@@ -114,6 +115,12 @@ def session(server: str) -> Iterator[Any]:
         yield engine._session
 
 
+def _environment() -> dict[str, str]:
+    """A user's: PySpark notes in this process's own that it is a client."""
+    found = {key: value for key, value in os.environ.items() if not key.startswith("SPARK_")}
+    return found | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 @pytest.fixture
 def leadlog(server: str) -> Callable[..., tuple[int, str, str]]:
     """Run `leadlog … --engine spark --remote <server>` as a user does; the whole of its answer."""
@@ -122,7 +129,7 @@ def leadlog(server: str) -> Callable[..., tuple[int, str, str]]:
         where = ["--engine", "spark", *(["--remote", server] if remote else [])]
         done = subprocess.run(
             [sys.executable, "-m", "leadlog", *arguments, *where],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=_environment(),
             capture_output=True,
             text=True,
             timeout=300,
@@ -152,6 +159,7 @@ def test_a_window_cuts_as_with_duckdb(session: Any, sealed: Path) -> None:
     assert sum(row[2] for row in volume) == EVENTS
 
 
+@on_one_master
 def test_what_cannot_be_read_is_named(session: Any, sealed: Path) -> None:
     """A source that is not there, and a storage that Spark has no connector for."""
     with (
@@ -166,6 +174,7 @@ def test_what_cannot_be_read_is_named(session: Any, sealed: Path) -> None:
         engine.rows(BUILT_IN["volume"])
 
 
+@on_one_master
 def test_the_summary_on_a_server_is_that_of_duckdb(
     leadlog: Callable[..., tuple[int, str, str]], sealed: Path
 ) -> None:
@@ -173,7 +182,7 @@ def test_the_summary_on_a_server_is_that_of_duckdb(
     asked = ("summary", "--from", DAYS[1], "--to", DAYS[2], "--exact", "--json")
     embedded = subprocess.run(
         [sys.executable, "-m", "leadlog", *asked, "--directory", str(sealed)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=_environment(),
         stdout=subprocess.PIPE,
         timeout=60,
         check=True,
@@ -188,6 +197,7 @@ def test_the_summary_on_a_server_is_that_of_duckdb(
     assert json.loads(out) == wanted
 
 
+@on_one_master
 def test_the_reports_run_on_a_server_without_a_log_in_this_machine(
     leadlog: Callable[..., tuple[int, str, str]], sealed: Path, tmp_path: Path
 ) -> None:
@@ -215,7 +225,7 @@ def test_a_server_that_is_not_there_is_said_at_once(
         SparkEngine(str(sealed))
 
 
-@pytest.mark.parametrize("server", MASTERS[:1], indirect=True)
+@on_one_master
 def test_without_a_server_spark_starts_in_this_machine(
     leadlog: Callable[..., tuple[int, str, str]], sealed: Path
 ) -> None:
