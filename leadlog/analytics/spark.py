@@ -23,6 +23,11 @@ from leadlog.reading.tables import FLAT
 __all__ = ["SparkEngine"]
 
 _REACHED_SECONDS = 10
+_IN_THIS_MACHINE = {
+    "spark.ui.enabled": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "8",  # 200 are for a cluster
+}
 _PARAMETER = re.compile(r"\$(?=[a-z_])")
 
 
@@ -167,9 +172,8 @@ def _session(remote: str | None) -> Any:
         try:
             if remote is None:
                 _check_whole()
-                builder = builder.config("spark.ui.enabled", "false").config(
-                    "spark.driver.bindAddress", "127.0.0.1"
-                )
+                for key, value in _IN_THIS_MACHINE.items():
+                    builder = builder.config(key, value)
             else:
                 _check_server(remote)
                 builder = builder.remote(remote)
