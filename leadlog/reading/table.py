@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final, Literal
 
 from leadlog.clock import format_us, parse
-from leadlog.reading.change import Change
+from leadlog.reading.change import Change, Kind
 from leadlog.reading.rows import BEFORE_LOG, BULK, UNCERTAIN, Break, Doubt, Row
 
 __all__ = ["Table", "keep"]
@@ -49,7 +49,7 @@ class Table:
         self.last = ""
         self.writes = 0
         self._doubts = doubts
-        self._waiting: dict[str, list[Change]] = {}
+        self._waiting: dict[str, list[tuple[Change, int]]] = {}  # and how many doubts there were
         self._deadlines: deque[tuple[str, str]] = deque()
 
     def apply(self, change: Change) -> None:
@@ -99,18 +99,18 @@ class Table:
         if not self._fits(key, change):
             if waiting is None:
                 waiting = self._waiting[key] = []
-            waiting.append(change)
+            waiting.append((change, len(self._doubts)))
             self._deadlines.append((_later(change.at), key))
             if len(waiting) > _WAITING:
                 self._force(key)
             return
-        self._put(key, change)
+        self._put(key, change, len(self._doubts))
         while waiting:
-            fitting = next((one for one in waiting if self._fits(key, one)), None)
+            fitting = next((one for one in waiting if self._fits(key, one[0])), None)
             if fitting is None:
                 return
             waiting.remove(fitting)
-            self._put(key, fitting)
+            self._put(key, *fitting)
             if not waiting:
                 del self._waiting[key]
 
@@ -135,11 +135,10 @@ class Table:
                 return True
         return False
 
-    def _put(self, key: str, change: Change) -> None:
+    def _put(self, key: str, change: Change, seen: int) -> None:
         if change.kind == "delete":
             self._remove(key, change)
             return
-        seen = len(self._doubts)
         row = self.rows.get(key)
         if change.kind == "create" or row is None:
             row = Row(change.at, change.event_id, seen, "" if change.kind == "create" else BULK)
@@ -155,24 +154,22 @@ class Table:
         while self._deadlines and self._deadlines[0][0] < at:
             deadline, key = self._deadlines.popleft()
             waiting = self._waiting.get(key)
-            if waiting and _later(waiting[0].at) <= deadline:
+            if waiting and _later(waiting[0][0].at) <= deadline:
                 self._force(key)
 
     def _force(self, key: str) -> None:
         """Takes over the changes of a row that nothing leads to."""
         waiting = self._waiting.pop(key, [])
-        waiting.sort(key=lambda one: (one.at, one.event_id))
-        for change in waiting:
+        waiting.sort(key=lambda one: (one[0].at, one[0].event_id))
+        for change, seen in waiting:
             broken = None if self._fits(key, change) else self._broken(key, change)
             row = self.rows.get(key)
             if row is None and change.kind == "update":
-                row = self.rows[key] = Row(
-                    change.at, change.event_id, len(self._doubts), BEFORE_LOG
-                )
+                row = self.rows[key] = Row(change.at, change.event_id, seen, BEFORE_LOG)
                 self.gone.pop(key, None)
-                row.write(change, len(self._doubts))
+                row.write(change, seen)
             else:
-                self._put(key, change)
+                self._put(key, change, seen)
             if broken is not None:
                 self._note(key, broken)
 
@@ -181,20 +178,25 @@ class Table:
         row = self.rows.get(key)
         where = change.at, change.event_id, key
         if row is None:
-            if key not in self.gone or change.kind == "create":
+            gone = self.gone.get(key)
+            if gone is None or change.kind == "create":
                 return None
-            return Break(*where, "created", {})
+            made = any(
+                doubt.at >= gone and doubt.touches(self.entity, "create") for doubt in self._doubts
+            )
+            return None if made else Break(*where, "created", {})
         if change.kind == "create":
-            return Break(*where, "deleted", {})
+            return None if self._doubted("delete", row.seen()) else Break(*where, "deleted", {})
         columns = {
             column: pair
             for column, pair in row.misfits(change).items()
-            if not any(
-                doubt.touches(self.entity, "update", column)
-                for doubt in self._doubts[row.seen(column) :]
-            )
+            if not self._doubted("update", row.seen(column), column)
         }
         return Break(*where, "changed", columns) if columns else None
+
+    def _doubted(self, kind: Kind, since: int, column: str | None = None) -> bool:
+        """Whether something that does not tell its rows may have done this to one."""
+        return any(doubt.touches(self.entity, kind, column) for doubt in self._doubts[since:])
 
     def _note(self, key: str, broken: Break) -> None:
         self.break_count += 1

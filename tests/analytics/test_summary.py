@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leadlog.analytics.summary import daily_summary, write_daily_summary
 from leadlog.clock import parse
-from leadlog.errors import LogDirectoryError, ReadError
+from leadlog.errors import LogDirectoryError
 
 DAY = "2026-11-23"
 CREATED = parse(f"{DAY}T12:00:00.000000Z")
