@@ -76,7 +76,7 @@ class Follower:
         self._failed: dict[str, tuple[int, int]] = {}
 
     def scan(self, since: str) -> None:
-        """Lists the folders again.
+        """Lists the folders again; what is sealed in the archive is not followed.
 
         Args:
             since: first UTC day of files that are read.
@@ -85,7 +85,8 @@ class Follower:
             OSError: a folder cannot be listed.
         """
         files = log_files(self._directory, self._categories, since)
-        self._files = {_key(file): file for file in files}
+        # A sealed day is over; its lines were followed while they came.
+        self._files = {_key(file): file for file in files if not file.archived}
 
     def forget(self, before: str) -> list[str]:
         """Drops the positions of files that are gone and whose day is before `before`."""

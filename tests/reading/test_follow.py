@@ -7,6 +7,7 @@ import random
 import pytest
 import zstandard
 
+from leadlog import archive
 from leadlog.clock import format_us
 from leadlog.reading.follow import Follower
 
@@ -37,6 +38,20 @@ def follow(tmp_path):
         return follower
 
     return make
+
+
+def test_a_sealed_day_is_not_followed(follow, append, event, tmp_path):
+    """Its Parquet is no damaged text, and what came as lines does not come again."""
+    append(NAME, event(1, n=1), event(2, n=2))
+    os.utime(tmp_path / "log" / NAME, (1_763_900_000, 1_763_900_000))
+    before = follow()
+    assert numbers(before) == [1, 2]
+    sealed = archive.run(tmp_path / "log", archive.Policy(parquet_after_days=1), today="2026-11-30")
+    assert sealed.errors == ()
+    assert not (tmp_path / "log" / NAME).exists()
+    for follower in (before, follow(before), follow()):
+        assert numbers(follower) == []
+        assert (follower.told, follower.skipped.lines) == ([], 0)
 
 
 def test_each_line_comes_once(follow, append, event):
