@@ -116,6 +116,7 @@ def test_the_report_as_json(run, old, tmp_path):
                 "action": "compress",
                 "category": "error_logs",
                 "file": path.name,
+                "parts": [],
                 "bytes": size,
                 "freed_bytes": size - packed,
                 "freed_bytes_estimate": None,
