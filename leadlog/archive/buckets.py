@@ -45,7 +45,7 @@ def _store(root: Path, day: str, files: list[LogFile]) -> None:
     from leadlog.analytics.relational import TableCounter  # DuckDB takes a while to load
 
     counter = TableCounter()
-    import duckdb
+    import duckdb  # behind the counter, whose error names the extra where it is missing
 
     try:
         store_buckets(root, day, files, counter.count(files, over=True))

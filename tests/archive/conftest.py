@@ -15,9 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from leadlog import archive
+from leadlog.archive import Policy
 from leadlog.layout import log_files
 from leadlog.reading.events import Skipped, read_events
 from leadlog.sinks.storage import state_directories
+
+_SEAL = Policy(0, parquet_after_days=7)
 
 TODAY = "2026-11-23"
 
@@ -117,3 +121,13 @@ def root(tmp_path: Path) -> Iterator[Path]:
 def environment() -> dict[str, str]:
     """What a child process needs in order to import what is tested here."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture
+def run(root, tools):
+    """Run the janitor on `root`, on the day of these tests."""
+
+    def janitor(policy=_SEAL, dry_run=False, **more):
+        return archive.run(root, policy, dry_run, today=tools.today, **more)
+
+    return janitor

@@ -7,7 +7,7 @@ import sys
 import orjson
 import pytest
 
-from leadlog import archive, erasure
+from leadlog import erasure
 from leadlog.analytics.summary import count_days
 from leadlog.archive import Policy
 from leadlog.layout import archive_directory, log_files, parse_name
@@ -20,16 +20,6 @@ from tests.bench.made_events import events
 DAY = "2026-11-01"
 SEAL = Policy(0, parquet_after_days=7)
 CATEGORY = "database_operations"
-
-
-@pytest.fixture
-def run(root, tools):
-    """Run the janitor on `root`, on the day of these tests."""
-
-    def janitor(policy=SEAL, dry_run=False, **more):
-        return archive.run(root, policy, dry_run, today=tools.today, **more)
-
-    return janitor
 
 
 @pytest.fixture

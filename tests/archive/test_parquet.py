@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadlog import archive
 from leadlog.analytics.summary import count_days
 from leadlog.archive import Policy
 from leadlog.archive.parts import publish, write_part
@@ -21,16 +20,6 @@ from tests.bench.made_events import events, write
 
 DAY = "2026-11-01"
 SEAL = Policy(0, parquet_after_days=7)
-
-
-@pytest.fixture
-def run(root, tools):
-    """Run the janitor on `root`, on the day of these tests."""
-
-    def janitor(policy=SEAL, dry_run=False, **more):
-        return archive.run(root, policy, dry_run, today=tools.today, **more)
-
-    return janitor
 
 
 @pytest.fixture
