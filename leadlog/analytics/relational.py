@@ -1,9 +1,11 @@
 """Counts the events of days in DuckDB: the same tally as event by event, many times faster.
 
-Each category of a day is read once, into a narrow table; what is counted is counted there.
+Lines are read once, into a narrow table, and counted there. Parquet is counted where it lies:
+each question reads only the columns that it needs, which is quicker than to copy all of them.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +19,9 @@ from leadlog.reading.scan import Part, Scan, connect, literally
 
 __all__ = ["TableCounter"]
 
+_words = re.compile(r"\w+").findall
 _BLOCK_BYTES = 1024 * 1024
+_DURATION = "operation, rate, ms, bucket"
 
 
 class TableCounter:
@@ -35,6 +39,7 @@ class TableCounter:
         self._connection = connect(memory_mb=memory_mb)
         self._queries = TallyQueries(self._rows)
         self._exact = exact
+        self._timed = ["durations"]
         self._connection.execute(
             "CREATE TABLE durations (operation VARCHAR, rate DOUBLE, ms DOUBLE, bucket INTEGER)"
         )
@@ -61,7 +66,7 @@ class TableCounter:
         for file in files:
             by_category[file.category].append(file)
         tally = Tally()
-        counted = lost = 0
+        lost = 0
         for category, own in by_category.items():
             tally = self._queries.days[own[0].date]
             scan = Scan(
@@ -69,10 +74,12 @@ class TableCounter:
                 tuple(file for file in own if not file.archived),
                 tuple(Part(file.date, file.path) for file in own if file.archived),
             )
-            self._count(category, scan.select(self._connection, flat=True))
-            before, counted = counted, sum(count for _, count in tally.counts())
+            before = _events(tally) if scan.files else 0
+            self._count(scan)
             # Only where something is missing are the lines looked at again, one by one.
-            if scan.files and _lines_of(scan.files) != counted - before - self._sealed(scan.parts):
+            if scan.files and _lines_of(scan.files) != _events(tally) - before - self._sealed(
+                scan.parts
+            ):
                 skipped = scan.damaged(self._connection)
                 lost += skipped.lines + (skipped.unfinished if over else 0)
             for part in scan.parts:
@@ -81,15 +88,21 @@ class TableCounter:
         tally.lines_skipped = lost
         return tally
 
-    def _count(self, category: str, source: str) -> None:
-        self._connection.execute(
-            f"CREATE TEMP TABLE counted AS SELECT {columns_of(category)} FROM ({source})"
-        )
-        self._queries.count(category, "counted")
-        if self._exact and category == TIMED:
+    def _count(self, scan: Scan) -> None:
+        columns = columns_of(scan.category)
+        source = scan.select(self._connection, flat=True, only=set(_words(columns)))
+        narrow = f"SELECT {columns} FROM ({source})"
+        timed = self._exact and scan.category == TIMED
+        if not scan.files:
+            self._queries.count(scan.category, f"({narrow})")
+            if timed:
+                self._timed.append(f"({narrow})")
+            return
+        self._connection.execute(f"CREATE TEMP TABLE counted AS {narrow}")
+        self._queries.count(scan.category, "counted")
+        if timed:
             self._connection.execute(
-                "INSERT INTO durations SELECT operation, rate, ms, bucket FROM counted "
-                "WHERE ms IS NOT NULL"
+                f"INSERT INTO durations SELECT {_DURATION} FROM counted WHERE ms IS NOT NULL"
             )
         self._connection.execute("DROP TABLE counted")
 
@@ -105,7 +118,14 @@ class TableCounter:
 
     def exact(self) -> Exact:
         """The percentiles of all that was counted, by operation; none unless asked for."""
-        return self._queries.exact("durations") if self._exact else {}
+        if not self._exact:
+            return {}
+        selects = (f"SELECT {_DURATION} FROM {relation} t" for relation in self._timed)
+        return self._queries.exact(f"({' UNION ALL '.join(selects)})")
+
+
+def _events(tally: Tally) -> int:
+    return sum(count for _, count in tally.counts())
 
 
 def _lines_of(files: Iterable[LogFile]) -> float:

@@ -52,14 +52,13 @@ def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
         tally: of the days.
         exact: percentiles as they were measured; null without it.
     """
-    runs: defaultdict[str, _Runs] = defaultdict(_Runs)
-    operations: defaultdict[str, _Runs] = defaultdict(_Runs)
+    runs: defaultdict[str, defaultdict[str, _Runs]] = defaultdict(lambda: defaultdict(_Runs))
     for run, counted in tally.runs.items():
-        runs[run.log_type].add(run, *counted)
-        if run.log_type == "database_operation":
-            operations[run.operation or "unknown"].add(run, *counted)
+        runs[run.log_type][run.operation or "unknown"].add(run, *counted)
+    operations = runs["database_operation"]
     store, sync, migration = (
-        runs[f"{kind}_operation"] for kind in ("database", "sync", "migration")
+        _Runs.together(runs[f"{kind}_operation"].values())
+        for kind in ("database", "sync", "migration")
     )
     return {
         "operation_summary": {
@@ -110,16 +109,27 @@ class _Runs:
         self.tiers: defaultdict[tuple[str | None, float], int] = defaultdict(int)
         self._ends: defaultdict[tuple[bool | None, float], int] = defaultdict(int)
         self._total_ns: defaultdict[float, int] = defaultdict(int)
-        self._buckets: defaultdict[int, defaultdict[float, int]] = defaultdict(
-            lambda: defaultdict(int)
-        )
+        self._timed: defaultdict[float, int] = defaultdict(int)
+        self._buckets: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
 
     def add(self, run: Run, count: int, total_ns: int) -> None:
         self.tiers[run.tier, run.rate] += count
         self._ends[run.success, run.rate] += count
         if run.bucket is not None:
             self._total_ns[run.rate] += total_ns
-            self._buckets[run.bucket][run.rate] += count
+            self._timed[run.rate] += count
+            self._buckets[run.bucket].append((run.rate, count))
+
+    @classmethod
+    def together(cls, several: "Iterable[_Runs]") -> "_Runs":
+        """All but their percentiles."""
+        found = cls()
+        for one in several:
+            for name in ("tiers", "_ends", "_total_ns", "_timed"):
+                counts = getattr(found, name)
+                for key, count in getattr(one, name).items():
+                    counts[key] += count
+        return found
 
     def _ended(self, *ends: bool | None) -> float:
         return weighted((rate, n) for (success, rate), n in self._ends.items() if success in ends)
@@ -133,17 +143,17 @@ class _Runs:
         return round(100 * self._ended(True) / ended, 3) if ended else None
 
     def mean_ms(self) -> float | None:
-        number = weighted(pair for counts in self._buckets.values() for pair in counts.items())
+        number = weighted(self._timed.items())
         total = weighted(self._total_ns.items())
         return round(total / number / 1_000_000, 3) if number else None
 
     def percentiles(self, exact: Mapping[str, float | None] | None) -> dict[str, Any]:
         near = at_ranks(
-            (middle_of(bucket), weighted(counts.items()))
+            (middle_of(bucket), weighted(counts))
             for bucket, counts in sorted(self._buckets.items())
         )
         return {
-            "n": sum(count for counts in self._buckets.values() for count in counts.values()),
+            "n": sum(self._timed.values()),
             **{f"{name}_ms": (exact or {}).get(name) for name in PERCENTS},
             **{
                 f"{name}_bucket_ms": None if value is None else float(f"{value:.6g}")
@@ -161,9 +171,9 @@ def _labels(counts: Mapping[tuple[Any, float], int], known: tuple[str, ...]) -> 
 
 def weighted(counts: Iterable[tuple[float, int]]) -> float:
     """How many were meant, of which so many were kept at each rate; in whatever order."""
-    by_rate: defaultdict[float, int] = defaultdict(int)
+    by_rate: dict[float, int] = {}
     for rate, count in counts:
-        by_rate[rate] += count
+        by_rate[rate] = by_rate.get(rate, 0) + count
     return math.fsum(count / rate for rate, count in by_rate.items())
 
 

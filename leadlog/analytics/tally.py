@@ -18,6 +18,7 @@ __all__ = [
     "LISTED",
     "MOST_MS",
     "NO_TIME",
+    "RATIO",
     "SUBJECTS",
     "Cause",
     "Run",
@@ -31,6 +32,8 @@ __all__ = [
 Data = Mapping[str, Any]
 
 RATIO = 1.01 / 0.99
+"""How much the end of a bucket lies above that of the one before."""
+
 BUCKET_WIDTH = 0.02000066670666948
 """LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
 

@@ -164,9 +164,10 @@ class MigrationManager(MigrationHistory):
             )
             started = time.perf_counter()
             try:
-                for one in given:
-                    run.source(one.source, one.path, reading)
-                    before += one.source.size_bytes
+                with self._db.connections.loading():
+                    for one in given:
+                        run.source(one.source, one.path, reading)
+                        before += one.source.size_bytes
             finally:
                 result.seconds = time.perf_counter() - started
                 if log is not None:

@@ -14,9 +14,10 @@ from leadlog.errors import StoreError
 from leadlog.monitoring.checks import Check, judge
 from leadlog.monitoring.probes import Context, disk_check
 from leadlog.store.checks import findings
-from leadlog.store.engine import Connections, Ways
+from leadlog.store.engine import Connections
 from leadlog.store.location import in_memory, location
 from leadlog.store.reports import size_bytes
+from leadlog.store.ways import Ways
 
 __all__ = ["database_missing", "opened", "probe"]
 

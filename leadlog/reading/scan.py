@@ -20,7 +20,7 @@ import datetime as dt
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "Scan", "connect", "literally", "quoted", "scan"]
 
 MEMORY_MB = 512
+_ALWAYS_READ = {"timestamp", "event_id"}
 _PATTERN_SIGN = re.compile(r"[*?\[]")
 
 
@@ -73,7 +74,12 @@ class Scan:
     until: str | None = None
 
     def select(
-        self, connection: "DuckDBPyConnection", *, flat: bool = False, damaged: bool = False
+        self,
+        connection: "DuckDBPyConnection",
+        *,
+        flat: bool = False,
+        only: Container[str] | None = None,
+        damaged: bool = False,
     ) -> str:
         """A SELECT of all events: `date`, the file's UTC day, then the columns of the category.
 
@@ -81,10 +87,17 @@ class Scan:
             connection: of `connect`; reads the schema of one Parquet file, where there is one.
             flat: gives the keys of the sections as columns (`columns.flat_columns`). A query
                 that needs few of them is then faster, since no whole section is read.
+            only: the columns that are wanted; by default all of them, of which each costs
+                some time in planning even where it is not read.
             damaged: keeps the rows of nulls that stand for lines that are no events.
         """
+        kinds = columns(self.category)
         chosen = {"date": "date"}
-        chosen |= flat_columns(self.category) if flat else {key: _name(key) for key in self._kinds}
+        chosen |= flat_columns(self.category) if flat else {key: _name(key) for key in kinds}
+        if only is not None:
+            chosen = {name: path for name, path in chosen.items() if name in only}
+            read = {path.partition(".")[0].strip('"') for path in chosen.values()} | _ALWAYS_READ
+            kinds = {key: kind for key, kind in kinds.items() if key in read}
         names = ", ".join(f"{path} AS {_name(name)}" for name, path in chosen.items())
         where = " AND ".join(
             f"timestamp {sign} CAST({quoted(limit)} AS TIMESTAMP)"
@@ -96,53 +109,43 @@ class Scan:
             f"({where}) OR timestamp IS NULL" if damaged else f"{where} AND timestamp IS NOT NULL"
         )
         return " UNION ALL ".join(
-            f"SELECT {names} FROM ({source}) WHERE {where}" for source in self._sources(connection)
+            f"SELECT {names} FROM ({source}) WHERE {where}"
+            for source in self._sources(connection, kinds)
         )
 
-    @property
-    def _kinds(self) -> dict[str, str]:
-        return columns(self.category)
-
-    def _sources(self, connection: "DuckDBPyConnection") -> Iterator[str]:
+    def _sources(self, connection: "DuckDBPyConnection", kinds: Mapping[str, str]) -> Iterator[str]:
         """Lines and Parquet; a row of nulls for each line that is no event."""
         if self.files:
-            yield self._lines(self.files)
+            yield self._lines(kinds)
         if self.parts:
-            yield self._whole(connection)
+            yield self._whole(connection, kinds)
         if not self.files and not self.parts:
-            yield self._nothing()
+            yield _nothing(kinds)
 
-    def _whole(self, connection: "DuckDBPyConnection") -> str:
+    def _whole(self, connection: "DuckDBPyConnection", kinds: Mapping[str, str]) -> str:
         """The Parquet files with every column, whatever the contract was when they were made."""
         found = connection.execute(
             "SELECT name FROM parquet_schema(?)", [literally(self.parts[-1].path)]
         ).fetchall()
         parquet = self._parquet(self.parts)
-        if not self._kinds.keys() <= {name for (name,) in found}:
-            parquet = f"{self._nothing()} UNION ALL BY NAME {parquet}"
+        if not kinds.keys() <= {name for (name,) in found}:
+            parquet = f"{_nothing(kinds)} UNION ALL BY NAME {parquet}"
         # No cast at all where the type is that of the file.
-        casts = (
-            f"CAST({_name(key)} AS {kind}) AS {_name(key)}" for key, kind in self._kinds.items()
-        )
+        casts = (f"CAST({_name(key)} AS {kind}) AS {_name(key)}" for key, kind in kinds.items())
         return f"SELECT date, {', '.join(casts)} FROM ({parquet})"
 
-    def _nothing(self) -> str:
-        """No row, and every column."""
-        empty = (f"CAST(NULL AS {kind}) AS {_name(key)}" for key, kind in self._kinds.items())
-        return f"SELECT CAST(NULL AS DATE) AS date, {', '.join(empty)} WHERE false"
-
-    def _lines(self, files: tuple[LogFile, ...]) -> str:
-        kinds = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in self._kinds.items())
+    def _lines(self, kinds: Mapping[str, str]) -> str:
+        wanted = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in kinds.items())
         return (
             "SELECT CAST(parse_filename(filename)[:10] AS DATE) AS date, * EXCLUDE (filename) "
-            f"FROM read_ndjson({_paths(file.path for file in files)}, columns = {{{kinds}}}, "
-            f"ignore_errors = true, filename = true){self._without_rests(files)}"
+            f"FROM read_ndjson({_paths(file.path for file in self.files)}, columns = {{{wanted}}}, "
+            f"ignore_errors = true, filename = true){self._without_rests()}"
         )
 
-    def _without_rests(self, files: tuple[LogFile, ...]) -> str:
+    def _without_rests(self) -> str:
         """Leaves out last lines that are whole events but for their newline."""
         said = []
-        for file in files:
+        for file in self.files:
             event = None if file.compressed else decode(unfinished_line(file.path))
             if event is not None:
                 stamp, event_id = event["timestamp"], event.get("event_id")
@@ -262,6 +265,12 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
     if threads is not None:
         connection.execute(f"SET threads = {threads:d}")
     return connection
+
+
+def _nothing(kinds: Mapping[str, str]) -> str:
+    """No row, and every column."""
+    empty = (f"CAST(NULL AS {kind}) AS {_name(key)}" for key, kind in kinds.items())
+    return f"SELECT CAST(NULL AS DATE) AS date, {', '.join(empty)} WHERE false"
 
 
 def quoted(text: str) -> str:

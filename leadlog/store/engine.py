@@ -1,93 +1,30 @@
 """How the lead store opens, shares and closes connections to SQLite and PostgreSQL.
 
-SQLite begins a write with BEGIN IMMEDIATE: a deferred one would read first, find at its first
-write that somebody else wrote in between, and fail. Writers of one process queue on a lock of
-ours, in which they sleep instead of polling the file. WAL lets readers go on meanwhile, with
-`synchronous=NORMAL`: a crash of the process loses nothing, a power failure may lose the last
-commits, and neither damages the file. An in-memory database is one connection, which its threads
-share in turn.
+Writers of one process queue on a lock of ours, in which they sleep instead of polling SQLite's
+file. An in-memory database is one connection, which its threads share in turn.
 """
 
-import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from threading import Lock, get_ident
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import Pool
 
 from leadlog.errors import StoreError
 from leadlog.forks import renew_after_fork
-from leadlog.store.location import in_memory, make_folder
+from leadlog.store.location import in_memory
 from leadlog.store.retries import again
+from leadlog.store.ways import IMMEDIATE, LOADING, Ways, open_engine
 
-__all__ = ["WAIT_SECONDS", "Connections", "Ways"]
+__all__ = ["Connections"]
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 30.0
-"""Longest wait for another user of the same store object."""
-
-_BUSY_SECONDS = 10.0  # for each of several attempts
-_EXTRAS = {"sqlite": "async", "postgresql": "postgres"}
-_BEGIN = "leadlog_begin"
-_IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
-
 _inherited: list[Pool] = []
-
-
-class _Turns:
-    """A lock for one thread at a time, which says so when a thread would wait for itself."""
-
-    __slots__ = ("_lock", "_owner", "_what")
-
-    def __init__(self, what: str) -> None:
-        self._lock = Lock()
-        self._owner: int | None = None
-        self._what = what
-
-    def __enter__(self) -> None:
-        me = get_ident()
-        if self._owner == me:
-            raise StoreError(
-                f"this thread already has {self._what}; use the open session for it, or close it "
-                "first"
-            )
-        if not self._lock.acquire(timeout=WAIT_SECONDS):
-            raise StoreError(
-                f"waited {WAIT_SECONDS:g} s for another thread that has {self._what}; keep "
-                "sessions short"
-            )
-        self._owner = me
-
-    def __exit__(self, *_: object) -> None:
-        self._owner = None
-        self._lock.release()
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """How connections are made and waited for: in threads, or in the tasks of an event loop.
-
-    Attributes:
-        create: Makes an engine, as `sqlalchemy.create_engine` does.
-        pool: The pool for SQLite.
-        turns: Makes a lock for one thread or task at a time, which names what it guards.
-        sleep: Waits, seconds.
-        abandon: Closes the connections of a store that was forgotten.
-    """
-
-    create: Callable[..., Engine] = create_engine
-    pool: type[Pool] = QueuePool
-    turns: Callable[[str], AbstractContextManager[None]] = _Turns
-    sleep: Callable[[float], None] = time.sleep
-    abandon: Callable[[Engine], None] = Engine.dispose
 
 
 class Connections:
@@ -106,15 +43,16 @@ class Connections:
     def __init__(self, url: URL, ways: Ways | None = None) -> None:
         self.url = url
         self._closed = False
+        self._loads = 0
         self._ways = ways or Ways()
         self._sleep = self._ways.sleep
-        self.engine = _engine(url, self._ways)
+        self.engine = open_engine(url, self._ways)
         self.sqlite = url.get_backend_name() == "sqlite"
         self._memory = self.sqlite and in_memory(url)
         self._set_turns()
         renew_after_fork(self)
         # Shares the pool and the events of `engine`, at the price of some time for each event.
-        self._writing = self.engine.execution_options(**_IMMEDIATE)
+        self._writing = self.engine.execution_options(**IMMEDIATE)
 
     def _set_turns(self) -> None:
         self._readers: AbstractContextManager[None] = nullcontext()
@@ -169,7 +107,11 @@ class Connections:
             self._writers,
             Session(self.engine, autoflush=False, expire_on_commit=False) as session,
         ):
-            session.connection(execution_options=_IMMEDIATE)
+            connection = session.connection(execution_options=IMMEDIATE)
+            if self._loads:
+                with closing(connection.connection.cursor()) as cursor:
+                    for setting in LOADING:
+                        cursor.execute(setting)
             yield session
             session.commit()
 
@@ -228,6 +170,27 @@ class Connections:
                 connection.exec_driver_sql("VACUUM (ANALYZE) leads, lead_key, lead_merge")
 
     @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Write much for a while, with settings of SQLite that suit it; others may go on meanwhile.
+
+        Pages stay in memory for longer, and are brought from the write-ahead log into the database
+        less often, a last time at the end. A power failure may lose all commits since the last
+        time, so this is for writers that go on where the database is.
+        """
+        if not self.sqlite or self._memory:
+            yield
+            return
+        self._loads += 1
+        try:
+            yield
+        finally:
+            self._loads -= 1
+            # Whatever goes wrong here goes wrong with the next commit as well, which tells it.
+            with suppress(sqlite3.Error), closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self.engine.dispose()  # new connections have the usual settings
+
+    @contextmanager
     def session(self, *, read_only: bool) -> Iterator[Session]:
         """Lend a session to the user of the store; see `LeadDatabase.session`."""
         self._check_open()
@@ -248,43 +211,3 @@ class Connections:
                 if self.sqlite:
                     connection.rollback()
                     connection.exec_driver_sql("PRAGMA query_only=OFF")
-
-
-def _engine(url: URL, ways: Ways) -> Engine:
-    try:
-        if url.get_backend_name() != "sqlite":
-            return ways.create(url, json_serializer=_dumps, pool_pre_ping=True)
-        make_folder(url)
-        options: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if in_memory(url) else {}
-        arguments: dict[str, Any] = {"check_same_thread": False}
-        if "timeout" not in url.query:
-            arguments["timeout"] = _BUSY_SECONDS
-        engine = ways.create(
-            url, json_serializer=_dumps, poolclass=ways.pool, connect_args=arguments, **options
-        )
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"the driver for {url.drivername} is not installed; "
-            f'install it with: pip install "leadlog[{_EXTRAS[url.get_backend_name()]}]"'
-        ) from error
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-# ASCII with escapes: half surrogate pairs, which raw data may hold, would not encode.
-_dumps = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # Off: the driver would begin transactions on its own, and deferred ones. `_begin_sqlite` does.
-    connection.isolation_level = None
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode not in {"wal", "memory"}:
-        connection.execute("PRAGMA journal_mode=WAL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))

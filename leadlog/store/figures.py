@@ -10,10 +10,11 @@ from sqlalchemy import Connection, exists, func, or_, select
 from sqlalchemy.pool import NullPool, QueuePool
 
 from leadlog.resources import StoreSample
-from leadlog.store.engine import Connections, Ways
+from leadlog.store.engine import Connections
 from leadlog.store.location import in_memory
 from leadlog.store.models import Lead, SyncItem, SyncLink
 from leadlog.store.reports import size_bytes
+from leadlog.store.ways import Ways
 
 __all__ = ["Figures", "waiting"]
 

@@ -11,7 +11,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_, greenlet_spawn
 
 from leadlog.errors import StoreError
-from leadlog.store.engine import WAIT_SECONDS, Ways
+from leadlog.store.ways import WAIT_SECONDS, Ways
 
 __all__ = ["WAYS", "each", "pulled"]
 

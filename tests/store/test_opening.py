@@ -187,3 +187,36 @@ def test_the_indexes_serve_the_searches(tmp_path):
             rows = session.connection().exec_driver_sql(statement).all()
             assert [row for row in rows if index in row[3]], (condition, rows)
             assert not [row for row in rows if "B-TREE" in row[3]], (condition, rows)
+
+
+def test_a_writer_that_loads_leaves_the_log_to_grow_and_brings_it_home(tmp_path):
+    """More pages wait in the log of SQLite meanwhile; after it all of them are in the database."""
+    settings = ("PRAGMA cache_size", "PRAGMA wal_autocheckpoint")
+
+    def told(db: LeadDatabase) -> list[int]:
+        with db.session() as session:
+            connection = session.connection()
+            return [connection.exec_driver_sql(name).scalar_one() for name in settings]
+
+    def in_the_file() -> int:
+        copy = tmp_path / "copy.db"
+        copy.write_bytes((tmp_path / "leads.db").read_bytes())
+        with sqlite3.connect(copy) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM leads").fetchone()
+        connection.close()
+        return count
+
+    many = [{"name": f"Ada {number}", "notes": "x" * 4_000} for number in range(1_500)]
+    LeadDatabase(tmp_path / "leads.db", capture=False).close()  # its tables are in the file now
+    with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
+        usual = told(db)
+        with db.connections.loading():
+            db.add_leads(many[:750], batch_size=250)
+            db.add_leads(many[750:], batch_size=250)
+            assert in_the_file() == 0
+            assert db.stats()["total_leads"] == len(many)
+        assert in_the_file() == len(many)
+        assert told(db) == usual
+    with LeadDatabase(":memory:", capture=False) as db, db.connections.loading():
+        lead_id = db.add_lead({"name": "Ada"})
+        assert db.get_lead(lead_id)["name"] == "Ada"
