@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any, Literal
 
+from leadlog.analytics.durations import is_duration
 from leadlog.analytics.sections import PERCENTS, Exact, at_ranks
-from leadlog.analytics.tally import Tally, is_duration
+from leadlog.analytics.tally import Tally
 from leadlog.layout import LogFile
 from leadlog.reading.events import Skipped, read_events
 

@@ -6,7 +6,7 @@ added as whole microseconds, and percentiles come from counts by bucket (`BUCKET
 add up exactly over days and machines; a bucket's upper bound is at most 2.02 % above what is in it.
 """
 
-from leadlog.analytics.tally import BUCKET_WIDTH, LEAST_MS, MOST_MS
+from leadlog.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS
 
 __all__ = [
     "BATCHES",
@@ -99,7 +99,7 @@ FROM (
            {_meant_whole("queries")} AS queries, MAX(most_queries) AS most_queries
     FROM (
         SELECT operation, rate, COUNT(ms) AS n,
-               SUM(CASE WHEN success THEN 0 ELSE 1 END) AS failed,
+               SUM(CASE WHEN NOT success THEN 1 ELSE 0 END) AS failed,
                SUM(CAST(ROUND(ms * 1000) AS BIGINT)) AS us, MAX(ms) AS most_ms,
                SUM(database_queries) AS queries, MAX(database_queries) AS most_queries
         FROM {_RUNS}

@@ -4,11 +4,11 @@ import os
 from collections import defaultdict
 from typing import Any
 
+from leadlog.analytics.durations import middle_of
 from leadlog.analytics.engine import Engine
 from leadlog.analytics.marks import read_marks, state_of
 from leadlog.analytics.queries import BATCHES, DURATIONS, ERROR_GROUPS, REPEATED, SHAPES, SLOW
 from leadlog.analytics.sections import at_ranks
-from leadlog.analytics.tally import middle_of
 from leadlog.reading.moments import stamp
 
 __all__ = ["batches_report", "error_report", "slow_report"]

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from leadlog.analytics.tally import LISTED, Run, Tally, middle_of
+from leadlog.analytics.durations import middle_of
+from leadlog.analytics.tally import LISTED, Run, Tally
 
 __all__ = ["PERCENTS", "Exact", "at_ranks", "sections", "weighted"]
 

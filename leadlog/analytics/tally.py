@@ -1,120 +1,23 @@
 """What events add up to, in whole numbers, so that tallies of days and processes add up exactly.
 
-Durations are counted in buckets: bucket `b` holds what is above `RATIO ** (b - 1)` and up to
-`RATIO ** b` milliseconds, so the bucket of a value is `CEIL(LN(ms) / LN(1.01/0.99))`, and the
-value that stands for a bucket is off by at most 1 %. Sums of durations are in nanoseconds. An
-event that sampling kept is counted under its `sample_rate`; weights are applied in the end, when
-the counts of all days are known. So the order in which anything is added does not matter.
+Durations are counted in buckets, their sums are in nanoseconds. An event that sampling kept is
+counted under its `sample_rate`; weights are applied in the end, when the counts of all days are
+known. So the order in which anything is added does not matter.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = [
-    "BUCKET_WIDTH",
-    "LEAST_MS",
-    "LISTED",
-    "MOST_MS",
-    "NO_TIME",
-    "RATIO",
-    "SUBJECTS",
-    "Cause",
-    "Run",
-    "Slow",
-    "Subject",
-    "Tally",
-    "bucket_of",
-    "middle_of",
-]
+from leadlog.analytics.durations import bucket_of, is_duration, nanoseconds
+from leadlog.analytics.subjects import SUBJECTS, Subject
+
+__all__ = ["LISTED", "Cause", "Run", "Slow", "Tally"]
 
 Data = Mapping[str, Any]
 
-RATIO = 1.01 / 0.99
-"""How much the end of a bucket lies above that of the one before."""
-
-BUCKET_WIDTH = 0.02000066670666948
-"""LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
-
-LEAST_MS = 1e-6
-MOST_MS = 1e12
-"""Durations outside of 0 to this were not measured by any clock, and count as not measured."""
-
-NO_TIME = -1000
-"""The bucket of durations below a nanosecond, zero above all."""
-
 LISTED = 10
 """Slowest operations that are kept."""
-
-
-class Subject(NamedTuple):
-    """Where a kind of record has what is counted, as (section, key).
-
-    Attributes:
-        operation: its name.
-        success: how it ended.
-        duration_ms: how long it took.
-        id: its identifier; None where it is not ranked among the slowest.
-        sums: name in the tally to number to add up.
-        memory_mb: numbers of which the highest is kept.
-        cpu_percent: the same.
-        outermost: which key has to be null, for the sums to count.
-    """
-
-    operation: tuple[str, str]
-    success: tuple[str, str]
-    duration_ms: tuple[str, str]
-    id: tuple[str, str] | None = None
-    sums: Mapping[str, tuple[str, str]] = {}
-    memory_mb: tuple[tuple[str, str], ...] = ()
-    cpu_percent: tuple[str, str] | None = None
-    outermost: tuple[str, str] | None = None
-
-
-SUBJECTS: Mapping[str, Subject] = {
-    "database_operation": Subject(
-        ("operation_details", "operation_type"),
-        ("operation_details", "success"),
-        ("operation_details", "execution_time_ms"),
-        ("operation_details", "operation_id"),
-        memory_mb=(("performance_metrics", "memory_usage_mb"),),
-    ),
-    "sync_operation": Subject(
-        ("sync_details", "sync_type"),
-        ("sync_results", "success"),
-        ("sync_results", "execution_time_ms"),
-        sums={
-            "leads_synced": ("sync_results", "leads_synced"),
-            "leads_failed": ("sync_results", "leads_failed"),
-            "conflicts_resolved": ("sync_results", "conflicts_resolved"),
-            "api_calls_made": ("performance_metrics", "api_calls_made"),
-        },
-        memory_mb=(("performance_metrics", "memory_peak_mb"),),
-    ),
-    "migration_operation": Subject(
-        ("migration_details", "migration_type"),
-        ("migration_results", "success"),
-        ("migration_results", "execution_time_ms"),
-        sums={
-            "records_migrated": ("migration_results", "records_migrated"),
-            "records_skipped": ("migration_results", "records_skipped"),
-            "records_failed": ("migration_results", "records_failed"),
-            "duplicates_found": ("migration_results", "duplicates_found"),
-        },
-    ),
-    "performance_metrics": Subject(
-        ("operation_info", "operation_name"),
-        ("operation_info", "success"),
-        ("operation_info", "total_duration_ms"),
-        ("operation_info", "operation_id"),
-        sums={"monitored_api_calls": ("performance_data", "api_calls")},
-        memory_mb=(("performance_data", "memory_usage_mb"), ("performance_data", "memory_peak_mb")),
-        cpu_percent=("performance_data", "cpu_usage_percent"),
-        outermost=("operation_info", "parent_operation_id"),
-    ),
-}
-"""Log type to where its records have what is counted."""
 
 
 class Run(NamedTuple):
@@ -347,26 +250,6 @@ class Tally:
         yield from ((run.rate, count) for run, (count, _) in self.runs.items())
         yield from ((key[-1], count) for key, count in self.errors.items())
         yield from ((key[-1], count) for key, count in self.others.items())
-
-
-def bucket_of(ms: float) -> int:
-    """The bucket of a duration."""
-    return NO_TIME if ms < LEAST_MS else math.ceil(math.log(ms) / BUCKET_WIDTH)
-
-
-def middle_of(bucket: int) -> float:
-    """Milliseconds that stand for a bucket: at most 1 % from everything in it."""
-    return 0.0 if bucket == NO_TIME else 2 * RATIO**bucket / (1 + RATIO)
-
-
-def nanoseconds(ms: float) -> int:
-    """A duration as a whole number."""
-    return math.floor(ms * 1_000_000 + 0.5)
-
-
-def is_duration(value: Any) -> bool:
-    """Whether it is a number of milliseconds that a clock may have measured."""
-    return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS
 
 
 def _by_slowness(one: Slow) -> tuple[float, str, str]:

@@ -9,21 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from leadlog.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS, NO_TIME, RATIO
 from leadlog.analytics.sections import PERCENTS, Exact, at_ranks, weighted
-from leadlog.analytics.tally import (
-    BUCKET_WIDTH,
-    LEAST_MS,
-    LISTED,
-    MOST_MS,
-    NO_TIME,
-    RATIO,
-    SUBJECTS,
-    Cause,
-    Run,
-    Slow,
-    Subject,
-    Tally,
-)
+from leadlog.analytics.subjects import SUBJECTS, Subject
+from leadlog.analytics.tally import LISTED, Cause, Run, Slow, Tally
 from leadlog.layout import CATEGORIES
 from leadlog.reading.columns import flat_columns
 from leadlog.reading.moments import stamp

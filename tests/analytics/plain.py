@@ -130,7 +130,7 @@ def slow(log: Log) -> list[Row]:
             (
                 operation,
                 meant((run[5], 1) for run in group),
-                meant((run[5], run[2] is not True) for run in group),
+                meant((run[5], run[2] is False) for run in group),
                 meant(((run[5], half_up(run[3] * 1000)) for run in group), 1),
                 most,
                 meant(((run[5], run[4]) for run in group), 1),

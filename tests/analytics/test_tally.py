@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadlog.analytics.buckets import buckets_path, load_buckets, store_buckets
+from leadlog.analytics.durations import MOST_MS, NO_TIME, bucket_of, middle_of
 from leadlog.analytics.sections import sections
 from leadlog.analytics.summary import count_days, summary_of
-from leadlog.analytics.tally import MOST_MS, NO_TIME, Tally, bucket_of, middle_of
+from leadlog.analytics.tally import Tally
 from leadlog.layout import log_files
 from tests.bench.made_events import events, write
 

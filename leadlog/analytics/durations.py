@@ -1,0 +1,54 @@
+"""Durations by bucket, in which they add up exactly over days and machines.
+
+Bucket `b` holds what is above `RATIO ** (b - 1)` and up to `RATIO ** b` milliseconds, so the bucket
+of a value is `CEIL(LN(ms) / LN(1.01/0.99))`, and the value that stands for a bucket is off by at
+most 1 %.
+"""
+
+import math
+from typing import Any
+
+__all__ = [
+    "BUCKET_WIDTH",
+    "LEAST_MS",
+    "MOST_MS",
+    "NO_TIME",
+    "RATIO",
+    "bucket_of",
+    "is_duration",
+    "middle_of",
+    "nanoseconds",
+]
+
+RATIO = 1.01 / 0.99
+"""How much the end of a bucket lies above that of the one before."""
+
+BUCKET_WIDTH = 0.02000066670666948
+"""LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
+
+LEAST_MS = 1e-6
+MOST_MS = 1e12
+"""Durations outside of 0 to this were not measured by any clock, and count as not measured."""
+
+NO_TIME = -1000
+"""The bucket of durations below a nanosecond, zero above all."""
+
+
+def bucket_of(ms: float) -> int:
+    """The bucket of a duration."""
+    return NO_TIME if ms < LEAST_MS else math.ceil(math.log(ms) / BUCKET_WIDTH)
+
+
+def middle_of(bucket: int) -> float:
+    """Milliseconds that stand for a bucket: at most 1 % from everything in it."""
+    return 0.0 if bucket == NO_TIME else 2 * RATIO**bucket / (1 + RATIO)
+
+
+def nanoseconds(ms: float) -> int:
+    """A duration as a whole number."""
+    return math.floor(ms * 1_000_000 + 0.5)
+
+
+def is_duration(value: Any) -> bool:
+    """Whether it is a number of milliseconds that a clock may have measured."""
+    return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS
