@@ -178,12 +178,14 @@ def main() -> None:
         log = work / "log"
         plain = run_suite(folder, work / "plain.json", arguments, None)
         captured = run_suite(folder, work / "captured.json", arguments, log)
-        expected = {} if arguments.tests else EXPECTED
+        whole = not arguments.tests and arguments.db == "sqlite"
+        ran = {*plain[0].outcomes, *captured[0].outcomes}
+        expected = {name: why for name, why in EXPECTED.items() if whole or name in ran}
         verdict = judge(plain[0], captured[0], expected)
         text = table(release, plain, captured)
         print(f"{text}\n")
         found = report(plain[0], captured[0], records(log), verdict)
-    if not found and not arguments.tests and arguments.db == "sqlite":
+    if not found and whole:
         publish(PAGE, text, "made by `make sqlalchemy-tests`")
     for line in found:
         print(line, file=sys.stderr)
