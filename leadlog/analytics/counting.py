@@ -30,8 +30,15 @@ def engine_for(files: Iterable[LogFile], wanted: Engine = "auto") -> Engine:
     files = list(files)
     if any(file.archived for file in files):
         return "duckdb"  # nothing else reads them as fast
-    packed = sum(file.path.stat().st_size * (7 if file.compressed else 1) for file in files)
+    packed = sum(_size_of(file) * (7 if file.compressed else 1) for file in files)
     return "duckdb" if packed > _MANY_BYTES and find_spec("duckdb") is not None else "python"
+
+
+def _size_of(file: LogFile) -> int:
+    try:
+        return file.path.stat().st_size
+    except FileNotFoundError:  # sealed or removed since it was listed, which its reader tells
+        return 0
 
 
 class EventCounter:

@@ -4,9 +4,8 @@ import os
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from leadlog.errors import ReadError
 from leadlog.reading.events import Skipped
-from leadlog.reading.scan import Scan, connect, scan
+from leadlog.reading.scan import Scan, connect, scan, unreadable
 from leadlog.reading.tables import FLAT
 
 __all__ = ["DuckDBEngine", "Engine"]
@@ -77,9 +76,9 @@ class DuckDBEngine:
             except duckdb.IOException as error:
                 # A file was compressed or removed after it was listed; list them again.
                 if attempt + 1 == _ATTEMPTS:
-                    raise ReadError(f"cannot read the log: {error}") from error
+                    raise unreadable("the log", error) from error
             except duckdb.Error as error:
-                raise ReadError(f"cannot read the log: {error}") from error
+                raise unreadable("the log", error) from error
         raise AssertionError
 
     def _make_views(self, sql: str) -> None:

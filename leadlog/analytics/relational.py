@@ -15,7 +15,7 @@ from leadlog.analytics.tally import Tally
 from leadlog.analytics.tally_queries import TIMED, TallyQueries, columns_of
 from leadlog.layout import LogFile
 from leadlog.reading.part import damaged_path, read_damaged
-from leadlog.reading.scan import Part, Scan, connect, literally
+from leadlog.reading.scan import Part, Scan, connect, literally, unreadable
 
 __all__ = ["TableCounter"]
 
@@ -62,6 +62,14 @@ class TableCounter:
         Raises:
             ReadError: a file cannot be read.
         """
+        import duckdb
+
+        try:
+            return self._tally(files, over=over)
+        except duckdb.Error as error:
+            raise unreadable("the log", error) from error
+
+    def _tally(self, files: Iterable[LogFile], *, over: bool) -> Tally:
         by_category: defaultdict[str, list[LogFile]] = defaultdict(list)
         for file in files:
             by_category[file.category].append(file)

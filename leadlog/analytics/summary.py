@@ -14,7 +14,7 @@ import datetime as dt
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from leadlog.analytics.counting import Engine, EventCounter, engine_for
 from leadlog.analytics.sections import Exact, sections
 from leadlog.analytics.tally import Tally
 from leadlog.clock import format_us, now_us
-from leadlog.errors import LogDirectoryError
+from leadlog.errors import LogDirectoryError, ReadError
 from leadlog.layout import LogFile, log_files, summary_path
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ __all__ = [
     "summary_of",
     "write_daily_summary",
 ]
+
+
+_ATTEMPTS = 3
 
 
 @attrs.frozen
@@ -91,8 +94,30 @@ def count_days(
     """
     since, until = _days(first, last)
     now = format_us(now_us())[:10] if today is None else today
+    files = log_files(directory, since=since, until=until)
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _counted(directory, since, until, files, exact=exact, engine=engine, now=now)
+        except ReadError:
+            # Sealed, merged or removed since it was listed?
+            before, files = files, log_files(directory, since=since, until=until)
+            if files == before:
+                raise
+    return _counted(directory, since, until, files, exact=exact, engine=engine, now=now)
+
+
+def _counted(
+    directory: str | os.PathLike[str],
+    since: str,
+    until: str,
+    listed: Iterable[LogFile],
+    *,
+    exact: bool,
+    engine: Engine,
+    now: str,
+) -> Period:
     by_day: defaultdict[str, list[LogFile]] = defaultdict(list)
-    for file in log_files(directory, since=since, until=until):
+    for file in listed:
         by_day[file.date].append(file)
     stored = {
         day: tally

@@ -8,7 +8,7 @@ import orjson
 from leadlog.clock import format_us
 from leadlog.layout import CATEGORIES
 from leadlog.reading.moments import microseconds
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.scan import connect, scan, unreadable
 
 __all__ = ["timeline"]
 
@@ -39,8 +39,6 @@ def timeline(
     """
     import duckdb
 
-    from leadlog.errors import ReadError
-
     found: list[dict[str, Any]] = []
     with connect() as connection:
         for category in CATEGORIES:
@@ -54,7 +52,7 @@ def timeline(
                 names = [column[0] for column in cursor.description or ()]
                 found += (_record(dict(zip(names, row, strict=True))) for row in cursor.fetchall())
             except duckdb.Error as error:
-                raise ReadError(f"cannot read the log: {error}") from error
+                raise unreadable("the log", error) from error
     found.sort(key=lambda one: (one["timestamp"], one["event_id"] or ""))
     return found
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from leadlog.analytics.buckets import load_buckets, store_buckets
-from leadlog.errors import LeadlogError, ReadError
+from leadlog.errors import LeadlogError
 from leadlog.layout import CATEGORIES, LogFile, archived_days, log_files
 
 __all__ = ["store_missing"]
@@ -45,11 +45,7 @@ def _store(root: Path, day: str, files: list[LogFile]) -> None:
     from leadlog.analytics.relational import TableCounter  # DuckDB takes a while to load
 
     counter = TableCounter()
-    import duckdb  # behind the counter, whose error names the extra where it is missing
-
     try:
         store_buckets(root, day, files, counter.count(files, over=True))
-    except duckdb.Error as error:
-        raise ReadError(f"cannot read the parts of {day}: {error}") from error
     finally:
         counter.close()

@@ -30,7 +30,7 @@ from leadlog.layout import merged_list_path, merged_part_of, parse_name, replace
 from leadlog.reading.events import decode
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 from leadlog.reading.part import damaged_path, read_damaged
-from leadlog.reading.scan import connect, literally
+from leadlog.reading.scan import connect, literally, unreadable
 
 __all__ = ["finish_merges", "merge_parts"]
 
@@ -127,7 +127,7 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
             while rows := found.fetchmany(_FETCHED_ROWS):
                 yield b"".join(line.encode() + b"\n" for (line,) in rows)
         except duckdb.Error as error:
-            raise ReadError(f"cannot read the parts in {paths[0].parent}: {error}") from error
+            raise unreadable(f"the parts in {paths[0].parent}", error) from error
         finally:
             connection.close()
         rests = []
@@ -161,7 +161,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
             count += found[0][0]
             total += int(found[0][1])
     except duckdb.Error as error:
-        raise ReadError(f"cannot read the parts in {paths[0].parent}: {error}") from error
+        raise unreadable(f"the parts in {paths[0].parent}", error) from error
     finally:
         connection.close()
     return count, total

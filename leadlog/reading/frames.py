@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from leadlog.errors import MissingExtraError, ReadError
+from leadlog.errors import MissingExtraError
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
 from leadlog.reading.scan import connect
@@ -106,8 +106,6 @@ def frame(
     if table not in Tables.names():
         raise ValueError(f"no table {table!r}; there are {', '.join(Tables.names())}")
     with connect() as connection:
-        import duckdb
-
         tables = Tables(connection, directory, since, until)
         unknown = set(names or ()) - set(tables.schema(table).names)
         if unknown:
@@ -115,10 +113,7 @@ def frame(
                 f"no column {', '.join(sorted(unknown))} in {table}; there are "
                 f"{', '.join(tables.schema(table).names)}"
             )
-        try:
-            found = tables.read(table, names).read_all()
-        except duckdb.Error as error:
-            raise ReadError(f"cannot read the log: {error}") from error
+        found = tables.read(table, names).read_all()
     try:
         if kind == "pandas":
             return found.to_pandas()

@@ -72,6 +72,7 @@ def line_of_columns(category: str) -> str:
     rest = [key for key in hints if key not in _FIRST and key not in sections]
     parts = []
     dropped = []
+    # TRY_CAST: where JSON belongs, a line that leadlog did not write may have any text.
     for key in (*_FIRST, *sections, *rest):
         if key not in record.__required_keys__:
             dropped.append(key)
@@ -80,7 +81,7 @@ def line_of_columns(category: str) -> str:
         elif is_typeddict(hints[key]) and kinds[key].startswith("STRUCT"):
             value = _object(f'"{key}"', hints[key], kinds[key], dropped)
         elif _is_json_text(hints[key], kinds[key]):
-            value = f'CAST("{key}" AS JSON)'
+            value = f'TRY_CAST("{key}" AS JSON)'
         else:
             value = f'"{key}"'
         parts.append(f"{_named(key)}: {value}")
@@ -100,7 +101,7 @@ def _object(path: str, hint: Any, kind: str, dropped: list[str]) -> str:
             dropped.append(name)
         value = f'{path}."{name}"'
         if f'"{name}" VARCHAR' in kind and of is not str and _is_json_text(of, "VARCHAR"):
-            value = f"CAST({value} AS JSON)"
+            value = f"TRY_CAST({value} AS JSON)"
         inner.append(f"{_named(name)}: {value}")
     return f"CASE WHEN {path} IS NOT NULL THEN {{{', '.join(inner)}}} END"
 

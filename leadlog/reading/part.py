@@ -20,7 +20,14 @@ from leadlog.errors import ReadError
 from leadlog.layout import parse_name
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 
-__all__ = ["Damaged", "damaged_path", "open_restored", "read_damaged", "restored"]
+__all__ = [
+    "Damaged",
+    "damaged_path",
+    "open_restored",
+    "read_damaged",
+    "restored",
+    "spread_lines",
+]
 
 _FETCHED_ROWS = 4096
 _SPOOL_BYTES = 64 * 1024 * 1024
@@ -83,7 +90,7 @@ def restored(part: Path, category: str, *, damaged: Path | None = None) -> Itera
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import connect, literally
+    from leadlog.reading.scan import connect, literally, unreadable
 
     others = read_damaged(damaged_path(part) if damaged is None else damaged)
     other = next(others, None)
@@ -106,15 +113,50 @@ def restored(part: Path, category: str, *, damaged: Path | None = None) -> Itera
                 block += line.encode() + b"\n"
             yield bytes(block)
     except duckdb.Error as error:
-        raise ReadError(
-            f"cannot read {part}: {error}; put a copy from a backup in its place, or move it out "
-            "of the log directory"
-        ) from error
+        raise unreadable(str(part), error) from error
     finally:
         connection.close()
     while other is not None:
         yield other.content + (b"" if other.unfinished else b"\n")
         other = next(others, None)
+
+
+def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]]:
+    """Some of a part's events, spread evenly over all of them.
+
+    Args:
+        part: the Parquet file.
+        category: whose lines.
+        most: how many at most.
+
+    Returns:
+        (line number, line without its newline), in order.
+
+    Raises:
+        ReadError: it cannot be read.
+        MissingExtraError: DuckDB is not installed.
+    """
+    from leadlog.reading.scan import connect, literally, unreadable
+
+    connection = connect()
+    import duckdb
+
+    path = literally(part)
+    try:
+        (rows,) = connection.execute(
+            "SELECT sum(num_rows) FROM parquet_file_metadata(?)", [path]
+        ).fetchall()[0]
+        found = connection.execute(
+            f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
+            "FROM read_parquet(?, hive_partitioning = false, file_row_number = true) "
+            f"WHERE file_row_number % {max(-(-int(rows) // most), 1)} = 0 ORDER BY {LINE_NUMBER}",
+            [path],
+        )
+        return [(number, line.encode()) for number, line in found.fetchall()]
+    except duckdb.Error as error:
+        raise unreadable(str(part), error) from error
+    finally:
+        connection.close()
 
 
 def open_restored(path: Path) -> BinaryIO:

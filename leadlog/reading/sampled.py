@@ -14,7 +14,7 @@ from typing import Any
 
 from leadlog.clock import format_us, utc_date
 from leadlog.layout import LogFile, log_files
-from leadlog.reading.events import Event, read_backwards, read_events
+from leadlog.reading.events import Event, decode, read_backwards, read_events
 
 __all__ = ["newest_events", "spread_events"]
 
@@ -74,7 +74,8 @@ def spread_events(
 ) -> list[Event]:
     """Events that are spread evenly over some time, each once.
 
-    In compressed files no place can be jumped to, so they are read as a whole, and thinned out.
+    In compressed files no place can be jumped to, so they are read as a whole, and thinned out. Of
+    a part of the archive only the rows that stay are read; their offset is the line's number.
 
     Args:
         directory: the log directory.
@@ -86,12 +87,13 @@ def spread_events(
 
     Raises:
         ReadError: a file cannot be read.
+        MissingExtraError: there is a part, and DuckDB is not installed.
         OSError: a folder cannot be listed.
     """
     since, until = format_us(since_us), format_us(until_us)
     listed = log_files(directory, categories, since[:10], utc_date(until_us - 1))
-    packed = [file for file in listed if file.compressed]
-    files = [(file, file.path.stat().st_size) for file in listed if not file.compressed]
+    packed = [file for file in listed if file.compressed or file.archived]
+    files = [(file, file.path.stat().st_size) for file in listed if file not in packed]
     total = sum(size for _, size in files)
     found: dict[tuple[str, int], Event] = {}
     for file, size in files:
@@ -105,7 +107,8 @@ def spread_events(
                 if since <= event.timestamp < until and where(event.data):
                     found[key] = event
     for file in packed:
-        for event in _thinned(file, most // len(packed)):
+        thinned = _thinned_part if file.archived else _thinned
+        for event in thinned(file, max(most // len(packed), 1)):
             if since <= event.timestamp < until and where(event.data):
                 found[str(file.path), event.offset] = event
     return list(found.values())
@@ -122,3 +125,13 @@ def _thinned(file: LogFile, most: int) -> list[Event]:
                 del kept[1::2]
                 step *= 2
     return kept
+
+
+def _thinned_part(file: LogFile, most: int) -> Iterator[Event]:
+    """The same of a part of the archive."""
+    from leadlog.reading.part import spread_lines  # DuckDB takes a while to load
+
+    for number, line in spread_lines(file.path, file.category, most):
+        data = decode(line)
+        if data is not None:
+            yield Event(data, line, file.path, number)

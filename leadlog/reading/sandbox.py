@@ -25,7 +25,7 @@ import pyarrow.compute
 import pyarrow.dataset as ds
 
 from leadlog.errors import LeadlogError, QueryError
-from leadlog.reading.scan import connect
+from leadlog.reading.scan import connect, said
 from leadlog.reading.tables import Tables
 
 __all__ = ["main"]
@@ -66,7 +66,7 @@ def main() -> int:
 
 def _said(error: Exception) -> str:
     """What an error says, without the copy of the SQL that follows; of a table, which there are."""
-    text = " ".join(str(error).partition("\n\nLINE ")[0].split())
+    text = said(error)
     unknown = _UNKNOWN_TABLE.search(text) if isinstance(error, duckdb.CatalogException) else None
     if unknown is None:
         return text
@@ -98,7 +98,7 @@ def _run(job: dict[str, Any]) -> Any:
     except Exception as error:
         if late.is_set():
             raise duckdb.InterruptException("interrupted") from error
-        raise
+        raise tables.unread or error from error
     timer.cancel()
     skipped = tables.damaged()
     first = [str(skipped.places[0][0]), skipped.places[0][1]] if skipped.lines else None

@@ -35,7 +35,7 @@ from leadlog.reading.events import Skipped, decode, read_events
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Part", "Scan", "connect", "literally", "quoted", "scan"]
+__all__ = ["Part", "Scan", "connect", "literally", "quoted", "said", "scan", "unreadable"]
 
 MEMORY_MB = 512
 _ALWAYS_READ = {"timestamp", "event_id"}
@@ -265,6 +265,26 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
     if threads is not None:
         connection.execute(f"SET threads = {threads:d}")
     return connection
+
+
+def said(error: Exception) -> str:
+    """What DuckDB says went wrong, on one line and without the copy of the SQL that follows."""
+    return " ".join(str(error).partition("\n\nLINE ")[0].split())
+
+
+def unreadable(what: str, error: Exception) -> ReadError:
+    """The error to raise where DuckDB could not read files of the log.
+
+    Args:
+        what: was to be read.
+        error: of DuckDB or of Arrow; names the file, where that is to blame.
+    """
+    import duckdb
+
+    remedy = ""
+    if not isinstance(error, duckdb.OutOfMemoryException):
+        remedy = "; put a copy of the file from a backup in its place, or move it out of the log"
+    return ReadError(f"cannot read {what}: {said(error)}{remedy}")
 
 
 def _nothing(kinds: Mapping[str, str]) -> str:

@@ -14,9 +14,10 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from leadlog.errors import ReadError
 from leadlog.layout import CATEGORIES
 from leadlog.reading.events import Skipped
-from leadlog.reading.scan import Scan, scan
+from leadlog.reading.scan import Scan, scan, unreadable
 from leadlog.records.envelope import WithContext
 from leadlog.records.hints import all_keys_of
 
@@ -48,6 +49,10 @@ class Tables:
         directory: the log directory.
         since: the first moment wanted, as `timestamp` in the records.
         until: the first moment not wanted any more.
+
+    Attributes:
+        unread: why files could not be read the last time; None where they could. What comes out of
+            a query is another database's text of it.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Tables:
             directory, category, since=since, until=until
         )
         self._damaged: set[str] = set()
+        self.unread: ReadError | None = None
 
     @staticmethod
     def names() -> tuple[str, ...]:
@@ -86,8 +92,9 @@ class Tables:
 
         Raises:
             OSError: a folder cannot be listed.
-            duckdb.Error: a file cannot be read.
+            ReadError: a file cannot be read.
         """
+        import duckdb
         import pyarrow as pa
 
         schema = self.schema(table)
@@ -96,8 +103,15 @@ class Tables:
         categories = CATEGORIES if table == EVENTS else (FLAT.get(table, table),)
 
         def batches() -> Iterator["pa.RecordBatch"]:
-            for category in categories:
-                yield from self._batches(category, table in FLAT, wanted, kept)
+            self.unread = None
+            try:
+                for category in categories:
+                    yield from self._batches(category, table in FLAT, wanted, kept)
+            except duckdb.OutOfMemoryException:
+                raise
+            except (duckdb.Error, pa.ArrowException) as error:
+                self.unread = unreadable("the log", error)
+                raise self.unread from error
 
         return pa.RecordBatchReader.from_batches(kept, batches())
 

@@ -6,15 +6,17 @@ import re
 import duckdb
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from leadlog.analytics.summary import count_days
 from leadlog.archive import Policy
 from leadlog.archive.parts import publish, write_part
+from leadlog.clock import parse
 from leadlog.layout import CATEGORIES, archive_directory, log_files, part_path
 from leadlog.reading.events import Skipped, read_backwards, read_events
 from leadlog.reading.part import damaged_path, restored
+from leadlog.reading.sampled import spread_events
 from leadlog.reading.scan import connect, scan
 from tests.bench.made_events import events, write
 
@@ -92,6 +94,8 @@ _LINES = st.one_of(
 
 @settings(max_examples=20)
 @given(st.lists(_LINES, max_size=12), st.booleans())
+@example([_odd({"extra": text}) for text in ("", "abc", "{}", '"')], True)
+@example([_odd({"data_details": {"fields_changed": text}}) for text in ("", "abc", "[1]")], False)
 def test_a_part_gives_back_what_went_into_it_byte_for_byte(tmp_path_factory, lines, ended):
     """Odd keys, other types, damage, spaces, a last line without its end: nothing is lost."""
     content = b"\n".join(lines) + (b"\n" if ended and lines else b"")
@@ -151,6 +155,39 @@ def test_every_form_of_a_day_says_the_same(root, run, day, tools):
     assert told() == plain
     assert count_days(root, DAY).from_buckets == (DAY,)
     assert count_days(root, DAY).tally == plain[1]
+
+
+@pytest.mark.parametrize("policy", [Policy(7), SEAL], ids=["compressed", "sealed"])
+def test_a_closed_day_is_sampled_all_over(root, run, tools, policy):
+    """Of the whole day, not of its first hours; whole lines, no more than asked for."""
+    lines = [orjson.dumps(line) + b"\n" for line in events(DAY, 3_000)]
+    lines = [line for line in lines if b'"database_operation"' in line]
+    tools.add(root, f"database_operations/{DAY}.jsonl", content=b"".join(lines))
+    assert run(policy).errors == ()
+    (file,) = log_files(root)
+    assert file.path.suffix in {".zst", ".parquet"}
+    start = parse(f"{DAY}T00:00:00Z")
+
+    def sampled(most, begin=0.0, end=1.0):
+        moments = (start + int(share * 86_400_000_000) for share in (begin, end))
+        since, until = moments
+        return spread_events(
+            root,
+            ["database_operations"],
+            since_us=since,
+            until_us=until,
+            most=most,
+            where=lambda _: True,
+        )
+
+    found = sampled(400)
+    numbers = [lines.index(event.raw + b"\n") for event in found]
+    assert 200 <= len(numbers) <= 400
+    assert {number * 10 // len(lines) for number in numbers} == set(range(10))
+    assert len(sampled(100_000)) == len(lines)
+    half = sampled(100_000, 0.5)
+    assert 0 < len(half) < len(lines)
+    assert all(event.timestamp >= f"{DAY}T12" for event in half)
 
 
 def test_damage_is_kept_beside_the_part_and_counted(root, run, tools):
