@@ -191,8 +191,9 @@ def read_backwards(
     """The events of one file from the last to the first; reads only as much as is asked for.
 
     Args:
-        path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive; what is not plain is
-            unpacked as a whole.
+        path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive. A compressed file, or a
+            part with damaged lines, is unpacked as a whole; of another part the offset of an event
+            is the number of its line.
         end: byte offset to begin at (a line that is not complete there is left out); the file's
             end by default.
         skipped: counts what was passed over.
@@ -201,6 +202,13 @@ def read_backwards(
         ReadError: the file cannot be read, or is compressed and damaged; the message says
             which and why.
     """
+    if path.suffix == PARQUET and end is None:
+        from leadlog.reading.part import damaged_path, lines_backwards
+
+        if not damaged_path(path).exists():
+            for number, line in lines_backwards(path):
+                yield Event(orjson.loads(line), line, path, number)
+            return
     skipped = Skipped() if skipped is None else skipped
     with open_content(path, spool_unpacked) as stream:
         try:

@@ -23,6 +23,7 @@ from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 __all__ = [
     "Damaged",
     "damaged_path",
+    "lines_backwards",
     "open_restored",
     "read_damaged",
     "restored",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _FETCHED_ROWS = 4096
+_FIRST_ROWS = 256
+_MOST_ROWS = 65_536
 _SPOOL_BYTES = 64 * 1024 * 1024
 
 
@@ -98,12 +101,7 @@ def restored(part: Path, category: str, *, damaged: Path | None = None) -> Itera
     import duckdb
 
     try:
-        # Two columns of a part only are read where the text is there; the rest is made of columns.
-        found = connection.execute(
-            f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
-            f"FROM read_parquet(?, hive_partitioning = false) ORDER BY {LINE_NUMBER}",
-            [literally(part)],
-        )
+        found = connection.execute(f"{_lines(category)} ORDER BY {LINE_NUMBER}", [literally(part)])
         while rows := found.fetchmany(_FETCHED_ROWS):
             block = bytearray()
             for number, line in rows:
@@ -119,6 +117,56 @@ def restored(part: Path, category: str, *, damaged: Path | None = None) -> Itera
     while other is not None:
         yield other.content + (b"" if other.unfinished else b"\n")
         other = next(others, None)
+
+
+def _category_of(part: Path) -> str:
+    return part.parent.parent.name.removeprefix("category=")
+
+
+def _lines(category: str) -> str:
+    """A SELECT of (line number, line) of a part; where its text is not kept, of its columns."""
+    return (
+        f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
+        "FROM read_parquet(?, hive_partitioning = false, file_row_number = true)"
+    )
+
+
+def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
+    """A part's events from the last to the first; reads only as much as is asked for.
+
+    Args:
+        part: the Parquet file, in the folder of its category.
+
+    Returns:
+        (line number, line without its newline).
+
+    Raises:
+        ReadError: it cannot be read.
+        MissingExtraError: DuckDB is not installed.
+    """
+    from leadlog.reading.scan import connect, literally, unreadable
+
+    connection = connect()
+    import duckdb
+
+    path, size = literally(part), _FIRST_ROWS
+    try:
+        (last,) = connection.execute(
+            f"SELECT max({LINE_NUMBER}) FROM read_parquet(?, hive_partitioning = false)", [path]
+        ).fetchall()[0]
+        high = -1 if last is None else last + 1
+        while high > 0:
+            found = connection.execute(
+                f"{_lines(_category_of(part))} WHERE {LINE_NUMBER} >= {high - size} "
+                f"AND {LINE_NUMBER} < {high} ORDER BY {LINE_NUMBER} DESC",
+                [path],
+            )
+            yield from ((number, line.encode()) for number, line in found.fetchall())
+            high, size = high - size, min(4 * size, _MOST_ROWS)
+    except duckdb.Error as error:
+        raise unreadable(str(part), error) from error
+    finally:
+        connection.close()
 
 
 def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]]:
@@ -147,9 +195,8 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
             "SELECT sum(num_rows) FROM parquet_file_metadata(?)", [path]
         ).fetchall()[0]
         found = connection.execute(
-            f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
-            "FROM read_parquet(?, hive_partitioning = false, file_row_number = true) "
-            f"WHERE file_row_number % {max(-(-int(rows) // most), 1)} = 0 ORDER BY {LINE_NUMBER}",
+            f"{_lines(category)} WHERE file_row_number % {max(-(-int(rows) // most), 1)} = 0 "
+            f"ORDER BY {LINE_NUMBER}",
             [path],
         )
         return [(number, line.encode()) for number, line in found.fetchall()]
@@ -166,10 +213,9 @@ def open_restored(path: Path) -> BinaryIO:
         ReadError: it cannot be read, or lies in no folder of a category.
         MissingExtraError: DuckDB is not installed.
     """
-    category = path.parent.parent.name.removeprefix("category=")
     copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
     try:
-        for block in restored(path, category):
+        for block in restored(path, _category_of(path)):
             copy.write(block)
         copy.seek(0)
     except BaseException:

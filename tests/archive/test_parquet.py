@@ -158,8 +158,8 @@ def test_every_form_of_a_day_says_the_same(root, run, day, tools):
 
 
 @pytest.mark.parametrize("policy", [Policy(7), SEAL], ids=["compressed", "sealed"])
-def test_a_closed_day_is_sampled_all_over(root, run, tools, policy):
-    """Of the whole day, not of its first hours; whole lines, no more than asked for."""
+def test_a_closed_day_is_sampled_all_over_and_read_backwards(root, run, tools, policy):
+    """Samples of the whole day, not of its first hours; whole lines, no more than asked for."""
     lines = [orjson.dumps(line) + b"\n" for line in events(DAY, 3_000)]
     lines = [line for line in lines if b'"database_operation"' in line]
     tools.add(root, f"database_operations/{DAY}.jsonl", content=b"".join(lines))
@@ -185,6 +185,7 @@ def test_a_closed_day_is_sampled_all_over(root, run, tools, policy):
     assert 200 <= len(numbers) <= 400
     assert {number * 10 // len(lines) for number in numbers} == set(range(10))
     assert len(sampled(100_000)) == len(lines)
+    assert [event.raw + b"\n" for event in read_backwards(file.path)] == lines[::-1]
     half = sampled(100_000, 0.5)
     assert 0 < len(half) < len(lines)
     assert all(event.timestamp >= f"{DAY}T12" for event in half)
