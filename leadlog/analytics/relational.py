@@ -7,7 +7,8 @@ each question reads only the columns that it needs, which is quicker than to cop
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from leadlog.analytics.sections import Exact
@@ -62,12 +63,8 @@ class TableCounter:
         Raises:
             ReadError: a file cannot be read.
         """
-        import duckdb
-
-        try:
+        with _reading():
             return self._tally(files, over=over)
-        except duckdb.Error as error:
-            raise unreadable("the log", error) from error
 
     def _tally(self, files: Iterable[LogFile], *, over: bool) -> Tally:
         by_category: defaultdict[str, list[LogFile]] = defaultdict(list)
@@ -125,11 +122,27 @@ class TableCounter:
         return int(found[0]) if found else 0
 
     def exact(self) -> Exact:
-        """The percentiles of all that was counted, by operation; none unless asked for."""
+        """The percentiles of all that was counted, by operation; none unless asked for.
+
+        Raises:
+            ReadError: a part is not there any more.
+        """
         if not self._exact:
             return {}
         selects = (f"SELECT {_DURATION} FROM {relation} t" for relation in self._timed)
-        return self._queries.exact(f"({' UNION ALL '.join(selects)})")
+        with _reading():
+            return self._queries.exact(f"({' UNION ALL '.join(selects)})")
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Tells as a ReadError what DuckDB cannot read."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise unreadable("the log", error) from error
 
 
 def _events(tally: Tally) -> int:
