@@ -25,7 +25,7 @@ from leadlog.errors import ReadError
 from leadlog.reading.events import LINE_LIMIT_BYTES
 from leadlog.reading.lines import LINE_NUMBER, RAW, columns_of_line, line_of_columns
 from leadlog.reading.part import Damaged, damaged_path, restored
-from leadlog.reading.scan import connect, literally, quoted, said
+from leadlog.reading.scan import connect, literally, message_of, quoted
 
 __all__ = [
     "Content",
@@ -193,7 +193,9 @@ def _write_events(
             for (number,) in rows:
                 events[number] = 1
     except duckdb.Error as error:
-        raise ReadError(f"cannot make {draft.name}: {said(error)}; the original stays") from error
+        raise ReadError(
+            f"cannot make {draft.name}: {message_of(error)}; the original stays"
+        ) from error
     return events
 
 

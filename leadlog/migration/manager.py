@@ -164,7 +164,7 @@ class MigrationManager(MigrationHistory):
             )
             started = time.perf_counter()
             try:
-                with self._db.connections.loading():
+                with self._db.connections.bulk_loading():
                     for one in given:
                         run.source(one.source, one.path, reading)
                         before += one.source.size_bytes

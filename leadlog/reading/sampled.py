@@ -93,7 +93,11 @@ def spread_events(
     since, until = format_us(since_us), format_us(until_us)
     listed = log_files(directory, categories, since[:10], utc_date(until_us - 1))
     packed = [file for file in listed if file.compressed or file.archived]
-    files = [(file, file.path.stat().st_size) for file in listed if file not in packed]
+    files = [
+        (file, file.path.stat().st_size)
+        for file in listed
+        if not (file.compressed or file.archived)
+    ]
     total = sum(size for _, size in files)
     found: dict[tuple[str, int], Event] = {}
     for file, size in files:

@@ -25,7 +25,7 @@ import pyarrow.compute
 import pyarrow.dataset as ds
 
 from leadlog.errors import LeadlogError, QueryError
-from leadlog.reading.scan import connect, said
+from leadlog.reading.scan import connect, message_of
 from leadlog.reading.tables import Tables
 
 __all__ = ["main"]
@@ -66,7 +66,7 @@ def main() -> int:
 
 def _said(error: Exception) -> str:
     """What an error says, without the copy of the SQL that follows; of a table, which there are."""
-    text = said(error)
+    text = message_of(error)
     unknown = _UNKNOWN_TABLE.search(text) if isinstance(error, duckdb.CatalogException) else None
     if unknown is None:
         return text
@@ -98,7 +98,9 @@ def _run(job: dict[str, Any]) -> Any:
     except Exception as error:
         if late.is_set():
             raise duckdb.InterruptException("interrupted") from error
-        raise tables.unread or error from error
+        if tables.unread is not None:
+            raise tables.unread from error
+        raise
     timer.cancel()
     skipped = tables.damaged()
     first = [str(skipped.places[0][0]), skipped.places[0][1]] if skipped.lines else None

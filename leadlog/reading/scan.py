@@ -35,7 +35,7 @@ from leadlog.reading.events import Skipped, decode, read_events
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Part", "Scan", "connect", "literally", "quoted", "said", "scan", "unreadable"]
+__all__ = ["Part", "Scan", "connect", "literally", "message_of", "quoted", "scan", "unreadable"]
 
 MEMORY_MB = 512
 _ALWAYS_READ = {"timestamp", "event_id"}
@@ -267,7 +267,7 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
     return connection
 
 
-def said(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """What DuckDB says went wrong, on one line and without the copy of the SQL that follows."""
     return " ".join(str(error).partition("\n\nLINE ")[0].split())
 
@@ -284,7 +284,7 @@ def unreadable(what: str, error: Exception) -> ReadError:
     remedy = ""
     if not isinstance(error, duckdb.OutOfMemoryException):
         remedy = "; put a copy of the file from a backup in its place, or move it out of the log"
-    return ReadError(f"cannot read {what}: {said(error)}{remedy}")
+    return ReadError(f"cannot read {what}: {message_of(error)}{remedy}")
 
 
 def _nothing(kinds: Mapping[str, str]) -> str:

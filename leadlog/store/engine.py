@@ -18,7 +18,7 @@ from leadlog.errors import StoreError
 from leadlog.forks import renew_after_fork
 from leadlog.store.location import in_memory
 from leadlog.store.retries import again
-from leadlog.store.ways import IMMEDIATE, LOADING, Ways, open_engine
+from leadlog.store.ways import BULK_LOADING, IMMEDIATE, Ways, open_engine
 
 __all__ = ["Connections"]
 
@@ -43,7 +43,7 @@ class Connections:
     def __init__(self, url: URL, ways: Ways | None = None) -> None:
         self.url = url
         self._closed = False
-        self._loads = 0
+        self._bulk_loads = 0
         self._ways = ways or Ways()
         self._sleep = self._ways.sleep
         self.engine = open_engine(url, self._ways)
@@ -108,9 +108,9 @@ class Connections:
             Session(self.engine, autoflush=False, expire_on_commit=False) as session,
         ):
             connection = session.connection(execution_options=IMMEDIATE)
-            if self._loads:
+            if self._bulk_loads:
                 with closing(connection.connection.cursor()) as cursor:
-                    for setting in LOADING:
+                    for setting in BULK_LOADING:
                         cursor.execute(setting)
             yield session
             session.commit()
@@ -170,7 +170,7 @@ class Connections:
                 connection.exec_driver_sql("VACUUM (ANALYZE) leads, lead_key, lead_merge")
 
     @contextmanager
-    def loading(self) -> Iterator[None]:
+    def bulk_loading(self) -> Iterator[None]:
         """Write much for a while, with settings of SQLite that suit it; others may go on meanwhile.
 
         Pages stay in memory for longer, and are brought from the write-ahead log into the database
@@ -180,11 +180,11 @@ class Connections:
         if not self.sqlite or self._memory:
             yield
             return
-        self._loads += 1
+        self._bulk_loads += 1
         try:
             yield
         finally:
-            self._loads -= 1
+            self._bulk_loads -= 1
             # Whatever goes wrong here goes wrong with the next commit as well, which tells it.
             with suppress(sqlite3.Error), closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")

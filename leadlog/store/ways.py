@@ -21,7 +21,7 @@ from sqlalchemy.pool import Pool, QueuePool
 from leadlog.errors import StoreError
 from leadlog.store.location import in_memory, make_folder
 
-__all__ = ["IMMEDIATE", "LOADING", "WAIT_SECONDS", "Ways", "open_engine"]
+__all__ = ["BULK_LOADING", "IMMEDIATE", "WAIT_SECONDS", "Ways", "open_engine"]
 
 WAIT_SECONDS = 30.0
 """Longest wait for another user of the same store object."""
@@ -33,7 +33,7 @@ _BEGIN = "leadlog_begin"
 IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
 """Execution options of a connection that begins to write."""
 
-LOADING = ("PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=16384")
+BULK_LOADING = ("PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=16384")
 """What a SQLite connection is told that writes much: KiB of cache, and pages of log, of 4 KiB."""
 
 

@@ -17,21 +17,26 @@ DAY = "2026-11-01"
 CATEGORY = "database_operations"
 
 
-@pytest.fixture
-def sealed(root, run, tools):
-    """A day that lies in Parquet, without its bucket table."""
-    made = [
-        orjson.dumps(line) + b"\n" for line in events(DAY, 300) if CATEGORY[:8] in line["log_type"]
-    ]
-    tools.add(root, f"{CATEGORY}/{DAY}.jsonl", content=b"".join(made))
-    assert run().errors == ()
+LINES = [
+    orjson.dumps(line) + b"\n"
+    for line in events(DAY, 300)
+    if line["log_type"] == "database_operation"
+]
+
+
+def seal(root, run):
+    """Seals what there is, without its bucket table."""
+    report = run()
+    assert report.errors == ()
     (root / "archive" / "buckets" / f"{DAY}.json.zst").unlink()
-    return len(made)
+    return [one.action.verb for one in report.results]
 
 
 @pytest.fixture
-def broken(root, sealed):
-    """Its part, cut off."""
+def broken(root, run, tools):
+    """A part, cut off."""
+    tools.add(root, f"{CATEGORY}/{DAY}.jsonl", content=b"".join(LINES))
+    seal(root, run)
     (file,) = log_files(root)
     file.path.write_bytes(file.path.read_bytes()[:1000])
     return file.path
@@ -62,10 +67,9 @@ def test_a_command_names_the_broken_part_on_one_line(root, broken, environment, 
     (line,) = done.stderr.splitlines()
     assert done.returncode == 3
     assert line.startswith("Error: cannot read ")
-    assert line.count(str(broken)) >= 1
-    assert "No magic bytes found" in line
+    assert f"No magic bytes found at end of file '{broken}'" in line
     assert "from a backup" in line
-    assert not {"LINE", "Traceback", "\\n"} & set(line.replace(",", " ").split())
+    assert not [word for word in ("LINE 1", "Traceback", "SELECT") if word in line]
 
 
 def test_a_library_user_gets_a_read_error(root, broken):
@@ -78,25 +82,24 @@ def test_a_library_user_gets_a_read_error(root, broken):
             read()
 
 
-def test_a_day_whose_parts_are_merged_meanwhile_is_counted_once(root, run, tools, monkeypatch):
-    """What was listed is gone when it is to be read: it is listed again."""
-    made = [
-        orjson.dumps(line) + b"\n" for line in events(DAY, 300) if CATEGORY[:8] in line["log_type"]
-    ]
+@pytest.mark.parametrize("sealed", [0, 2], ids=["lines", "a part and lines"])
+def test_a_day_that_is_merged_meanwhile_is_counted_once(root, run, tools, monkeypatch, sealed):
+    """What was listed is gone when Python or DuckDB is to read it: it is listed again."""
     for number, name in enumerate(("", ".w1", ".w2")):
-        tools.add(root, f"{CATEGORY}/{DAY}{name}.jsonl", content=b"".join(made[number::3]))
+        tools.add(root, f"{CATEGORY}/{DAY}{name}.jsonl", content=b"".join(LINES[number::3]))
+        if number + 1 == sealed:
+            assert seal(root, run) == ["archive", "archive", "merge"]
     expected = count_days(root, DAY, exact=True)
     listed = []
 
     def merged_after(*args, **more):
         found = log_files(*args, **more)
         if not listed:
-            assert len(run().results) == 4
-            (root / "archive" / "buckets" / f"{DAY}.json.zst").unlink()
+            assert seal(root, run)[-1] == "merge"
         listed.append(found)
         return found
 
     monkeypatch.setattr(summary, "log_files", merged_after)
     found = count_days(root, DAY, exact=True)
     assert (found.tally, found.exact) == (expected.tally, expected.exact)
-    assert [len(files) for files in listed] == [3, 1]
+    assert [len(files) for files in listed] == [2 if sealed else 3, 1]

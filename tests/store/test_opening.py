@@ -189,7 +189,7 @@ def test_the_indexes_serve_the_searches(tmp_path):
             assert not [row for row in rows if "B-TREE" in row[3]], (condition, rows)
 
 
-def test_a_writer_that_loads_leaves_the_log_to_grow_and_brings_it_home(tmp_path):
+def test_a_writer_that_bulk_loads_leaves_the_log_to_grow_and_brings_it_home(tmp_path):
     """More pages wait in the log of SQLite meanwhile; after it all of them are in the database."""
     settings = ("PRAGMA cache_size", "PRAGMA wal_autocheckpoint")
 
@@ -210,13 +210,13 @@ def test_a_writer_that_loads_leaves_the_log_to_grow_and_brings_it_home(tmp_path)
     LeadDatabase(tmp_path / "leads.db", capture=False).close()  # its tables are in the file now
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         usual = told(db)
-        with db.connections.loading():
+        with db.connections.bulk_loading():
             db.add_leads(many[:750], batch_size=250)
             db.add_leads(many[750:], batch_size=250)
             assert in_the_file() == 0
             assert db.stats()["total_leads"] == len(many)
         assert in_the_file() == len(many)
         assert told(db) == usual
-    with LeadDatabase(":memory:", capture=False) as db, db.connections.loading():
+    with LeadDatabase(":memory:", capture=False) as db, db.connections.bulk_loading():
         lead_id = db.add_lead({"name": "Ada"})
         assert db.get_lead(lead_id)["name"] == "Ada"
