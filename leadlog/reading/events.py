@@ -201,6 +201,7 @@ def read_backwards(
     Raises:
         ReadError: the file cannot be read, or is compressed and damaged; the message says
             which and why.
+        MissingExtraError: it is a part, and DuckDB is not installed.
     """
     if path.suffix == PARQUET and end is None:
         from leadlog.reading.part import damaged_path, lines_backwards

@@ -12,9 +12,11 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any
 
+import orjson
+
 from leadlog.clock import format_us, utc_date
 from leadlog.layout import LogFile, log_files
-from leadlog.reading.events import Event, decode, read_backwards, read_events
+from leadlog.reading.events import Event, read_backwards, read_events
 
 __all__ = ["newest_events", "spread_events"]
 
@@ -136,6 +138,4 @@ def _thinned_part(file: LogFile, most: int) -> Iterator[Event]:
     from leadlog.reading.part import spread_lines  # DuckDB takes a while to load
 
     for number, line in spread_lines(file.path, file.category, most):
-        data = decode(line)
-        if data is not None:
-            yield Event(data, line, file.path, number)
+        yield Event(orjson.loads(line), line, file.path, number)

@@ -186,7 +186,10 @@ class Connections:
         finally:
             self._bulk_loads -= 1
             # Whatever goes wrong here goes wrong with the next commit as well, which tells it.
-            with suppress(sqlite3.Error), closing(self.engine.raw_connection()) as connection:
+            with (
+                suppress(sqlite3.Error, DBAPIError),
+                closing(self.engine.raw_connection()) as connection,
+            ):
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
             self.engine.dispose()  # new connections have the usual settings
 
