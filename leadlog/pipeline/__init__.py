@@ -99,8 +99,8 @@ class Pipeline:
         self._slot = Slot(lambda: self)
         self._failures_before = _current.failures
         self._sink = sink or build_sink(settings, self._tell_health)
-        self.process = self._chain.__call__
-        self.process_complete = self._chain.without(Complete).__call__
+        self.process = self._chain.run
+        self.process_complete = self._chain.without(Complete).run
         self.write = self._sink.write
         self._slot.target = self
         if settings.enabled:

@@ -5,9 +5,8 @@ most often, only the values that a caller can choose are tested; ids, times, num
 are of our own making.
 """
 
-import re
+import datetime as dt
 from functools import lru_cache
-from typing import Final
 
 import orjson
 from structlog.typing import EventDict
@@ -24,8 +23,7 @@ _BLANK = shape.blank(DATABASE_OPERATION)
 _KEYS = len(_BLANK.keys() | {*ENVELOPE})
 """Of a record to which nothing was added, such as bound context."""
 _DETAILS, _DATA = len(_BLANK["operation_details"]), len(_BLANK["data_details"])
-_are_ours: Final = re.compile(r"[0-9a-fTZ:.+-]*").fullmatch
-"""Ids and times, one behind the other; no secret is made of these characters alone."""
+_time_of = dt.datetime.fromisoformat
 
 
 @lru_cache(maxsize=4096)
@@ -37,16 +35,23 @@ def _is_harmless(*names: str | None) -> bool:
 def _suspect_part(line: bytes, event: EventDict) -> bytes:
     """What a caller chose in the line of a database operation; there a secret may stand.
 
-    The whole line where an id, a time or a name has not the form that ours have, and of a call
-    that failed. A section's key cannot stand inside a text, where its quotes would be escaped;
-    where it stands as a key of the caller's own, more is given than need be.
+    The whole line where a name is suspicious, and of a call that failed. A section's key cannot
+    stand inside a text, where its quotes would be escaped; where it stands as a key of the
+    caller's own, more is given than need be.
+
+    Raises:
+        ValueError: an id is no hexadecimal number, or a time no time, as ours are.
     """
     details, data = event["operation_details"], event["data_details"]
     started_at, transaction_id = details["started_at"], details["transaction_id"]
+    int(details["operation_id"], 16)
+    if transaction_id is not None:
+        int(transaction_id, 16)
+    if started_at is not None:
+        _time_of(started_at)
     if (
         details["error_message"] is None
         and len(details) == _DETAILS
-        and _are_ours(f"{details['operation_id']}{transaction_id or ''}{started_at or ''}")
         and _is_harmless(
             event["event_name"],
             event["thread_name"],
@@ -74,7 +79,7 @@ def guard(line: bytes, event: EventDict) -> bytes:
     if event.get("log_type") == DATABASE_OPERATION:
         try:
             suspect = _suspect_part(line, event)
-        except (AttributeError, KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             suspect = line  # no record of ours: anything may stand anywhere
     return _masked(line) if may_contain_secret(suspect) else line
 

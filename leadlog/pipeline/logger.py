@@ -136,9 +136,9 @@ class BoundLogger(structlog.BoundLoggerBase):
             if LEVELS[method_name] < target.level:
                 return
             event["event_name"] = event_name
-            positional, _ = target.process_complete(slot, method_name, event)
-            if not target.write(*positional):
-                slot.write(*positional)
+            (category, line), _ = target.process_complete(slot, method_name, event)
+            if not target.write(category, line):
+                slot.write(category, line)
         except structlog.DropEvent:
             return
         except Exception as error:  # noqa: BLE001 - logging never breaks the caller

@@ -22,6 +22,8 @@ _RFC3339 = re.compile(
 )
 _COUNTER_BITS = 24
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
+_NUMBER_BYTES = 10
+_NUMBER_MASK = (1 << 8 * _NUMBER_BYTES) - 1
 
 
 def now_us() -> int:
@@ -115,4 +117,5 @@ def new_id(us: int | None = None) -> str:
     writer = _writer
     if us is None:
         us = time.time_ns() // 1000
-    return "%014x%06x%s" % (us, writer.count() & _COUNTER_MASK, writer.tag)  # noqa: UP031 - a quarter faster than an f-string
+    number = us << _COUNTER_BITS | writer.count() & _COUNTER_MASK
+    return (number & _NUMBER_MASK).to_bytes(_NUMBER_BYTES).hex() + writer.tag  # half of `"%020x"`

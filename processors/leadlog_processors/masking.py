@@ -196,13 +196,10 @@ def _substitute(text: str, lower: str) -> str:
 
 # ------------------------------------------------------------------------------- a quick way to no
 
-_LOWER: Final = bytes(range(256)).lower()
-"""A table that makes ASCII lower case, in half the time of `str.lower`."""
-
 _hint_k: Final = re.compile(
     r"k(?:en(?<=token)|ey|ie(?<=cookie)|[-_](?<=[rs]k.)|ia(?<=akia)|\.com/services)"
 ).search
-_hint_p: Final = re.compile(r"p(?:ass(?:w|p)|wd|at(?:[-_]|[0-9a-z]{14}\.)|_(?<=ghp_))").search
+_hint_p: Final = re.compile(r"p(?:a(?:ss[wp]|t(?:[-_]|[0-9a-z]{14}\.))|wd|_(?<=ghp_))").search
 _hint_url: Final = re.compile(r"://[^ /?#:\"]*:[^ ]*@").search
 
 
@@ -218,10 +215,9 @@ def _hints(lower: str) -> object:
     return (
         ("k" in lower and _hint_k(lower))
         or _hint_p(lower)
-        or "secret" in lower
-        or "credential" in lower
+        or ("cre" in lower and ("secret" in lower or "credential" in lower))
         or "bearer" in lower
-        or ("@" in lower and "://" in lower and _hint_url(lower))
+        or ("@" in lower and "/" in lower and "://" in lower and _hint_url(lower))
         or ("j" in lower and "eyj" in lower)
         or ("z" in lower and ("authoriz" in lower or "aiza" in lower))
         or ("x" in lower and "xox" in lower)
@@ -242,7 +238,7 @@ def may_contain_secret(data: bytes) -> bool:
         data: JSON in UTF-8, non-ASCII characters escaped or not.
     """
     # As text, because `in` on bytes costs 0.1 µs more each time; Latin-1, because it is a copy.
-    return bool(_hints(data.translate(_LOWER).decode("latin-1")))
+    return bool(_hints(data.lower().decode("latin-1")))
 
 
 # ----------------------------------------------------------------------------- secrets in an event

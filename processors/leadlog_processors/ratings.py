@@ -14,6 +14,7 @@ True
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import isnan
 from typing import Any, Final
 from unicodedata import category
@@ -134,8 +135,12 @@ def _as_ascii(text: str) -> str:
     )
 
 
+@lru_cache(maxsize=1024)
 def _is_host(host: str) -> bool:
-    """Whether `host` is a domain name of at least two labels, the last one no number."""
+    """Whether `host` is a domain name of at least two labels, the last one no number.
+
+    Remembered, since many leads share a few mail providers and companies.
+    """
     if host[-2:].isalpha() and host.replace(".", "").isalnum():
         # No hyphen: nearly every host, and no regex needed.
         return "." in host and ".." not in host and host[0] != "." and host[-2] != "."
@@ -151,10 +156,10 @@ def _rate_email(value: object) -> int:
         return INVALID if address is None else MISSING
     local, _, host = address.partition("@")
     if (
-        not (local.isalnum() or _local_part(local if local.isascii() else _as_ascii(local)))
-        or not _is_host(host)
+        len(address) > _LONGEST_EMAIL
         or len(local) > _LONGEST_LOCAL_PART
-        or len(address) > _LONGEST_EMAIL
+        or not (local.isalnum() or _local_part(local if local.isascii() else _as_ascii(local)))
+        or not _is_host(host)
     ):
         return PLACEHOLDER if address.casefold() in PLACEHOLDERS else INVALID
     local = local.casefold()

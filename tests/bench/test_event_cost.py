@@ -129,6 +129,7 @@ def test_an_enriched_event_against_its_peers(tmp_path: Path, capsys: Any) -> Non
         },
         calls=CALLS,
         rounds=ROUNDS,
+        between=leadlog.flush,  # what is behind the hand-over is not in anybody's turn
     )
     file.close()
     assert leadlog.flush()
