@@ -18,6 +18,7 @@ from leadlog.analytics.queries import BUILT_IN
 from leadlog.analytics.spark import SparkEngine
 from leadlog.analytics.summary import count_days_on_spark
 from leadlog.errors import ReadError
+from tests.analytics import webhdfs
 from tests.analytics.answers import DAYS, EVENTS, answers, plain, summaries
 
 pytestmark = [
@@ -148,6 +149,40 @@ def test_every_answer_has_the_hash_that_plain_python_has(
         found = answers(engine)
         found |= summaries(lambda *days: count_days_on_spark(engine, *days, exact=True))
     assert found == expected
+
+
+@pytest.fixture
+def storage(sealed: Path) -> Iterator[webhdfs.Server]:
+    """The sealed log in a storage that Spark reaches over HTTP."""
+    with webhdfs.serve(sealed) as server:
+        yield server
+
+
+def test_an_archive_in_a_storage_far_away_gives_the_same_hashes(
+    session: Any, storage: webhdfs.Server, expected: dict[str, str]
+) -> None:
+    """As on a disk: `source` is a URL there, and each worker reads its parts itself."""
+    with SparkEngine(f"{storage.url}/archive/", session=session) as engine:
+        found = answers(engine)
+        found |= summaries(lambda *days: count_days_on_spark(engine, *days, exact=True))
+    assert found == expected
+    assert storage.opened
+
+
+@on_one_master
+def test_in_a_storage_far_away_only_the_days_asked_for_are_opened(
+    leadlog: Callable[..., tuple[int, str, str]], storage: webhdfs.Server
+) -> None:
+    """`leadlog summary --source URL`; a URL with no archive is told from one without connector."""
+    asked = ("summary", "--date", DAYS[1], "--json", "--source")
+    code, out, err = leadlog(*asked, f"{storage.url}/archive")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["summary_info"]["events_read"] == found["previous"]["events_read"] == EVENTS
+    assert {path.split("date=")[1][:10] for path in storage.opened} == {DAYS[0], DAYS[1]}
+    code, out, err = leadlog(*asked, f"{storage.url}/elsewhere")
+    assert (code, out) == (3, "")
+    assert f"no archive at {storage.url}/elsewhere" in err
 
 
 def test_a_window_cuts_as_with_duckdb(session: Any, sealed: Path) -> None:
