@@ -25,12 +25,12 @@ class Target(Protocol):
     level: int
     """Lowest rank that is written."""
 
-    def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:
+    def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict, /) -> Any:
         """Runs the chain."""
         ...
 
     def process_complete(
-        self, logger: WrappedLogger, method_name: str, event_dict: EventDict
+        self, logger: WrappedLogger, method_name: str, event_dict: EventDict, /
     ) -> Any:
         """Runs the chain over an event that has every section of its log type."""
         ...
