@@ -13,7 +13,7 @@ from leadlog.cli.reader import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, print_json, safe
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Skipped
-from leadlog.reading.history import Entry, History
+from leadlog.reading.history import Entry, History, about, about_email, sealed_keys
 from leadlog.reading.history import history as history_of
 from leadlog.reading.merged import read_merged
 
@@ -72,8 +72,18 @@ def history(
     keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity)
     for key in keys:
         skipped = Skipped()
-        events = (event.data for event in read_merged(root, _CATEGORIES, skipped=skipped))
-        found.append(history_of(events, key, entity=entity, reads=reads, since=since, until=until))
+        read = read_merged(root, _CATEGORIES, skipped=skipped, wanted=about(key))
+        found.append(
+            history_of(
+                (event.data for event in read),
+                key,
+                entity=entity,
+                reads=reads,
+                since=since,
+                until=until,
+                others=sealed_keys(root),
+            )
+        )
     if as_json:
         results = [_plain(one) for one in found]
         print_json(results[0] if email is None else results)
@@ -91,7 +101,7 @@ def _keys_of(root: Path, email: str, entity: str | None) -> list[str]:
     """Keys of the rows that ever had an e-mail address, in whatever case."""
     wanted = email.strip().casefold()
     keys: dict[str, None] = {}
-    for event in read_merged(root, ("database_operations",)):
+    for event in read_merged(root, ("database_operations",), wanted=about_email(wanted)):
         change = change_of(event.data)
         if change is None or change.key is None or entity not in (None, change.entity):
             continue

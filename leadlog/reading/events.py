@@ -12,13 +12,16 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
 
 from leadlog.errors import ReadError
 from leadlog.layout import COMPRESSED, PARQUET, parse_name, part_path
 from leadlog.reading.compressed import Unpacked, open_to_damage, open_unpacked, spool_unpacked
+
+if TYPE_CHECKING:
+    from leadlog.reading.part import Wanted
 
 __all__ = [
     "Event",
@@ -147,7 +150,12 @@ class LineReader:
 
 
 def read_events(
-    path: Path, *, start: int = 0, skipped: Skipped | None = None, to_damage: bool = False
+    path: Path,
+    *,
+    start: int = 0,
+    skipped: Skipped | None = None,
+    to_damage: bool = False,
+    wanted: "Wanted | None" = None,
 ) -> Iterator[Event]:
     """The events of one file, up to its last newline.
 
@@ -157,6 +165,8 @@ def read_events(
         skipped: counts what was passed over.
         to_damage: of a compressed file that is damaged, gives the events before the damage, and
             counts that as one line; it does not raise.
+        wanted: which events are needed of a part; the offsets of these are not the file's then.
+            Other files give all of theirs.
 
     Raises:
         ReadError: the file cannot be read, or is compressed and damaged; the message says
@@ -172,7 +182,7 @@ def read_events(
         unpacked.append(packed)
         return content
 
-    with open_content(path, opened) as stream:
+    with open_content(path, opened, wanted) as stream:
         reader = LineReader(stream, path, start, skipped)
         try:
             yield from reader.read()
@@ -248,12 +258,17 @@ def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, b
         yield 0, line
 
 
-def open_content(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacked) -> BinaryIO:
+def open_content(
+    path: Path,
+    unpacked: Callable[[Path], BinaryIO] = open_unpacked,
+    wanted: "Wanted | None" = None,
+) -> BinaryIO:
     """The content of a log file, whatever its form, from its beginning.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
         unpacked: opens a compressed one.
+        wanted: which events to restore of a part; all by default.
 
     Raises:
         ReadError: it cannot be opened, or is damaged.
@@ -263,14 +278,14 @@ def open_content(path: Path, unpacked: Callable[[Path], BinaryIO] = open_unpacke
         if path.suffix == PARQUET:
             from leadlog.reading.part import open_restored
 
-            return open_restored(path)
+            return open_restored(path, wanted)
         try:
             return unpacked(path) if path.suffix == COMPRESSED else path.open("rb")
         except FileNotFoundError:
             moved = _moved(path)
             if moved is None:
                 raise
-            return open_content(moved, unpacked)
+            return open_content(moved, unpacked, wanted)
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -4,17 +4,24 @@ Calls that failed or were rolled back are in it too, marked as such: what was tr
 history, what it would have written does not belong to the row.
 """
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import chain, islice
 from typing import Any, Final
 
+import orjson
+
+from leadlog.layout import log_files
 from leadlog.reading.change import Change, Kind, change_of
+from leadlog.reading.part import Wanted, distinct_texts
 from leadlog.reading.replay import Replay
 from leadlog.reading.rows import Break, Doubt
 
-__all__ = ["Entry", "History", "history"]
+__all__ = ["Entry", "History", "about", "about_email", "history", "sealed_keys"]
 
+_OPERATIONS: Final = "database_operations"
 _KEYS_KEPT: Final = 20_000  # of others, to name a close one where none is found
 _NEAR: Final = 3
 
@@ -79,6 +86,54 @@ class History:
     near: tuple[str, ...] = ()
 
 
+def about(key: str) -> dict[str, Wanted]:
+    """What the history of a row needs of a log: category to its events (see `read_merged`).
+
+    Besides the calls that name the row, these are the ones that may have changed it without
+    saying so, and what the log says of its own gaps.
+
+    Args:
+        key: the row's primary key as text.
+    """
+    condition = (
+        "lead_identifier.lead_id = $key OR list_contains(lead_identifier.lead_ids, $key) "
+        "OR truncated OR ((lead_identifier.lead_id IS NULL OR operation_details.bulk "
+        "OR operation_details.records_cut IS NOT NULL) "
+        "AND operation_details.outcome IS DISTINCT FROM 'completed')"
+    )
+    return {
+        _OPERATIONS: Wanted(condition, {"key": key}),
+        "monitoring_data": Wanted("monitoring_info.monitoring_type = 'log_health'"),
+    }
+
+
+def about_email(address: str) -> dict[str, Wanted]:
+    """What may tell of rows with an e-mail address, in whatever case: as `about`.
+
+    Args:
+        address: without spaces around it.
+    """
+    email, changed = "lead_identifier.email", "data_details.fields_changed"
+    # Of other texts than ASCII, Python knows more spellings that are the same than SQL does.
+    condition = (
+        f"lower({email}) = $address OR strlen({email}) <> length({email}) "
+        f"OR contains(lower({changed}), $quoted) OR strlen({changed}) <> length({changed})"
+    )
+    quoted = orjson.dumps(address)[1:-1].decode()
+    return {_OPERATIONS: Wanted(condition, {"address": address.lower(), "quoted": quoted.lower()})}
+
+
+def sealed_keys(directory: str | os.PathLike[str]) -> Iterator[str]:
+    """Keys of rows that sealed days tell of, which `about` leaves out.
+
+    Raises:
+        ReadError: a file cannot be read.
+    """
+    for file in log_files(directory, [_OPERATIONS]):
+        if file.archived:
+            yield from distinct_texts(file.path, "lead_identifier.lead_id", _KEYS_KEPT)
+
+
 def history(
     events: Iterable[Mapping[str, Any]],
     key: str,
@@ -87,6 +142,7 @@ def history(
     reads: bool = False,
     since: str | None = None,
     until: str | None = None,
+    others: Iterable[str] = (),
 ) -> History:
     """The calls on one row.
 
@@ -97,10 +153,12 @@ def history(
         reads: whether calls that only read it are wanted too.
         since: first moment wanted, as in the records; what was before is still used to see gaps.
         until: moment from which on nothing is wanted.
+        others: keys of rows whose calls are not among the events; asked only where there is no
+            call on this one, to name a close one.
     """
     told = Replay(None if entity is None else (entity,))
     found: list[Entry] = []
-    others: dict[str, None] = {}
+    seen: dict[str, None] = {}
     for data in events:
         if until is not None and data["timestamp"] >= until:
             continue
@@ -118,9 +176,8 @@ def history(
             told.apply(change)
         elif change.key is None and change.keys is None and change.outcome != "completed":
             told.apply(change)
-        elif len(others) < _KEYS_KEPT and not found:
-            for other in (change.key,) if change.key is not None else change.listed:
-                others[other] = None
+        elif len(seen) < _KEYS_KEPT and not found:
+            seen.update(dict.fromkeys(change.listed if change.key is None else (change.key,)))
     told.finish()
     found.sort(key=lambda entry: (entry.at, entry.event_id))
     gaps = {gap.event_id: gap for table in told.tables.values() for gap in table.breaks}
@@ -136,7 +193,7 @@ def history(
         entries,
         tuple(d for d in told.doubts if d.at >= first and d.entity in (*names, None)),
         names,
-        () if found else _near(key, others),
+        () if found else _near(key, dict.fromkeys(chain(seen, islice(others, _KEYS_KEPT)))),
     )
 
 

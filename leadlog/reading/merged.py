@@ -6,13 +6,17 @@ transaction are written when it ends. So what comes out is in order but for such
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from leadlog.layout import LogFile, log_files
 from leadlog.reading.events import Event, Skipped, read_events
+
+if TYPE_CHECKING:
+    from leadlog.reading.part import Wanted
 
 __all__ = ["read_merged"]
 
@@ -26,6 +30,7 @@ def read_merged(
     since: str | None = None,
     until: str | None = None,
     skipped: Skipped | None = None,
+    wanted: "Mapping[str, Wanted] | None" = None,
 ) -> Iterator[Event]:
     """The events of all writers, merged by `timestamp`.
 
@@ -35,6 +40,8 @@ def read_merged(
         since: first UTC day of the files, `2026-11-23`.
         until: last UTC day of the files.
         skipped: counts what was passed over.
+        wanted: category to which events of it are needed; a hint, by which parts of the archive
+            are read faster. Others may come all the same.
 
     Raises:
         ReadError: a file cannot be read.
@@ -42,15 +49,18 @@ def read_merged(
     """
     skipped = Skipped() if skipped is None else skipped
     files = sorted(log_files(directory, categories, since, until), key=_writer)
-    streams = [_chain(list(own), skipped) for _, own in groupby(files, key=_writer)]
+    wanted = wanted or {}
+    streams = [_chain(list(own), skipped, wanted) for _, own in groupby(files, key=_writer)]
     if len(streams) == 1:
         return streams[0]
     return merge(*streams, key=_timestamp)
 
 
-def _chain(files: list[LogFile], skipped: Skipped) -> Iterator[Event]:
+def _chain(
+    files: list[LogFile], skipped: Skipped, wanted: "Mapping[str, Wanted]"
+) -> Iterator[Event]:
     for file in sorted(files, key=lambda one: (one.date, one.segment)):
-        yield from read_events(file.path, skipped=skipped)
+        yield from read_events(file.path, skipped=skipped, wanted=wanted.get(file.category))
 
 
 def _writer(file: LogFile) -> tuple[str, str, int]:

@@ -10,7 +10,7 @@ begin with `_` are passed over by what reads Hive folders.
 
 import base64
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -22,7 +22,9 @@ from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 
 __all__ = [
     "Damaged",
+    "Wanted",
     "damaged_path",
+    "distinct_texts",
     "lines_backwards",
     "open_restored",
     "read_damaged",
@@ -48,6 +50,19 @@ class Damaged(NamedTuple):
     line_number: int
     content: bytes
     unfinished: bool = False
+
+
+class Wanted(NamedTuple):
+    """Which events of a part are asked for, so that the others need not be made lines again.
+
+    Attributes:
+        condition: SQL over the columns of the category. Lines that the columns do not give back
+            as they were come in any case.
+        parameters: texts by their `$name` in the condition.
+    """
+
+    condition: str
+    parameters: Mapping[str, str] = {}
 
 
 def damaged_path(part: Path) -> Path:
@@ -81,13 +96,16 @@ def read_damaged(path: Path) -> Iterator[Damaged]:
         ) from error
 
 
-def restored(part: Path, category: str, *, damaged: Path | None = None) -> Iterator[bytes]:
+def restored(
+    part: Path, category: str, *, damaged: Path | None = None, wanted: Wanted | None = None
+) -> Iterator[bytes]:
     """The content of the file that a part was made of, in blocks of lines.
 
     Args:
         part: the Parquet file.
         category: whose lines.
         damaged: where its other lines lie; beside it by default.
+        wanted: which events to restore; all by default. Lines that are no events come anyway.
 
     Raises:
         ReadError: it cannot be read.
@@ -101,7 +119,11 @@ def restored(part: Path, category: str, *, damaged: Path | None = None) -> Itera
     import duckdb
 
     try:
-        found = connection.execute(f"{_lines(category)} ORDER BY {LINE_NUMBER}", [literally(part)])
+        where, parameters = "", {"path": literally(part)}
+        if wanted is not None:
+            where = f"WHERE {RAW} IS NOT NULL OR ({wanted.condition})"
+            parameters |= wanted.parameters
+        found = connection.execute(f"{_lines(category)} {where} ORDER BY {LINE_NUMBER}", parameters)
         while rows := found.fetchmany(_FETCHED_ROWS):
             block = bytearray()
             for number, line in rows:
@@ -127,7 +149,7 @@ def _lines(category: str) -> str:
     """A SELECT of (line number, line) of a part; where its text is not kept, of its columns."""
     return (
         f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
-        "FROM read_parquet(?, hive_partitioning = false, file_row_number = true)"
+        "FROM read_parquet($path, hive_partitioning = false, file_row_number = true)"
     )
 
 
@@ -159,7 +181,7 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
             found = connection.execute(
                 f"{_lines(_category_of(part))} WHERE {LINE_NUMBER} >= {high - size} "
                 f"AND {LINE_NUMBER} < {high} ORDER BY {LINE_NUMBER} DESC",
-                [path],
+                {"path": path},
             )
             yield from ((number, line.encode()) for number, line in found.fetchall())
             high, size = high - size, min(4 * size, _MOST_ROWS)
@@ -197,7 +219,7 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
         found = connection.execute(
             f"{_lines(category)} WHERE file_row_number % {max(-(-int(rows) // most), 1)} = 0 "
             f"ORDER BY {LINE_NUMBER}",
-            [path],
+            {"path": path},
         )
         return [(number, line.encode()) for number, line in found.fetchall()]
     except duckdb.Error as error:
@@ -206,8 +228,42 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
         connection.close()
 
 
-def open_restored(path: Path) -> BinaryIO:
+def distinct_texts(part: Path, column: str, most: int) -> list[str]:
+    """Some of the values that a part has in a column of texts.
+
+    Args:
+        part: the Parquet file.
+        column: SQL that names it, such as `lead_identifier.lead_id`.
+        most: how many at most.
+
+    Raises:
+        ReadError: it cannot be read.
+        MissingExtraError: DuckDB is not installed.
+    """
+    from leadlog.reading.scan import connect, literally, unreadable
+
+    connection = connect()
+    import duckdb
+
+    try:
+        found = connection.execute(
+            f"SELECT DISTINCT {column} FROM read_parquet(?, hive_partitioning = false) "
+            f"WHERE {column} IS NOT NULL LIMIT {most:d}",
+            [literally(part)],
+        )
+        return [text for (text,) in found.fetchall()]
+    except duckdb.Error as error:
+        raise unreadable(str(part), error) from error
+    finally:
+        connection.close()
+
+
+def open_restored(path: Path, wanted: Wanted | None = None) -> BinaryIO:
     """The content of the file that a part was made of, in memory or in a temporary file.
+
+    Args:
+        path: the Parquet file.
+        wanted: which events to restore; all by default.
 
     Raises:
         ReadError: it cannot be read, or lies in no folder of a category.
@@ -215,7 +271,7 @@ def open_restored(path: Path) -> BinaryIO:
     """
     copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
     try:
-        for block in restored(path, _category_of(path)):
+        for block in restored(path, _category_of(path), wanted=wanted):
             copy.write(block)
         copy.seek(0)
     except BaseException:

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from click.testing import Result
 
 import leadlog
+from leadlog import archive
+from leadlog.layout import log_files
 from leadlog.store.models import Lead
 
 Run = Callable[..., Result]
@@ -67,6 +69,27 @@ def test_the_history_of_a_lead_names_who_changed_what(run: Run, lead_id: str) ->
     assert "\x1b" not in out
     assert "get_lead" not in out
     assert "get_lead" in run("history", lead_id, "--reads").stdout
+
+
+def test_the_history_of_a_sealed_day_is_the_same(run: Run, lead_id: str) -> None:
+    """By key, by address in whatever case, and where the key is not quite one."""
+    asked = (
+        ("history", lead_id, "--reads", "--json"),
+        ("history", "--email", "ANA@acme.com", "--json"),
+        ("history", "--email", "nobody@acme.com"),
+        ("history", lead_id[:-1]),
+    )
+    before = [run(*one) for one in asked]
+    assert [one.exit_code for one in before] == [0, 0, 1, 1]
+    assert f"did you mean {lead_id}?" in before[-1].stderr
+    leadlog.shutdown()
+    report = archive.run("database_logs", archive.Policy(parquet_after_days=1), today="2100-01-01")
+    assert report.errors == ()
+    assert all(file.archived for file in log_files("database_logs"))
+    after = [run(*one) for one in asked]
+    assert [(one.stdout, one.stderr) for one in after] == [
+        (one.stdout, one.stderr) for one in before
+    ]
 
 
 def test_what_changed_nothing_is_greyed_on_a_terminal(run: Run, lead_id: str) -> None:

@@ -1,9 +1,19 @@
 """The story of one row, from records as writers leave them."""
 
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import orjson
+
+from leadlog import archive
 from leadlog.clock import format_us
-from leadlog.reading.history import History, history
+from leadlog.layout import log_files
+from leadlog.reading.history import History, about, history, sealed_keys
+from leadlog.reading.merged import read_merged
+from tests.bench.made_events import blank
 
 START = 1_795_428_000_000_000
 
@@ -99,3 +109,68 @@ def test_an_unknown_outcome_is_no_change_that_is_claimed() -> None:
         [record(0, "update", changed={}, details={"outcome": "unknown"})], "1"
     ).entries
     assert (entry.outcome, entry.effective) == ("unknown", False)
+
+
+KEY = 'ü,"1'
+
+
+def calls_of_every_kind() -> Iterator[dict[str, Any]]:
+    """Records as leadlog writes them: on that row, others, several, or nobody knows which."""
+    kinds = itertools.product(
+        ("committed", "rolled_back", "failed", "completed", "unknown", None),
+        (False, True, None),
+        (None, KEY, "2", "2…"),
+        (None, [KEY], ["2", KEY], ["2"]),
+        (None, 7),
+        (False, True),
+    )
+    for number, (outcome, bulk, key, keys, records_cut, truncated) in enumerate(kinds):
+        event = blank("database_operation", 1_000_000 * number, number, "2026-11-01")
+        event["operation_details"] |= {
+            "operation_type": "update" if number % 5 else "add_leads",
+            "outcome": outcome,
+            "bulk": bulk,
+            "entity": "Lead",
+        }
+        event["lead_identifier"]["lead_id"] = key
+        if keys is not None:
+            event["lead_identifier"] |= {"lead_ids": keys, "lead_count": len(keys)}
+        if records_cut is not None:
+            event["operation_details"]["records_cut"] = records_cut
+        if truncated:
+            event |= {"truncated": True, "truncated_fields": ["lead_identifier.lead_id"]}
+        event["data_details"]["fields_changed"] = {"n": {"new": number}}
+        yield event
+
+
+def test_of_a_sealed_day_only_what_matters_is_read(tmp_path: Path) -> None:
+    """What is left out has no place in the story, and most calls on other rows are."""
+    events = list(calls_of_every_kind())
+    path = tmp_path / "database_operations" / "2026-11-01.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
+    report = archive.run(tmp_path, archive.Policy(parquet_after_days=1), today="2026-11-30")
+    assert report.errors == ()
+    assert [file.archived for file in log_files(tmp_path)] == [True]
+    read = [event.data for event in read_merged(tmp_path, wanted=about(KEY))]
+    kept = {event["event_id"] for event in read}
+    nothing = history([], KEY)
+    for event in events:
+        if event["event_id"] not in kept:
+            told = history([event], KEY, reads=True)
+            assert replace(told, near=()) == nothing, event
+    assert 0 < len(read) < len(events)
+    assert history(read, KEY, reads=True) == history(events, KEY, reads=True)
+    assert {*sealed_keys(tmp_path)} == {KEY, "2", "2…"}
+
+
+def test_a_row_that_is_not_in_the_log_is_told_by_the_keys_of_sealed_days() -> None:
+    """They are asked for only then."""
+
+    def keys() -> Iterator[str]:
+        yield from ("lead-1", "other")
+
+    assert history(story(), "lead-2", others=keys()).near == ("lead-1",)
+    left = keys()
+    assert history(story(), "1", others=left).near == ()
+    assert next(left) == "lead-1"
