@@ -150,15 +150,14 @@ class _Runs:
 
     def percentiles(self, exact: Mapping[str, float | None] | None) -> dict[str, Any]:
         near = at_ranks(
-            (middle_of(bucket), weighted(counts))
-            for bucket, counts in sorted(self._buckets.items())
+            (bucket, weighted(counts)) for bucket, counts in sorted(self._buckets.items())
         )
         return {
             "n": sum(self._timed.values()),
             **{f"{name}_ms": (exact or {}).get(name) for name in PERCENTS},
             **{
-                f"{name}_bucket_ms": None if value is None else float(f"{value:.6g}")
-                for name, value in zip(PERCENTS, near, strict=True)
+                f"{name}_bucket_ms": None if at is None else float(f"{middle_of(at):.6g}")
+                for name, at in zip(PERCENTS, near, strict=True)
             },
         }
 
@@ -175,6 +174,9 @@ def weighted(counts: Iterable[tuple[float, int]]) -> float:
     by_rate: dict[float, int] = {}
     for rate, count in counts:
         by_rate[rate] = by_rate.get(rate, 0) + count
+    if len(by_rate) == 1:  # nearly always: nothing was sampled
+        ((rate, count),) = by_rate.items()
+        return count / rate
     return math.fsum(count / rate for rate, count in by_rate.items())
 
 
