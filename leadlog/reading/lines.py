@@ -6,7 +6,9 @@ archive keeps the text beside the columns; so every line comes back as it was, a
 twice is the exception.
 """
 
+from collections.abc import Container, Mapping
 from functools import cache
+from itertools import groupby
 from typing import Any, get_origin
 
 from typing_extensions import is_typeddict
@@ -68,48 +70,68 @@ def line_of_columns(category: str) -> str:
     record = record_of(category)
     hints = all_keys_of(record)
     kinds = columns(category)
-    sections = [key for key in hints if key in record.__required_keys__ and key not in _FIRST]
+    always = record.__required_keys__
+    sections = [key for key in hints if key in always and key not in _FIRST]
     rest = [key for key in hints if key not in _FIRST and key not in sections]
-    parts = []
-    dropped = []
-    # TRY_CAST: where JSON belongs, a line that leadlog did not write may have any text.
+    values: dict[str, str] = {}
+    objects: dict[str, str] = {}
     for key in (*_FIRST, *sections, *rest):
-        if key not in record.__required_keys__:
-            dropped.append(key)
-        if key == "timestamp":
-            value = f"strftime(timestamp, '{_STAMP}')"
-        elif is_typeddict(hints[key]) and kinds[key].startswith("STRUCT"):
-            value = _object(f'"{key}"', hints[key], kinds[key], dropped)
-        elif _is_json_text(hints[key], kinds[key]):
-            value = f'TRY_CAST("{key}" AS JSON)'
+        if is_typeddict(hints[key]) and kinds[key].startswith("STRUCT"):
+            values[key] = objects[key] = _object(f'"{key}"', hints[key], kinds[key])
+        elif key == "timestamp":
+            values[key] = f"strftime(timestamp, '{_STAMP}')"
         else:
-            value = f'"{key}"'
-        parts.append(f"{_named(key)}: {value}")
-    text = f"CAST(to_json({{{', '.join(parts)}}}) AS VARCHAR)"
-    for key in dropped:
-        # A text inside the record cannot hold this: its quotation marks have a backslash.
-        text = f"replace({text}, ',\"{key}\":null', '')"
-    return text
+            values[key] = _value(f'"{key}"', json=_is_json_text(hints[key], kinds[key]))
+    return _joined(values, always, objects)
 
 
-def _object(path: str, hint: Any, kind: str, dropped: list[str]) -> str:
-    inner = []
+def _object(path: str, hint: Any, kind: str) -> str:
+    always = hint.__required_keys__
     # What a record may have or not have stands behind what it always has.
-    hints = all_keys_of(hint)
-    for name, of in sorted(hints.items(), key=lambda one: one[0] not in hint.__required_keys__):
-        if name not in hint.__required_keys__:
-            dropped.append(name)
-        value = f'{path}."{name}"'
-        if f'"{name}" VARCHAR' in kind and of is not str and _is_json_text(of, "VARCHAR"):
-            value = f"TRY_CAST({value} AS JSON)"
-        inner.append(f"{_named(name)}: {value}")
-    return f"CASE WHEN {path} IS NOT NULL THEN {{{', '.join(inner)}}} END"
+    hints = sorted(all_keys_of(hint).items(), key=lambda one: one[0] not in always)
+    values = {
+        name: _value(
+            f'{path}."{name}"',
+            json=f'"{name}" VARCHAR' in kind and of is not str and _is_json_text(of, "VARCHAR"),
+        )
+        for name, of in hints
+    }
+    return f"CASE WHEN {path} IS NOT NULL THEN {_joined(values, always)} END"
+
+
+def _value(path: str, *, json: bool) -> str:
+    # TRY: where JSON belongs, a line that leadlog did not write may have any text.
+    return f"TRY_CAST({path} AS JSON)" if json else path
+
+
+def _joined(values: Mapping[str, str], always: Container[str], objects: Container[str] = ()) -> str:
+    """The text of an object.
+
+    Args:
+        values: key to SQL that gives its value; it begins with one of `always`.
+        always: the keys that are there without a value, too.
+        objects: the keys whose value is the text of an object already.
+    """
+    texts: list[str] = []
+    for plain, keys in groupby(values, key=lambda key: key in always and key not in objects):
+        comma = "," if texts else ""
+        if plain:
+            # At once, as one struct without its braces.
+            struct = ", ".join(f"'{key}': {values[key]}" for key in keys)
+            texts += [f"'{comma}'"] * bool(comma)
+            texts.append(f"CAST(to_json({{{struct}}}) AS VARCHAR)[2:-2]")
+            continue
+        for key in keys:
+            text = values[key]
+            if key not in objects:
+                text = f"CAST(to_json({text}) AS VARCHAR)"
+            if key in always:
+                text = f"coalesce({text}, 'null')"
+            # Where that is NULL, it adds nothing.
+            texts.append(f"',\"{key}\":' || {text}")
+    return f"concat('{{', {', '.join(texts)}, '}}')"
 
 
 def _is_json_text(hint: Any, kind: str) -> bool:
     """Whether a column of texts holds JSON: that of an object without fixed keys."""
     return kind == "VARCHAR" and (get_origin(hint) is dict or is_typeddict(hint))
-
-
-def _named(key: str) -> str:
-    return f"'{key}'"
