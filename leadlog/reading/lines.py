@@ -114,11 +114,11 @@ def _joined(values: Mapping[str, str], always: Container[str], objects: Containe
     """
     texts: list[str] = []
     for plain, keys in groupby(values, key=lambda key: key in always and key not in objects):
-        comma = "," if texts else ""
         if plain:
             # At once, as one struct without its braces.
             struct = ", ".join(f"'{key}': {values[key]}" for key in keys)
-            texts += [f"'{comma}'"] * bool(comma)
+            if texts:
+                texts.append("','")
             texts.append(f"CAST(to_json({{{struct}}}) AS VARCHAR)[2:-2]")
             continue
         for key in keys:
