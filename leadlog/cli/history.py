@@ -13,7 +13,13 @@ from leadlog.cli.reader import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, print_json, safe
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Skipped
-from leadlog.reading.history import Entry, History, about, about_email, sealed_keys
+from leadlog.reading.history import (
+    Entry,
+    History,
+    pushdown_for,
+    pushdown_for_email,
+    sealed_keys,
+)
 from leadlog.reading.history import history as history_of
 from leadlog.reading.merged import read_merged
 
@@ -72,7 +78,7 @@ def history(
     keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity)
     for key in keys:
         skipped = Skipped()
-        read = read_merged(root, _CATEGORIES, skipped=skipped, wanted=about(key))
+        read = read_merged(root, _CATEGORIES, skipped=skipped, pushdown=pushdown_for(key))
         found.append(
             history_of(
                 (event.data for event in read),
@@ -101,7 +107,7 @@ def _keys_of(root: Path, email: str, entity: str | None) -> list[str]:
     """Keys of the rows that ever had an e-mail address, in whatever case."""
     wanted = email.strip().casefold()
     keys: dict[str, None] = {}
-    for event in read_merged(root, ("database_operations",), wanted=about_email(wanted)):
+    for event in read_merged(root, ("database_operations",), pushdown=pushdown_for_email(wanted)):
         change = change_of(event.data)
         if change is None or change.key is None or entity not in (None, change.entity):
             continue

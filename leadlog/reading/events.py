@@ -21,7 +21,7 @@ from leadlog.layout import COMPRESSED, PARQUET, parse_name, part_path
 from leadlog.reading.compressed import Unpacked, open_to_damage, open_unpacked, spool_unpacked
 
 if TYPE_CHECKING:
-    from leadlog.reading.part import Wanted
+    from leadlog.reading.part import Predicate
 
 __all__ = [
     "Event",
@@ -155,7 +155,7 @@ def read_events(
     start: int = 0,
     skipped: Skipped | None = None,
     to_damage: bool = False,
-    wanted: "Wanted | None" = None,
+    predicate: "Predicate | None" = None,
 ) -> Iterator[Event]:
     """The events of one file, up to its last newline.
 
@@ -165,7 +165,7 @@ def read_events(
         skipped: counts what was passed over.
         to_damage: of a compressed file that is damaged, gives the events before the damage, and
             counts that as one line; it does not raise.
-        wanted: which events are needed of a part; the offsets of these are not the file's then.
+        predicate: which events are needed of a part; the offsets of these are not the file's then.
             Other files give all of theirs.
 
     Raises:
@@ -182,7 +182,7 @@ def read_events(
         unpacked.append(packed)
         return content
 
-    with open_content(path, opened, wanted) as stream:
+    with open_content(path, opened, predicate) as stream:
         reader = LineReader(stream, path, start, skipped)
         try:
             yield from reader.read()
@@ -261,14 +261,14 @@ def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, b
 def open_content(
     path: Path,
     unpacked: Callable[[Path], BinaryIO] = open_unpacked,
-    wanted: "Wanted | None" = None,
+    predicate: "Predicate | None" = None,
 ) -> BinaryIO:
     """The content of a log file, whatever its form, from its beginning.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
         unpacked: opens a compressed one.
-        wanted: which events to restore of a part; all by default.
+        predicate: which events to restore of a part; all by default.
 
     Raises:
         ReadError: it cannot be opened, or is damaged.
@@ -278,14 +278,14 @@ def open_content(
         if path.suffix == PARQUET:
             from leadlog.reading.part import open_restored
 
-            return open_restored(path, wanted)
+            return open_restored(path, predicate)
         try:
             return unpacked(path) if path.suffix == COMPRESSED else path.open("rb")
         except FileNotFoundError:
             moved = _moved(path)
             if moved is None:
                 raise
-            return open_content(moved, unpacked, wanted)
+            return open_content(moved, unpacked, predicate)
     except OSError as error:
         raise _unreadable(path, error) from error
 

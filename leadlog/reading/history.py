@@ -15,11 +15,11 @@ import orjson
 
 from leadlog.layout import log_files
 from leadlog.reading.change import Change, Kind, change_of
-from leadlog.reading.part import Wanted, distinct_texts
+from leadlog.reading.part import Predicate, distinct_values
 from leadlog.reading.replay import Replay
 from leadlog.reading.rows import Break, Doubt
 
-__all__ = ["Entry", "History", "about", "about_email", "history", "sealed_keys"]
+__all__ = ["Entry", "History", "history", "pushdown_for", "pushdown_for_email", "sealed_keys"]
 
 _OPERATIONS: Final = "database_operations"
 _KEYS_KEPT: Final = 20_000  # of others, to name a close one where none is found
@@ -86,7 +86,7 @@ class History:
     near: tuple[str, ...] = ()
 
 
-def about(key: str) -> dict[str, Wanted]:
+def pushdown_for(key: str) -> dict[str, Predicate]:
     """What the history of a row needs of a log: category to its events (see `read_merged`).
 
     Besides the calls that name the row, these are the ones that may have changed it without
@@ -102,13 +102,13 @@ def about(key: str) -> dict[str, Wanted]:
         "AND operation_details.outcome IS DISTINCT FROM 'completed')"
     )
     return {
-        _OPERATIONS: Wanted(condition, {"key": key}),
-        "monitoring_data": Wanted("monitoring_info.monitoring_type = 'log_health'"),
+        _OPERATIONS: Predicate(condition, {"key": key}),
+        "monitoring_data": Predicate("monitoring_info.monitoring_type = 'log_health'"),
     }
 
 
-def about_email(address: str) -> dict[str, Wanted]:
-    """What may tell of rows with an e-mail address, in whatever case: as `about`.
+def pushdown_for_email(address: str) -> dict[str, Predicate]:
+    """What may tell of rows with an e-mail address, in whatever case: as `pushdown_for`.
 
     Args:
         address: without spaces around it.
@@ -120,18 +120,20 @@ def about_email(address: str) -> dict[str, Wanted]:
         f"OR contains(lower({changed}), $quoted) OR strlen({changed}) <> length({changed})"
     )
     quoted = orjson.dumps(address)[1:-1].decode()
-    return {_OPERATIONS: Wanted(condition, {"address": address.lower(), "quoted": quoted.lower()})}
+    return {
+        _OPERATIONS: Predicate(condition, {"address": address.lower(), "quoted": quoted.lower()})
+    }
 
 
 def sealed_keys(directory: str | os.PathLike[str]) -> Iterator[str]:
-    """Keys of rows that sealed days tell of, which `about` leaves out.
+    """Keys of rows that sealed days tell of, which `pushdown_for` leaves out.
 
     Raises:
         ReadError: a file cannot be read.
     """
     for file in log_files(directory, [_OPERATIONS]):
         if file.archived:
-            yield from distinct_texts(file.path, "lead_identifier.lead_id", _KEYS_KEPT)
+            yield from distinct_values(file.path, "lead_identifier.lead_id", _KEYS_KEPT)
 
 
 def history(

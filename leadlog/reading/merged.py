@@ -16,7 +16,7 @@ from leadlog.layout import LogFile, log_files
 from leadlog.reading.events import Event, Skipped, read_events
 
 if TYPE_CHECKING:
-    from leadlog.reading.part import Wanted
+    from leadlog.reading.part import Predicate
 
 __all__ = ["read_merged"]
 
@@ -30,7 +30,7 @@ def read_merged(
     since: str | None = None,
     until: str | None = None,
     skipped: Skipped | None = None,
-    wanted: "Mapping[str, Wanted] | None" = None,
+    pushdown: "Mapping[str, Predicate] | None" = None,
 ) -> Iterator[Event]:
     """The events of all writers, merged by `timestamp`.
 
@@ -40,7 +40,7 @@ def read_merged(
         since: first UTC day of the files, `2026-11-23`.
         until: last UTC day of the files.
         skipped: counts what was passed over.
-        wanted: category to which events of it are needed; a hint, by which parts of the archive
+        pushdown: category to which events of it are needed; a hint, by which parts of the archive
             are read faster. Others may come all the same.
 
     Raises:
@@ -49,18 +49,18 @@ def read_merged(
     """
     skipped = Skipped() if skipped is None else skipped
     files = sorted(log_files(directory, categories, since, until), key=_writer)
-    wanted = wanted or {}
-    streams = [_chain(list(own), skipped, wanted) for _, own in groupby(files, key=_writer)]
+    pushdown = pushdown or {}
+    streams = [_chain(list(own), skipped, pushdown) for _, own in groupby(files, key=_writer)]
     if len(streams) == 1:
         return streams[0]
     return merge(*streams, key=_timestamp)
 
 
 def _chain(
-    files: list[LogFile], skipped: Skipped, wanted: "Mapping[str, Wanted]"
+    files: list[LogFile], skipped: Skipped, pushdown: "Mapping[str, Predicate]"
 ) -> Iterator[Event]:
     for file in sorted(files, key=lambda one: (one.date, one.segment)):
-        yield from read_events(file.path, skipped=skipped, wanted=wanted.get(file.category))
+        yield from read_events(file.path, skipped=skipped, predicate=pushdown.get(file.category))
 
 
 def _writer(file: LogFile) -> tuple[str, str, int]:

@@ -11,8 +11,9 @@ begin with `_` are passed over by what reads Hive folders.
 import base64
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import orjson
 
@@ -20,11 +21,14 @@ from leadlog.errors import ReadError
 from leadlog.layout import parse_name
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 __all__ = [
     "Damaged",
-    "Wanted",
+    "Predicate",
     "damaged_path",
-    "distinct_texts",
+    "distinct_values",
     "lines_backwards",
     "open_restored",
     "read_damaged",
@@ -52,7 +56,7 @@ class Damaged(NamedTuple):
     unfinished: bool = False
 
 
-class Wanted(NamedTuple):
+class Predicate(NamedTuple):
     """Which events of a part are asked for, so that the others need not be made lines again.
 
     Attributes:
@@ -97,7 +101,7 @@ def read_damaged(path: Path) -> Iterator[Damaged]:
 
 
 def restored(
-    part: Path, category: str, *, damaged: Path | None = None, wanted: Wanted | None = None
+    part: Path, category: str, *, damaged: Path | None = None, predicate: Predicate | None = None
 ) -> Iterator[bytes]:
     """The content of the file that a part was made of, in blocks of lines.
 
@@ -105,24 +109,21 @@ def restored(
         part: the Parquet file.
         category: whose lines.
         damaged: where its other lines lie; beside it by default.
-        wanted: which events to restore; all by default. Lines that are no events come anyway.
+        predicate: which events to restore; all by default. Lines that are no events come anyway.
 
     Raises:
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import connect, literally, unreadable
+    from leadlog.reading.scan import literally
 
     others = read_damaged(damaged_path(part) if damaged is None else damaged)
     other = next(others, None)
-    connection = connect()
-    import duckdb
-
-    try:
-        where, parameters = "", {"path": literally(part)}
-        if wanted is not None:
-            where = f"WHERE {RAW} IS NOT NULL OR ({wanted.condition})"
-            parameters |= wanted.parameters
+    where, parameters = "", {"path": literally(part)}
+    if predicate is not None:
+        where = f"WHERE {RAW} IS NOT NULL OR ({predicate.condition})"
+        parameters |= predicate.parameters
+    with _opened(part) as connection:
         found = connection.execute(f"{_lines(category)} {where} ORDER BY {LINE_NUMBER}", parameters)
         while rows := found.fetchmany(_FETCHED_ROWS):
             block = bytearray()
@@ -132,13 +133,23 @@ def restored(
                     other = next(others, None)
                 block += line.encode() + b"\n"
             yield bytes(block)
-    except duckdb.Error as error:
-        raise unreadable(str(part), error) from error
-    finally:
-        connection.close()
     while other is not None:
         yield other.content + (b"" if other.unfinished else b"\n")
         other = next(others, None)
+
+
+@contextmanager
+def _opened(part: Path) -> "Iterator[DuckDBPyConnection]":
+    """A connection to read a part; what DuckDB cannot read is told as a ReadError."""
+    from leadlog.reading.scan import connect, unreadable
+
+    with connect() as connection:
+        import duckdb
+
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise unreadable(str(part), error) from error
 
 
 def _category_of(part: Path) -> str:
@@ -166,13 +177,10 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import connect, literally, unreadable
-
-    connection = connect()
-    import duckdb
+    from leadlog.reading.scan import literally
 
     path, size = literally(part), _FIRST_ROWS
-    try:
+    with _opened(part) as connection:
         (last,) = connection.execute(
             f"SELECT max({LINE_NUMBER}) FROM read_parquet(?, hive_partitioning = false)", [path]
         ).fetchall()[0]
@@ -185,10 +193,6 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
             )
             yield from ((number, line.encode()) for number, line in found.fetchall())
             high, size = high - size, min(4 * size, _MOST_ROWS)
-    except duckdb.Error as error:
-        raise unreadable(str(part), error) from error
-    finally:
-        connection.close()
 
 
 def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]]:
@@ -206,13 +210,10 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import connect, literally, unreadable
-
-    connection = connect()
-    import duckdb
+    from leadlog.reading.scan import literally
 
     path = literally(part)
-    try:
+    with _opened(part) as connection:
         (rows,) = connection.execute(
             "SELECT sum(num_rows) FROM parquet_file_metadata(?)", [path]
         ).fetchall()[0]
@@ -222,13 +223,9 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
             {"path": path},
         )
         return [(number, line.encode()) for number, line in found.fetchall()]
-    except duckdb.Error as error:
-        raise unreadable(str(part), error) from error
-    finally:
-        connection.close()
 
 
-def distinct_texts(part: Path, column: str, most: int) -> list[str]:
+def distinct_values(part: Path, column: str, most: int) -> list[str]:
     """Some of the values that a part has in a column of texts.
 
     Args:
@@ -240,30 +237,23 @@ def distinct_texts(part: Path, column: str, most: int) -> list[str]:
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import connect, literally, unreadable
+    from leadlog.reading.scan import literally
 
-    connection = connect()
-    import duckdb
-
-    try:
+    with _opened(part) as connection:
         found = connection.execute(
             f"SELECT DISTINCT {column} FROM read_parquet(?, hive_partitioning = false) "
             f"WHERE {column} IS NOT NULL LIMIT {most:d}",
             [literally(part)],
         )
         return [text for (text,) in found.fetchall()]
-    except duckdb.Error as error:
-        raise unreadable(str(part), error) from error
-    finally:
-        connection.close()
 
 
-def open_restored(path: Path, wanted: Wanted | None = None) -> BinaryIO:
+def open_restored(path: Path, predicate: Predicate | None = None) -> BinaryIO:
     """The content of the file that a part was made of, in memory or in a temporary file.
 
     Args:
         path: the Parquet file.
-        wanted: which events to restore; all by default.
+        predicate: which events to restore; all by default.
 
     Raises:
         ReadError: it cannot be read, or lies in no folder of a category.
@@ -271,7 +261,7 @@ def open_restored(path: Path, wanted: Wanted | None = None) -> BinaryIO:
     """
     copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
     try:
-        for block in restored(path, _category_of(path), wanted=wanted):
+        for block in restored(path, _category_of(path), predicate=predicate):
             copy.write(block)
         copy.seek(0)
     except BaseException:

@@ -11,7 +11,7 @@ import orjson
 from leadlog import archive
 from leadlog.clock import format_us
 from leadlog.layout import log_files
-from leadlog.reading.history import History, about, history, sealed_keys
+from leadlog.reading.history import History, history, pushdown_for, sealed_keys
 from leadlog.reading.merged import read_merged
 from tests.bench.made_events import blank
 
@@ -152,7 +152,7 @@ def test_of_a_sealed_day_only_what_matters_is_read(tmp_path: Path) -> None:
     report = archive.run(tmp_path, archive.Policy(parquet_after_days=1), today="2026-11-30")
     assert report.errors == ()
     assert [file.archived for file in log_files(tmp_path)] == [True]
-    read = [event.data for event in read_merged(tmp_path, wanted=about(KEY))]
+    read = [event.data for event in read_merged(tmp_path, pushdown=pushdown_for(KEY))]
     kept = {event["event_id"] for event in read}
     nothing = history([], KEY)
     for event in events:
