@@ -117,5 +117,6 @@ def new_id(us: int | None = None) -> str:
     writer = _writer
     if us is None:
         us = time.time_ns() // 1000
+    # Takes 0.6 of what formatting with % does.
     number = us << _COUNTER_BITS | writer.count() & _COUNTER_MASK
-    return (number & _NUMBER_MASK).to_bytes(_NUMBER_BYTES).hex() + writer.tag  # half of `"%020x"`
+    return (number & _NUMBER_MASK).to_bytes(_NUMBER_BYTES).hex() + writer.tag

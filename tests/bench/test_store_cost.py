@@ -11,7 +11,7 @@ from typing import Any
 
 import leadlog
 from tests.bench.compare import compare
-from tests.bench.test_event_cost import events, finished, stock, typical
+from tests.bench.stock import events, finished, stock, typical
 
 
 def test_logging_costs_the_store_little(tmp_path: Path, capsys: Any) -> None:
