@@ -4,7 +4,7 @@
     python docs/generate.py --check    exits 1 where one of them is out of date
 
 Written: docs/reference/records.md, settings.md and alerts.md, and the JSON Schemas, in
-leadlog/records/schemas for the package and in docs/reference/schemas for readers.
+leadlog/core/records/schemas for the package and in docs/reference/schemas for readers.
 """
 
 import json
@@ -16,13 +16,13 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import is_typeddict
 
-from leadlog import settings
-from leadlog.alerting.configuration import INHIBITIONS, KINDS, settings_of
-from leadlog.alerting.durations import describe
-from leadlog.layout import CATEGORIES
-from leadlog.records import RECORDS
-from leadlog.records.envelope import Envelope, WithContext
-from leadlog.records.section import keys_of
+from leadlog.core import settings
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.records import RECORDS
+from leadlog.core.records.envelope import Envelope, WithContext
+from leadlog.core.records.section import keys_of
+from leadlog.monitor.alerting.configuration import INHIBITIONS, KINDS, settings_of
+from leadlog.monitor.alerting.durations import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN = {"ErrorContext"}
@@ -112,9 +112,9 @@ def records_page() -> str:
     page = [
         "# Records",
         "",
-        "Generated from the record types in `leadlog/records` by `make docs`. The same as JSON",
-        "Schema is in [schemas](schemas) and in the package:",
-        "`leadlog.records.json_schema(log_type)`.",
+        "Generated from the record types in `leadlog/core/records` by `make docs`. The same as",
+        "JSON Schema is in [schemas](schemas) and in the package:",
+        "`leadlog.core.records.json_schema(log_type)`.",
         "",
         "Every event is one JSON object on one line. `null` means that a value is not known or",
         "was not measured. Times are UTC with six digits, durations are milliseconds (`_ms`),",
@@ -146,7 +146,7 @@ def settings_page() -> str:
     page = [
         "# Settings",
         "",
-        "Generated from `leadlog/settings` by `make docs`. `leadlog doctor` shows the values",
+        "Generated from `leadlog/core/settings` by `make docs`. `leadlog doctor` shows the values",
         "in force and where each came from.",
         "",
         "| setting | environment | default | unit | |",
@@ -173,8 +173,8 @@ def alerts_page() -> str:
     page = [
         "# Alert rules",
         "",
-        "Generated from `leadlog/alerting` by `make docs`. `leadlog alerts show RULE` shows what",
-        'is in force. Durations are seconds, or texts such as `"5m"`; see',
+        "Generated from `leadlog/monitor/alerting` by `make docs`. `leadlog alerts show RULE`",
+        'shows what is in force. Durations are seconds, or texts such as `"5m"`; see',
         "[how to be told](../how-to/alerts.md) for how to set them.",
     ]
     for name, kind in KINDS.items():
@@ -203,7 +203,7 @@ def outputs() -> dict[Path, str]:
         )
         + "\n"
         for log_type in RECORDS
-        for folder in (ROOT / "leadlog" / "records", reference)
+        for folder in (ROOT / "leadlog" / "core" / "records", reference)
     }
     return {
         **schemas,

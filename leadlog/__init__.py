@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str
-    from leadlog.airtable import AirtableSyncManager
-    from leadlog.capturing.targets import capture
-    from leadlog.errors import (
+    from leadlog.core.errors import (
         AirtableError,
         LeadlogError,
         LogDirectoryError,
@@ -34,10 +32,13 @@ if TYPE_CHECKING:
         UnknownFieldError,
         ValidationError,
     )
+    from leadlog.leads.airtable import AirtableSyncManager
+    from leadlog.leads.migration import MigrationManager
+    from leadlog.leads.store import AsyncLeadDatabase, LeadDatabase
     from leadlog.logger import DatabaseLogger, log_database_event
-    from leadlog.migration import MigrationManager
-    from leadlog.monitoring.performance import monitor_performance
-    from leadlog.pipeline import (
+    from leadlog.recording.capture.targets import capture
+    from leadlog.recording.performance import monitor_performance
+    from leadlog.recording.pipeline import (
         LoggingHandler,
         Pipeline,
         Stats,
@@ -48,39 +49,38 @@ if TYPE_CHECKING:
         shutdown,
         stats,
     )
-    from leadlog.store import AsyncLeadDatabase, LeadDatabase
 
 _HOMES = {
-    "AirtableError": "leadlog.errors",
-    "AirtableSyncManager": "leadlog.airtable",
-    "AsyncLeadDatabase": "leadlog.store",
+    "AirtableError": "leadlog.core.errors",
+    "AirtableSyncManager": "leadlog.leads.airtable",
+    "AsyncLeadDatabase": "leadlog.leads.store",
     "DatabaseLogger": "leadlog.logger",
-    "LeadDatabase": "leadlog.store",
-    "LeadlogError": "leadlog.errors",
-    "LogDirectoryError": "leadlog.errors",
-    "LoggingHandler": "leadlog.pipeline",
-    "MigrationError": "leadlog.errors",
-    "MigrationManager": "leadlog.migration",
-    "Pipeline": "leadlog.pipeline",
-    "QuotaError": "leadlog.errors",
-    "ReadError": "leadlog.errors",
-    "SettingsError": "leadlog.errors",
-    "StaleLeadError": "leadlog.errors",
-    "Stats": "leadlog.pipeline",
-    "StoreError": "leadlog.errors",
-    "SyncBusyError": "leadlog.errors",
-    "SyncError": "leadlog.errors",
-    "UnknownFieldError": "leadlog.errors",
-    "ValidationError": "leadlog.errors",
-    "capture": "leadlog.capturing.targets",
-    "configure": "leadlog.pipeline",
-    "flush": "leadlog.pipeline",
-    "get_logger": "leadlog.pipeline",
+    "LeadDatabase": "leadlog.leads.store",
+    "LeadlogError": "leadlog.core.errors",
+    "LogDirectoryError": "leadlog.core.errors",
+    "LoggingHandler": "leadlog.recording.pipeline",
+    "MigrationError": "leadlog.core.errors",
+    "MigrationManager": "leadlog.leads.migration",
+    "Pipeline": "leadlog.recording.pipeline",
+    "QuotaError": "leadlog.core.errors",
+    "ReadError": "leadlog.core.errors",
+    "SettingsError": "leadlog.core.errors",
+    "StaleLeadError": "leadlog.core.errors",
+    "Stats": "leadlog.recording.pipeline",
+    "StoreError": "leadlog.core.errors",
+    "SyncBusyError": "leadlog.core.errors",
+    "SyncError": "leadlog.core.errors",
+    "UnknownFieldError": "leadlog.core.errors",
+    "ValidationError": "leadlog.core.errors",
+    "capture": "leadlog.recording.capture.targets",
+    "configure": "leadlog.recording.pipeline",
+    "flush": "leadlog.recording.pipeline",
+    "get_logger": "leadlog.recording.pipeline",
     "log_database_event": "leadlog.logger",
-    "monitor_performance": "leadlog.monitoring.performance",
-    "session": "leadlog.pipeline",
-    "shutdown": "leadlog.pipeline",
-    "stats": "leadlog.pipeline",
+    "monitor_performance": "leadlog.recording.performance",
+    "session": "leadlog.recording.pipeline",
+    "shutdown": "leadlog.recording.pipeline",
+    "stats": "leadlog.recording.pipeline",
 }
 
 __all__ = [

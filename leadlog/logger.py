@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from leadlog import settings as _settings
-from leadlog.analytics.summary import write_daily_summary
-from leadlog.clock import new_id, now_us, utc_date
-from leadlog.pipeline import Pipeline, configure, current, get_logger, is_configured
-from leadlog.pipeline.logger import BoundLogger
-from leadlog.records import shape
-from leadlog.records.section import Event
+from leadlog.core import settings as _settings
+from leadlog.core.clock import new_id, now_us, utc_date
+from leadlog.core.records import shape
+from leadlog.core.records.section import Event
+from leadlog.reading.analytics.summary import write_daily_summary
+from leadlog.recording.pipeline import Pipeline, configure, current, get_logger, is_configured
+from leadlog.recording.pipeline.logger import BoundLogger
 from leadlog_processors.session import current_session
 
 _NAMES = {

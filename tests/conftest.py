@@ -24,8 +24,8 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from leadlog.layout import CATEGORIES
-from leadlog.sinks.storage import state_directories
+from leadlog.core.layout import CATEGORIES
+from leadlog.recording.sinks.storage import state_directories
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -80,7 +80,7 @@ def isolated(
     monkeypatch.setenv("PATH", sysconfig.get_path("scripts"), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     yield
-    pipeline = sys.modules.get("leadlog.pipeline")
+    pipeline = sys.modules.get("leadlog.recording.pipeline")
     if pipeline is not None:
         pipeline.shutdown()
     structlog.reset_defaults()
@@ -93,7 +93,7 @@ def isolated(
 
 @cache
 def _schemas() -> dict[str, Any]:
-    from leadlog.records import RECORDS, json_schema
+    from leadlog.core.records import RECORDS, json_schema
 
     return {name: jsonschema_rs.validator_for(json_schema(name)) for name in RECORDS}
 
@@ -117,7 +117,7 @@ def logged(tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Read what was logged: `logged("error_logs")` gives that category's records in order."""
 
     def read(category: str, directory: Path = tmp_path / "database_logs") -> list[dict[str, Any]]:
-        pipeline = sys.modules.get("leadlog.pipeline")
+        pipeline = sys.modules.get("leadlog.recording.pipeline")
         assert pipeline is None or pipeline.flush()
         files = sorted((directory / category).glob("*.jsonl"))
         return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]

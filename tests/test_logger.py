@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import leadlog
-from leadlog.layout import CATEGORIES
+from leadlog.core.layout import CATEGORIES
 
 Logged = Callable[..., list[dict[str, Any]]]
 

@@ -62,7 +62,7 @@ def test_both_packages_are_in_the_wheel_and_typed(contents):
 
 def test_the_migrations_are_in_the_wheel(contents):
     """A store of an earlier version can be upgraded by what is installed."""
-    folder = "leadlog/store/migrations"
+    folder = "leadlog/leads/store/migrations"
     assert f"{folder}/env.py" in contents
     assert len([name for name in contents if name.startswith(f"{folder}/versions/r")]) >= 2
 

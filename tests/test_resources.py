@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import leadlog
-from leadlog.resources import Sampler, StoreSample, disk_bytes, watch_store
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
+from leadlog.recording.resources import Sampler, StoreSample, disk_bytes, watch_store
 
 SECOND = 1_000_000_000
 

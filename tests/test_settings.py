@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from leadlog import settings
-from leadlog.errors import SettingsError
+from leadlog.core import settings
+from leadlog.core.errors import SettingsError
 
 
 def test_the_strongest_origin_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

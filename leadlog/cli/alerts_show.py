@@ -9,10 +9,10 @@ import click
 from leadlog.cli.monitor import alert_row, show_alerts
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import print_json, safe, table
-from leadlog.clock import format_us, now_us
+from leadlog.core.clock import format_us, now_us
 
 if TYPE_CHECKING:
-    from leadlog.alerting.muting import Silence
+    from leadlog.monitor.alerting.muting import Silence
 
 __all__ = ["list_", "show"]
 
@@ -34,8 +34,8 @@ def list_(ctx: click.Context, *, directory: Path | None, everything: bool, as_js
 
     Exits with 1 when an alert fires.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.alerting.storage import history, load_silences
-    from leadlog.watching.state import read_state
+    from leadlog.monitor.alerting.storage import history, load_silences
+    from leadlog.monitor.watching.state import read_state
 
     now = now_us()
     root = existing_log(directory)
@@ -70,10 +70,10 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
       leadlog alerts show burn_rate
       leadlog alerts show latency --json | jq .settings
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.alerting.configuration import configure, settings_of
-    from leadlog.alerting.storage import history
-    from leadlog.settings import load
-    from leadlog.watching.state import database_path, read_state
+    from leadlog.core.settings import load
+    from leadlog.monitor.alerting.configuration import configure, settings_of
+    from leadlog.monitor.alerting.storage import history
+    from leadlog.monitor.watching.state import database_path, read_state
 
     settings = load(directory=directory).settings
     rules = configure(settings.alerts).rules
@@ -109,10 +109,10 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
 
 
 def _alerts(connection: Connection, now: int) -> list[dict[str, Any]]:
-    from leadlog.alerting.configuration import configure
-    from leadlog.alerting.muting import inhibited, silenced
-    from leadlog.alerting.storage import load_alerts, load_silences
-    from leadlog.settings import load
+    from leadlog.core.settings import load
+    from leadlog.monitor.alerting.configuration import configure
+    from leadlog.monitor.alerting.muting import inhibited, silenced
+    from leadlog.monitor.alerting.storage import load_alerts, load_silences
 
     alerts = load_alerts(connection)
     quiet = silenced(alerts, load_silences(connection), now)

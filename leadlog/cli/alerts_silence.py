@@ -8,13 +8,13 @@ import click
 
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import message, print_json
-from leadlog.clock import format_us, now_us
+from leadlog.core.clock import format_us, now_us
 
 __all__ = ["silence", "unsilence"]
 
 
 def _duration(ctx: click.Context, parameter: click.Parameter, said: str) -> float:
-    from leadlog.alerting.durations import seconds
+    from leadlog.monitor.alerting.durations import seconds
 
     try:
         return seconds(said)
@@ -65,10 +65,10 @@ def silence(
     """  # noqa: D301 - click wants real backspaces
     from fnmatch import fnmatchcase
 
-    from leadlog.alerting.configuration import configure
-    from leadlog.alerting.storage import add_silence
-    from leadlog.settings import load
-    from leadlog.watching.state import write_state
+    from leadlog.core.settings import load
+    from leadlog.monitor.alerting.configuration import configure
+    from leadlog.monitor.alerting.storage import add_silence
+    from leadlog.monitor.watching.state import write_state
 
     if not 0 < duration <= 366 * 86_400:
         raise click.BadParameter("a silence lasts a year at most, and not 0", param_hint="--for")
@@ -114,8 +114,8 @@ def unsilence(ctx: click.Context, *, number: int, directory: Path | None, as_jso
 
     Exits with 1 when there is no such silence, or it has ended.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.alerting.storage import end_silence
-    from leadlog.watching.state import write_state
+    from leadlog.monitor.alerting.storage import end_silence
+    from leadlog.monitor.watching.state import write_state
 
     with write_state(existing_log(directory)) as connection:
         ended = end_silence(connection, number, now_us())

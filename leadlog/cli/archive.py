@@ -10,11 +10,11 @@ import click
 
 from leadlog.cli.options import directory_option, json_option
 from leadlog.cli.terminal import message, print_json, safe, table
-from leadlog.layout import LogFile
-from leadlog.limits import TOTAL, bytes_by_category, days_by_category
+from leadlog.core.layout import LogFile
+from leadlog.core.limits import TOTAL, bytes_by_category, days_by_category
 
 if TYPE_CHECKING:
-    from leadlog.archive import Report
+    from leadlog.reading.archive import Report
 
 __all__ = ["archive"]
 
@@ -100,8 +100,8 @@ def archive(
     Exits with 1 when a limit cannot be kept or somebody should see to a file, and with 3 when
     something could not be read or written.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog import archive as janitor
-    from leadlog.settings import load
+    from leadlog.core.settings import load
+    from leadlog.reading import archive as janitor
 
     settings = load(directory=directory).settings
     policy = janitor.Policy(

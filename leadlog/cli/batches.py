@@ -43,7 +43,7 @@ def batches(
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.analytics.reports import batches_report
+    from leadlog.reading.analytics.reports import batches_report
 
     with opened_engine(directory, since, until, **where) as opened:
         report = batches_report(opened)

@@ -18,7 +18,7 @@ __all__ = ["backup", "restore"]
 @contextmanager
 def _recorded(kind: str) -> Iterator[dict[str, Any]]:
     """Record what is done inside as a migration; what is put into the mapping goes with it."""
-    from leadlog.errors import SettingsError
+    from leadlog.core.errors import SettingsError
     from leadlog.logger import DatabaseLogger
 
     found: dict[str, Any] = {"success": False}
@@ -108,7 +108,7 @@ def restore(*, source: Path, database: str | None, replace: bool, as_json: bool)
       leadlog db restore backups/leads-20261123T100000000000Z.db --database sqlite:///leads.db
       leadlog db restore before-import.db --replace
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.store.backups import restore as bring_back
+    from leadlog.leads.store.backups import restore as bring_back
 
     with _recorded("rollback") as record, closing(connections_of(database)) as connections:
         record["source_files"] = [str(source)]

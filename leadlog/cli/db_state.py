@@ -17,9 +17,9 @@ def connections_of(database: str | None) -> Any:
     Raises:
         StoreError: the store does not run on it.
     """
-    from leadlog.settings import load
-    from leadlog.store.engine import Connections
-    from leadlog.store.location import location
+    from leadlog.core.settings import load
+    from leadlog.leads.store.engine import Connections
+    from leadlog.leads.store.location import location
 
     return Connections(location(load().settings.database if database is None else database))
 
@@ -36,8 +36,8 @@ def opened(database: str | None, *, capture: bool = False) -> Any:
     """
     from pathlib import Path
 
-    from leadlog.errors import StoreError
-    from leadlog.store import LeadDatabase
+    from leadlog.core.errors import StoreError
+    from leadlog.leads.store import LeadDatabase
 
     with closing(connections_of(database)) as connections:
         url = connections.url
@@ -59,7 +59,7 @@ def init(*, database: str | None, as_json: bool) -> None:
       leadlog db init
       leadlog db init --database postgresql://ana@localhost/leads
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.store.schema import REVISIONS, prepare
+    from leadlog.leads.store.schema import REVISIONS, prepare
 
     with closing(connections_of(database)) as connections:
         prepare(connections)
@@ -83,7 +83,7 @@ def upgrade(*, database: str | None, as_json: bool) -> None:
     Examples:
       leadlog db upgrade --database postgresql://ana@localhost/leads
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.store.schema import upgrade_or_explain
+    from leadlog.leads.store.schema import upgrade_or_explain
 
     with closing(connections_of(database)) as connections:
         before, after = upgrade_or_explain(connections)

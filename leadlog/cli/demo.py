@@ -125,8 +125,8 @@ def run(
     import leadlog
     from leadlog.cli.interrupt import Interruptible
     from leadlog.cli.job import Job, read_back
-    from leadlog.clock import now_us, utc_date
-    from leadlog.settings import load
+    from leadlog.core.clock import now_us, utc_date
+    from leadlog.core.settings import load
     from leadlog.testing import generate_leads
 
     settings = load(directory=directory, database=database).settings

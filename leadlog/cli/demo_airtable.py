@@ -37,7 +37,7 @@ def run(count: int, directory: Path | None, database: str | None) -> dict[str, A
         What each sync did, and whether both sides are equal.
     """
     import leadlog
-    from leadlog.airtable.pace import Paces
+    from leadlog.leads.airtable.pace import Paces
     from leadlog.testing import FakeAirtable, generate_leads
 
     leadlog.configure(directory=directory, database=database)

@@ -14,13 +14,13 @@ from leadlog.cli.lines import list_lines
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.rings import COLUMNS, row_of
 from leadlog.cli.terminal import print_json, safe, table
-from leadlog.clock import now_us, utc_date
-from leadlog.errors import ReadError, SettingsError
-from leadlog.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
-from leadlog.monitoring.checks import Check
-from leadlog.monitoring.log import directory_checks, ring_checks
+from leadlog.core.clock import now_us, utc_date
+from leadlog.core.errors import ReadError, SettingsError
+from leadlog.core.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
+from leadlog.monitor.health.checks import Check
+from leadlog.monitor.health.log import directory_checks, ring_checks
 from leadlog.reading.events import Skipped, read_backwards, read_events
-from leadlog.sinks.report import ring_reports
+from leadlog.recording.sinks.report import ring_reports
 
 __all__ = ["doctor"]
 
@@ -103,7 +103,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         "findings": findings,
     }
     # What is wrong with the settings is what this command is asked for, so it must not end it.
-    from leadlog import settings
+    from leadlog.core import settings
 
     disk_mb = settings.Settings().health_disk_mb
     try:
@@ -155,7 +155,7 @@ def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
     """Tells of a mistake in the rules before a monitor does."""
     if not table:
         return
-    from leadlog.alerting.configuration import configure
+    from leadlog.monitor.alerting.configuration import configure
 
     try:
         configure(table)

@@ -9,7 +9,7 @@ from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
-    from leadlog.erasure import Report
+    from leadlog.reading.erasure import Report
 
 __all__ = ["erase"]
 
@@ -72,8 +72,8 @@ def erase(
         raise click.UsageError(
             f"{short[0]!r} is too short to be told from other text; give the whole id or address"
         )
-    from leadlog import erasure
-    from leadlog.settings import load
+    from leadlog.core.settings import load
+    from leadlog.reading import erasure
 
     settings = load(directory=directory).settings
     if pseudonymise and not settings.pseudonym_key:

@@ -79,7 +79,7 @@ def errors(
 
     Exits with 1 when an error is open.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.analytics.reports import error_report
+    from leadlog.reading.analytics.reports import error_report
 
     marking = [one for one in (resolve, ignore, reopen) if one is not None]
     if len(marking) > 1 or (marking and fingerprint is not None):
@@ -119,8 +119,8 @@ def _the_one(found: list[dict[str, Any]], begins: str) -> dict[str, Any]:
 
 
 def _mark(root: Path, fingerprint: str, resolve: str | None, ignore: str | None, days: int) -> None:
-    from leadlog.analytics.marks import Mark, set_mark
-    from leadlog.clock import format_us, now_us
+    from leadlog.core.clock import format_us, now_us
+    from leadlog.reading.analytics.marks import Mark, set_mark
 
     now = format_us(now_us())
     mark: Mark | None = None

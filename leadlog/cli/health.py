@@ -6,7 +6,7 @@ import click
 
 from leadlog.cli.options import database_option, directory_option, json_option, log_directory
 from leadlog.cli.terminal import print_json, safe, table
-from leadlog.monitoring.checks import Health
+from leadlog.monitor.health.checks import Health
 
 __all__ = ["health"]
 
@@ -61,7 +61,7 @@ def health(
 
     CHECK is database, airtable, sync, log, migrations or operations.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.monitoring.health import check, registered
+    from leadlog.monitor.health.health import check, registered
 
     known = [one.name for one in registered()]
     for name in names:
@@ -78,7 +78,7 @@ def health(
         timeout_seconds=timeout,
     )
     if prometheus:
-        from leadlog.monitoring.metrics import Figures, text
+        from leadlog.monitor.health.metrics import Figures, text
 
         click.echo(text(Figures(root, health=lambda: found)), nl=False)
     elif as_json:

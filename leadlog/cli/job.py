@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 import leadlog
-from leadlog.layout import CATEGORIES, log_files
+from leadlog.core.layout import CATEGORIES, log_files
 from leadlog.reading.events import Skipped, read_events
 
 __all__ = ["Job", "read_back"]

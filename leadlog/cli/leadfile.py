@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from leadlog.errors import LeadlogError, ReadError
-from leadlog.migration.decoding import Broken
-from leadlog.migration.records import Reading, records_of
+from leadlog.core.errors import LeadlogError, ReadError
+from leadlog.leads.migration.decoding import Broken
+from leadlog.leads.migration.records import Reading, records_of
 
 __all__ = ["LeadFileError", "read_leads"]
 

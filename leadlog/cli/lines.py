@@ -38,7 +38,7 @@ def list_lines(root: Path, taking: bool, as_json: bool) -> int:
     if not found:
         message("every line is an event")
     if taking:
-        from leadlog.archive.quarantine import quarantine, quarantine_directory
+        from leadlog.reading.archive.quarantine import quarantine, quarantine_directory
 
         kept = 0
         for file in quarantine(root):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 if TYPE_CHECKING:
-    from leadlog.migration import Progress
+    from leadlog.leads.migration import Progress
 
 __all__ = ["Meter"]
 

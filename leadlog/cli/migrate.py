@@ -119,8 +119,8 @@ def migrate(
     import leadlog
     from leadlog.cli.interrupt import Interruptible
     from leadlog.cli.meter import Meter
-    from leadlog.migration import MigrationManager
-    from leadlog.settings import load
+    from leadlog.core.settings import load
+    from leadlog.leads.migration import MigrationManager
 
     settings = load(directory=directory, database=database).settings
     with ExitStack() as stack:

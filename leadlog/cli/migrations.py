@@ -34,7 +34,7 @@ def status(*, database: str | None, as_json: bool) -> None:
       leadlog migrate status
       leadlog migrate status --json | jq '.migrations[-1]'
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.migration import MigrationManager
+    from leadlog.leads.migration import MigrationManager
 
     with opened(database) as store:
         found = MigrationManager(store).get_migration_status()
@@ -79,7 +79,7 @@ def validate(
       leadlog migrate validate
       leadlog migrate validate 20261123T100000-3f9a --json
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.migration import MigrationManager
+    from leadlog.leads.migration import MigrationManager
 
     with opened(database) as store:
         report = MigrationManager(store).validate_migration(migration_id)
@@ -111,7 +111,7 @@ def backups(*, database: str | None, root: Path | None, as_json: bool) -> None:
       leadlog migrate backups
       leadlog migrate backups --backups /mnt/backups --json
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.migration import MigrationManager
+    from leadlog.leads.migration import MigrationManager
 
     with opened(database) as store:
         found = MigrationManager(store, backups=root).backups()
@@ -154,7 +154,7 @@ def rollback(
     Examples:
       leadlog migrate rollback 20261123T100000-3f9a
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.migration import MigrationManager
+    from leadlog.leads.migration import MigrationManager
 
     with opened(database) as store:
         leads = MigrationManager(store, backups=root).rollback(migration_id, force=force)

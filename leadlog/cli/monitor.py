@@ -14,8 +14,8 @@ from leadlog.cli.options import database_option, directory_option, json_option
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
-    from leadlog.monitoring.counting import EventCounts
-    from leadlog.watching import Monitor, Report
+    from leadlog.monitor.health.counting import EventCounts
+    from leadlog.monitor.watching import Monitor, Report
 
 __all__ = ["alert_row", "monitor", "show_alerts"]
 
@@ -86,13 +86,13 @@ def monitor(
     With --once it exits with 1 when an alert fires. If another monitor is at work, it tells what
     that one knows.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.pipeline import configure
+    from leadlog.recording.pipeline import configure
 
     if summary is not None:
         ctx.exit(_summarise(directory, summary, as_json=as_json))
     _import(modules)
     pipeline = configure(directory=directory, database=database)
-    from leadlog.watching import Monitor, StandbyError
+    from leadlog.monitor.watching import Monitor, StandbyError
 
     if once:
         watch = Monitor(directory, database=database, checks=not no_checks, notice=message)
@@ -131,7 +131,7 @@ def _import(modules: tuple[str, ...]) -> None:
 
 
 def _counts() -> "EventCounts":
-    from leadlog.monitoring.counting import EventCounts
+    from leadlog.monitor.health.counting import EventCounts
 
     return EventCounts()
 
@@ -140,7 +140,7 @@ def _serve(
     stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
 ) -> None:
     """Answers Prometheus until the stack is left."""
-    from leadlog.monitoring.metrics import Figures, serve
+    from leadlog.monitor.health.metrics import Figures, serve
 
     figures = Figures(watch.directory, counts, watch.health, watch.alerts)
     port = stack.enter_context(serve(figures, address, port))
@@ -163,9 +163,9 @@ def _run(watch: "Monitor", *, as_json: bool) -> None:
 
 
 def _summarise(directory: Path | None, said: str, *, as_json: bool) -> int:
-    from leadlog.analytics.summary import write_daily_summary
     from leadlog.cli.options import existing_log
-    from leadlog.clock import utc_date
+    from leadlog.core.clock import utc_date
+    from leadlog.reading.analytics.summary import write_daily_summary
     from leadlog.reading.moments import MomentError, moment
 
     try:
@@ -182,7 +182,7 @@ def _summarise(directory: Path | None, said: str, *, as_json: bool) -> int:
 
 def alert_row(alert: Any, *, hushed: str = "") -> dict[str, Any]:
     """One alert as plain data, as `--json` prints it."""
-    from leadlog.clock import format_us
+    from leadlog.core.clock import format_us
 
     return {
         "name": f"{alert.rule}:{alert.label}" if alert.label else alert.rule,
@@ -241,8 +241,8 @@ def _show(report: "Report", *, as_json: bool) -> int:
 
 
 def _show_other(directory: Path, *, as_json: bool) -> int:
-    from leadlog.alerting.storage import load_alerts
-    from leadlog.watching.state import read_state
+    from leadlog.monitor.alerting.storage import load_alerts
+    from leadlog.monitor.watching.state import read_state
 
     with read_state(directory) as connection:
         rows = [alert_row(alert) for alert in load_alerts(connection).values()]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from leadlog.analytics.engine import DuckDBEngine
-    from leadlog.analytics.spark import SparkEngine
+    from leadlog.reading.analytics.engine import DuckDBEngine
+    from leadlog.reading.analytics.spark import SparkEngine
 
 __all__ = [
     "database_option",
@@ -58,7 +58,7 @@ def moment_option(name: str, text: str) -> Callable[[F], F]:
     def read(ctx: click.Context, parameter: click.Parameter, said: str | None) -> str | None:
         if said is None:
             return None
-        from leadlog.clock import format_us
+        from leadlog.core.clock import format_us
         from leadlog.reading.moments import MomentError, moment
 
         try:
@@ -112,7 +112,7 @@ def opened_engine(
     """
     if on_spark(**where):
         return spark_engine(directory, since, until, **where)
-    from leadlog.analytics.engine import DuckDBEngine
+    from leadlog.reading.analytics.engine import DuckDBEngine
 
     return DuckDBEngine(existing_log(directory), since, until)
 
@@ -121,7 +121,7 @@ def spark_engine(
     directory: Path | None, since: str | None, until: str | None, **where: str | None
 ) -> "SparkEngine":
     """Spark, as `engine_options` ask for it; arguments and errors as of `opened_engine`."""
-    from leadlog.analytics.spark import SparkEngine
+    from leadlog.reading.analytics.spark import SparkEngine
 
     return SparkEngine(_source(directory, where["source"]), where["remote"], since, until)
 
@@ -137,8 +137,8 @@ def _source(directory: Path | None, given: str | None) -> str:
     """Where the archive is: what was given, or the folder in the log directory."""
     if given:
         return given
-    from leadlog.errors import ReadError
-    from leadlog.layout import ARCHIVE
+    from leadlog.core.errors import ReadError
+    from leadlog.core.layout import ARCHIVE
 
     # A server has another working directory.
     folder = existing_log(directory).resolve() / ARCHIVE
@@ -159,7 +159,7 @@ def existing_log(given: Path | None) -> Path:
     """
     root = log_directory(given)
     if not root.is_dir():
-        from leadlog.errors import ReadError
+        from leadlog.core.errors import ReadError
 
         # Not an empty result: a mistyped directory must not look like a quiet day.
         raise ReadError(
@@ -177,6 +177,6 @@ def log_directory(given: Path | None) -> Path:
     """
     if given is not None:
         return given
-    from leadlog.settings import load
+    from leadlog.core.settings import load
 
     return load().settings.directory

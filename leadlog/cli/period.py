@@ -39,7 +39,7 @@ def as_many_before(begin: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
 
 
 def _day(text: str) -> dt.date:
-    from leadlog.clock import format_us
+    from leadlog.core.clock import format_us
     from leadlog.reading.moments import MomentError, moment
 
     try:

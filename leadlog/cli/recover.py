@@ -28,8 +28,8 @@ def recover(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
 
     Exits with 1 where a line was lost, and with 3 where something could not be recovered now.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.settings import load
-    from leadlog.sinks.recover import recover as bring_in
+    from leadlog.core.settings import load
+    from leadlog.recording.sinks.recover import recover as bring_in
 
     settings = load(directory=directory).settings
     found = bring_in(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from leadlog import errors
+from leadlog.core import errors
 
 __all__ = ["COMMANDS", "LazyGroup", "root"]
 

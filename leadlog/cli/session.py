@@ -38,8 +38,8 @@ def session(
 
     Exits with 1 when the log knows no such session.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.analytics.timeline import timeline
-    from leadlog.clock import parse
+    from leadlog.core.clock import parse
+    from leadlog.reading.analytics.timeline import timeline
 
     found = timeline(existing_log(directory), session_id, since=since, until=until)
     if as_json:

@@ -55,7 +55,7 @@ def slow(
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.analytics.reports import slow_report
+    from leadlog.reading.analytics.reports import slow_report
 
     with opened_engine(directory, since, until, **where) as opened:
         report = slow_report(opened, lines)

@@ -19,7 +19,7 @@ from leadlog.cli.period import as_many_before, asked_days
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
-    from leadlog.analytics.summary import Period
+    from leadlog.reading.analytics.summary import Period
 
 __all__ = ["summary"]
 
@@ -79,7 +79,7 @@ def summary(
     """  # noqa: D301 - click wants real backspaces
     begin, end = asked_days(date, week, first, last)
     days = [(begin, end), as_many_before(begin, end)]
-    from leadlog.analytics.summary import count_days, count_days_on_spark
+    from leadlog.reading.analytics.summary import count_days, count_days_on_spark
 
     if on_spark(**where):
         with spark_engine(directory, None, None, **where) as opened:
@@ -100,7 +100,7 @@ def summary(
 
 
 def _report(now: "Period", before: "Period") -> dict[str, Any]:
-    from leadlog.analytics.summary import events_of, summary_of
+    from leadlog.reading.analytics.summary import events_of, summary_of
 
     found = summary_of(now)
     earlier = summary_of(before)
@@ -135,8 +135,8 @@ def _between(first: str, last: str) -> list[str]:
 
 
 def _day_line(tally: Any) -> dict[str, int | None]:
-    from leadlog.analytics.sections import sections
-    from leadlog.analytics.summary import events_of
+    from leadlog.reading.analytics.sections import sections
+    from leadlog.reading.analytics.summary import events_of
 
     found = sections(tally)
     return {

@@ -157,7 +157,7 @@ class _Bar:
         self.close()
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """See `leadlog.airtable.context.Progress`."""
+        """See `leadlog.leads.airtable.context.Progress`."""
         if not self._wanted:
             return
         if what != self._what:

@@ -24,10 +24,10 @@ def status(*, database: str | None, as_json: bool) -> None:
       leadlog sync status
       leadlog sync status --json | jq .failures
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.airtable.mapping import names_of
-    from leadlog.airtable.statistics import statistics
-    from leadlog.settings import load
-    from leadlog.store.linked import LinkedLeads
+    from leadlog.core.settings import load
+    from leadlog.leads.airtable.mapping import names_of
+    from leadlog.leads.airtable.statistics import statistics
+    from leadlog.leads.store.linked import LinkedLeads
 
     with opened(database) as store:
         names = names_of(load().settings.airtable_fields)
@@ -81,7 +81,7 @@ def schema(ctx: click.Context, *, create: bool, database: str | None, as_json: b
       leadlog sync schema
       leadlog sync schema --create
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.airtable import AirtableSyncManager
+    from leadlog.leads.airtable import AirtableSyncManager
 
     with opened(database) as store:
         manager = AirtableSyncManager(store)

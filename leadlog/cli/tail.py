@@ -13,7 +13,7 @@ from leadlog.cli.options import directory_option, existing_log, log_directory
 from leadlog.cli.reader import say_skipped
 from leadlog.cli.show import event_line
 from leadlog.cli.terminal import message, safe_json
-from leadlog.layout import CATEGORIES
+from leadlog.core.layout import CATEGORIES
 from leadlog.reading.events import Event
 from leadlog.reading.tail import POLL_SECONDS, Tail
 from leadlog.reading.where import Condition, WhereError, known_paths, parse, suggestion

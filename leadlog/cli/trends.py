@@ -8,7 +8,7 @@ import click
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.reader import collect_nothing
 from leadlog.cli.terminal import print_json, safe, table
-from leadlog.clock import now_us, utc_date
+from leadlog.core.clock import now_us, utc_date
 
 __all__ = ["trends"]
 
@@ -53,7 +53,7 @@ def trends(
       leadlog trends --days 60 --least 50
       leadlog trends --json | jq '.changes[] | select(.percent > 100)'
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.analytics.trends import trends as find
+    from leadlog.reading.analytics.trends import trends as find
 
     collect_nothing(ctx)
     root = existing_log(directory)

@@ -64,7 +64,7 @@ def verify(
     root = existing_log(directory)
     collect_nothing(ctx)
     if database is None:
-        from leadlog.settings import load
+        from leadlog.core.settings import load
 
         database = load().settings.database
     from leadlog.verification import verify as compare

@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from typing_extensions import is_typeddict
 
-from leadlog.layout import CATEGORIES
-from leadlog.records import RECORDS
-from leadlog.records.hints import all_keys_of, bare
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.records import RECORDS
+from leadlog.core.records.hints import all_keys_of, bare
 
 __all__ = ["DUCKDB", "SPARK", "Dialect", "columns", "flat_columns", "record_of"]
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from leadlog.errors import ReadError
+from leadlog.core.errors import ReadError
 
 __all__ = ["Unpacked", "is_cut", "open_to_damage", "open_unpacked", "spool_unpacked"]
 

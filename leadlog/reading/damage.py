@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadlog.errors import ReadError
-from leadlog.layout import LogFile, log_files
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.compressed import open_to_damage
 from leadlog.reading.events import LINE_LIMIT_BYTES, decode
 from leadlog.reading.part import damaged_path, read_damaged

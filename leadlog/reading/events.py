@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
 
-from leadlog.errors import ReadError
-from leadlog.layout import COMPRESSED, PARQUET, parse_name, part_path
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import COMPRESSED, PARQUET, parse_name, part_path
 from leadlog.reading.compressed import Unpacked, open_to_damage, open_unpacked, spool_unpacked
 
 if TYPE_CHECKING:

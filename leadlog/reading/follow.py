@@ -13,8 +13,8 @@ from typing import BinaryIO, Final
 
 import attrs
 
-from leadlog.errors import ReadError
-from leadlog.layout import COMPRESSED, LogFile, log_files
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import COMPRESSED, LogFile, log_files
 from leadlog.reading.compressed import open_unpacked
 from leadlog.reading.events import Event, LineReader, Skipped
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from leadlog.errors import MissingExtraError
+from leadlog.core.errors import MissingExtraError
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
 from leadlog.reading.scan import connect

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
 from leadlog.reading.change import Change, Kind, change_of
 from leadlog.reading.part import Predicate, distinct_values
 from leadlog.reading.replay import Replay

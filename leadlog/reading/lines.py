@@ -13,8 +13,8 @@ from typing import Any, get_origin
 
 from typing_extensions import is_typeddict
 
+from leadlog.core.records.hints import all_keys_of
 from leadlog.reading.columns import columns, record_of
-from leadlog.records.hints import all_keys_of
 
 __all__ = ["LINE_NUMBER", "RAW", "columns_of_line", "line_of_columns"]
 

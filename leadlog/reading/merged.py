@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from leadlog.layout import LogFile, log_files
+from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Event, Skipped, read_events
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from leadlog.clock import format_us, now_us
-from leadlog.errors import LeadlogError
+from leadlog.core.clock import format_us, now_us
+from leadlog.core.errors import LeadlogError
 
 __all__ = ["MomentError", "microseconds", "moment", "stamp"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 import orjson
 
-from leadlog.errors import ReadError
-from leadlog.layout import parse_name
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import parse_name
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 
 if TYPE_CHECKING:

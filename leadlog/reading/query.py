@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-from leadlog.errors import MissingExtraError, QueryError, QueryLimitError, ReadError
+from leadlog.core.errors import MissingExtraError, QueryError, QueryLimitError, ReadError
 
 if TYPE_CHECKING:
     import pyarrow as pa

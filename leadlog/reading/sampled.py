@@ -14,8 +14,8 @@ from typing import Any
 
 import orjson
 
-from leadlog.clock import format_us, utc_date
-from leadlog.layout import LogFile, log_files
+from leadlog.core.clock import format_us, utc_date
+from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Event, read_backwards, read_events
 
 __all__ = ["newest_events", "spread_events"]

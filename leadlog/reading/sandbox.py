@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.dataset as ds
 
-from leadlog.errors import LeadlogError, QueryError
+from leadlog.core.errors import LeadlogError, QueryError
 from leadlog.reading.scan import connect, message_of
 from leadlog.reading.tables import Tables
 

@@ -8,7 +8,7 @@
 
 Files are chosen by the day in their names; a line stands in the file of the day on which it was
 written, which is that of its `timestamp` or a later one. What lies there in several forms comes
-out once (`leadlog.layout`); the files of one day must hold different events.
+out once (`leadlog.core.layout`); the files of one day must hold different events.
 
 A line that is no event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) comes out
 of DuckDB as a row of nulls, which `select` leaves out and `damaged` counts. So does a last line
@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadlog.errors import MissingExtraError, ReadError
-from leadlog.layout import LogFile, log_files
+from leadlog.core.errors import MissingExtraError, ReadError
+from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.columns import columns, flat_columns, record_of
 from leadlog.reading.compressed import is_cut
 from leadlog.reading.damage import unfinished_line

@@ -9,7 +9,7 @@ something that is not in the log lies in between (see `Break`), and the change i
 from collections import deque
 from typing import Final, Literal
 
-from leadlog.clock import format_us, parse
+from leadlog.core.clock import format_us, parse
 from leadlog.reading.change import Change, Kind
 from leadlog.reading.rows import BEFORE_LOG, BULK, UNCERTAIN, Break, Doubt, Row
 

@@ -14,12 +14,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from leadlog.errors import ReadError
-from leadlog.layout import CATEGORIES
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.records.envelope import WithContext
+from leadlog.core.records.hints import all_keys_of
 from leadlog.reading.events import Skipped
 from leadlog.reading.scan import Scan, scan, unreadable
-from leadlog.records.envelope import WithContext
-from leadlog.records.hints import all_keys_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

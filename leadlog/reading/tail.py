@@ -19,8 +19,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from leadlog.errors import ReadError
-from leadlog.layout import COMPRESSED, LogFile, log_files, part_path
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import COMPRESSED, LogFile, log_files, part_path
 from leadlog.reading.events import Event, LineReader, Skipped, read_backwards
 
 __all__ = ["POLL_SECONDS", "Tail"]

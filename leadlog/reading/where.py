@@ -28,7 +28,7 @@ from typing import Any
 
 import orjson
 
-from leadlog.errors import LeadlogError
+from leadlog.core.errors import LeadlogError
 
 __all__ = ["Condition", "WhereError", "all_of", "known_paths", "parse", "suggestion"]
 

@@ -13,7 +13,7 @@ from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import Replay, replay
 from leadlog.reading.rows import BEFORE_LOG, Row
 from leadlog.reading.table import Table
-from leadlog.sinks.report import ring_reports
+from leadlog.recording.sinks.report import ring_reports
 from leadlog.verification.causes import Causes, described
 from leadlog.verification.report import CAUSES, Difference, Report
 from leadlog.verification.tables import opened, rows_of, table_of

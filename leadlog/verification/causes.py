@@ -6,7 +6,7 @@ from typing import Any, Final
 from leadlog.reading.events import Skipped
 from leadlog.reading.rows import Doubt, Row
 from leadlog.reading.table import Table
-from leadlog.sinks.report import RingReport
+from leadlog.recording.sinks.report import RingReport
 from leadlog.verification.report import CAUSES, Cause, Difference
 
 __all__ = ["Causes", "described"]

@@ -11,9 +11,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
-from leadlog.errors import ReadError, StoreError
-from leadlog.store.location import location
-from leadlog.store.models import Base, Lead
+from leadlog.core.errors import ReadError, StoreError
+from leadlog.leads.store.location import location
+from leadlog.leads.store.models import Base, Lead
 
 __all__ = ["opened", "rows_of", "table_of"]
 

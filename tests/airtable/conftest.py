@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from leadlog.airtable import AirtableSyncManager
-from leadlog.airtable.pace import Paces
-from leadlog.airtable.wire import Wire, process_wire
-from leadlog.store import LeadDatabase
+from leadlog.leads.airtable import AirtableSyncManager
+from leadlog.leads.airtable.pace import Paces
+from leadlog.leads.airtable.wire import Wire, process_wire
+from leadlog.leads.store import LeadDatabase
 from leadlog.testing import FakeAirtable
 
 EPOCH = datetime(2026, 11, 23, 10, tzinfo=UTC)

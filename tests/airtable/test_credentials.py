@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leadlog import settings
-from leadlog.airtable.credentials import KEYRING, find_api_key
-from leadlog.errors import SettingsError, SyncError
+from leadlog.core import settings
+from leadlog.core.errors import SettingsError, SyncError
+from leadlog.leads.airtable.credentials import KEYRING, find_api_key
 
 
 class Keyring:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leadlog.store import links
+from leadlog.leads.store import links
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leadlog.errors import AirtableError, QuotaError, SyncError
+from leadlog.core.errors import AirtableError, QuotaError, SyncError
 from leadlog.testing.airtable import LEAD_FIELDS
 
 LOST = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.airtable.mapping import DEFAULTS, Field, kinds_for, names_of
-from leadlog.errors import SettingsError, ValidationError
+from leadlog.core.errors import SettingsError, ValidationError
+from leadlog.leads.airtable.mapping import DEFAULTS, Field, kinds_for, names_of
 
 
 def field(name: str, kind: str) -> Field:

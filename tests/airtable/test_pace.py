@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.airtable.pace import BASE_RATE, Pace, Paces
+from leadlog.leads.airtable.pace import BASE_RATE, Pace, Paces
 from tests.airtable.conftest import Clock
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.airtable.reconcile import blank, reconcile
+from leadlog.leads.airtable.reconcile import blank, reconcile
 
 FIELDS = ("full_name", "title", "verified")
 VALUES = st.sampled_from([None, "", "a", "b", "c"])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import leadlog
-from leadlog.errors import AirtableError
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import AirtableError
+from leadlog.leads.store import LeadDatabase
 
 
 def test_a_run_is_one_record_with_its_batches(connect, db, airtable, logged):

@@ -25,12 +25,12 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, event
 
 import leadlog
-from leadlog.airtable import AirtableSyncManager
-from leadlog.airtable.pace import Paces
-from leadlog.airtable.wire import Wire
-from leadlog.errors import AirtableError
-from leadlog.sinks import MemorySink
-from leadlog.store import LeadDatabase, links
+from leadlog.core.errors import AirtableError
+from leadlog.leads.airtable import AirtableSyncManager
+from leadlog.leads.airtable.pace import Paces
+from leadlog.leads.airtable.wire import Wire
+from leadlog.leads.store import LeadDatabase, links
+from leadlog.recording.sinks import MemorySink
 from leadlog.testing import FakeAirtable
 from leadlog.testing.airtable import LEAD_FIELDS
 from tests.airtable.conftest import EPOCH, Clock, check_counts

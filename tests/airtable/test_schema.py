@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from leadlog.errors import AirtableError, SettingsError, SyncError
+from leadlog.core.errors import AirtableError, SettingsError, SyncError
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_field_for_the_last_change_has_to_be_one(airtable, connect):
 
 def test_a_sync_needs_a_base(db):
     """And the message says where its id stands."""
-    from leadlog.airtable import AirtableSyncManager
+    from leadlog.leads.airtable import AirtableSyncManager
 
     with pytest.raises(SettingsError, match="airtable_base_id is not set"):
         AirtableSyncManager(db, api_key="k")

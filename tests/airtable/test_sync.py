@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete
 
-from leadlog.errors import ValidationError
-from leadlog.store.models import Lead
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store.models import Lead
 
 ADA = {
     "name": "Ada Lovelace",

@@ -6,11 +6,11 @@ import pytest
 import requests
 
 import leadlog
-from leadlog.airtable import transport
-from leadlog.airtable.pace import Paces
-from leadlog.airtable.transport import Transport
-from leadlog.airtable.wire import Wire
-from leadlog.errors import AirtableError
+from leadlog.core.errors import AirtableError
+from leadlog.leads.airtable import transport
+from leadlog.leads.airtable.pace import Paces
+from leadlog.leads.airtable.transport import Transport
+from leadlog.leads.airtable.wire import Wire
 
 KEY = "patSecretToken.0123456789abcdef"
 

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from leadlog.errors import SyncBusyError
-from leadlog.store import LeadDatabase
-from leadlog.store.turn import turn
+from leadlog.core.errors import SyncBusyError
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.turn import turn
 
 HOLD = """
 import sys
-from leadlog.store import LeadDatabase
-from leadlog.store.turn import turn
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.turn import turn
 with LeadDatabase(sys.argv[1], capture=False) as db, turn(db.connections):
     print("held", flush=True)
     sys.stdin.read()

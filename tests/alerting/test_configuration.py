@@ -2,12 +2,12 @@
 
 import pytest
 
-from leadlog.alerting.configuration import INHIBITIONS, KINDS, configure
-from leadlog.alerting.durations import describe, seconds
-from leadlog.alerting.muting import Inhibition, Silence, inhibited, silenced
-from leadlog.alerting.states import Alert
-from leadlog.errors import SettingsError
-from leadlog.settings import load
+from leadlog.core.errors import SettingsError
+from leadlog.core.settings import load
+from leadlog.monitor.alerting.configuration import INHIBITIONS, KINDS, configure
+from leadlog.monitor.alerting.durations import describe, seconds
+from leadlog.monitor.alerting.muting import Inhibition, Silence, inhibited, silenced
+from leadlog.monitor.alerting.states import Alert
 
 
 def test_every_kind_is_in_force_by_default():

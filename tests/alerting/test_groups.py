@@ -4,8 +4,8 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.alerting.groups import Pace, plan
-from leadlog.alerting.states import Alert
+from leadlog.monitor.alerting.groups import Pace, plan
+from leadlog.monitor.alerting.states import Alert
 
 PACE = Pace(wait=30.0, interval=300.0, repeat=3600.0)
 KEYS = [("a", ""), ("a", "x"), ("a", "y"), ("b", "")]

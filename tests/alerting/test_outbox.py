@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 
-from leadlog.alerting import outbox
-from leadlog.alerting.channels import DeliveryError, channels
-from leadlog.alerting.outbox import Outbox
-from leadlog.errors import SettingsError
+from leadlog.core.errors import SettingsError
+from leadlog.monitor.alerting import outbox
+from leadlog.monitor.alerting.channels import DeliveryError, channels
+from leadlog.monitor.alerting.outbox import Outbox
 
 
 class Clocks:

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from leadlog.analytics.queries import BUILT_IN
-from leadlog.analytics.summary import Period, events_of, summary_of
-from leadlog.clock import format_us
+from leadlog.core.clock import format_us
+from leadlog.reading.analytics.queries import BUILT_IN
+from leadlog.reading.analytics.summary import Period, events_of, summary_of
 from leadlog.reading.moments import microseconds
 from tests.analytics.plain import COLUMNS
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from leadlog import archive
-from leadlog.analytics.summary import count_days
-from leadlog.layout import CATEGORIES, log_files
+from leadlog.core.layout import CATEGORIES, log_files
+from leadlog.core.records import RECORDS
+from leadlog.reading import archive
+from leadlog.reading.analytics.summary import count_days
 from leadlog.reading.events import read_events
 from leadlog.reading.moments import microseconds
-from leadlog.records import RECORDS
 from tests.analytics.answers import DAYS, EVENTS, digest, summaries
 from tests.analytics.plain import PLAIN
 from tests.bench.made_events import events

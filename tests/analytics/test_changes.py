@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.analytics.changes import changes, slope
+from leadlog.reading.analytics.changes import changes, slope
 
 FIRST = dt.date(2026, 11, 2).toordinal()  # a Monday
 DAYS = list(range(FIRST, FIRST + 28))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from leadlog import archive
-from leadlog.analytics.engine import DuckDBEngine
-from leadlog.analytics.queries import BUILT_IN
-from leadlog.analytics.summary import count_days
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
+from leadlog.reading import archive
+from leadlog.reading.analytics.engine import DuckDBEngine
+from leadlog.reading.analytics.queries import BUILT_IN
+from leadlog.reading.analytics.summary import count_days
 from tests.analytics.answers import answers, summaries
 from tests.analytics.plain import PLAIN
 

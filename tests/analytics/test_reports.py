@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from leadlog.analytics.engine import DuckDBEngine
-from leadlog.analytics.marks import Mark, marks_path, read_marks, set_mark, state_of
-from leadlog.analytics.queries import BUILT_IN
-from leadlog.analytics.reports import batches_report, error_report, slow_report
-from leadlog.analytics.sections import sections
-from leadlog.analytics.summary import count_days
-from leadlog.analytics.timeline import timeline
-from leadlog.clock import format_us
-from leadlog.errors import ReadError
+from leadlog.core.clock import format_us
+from leadlog.core.errors import ReadError
+from leadlog.reading.analytics.engine import DuckDBEngine
+from leadlog.reading.analytics.marks import Mark, marks_path, read_marks, set_mark, state_of
+from leadlog.reading.analytics.queries import BUILT_IN
+from leadlog.reading.analytics.reports import batches_report, error_report, slow_report
+from leadlog.reading.analytics.sections import sections
+from leadlog.reading.analytics.summary import count_days
+from leadlog.reading.analytics.timeline import timeline
 
 DAY = 1_795_392_000_000_000  # 2026-11-23
 

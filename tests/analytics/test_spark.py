@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from leadlog.analytics.queries import BUILT_IN
-from leadlog.analytics.spark import SparkEngine
-from leadlog.analytics.summary import count_days_on_spark
-from leadlog.errors import ReadError
+from leadlog.core.errors import ReadError
+from leadlog.reading.analytics.queries import BUILT_IN
+from leadlog.reading.analytics.spark import SparkEngine
+from leadlog.reading.analytics.summary import count_days_on_spark
 from tests.analytics import webhdfs
 from tests.analytics.answers import DAYS, EVENTS, answers, plain, summaries
 

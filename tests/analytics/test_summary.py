@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.analytics.summary import daily_summary, write_daily_summary
-from leadlog.clock import parse
-from leadlog.errors import LogDirectoryError
+from leadlog.core.clock import parse
+from leadlog.core.errors import LogDirectoryError
+from leadlog.reading.analytics.summary import daily_summary, write_daily_summary
 
 DAY = "2026-11-23"
 CREATED = parse(f"{DAY}T12:00:00.000000Z")

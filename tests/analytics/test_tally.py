@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.analytics.buckets import buckets_path, load_buckets, store_buckets
-from leadlog.analytics.durations import MOST_MS, NO_TIME, bucket_of, middle_of
-from leadlog.analytics.sections import sections
-from leadlog.analytics.summary import count_days, summary_of
-from leadlog.analytics.tally import Tally
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
+from leadlog.reading.analytics.buckets import buckets_path, load_buckets, store_buckets
+from leadlog.reading.analytics.durations import MOST_MS, NO_TIME, bucket_of, middle_of
+from leadlog.reading.analytics.sections import sections
+from leadlog.reading.analytics.summary import count_days, summary_of
+from leadlog.reading.analytics.tally import Tally
 from tests.bench.made_events import events, write
 
 FIRST = dt.date(2026, 11, 16)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from leadlog.analytics.trends import trends
-from leadlog.clock import format_us
+from leadlog.core.clock import format_us
+from leadlog.reading.analytics.trends import trends
 
 DAY = 86_400_000_000
 LAST = "2026-11-22"

@@ -15,11 +15,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from leadlog import archive
-from leadlog.archive import Policy
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
+from leadlog.reading import archive
+from leadlog.reading.archive import Policy
 from leadlog.reading.events import Skipped, read_events
-from leadlog.sinks.storage import state_directories
+from leadlog.recording.sinks.storage import state_directories
 
 _SEAL = Policy(0, parquet_after_days=7)
 

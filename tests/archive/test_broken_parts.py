@@ -6,11 +6,11 @@ import sys
 import orjson
 import pytest
 
-from leadlog.analytics import summary
-from leadlog.analytics.summary import count_days
-from leadlog.errors import ReadError
-from leadlog.layout import log_files
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import log_files
 from leadlog.reading import frame
+from leadlog.reading.analytics import summary
+from leadlog.reading.analytics.summary import count_days
 from tests.bench.made_events import events
 
 DAY = "2026-11-01"

@@ -10,13 +10,14 @@ import threading
 import pytest
 import zstandard
 
-from leadlog import archive
-from leadlog.archive import Policy
-from leadlog.errors import LogDirectoryError
-from leadlog.layout import CATEGORIES
-from leadlog.sinks.descriptors import Descriptors, try_lock
-from leadlog.sinks.header import Header, Progress
-from leadlog.sinks.storage import Spool
+from leadlog.core.errors import LogDirectoryError
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.locks import try_lock
+from leadlog.reading import archive
+from leadlog.reading.archive import Policy
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.header import Header, Progress
+from leadlog.recording.sinks.storage import Spool
 
 NAME = "2026-11-01.jsonl"
 
@@ -513,7 +514,7 @@ def test_the_lock_of_a_dead_janitor_keeps_nobody_out(root, run, tools, environme
         [
             "import os, sys",
             "from pathlib import Path",
-            "from leadlog.archive.directory import sole_janitor",
+            "from leadlog.reading.archive.directory import sole_janitor",
             "with sole_janitor(Path(sys.argv[1])):",
             "    child = os.fork()",
             "    if not child:",
@@ -538,7 +539,7 @@ def test_the_lock_of_a_dead_janitor_keeps_nobody_out(root, run, tools, environme
 FULL_DISK = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-from leadlog import archive
+from leadlog.reading import archive
 report = archive.run(sys.argv[1], today=sys.argv[2])
 for one in report.results:
     print(one.action.found.file.path.name, one.error)

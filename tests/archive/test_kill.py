@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leadlog import archive
+from leadlog.reading import archive
 
 # Imports once and measures how long a janitor takes; then forks one per directory and kills it,
 # sooner if one came to its end.
@@ -16,8 +16,8 @@ KILLS = 40 if os.environ.get("SOAK") else 15
 
 RANDOM_KILLS = """
 import os, random, signal, sys, time
-from leadlog import archive
-from leadlog.archive import janitor
+from leadlog.reading import archive
+from leadlog.reading.archive import janitor
 
 today, first, *directories = sys.argv[1:]
 chance = random.Random(20261123)
@@ -45,8 +45,8 @@ print(*killed)
 # Dies just before the n-th event that the interpreter audits and that changes a file.
 KILL_AT_STEP = """
 import os, signal, sys
-from leadlog import archive
-from leadlog.archive import janitor
+from leadlog.reading import archive
+from leadlog.reading.archive import janitor
 
 today, *directories = sys.argv[1:]
 EVENTS = {"open", "os.chmod", "os.utime", "os.rename", "os.remove", "os.truncate", "fcntl.flock"}
@@ -70,8 +70,8 @@ for number, directory in enumerate(directories):
 # Adds a line to each file just after its copy got its name.
 LATE_LINE = """
 import os, sys
-from leadlog import archive
-from leadlog.archive import janitor
+from leadlog.reading import archive
+from leadlog.reading.archive import janitor
 
 today, directory = sys.argv[1:]
 original = f"{directory}/error_logs/2026-11-01.jsonl"

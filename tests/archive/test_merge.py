@@ -7,10 +7,10 @@ import sys
 import orjson
 import pytest
 
-from leadlog import erasure
-from leadlog.analytics.summary import count_days
-from leadlog.archive import Policy
-from leadlog.layout import archive_directory, log_files, parse_name
+from leadlog.core.layout import archive_directory, log_files, parse_name
+from leadlog.reading import erasure
+from leadlog.reading.analytics.summary import count_days
+from leadlog.reading.archive import Policy
 from leadlog.reading.damage import damaged_lines
 from leadlog.reading.events import read_events
 from leadlog.reading.merged import read_merged
@@ -153,8 +153,8 @@ def test_a_merged_part_is_as_private_as_the_most_private(root, run, writers):
 # Stops the janitor for ever when it comes to a step, told by the name of the function.
 STOPPED = """
 import os, sys
-from leadlog import archive
-from leadlog.archive import Policy, merge
+from leadlog.reading import archive
+from leadlog.reading.archive import Policy, merge
 step, root, today = sys.argv[1:]
 done = getattr(merge, step)
 def stop(*given):

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from leadlog.analytics.summary import count_days
-from leadlog.archive import Policy
-from leadlog.archive.parts import publish, write_part
-from leadlog.clock import parse
-from leadlog.layout import CATEGORIES, archive_directory, log_files, part_path
+from leadlog.core.clock import parse
+from leadlog.core.layout import CATEGORIES, archive_directory, log_files, part_path
+from leadlog.reading.analytics.summary import count_days
+from leadlog.reading.archive import Policy
+from leadlog.reading.archive.parts import publish, write_part
 from leadlog.reading.events import Skipped, read_backwards, read_events
 from leadlog.reading.part import damaged_path, restored
 from leadlog.reading.sampled import spread_events

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from leadlog import archive, erasure
-from leadlog.analytics.summary import count_days
-from leadlog.archive import Policy
-from leadlog.layout import CATEGORIES, log_files
+from leadlog.core.layout import CATEGORIES, log_files
+from leadlog.reading import archive, erasure
+from leadlog.reading.analytics.summary import count_days
+from leadlog.reading.archive import Policy
 from leadlog.reading.scan import connect, scan
 from tests.bench.made_events import write
 
@@ -26,9 +26,10 @@ PERSON = "lead-000007"
 KILLER = """
 import os, random, signal, sys, time
 import duckdb, pyarrow
-from leadlog import archive, erasure
-from leadlog.archive import Policy, buckets, janitor, merge, parquet
-from leadlog.analytics import relational
+from leadlog.reading import archive
+from leadlog.reading import erasure
+from leadlog.reading.archive import Policy, buckets, janitor, merge, parquet
+from leadlog.reading.analytics import relational
 from leadlog.reading import part
 
 what, wanted, today, first, *directories = sys.argv[1:]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.archive import Found, Policy, plan
-from leadlog.archive.plan import Hindrance
-from leadlog.layout import CATEGORIES, LogFile
+from leadlog.core.layout import CATEGORIES, LogFile
+from leadlog.reading.archive import Found, Policy, plan
+from leadlog.reading.archive.plan import Hindrance
 
 TODAY = dt.date(2026, 11, 23)
 BUSY = Hindrance("somebody writes to it")

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.archive import Policy
-from leadlog.errors import SettingsError
-from leadlog.layout import CATEGORIES
-from leadlog.limits import bytes_by_category, days_by_category
+from leadlog.core.errors import SettingsError
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.limits import bytes_by_category, days_by_category
+from leadlog.reading.archive import Policy
 
 
 def test_by_default_it_compresses_after_a_week_and_removes_nothing():

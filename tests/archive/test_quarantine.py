@@ -11,8 +11,8 @@ import pytest
 import zstandard
 from click.testing import CliRunner, Result
 
-from leadlog.archive.quarantine import quarantine
 from leadlog.cli import root as cli
+from leadlog.reading.archive.quarantine import quarantine
 from leadlog.reading.damage import damaged_lines
 
 pytestmark = pytest.mark.handmade_lines

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, CONTENDER, CONDITION, CALLS = Path(sys.argv[1]), *sys.argv[2:4], int(sys.argv[4])
 TEXT = '{"timestamp":"2026-11-23T10:00:00.000000Z","padding":"' + "x" * 540 + '"}'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from leadlog.records import RECORDS, shape
+from leadlog.core.records import RECORDS, shape
 from leadlog_processors.fields import CATEGORIES
 
 KINDS = ("add_lead", "get_lead", "update_lead", "search_leads", "find_duplicates", "delete_lead")

@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
-from leadlog import settings
-from leadlog.pipeline import Pipeline
-from leadlog.records import shape
-from leadlog.sinks import MemorySink
+from leadlog.core import settings
+from leadlog.core.records import shape
+from leadlog.recording.pipeline import Pipeline
+from leadlog.recording.sinks import MemorySink
 from leadlog.testing.leads import generate_leads
 
 METRICS = {

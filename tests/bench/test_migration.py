@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 from leadlog.testing import generate_leads
 
 MEGABYTES = int(os.environ.get("MIGRATION_MB", "40"))
@@ -28,8 +28,8 @@ FILE = os.environ.get("MIGRATION_FILE")
 # Prints the peak of its memory, in 10^6 bytes, at each tenth of the file, and the rate.
 CHILD = """
 import resource, sys, time
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 
 peaks, tenth = [], 0
 def told(progress):

@@ -11,10 +11,10 @@ from statistics import median
 import psutil
 import pytest
 
-from leadlog.clock import format_us
-from leadlog.monitoring import default_context, operations
-from leadlog.monitoring.counting import EventCounts
-from leadlog.resources import disk_bytes, take_sample
+from leadlog.core.clock import format_us
+from leadlog.monitor.health import default_context, operations
+from leadlog.monitor.health.counting import EventCounts
+from leadlog.recording.resources import disk_bytes, take_sample
 from tests.bench.compare import compare
 
 pytestmark = pytest.mark.handmade_lines

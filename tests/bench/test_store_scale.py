@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 LEADS = int(os.environ.get("STORE_LEADS", "20000"))
 SMALL = 1000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
 from tests.bench.made_events import write
 
 DAY = "2026-11-01"
@@ -18,8 +18,8 @@ COUNT = int(os.environ.get("EVENTS", "1000000"))
 MEASURE = """
 import json, resource, sys, time
 import duckdb
-from leadlog.analytics import relational
-from leadlog.analytics.summary import count_days, summary_of
+from leadlog.reading.analytics import relational
+from leadlog.reading.analytics.summary import count_days, summary_of
 directory, day, engine, exact = sys.argv[1:]
 began = time.perf_counter()
 period = count_days(directory, day, exact=exact == "exact", engine=engine)
@@ -36,8 +36,8 @@ print(json.dumps({"s": seconds, "mb": mb, "total": total, "events": events,
 # In another process as well: a child's peak begins with what its parent took.
 SEAL = """
 import sys
-from leadlog import archive
-from leadlog.archive import Policy
+from leadlog.reading import archive
+from leadlog.reading.archive import Policy
 report = archive.run(sys.argv[1], Policy(0, parquet_after_days=7), today="2026-11-23")
 assert not report.errors, report.errors
 """

@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 import pytest
 
-from leadlog.airtable import AirtableSyncManager, SyncResult
-from leadlog.airtable.pace import Paces
-from leadlog.store import LeadDatabase
+from leadlog.leads.airtable import AirtableSyncManager, SyncResult
+from leadlog.leads.airtable.pace import Paces
+from leadlog.leads.store import LeadDatabase
 
 LEADS = 10_000
 PUSH_CPU_SECONDS = 20.0

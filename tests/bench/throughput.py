@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 import leadlog
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 from leadlog.testing.leads import generate_leads
 
 DIRECTORY, SECONDS = Path(sys.argv[1]), float(sys.argv[2])

@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 import psutil
 
-from leadlog.clock import format_us
-from leadlog.records import shape
-from leadlog.watching import Monitor
+from leadlog.core.clock import format_us
+from leadlog.core.records import shape
+from leadlog.monitor.watching import Monitor
 
 START = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
 HOUR = 3_600_000_000

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from leadlog.cli import root
-from leadlog.clock import format_us
+from leadlog.core.clock import format_us
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from leadlog.clock import now_us, utc_date
-from leadlog.sinks.descriptors import try_lock
+from leadlog.core.clock import now_us, utc_date
+from leadlog.core.locks import try_lock
 
 pytestmark = pytest.mark.handmade_lines
 

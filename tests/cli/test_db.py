@@ -5,7 +5,7 @@ import json
 import pytest
 
 from leadlog.cli.db import COMMANDS
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 pytestmark = pytest.mark.handmade_lines
 JON = {"id": "jon", "name": "Jon Smith", "company": "Acme", "email": "jon.smith@acme.example"}
@@ -57,8 +57,8 @@ def test_init_creates_the_store_once(run, tmp_path):
 
 def test_a_postgresql_store_is_upgraded_when_one_says_so(run, postgres_database):
     """Opening names the command, and the command does it, in its text and as JSON."""
-    from leadlog.store.engine import Connections
-    from leadlog.store.location import location
+    from leadlog.leads.store.engine import Connections
+    from leadlog.leads.store.location import location
     from tests.store.test_migrations import first_version
 
     connections = Connections(location(postgres_database))

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from leadlog import LeadDatabase
-from leadlog.layout import CATEGORIES
+from leadlog.core.layout import CATEGORIES
 
 OWN = [
     {"First Name": "Ana", "Last Name": "Gómez", "Company": "Acme", "Email 1": "ana@acme.example"},

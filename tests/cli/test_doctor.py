@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from leadlog.clock import now_us, utc_date
-from leadlog.layout import CATEGORIES
+from leadlog.core.clock import now_us, utc_date
+from leadlog.core.layout import CATEGORIES
 
 pytestmark = pytest.mark.handmade_lines
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from leadlog.clock import now_us
-from leadlog.layout import log_files
+from leadlog.core.clock import now_us
+from leadlog.core.layout import log_files
 from leadlog.reading.events import read_events
 
 DAY_US = 86_400_000_000

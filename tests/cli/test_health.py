@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 
 def test_all_is_well_in_a_new_project(run):

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from click.testing import Result
 
 import leadlog
-from leadlog import archive
-from leadlog.layout import log_files
-from leadlog.store.models import Lead
+from leadlog.core.layout import log_files
+from leadlog.leads.store.models import Lead
+from leadlog.reading import archive
 
 Run = Callable[..., Result]
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -28,7 +28,7 @@ def lead_id(tmp_path: Path) -> str:
     with leadlog.LeadDatabase() as db, leadlog.session(user="ana"):
         found = db.add_lead({"name": "Ana \x1b[31mGómez", "email": "Ana@acme.com"})
         db.update_lead(found, {"title": "CTO"})
-        with pytest.raises(leadlog.errors.ValidationError):
+        with pytest.raises(leadlog.core.errors.ValidationError):
             db.update_lead(found, {"full_name": ""})
         try:
             with db.session() as session:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from leadlog.cli.leadfile import LeadFileError, read_leads
-from leadlog.errors import ReadError
+from leadlog.core.errors import ReadError
 
 ROWS = [{"First Name": "Ana", "Last Name": "Gómez"}, "no lead", {}]
 

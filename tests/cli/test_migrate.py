@@ -123,7 +123,7 @@ def test_what_cannot_be_done_is_told(run, leads, arguments, exit_code, message):
 def test_a_lost_lead_is_found_by_validate(run, leads, tmp_path):
     """validate exits with 1 and names the record."""
     run("migrate", str(leads))
-    from leadlog.store import LeadDatabase
+    from leadlog.leads.store import LeadDatabase
 
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         (ada,) = db.search_leads({"name": "Ada King"})
@@ -136,7 +136,7 @@ def test_a_lost_lead_is_found_by_validate(run, leads, tmp_path):
 @pytest.mark.timeout(180)
 def test_ctrl_c_leaves_what_can_be_resumed(start, run, tmp_path):
     """An interrupt ends it between two batches with 130; the same command goes on from there."""
-    from leadlog.store import LeadDatabase
+    from leadlog.leads.store import LeadDatabase
 
     count = 30_000
     path = tmp_path / "leads.jsonl"

@@ -7,8 +7,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from leadlog.clock import format_us, now_us
-from leadlog.records import shape
+from leadlog.core.clock import format_us, now_us
+from leadlog.core.records import shape
 from tests.receivers import webhook
 
 __all__ = ["webhook"]
@@ -119,7 +119,7 @@ def test_a_test_message_arrives_and_a_refusal_is_told(run, webhook, monkeypatch)
 def test_checks_of_ones_own_are_imported(start, tmp_path):
     """From a module beside the command; one that is not there is told."""
     (tmp_path / "own_checks.py").write_text(
-        "from leadlog.monitoring import register\nregister('exports', lambda: False)\n"
+        "from leadlog.monitor.health import register\nregister('exports', lambda: False)\n"
     )
     process = start("monitor", "--once", "--json", "--import", "own_checks")
     said, _ = process.communicate(timeout=60)

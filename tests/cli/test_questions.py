@@ -24,7 +24,7 @@ def session_id() -> str:
     with leadlog.LeadDatabase() as db, leadlog.session(user="ana") as found:
         db.add_lead({"name": "Ana \x1b[31mGómez", "email": "ana@acme.com"})
         db.add_lead({"name": "Bo"})
-        with pytest.raises(leadlog.errors.ValidationError):
+        with pytest.raises(leadlog.core.errors.ValidationError):
             db.add_lead({"email": "x@y.zz"})
     assert leadlog.flush()
     return found

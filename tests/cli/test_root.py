@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from leadlog import errors
 from leadlog.cli.root import COMMANDS, Root
+from leadlog.core import errors
 
 pytestmark = pytest.mark.handmade_lines
 

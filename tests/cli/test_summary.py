@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from leadlog import archive
-from leadlog.archive import Policy
 from leadlog.cli.summary import change, sparkline
+from leadlog.reading import archive
+from leadlog.reading.archive import Policy
 from tests.bench.made_events import write
 
 pytestmark = pytest.mark.handmade_lines

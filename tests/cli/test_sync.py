@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leadlog.cli.sync import COMMANDS
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 from leadlog.testing import FakeAirtable
 
 

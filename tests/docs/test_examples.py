@@ -100,7 +100,7 @@ def test_generated_pages_and_schemas_are_up_to_date() -> None:
 
 def test_the_example_record_of_the_readme_has_real_keys() -> None:
     """The shortened record on the first page has no key that a record does not have."""
-    from leadlog.records import json_schema
+    from leadlog.core.records import json_schema
 
     (block,) = re.findall(r"```json\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)
     schema = json_schema("database_operation")

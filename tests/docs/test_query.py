@@ -6,8 +6,8 @@ import subprocess
 from typing import Any
 
 import leadlog
-from leadlog.analytics.engine import DuckDBEngine
-from leadlog.store.models import Lead
+from leadlog.leads.store.models import Lead
+from leadlog.reading.analytics.engine import DuckDBEngine
 from tests.docs.test_examples import ROOT
 
 PAGE = (ROOT / "docs" / "how-to" / "query.md").read_text(encoding="utf-8")

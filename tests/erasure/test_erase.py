@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from leadlog import archive, erasure
-from leadlog.analytics.summary import count_days, write_daily_summary
-from leadlog.archive import Policy
-from leadlog.errors import LogDirectoryError
-from leadlog.layout import log_files
+from leadlog.core.errors import LogDirectoryError
+from leadlog.core.layout import log_files
+from leadlog.core.locks import try_lock
+from leadlog.reading import archive, erasure
+from leadlog.reading.analytics.summary import count_days, write_daily_summary
+from leadlog.reading.archive import Policy
 from leadlog.reading.events import read_events
-from leadlog.sinks.descriptors import try_lock
 from tests.bench.made_events import blank, events
 
 pytestmark = pytest.mark.handmade_lines

@@ -10,8 +10,8 @@ import threading
 import time
 from pathlib import Path
 
-from leadlog.clock import format_us, now_us
-from leadlog.sinks.spool import SpoolSink
+from leadlog.core.clock import format_us, now_us
+from leadlog.recording.sinks.spool import SpoolSink
 
 
 def main() -> None:

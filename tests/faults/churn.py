@@ -13,8 +13,8 @@ from pathlib import Path
 
 from lines import Writer
 
-from leadlog.layout import CATEGORIES
-from leadlog.sinks.spool import SpoolSink
+from leadlog.core.layout import CATEGORIES
+from leadlog.recording.sinks.spool import SpoolSink
 
 USED = ("database_operations", "error_logs")
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from leadlog.layout import log_files
-from leadlog.sinks.recover import Recovery, recover
-from leadlog.sinks.report import RingReport, ring_reports
-from leadlog.sinks.storage import state_directories
+from leadlog.core.layout import log_files
+from leadlog.recording.sinks.recover import Recovery, recover
+from leadlog.recording.sinks.report import RingReport, ring_reports
+from leadlog.recording.sinks.storage import state_directories
 from tests.receivers import webhook
 
 __all__ = ["webhook"]

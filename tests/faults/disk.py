@@ -23,7 +23,7 @@ from typing import Any
 
 from lines import Writer
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, KIND = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 MOUNT, CYCLES = sys.argv[4] == "mount", int(sys.argv[5])

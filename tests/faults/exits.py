@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lines import Writer
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, KIND = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 

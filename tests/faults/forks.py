@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lines import Writer
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, COUNT = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4])
 

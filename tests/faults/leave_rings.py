@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lines import Writer
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 
 def main() -> None:

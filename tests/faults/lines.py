@@ -4,7 +4,7 @@ import json
 import mmap
 from pathlib import Path
 
-from leadlog.sinks.contract import Sink
+from leadlog.recording.sinks.contract import Sink
 
 
 def line(writer: str, number: int, length: int) -> bytes:

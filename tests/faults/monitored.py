@@ -5,8 +5,8 @@ python monitored.py DIRECTORY
 
 import sys
 
-from leadlog.alerting.configuration import configure
-from leadlog.watching import Monitor
+from leadlog.monitor.alerting.configuration import configure
+from leadlog.monitor.watching import Monitor
 
 QUICK = {
     "every": 1,

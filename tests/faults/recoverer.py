@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from leadlog.sinks.recover import recover
+from leadlog.recording.sinks.recover import recover
 
 
 def main() -> None:

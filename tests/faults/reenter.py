@@ -15,7 +15,7 @@ from typing import Any
 
 from lines import Writer, line
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, KIND, SECONDS = (
     Path(sys.argv[1]),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lines import Writer
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, NAME, LINES = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 CLOCK = Path(sys.argv[5])

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lines import Writer
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, KIND, SECONDS = (
     Path(sys.argv[1]),

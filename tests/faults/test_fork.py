@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
 
 SOAK = bool(os.environ.get("SOAK"))
 

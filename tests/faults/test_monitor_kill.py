@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.alerting.channels import channels
-from leadlog.alerting.configuration import configure
-from leadlog.clock import format_us, now_us
-from leadlog.figures.rolling import OPERATIONS
-from leadlog.records import shape
-from leadlog.watching import Monitor
+from leadlog.core.clock import format_us, now_us
+from leadlog.core.records import shape
+from leadlog.monitor.alerting.channels import channels
+from leadlog.monitor.alerting.configuration import configure
+from leadlog.monitor.figures.rolling import OPERATIONS
+from leadlog.monitor.watching import Monitor
 from tests.faults.monitored import QUICK
 
 HERE = Path(__file__).parent

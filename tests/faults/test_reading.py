@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leadlog.layout import log_files
+from leadlog.core.layout import log_files
 from leadlog.reading.merged import read_merged
 from leadlog.reading.scan import connect, scan
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import leadlog
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 SECONDS = 20 if os.environ.get("SOAK") else 1.5
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from leadlog.layout import log_files
-from leadlog.sinks.spool import SpoolSink
+from leadlog.core.layout import log_files
+from leadlog.recording.sinks.spool import SpoolSink
 
 SOAK = bool(os.environ.get("SOAK"))
 DAY_US = 86_400_000_000

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 
 SECONDS = 5 if os.environ.get("SOAK") else 3
 

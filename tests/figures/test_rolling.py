@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.clock import format_us
-from leadlog.figures.minutes import Tally
-from leadlog.figures.rolling import OPERATIONS, Rolling, minute_of
-from leadlog.records import shape
+from leadlog.core.clock import format_us
+from leadlog.core.records import shape
+from leadlog.monitor.figures.minutes import Tally
+from leadlog.monitor.figures.rolling import OPERATIONS, Rolling, minute_of
 
 NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
 MINUTE = 60_000_000

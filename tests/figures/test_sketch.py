@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.figures.sketch import Sketch, bucket
+from leadlog.monitor.figures.sketch import Sketch, bucket
 
 durations = st.lists(st.floats(0.001, 1e7), min_size=1, max_size=200)
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 
 
 @pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from leadlog.errors import MigrationError
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import MigrationError
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 from leadlog.testing import generate_leads
 from tests.migration.conftest import items, stored
 

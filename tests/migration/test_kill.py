@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 from leadlog.testing import generate_leads
 from tests.migration.conftest import items, stored
 
@@ -24,8 +24,8 @@ KILLS, LEADS = (50, 1500) if SOAK else (4, 300)
 # every third one twice. Prints the databases whose migration was killed.
 KILLER = """
 import os, random, signal, sys, time
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 
 kills, root, *files = sys.argv[1:]
 chance = random.Random(20261127)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import pytest
 import zstandard
 
-from leadlog.errors import MigrationError, ReadError, ValidationError
-from leadlog.migration import MigrationManager
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import MigrationError, ReadError, ValidationError
+from leadlog.leads.migration import MigrationManager
+from leadlog.leads.store import LeadDatabase
 from leadlog.testing import generate_leads
 from tests.migration.conftest import items, stored
 

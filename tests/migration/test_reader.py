@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.migration.decoding import Broken, Read
-from leadlog.migration.reader import JsonReader
-from leadlog.migration.window import Window
+from leadlog.leads.migration.decoding import Broken, Read
+from leadlog.leads.migration.reader import JsonReader
+from leadlog.leads.migration.window import Window
 
 VALUES = st.recursive(
     st.none()

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 import leadlog
-from leadlog.sinks import MemorySink
+from leadlog.recording.sinks import MemorySink
 
 Logged = Callable[..., list[dict[str, Any]]]
 

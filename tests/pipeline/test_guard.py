@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leadlog
-from leadlog.pipeline.guard import guard
-from leadlog.records import shape
+from leadlog.core.records import shape
+from leadlog.recording.pipeline.guard import guard
 from leadlog_processors.rendering import render
 
 Logged = Callable[..., list[dict[str, Any]]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leadlog.clock import format_us
+from leadlog.core.clock import format_us
 
 
 @pytest.fixture

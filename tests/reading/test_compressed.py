@@ -9,8 +9,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.errors import ReadError
-from leadlog.layout import log_files
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import log_files
 from leadlog.reading.compressed import Unpacked, is_cut, open_unpacked, spool_unpacked
 from leadlog.reading.events import Skipped, read_backwards, read_events
 from leadlog.reading.tail import Tail

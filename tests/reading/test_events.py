@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.errors import ReadError
+from leadlog.core.errors import ReadError
 from leadlog.reading import events as module
 from leadlog.reading.events import Skipped, decode, read_backwards, read_events
 

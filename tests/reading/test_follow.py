@@ -7,8 +7,8 @@ import random
 import pytest
 import zstandard
 
-from leadlog import archive
-from leadlog.clock import format_us
+from leadlog.core.clock import format_us
+from leadlog.reading import archive
 from leadlog.reading.follow import Follower
 
 NAME = "error_logs/2026-11-23.jsonl"

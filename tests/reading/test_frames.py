@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import leadlog.reading
-from leadlog.errors import MissingExtraError
+from leadlog.core.errors import MissingExtraError
 from leadlog.reading import Limits, frame, iter_events, run_query
 from leadlog.reading.where import parse
 

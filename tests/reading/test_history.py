@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from leadlog import archive
-from leadlog.clock import format_us
-from leadlog.layout import log_files
+from leadlog.core.clock import format_us
+from leadlog.core.layout import log_files
+from leadlog.reading import archive
 from leadlog.reading.history import History, history, pushdown_for, sealed_keys
 from leadlog.reading.merged import read_merged
 from tests.bench.made_events import blank

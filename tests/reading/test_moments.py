@@ -2,7 +2,7 @@
 
 import pytest
 
-from leadlog.clock import format_us, parse
+from leadlog.core.clock import format_us, parse
 from leadlog.reading.moments import MomentError, moment
 
 NOW = parse("2026-11-23T10:30:00Z")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from leadlog.errors import QueryError, QueryLimitError, ReadError
+from leadlog.core.errors import QueryError, QueryLimitError, ReadError
 from leadlog.reading.query import Limits, run_query
 
 Append = Callable[..., Path]

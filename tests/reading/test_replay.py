@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.clock import format_us
+from leadlog.core.clock import format_us
 from leadlog.reading.replay import Replay, replay, rows_of
 
 START = 1_795_428_000_000_000

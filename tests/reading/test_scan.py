@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import zstandard
 
-from leadlog.layout import CATEGORIES
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.records import RECORDS
 from leadlog.reading.columns import columns, flat_columns
 from leadlog.reading.merged import read_merged
 from leadlog.reading.query import run_query
 from leadlog.reading.scan import Scan, connect, quoted, scan
-from leadlog.records import RECORDS
 
 DAY = 1_795_392_000_000_000  # 2026-11-23
 CATEGORY = "database_operations"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.clock import format_us
-from leadlog.layout import CATEGORIES
+from leadlog.core.clock import format_us
+from leadlog.core.layout import CATEGORIES
 from leadlog.reading.events import Skipped
 from leadlog.reading.tail import Tail
 from leadlog.reading.where import parse

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.records import RECORDS, json_schema, shape
+from leadlog.core.records import RECORDS, json_schema, shape
 
 ENVELOPE = {
     "timestamp": "2026-11-23T10:00:00.000000Z",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.sinks.storage import state_directories
+from leadlog.recording.sinks.storage import state_directories
 
 
 @pytest.fixture

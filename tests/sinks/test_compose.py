@@ -1,6 +1,6 @@
 """Sinks made of sinks."""
 
-from leadlog.sinks import Filter, MemorySink, Tee
+from leadlog.recording.sinks import Filter, MemorySink, Tee
 
 
 def test_a_tee_hands_on_copies_and_a_filter_only_what_it_lets_through() -> None:

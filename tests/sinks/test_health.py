@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from leadlog.sinks.counts import Counts
-from leadlog.sinks.health import Health
+from leadlog.recording.sinks.counts import Counts
+from leadlog.recording.sinks.health import Health
 
 
 class Told:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leadlog.sinks.descriptors import Descriptors
-from leadlog.sinks.header import IN_MEMORY, Header, Progress
-from leadlog.sinks.overflow import Budget
-from leadlog.sinks.recover import Recovery, recover
-from leadlog.sinks.report import ring_reports
-from leadlog.sinks.ring import Ring
-from leadlog.sinks.storage import Spool, state_directories
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.header import IN_MEMORY, Header, Progress
+from leadlog.recording.sinks.overflow import Budget
+from leadlog.recording.sinks.recover import Recovery, recover
+from leadlog.recording.sinks.report import ring_reports
+from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.storage import Spool, state_directories
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -174,7 +174,7 @@ def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:
 
 def test_a_file_that_a_ring_names_is_not_continued_by_others(directory: Path) -> None:
     """Half a line is in it that must be completed first; so the next segment is begun."""
-    from leadlog.sinks.spool import SpoolSink
+    from leadlog.recording.sinks.spool import SpoolSink
 
     def write(fd: int, data: bytes) -> int:
         if os.path.samestat(os.fstat(fd), file.stat()):

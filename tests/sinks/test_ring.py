@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.sinks.header import HEADER_BYTES, Header, Progress
-from leadlog.sinks.overflow import Budget
-from leadlog.sinks.ring import Ring
-from leadlog.sinks.storage import Storage, heap
+from leadlog.recording.sinks.header import HEADER_BYTES, Header, Progress
+from leadlog.recording.sinks.overflow import Budget
+from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.storage import Storage, heap
 
 
 def _ring(capacity: int = 64, overflow: int = 0) -> Ring:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.sinks.descriptors import Descriptors, try_lock
-from leadlog.sinks.slots import SlotHolder, take_slot
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.slots import SlotHolder, take_slot
 
 
 def test_the_lowest_free_slot_is_taken(directory: Path) -> None:

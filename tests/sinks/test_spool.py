@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from leadlog.layout import CATEGORIES
-from leadlog.sinks.report import ring_reports
-from leadlog.sinks.spool import SpoolSink
-from leadlog.sinks.storage import state_directories
+from leadlog.core.layout import CATEGORIES
+from leadlog.recording.sinks.report import ring_reports
+from leadlog.recording.sinks.spool import SpoolSink
+from leadlog.recording.sinks.storage import state_directories
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -312,15 +312,15 @@ def test_whoever_is_told_of_the_health_may_log_and_may_fail(directory: Path) -> 
 WINDOWS = """
 import sys, types
 from pathlib import Path
-import leadlog.layout  # what is imported before sees the real platform
-import leadlog.sinks.contract, leadlog.sinks.console
+import leadlog.core.layout  # what is imported before sees the real platform
+import leadlog.recording.sinks.contract, leadlog.recording.sinks.console
 import multiprocessing, subprocess, tempfile, threading, hashlib, secrets, mmap
 sys.modules["fcntl"] = None
 sys.modules["msvcrt"] = types.SimpleNamespace(LK_NBLCK=2, locking=lambda *_: None)
 sys.platform = "win32"
-for name in [name for name in sys.modules if name.startswith("leadlog.sinks")]:
+for name in [name for name in sys.modules if name.startswith("leadlog.recording.sinks")]:
     del sys.modules[name]
-from leadlog.sinks.spool import SpoolSink
+from leadlog.recording.sinks.spool import SpoolSink
 sink = SpoolSink(Path(sys.argv[1]), clock=lambda: 0)
 sink.write("error_logs", b"one\\n")
 assert sink.flush(5)

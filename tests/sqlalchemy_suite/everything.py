@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
 
 import leadlog
-from leadlog.pipeline.logger import Slot
+from leadlog.recording.pipeline.logger import Slot
 from tests.sqlalchemy_suite.expected import PROVOKED
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 
 class Clock:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from leadlog.errors import StoreError, ValidationError
+from leadlog.core.errors import StoreError, ValidationError
 
 ADA = {
     "name": "Ada Lovelace",

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leadlog.errors import ValidationError
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store import LeadDatabase
 
 SMALL = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 

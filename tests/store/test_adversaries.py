@@ -6,7 +6,7 @@ from itertools import islice, permutations
 
 import pytest
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 # Each group: leads that are all different people, however alike they look.
 DIFFERENT = {

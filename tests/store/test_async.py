@@ -12,8 +12,8 @@ import pytest_asyncio
 from sqlalchemy import select, text
 
 import leadlog
-from leadlog.errors import StoreError, ValidationError
-from leadlog.store import AsyncLeadDatabase, Lead, LeadDatabase
+from leadlog.core.errors import StoreError, ValidationError
+from leadlog.leads.store import AsyncLeadDatabase, Lead, LeadDatabase
 
 pytestmark = pytest.mark.asyncio
 ADA = {"id": "ada", "name": "Ada Lovelace", "company": "Acme", "email": "ada@acme.example"}

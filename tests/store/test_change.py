@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from leadlog.errors import StaleLeadError, ValidationError
-from leadlog.store import Lead
+from leadlog.core.errors import StaleLeadError, ValidationError
+from leadlog.leads.store import Lead
 
 ADA = {
     "name": "Ada Lovelace",

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 THREADS = 8
 PEOPLE = [
@@ -24,7 +24,7 @@ PEOPLE = [
 ]
 PROGRAM = """
 import json, sys
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 url, shift, people = json.load(sys.stdin)
 sys.stdout.write("r")
 sys.stdout.flush()
@@ -160,7 +160,7 @@ def test_processes_that_add_the_same_people_make_each_once(where, tmp_path, requ
 
 FORKING = """
 import os, sys
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 db = LeadDatabase(sys.argv[1], capture=False)
 db.add_lead({"name": "Parent"})
 children = []

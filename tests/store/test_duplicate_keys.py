@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.store.duplicates import (
+from leadlog.leads.store.duplicates import (
     KINDS,
     canonical_company,
     canonical_email,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 SOAK = bool(os.environ.get("SOAK"))
 PROCESSES = 8

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 ADA = {"id": "ada", "name": "Ada", "company": "Acme"}
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, insert, text
 
 import leadlog
-from leadlog.store import Lead, LeadDatabase, LeadKey
+from leadlog.leads.store import Lead, LeadDatabase, LeadKey
 
 pytestmark = pytest.mark.postgres
 EMAIL = "ada@acme.example"

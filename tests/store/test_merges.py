@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import leadlog
-from leadlog.errors import ValidationError
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store import LeadDatabase
 
 ADA = {
     "id": "ada",

@@ -15,15 +15,15 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 
-import leadlog.store
-from leadlog.errors import StoreError
-from leadlog.store import LeadDatabase
-from leadlog.store.engine import Connections
-from leadlog.store.location import location
-from leadlog.store.models import Base
-from leadlog.store.schema import REVISIONS, VERSION_TABLE, prepare, revision_of, upgrade
+import leadlog.leads.store
+from leadlog.core.errors import StoreError
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.location import location
+from leadlog.leads.store.models import Base
+from leadlog.leads.store.schema import REVISIONS, VERSION_TABLE, prepare, revision_of, upgrade
 
-MIGRATIONS = Path(leadlog.store.__file__).with_name("migrations")
+MIGRATIONS = Path(leadlog.leads.store.__file__).with_name("migrations")
 
 
 @pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -202,7 +202,7 @@ def test_half_of_our_tables_are_refused(connections):
 def test_opening_an_up_to_date_store_does_not_import_alembic(tmp_path):
     """What opens on every start costs one SELECT; a new database costs no migration either."""
     program = (
-        "import sys\nfrom leadlog.store import LeadDatabase\n"
+        "import sys\nfrom leadlog.leads.store import LeadDatabase\n"
         "for _ in range(2): LeadDatabase('leads.db', capture=False).close()\n"
         "assert 'alembic' not in sys.modules\n"
     )
@@ -221,7 +221,9 @@ def test_processes_that_open_an_old_database_at_once_upgrade_it_once(tmp_path):
     old = Connections(location(path))
     first_version(old, leads=200)
     old.close()
-    program = "from leadlog.store import LeadDatabase\nLeadDatabase('leads.db', capture=False)"
+    program = (
+        "from leadlog.leads.store import LeadDatabase\nLeadDatabase('leads.db', capture=False)"
+    )
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", program],

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.errors import ValidationError
-from leadlog.store.normalise import field_of, to_fields
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store.normalise import field_of, to_fields
 
 EXPORT_ROW = {
     "Index": "1",

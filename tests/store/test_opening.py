@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from leadlog.errors import StoreError
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import StoreError
+from leadlog.leads.store import LeadDatabase
 
 
 def test_a_path_opens_a_file_and_makes_its_directories(tmp_path):
@@ -94,7 +94,7 @@ def test_a_missing_driver_is_told_with_the_remedy(tmp_path):
     """Without psycopg the error says what to install."""
     program = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from leadlog.store import LeadDatabase\n"
+        "from leadlog.leads.store import LeadDatabase\n"
         "LeadDatabase('postgresql://ada@127.0.0.1/leads', capture=False)\n"
     )
     done = subprocess.run(
@@ -136,8 +136,8 @@ def test_another_program_s_table_is_left_alone(tmp_path):
 def test_the_password_is_hidden_wherever_the_store_shows_itself():
     """repr and the text of the URL never show the password; the URL itself has it."""
     url = make_url("postgresql+psycopg://ada:secret@127.0.0.1/leads")
-    from leadlog.store.engine import Connections
-    from leadlog.store.location import location
+    from leadlog.leads.store.engine import Connections
+    from leadlog.leads.store.location import location
 
     connections = Connections(location(url))
     assert "secret" not in f"{connections.url} {connections.url!r}"

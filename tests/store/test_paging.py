@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql, sqlite
 
-from leadlog.errors import UnknownFieldError, ValidationError
-from leadlog.store import LeadDatabase
-from leadlog.store.paging import Keyset
+from leadlog.core.errors import UnknownFieldError, ValidationError
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.paging import Keyset
 
 NAMES = ["company", "status", "verified", "created_at", "name", "id", "email", "title"]
 ORDERS = st.sampled_from([*NAMES, *(f"-{name}" for name in NAMES)])

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from leadlog.errors import ValidationError
+from leadlog.core.errors import ValidationError
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 5, 500])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.store import LeadDatabase
+from leadlog.leads.store import LeadDatabase
 
 FILE = os.environ.get("DUPLICATES_CSV", "")
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 import leadlog
-from leadlog.errors import ValidationError
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store import LeadDatabase
 
 ADA = {"name": "Ada Lovelace", "company": "Acme", "email": "ada@acme.example"}
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from leadlog.errors import UnknownFieldError, ValidationError
-from leadlog.store import LeadDatabase
+from leadlog.core.errors import UnknownFieldError, ValidationError
+from leadlog.leads.store import LeadDatabase
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 TEXTS = [None, "Acme", "acme", "ACME Labs", "Ångström", "100%", "a_b", "a\\b", "a/b", "É", "é", "Z"]

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from leadlog.errors import StoreError
-from leadlog.store import Lead, LeadDatabase
+from leadlog.core.errors import StoreError
+from leadlog.leads.store import Lead, LeadDatabase
 
 
 def test_a_session_commits_at_its_end(db):

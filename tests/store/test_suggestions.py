@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from leadlog.errors import ValidationError
-from leadlog.store.likeness import likeness, person
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store.likeness import likeness, person
 
 JON = {"name": "Jon Smith", "company": "Acme Inc", "email": "jon.smith@acme.example"}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, text
 
-from leadlog.errors import StoreError, ValidationError
-from leadlog.store import AsyncLeadDatabase, Lead, LeadDatabase, LeadKey
-from leadlog.store.backups import restore
-from leadlog.store.engine import Connections
-from leadlog.store.location import location
-from leadlog.store.quality import validators
+from leadlog.core.errors import StoreError, ValidationError
+from leadlog.leads.store import AsyncLeadDatabase, Lead, LeadDatabase, LeadKey
+from leadlog.leads.store.backups import restore
+from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.location import location
+from leadlog.leads.store.quality import validators
 from leadlog_processors.quality import score
 
 LEADS = [
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 def test_without_pg_dump_the_error_says_what_to_install(postgres_database, tmp_path, monkeypatch):
     """Neither on PATH nor where Debian keeps it."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("leadlog.store.backups.DEBIAN", tmp_path)
+    monkeypatch.setattr("leadlog.leads.store.backups.DEBIAN", tmp_path)
     with (
         LeadDatabase(postgres_database, capture=False) as db,
         pytest.raises(StoreError, match=r"pg_dump is not installed.*postgresql-client"),

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.errors import ValidationError
-from leadlog.store import values
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store import values
 
 
 class Colour(Enum):

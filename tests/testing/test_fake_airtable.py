@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyairtable import Api
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing import FakeAirtable
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 import requests
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing import FakeAirtable
 
 BROKEN = requests.exceptions.ConnectionError

@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import leadlog
-from leadlog.errors import ReadError
+from leadlog.core.errors import ReadError
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import replay, rows_of
 from leadlog.verification import Report, verify

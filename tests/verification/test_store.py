@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import leadlog
-from leadlog.errors import ReadError, StoreError, ValidationError
+from leadlog.core.errors import ReadError, StoreError, ValidationError
+from leadlog.leads.store.models import Lead
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import replay, rows_of
-from leadlog.sinks.recover import recover
-from leadlog.sinks.report import ring_reports
-from leadlog.store.models import Lead
+from leadlog.recording.sinks.recover import recover
+from leadlog.recording.sinks.report import ring_reports
 from leadlog.verification import Report, verify
 
 Verified = Callable[..., Report]

@@ -14,15 +14,15 @@ from typing import Any
 
 import attrs
 
-from leadlog.alerting import outbox, storage
-from leadlog.alerting.configuration import Configuration, configure
-from leadlog.alerting.outbox import Outbox
-from leadlog.alerting.rules import View
-from leadlog.clock import format_us
-from leadlog.figures.rolling import Rolling
-from leadlog.monitoring import Check
-from leadlog.records import shape
-from leadlog.watching.alarms import Alarms
+from leadlog.core.clock import format_us
+from leadlog.core.records import shape
+from leadlog.monitor.alerting import outbox, storage
+from leadlog.monitor.alerting.configuration import Configuration, configure
+from leadlog.monitor.alerting.outbox import Outbox
+from leadlog.monitor.alerting.rules import View
+from leadlog.monitor.figures.rolling import Rolling
+from leadlog.monitor.health import Check
+from leadlog.monitor.watching.alarms import Alarms
 
 MINUTE_US = 60_000_000
 START = 1_793_577_600_000_000  # 2026-11-02T00:00:00Z, a Monday

@@ -2,9 +2,9 @@
 
 import pytest
 
-from leadlog.alerting.storage import add_silence, history
-from leadlog.clock import now_us
-from leadlog.watching.state import read_state, write_state
+from leadlog.core.clock import now_us
+from leadlog.monitor.alerting.storage import add_silence, history
+from leadlog.monitor.watching.state import read_state, write_state
 
 MINUTE = 60_000_000
 FINE = {

@@ -9,13 +9,13 @@ import threading
 import pytest
 import zstandard
 
-from leadlog.alerting.configuration import configure
-from leadlog.clock import format_us
-from leadlog.errors import ReadError
-from leadlog.figures.rolling import OPERATIONS
-from leadlog.records import shape
-from leadlog.watching import Monitor, StandbyError
-from leadlog.watching.state import database_path
+from leadlog.core.clock import format_us
+from leadlog.core.errors import ReadError
+from leadlog.core.records import shape
+from leadlog.monitor.alerting.configuration import configure
+from leadlog.monitor.figures.rolling import OPERATIONS
+from leadlog.monitor.watching import Monitor, StandbyError
+from leadlog.monitor.watching.state import database_path
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -148,7 +148,7 @@ def test_a_second_monitor_stands_by_and_takes_over(scene):
 
 FORKING = """
 import os, sys
-from leadlog.watching import Monitor
+from leadlog.monitor.watching import Monitor
 
 def monitor():
     return Monitor(sys.argv[1], channels={}, checks=False, measure=lambda _: {},

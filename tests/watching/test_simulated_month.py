@@ -7,7 +7,7 @@ from contextlib import closing
 import attrs
 import pytest
 
-from leadlog.monitoring import Check
+from leadlog.monitor.health import Check
 from tests.watching.simulation import MINUTE_US, START, Shop, Watch, copy_of
 
 SOAK = bool(os.environ.get("SOAK"))

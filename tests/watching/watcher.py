@@ -12,7 +12,7 @@ from typing import Any
 import apprise
 
 import leadlog
-from leadlog.watching import Monitor
+from leadlog.monitor.watching import Monitor
 
 said: dict[str, Any] = {"now": 0, "gauges": {}}
 

@@ -7,7 +7,7 @@ import json
 import sys
 
 import leadlog
-from leadlog.records import shape
+from leadlog.core.records import shape
 
 NAMES = ("add_lead", "get_lead", "update_lead")
 

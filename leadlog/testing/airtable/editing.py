@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.fields import Field, build_field, refer
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal

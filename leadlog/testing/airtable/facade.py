@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.api import WebApi
 from leadlog.testing.airtable.counters import Counters, Request, Traffic
 from leadlog.testing.airtable.editing import EditableTable

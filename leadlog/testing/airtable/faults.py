@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal, TypedDict, get_args
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.counters import Request
 
 __all__ = ["Fault", "FaultKind", "FaultOptions", "Faults"]

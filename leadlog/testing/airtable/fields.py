@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.ids import Ids
 
 __all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fields", "refer"]

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.counters import Counters
 from leadlog.testing.airtable.fields import Field
 

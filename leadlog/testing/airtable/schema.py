@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from leadlog.errors import FakeAirtableError
+from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.fields import COMPUTED, TYPES, build_field
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal, bad_request

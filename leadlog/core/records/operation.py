@@ -1,0 +1,131 @@
+"""database_operation: one call on the lead store."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import ReadOnly, TypedDict
+
+from leadlog.core.records.envelope import Outcome, Tier, WithContext
+
+
+class OperationDetails(TypedDict):
+    """What was done to the lead store, and what became of it."""
+
+    operation_type: ReadOnly[str]
+    """add_lead, get_lead, update_lead, delete_lead, search_leads, …; create, read, update
+    or delete for other mapped classes."""
+    operation_id: ReadOnly[str]
+    """Joins the operation to its error_log."""
+    success: ReadOnly[bool | None]
+    """Whether the call did what it should and the database kept it."""
+    outcome: ReadOnly[Outcome | None]
+    """What the database did."""
+    records_affected: ReadOnly[int | None]
+    """Rows written, or rows read."""
+    execution_time_ms: ReadOnly[float | None]
+    """Wall time of the call, milliseconds."""
+    duplicate_detected: ReadOnly[bool | None]
+    """Whether the lead was there already."""
+    error_message: ReadOnly[str | None]
+    """Why it failed."""
+    entity: ReadOnly[str | None]
+    """Name of the mapped class."""
+    bulk: ReadOnly[bool | None]
+    """Whether one call touched many leads."""
+    started_at: ReadOnly[str | None]
+    """When the call began, as `timestamp`."""
+    transaction_id: ReadOnly[str | None]
+    """Same for all operations of one database transaction."""
+    records_cut: NotRequired[ReadOnly[int]]
+    """Changes of this class and kind that have no record of their own, because their
+    transaction had too many."""
+
+
+class LeadIdentifier(TypedDict):
+    """Which lead."""
+
+    lead_id: ReadOnly[str | None]
+    """The primary key as text; parts of a composite key joined by `,`."""
+    name: ReadOnly[str | None]
+    """The person's full name."""
+    company: ReadOnly[str | None]
+    """The company's name."""
+    email: ReadOnly[str | None]
+    """The e-mail address."""
+    lead_ids: NotRequired[ReadOnly[list[str]]]
+    """The first keys, where the call was about many."""
+    lead_count: NotRequired[ReadOnly[int | None]]
+    """How many leads the call was about."""
+
+
+class DataDetails(TypedDict):
+    """What was written."""
+
+    fields_processed: ReadOnly[list[str] | None]
+    """Names of the columns that the call was given or wrote."""
+    fields_changed: ReadOnly[dict[str, Any] | None]
+    """Column to `{"old": …, "new": …}`; what is not known is left out of it. A column that is
+    absent from a create was written as null."""
+    change: NotRequired[ReadOnly[Literal["create", "update", "delete"]]]
+    """What became of the one row that the record is about; absent where it changed none, or
+    many."""
+    data_size_bytes: ReadOnly[int | None]
+    """Size of the data as JSON, bytes."""
+    duplicate_action: ReadOnly[str | None]
+    """none, created, updated, merged or rejected."""
+    duplicate_matched_on: ReadOnly[str | None]
+    """The key that matched: id, linkedin_url, email or name_company; of a batch, if all its
+    duplicates matched on the same one."""
+    call_id: NotRequired[ReadOnly[str]]
+    """The same for all batches of one add_leads."""
+    batch_number: NotRequired[ReadOnly[int]]
+    """Which batch of the call, from 1."""
+    leads_created: NotRequired[ReadOnly[int]]
+    """Leads of the batch that are new."""
+    leads_updated: NotRequired[ReadOnly[int]]
+    """Leads of the batch that were there already."""
+    leads_rejected: NotRequired[ReadOnly[int]]
+    """Leads of the batch that could not be stored."""
+
+
+class OperationMetrics(TypedDict):
+    """What the operation cost."""
+
+    execution_time_ms: ReadOnly[float | None]
+    """Wall time of the call, milliseconds."""
+    database_queries: ReadOnly[int | None]
+    """Statements sent to the database, transaction control not counted."""
+    database_time_ms: ReadOnly[float | None]
+    """Time inside the database driver, transaction control included, milliseconds."""
+    memory_usage_mb: ReadOnly[float | None]
+    """Resident set of the process at the last background sample, 10^6 bytes."""
+    cpu_time_ms: ReadOnly[float | None]
+    """CPU time of the calling thread, milliseconds."""
+
+
+class OperationLabels(TypedDict):
+    """Training labels of a database operation."""
+
+    operation_successful: ReadOnly[bool | None]
+    """Same as `operation_details.success`."""
+    performance_tier: ReadOnly[Tier | None]
+    """Band of the wall time."""
+    data_quality: ReadOnly[Literal["high", "medium", "low", "invalid"] | None]
+    """Band of the lead's score; null where there is no lead to score."""
+    data_quality_score: ReadOnly[float | None]
+    """0..1; null where there is no lead to score."""
+    data_quality_issues: ReadOnly[list[str] | None]
+    """Codes that say why."""
+    complexity_level: ReadOnly[Literal["low", "medium", "high"] | None]
+    """By kind of operation, raised by payload size or query count."""
+
+
+class DatabaseOperation(WithContext):
+    """One call on the lead store, or on another captured class."""
+
+    log_type: ReadOnly[Literal["database_operation"]]
+    """Kind of record."""
+    operation_details: ReadOnly[OperationDetails]
+    lead_identifier: ReadOnly[LeadIdentifier]
+    data_details: ReadOnly[DataDetails]
+    performance_metrics: ReadOnly[OperationMetrics]
+    training_labels: ReadOnly[OperationLabels]

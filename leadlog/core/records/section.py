@@ -1,0 +1,124 @@
+"""From what a caller passed to the sections of a record, by the record's own types."""
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any, Literal, get_args, get_origin
+
+from typing_extensions import is_typeddict
+
+from leadlog.core.records import coerce
+from leadlog.core.records.coerce import Extra
+from leadlog.core.records.hints import bare, keys_of
+from leadlog_processors.envelope import ENVELOPE
+
+Event = dict[str, Any]
+"""What goes through the processor chain: `log_type` and the sections of a record."""
+
+Fit = Callable[[Any, str, Extra], Any]
+
+_PLAIN: dict[Any, Fit] = {
+    float: coerce.number,
+    int: coerce.integer,
+    bool: coerce.boolean,
+    str: coerce.text,
+}
+
+
+def _fit(hint: Any) -> tuple[Any, Fit]:
+    """The exact type that needs no fitting (None where every value does), and the fit."""
+    plain = bare(hint)
+    if plain in _PLAIN:
+        return plain, _PLAIN[plain]
+    origin, arguments = get_origin(plain), get_args(plain)
+    if origin is Literal:
+        return None, coerce.one_of(arguments)
+    if origin is list:
+        return None, coerce.texts
+    of = bare(arguments[1])
+    if of is float:
+        return None, coerce.numbers
+    return (None, coerce.counts) if of is int else (dict, coerce.mapping)
+
+
+class Blank:
+    """Makes the empty event of a log type: every section, every key, nothing known.
+
+    Args:
+        record: the TypedDict of the log type.
+    """
+
+    def __init__(self, record: Any) -> None:
+        keys = keys_of(record)
+        (log_type,) = get_args(keys["log_type"])
+        self._envelope = {**ENVELOPE, "log_type": log_type}
+        self._sections: list[tuple[str, Any]] = [
+            (key, dict.fromkeys(keys_of(hint)) if is_typeddict(hint) else [])
+            for key, hint in keys.items()
+            if is_typeddict(hint) or get_origin(hint) is list
+        ]
+
+    def __call__(self) -> Event:
+        """A new event."""
+        event: Event = self._envelope.copy()
+        for key, empty in self._sections:
+            event[key] = empty.copy()
+        return event
+
+
+class Intake:
+    """Takes one mapping of the caller's into sections of an event.
+
+    A value of the right type is stored as it is; another is made to fit; what cannot be,
+    and every key that no section knows, goes to `extra`. The cost grows with what was
+    passed, not with what a record could hold.
+
+    Args:
+        path: what the caller calls the mapping; begins the paths in `extra`.
+        sections: section name to its TypedDict.
+        aliases: other names that callers may use, to the record's own; the record's own
+            name wins where both are given.
+        ignored: keys that are taken elsewhere.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        sections: Mapping[str, Any],
+        aliases: Mapping[str, str] | None = None,
+        ignored: frozenset[str] = frozenset(),
+    ) -> None:
+        self._path = path
+        self._ignored = ignored
+        self._slots: dict[str, tuple[str, str, Any, Fit]] = {}
+        for section, record in sections.items():
+            for key, hint in keys_of(record).items():
+                self._slots.setdefault(key, (section, key, *_fit(hint)))
+        for alias, key in (aliases or {}).items():
+            self._slots[alias] = self._slots[key]
+
+    def __call__(self, source: Any, event: Event, extra: Extra) -> None:
+        """Stores `source` in `event`; a `source` that is no mapping goes to `extra`."""
+        # The exact type first: asking an abstract class costs as much as two fields.
+        if type(source) is not dict and not isinstance(source, Mapping):
+            if source is not None:
+                extra[self._path] = source
+            return
+        slots = self._slots
+        for given, value in source.items():
+            if value is None:
+                continue
+            slot = slots.get(given)
+            if slot is None:
+                if given not in self._ignored:
+                    extra[f"{self._path}.{given}"] = value
+                continue
+            section, key, kind, fit = slot
+            target = event[section]
+            if given != key and target[key] is not None:
+                continue
+            if type(value) is kind and (kind is not float or isfinite(value)):
+                target[key] = value
+            else:
+                fitted = fit(value, f"{self._path}.{given}", extra)
+                if fitted is not None:
+                    target[key] = fitted

@@ -1,0 +1,25 @@
+"""Settings: what they are, and where their values come from.
+
+In order of strength: keyword of `configure`, `LEADLOG_<NAME>` in the environment,
+`leadlog.toml`, `[tool.leadlog]` in pyproject.toml (both searched from the working directory
+upwards; a relative path in a file is relative to that file), default. They are frozen and
+validated once. An unknown name is an error that suggests the closest one; an empty
+environment variable counts as not set.
+"""
+
+from leadlog.core.settings.checks import mask_url
+from leadlog.core.settings.describing import SettingRow, describe, names
+from leadlog.core.settings.fields import Settings
+from leadlog.core.settings.loading import ENVIRONMENT_PREFIX, Loaded, load, unknown
+
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "Loaded",
+    "SettingRow",
+    "Settings",
+    "describe",
+    "load",
+    "mask_url",
+    "names",
+    "unknown",
+]

@@ -1,0 +1,142 @@
+"""What a setting's value has to be, and what is known of the setting besides."""
+
+import difflib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "MASK",
+    "ascend",
+    "at_least",
+    "bands",
+    "file_mode_of",
+    "json_object",
+    "mask_url",
+    "one_of",
+    "rates",
+    "ring_sizes",
+    "setting",
+    "share",
+    "text_keys",
+]
+
+MASK = "***"
+
+
+def mask_url(url: str) -> str:
+    """A database URL without its password."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not at or ":" not in credentials:
+        return url
+    return f"{scheme}{separator}{credentials.partition(':')[0]}:{MASK}@{place}"
+
+
+def json_object(value: Any) -> Any:
+    """A JSON text, as the environment has it, or a mapping."""
+    return json.loads(value) if isinstance(value, str) else dict(value)
+
+
+def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
+    """A validator: one of these words."""
+
+    def check(instance: object, attribute: Any, value: object) -> None:
+        if value not in allowed:
+            close = difflib.get_close_matches(str(value), allowed, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ValueError(f"{attribute.name} = {value!r} is none of {', '.join(allowed)}{hint}")
+
+    return check
+
+
+def at_least(least: float) -> Callable[[Any, Any, Any], None]:
+    """A validator: not below a number."""
+
+    def check(instance: object, attribute: Any, value: float) -> None:
+        if not value >= least:
+            raise ValueError(f"{attribute.name} = {value!r} is below {least}")
+
+    return check
+
+
+def file_mode_of(value: Any) -> int:
+    """A file mode, as a number or as octal text such as `0640`."""
+    mode = int(value, 8) if isinstance(value, str) else int(value)
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"{value!r} is no file mode; write it like 0640")
+    return mode
+
+
+def ring_sizes(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
+    """A validator: no ring is too small."""
+    for name, size in value.items():
+        if size < 1 << 16:
+            raise ValueError(f"{attribute.name}: {size} bytes for {name!r} is below {1 << 16}")
+
+
+def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
+    """A validator: names to numbers from 0 to 1."""
+    for name, rate in value.items():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
+            raise ValueError(
+                f"{attribute.name}: the rate {rate!r} of {name!r} is no number from 0 to 1"
+            )
+
+
+def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
+    """A validator: a table whose keys are text."""
+    # `leadlog.monitor.alerting.configuration`, which knows the rules, checks the contents.
+    for key in value:
+        if not isinstance(key, str):
+            raise TypeError(f"{attribute.name}: the key {key!r} is no text")
+
+
+def ascend(limits: Sequence[float]) -> bool:
+    """Whether limits ascend from above 0."""
+    return all(low < high for low, high in pairwise((0.0, *limits)))
+
+
+def bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
+    """A validator: names to four ascending limits."""
+    for name, limits in value.items():
+        if not isinstance(limits, list | tuple) or len(limits) != 4 or not ascend(limits):
+            raise ValueError(
+                f"{attribute.name}: {name!r} needs four ascending limits in ms, not {limits!r}"
+            )
+
+
+def share(instance: object, attribute: Any, value: float) -> None:
+    """A validator: a number from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} = {value!r} is no share from 0 to 1")
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - the word the documentation and the command line use
+    *,
+    unit: str = "",
+    secret: bool = False,
+    shown: Callable[[Any], str] = str,
+    **options: Any,
+) -> Any:
+    """A setting.
+
+    Args:
+        default: its value where none is given.
+        help: what it does, for people.
+        unit: of its value, for people.
+        secret: whether its value is masked wherever it is shown.
+        shown: makes the value text.
+        options: for `attrs.field`.
+    """
+    metadata = {"help": help, "unit": unit, "secret": secret, "shown": shown}
+    if secret:
+        options["repr"] = lambda value: repr(mask_url(value) if shown is mask_url else MASK)
+    if isinstance(default, dict):
+        return attrs.field(factory=default.copy, metadata=metadata, **options)
+    return attrs.field(default=default, metadata=metadata, **options)

@@ -1,0 +1,302 @@
+"""Every setting: its default, its unit, what it does, and what its value has to be."""
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from leadlog.core.limits import EVERY, bytes_by_category, days_by_category, sizes_of_categories
+from leadlog.core.settings.checks import (
+    ascend,
+    at_least,
+    bands,
+    file_mode_of,
+    json_object,
+    mask_url,
+    one_of,
+    rates,
+    ring_sizes,
+    setting,
+    share,
+    text_keys,
+)
+
+__all__ = ["FIELDS", "Settings"]
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything that can be set; each field's help, unit and default are its reference."""
+
+    directory: Path = setting(Path("database_logs"), "Folder that the category folders lie in.")
+    enabled: bool = setting(True, "Whether anything is captured and written at all.")
+    level: str = setting(
+        "info",
+        "Lowest level that is written.",
+        validator=one_of("debug", "info", "warning", "error", "critical"),
+    )
+    console: str = setting(
+        "off",
+        "Readable copy of every event on standard error; auto writes it only to a terminal.",
+        validator=one_of("off", "auto", "on"),
+    )
+    database: str = setting(
+        "sqlite:///leads.db", "URL of the lead store.", secret=True, shown=mask_url
+    )
+    tier_excellent_ms: float = setting(
+        200.0, "Slowest call that is `excellent`.", unit="ms", validator=at_least(0)
+    )
+    tier_good_ms: float = setting(
+        500.0, "Slowest call that is `good`.", unit="ms", validator=at_least(0)
+    )
+    tier_acceptable_ms: float = setting(
+        2000.0, "Slowest call that is `acceptable`.", unit="ms", validator=at_least(0)
+    )
+    tier_slow_ms: float = setting(
+        5000.0,
+        "Slowest call that is `slow`; beyond is `very_slow`.",
+        unit="ms",
+        validator=at_least(0),
+    )
+    tier_overrides: dict[str, list[float]] = setting(
+        {},
+        "Operation to its own four limits (excellent, good, acceptable, slow).",
+        unit="ms",
+        converter=json_object,
+        validator=bands,
+    )
+    complexity_size_bytes: int = setting(
+        10_000,
+        "Payload above which complexity_level rises a step.",
+        unit="bytes",
+        validator=at_least(1),
+    )
+    complexity_queries: int = setting(
+        10, "Query count above which complexity_level rises a step.", validator=at_least(1)
+    )
+    optimization_needed_ms: float = setting(
+        5000.0,
+        "Duration above which optimization_needed is true.",
+        unit="ms",
+        validator=at_least(0),
+    )
+    pii: str = setting(
+        "plain",
+        "Personal data in the log: as it is, as stable pseudonyms, or masked.",
+        validator=one_of("plain", "pseudonymised", "masked"),
+    )
+    pseudonym_key: str = setting(
+        "", "Key of the pseudonyms; keep it, or old and new logs cannot be joined.", secret=True
+    )
+    sampling: dict[str, float] = setting(
+        {},
+        "Operation or log type (or `*`) to the share of its events that is kept; errors and "
+        "slow ones are always kept.",
+        converter=json_object,
+        validator=rates,
+    )
+    line_limit_bytes: int = setting(
+        16_384, "Longest line; longer values are cut.", unit="bytes", validator=at_least(4096)
+    )
+    memory_sample_seconds: float = setting(
+        1.0, "How often the resident memory is sampled.", unit="s", validator=at_least(0.01)
+    )
+    store_sample_seconds: float = setting(
+        60.0,
+        "How often at most the store is counted for `system_info` of performance_metrics, while "
+        "such events come; 0 for never.",
+        unit="s",
+        validator=at_least(0),
+    )
+
+    ring_bytes: dict[str, int] = setting(
+        {EVERY: 1 << 20},
+        "Category (or `*`) to the size of its ring in memory, which holds lines until they are "
+        "in files.",
+        unit="bytes",
+        converter=sizes_of_categories,
+        validator=ring_sizes,
+    )
+    overflow_bytes: int = setting(
+        64 << 20,
+        "Most that waits on the heap, over all categories, while rings are full.",
+        unit="bytes",
+        validator=at_least(0),
+    )
+    poll_seconds: float = setting(
+        0.05,
+        "How often the drain looks for lines while they come.",
+        unit="s",
+        validator=at_least(0.001),
+    )
+    segment_bytes: int = setting(
+        256 << 20,
+        "Size from which a day's file is continued in the next segment.",
+        unit="bytes",
+        validator=at_least(1 << 16),
+    )
+    durability: str = setting(
+        "process",
+        "What a line survives: the process's death, or (fsync, every second) a power cut.",
+        validator=one_of("process", "fsync"),
+    )
+    file_mode: int = setting(0o600, "Mode of new files.", converter=file_mode_of, shown=oct)
+    directory_mode: int = setting(0o700, "Mode of new folders.", converter=file_mode_of, shown=oct)
+    host: str = setting(
+        "", "Name of this host in file names, where several hosts share the directory."
+    )
+    compress_after_days: int = setting(
+        7,
+        "Age from which `leadlog archive` compresses a day's files; 0 leaves them as they are.",
+        unit="days",
+        validator=at_least(0),
+    )
+    parquet_after_days: int = setting(
+        0,
+        "Age from which `leadlog archive` seals a day's files to Parquet; 0 never does. Needs "
+        "leadlog[analytics].",
+        unit="days",
+        validator=at_least(0),
+    )
+    retention_days: dict[str, int] = setting(
+        {},
+        "Category (or `*`) to the age from which `leadlog archive` deletes a day's files.",
+        unit="days",
+        converter=days_by_category,
+    )
+    retention_bytes: dict[str, int] = setting(
+        {},
+        "Category (or `total`) to the size above which `leadlog archive` deletes the oldest "
+        "files; `10GB` and the like may be written.",
+        unit="bytes",
+        converter=bytes_by_category,
+    )
+
+    airtable_api_key: str = setting(
+        "",
+        "Personal access token for Airtable; from the environment or the keyring only.",
+        secret=True,
+    )
+    airtable_base_id: str = setting("", "Airtable base that the sync uses, `app…`.")
+    airtable_table: str = setting("Leads", "Name or id of its table.")
+    airtable_endpoint_url: str = setting(
+        "https://api.airtable.com", "Where Airtable's API is; another one for tests."
+    )
+    airtable_fields: dict[str, Any] = setting(
+        {},
+        "Field of a lead to the name or id of its Airtable field; false leaves it out.",
+        converter=json_object,
+    )
+    airtable_lead_id_field: str = setting(
+        "Lead ID", "Airtable field that holds the id of the lead."
+    )
+    airtable_modified_field: str = setting(
+        "", "Airtable field that tells when a row was last changed."
+    )
+    airtable_conflict: str = setting(
+        "remote",
+        "Who wins a field that both sides changed, where the row does not tell when.",
+        validator=one_of("local", "remote"),
+    )
+    airtable_max_delete_share: float = setting(
+        0.2,
+        "Share of the linked leads that one sync may delete, on either side.",
+        validator=share,
+    )
+    airtable_typecast: bool = setting(
+        False, "Whether Airtable may convert values, and add options to selects."
+    )
+    alerts: dict[str, Any] = setting(
+        {},
+        "Rules and pace of the alerts, see docs/how-to/alerts.md.",
+        converter=json_object,
+        validator=text_keys,
+    )
+    alerts_urls: str = setting(
+        "",
+        "Apprise URLs that alerts are sent to, parted by spaces; best through LEADLOG_ALERTS_URLS.",
+        secret=True,
+    )
+
+    health_database_ms: float = setting(
+        500.0,
+        "Answer of the lead store from which `leadlog health` warns; ten times it is critical.",
+        unit="ms",
+        validator=at_least(0.001),
+    )
+    health_database_size_mb: float = setting(
+        0.0,
+        "Size of the lead store from which `leadlog health` warns; 0 for never.",
+        unit="10^6 bytes",
+        validator=at_least(0),
+    )
+    health_disk_mb: float = setting(
+        1000.0,
+        "Free room below which `leadlog health` warns; a tenth of it is critical.",
+        unit="10^6 bytes",
+        validator=at_least(0),
+    )
+    health_clock_seconds: float = setting(
+        5.0,
+        "Difference between clocks from which `leadlog health` warns.",
+        unit="s",
+        validator=at_least(0.001),
+    )
+    health_log_lag_seconds: float = setting(
+        10.0,
+        "How long an event may wait for its file before `leadlog health` warns; ten times it is "
+        "critical.",
+        unit="s",
+        validator=at_least(0.001),
+    )
+    health_backlog_leads: int = setting(
+        1000,
+        "Leads waiting for a sync from which `leadlog health` warns; ten times it is critical.",
+        unit="leads",
+        validator=at_least(1),
+    )
+    health_backlog_hours: float = setting(
+        24.0,
+        "Wait of the oldest unsynced lead from which `leadlog health` warns; three times it is "
+        "critical.",
+        unit="h",
+        validator=at_least(0.001),
+    )
+    health_error_percent: float = setting(
+        5.0,
+        "Share of operations that may fail before `leadlog health` warns, where it is also well "
+        "above the week before; four times it is critical.",
+        unit="%",
+        validator=at_least(0.001),
+    )
+    health_latency_ratio: float = setting(
+        3.0,
+        "How many times the p95 of the week before an operation may take before `leadlog health` "
+        "warns; three times it is critical.",
+        validator=at_least(1.001),
+    )
+    health_quality_drop: float = setting(
+        0.15,
+        "How far the mean data-quality score (0 to 1) of new leads may fall below that of those "
+        "before, until `leadlog health` warns; twice it is critical.",
+        validator=at_least(0.001),
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Checks what only holds between settings."""
+        limits = (
+            self.tier_excellent_ms,
+            self.tier_good_ms,
+            self.tier_acceptable_ms,
+            self.tier_slow_ms,
+        )
+        if not ascend(limits):
+            raise ValueError(f"the tier_… limits must ascend from above 0, but are {limits} ms")
+        if self.pii == "pseudonymised" and not self.pseudonym_key:
+            raise ValueError(
+                "pii = 'pseudonymised' needs a key; set pseudonym_key, best through "
+                "LEADLOG_PSEUDONYM_KEY"
+            )
+
+
+FIELDS = {field.name: field for field in attrs.fields(Settings)}

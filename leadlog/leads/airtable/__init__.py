@@ -1,0 +1,6 @@
+"""The Airtable sync: `AirtableSyncManager`, and what it gives."""
+
+from leadlog.leads.airtable.manager import AirtableSyncManager
+from leadlog.leads.airtable.report import Conflict, LeadOutcome, SyncResult
+
+__all__ = ["AirtableSyncManager", "Conflict", "LeadOutcome", "SyncResult"]

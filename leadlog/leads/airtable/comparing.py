@@ -1,0 +1,168 @@
+"""Compares each linked lead with its row, and does what `reconcile` decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leadlog.core.errors import StaleLeadError, ValidationError
+from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.mapping import local_values
+from leadlog.leads.airtable.options import later
+from leadlog.leads.airtable.pushing import Pusher
+from leadlog.leads.airtable.reconcile import Merge, reconcile
+from leadlog.leads.airtable.remote import Row
+from leadlog.leads.airtable.report import LeadOutcome
+from leadlog.leads.store.linked import Agreed
+from leadlog.leads.store.links import Link
+
+__all__ = ["Comparer"]
+
+_NEEDED = frozenset({"full_name"})
+_TRIES = 5
+
+Lead = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparer:
+    """Brings linked leads and their rows together.
+
+    Attributes:
+        context: The run.
+        pusher: Takes what goes to the rows.
+    """
+
+    context: Context
+    pusher: Pusher
+
+    def merge(self, lead: Lead, link: Link, row: Row | None) -> Merge:
+        """Decide what has to be done.
+
+        Args:
+            lead: The lead.
+            link: What it and its row agreed on.
+            row: The row; None where it is as it was then.
+        """
+        context = self.context
+        fields = context.binding.fields
+        wins, why = later(
+            lead["updated_at"], None if row is None else row.modified, context.options.conflict
+        )
+        return reconcile(
+            local_values(fields, lead),
+            link.base_remote if row is None else row.values,
+            link.base_local,
+            link.base_remote,
+            remote_wins=wins,
+            reason=why,
+            ours={one.name for one in fields if one.ours},
+            needed=_NEEDED,
+        )
+
+    def compare(self, lead: Lead, link: Link, row: Row | None) -> None:
+        """Bring one lead and its row together; see `merge`."""
+        if row is not None and row.wrong:
+            self._refuse(lead, row)
+            return
+        merge = self.merge(lead, link, row)
+        stamp = row is not None and row.lead_id != lead["id"]
+        self._agree(lead["id"], merge)
+        if not merge.push and not merge.pull and not stamp:
+            self.context.unchanged(lead["id"])
+            self._unmark(lead, None)
+            return
+        outcome = self.context.outcome(lead, lead["id"], link.record_id)
+        now: Lead = lead
+        if merge.pull:
+            now, link, merge = self._pull(outcome, lead, link, row, merge)
+        push = merge.push if self.context.push else {}
+        if merge.push and not push:
+            outcome.worsen("skipped", "the lead was changed; a push sends it")
+        if push and self.context.is_parked(f"push:{lead['id']}", push) is None:
+            self._log(now, link, merge, "local")
+        if push or stamp:
+            self.pusher.update(outcome, lead["id"], link.record_id, push, stamp=stamp)
+        self._unmark(now, outcome)
+
+    def _unmark(self, lead: Lead, outcome: LeadOutcome | None) -> None:
+        if lead["sync_pending"] and (outcome is None or outcome.status == "synced"):
+            self.context.marked[lead["id"]] = lead["row_version"]
+
+    def _agree(self, lead_id: str, merge: Merge) -> None:
+        self.pusher.agree(lead_id, merge.agreed)
+
+    def _log(self, lead: Lead, link: Link, merge: Merge, winner: str) -> None:
+        conflicts = [one for one in merge.conflicts if one.winner == winner]
+        self.context.conflict(lead["id"], link.record_id, conflicts)
+
+    def _refuse(self, lead: Lead, row: Row) -> None:
+        """A row has a value that no lead can have."""
+        outcome = self.context.outcome(lead, lead["id"], row.record_id)
+        subject = f"pull:{row.record_id}"
+        wrong: dict[str, Any] = dict(row.wrong)
+        why = self.context.is_parked(subject, wrong)
+        if why is not None:
+            outcome.worsen("skipped", why)
+            return
+        error = ValidationError("; ".join(row.wrong.values()))
+        self.context.fail(outcome, subject, wrong, error)
+
+    def _pull(
+        self, outcome: LeadOutcome, lead: Lead, link: Link, row: Row | None, merge: Merge
+    ) -> tuple[Lead, Link, Merge]:
+        """Change the lead; again where somebody else changed it meanwhile.
+
+        Returns:
+            Lead, link and decision as they are now.
+        """
+        subject = f"pull:{link.record_id}"
+        if not self.context.pull:
+            outcome.worsen("skipped", "the row was changed; a pull takes it")
+            return lead, link, merge
+        why = self.context.is_parked(subject, merge.pull)
+        if why is None and not self.context.room():
+            why = "left for the next run by the limit"
+        if why is not None:
+            outcome.worsen("skipped", why)
+            return lead, link, merge
+        for _ in range(_TRIES):
+            self._log(lead, link, merge, "remote")
+            outcome.pull = merge.pull
+            if self.context.dry:
+                outcome.actions.append("update_lead")
+                return lead, link, merge
+            try:
+                changed = self._change(lead, merge.pull)
+            except StaleLeadError:
+                found = self.context.store.get(lead["id"])
+                if found is None:
+                    break
+                lead, link = found
+                merge = self.merge(lead, link, row)
+                if merge.pull:
+                    continue
+                outcome.pull = {}
+                return lead, link, merge
+            except ValidationError as error:
+                outcome.pull = {}
+                self.context.fail(outcome, subject, merge.pull, error)
+                return lead, link, merge
+            if changed is None:
+                break
+            outcome.actions.append("update_lead")
+            self.context.release(subject)
+            return changed, link, merge
+        outcome.pull = {}
+        outcome.worsen(
+            "skipped", "somebody else changed or deleted the lead; the next sync decides"
+        )
+        return lead, link, Merge()
+
+    def _change(self, lead: Lead, pull: Mapping[str, Any]) -> Lead | None:
+        fields = [one for one in self.context.binding.fields if one.name in pull]
+
+        def agreed(stored: dict[str, Any]) -> Agreed:
+            return local_values(fields, stored), pull
+
+        new = {**pull, "row_version": lead["row_version"]}
+        return self.context.store.change(lead["id"], new, agreed)

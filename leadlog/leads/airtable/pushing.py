@@ -1,0 +1,273 @@
+"""Writes rows, ten at a time: changes by row id, creations by upsert on the Lead ID.
+
+A batch that Airtable refuses is halved until the lead that it does not want stands alone; that one
+is set aside, and the others go on. What was sent is what both sides agree on afterwards, and for
+those fields only: the answer also has what people changed meanwhile.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from leadlog.core.errors import AirtableError, SyncError, ValidationError
+from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.mapping import local_values
+from leadlog.leads.airtable.reconcile import blank
+from leadlog.leads.airtable.remote import BATCH, MISSING_ROW, Row, cells_of
+from leadlog.leads.airtable.report import Batch, LeadOutcome
+from leadlog.leads.store import links
+from leadlog.leads.store.linked import Agreed
+from leadlog.leads.store.links import Link
+
+__all__ = ["Pusher", "halved"]
+
+T = TypeVar("T")
+
+_DIVISIBLE = frozenset({403, 404, 413, 422})
+_NO_FIELD = "UNKNOWN_FIELD_NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """What one row is to get: `sent` by field of the lead, `cells` by field id."""
+
+    outcome: LeadOutcome
+    lead_id: str
+    record_id: str
+    sent: Mapping[str, Any]
+    cells: Mapping[str, Any]
+    stamp: bool = False
+    again: bool = False
+
+
+@dataclass(slots=True)
+class Pusher:
+    """Collects writes until a batch is full.
+
+    Attributes:
+        context: The run.
+    """
+
+    context: Context
+    _updates: list[_Write] = field(default_factory=list)
+    _creates: list[_Write] = field(default_factory=list)
+    _agreed: dict[str, Agreed] = field(default_factory=dict)
+
+    def update(
+        self,
+        outcome: LeadOutcome,
+        lead_id: str,
+        record_id: str,
+        sent: Mapping[str, Any],
+        *,
+        stamp: bool,
+    ) -> None:
+        """Change fields of a row.
+
+        Args:
+            outcome: Of the lead.
+            lead_id: The lead.
+            record_id: Its row.
+            sent: New values by field of the lead.
+            stamp: Whether the row gets the id of the lead, too.
+        """
+        cells = self._cells(outcome, lead_id, sent)
+        if cells is None:
+            if not stamp:
+                return
+            sent, cells = {}, {}
+        if stamp:
+            cells[self.context.binding.key.id] = lead_id
+            outcome.actions.append("stamp")
+        if sent:
+            outcome.actions.append("update_row")
+            outcome.push = dict(sent)
+        if self.context.dry:
+            return
+        self._updates.append(_Write(outcome, lead_id, record_id, sent, cells, stamp))
+        if len(self._updates) == BATCH:
+            self._flush_updates()
+
+    def create(self, outcome: LeadOutcome, lead: Mapping[str, Any], *, again: bool = False) -> None:
+        """Create the row of a lead.
+
+        Args:
+            outcome: Of the lead.
+            lead: The lead.
+            again: Whether it had one, which somebody deleted.
+        """
+        values = local_values(self.context.binding.fields, lead)
+        sent = {name: value for name, value in values.items() if not blank(value)}
+        cells = self._cells(outcome, lead["id"], sent)
+        if cells is None:
+            return
+        cells[self.context.binding.key.id] = lead["id"]
+        outcome.actions.append("create_row")
+        outcome.push = sent
+        if self.context.dry:
+            return
+        self._creates.append(_Write(outcome, lead["id"], "", sent, cells, again=again))
+        if len(self._creates) == BATCH:
+            self._flush_creates()
+
+    def agree(self, lead_id: str, values: Mapping[str, Any]) -> None:
+        """Note values that both sides have already."""
+        if values and not self.context.dry:
+            self._agreed[lead_id] = (values, values)
+            if len(self._agreed) == BATCH * BATCH:
+                self._flush_agreed()
+
+    def flush(self) -> None:
+        """Write what is left."""
+        self._flush_creates()
+        self._flush_updates()
+        self._flush_agreed()
+
+    def _cells(
+        self, outcome: LeadOutcome, lead_id: str, sent: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        subject = f"push:{lead_id}"
+        why = self.context.is_parked(subject, sent) if sent else None
+        if why is not None:
+            outcome.worsen("skipped", why)
+            return None
+        try:
+            return cells_of(self.context.binding.fields, sent)
+        except ValidationError as error:
+            self.context.fail(outcome, subject, sent, error)
+            return None
+
+    def _flush_agreed(self) -> None:
+        agreed, self._agreed = self._agreed, {}
+        if agreed:
+            self.context.store.write(lambda connection, now: links.agree(connection, agreed, now))
+
+    def _flush_updates(self) -> None:
+        batch, self._updates = self._updates, []
+        self.send("update", batch, self._send_updates, self._alone)
+
+    def _flush_creates(self) -> None:
+        batch, self._creates = self._creates, []
+        self.send("create", batch, self._send_creates, self._alone)
+
+    def send(
+        self,
+        kind: str,
+        batch: Sequence[T],
+        call: Callable[[Sequence[T]], None],
+        alone: Callable[[T, AirtableError], bool],
+    ) -> None:
+        """Send a batch, and note what it took.
+
+        Args:
+            kind: create, update or delete.
+            batch: What is sent.
+            call: Sends some of it.
+            alone: Told of one that Airtable refuses, and why; gives whether it failed.
+        """
+        if not batch:
+            return
+        result = self.context.result
+        started, before = time.perf_counter(), result.wire.attempts
+        failed = halved(batch, call, alone)
+        took = (time.perf_counter() - started) * 1e3
+        attempts = result.wire.attempts - before
+        number = len(result.batches) + 1
+        result.batches.append(Batch(number, kind, len(batch), failed, attempts, took))
+
+    def _send_updates(self, batch: Sequence[_Write]) -> None:
+        rows = self.context.table.update({one.record_id: one.cells for one in batch})
+        agreed = {
+            one.lead_id: (one.sent, _received(one, rows.get(one.record_id)))
+            for one in batch
+            if one.sent
+        }
+        if agreed:
+            self.context.store.write(lambda connection, now: links.agree(connection, agreed, now))
+        self._done(batch)
+
+    def _send_creates(self, batch: Sequence[_Write]) -> None:
+        rows = self.context.table.upsert([one.cells for one in batch])
+        missing = [one.lead_id for one in batch if one.lead_id not in rows]
+        if missing:
+            raise AirtableError(
+                f"creating rows: the answer lacks the row of lead {missing[0]}; check that "
+                f"{self.context.binding.key.title!r} takes text as it is"
+            )
+
+        def commit(connection: Connection, now: datetime) -> None:
+            new = []
+            for one in batch:
+                row = rows[one.lead_id]
+                if one.again:
+                    links.relink(connection, one.lead_id, row.record_id, afresh=True)
+                    agreed = {one.lead_id: (one.sent, _received(one, row))}
+                    links.agree(connection, agreed, now)
+                else:
+                    new.append(Link(one.lead_id, row.record_id, one.sent, _received(one, row)))
+            links.link(connection, new, now)
+
+        self.context.store.write(commit)
+        for one in batch:
+            one.outcome.record_id = rows[one.lead_id].record_id
+            one.outcome.push = {}  # a first push would hold every lead, else
+        self._done(batch)
+
+    def _done(self, batch: Sequence[_Write]) -> None:
+        self.context.release(*(f"push:{one.lead_id}" for one in batch if one.sent))
+
+    def _alone(self, one: _Write, error: AirtableError) -> bool:
+        if error.code == _NO_FIELD:
+            raise SyncError(
+                f"a field was removed from the Airtable table during the sync ({error}); run "
+                "leadlog sync schema, then sync again"
+            ) from error
+        for action in ("update_row", "create_row", "stamp"):
+            if action in one.outcome.actions:
+                one.outcome.actions.remove(action)
+        if error.code == MISSING_ROW or error.status in {403, 404}:
+            if not one.record_id or self.context.table.get(one.record_id) is not None:
+                raise error  # not the row is missing, but the right to change it
+            one.outcome.worsen(
+                "skipped", "its row was deleted meanwhile; the next sync decides", error.code
+            )
+            return False
+        self.context.fail(one.outcome, f"push:{one.lead_id}", one.sent, error)
+        return True
+
+
+def _received(one: _Write, row: Row | None) -> dict[str, Any]:
+    """What the row has now in the fields that were sent; as sent where the answer is no value."""
+    return {
+        name: value if row is None or name in row.wrong else row.values[name]
+        for name, value in one.sent.items()
+    }
+
+
+def halved(
+    batch: Sequence[T],
+    call: Callable[[Sequence[T]], None],
+    alone: Callable[[T, AirtableError], bool],
+) -> int:
+    """Send a batch, in halves where it is refused.
+
+    Returns:
+        How many failed alone.
+
+    Raises:
+        AirtableError: It is not because of what was sent.
+    """
+    try:
+        call(batch)
+    except AirtableError as error:
+        if error.status not in _DIVISIBLE:
+            raise
+        if len(batch) == 1:
+            return int(alone(batch[0], error))
+        middle = len(batch) // 2
+        return halved(batch[:middle], call, alone) + halved(batch[middle:], call, alone)
+    return 0

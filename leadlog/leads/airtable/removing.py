@@ -1,0 +1,206 @@
+"""Deletes: rows of deleted leads, and leads of deleted rows; an edit beats a delete.
+
+A row counts as deleted when a complete, unfiltered list does not have it and asking for it alone
+does not find it either. More than a share of the leads at once is no person's work but an error,
+and is left alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from leadlog.core.errors import AirtableError
+from leadlog.leads.airtable.comparing import Comparer
+from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.listing import Listing, differs
+from leadlog.leads.airtable.mapping import local_values
+from leadlog.leads.airtable.pushing import Pusher
+from leadlog.leads.airtable.remote import BATCH
+from leadlog.leads.airtable.report import LeadOutcome
+from leadlog.leads.store import links
+from leadlog.leads.store.keys import chunks
+from leadlog.leads.store.links import Grave, Link
+from leadlog.leads.store.models import Lead
+
+__all__ = ["Remover"]
+
+_Doomed = tuple[Grave, LeadOutcome]
+
+
+@dataclass(slots=True)
+class Remover:
+    """Deletes on both sides.
+
+    Attributes:
+        context: The run.
+        comparer: Compares leads whose row was there after all.
+        pusher: Sends what is deleted, and creates rows anew.
+        listing: The rows.
+        linked: How many leads are linked; those that are deleted count, too.
+        graves: Rows of deleted leads, by lead.
+    """
+
+    context: Context
+    comparer: Comparer
+    pusher: Pusher
+    listing: Listing
+    linked: int
+    graves: dict[str, str] = field(default_factory=dict)
+    _absent: list[tuple[dict[str, Any], Link]] = field(default_factory=list)
+
+    # ------------------------------------------------------------------ leads that are deleted
+
+    def bury(self) -> None:
+        """Delete the rows of deleted leads, or bring those back whose row was edited since."""
+        store = self.context.store
+        if not self.context.dry:
+            store.write(links.bury_orphans)
+        graves = store.read(links.graves_of)
+        self.linked += len(graves)
+        there = self._alive(graves)
+        doomed: list[_Doomed] = []
+        for grave in graves:
+            if not self.context.about(grave.lead_id):
+                self.graves[grave.lead_id] = grave.record_id
+            elif grave.lead_id in there:
+                self._revive(grave)
+            else:
+                self._one(grave, doomed)
+        if not self.context.options.may_delete(len(doomed), self.linked):
+            for _, outcome in doomed:
+                outcome.actions.remove("delete_row")
+            self._refuse([outcome for _, outcome in doomed], "rows")
+        elif not self.context.dry:
+            for some in chunks(doomed, BATCH):
+                self.pusher.send("delete", some, self._delete, self._missing)
+
+    def _alive(self, graves: Sequence[Grave]) -> set[str]:
+        found = set[str]()
+
+        def ask(connection: Connection, ids: list[str]) -> list[str]:
+            return list(connection.scalars(select(Lead.id).where(Lead.id.in_(ids))))
+
+        for some in chunks([grave.lead_id for grave in graves]):
+            found.update(self.context.store.read(lambda connection, ids=some: ask(connection, ids)))  # type: ignore[misc]  # mypy cannot infer defaults
+        return found
+
+    def _revive(self, grave: Grave) -> None:
+        """A lead with the id of a deleted one was added: it has the row of that one."""
+        row = self.listing.unlinked.pop(grave.record_id, None)
+        if self.context.dry:
+            self.graves[grave.lead_id] = grave.record_id
+            return
+        self.context.store.write(lambda connection, now: links.revive(connection, grave, now))
+        if row is not None:
+            self.listing.changed[grave.record_id] = row
+
+    def _one(self, grave: Grave, doomed: list[_Doomed]) -> None:
+        self.graves[grave.lead_id] = grave.record_id
+        row = self.listing.unlinked.get(grave.record_id)
+        if row is None:
+            row = self.context.confirm(grave.record_id)
+        if row is None:
+            if not self.context.dry:
+                self._forget([grave])
+            return
+        edited = differs(row.values, grave.base_remote)
+        if edited and self.context.pull:
+            # The row becomes a lead again, as any row that is none.
+            del self.graves[grave.lead_id]
+            self.listing.unlinked[row.record_id] = row
+            if not self.context.dry:
+                self._forget([grave])
+            return
+        outcome = self.context.outcome(row.values, grave.lead_id, grave.record_id)
+        if edited:
+            outcome.worsen("skipped", "its row was edited since it was deleted; a pull decides")
+        elif not self.context.push:
+            outcome.worsen("skipped", "the lead is deleted; a push deletes its row")
+        else:
+            outcome.actions.append("delete_row")
+            doomed.append((grave, outcome))
+
+    def _delete(self, some: Sequence[_Doomed]) -> None:
+        self.context.table.delete([grave.record_id for grave, _ in some])
+        self._forget([grave for grave, _ in some])
+
+    def _missing(self, one: _Doomed, error: AirtableError) -> bool:
+        grave, outcome = one
+        if self.context.confirm(grave.record_id) is None:  # somebody else, or an earlier attempt
+            self._forget([grave])
+            return False
+        if error.status in {403, 404}:
+            raise error
+        outcome.actions.remove("delete_row")
+        outcome.worsen("failed", str(error), error.code)
+        self.context.events.failed(self.context.result, outcome, error)
+        return True
+
+    def _forget(self, graves: Sequence[Grave]) -> None:
+        ids = [grave.lead_id for grave in graves]
+        self.context.store.write(lambda connection, _: links.unbury(connection, ids))
+
+    # ------------------------------------------------------------------- rows that are deleted
+
+    def absent(self, lead: dict[str, Any], link: Link) -> None:
+        """Note a lead whose row the list did not have."""
+        self._absent.append((lead, link))
+
+    def settle(self) -> None:
+        """Delete the leads whose row is gone, or give those a new row that were changed since."""
+        lost: list[tuple[dict[str, Any], Link]] = []
+        kept: list[tuple[dict[str, Any], Link]] = []
+        for lead, link in self._absent:
+            edited = differs(local_values(self.context.binding.fields, lead), link.base_local)
+            (kept if edited else lost).append((lead, link))
+        if not self.context.options.may_delete(len(lost), self.linked):
+            outcomes = [
+                self.context.outcome(lead, lead["id"], link.record_id) for lead, link in lost
+            ]
+            self._refuse(outcomes, "leads")
+            lost = []
+        for lead, link in kept:
+            self._settle(lead, link, edited=True)
+        for lead, link in lost:
+            self._settle(lead, link, edited=False)
+
+    def _settle(self, lead: Mapping[str, Any], link: Link, *, edited: bool) -> None:
+        context = self.context
+        if not context.pull and not edited:
+            outcome = context.outcome(lead, lead["id"], link.record_id)
+            outcome.worsen("skipped", "its row is gone; a pull decides")
+            return
+        row = context.confirm(link.record_id)
+        if row is not None:
+            self.comparer.compare(lead, link, row)
+            return
+        outcome = context.outcome(lead, lead["id"], link.record_id)
+        if edited:
+            if context.push:
+                self.pusher.create(outcome, lead, again=True)
+            else:
+                outcome.worsen(
+                    "skipped", "its row is gone, but the lead was changed; a push decides"
+                )
+            return
+        if not context.room():
+            outcome.worsen("skipped", "left for the next run by the limit")
+            return
+        if context.dry or context.store.remove(lead["id"], lead["row_version"]):
+            outcome.actions.append("delete_lead")
+        else:
+            outcome.worsen("skipped", "the lead was changed meanwhile; the next sync decides")
+
+    def _refuse(self, outcomes: Sequence[LeadOutcome], what: str) -> None:
+        """Leave all alone, because they are too many."""
+        share = self.context.options.max_delete_share
+        reason = (
+            f"{len(outcomes)} {what} of {self.linked} would be deleted, more than the share of "
+            f"{share:g} that one sync may (airtable_max_delete_share)"
+        )
+        for outcome in outcomes:
+            outcome.worsen("skipped", reason)
+        before = self.context.result.error
+        self.context.result.error = reason if before is None else f"{before}; {reason}"

@@ -1,0 +1,201 @@
+"""The fields of the Airtable table held against those that the sync needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from leadlog.core.errors import AirtableError, SyncError
+from leadlog.leads.airtable.mapping import LEAD_ID, Field, kinds_for
+
+__all__ = ["Binding", "Problem", "RemoteField", "RemoteSchema", "bind", "schema_of"]
+
+COMPUTED = frozenset(
+    (
+        "aiText",
+        "autoNumber",
+        "button",
+        "count",
+        "createdBy",
+        "createdTime",
+        "externalSyncSource",
+        "formula",
+        "lastModifiedBy",
+        "lastModifiedTime",
+        "lookup",
+        "multipleLookupValues",
+        "rollup",
+    )
+)
+"""Types of fields that nobody can write."""
+
+_MODIFIED = "lastModifiedTime"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteField:
+    """A field of the table: its id, its name and its type."""
+
+    id: str
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteSchema:
+    """A table: its id, its name and its fields."""
+
+    table_id: str
+    name: str
+    fields: tuple[RemoteField, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a field of a lead cannot be synchronised.
+
+    Attributes:
+        field: Of the lead.
+        name: Of the field in Airtable, or its id.
+        problem: `missing`, `computed` or `wrong_type`.
+        kind: The type that it has; None where it is missing.
+        wanted: Types that would do, the best one first.
+        message: All this for people, with the remedy.
+    """
+
+    field: str
+    name: str
+    problem: Literal["missing", "computed", "wrong_type"]
+    kind: str | None
+    wanted: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Which field of the table is meant by each field of a lead.
+
+    Attributes:
+        table_id: The table.
+        fields: The fields that are synchronised.
+        key: The field with the Lead ID.
+        modified: Id of the field that tells when a row was last changed; None without one.
+        problems: What keeps the sync from beginning.
+        renamed: New name by old name, of fields that are known by their id.
+    """
+
+    table_id: str
+    fields: tuple[Field, ...]
+    key: Field
+    modified: str | None
+    problems: tuple[Problem, ...]
+    renamed: Mapping[str, str]
+
+    def known(self, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Return what to remember, so that a renamed field is known again.
+
+        Args:
+            names: Name in Airtable by field of a lead, as configured.
+        """
+        return {
+            one.name: {"id": one.id, "name": names[one.name]}
+            for one in (*self.fields, self.key)
+            if one.name in names
+        }
+
+    def check(self) -> None:
+        """Raise a SyncError that names every problem, if there is one."""
+        if self.problems:
+            raise SyncError(
+                "the Airtable table does not fit: "
+                + "; ".join(problem.message for problem in self.problems)
+                + " (leadlog sync schema shows all of it, --create adds what is missing)"
+            )
+
+
+def schema_of(answer: Mapping[str, Any], table: str) -> RemoteSchema:
+    """Read the schema of a table from that of its base.
+
+    Args:
+        answer: As the API gave it.
+        table: Name or id of the table.
+
+    Raises:
+        AirtableError: The base has no such table.
+    """
+    tables = answer["tables"]
+    # An id first: somebody may name a table like the id of another one.
+    found = next((one for one in tables if one["id"] == table), None) or next(
+        (one for one in tables if one["name"] == table), None
+    )
+    if found is None:
+        names = ", ".join(repr(one["name"]) for one in tables) or "none"
+        raise AirtableError(
+            f"the Airtable base has no table {table!r}; it has {names}; set airtable_table"
+        )
+    fields = tuple(RemoteField(one["id"], one["name"], one["type"]) for one in found["fields"])
+    return RemoteSchema(found["id"], found["name"], fields)
+
+
+def bind(
+    schema: RemoteSchema,
+    names: Mapping[str, str],
+    key_name: str,
+    modified_name: str | None,
+    known: Mapping[str, Mapping[str, str]],
+) -> Binding:
+    """Find the field of the table for each field of a lead.
+
+    Args:
+        schema: Of the table.
+        names: Name or id in Airtable by field of a lead.
+        key_name: Name or id of the field with the Lead ID.
+        modified_name: Name or id of the field that tells when a row was last changed.
+        known: What `Binding.known` gave at the last sync: a field that was renamed since is found
+            by its id.
+
+    Raises:
+        SyncError: The field for the time of the last change is none.
+    """
+    by_id = {one.id: one for one in schema.fields}
+    by_name = {one.name: one for one in schema.fields}
+    renamed: dict[str, str] = {}
+    problems: list[Problem] = []
+
+    def find(field: str, name: str) -> Field:
+        before = known.get(field, {})
+        there = by_id.get(before.get("id", "")) if before.get("name") == name else None
+        there = there or by_id.get(name) or by_name.get(name)
+        wanted = kinds_for(field)
+        if there is None:
+            message = f"there is no field {name!r} (for {field}); create it as {wanted[0]}"
+            problems.append(Problem(field, name, "missing", None, wanted, message))
+            return Field(field, "", name, wanted[0])
+        if name not in {there.name, there.id}:
+            renamed[name] = there.name
+        if there.kind in COMPUTED:
+            message = (
+                f"{there.name!r} (for {field}) is computed ({there.kind}), so nobody can write it; "
+                f"map {field} to another field, or leave it out"
+            )
+            problems.append(Problem(field, there.name, "computed", there.kind, wanted, message))
+        elif there.kind not in wanted:
+            message = (
+                f"{there.name!r} (for {field}) is of type {there.kind}; change it to {wanted[0]}"
+            )
+            problems.append(Problem(field, there.name, "wrong_type", there.kind, wanted, message))
+        return Field(field, there.id, there.name, there.kind)
+
+    fields = tuple(find(field, name) for field, name in names.items())
+    key = find(LEAD_ID, key_name)
+    modified = None
+    if modified_name:
+        there = by_id.get(modified_name) or by_name.get(modified_name)
+        if there is None or there.kind not in {_MODIFIED, "dateTime"}:
+            is_what = "missing" if there is None else f"of type {there.kind}"
+            raise SyncError(
+                f"the Airtable field {modified_name!r} is to tell when a row was last changed, but "
+                f"it is {is_what}; give a field of type {_MODIFIED}, or leave "
+                "airtable_modified_field empty"
+            )
+        modified = there.id
+    return Binding(schema.table_id, fields, key, modified, tuple(problems), renamed)

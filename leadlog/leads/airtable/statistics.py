@@ -1,0 +1,68 @@
+"""What there is to synchronise, and how the syncs went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from leadlog.leads.airtable.listing import differs
+from leadlog.leads.airtable.mapping import Field, kinds_for, local_values
+from leadlog.leads.store import links, syncs
+from leadlog.leads.store.linked import LinkedLeads
+from leadlog.leads.store.models import Lead
+
+__all__ = ["statistics"]
+
+_RUNS_LISTED = 10
+
+
+def statistics(store: LinkedLeads, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the numbers of `AirtableSyncManager.get_sync_statistics`.
+
+    Args:
+        store: The leads.
+        names: Field in Airtable by field of a lead.
+    """
+    fields = [Field(name, "", title, kinds_for(name)[0]) for name, title in names.items()]
+    changed = sum(
+        1 for lead, link in store.linked() if differs(local_values(fields, lead), link.base_local)
+    )
+
+    def ask(connection: Connection) -> dict[str, Any]:
+        total = connection.execute(select(func.count()).select_from(Lead)).scalar_one()
+        marked = connection.execute(
+            select(func.count()).select_from(Lead).where(Lead.sync_pending)
+        ).scalar_one()
+        linked = links.linked_count(connection)
+        parked = syncs.parked(connection)
+        runs = [_run(run) for run in syncs.last_runs(connection, _RUNS_LISTED)]
+        return {
+            "total_leads": total,
+            "linked_leads": linked,
+            "unlinked_leads": total - linked,
+            "changed_leads": changed,
+            "pending_leads": total - linked + changed,
+            "marked_leads": marked,
+            "pending_deletes": len(links.graves_of(connection)),
+            "last_synced_at": links.last_synced(connection),
+            "failed_leads": len(parked),
+            "failures": [
+                {
+                    "lead_id": one.lead_id,
+                    "record_id": one.record_id,
+                    "reason": one.reason,
+                    "error_code": one.error_code,
+                    "failures": one.failures,
+                    "failed_at": one.failed_at,
+                }
+                for one in parked.values()
+            ],
+            **syncs.run_numbers(connection),
+            "last_runs": runs,
+        }
+
+    return store.read(ask)
+
+
+def _run(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in run.items() if key != "fields"}

@@ -1,0 +1,269 @@
+"""What can be done after migrations: hold them against the store, list them, undo one."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from leadlog.core.clock import now_us
+from leadlog.core.errors import MigrationError
+from leadlog.leads.migration.copies import Manifest, default_root, digest, manifests, read_manifest
+from leadlog.leads.migration.records import Reading, batches, candidate_of, records_of
+from leadlog.leads.migration.result import Progress
+from leadlog.leads.migration.runs import COMPLETED, Runs
+from leadlog.leads.migration.verify import Verification, verify_source
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.adding import Candidate
+from leadlog.leads.store.backups import restore
+from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.location import in_memory
+from leadlog.leads.store.models import MigrationRun
+from leadlog.logger import DatabaseLogger
+
+__all__ = ["BATCH", "MigrationHistory", "Told"]
+
+BATCH = 1000
+"""Records in one transaction, unless otherwise said."""
+
+_COMPARED = 500
+Told = Callable[[Progress], object]
+"""Told how far a migration has come; may raise to end it."""
+
+
+class MigrationHistory:
+    """The migrations that were made into a store; see `MigrationManager`."""
+
+    def __init__(
+        self,
+        db: LeadDatabase,
+        *,
+        backups: str | os.PathLike[str] | None = None,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
+        self._db = db
+        self._root = default_root(db.url) if backups is None else Path(backups).absolute()
+        self._clock = clock
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock() / 1e6, UTC)
+
+    def _ended_at(self, sha256: str) -> datetime | None:
+        """When a source was migrated."""
+        ends = [
+            run.ended_at
+            for run in Runs(self._db).all()
+            if any(source["sha256"] == sha256 for source in run.details["sources"])
+        ]
+        return ends[-1] if ends else None
+
+    def _compare(
+        self,
+        name: str,
+        path: Path,
+        reading: Reading,
+        *,
+        report: Verification,
+        told: Told,
+        ended_at: datetime | None,
+    ) -> None:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            sha256, _ = digest(stream, lambda _: None)
+
+        def candidates() -> Iterator[list[Candidate]]:
+            number = 0
+            with records_of(path, reading) as records:
+                for batch in batches(records, _COMPARED):
+                    told(Progress(name, "verifying", records.text.position, size, number))
+                    number += len(batch)
+                    yield [candidate_of(record) for record in batch]
+
+        source_id = Runs(self._db).source(sha256)
+        verify_source(self._db, source_id, name, candidates(), report=report, ended_at=ended_at)
+
+    def _run(self, migration_id: str | None) -> MigrationRun:
+        runs = Runs(self._db).all()
+        for run in reversed(runs):
+            if migration_id in {None, run.id}:
+                return run
+        known = ", ".join(run.id for run in runs[-5:]) or "there is none"
+        wanted = "no migration" if migration_id is None else f"no migration {migration_id!r}"
+        raise MigrationError(f"the store has {wanted}; migrations of it: {known}")
+
+    def validate_migration(self, migration_id: str | None = None) -> Verification:
+        """Hold what a migration read against the store, by counting and comparing.
+
+        Sources are read from their copies, else from where they were, if they still have the same
+        content. Leads that were changed since are counted apart.
+
+        Args:
+            migration_id: Which migration; None for the last one.
+
+        Raises:
+            MigrationError: There is no such migration.
+        """
+        run = self._run(migration_id)
+        report = Verification(run.id)
+        copies: dict[str, Path] = {}
+        if run.backup is not None and (Path(run.backup) / "manifest.json").is_file():
+            manifest = read_manifest(Path(run.backup))
+            copies = {one["sha256"]: manifest.directory / one["copy"] for one in manifest.sources}
+        runs = Runs(self._db)
+        for source in run.details["sources"]:
+            path = next(
+                (
+                    path
+                    for path in (copies.get(source["sha256"]), Path(source["path"]))
+                    if path is not None and path.is_file() and _has(path, source["sha256"])
+                ),
+                None,
+            )
+            if path is None:
+                accounted = runs.accounted(runs.source(source["sha256"]))
+                report.records += accounted
+                report.accounted += accounted
+                report.unread.append(source["path"])
+                continue
+            self._compare(
+                source["path"],
+                path,
+                Reading(source["encoding"], source["table"]),
+                report=report,
+                told=lambda _: None,
+                ended_at=run.ended_at,
+            )
+        return report
+
+    def get_migration_status(self) -> dict[str, Any]:
+        """What the store knows of its migrations, as JSON has it.
+
+        Returns:
+            `migrations`, oldest first: `migration_id`, `status` (`completed`, or `running` for
+            one that runs or was ended before its end), `started_at`, `ended_at`, `backup`,
+            `data_integrity_maintained`, and of each of `sources` its `path`, `sha256`,
+            `size_bytes`, `complete`, and how many records became `migrated`, `duplicate` and
+            `rejected`.
+        """
+        runs = Runs(self._db)
+        return {
+            "migrations": [
+                {
+                    "migration_id": run.id,
+                    "status": run.status,
+                    "started_at": run.started_at.isoformat(),
+                    "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
+                    "backup": run.backup,
+                    "data_integrity_maintained": run.details.get("integrity"),
+                    "sources": [
+                        {
+                            "path": source["path"],
+                            "sha256": source["sha256"],
+                            "size_bytes": source["size_bytes"],
+                            "complete": bool(runs.complete({source["sha256"]})),
+                            **runs.outcomes(runs.source(source["sha256"])),
+                        }
+                        for source in run.details["sources"]
+                    ],
+                }
+                for run in runs.all()
+            ]
+        }
+
+    def backups(self) -> list[Manifest]:
+        """The backups that migrations made, oldest first."""
+        return list(manifests(self._root))
+
+    def rollback(self, migration_id: str, *, force: bool = False) -> int:
+        """Bring the store back to what it was before a migration, from its backup.
+
+        Args:
+            migration_id: Which migration.
+            force: Whether to do so though leads were changed by others since, which is lost then.
+
+        Returns:
+            How many leads the store has now.
+
+        Raises:
+            MigrationError: There is no backup, or leads were changed since.
+        """
+        started = time.perf_counter()
+        directory = next(
+            (
+                Path(run.backup)
+                for run in Runs(self._db).all()
+                if run.id == migration_id and run.backup
+            ),
+            self._root / migration_id,
+        )
+        manifest = read_manifest(directory)
+        self._check_rollback(manifest, force=force)
+        details: dict[str, Any] = {
+            "migration_id": migration_id,
+            "source_files": [source["path"] for source in manifest.sources],
+            "backup_created": False,
+            "backup_location": str(directory),
+            "validation_enabled": True,
+        }
+        found: dict[str, Any] = {"success": False}
+        try:
+            with closing(Connections(self._db.url)) as connections:
+                leads = restore(
+                    connections, directory / str(manifest.database_backup), replace=True
+                )
+            found = {
+                "success": leads == manifest.leads,
+                "total_records": leads,
+                "records_migrated": leads,
+                "validation_passed": leads == manifest.leads,
+            }
+        except BaseException as error:
+            found["error"] = str(error) or type(error).__name__
+            raise
+        finally:
+            found["execution_time_ms"] = (time.perf_counter() - started) * 1000
+            DatabaseLogger().log_migration_operation("rollback", details, found)
+        manifest.rolled_back_at = self._now().isoformat()
+        manifest.write()
+        return leads
+
+    def _check_rollback(self, manifest: Manifest, *, force: bool) -> None:
+        migration_id, url = manifest.migration_id, self._db.url
+        if in_memory(url):
+            raise MigrationError(f"{url} is in memory and cannot be rolled back; use a file")
+        if manifest.database_backup is None:
+            raise MigrationError(f"the database was not backed up before {migration_id}")
+        if manifest.database != str(url):
+            raise MigrationError(
+                f"{manifest.directory} is a backup of {manifest.database}, not of {url}"
+            )
+        if force:
+            return
+        if manifest.rolled_back_at is not None:
+            raise MigrationError(
+                f"{migration_id} was rolled back at {manifest.rolled_back_at}; force it to do so "
+                "again"
+            )
+        runs = Runs(self._db)
+        run = self._run(migration_id)
+        state = runs.state()
+        if run.status == COMPLETED:
+            same = [state.count, state.versions] == run.details["after"]
+        else:
+            created = sum(
+                runs.outcomes(runs.source(source["sha256"]))["migrated"]
+                for source in run.details["sources"]
+            )
+            same = state.count == run.details["before"][0] + created
+        if not same:
+            raise MigrationError(
+                f"leads were added, changed or deleted since {migration_id}, which a rollback "
+                "would lose; back the store up (leadlog db backup), and force it (--force)"
+            )
+
+
+def _has(path: Path, sha256: str) -> bool:
+    with path.open("rb") as stream:
+        return digest(stream, lambda _: None)[0] == sha256

@@ -1,0 +1,216 @@
+"""`MigrationManager`: files of leads into the lead store, and back."""
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from leadlog.leads.migration.history import BATCH, MigrationHistory, Told
+from leadlog.leads.migration.preparing import Input, inputs, new_migration_id, prepare
+from leadlog.leads.migration.recording import RejectLog, record_run
+from leadlog.leads.migration.records import Reading
+from leadlog.leads.migration.rejects import RejectsFile, check_place
+from leadlog.leads.migration.result import MigrationResult, Progress, Reject, SourceResult
+from leadlog.leads.migration.run import Run
+from leadlog.leads.migration.runs import Runs
+from leadlog.leads.migration.verify import Verification
+from leadlog.leads.store import values
+from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.location import in_memory
+
+__all__ = ["BATCH", "MigrationManager"]
+
+_MANY = 1000  # leads after which the planner is told anew what there is, as `add_leads` does
+
+
+class MigrationManager(MigrationHistory):
+    """Migrates files of leads into a lead store, so that it can be killed and can be undone.
+
+        >>> from leadlog.leads.store import LeadDatabase
+        >>> with LeadDatabase(":memory:", capture=False) as db:
+        ...     MigrationManager(db).get_migration_status()
+        {'migrations': []}
+
+    Args:
+        db: The store.
+        backups: Where to put copies and backups, a directory for each migration; by default
+            `migration_backups` beside a SQLite file, else in the working directory.
+        clock: Gives the present time, microseconds since 1970.
+    """
+
+    def migrate_json_files(
+        self,
+        files: Iterable[str | os.PathLike[str]],
+        *,
+        dry_run: bool = False,
+        backup: bool = True,
+        rejects: str | os.PathLike[str] | None = None,
+        batch_size: int = BATCH,
+        verify: bool = True,
+        encoding: str | None = None,
+        table: bool = False,
+        progress: Told | None = None,
+    ) -> MigrationResult:
+        """Bring the leads of some files into the store.
+
+        Each record becomes a new lead, updates the lead that it is a duplicate of, or is rejected
+        with a reason; which of them is committed with the lead. So a migration that was ended by
+        anything goes on where it was when it is called again with the same files, and a file that
+        was migrated changes nothing the second time.
+
+        Args:
+            files: Files, patterns, directories (their `*lead*.json`), or `-` for standard input:
+                JSON (an array, `{"leads": [...]}`, one record), JSON Lines or CSV, plain or packed
+                by gzip or zstd.
+            dry_run: Whether to read and check only.
+            backup: Whether to copy the files and back the store up first.
+            rejects: A file to write the rejected records to, to be mended and migrated.
+            batch_size: Records in one transaction.
+            verify: Whether to read the files again and hold them against the store at the end.
+            encoding: What the files are encoded in; by default UTF-8, UTF-16 or UTF-32, as their
+                beginning says.
+            table: Whether they are CSV, whatever their names say.
+            progress: Told how far it has come. What it raises ends the run, which can be resumed.
+
+        Returns:
+            What became of the records.
+
+        Raises:
+            ReadError: A file is not there, or cannot be read.
+            MigrationError: The backup cannot be made, or a source reads otherwise than it did.
+            ValidationError: `batch_size` is no number.
+        """
+        values.count(batch_size, "batch_size", least=1)
+        result = MigrationResult(new_migration_id(self._now()), dry_run=dry_run)
+        if dry_run:
+            result.duplicates = None
+        result.rejects_file = None if rejects is None else check_place(Path(rejects))
+        told = progress or (lambda _: None)
+        if isinstance(files, str | os.PathLike):
+            files = [files]
+        started = time.perf_counter()
+        with ExitStack() as stack:
+            given = inputs(
+                files, stack, lambda name, more: told(Progress(name, "copying", more, more, 0))
+            )
+            result.sources = [one.source for one in given]
+            error: BaseException | None = None
+            try:
+                self._migrate(
+                    given,
+                    result,
+                    Reading(encoding, table),
+                    backup=backup,
+                    batch_size=batch_size,
+                    verify=verify,
+                    told=told,
+                )
+            except BaseException as failure:
+                error = failure
+                raise
+            finally:
+                if not dry_run:
+                    wall_ms = (time.perf_counter() - started) * 1000
+                    record_run(result, validated=verify, error=error, wall_ms=wall_ms)
+        return result
+
+    def _migrate(
+        self,
+        given: list[Input],
+        result: MigrationResult,
+        reading: Reading,
+        *,
+        backup: bool,
+        batch_size: int,
+        verify: bool,
+        told: Told,
+    ) -> None:
+        runs = Runs(self._db)
+        writes = False
+        if not result.dry_run:
+            writes = prepare(
+                self._db,
+                given,
+                result,
+                reading,
+                root=self._root if backup else None,
+                now=self._now(),
+            )
+        with ExitStack() as stack:
+            rejects = None
+            if result.rejects_file is not None:
+                rejects = stack.enter_context(RejectsFile(result.rejects_file))
+            log = None if result.dry_run else RejectLog(result.migration_id)
+
+            def rejected(reject: Reject, fresh: bool) -> None:
+                if rejects is not None:
+                    rejects.write(reject)
+                if log is not None and fresh:
+                    log.take(reject)
+
+            total = sum(one.source.size_bytes for one in given)
+            before = 0
+
+            def come(source: SourceResult, done: int) -> None:
+                told(Progress(source.path, "reading", before + done, total, result.records))
+
+            run = Run(
+                None if result.dry_run else self._db,
+                result,
+                batch_size=batch_size,
+                rejected=rejected,
+                progress=come,
+            )
+            started = time.perf_counter()
+            try:
+                with self._db.connections.bulk_loading():
+                    for one in given:
+                        run.source(one.source, one.path, reading)
+                        before += one.source.size_bytes
+            finally:
+                result.seconds = time.perf_counter() - started
+                if log is not None:
+                    log.finish()
+            if rejects is not None:
+                rejects.finish()
+        if verify and not result.dry_run:
+            self._verify_run(given, result, reading, told, writes=writes)
+        if writes:
+            self._end(runs, result)
+
+    def _verify_run(
+        self,
+        given: list[Input],
+        result: MigrationResult,
+        reading: Reading,
+        told: Told,
+        *,
+        writes: bool,
+    ) -> None:
+        started = time.perf_counter()
+        report = Verification(result.migration_id)
+        for one in given:
+            self._compare(
+                one.source.path,
+                one.path,
+                reading,
+                report=report,
+                told=told,
+                ended_at=None if writes else self._ended_at(one.source.sha256),
+            )
+        result.verify_seconds = time.perf_counter() - started
+        result.data_integrity_maintained = report.ok and report.records == result.records
+        result.notes += report.problems
+
+    def _end(self, runs: Runs, result: MigrationResult) -> None:
+        run = self._run(result.migration_id)
+        after = runs.state()
+        details = run.details | {
+            "after": [after.count, after.versions],
+            "integrity": result.data_integrity_maintained,
+        }
+        runs.end(run.id, self._now(), details)
+        if result.migrated >= _MANY and not in_memory(self._db.url):
+            with closing(Connections(self._db.url)) as connections:
+                connections.refresh_statistics()

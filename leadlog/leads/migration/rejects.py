@@ -1,0 +1,127 @@
+"""The file of rejected records: one JSON line each, to be mended and migrated again.
+
+A record that could be read stands under `record`, one that could not as text under `raw`. Mend
+it there and migrate the file as any other: the reader takes the record out of its line.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from leadlog.core.errors import MigrationError
+from leadlog.leads.migration.decoding import Broken, Read
+from leadlog.leads.migration.reader import JsonReader
+from leadlog.leads.migration.result import Reject
+from leadlog.leads.migration.window import Window
+
+__all__ = ["RejectsFile", "check_place", "mended"]
+
+_KEYS = {"source", "ordinal", "line", "reason"}
+
+
+class RejectsFile:
+    """Writes rejects beside their file, and gives it its name when all are there.
+
+    Args:
+        path: The file, which is replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f"{path.name}.partial")
+        self._stream = self._partial.open("w", encoding="utf-8", newline="\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._partial.unlink(missing_ok=True)
+
+    def write(self, reject: Reject) -> None:
+        """Write one."""
+        line: dict[str, Any] = {
+            "source": reject.source,
+            "ordinal": reject.ordinal,
+            "line": reject.line,
+            "reason": reject.reason,
+        }
+        if reject.raw is None:
+            line["record"] = reject.record
+        else:
+            line["raw"] = reject.raw
+        if reject.cut:
+            line["cut"] = True
+        try:
+            text = json.dumps(line, ensure_ascii=False)
+            text.encode()
+        except UnicodeEncodeError:
+            text = json.dumps(line)
+        self._stream.write(f"{text}\n")
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        self._partial.replace(self._path)
+
+
+def mended(records: Iterable[Read | Broken], notes: Counter[str]) -> Iterator[Read | Broken]:
+    """Take records out of the lines of a file of rejects; others pass as they are.
+
+    Args:
+        records: What was read.
+        notes: Told how many came from such lines.
+    """
+    for one in records:
+        if isinstance(one, Broken) or not isinstance(one.value, dict):
+            yield one
+            continue
+        value = one.value
+        if not value.keys() >= _KEYS:
+            yield one
+            continue
+        if "record" in value:
+            notes["records from a file of rejects"] += 1
+            yield Read(value["record"], one.line, one.size)
+        elif isinstance(value.get("raw"), str):
+            notes["records from a file of rejects"] += 1
+            yield _read_again(value["raw"], value.get("cut") is True, one.line)
+        else:
+            yield one
+
+
+def _read_again(raw: str, cut: bool, line: int | None) -> Read | Broken:
+    if cut:
+        return Broken(
+            "only the beginning of this record is here; take it from its source and mend it",
+            line or 0,
+            raw,
+            cut=True,
+        )
+    pieces = iter((raw,))
+    found = list(JsonReader(Window(lambda _: next(pieces, ""))))
+    if len(found) == 1 and isinstance(found[0], Read):
+        return found[0]
+    reason = "there is no record in it"
+    if len(found) > 1:
+        reason = f"there are {len(found)} records in it; give each a line of its own"
+    elif found and isinstance(found[0], Broken):
+        reason = found[0].reason
+    return Broken(f"{reason} (the text under raw)", line or 0, raw)
+
+
+def check_place(path: Path) -> Path:
+    """Return where rejects are to be written, made absolute.
+
+    Raises:
+        MigrationError: Nothing can be written there.
+    """
+    path = path.expanduser().absolute()
+    if path.is_dir() or not path.parent.is_dir():
+        raise MigrationError(f"rejects cannot be written to {path}; give a file in a directory")
+    return path

@@ -1,0 +1,169 @@
+"""One run: the records of all its sources, batch by batch, each committed with its account."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from leadlog.core.clock import new_id
+from leadlog.core.errors import MigrationError, ValidationError
+from leadlog.leads.migration.decoding import Broken, Read
+from leadlog.leads.migration.measures import Measures
+from leadlog.leads.migration.records import Reading, batches, candidate_of, records_of, reject_of
+from leadlog.leads.migration.result import MigrationResult, Reject, SourceResult
+from leadlog.leads.migration.runs import Runs
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.adding import Candidate
+from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.normalise import NormalisedLead
+
+__all__ = ["Run"]
+
+_REJECTS_KEPT = 100
+
+
+class Run:
+    """Reads sources and brings their records into the store.
+
+    Args:
+        db: The store; None to read and check only.
+        result: Told what becomes of the records.
+        batch_size: Records in one transaction.
+        rejected: Told of every record that was rejected, those of earlier runs included; the
+            second argument says whether it was in this one.
+        progress: Told after each batch of the file, the bytes read of it, and the records read.
+    """
+
+    def __init__(
+        self,
+        db: LeadDatabase | None,
+        result: MigrationResult,
+        *,
+        batch_size: int,
+        rejected: Callable[[Reject, bool], object],
+        progress: Callable[[SourceResult, int], object],
+    ) -> None:
+        self._db = db
+        self._result = result
+        self._batch_size = batch_size
+        self._rejected = rejected
+        self._progress = progress
+        self._call_id = new_id()
+        self._number = 0
+        self._measures = Measures()
+
+    def source(self, source: SourceResult, path: Path, reading: Reading) -> None:
+        """Bring in the records of one source, from the first that is not accounted for.
+
+        Args:
+            source: Told what becomes of them.
+            path: Where to read it.
+            reading: How it is read.
+        """
+        runs = None if self._db is None else Runs(self._db)
+        source_id = None if runs is None else runs.source(source.sha256)
+        done = 0 if runs is None or source_id is None else runs.accounted(source_id)
+        with records_of(path, reading) as records:
+            try:
+                for batch in batches(records, self._batch_size):
+                    first = source.records
+                    known = batch[: max(0, done - first)]
+                    if known and runs is not None and source_id is not None:
+                        self._skip(runs, source_id, source, first, known)
+                    if fresh := batch[len(known) :]:
+                        self._add(source_id, source, first + len(known), fresh)
+                    self._progress(source, records.text.position)
+            finally:
+                source.encoding = records.text.encoding or None
+                source.notes = dict(records.notes)
+                self._result.quality = dict(self._measures.quality)
+                self._result.completeness = self._measures.completeness
+        if done > source.records:
+            raise MigrationError(
+                f"{source.path} has {source.records} records, but {done} are accounted for: it "
+                "reads otherwise than it did; give the encoding that was given then"
+            )
+        if runs is not None and source_id is not None:
+            runs.set_complete(source_id)
+
+    def _skip(
+        self,
+        runs: Runs,
+        source_id: int,
+        source: SourceResult,
+        first: int,
+        known: Sequence[Read | Broken],
+    ) -> None:
+        """Pass over records of an earlier run; those that it rejected are told again."""
+        for ordinal in sorted(runs.rejected(source_id, first, len(known))):
+            record = known[ordinal - first]
+            reason = str(candidate_of(record))
+            self._rejected(reject_of(source.path, ordinal, record, reason), False)
+        source.records += len(known)
+        source.skipped += len(known)
+        self._result.records += len(known)
+        self._result.skipped += len(known)
+
+    def _add(
+        self,
+        source_id: int | None,
+        source: SourceResult,
+        first: int,
+        records: Sequence[Read | Broken],
+    ) -> None:
+        candidates = [candidate_of(record) for record in records]
+        outcomes = self._write(source_id, source, first, candidates)
+        result = self._result
+        for ordinal, (record, candidate, outcome) in enumerate(
+            zip(records, candidates, outcomes, strict=True), first
+        ):
+            if isinstance(candidate, NormalisedLead):
+                self._measures.take(candidate)
+                if outcome.action == "updated":
+                    source.duplicates += 1
+                else:
+                    source.migrated += 1
+                continue
+            self._measures.reject()
+            source.rejected += 1
+            reject = reject_of(source.path, ordinal, record, str(candidate))
+            if len(result.rejects) < _REJECTS_KEPT:
+                result.rejects.append(reject)
+            self._rejected(reject, True)
+        source.records += len(records)
+        result.records += len(records)
+        result.migrated = sum(one.migrated for one in result.sources)
+        result.rejected = sum(one.rejected for one in result.sources)
+        if result.duplicates is not None:
+            result.duplicates = sum(one.duplicates for one in result.sources)
+
+    def _write(
+        self,
+        source_id: int | None,
+        source: SourceResult,
+        first: int,
+        candidates: Sequence[Candidate],
+    ) -> Sequence[AddOutcome]:
+        db = self._db
+        if db is None or source_id is None:
+            return [
+                AddOutcome("rejected" if isinstance(one, ValidationError) else "created")
+                for one in candidates
+            ]
+        self._number += 1
+
+        def account(session: Session, outcomes: Sequence[AddOutcome]) -> None:
+            Runs.note(session.connection(), source_id, first, outcomes)
+
+        try:
+            return db.add_batch(
+                candidates, call_id=self._call_id, number=self._number, within=account
+            )
+        except IntegrityError as error:
+            if Runs(db).accounted(source_id) > first:
+                raise MigrationError(
+                    f"{source.path} is being migrated by another process, too; wait for its end, "
+                    "and run this again"
+                ) from error
+            raise

@@ -1,0 +1,159 @@
+"""What the store knows of its migrations: runs, sources, and what became of each record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+
+from leadlog.leads.store import LeadDatabase
+from leadlog.leads.store.bulk import Insertion
+from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.models import Lead, MigrationItem, MigrationRun, MigrationSource
+
+__all__ = ["COMPLETED", "RUNNING", "LeadsState", "Runs"]
+
+RUNNING, COMPLETED = "running", "completed"
+_OUTCOMES = {"created": "migrated", "updated": "duplicate", "rejected": "rejected"}
+_ITEMS: Table = MigrationItem.__table__  # type: ignore[assignment]  # declarative types it FromClause
+_ADD_ITEMS = Insertion(insert(_ITEMS))
+_STATE = select(func.count(), func.coalesce(func.sum(Lead.row_version), 0)).select_from(Lead)
+
+
+@dataclass(frozen=True, slots=True)
+class LeadsState:
+    """What tells whether leads were changed, added or deleted: their number and their versions."""
+
+    count: int
+    versions: int
+
+
+class Runs:
+    """The tables of migrations in a store."""
+
+    def __init__(self, db: LeadDatabase) -> None:
+        self._db = db
+
+    # -------------------------------------------------------------------------------- runs
+
+    def all(self) -> list[MigrationRun]:
+        """All runs, oldest first."""
+        with self._db.session(read_only=True) as session:
+            found = session.scalars(
+                select(MigrationRun).order_by(MigrationRun.started_at, MigrationRun.id)
+            ).all()
+            session.expunge_all()
+        return list(found)
+
+    def to_resume(self, digests: set[str]) -> MigrationRun | None:
+        """The run of the same sources that did not come to its end; None if there is none."""
+        for run in reversed(self.all()):
+            if {source["sha256"] for source in run.details["sources"]} == digests:
+                return run if run.status == RUNNING else None
+        return None
+
+    def begin(self, run: MigrationRun) -> None:
+        """Note that a run begins."""
+        with self._db.session() as session:
+            session.add(run)
+
+    def end(self, migration_id: str, ended_at: datetime, details: dict[str, Any]) -> None:
+        """Note that a run came to its end."""
+        with self._db.session() as session:
+            session.execute(
+                update(MigrationRun)
+                .where(MigrationRun.id == migration_id)
+                .values(status=COMPLETED, ended_at=ended_at, details=details)
+            )
+
+    def state(self) -> LeadsState:
+        """How many leads there are, and the sum of their versions."""
+        with self._db.session(read_only=True) as session:
+            count, versions = session.execute(_STATE).one()
+        return LeadsState(int(count), int(versions))
+
+    # ----------------------------------------------------------------------------- sources
+
+    def complete(self, digests: set[str]) -> set[str]:
+        """Those of some sources whose records are all accounted for."""
+        with self._db.session(read_only=True) as session:
+            wanted = select(MigrationSource.sha256).where(
+                MigrationSource.sha256.in_(digests), MigrationSource.complete
+            )
+            return set(session.scalars(wanted))
+
+    def source(self, sha256: str) -> int:
+        """The number of a source; it gets one if it has none."""
+        by_digest = select(MigrationSource.id).where(MigrationSource.sha256 == sha256)
+        with self._db.session() as session:
+            found = session.scalar(by_digest)
+            if found is None:
+                source = MigrationSource(sha256=sha256)
+                session.add(source)
+                session.flush()
+                found = source.id
+        return found
+
+    def set_complete(self, source_id: int) -> None:
+        """Note that all records of a source are accounted for."""
+        with self._db.session() as session:
+            session.execute(
+                update(MigrationSource)
+                .where(MigrationSource.id == source_id, ~MigrationSource.complete)
+                .values(complete=True)
+            )
+
+    # ------------------------------------------------------------------------------- items
+
+    def accounted(self, source_id: int) -> int:
+        """How many records of a source are accounted for: the first so many."""
+        last = select(func.max(MigrationItem.ordinal)).where(MigrationItem.source_id == source_id)
+        with self._db.session(read_only=True) as session:
+            found = session.scalar(last)
+        return 0 if found is None else found + 1
+
+    def outcomes(self, source_id: int) -> dict[str, int]:
+        """How many records of a source were migrated, duplicates and rejected."""
+        counted = (
+            select(MigrationItem.outcome, func.count())
+            .where(MigrationItem.source_id == source_id)
+            .group_by(MigrationItem.outcome)
+        )
+        with self._db.session(read_only=True) as session:
+            found = {row[0]: int(row[1]) for row in session.execute(counted)}
+        return {outcome: found.get(outcome, 0) for outcome in _OUTCOMES.values()}
+
+    def rejected(self, source_id: int, first: int, count: int) -> set[int]:
+        """Which of some records of a source were rejected, by their numbers."""
+        wanted = select(MigrationItem.ordinal).where(
+            MigrationItem.source_id == source_id,
+            MigrationItem.ordinal >= first,
+            MigrationItem.ordinal < first + count,
+            MigrationItem.outcome == "rejected",
+        )
+        with self._db.session(read_only=True) as session:
+            return set(session.scalars(wanted))
+
+    @staticmethod
+    def note(
+        connection: Connection, source_id: int, first: int, outcomes: Sequence[AddOutcome]
+    ) -> None:
+        """Note what becomes of some records, in the transaction in which it does.
+
+        Args:
+            connection: In that transaction.
+            source_id: Which source.
+            first: The number of the first record.
+            outcomes: One for each of them, in order.
+        """
+        rows = [
+            {
+                "source_id": source_id,
+                "ordinal": ordinal,
+                "outcome": _OUTCOMES[outcome.action],
+                "lead_id": outcome.lead_id,
+            }
+            for ordinal, outcome in enumerate(outcomes, first)
+        ]
+        _ADD_ITEMS.rows(connection, rows)

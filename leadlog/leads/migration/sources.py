@@ -1,0 +1,189 @@
+"""The files to migrate: found by name, opened whatever they are packed and encoded in."""
+
+import codecs
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from glob import glob, has_magic
+from pathlib import Path
+from typing import BinaryIO
+
+from leadlog.core.errors import MigrationError, ReadError
+from leadlog.reading.compressed import Unpacked
+
+__all__ = ["STDIN", "SourceText", "found", "is_table", "opened"]
+
+STDIN = "-"
+"""Stands for standard input."""
+
+_FORMS = (".json", ".jsonl", ".ndjson")
+_PACKED = ("", ".gz", ".zst")
+_IN_DIRECTORIES = tuple(f"*lead*{form}{packed}" for form in _FORMS for packed in _PACKED)
+_TABLES = (".csv", ".tsv")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the mark of UTF-16, so it comes first
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CHUNK = 64 * 1024
+
+
+def found(sources: Iterable[str | os.PathLike[str]]) -> list[Path | None]:
+    """Return the files that are meant, each once, in order; None for standard input.
+
+    Args:
+        sources: Files, patterns such as `exports/*.json`, directories (for the files in them whose
+            name has `lead` in it and ends like JSON), or `-` for standard input.
+
+    Raises:
+        ReadError: Something is meant that is not there.
+    """
+    files: dict[Path | None, None] = {}
+    for source in sources:
+        for file in _meant(os.fspath(source)):
+            files.setdefault(file)
+    if not files:
+        raise ReadError("nothing to migrate was given; give a file of leads, or - for stdin")
+    return list(files)
+
+
+def _meant(source: str) -> list[Path | None]:
+    if source == STDIN:
+        return [None]
+    path = Path(source).expanduser()
+    if path.is_dir():
+        inside = sorted(
+            entry
+            for entry in path.iterdir()
+            if entry.is_file() and any(fnmatch(entry.name.lower(), one) for one in _IN_DIRECTORIES)
+        )
+        if not inside:
+            raise ReadError(
+                f"the directory {path} has no file that is named like *lead*.json; name the file"
+            )
+        return [entry.absolute() for entry in inside]
+    if path.exists():
+        return [path.absolute()]
+    matches = sorted(glob(str(path), recursive=True)) if has_magic(source) else []  # noqa: PTH207 - an absolute pattern, which Path.glob refuses
+    files = [Path(match).absolute() for match in matches if Path(match).is_file()]
+    if not files:
+        raise ReadError(f"there is no file {source}; check the name")
+    return list(files)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table, CSV or TSV, by its name."""
+    return any(fnmatch(path.name.lower(), f"*{form}{more}") for form in _TABLES for more in _PACKED)
+
+
+@dataclass(slots=True)
+class SourceText:
+    """The text of a source.
+
+    Attributes:
+        encoding: What it is decoded from.
+        problem: Why it ended before its end, if the file is damaged.
+        escaped: Whether bytes that are not UTF-8 were met; they stand as lone surrogates.
+    """
+
+    _stream: BinaryIO
+    _raw: BinaryIO
+    encoding: str = ""
+    problem: str | None = None
+    escaped: bool = False
+    _decoder: codecs.IncrementalDecoder | None = None
+    _utf8: bool = True
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file have been read."""
+        return self._raw.tell()
+
+    def read(self, size: int) -> str:
+        """Give about so many characters more; an empty text at the end."""
+        while True:
+            data = self._bytes(max(size, _CHUNK))
+            if self._decoder is None:
+                data, self._decoder = self._begin(data)
+            text = self._decode(self._decoder, data)
+            if text or not data:
+                return text
+
+    def _bytes(self, size: int) -> bytes:
+        if self.problem is not None:
+            return b""
+        try:
+            return self._stream.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile, ReadError) as error:
+            self.problem = (
+                f"the compressed source is damaged ({str(error).partition(';')[0]}); what comes "
+                "after cannot be read, so get a whole copy of it"
+            )
+            return b""
+
+    def _begin(self, data: bytes) -> tuple[bytes, codecs.IncrementalDecoder]:
+        if not self.encoding:
+            marked = (encoding for mark, encoding in _MARKS if data.startswith(mark))
+            self.encoding = next(marked, None) or json.detect_encoding(data[:4])
+        if self.encoding == "utf-8-sig":
+            data = data.removeprefix(codecs.BOM_UTF8)
+        self._utf8 = self.encoding in {"utf-8", "utf-8-sig"}
+        name = "utf-8" if self._utf8 else self.encoding
+        return data, codecs.getincrementaldecoder(name)()
+
+    def _decode(self, decoder: codecs.IncrementalDecoder, data: bytes) -> str:
+        try:
+            return decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            if not self._utf8:
+                self.problem = (
+                    f"the source is not {self.encoding} ({error.reason}); what comes after cannot "
+                    "be read, so give another encoding"
+                )
+                return ""
+            pending = decoder.getstate()[0]
+        # From here on, such bytes are kept as what they are; the reader rejects their records.
+        self.escaped = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        return self._decoder.decode(pending + data, final=not data)
+
+
+@contextmanager
+def opened(path: Path, encoding: str | None = None) -> Iterator[SourceText]:
+    """Open a source; what it is packed in is told by its first bytes.
+
+    Args:
+        path: The file.
+        encoding: What it is encoded in; by default UTF-8, UTF-16 or UTF-32, as its beginning says.
+
+    Raises:
+        MigrationError: There is no such encoding.
+        OSError: The file cannot be read.
+    """
+    if encoding is not None:
+        try:
+            encoding = codecs.lookup(encoding).name
+        except LookupError:
+            raise MigrationError(
+                f"there is no encoding {encoding!r}; give one such as utf-8, latin-1 or cp1252"
+            ) from None
+    with path.open("rb") as raw:
+        begin = raw.read(4)
+        raw.seek(0)
+        if begin.startswith(_GZIP):
+            with io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK) as unpacked:
+                yield SourceText(unpacked, raw, encoding or "")
+        elif begin == _ZSTD:
+            with io.BufferedReader(Unpacked(raw, path), _CHUNK) as unpacked:
+                yield SourceText(unpacked, raw, encoding or "")
+        else:
+            yield SourceText(raw, raw, encoding or "")

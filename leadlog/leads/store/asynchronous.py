@@ -1,0 +1,274 @@
+"""`AsyncLeadDatabase`: the lead store for asyncio.
+
+There is one implementation, that of `LeadDatabase`. Here it runs in greenlets, as SQLAlchemy's
+own asyncio support runs its core: wherever it waits for the database, for its turn or for a lock
+that another process has, the event loop goes on with other tasks. Calls are recorded as those of
+`LeadDatabase` are.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+from sqlalchemy.util import greenlet_spawn
+
+from leadlog.core import settings
+from leadlog.core.clock import now_us
+from leadlog.core.errors import StoreError
+from leadlog.leads.store.adding import AddResult, Candidate, Report, Within
+from leadlog.leads.store.backups import Backup
+from leadlog.leads.store.checks import Finding
+from leadlog.leads.store.database import LeadDatabase
+from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.location import in_memory, location
+from leadlog.leads.store.merges import Undone
+from leadlog.leads.store.paging import LeadPage
+from leadlog.leads.store.quality import QualityReport
+from leadlog.leads.store.suggestions import DuplicatePair
+from leadlog.leads.store.tasks import WAYS, each, pulled
+
+__all__ = ["AsyncLeadDatabase"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _backup(
+    url: URL,
+    options: tuple[bool, Callable[[], int]],
+    target: str | os.PathLike[str],
+    keep: int | None,
+) -> Backup:
+    if url.get_backend_name() == "sqlite":
+        if in_memory(url):
+            raise StoreError("a store in memory is backed up by LeadDatabase only; use a file")
+        url = url.set(drivername="sqlite")
+    with LeadDatabase.over(Connections(url), *options) as other:
+        return other.backup(target, keep=keep)
+
+
+class AsyncLeadDatabase:
+    """The lead store for asyncio: the methods of `LeadDatabase` under the same names.
+
+    It is an asynchronous context manager, and opens at its beginning or with its first call. Any
+    number of tasks of one event loop may use it. Needs the extra `async` for SQLite.
+
+        >>> import asyncio
+        >>> async def example() -> str:
+        ...     async with AsyncLeadDatabase(":memory:", capture=False) as db:
+        ...         lead_id = await db.add_lead({"name": "Ada Lovelace"})
+        ...         return [lead["name"] async for lead in db.get_all_leads()][0]
+        >>> asyncio.run(example())
+        'Ada Lovelace'
+
+    Args:
+        database: As for `LeadDatabase`; a SQLite URL may name the driver `sqlite+aiosqlite`.
+        capture: Whether calls are recorded.
+        clock: Gives the present time, microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        database: str | os.PathLike[str] | URL | None = None,
+        *,
+        capture: bool = True,
+        clock: Callable[[], int] = now_us,
+    ) -> None:
+        if database is None:
+            database = settings.load().settings.database
+        self._connections = Connections(location(database, asynchronous=True), WAYS)
+        self._options = capture, clock
+        self._opening = asyncio.Lock()
+        self._store: LeadDatabase | None = None
+
+    @property
+    def url(self) -> URL:
+        """Where the database is; its text and `repr` hide the password."""
+        return self._connections.url
+
+    def __repr__(self) -> str:
+        return f"<AsyncLeadDatabase {self.url}>"
+
+    async def __aenter__(self) -> Self:
+        await self._opened()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; a second call does nothing."""
+        await greenlet_spawn(self._connections.close)
+        if self._store is not None:
+            self._store.close()
+
+    async def _opened(self) -> LeadDatabase:
+        if self._store is None:
+            async with self._opening:
+                if self._store is None:
+                    self._store = await greenlet_spawn(
+                        LeadDatabase.over, self._connections, *self._options
+                    )
+        return self._store
+
+    async def _call(
+        self,
+        method: Callable[Concatenate[LeadDatabase, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        store = await self._opened()
+        return await greenlet_spawn(partial(method, store, *args, **kwargs))
+
+    async def add_lead(self, lead: Mapping[Any, Any]) -> str:
+        """As `LeadDatabase.add_lead`."""
+        return await self._call(LeadDatabase.add_lead, lead)
+
+    async def add_leads(
+        self,
+        leads: Iterable[Mapping[Any, Any]] | AsyncIterable[Mapping[Any, Any]],
+        batch_size: int = 500,
+        *,
+        report: Report | None = None,
+    ) -> AddResult:
+        """As `LeadDatabase.add_leads`; the iterable may be an asynchronous one."""
+        given = pulled(leads) if isinstance(leads, AsyncIterable) else leads
+        return await self._call(LeadDatabase.add_leads, given, batch_size, report=report)
+
+    async def add_batch(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        call_id: str,
+        number: int,
+        within: Within | None = None,
+    ) -> list[AddOutcome]:
+        """As `LeadDatabase.add_batch`; `within` gets a plain Session, and does not wait."""
+        return await self._call(
+            LeadDatabase.add_batch, candidates, call_id=call_id, number=number, within=within
+        )
+
+    async def get_lead(self, lead_id: str) -> dict[str, Any] | None:
+        """As `LeadDatabase.get_lead`."""
+        return await self._call(LeadDatabase.get_lead, lead_id)
+
+    async def update_lead(self, lead_id: str, changes: Mapping[Any, Any]) -> bool:
+        """As `LeadDatabase.update_lead`."""
+        return await self._call(LeadDatabase.update_lead, lead_id, changes)
+
+    async def delete_lead(self, lead_id: str) -> bool:
+        """As `LeadDatabase.delete_lead`."""
+        return await self._call(LeadDatabase.delete_lead, lead_id)
+
+    async def search_leads(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        limit: int | None = 100,
+        offset: int = 0,
+        order_by: str | list[str] | tuple[str, ...] | None = None,
+    ) -> list[dict[str, Any]]:
+        """As `LeadDatabase.search_leads`."""
+        return await self._call(
+            LeadDatabase.search_leads, filters, limit=limit, offset=offset, order_by=order_by
+        )
+
+    async def search_page(
+        self,
+        filters: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 100,
+        order_by: str | list[str] | tuple[str, ...] | None = None,
+        after: str | None = None,
+    ) -> LeadPage:
+        """As `LeadDatabase.search_page`."""
+        return await self._call(
+            LeadDatabase.search_page, filters, limit=limit, order_by=order_by, after=after
+        )
+
+    async def get_all_leads(self, page_size: int = 500) -> AsyncIterator[dict[str, Any]]:
+        """As `LeadDatabase.get_all_leads`."""
+        store = await self._opened()
+        async for lead in each(store.get_all_leads(page_size)):
+            yield lead
+
+    async def find_duplicates(
+        self, lead: Mapping[Any, Any], *, min_score: float | None = 0.85, limit: int = 20
+    ) -> list[dict[str, Any]]:
+        """As `LeadDatabase.find_duplicates`."""
+        return await self._call(
+            LeadDatabase.find_duplicates, lead, min_score=min_score, limit=limit
+        )
+
+    async def find_all_duplicates(self, min_score: float = 0.85) -> AsyncIterator[DuplicatePair]:
+        """As `LeadDatabase.find_all_duplicates`."""
+        store = await self._opened()
+        async for pair in each(store.find_all_duplicates(min_score)):
+            yield pair
+
+    async def get_merges(
+        self, lead_id: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """As `LeadDatabase.get_merges`."""
+        return await self._call(LeadDatabase.get_merges, lead_id, limit)
+
+    async def undo_merge(self, which: int | str) -> Undone | None:
+        """As `LeadDatabase.undo_merge`."""
+        return await self._call(LeadDatabase.undo_merge, which)
+
+    async def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
+        """As `LeadDatabase.mark_for_sync`."""
+        return await self._call(LeadDatabase.mark_for_sync, ids)
+
+    async def get_sync_pending_leads(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """As `LeadDatabase.get_sync_pending_leads`."""
+        return await self._call(LeadDatabase.get_sync_pending_leads, limit)
+
+    async def stats(self) -> dict[str, Any]:
+        """As `LeadDatabase.stats`."""
+        return await self._call(LeadDatabase.stats)
+
+    async def check(self, *, mend: bool = False) -> list[Finding]:
+        """As `LeadDatabase.check`."""
+        return await self._call(LeadDatabase.check, mend=mend)
+
+    async def vacuum(self) -> dict[str, Any]:
+        """As `LeadDatabase.vacuum`."""
+        return await self._call(LeadDatabase.vacuum)
+
+    async def explain_quality(self, *, worst: int = 10, page_size: int = 500) -> QualityReport:
+        """As `LeadDatabase.explain_quality`."""
+        return await self._call(LeadDatabase.explain_quality, worst=worst, page_size=page_size)
+
+    async def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> Backup:
+        """As `LeadDatabase.backup`, in a thread and with connections of its own.
+
+        Raises:
+            StoreError: As there, and for a store in memory, which only its own connection sees.
+        """
+        await self._opened()
+        return await asyncio.to_thread(_backup, self.url, self._options, target, keep)
+
+    @asynccontextmanager
+    async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
+        """As `LeadDatabase.session`, with an `AsyncSession`."""
+        store = await self._opened()
+        lent = store.session(read_only=read_only)
+        session = await greenlet_spawn(lent.__enter__)
+
+        def same(**_: object) -> Session:
+            return session
+
+        try:
+            yield AsyncSession(sync_session_class=cast(type[Session], same))
+        except BaseException as error:
+            await greenlet_spawn(lent.__exit__, type(error), error, error.__traceback__)
+            raise
+        await greenlet_spawn(lent.__exit__, None, None, None)

@@ -1,0 +1,277 @@
+"""Backups of a lead store: made while it is in use, read back before they count, rotated.
+
+SQLite is copied by its online backup, in one snapshot; the copy is checked by SQLite itself and
+counted against the original before it gets its name. PostgreSQL is dumped by `pg_dump`, our tables
+only, and the dump is read from its first to its last byte. A backup that could not be verified
+never replaces another one.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from leadlog.core.errors import StoreError
+from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.location import in_memory
+from leadlog.leads.store.models import Base
+from leadlog.leads.store.schema import REVISIONS, VERSION_TABLE, prepare
+
+__all__ = ["Backup", "create", "restore"]
+
+TABLES = (*(table.name for table in Base.metadata.sorted_tables), VERSION_TABLE)
+DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian keeps PostgreSQL's programs, by version."""
+_COUNTED = "SELECT count(*), coalesce(sum(row_version), 0) FROM leads"
+_NAMED = re.compile(r"leads-\d{8}T\d{12}Z\.(?:db|dump)")
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was made and read back.
+
+    Attributes:
+        path: Where it is.
+        size_bytes: Its size.
+        leads: How many leads it has.
+        removed: Older backups that were removed after it.
+    """
+
+    path: Path
+    size_bytes: int
+    leads: int
+    removed: tuple[Path, ...] = ()
+
+
+def create(connections: Connections, target: Path, keep: int | None, now: datetime) -> Backup:
+    """Back a store up; see `LeadDatabase.backup`."""
+    suffix = "db" if connections.sqlite else "dump"
+    folder = target.parent if target.suffix else target
+    if target == folder:
+        target = folder / f"leads-{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z.{suffix}"
+    if target.exists():
+        raise StoreError(f"{target} exists; give another name, or a directory")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.partial")
+        partial.unlink(missing_ok=True)
+        try:
+            copy = _copy_sqlite if connections.sqlite else _dump
+            leads = copy(connections, partial)
+            _sync(partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the backup {target} cannot be written ({error.strerror}); give a directory with "
+            "room that this user may write"
+        ) from error
+    removed = () if keep is None else tuple(_rotate(folder, keep, suffix))
+    return Backup(target, target.stat().st_size, leads, removed)
+
+
+def restore(connections: Connections, source: Path, *, replace: bool = False) -> int:
+    """Bring the leads of a backup back, in place of those that are there.
+
+    Args:
+        connections: The store to fill; its tables need not exist.
+        source: A backup.
+        replace: Whether leads that are there may be replaced.
+
+    Returns:
+        How many leads the store has now.
+
+    Raises:
+        StoreError: The backup cannot be read, is damaged or of a newer version, or the store has
+            leads and `replace` is False; the store is as it was.
+    """
+    if not source.is_file():
+        raise StoreError(f"there is no backup {source}; give a file that `leadlog db backup` made")
+    if not replace and (there := _present(connections)):
+        raise StoreError(
+            f"the lead store {connections.url} has {there} leads, which the backup would replace; "
+            "back it up, and say that they may be replaced (--replace)"
+        )
+    if connections.sqlite:
+        _restore_sqlite(connections, source)
+    else:
+        _restore_dump(connections, source)
+    prepare(connections)
+    return _present(connections)
+
+
+def _present(connections: Connections) -> int:
+    from sqlalchemy import inspect
+
+    with connections.read() as connection:
+        if not inspect(connection).has_table("leads"):
+            return 0
+        return int(connection.exec_driver_sql("SELECT count(*) FROM leads").scalar_one())
+
+
+def _sync(path: Path) -> None:
+    for place in (path, path.parent):
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _rotate(folder: Path, keep: int, suffix: str) -> Iterator[Path]:
+    """Remove all but the newest backups that were named by us."""
+    ours = sorted(path for path in folder.glob(f"leads-*.{suffix}") if _NAMED.fullmatch(path.name))
+    for path in ours[: max(0, len(ours) - keep)]:
+        path.unlink()
+        yield path
+
+
+# ------------------------------------------------------------------------------------- SQLite
+
+
+def _copy_sqlite(connections: Connections, target: Path) -> int:
+    with connections.read() as connection:
+        # In the transaction of `read`: what is counted is what is copied.
+        counted = connection.exec_driver_sql(_COUNTED).one()
+        raw = connection.connection.driver_connection
+        if not isinstance(raw, sqlite3.Connection):
+            raise StoreError("an asynchronous store cannot be backed up; use LeadDatabase")
+        with closing(sqlite3.connect(target)) as copy:
+            raw.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+    with _opened(target) as copy:
+        found = copy.execute(_COUNTED).fetchone()
+    if tuple(counted) != found:
+        raise StoreError(
+            f"the backup has {found[0]} leads and the store {counted[0]}; check the disk"
+        )
+    return int(found[0])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a backup for reading, if it is whole."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
+            problem = next(
+                (row[0] for row in found.execute("PRAGMA integrity_check(1)") if row[0] != "ok"),
+                None,
+            ) or next(iter(found.execute("PRAGMA foreign_key_check")), None)
+            if problem is not None:
+                raise StoreError(f"the backup {path} is damaged ({problem}); take another one")
+            yield found
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the backup {path} cannot be read as a SQLite lead store ({error}); give a file that "
+            "`leadlog db backup` made of a SQLite database"
+        ) from error
+
+
+def _restore_sqlite(connections: Connections, source: Path) -> None:
+    if in_memory(connections.url):
+        raise StoreError("a store in memory is gone after this command; give a file")
+    with _opened(source) as backup:
+        tables = {row[0] for row in backup.execute("SELECT name FROM sqlite_master")}
+        if not {"leads", "lead_key"} <= tables:
+            raise StoreError(f"{source} has no leads in it; give a backup of a lead store")
+        if VERSION_TABLE in tables:
+            (revision,) = backup.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - our own name
+            if revision not in REVISIONS:
+                raise StoreError(
+                    f"the backup {source} is of revision {revision!r}, which a newer version of "
+                    "leadlog made; upgrade leadlog"
+                )
+        with connections.read() as connection:
+            connection.rollback()
+            raw = connection.connection.driver_connection
+            if isinstance(raw, sqlite3.Connection):
+                backup.backup(raw)
+
+
+# --------------------------------------------------------------------------------- PostgreSQL
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        debian = sorted(DEBIAN.glob(f"*/bin/{name}"))
+        found = str(debian[-1]) if debian else None
+    if found is None:
+        raise StoreError(
+            f"{name} is not installed, and a PostgreSQL store is backed up with it; install the "
+            "PostgreSQL client programs (Debian: postgresql-client) of the server's version or "
+            "newer, or use the backups of whoever runs the server"
+        )
+    return found
+
+
+def _run(*command: str | Path, url: URL) -> None:
+    """Run a client program; the password goes through its environment, where nobody sees it."""
+    name = Path(command[0]).name
+    done = subprocess.run(  # noqa: S603 - programs and arguments are ours
+        [str(part) for part in command],
+        env=_environment(url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StoreError(
+            f"{name} failed ({done.stderr.strip() or f'exit code {done.returncode}'}); mend the "
+            "cause and run this again"
+        )
+
+
+def _environment(url: URL) -> Mapping[str, str]:
+    given = {
+        "PGHOST": url.host,
+        "PGPORT": None if url.port is None else str(url.port),
+        "PGUSER": url.username,
+        "PGPASSWORD": None if url.password is None else str(url.password),
+        "PGDATABASE": url.database,
+    }
+    query = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    given |= {
+        variable: query[name]
+        for name, variable in (("sslmode", "PGSSLMODE"), ("host", "PGHOST"), ("port", "PGPORT"))
+        if name in query
+    }
+    return os.environ | {name: value for name, value in given.items() if value is not None}
+
+
+def _dump(connections: Connections, target: Path) -> int:
+    pg_dump, pg_restore = _program("pg_dump"), _program("pg_restore")
+    with connections.read() as connection:
+        # Both see the same snapshot, so what is counted is what is dumped.
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        leads = int(connection.exec_driver_sql("SELECT count(*) FROM leads").scalar_one())
+        _run(
+            pg_dump,
+            *("--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"),
+            *(f"--table={name}" for name in TABLES),
+            f"--file={target}",
+            url=connections.url,
+        )
+    _run(pg_restore, f"--file={os.devnull}", target, url=connections.url)
+    return leads
+
+
+def _restore_dump(connections: Connections, source: Path) -> None:
+    connections.engine.dispose()  # locks of our own would keep the tables from being dropped
+    _run(
+        _program("pg_restore"),
+        *("--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges"),
+        f"--dbname={connections.url.database}",
+        source,
+        url=connections.url,
+    )

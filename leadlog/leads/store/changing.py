@@ -1,0 +1,148 @@
+"""Changes a lead that is there, and its keys with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.orm import Session
+
+from leadlog.core.errors import StaleLeadError, ValidationError
+from leadlog.leads.store import values
+from leadlog.leads.store.duplicates import KEY_FIELDS, keys_of
+from leadlog.leads.store.keys import ATTEMPTS, exchange, lost_again, owners_of
+from leadlog.leads.store.merging import READ_ONLY, Match, match_of
+from leadlog.leads.store.models import Lead
+from leadlog.leads.store.normalise import field_of, parse, to_fields
+from leadlog.leads.store.serialise import from_lead
+from leadlog.recording.capture.operation import Operation
+
+__all__ = ["Change", "change", "load", "note"]
+
+_NEVER_BLANK = frozenset({"verified", "enriched", "sync_pending"})
+_BY_ID = select(Lead).where(Lead.id == bindparam("id")).with_for_update()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was changed.
+
+    Attributes:
+        lead: The lead as it is now.
+        fields: Which fields changed.
+        taken: The kind of key of it that is another lead's already; else None.
+    """
+
+    lead: dict[str, Any]
+    fields: tuple[str, ...]
+    taken: Match | None
+
+
+def load(session: Session, lead_id: str) -> Lead | None:
+    """Return a lead for writing; None if there is none."""
+    return session.scalars(_BY_ID, {"id": lead_id}).one_or_none()
+
+
+def note(call: Operation, changed: Change | None) -> None:
+    """Note on the record of a call what it changed; None for no such lead."""
+    call.records_affected = int(changed is not None and bool(changed.fields))
+    if changed is not None:
+        call.identify(changed.lead)
+        call.duplicate_detected = changed.taken is not None
+        call.duplicate_matched_on = changed.taken
+        call.duplicate_action = "none"
+
+
+def change(
+    session: Session, lead_id: str, changes: Mapping[Any, Any], now: datetime
+) -> Change | None:
+    """Change a lead; the caller commits.
+
+    Returns:
+        What was changed, or None if there is no such lead.
+
+    Raises:
+        StaleLeadError: The changes name a version that the lead no longer has.
+        ValidationError: A field that cannot be changed, or a value that cannot be stored.
+    """
+    lead = load(session, lead_id)
+    if lead is None:
+        return None
+    before = from_lead(lead)
+    changes = dict(changes)
+    read = parse("row_version", changes.pop("row_version", None))
+    if read is not None and read != before["row_version"]:
+        raise StaleLeadError(
+            f"lead {values.shown(lead_id)} is of version {before['row_version']} and the changes "
+            f"are to version {read}: somebody else changed it meanwhile; read it again and apply "
+            "the changes to what it is now, or leave row_version out to change it anyway"
+        )
+    # A whole lead may be given back with one field changed.
+    given = {
+        column: value
+        for column, value in changes.items()
+        if column not in before or before[column] != value
+    }
+    wanted = _new_values(before, given)
+    new = {field: value for field, value in wanted.items() if value != before[field]}
+    if not new:
+        return Change(before, (), None)
+    after = {**before, **new, "updated_at": now}
+    taken = None
+    if not KEY_FIELDS.isdisjoint(new):
+        taken = _exchange_keys(session.connection(), lead_id, keys_of(before), keys_of(after))
+    for field, value in new.items():
+        setattr(lead, field, value)
+    lead.updated_at = now
+    session.flush()
+    return Change(from_lead(lead), tuple(new), taken)
+
+
+def _new_values(before: Mapping[str, Any], given: Mapping[Any, Any]) -> dict[str, Any]:
+    for column in given:
+        field = field_of(column) if isinstance(column, str) else None
+        if field in READ_ONLY:
+            raise ValidationError(f"{column} cannot be changed; leave it out of the changes")
+    raw = before["raw_data"]
+    columns = dict(given)
+    if "raw_data" in columns:
+        whole = columns.pop("raw_data")
+        if whole is not None and not isinstance(whole, Mapping):
+            raise ValidationError(f"raw_data is {values.shown(whole)}; give a dict")
+        raw = values.plain(whole or {}, "raw_data")
+    found = to_fields(columns)
+    if found.part_of_name:
+        raise ValidationError(
+            "a first or a last name alone would replace the whole name; give full_name or both"
+        )
+    for field, value in found.fields.items():
+        if value is None and field == "full_name":
+            raise ValidationError("a lead needs a name, so full_name cannot be blank")
+        if value is None and field in _NEVER_BLANK:
+            raise ValidationError(f"{field} cannot be blank; give True or False")
+    return {**found.fields, "raw_data": {**raw, **found.raw_data}}
+
+
+def _exchange_keys(
+    connection: Connection, lead_id: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> Match | None:
+    """Release the keys that the lead no longer has and claim the new ones that are free."""
+    if before == after:
+        return None
+    for _ in range(ATTEMPTS):
+        owners = owners_of(connection, [before, after])
+        released = {
+            key: lead_id for key in before.items() - after.items() if owners.get(key) == lead_id
+        }
+        others = {
+            kind: key for kind, key in after.items() if owners.get((kind, key), lead_id) != lead_id
+        }
+        claimed = {key: lead_id for key in after.items() if key not in owners}
+        if "email" in after and "email" not in others:
+            # A name belongs to the key only where the address alone is somebody else's.
+            claimed.pop(("email_name", after.get("email_name", "")), None)
+        if exchange(connection, released, claimed):
+            taken = (kind for kind, key in others.items() if before.get(kind) != key)
+            return next((match_of(kind) for kind in taken), None)
+    raise lost_again()

@@ -1,0 +1,238 @@
+"""Adds leads: finds out which are there already, merges those and creates the others.
+
+An `Intake` lives in one transaction. It looks all keys of its leads up at once, decides lead by
+lead as if they were added one after the other, and then writes: keys first, so that whoever loses
+a race for one has written nothing else.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Table, bindparam, insert, select
+from sqlalchemy.orm import Session
+
+from leadlog.leads.store import duplicates
+from leadlog.leads.store.bulk import Insertion
+from leadlog.leads.store.duplicates import keys_of, names_agree
+from leadlog.leads.store.keys import ATTEMPTS, Key, chunks, exchange, lost_again, owners_of
+from leadlog.leads.store.merging import Match, match_of, merge_row, merged
+from leadlog.leads.store.models import Lead, LeadMerge
+from leadlog.leads.store.normalise import NormalisedLead
+from leadlog.leads.store.serialise import FIELDS, from_lead
+
+__all__ = ["AddOutcome", "Intake", "same_person"]
+
+_ADD_LEADS = Insertion(insert(Lead.__table__))  # type: ignore[arg-type]  # as the next line
+_MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
+_DEFAULTS: dict[str, Any] = dict.fromkeys(FIELDS)
+_DEFAULTS |= {"verified": False, "enriched": False, "sync_pending": False}
+_BY_ID = (
+    select(Lead)
+    .where(Lead.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Lead.id)  # everybody locks in this order, so that no two wait for each other
+    .with_for_update()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AddOutcome:
+    """What became of one lead that was to be added.
+
+    Attributes:
+        action: `created`, `updated` (it was there already) or `rejected`.
+        lead_id: Id of the created or updated lead; None for a rejected one.
+        matched_on: The key by which it, or a possible duplicate of it, was there; else None.
+        possible_duplicates: Ids of other leads that have one of its keys. They were left alone,
+            because their name or LinkedIn profile says that they are somebody else, or because a
+            stronger key is another lead's.
+        changed: Whether anything was written.
+        reason: Why it was rejected; else None.
+    """
+
+    action: Literal["created", "updated", "rejected"]
+    lead_id: str | None = None
+    matched_on: Match | None = None
+    possible_duplicates: tuple[str, ...] = ()
+    changed: bool = False
+    reason: str | None = None
+
+
+def same_person(kind: str, there: Mapping[str, Any], incoming: Mapping[str, Any]) -> bool:
+    """Tell whether two leads that share a key are one; see `leadlog.leads.store.duplicates`."""
+    if kind == "email":
+        return names_agree(there["full_name"], incoming.get("full_name"))
+    if kind == "name_company":
+        profiles = [
+            duplicates.canonical_linkedin(lead.get("linkedin_url")) for lead in (there, incoming)
+        ]
+        return None in profiles or profiles[0] == profiles[1]
+    return True
+
+
+def _new_id() -> str:
+    """A UUID of version 7: unique, and later ones sort later, so that indexes grow at their end."""
+    stamp = time.time_ns() // 1_000_000
+    digits = f"{(stamp << 80) | int.from_bytes(os.urandom(10)):032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+class Intake:
+    """Leads on their way into the store, in one transaction.
+
+    Attributes:
+        rows: The leads that were looked at, as they are now, by id.
+    """
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._session = session
+        self._now = now
+        self.rows: dict[str, dict[str, Any]] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self.rows.clear()
+        self._owners: dict[Key, str] = {}
+        self._claimed: dict[Key, str] = {}
+        self._released: dict[Key, str] = {}
+        self._loaded: dict[str, Lead] = {}
+        self._new: list[str] = []
+        self._changed: dict[str, set[str]] = {}
+        self._merges: list[dict[str, Any]] = []
+
+    def add(self, leads: Sequence[NormalisedLead]) -> list[AddOutcome]:
+        """Create or update each lead and write it all; the caller commits.
+
+        Raises:
+            StoreError: Others claimed its keys again and again.
+        """
+        keys = [keys_of(lead.fields) for lead in leads]
+        given = {lead.fields["id"] for lead in leads if lead.fields.get("id")}
+        connection = self._session.connection()
+        for _ in range(ATTEMPTS):
+            self._owners = owners_of(connection, keys)
+            self._looked_up = {key for own in keys for key in own.items()}
+            if self._load(given):
+                outcomes = [self._one(lead, own) for lead, own in zip(leads, keys, strict=True)]
+                if exchange(connection, self._released, self._claimed):
+                    self._write()
+                    return outcomes
+            self._forget()
+        raise lost_again()
+
+    def _load(self, given: set[str]) -> bool:
+        """Load and lock the leads concerned; False if one was deleted meanwhile."""
+        owners = set(self._owners.values())
+        for ids in chunks(sorted(given | owners)):
+            for lead in self._session.scalars(_BY_ID, {"ids": ids}):
+                self._loaded[lead.id] = lead
+                self.rows[lead.id] = from_lead(lead)
+        return owners <= self.rows.keys()
+
+    def _one(self, lead: NormalisedLead, keys: dict[str, str]) -> AddOutcome:
+        fields = lead.fields
+        holders = {
+            kind: self._owners[kind, value]
+            for kind, value in keys.items()
+            if (kind, value) in self._owners
+        }
+        found: tuple[Match, str] | None = None
+        wanted = fields.get("id")
+        if wanted in self.rows and names_agree(self.rows[wanted]["full_name"], fields["full_name"]):
+            found = "id", wanted
+        else:
+            for kind, holder in holders.items():
+                if same_person(kind, self.rows[holder], fields):
+                    found = match_of(kind), holder
+                    break
+        if found is None:
+            matched_on = match_of(next(iter(holders))) if holders else None
+            others = tuple(dict.fromkeys(holders.values()))
+            return AddOutcome("created", self._create(lead, keys), matched_on, others, changed=True)
+        matched_on, lead_id = found
+        others = tuple(dict.fromkeys(holder for holder in holders.values() if holder != lead_id))
+        changed = self._merge(lead_id, matched_on, lead, keys)
+        return AddOutcome("updated", lead_id, matched_on, others, changed)
+
+    def _create(self, lead: NormalisedLead, keys: Mapping[str, str]) -> str:
+        raw = lead.raw_data
+        lead_id = lead.fields.get("id")
+        if lead_id is not None and lead_id in self.rows:
+            # Somebody else has it: it is kept as what it was where it came from.
+            raw = {**raw, "id" if "id" not in raw else "id (given)": lead_id}
+            lead_id = None
+        lead_id = lead_id or _new_id()
+        row = {**_DEFAULTS, "created_at": self._now, "updated_at": self._now}
+        row.update((field, value) for field, value in lead.fields.items() if value is not None)
+        row.update(id=lead_id, raw_data=raw, name=row["full_name"], row_version=1)
+        self.rows[lead_id] = row
+        self._new.append(lead_id)
+        for key in keys.items():
+            self._claim(lead_id, key, keys)
+        return lead_id
+
+    def _merge(
+        self, lead_id: str, matched_on: Match, lead: NormalisedLead, keys: Mapping[str, str]
+    ) -> bool:
+        row = self.rows[lead_id]
+        before = keys_of(row)
+        changes = merged(row, lead)
+        if changes:
+            self._merges.append(merge_row(lead_id, matched_on, row, changes, self._now))
+            changes["updated_at"] = self._now
+            self._changed.setdefault(lead_id, set()).update(changes)
+            row.update(changes)
+            row["name"] = row["full_name"]
+        after = keys_of(row)
+        # An address or a profile still tells who it was; a company that was left does not.
+        left = before.get("name_company")
+        if left is not None and left != after.get("name_company"):
+            self._look_up({"name_company": left})
+            self._release(lead_id, ("name_company", left))
+        new = after.items() - before.items()
+        if not new <= self._looked_up:
+            self._look_up(after)
+        for key in after.items():
+            if key in new or key in keys.items():
+                self._claim(lead_id, key, after)
+        return bool(changes)
+
+    def _look_up(self, keys: Mapping[str, str]) -> None:
+        """Find out who has keys that no incoming lead brought, but a merged one has or had."""
+        unknown = dict(keys.items() - self._looked_up)
+        self._looked_up |= unknown.items()
+        self._owners |= owners_of(self._session.connection(), [unknown])
+
+    def _claim(self, lead_id: str, key: Key, keys: Mapping[str, str]) -> None:
+        # A name belongs to the key only where the address alone is nobody's or somebody else's.
+        if key[0] == "email_name" and "email" in keys:
+            holder = self._owners.get(("email", keys["email"]), lead_id)
+            if holder == lead_id:
+                return
+        if key not in self._owners:
+            self._owners[key] = self._claimed[key] = lead_id
+
+    def _release(self, lead_id: str, key: Key) -> None:
+        if self._owners.get(key) == lead_id:
+            del self._owners[key]
+            if self._claimed.pop(key, None) is None:
+                self._released[key] = lead_id
+
+    def _write(self) -> None:
+        rows = [{field: self.rows[lead_id][field] for field in FIELDS} for lead_id in self._new]
+        if len(rows) == 1:
+            self._session.add(Lead(**rows[0]))
+        elif rows:
+            _ADD_LEADS.rows(self._session.connection(), rows)
+        for lead_id, fields in self._changed.items():
+            lead = self._loaded.get(lead_id)  # else it is a new one, which is written above
+            if lead is not None:
+                for field in fields:
+                    setattr(lead, field, self.rows[lead_id][field])
+        self._session.flush()
+        if self._merges:
+            self._session.connection().execute(insert(_MERGES), self._merges)

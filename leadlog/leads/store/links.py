@@ -1,0 +1,215 @@
+"""Which row of the Airtable table a lead is: links, and tombstones of those that are deleted.
+
+Statements on a connection; the caller commits.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, select, update
+
+from leadlog.leads.store.keys import chunks
+from leadlog.leads.store.models import Lead, SyncLink, Tombstone
+
+__all__ = [
+    "Grave",
+    "Link",
+    "agree",
+    "bury",
+    "bury_orphans",
+    "forget",
+    "graves_of",
+    "last_synced",
+    "link",
+    "linked_count",
+    "links_of",
+    "relink",
+    "revive",
+    "unbury",
+]
+
+_LINKS: Table = SyncLink.__table__  # type: ignore[assignment]  # declarative types it FromClause
+_GRAVES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
+_LINK = (_LINKS.c.lead_id, _LINKS.c.record_id, _LINKS.c.base_local, _LINKS.c.base_remote)
+_ORPHANS = ~exists().where(Lead.id == _LINKS.c.lead_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A lead, its row, and what both had when they last agreed.
+
+    Attributes:
+        lead_id: The lead.
+        record_id: The row.
+        base_local: Values of the lead by field.
+        base_remote: Values of the row by the field of the lead, as the lead would have them.
+    """
+
+    lead_id: str
+    record_id: str
+    base_local: Mapping[str, Any]
+    base_remote: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """A deleted lead whose row is still there.
+
+    Attributes:
+        lead_id: The lead that was deleted.
+        record_id: Its row.
+        base_remote: What the row had.
+        deleted_at: When.
+    """
+
+    lead_id: str
+    record_id: str
+    base_remote: Mapping[str, Any]
+    deleted_at: datetime
+
+
+def links_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, Link]:
+    """Return the links of rows, by the id of the row."""
+    found: dict[str, Link] = {}
+    for some in chunks(record_ids):
+        rows = connection.execute(select(*_LINK).where(_LINKS.c.record_id.in_(some)))
+        found.update((row.record_id, Link(*row)) for row in rows)
+    return found
+
+
+def linked_count(connection: Connection) -> int:
+    """Return how many leads are linked."""
+    return connection.execute(select(func.count()).select_from(_LINKS)).scalar_one()
+
+
+def last_synced(connection: Connection) -> datetime | None:
+    """Return when a lead and its row last came to agree; None before the first time."""
+    found: datetime | None = connection.execute(select(func.max(_LINKS.c.synced_at))).scalar_one()
+    return found
+
+
+def link(connection: Connection, links: Iterable[Link], now: datetime) -> list[str]:
+    """Link leads with rows; one that was deleted meanwhile gets a tombstone.
+
+    Returns:
+        The ids of those that were deleted.
+    """
+    wanted = {one.lead_id: one for one in links}
+    there = set[str]()
+    for ids in chunks(wanted):
+        statement = select(Lead.id).where(Lead.id.in_(ids)).with_for_update(key_share=True)
+        there.update(connection.scalars(statement))
+    rows = [_row(one, synced_at=now) for one in wanted.values() if one.lead_id in there]
+    gone = [one for one in wanted.values() if one.lead_id not in there]
+    if rows:
+        connection.execute(insert(_LINKS), rows)
+    if gone:
+        connection.execute(insert(_GRAVES), [_grave(one, now) for one in gone])
+    return [one.lead_id for one in gone]
+
+
+def _row(one: Link, **more: Any) -> dict[str, Any]:
+    return {
+        "lead_id": one.lead_id,
+        "record_id": one.record_id,
+        "base_local": dict(one.base_local),
+        "base_remote": dict(one.base_remote),
+        **more,
+    }
+
+
+def _grave(one: Link, now: datetime) -> dict[str, Any]:
+    return {
+        "lead_id": one.lead_id,
+        "record_id": one.record_id,
+        "base_remote": dict(one.base_remote),
+        "deleted_at": now,
+    }
+
+
+def agree(
+    connection: Connection,
+    agreed: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]],
+    now: datetime,
+) -> None:
+    """Note for some fields of leads what both sides have now; the other fields keep theirs.
+
+    Args:
+        connection: Where.
+        agreed: Values of the lead and of its row by field, by the id of the lead.
+        now: The present time.
+    """
+    rows = []
+    for ids in chunks(agreed):
+        for row in connection.execute(select(*_LINK).where(_LINKS.c.lead_id.in_(ids))):
+            local, remote = agreed[row.lead_id]
+            rows.append(
+                {
+                    "the_lead": row.lead_id,
+                    "base_local": {**row.base_local, **local},
+                    "base_remote": {**row.base_remote, **remote},
+                    "synced_at": now,
+                }
+            )
+    if rows:
+        connection.execute(update(_LINKS).where(_LINKS.c.lead_id == bindparam("the_lead")), rows)
+
+
+def relink(connection: Connection, lead_id: str, record_id: str, *, afresh: bool) -> None:
+    """Link a lead with another row.
+
+    Args:
+        connection: Where.
+        lead_id: The lead.
+        record_id: Its row from now on.
+        afresh: Whether nothing is agreed on any more.
+    """
+    new: dict[str, Any] = {"record_id": record_id}
+    if afresh:
+        new |= {"base_local": {}, "base_remote": {}}
+    connection.execute(update(_LINKS).where(_LINKS.c.lead_id == lead_id).values(new))
+
+
+def forget(connection: Connection, lead_id: str) -> None:
+    """Remove the link of a lead, without a tombstone."""
+    connection.execute(delete(_LINKS).where(_LINKS.c.lead_id == lead_id))
+
+
+def bury(connection: Connection, lead_id: str, now: datetime) -> bool:
+    """Turn the link of a deleted lead into a tombstone; return whether it had one."""
+    removed = delete(_LINKS).where(_LINKS.c.lead_id == lead_id).returning(*_LINK)
+    row = connection.execute(removed).one_or_none()
+    if row is None:
+        return False
+    connection.execute(insert(_GRAVES), _grave(Link(*row), now))
+    return True
+
+
+def bury_orphans(connection: Connection, now: datetime) -> int:
+    """Turn the links of leads that went in other ways into tombstones; return how many."""
+    rows = connection.execute(delete(_LINKS).where(_ORPHANS).returning(*_LINK)).all()
+    if rows:
+        connection.execute(insert(_GRAVES), [_grave(Link(*row), now) for row in rows])
+    return len(rows)
+
+
+def graves_of(connection: Connection) -> list[Grave]:
+    """Return all tombstones."""
+    columns = (_GRAVES.c.lead_id, _GRAVES.c.record_id, _GRAVES.c.base_remote, _GRAVES.c.deleted_at)
+    return [Grave(*row) for row in connection.execute(select(*columns).order_by(columns[0]))]
+
+
+def revive(connection: Connection, grave: Grave, now: datetime) -> None:
+    """Link a lead that is there again with the row that it had; nothing is agreed on."""
+    unbury(connection, [grave.lead_id])
+    there = connection.scalars(select(_LINKS.c.lead_id).where(_LINKS.c.lead_id == grave.lead_id))
+    if there.one_or_none() is None:
+        link(connection, [Link(grave.lead_id, grave.record_id, {}, grave.base_remote)], now)
+
+
+def unbury(connection: Connection, lead_ids: Iterable[str]) -> None:
+    """Remove tombstones."""
+    for ids in chunks(lead_ids):
+        connection.execute(delete(_GRAVES).where(_GRAVES.c.lead_id.in_(ids)))

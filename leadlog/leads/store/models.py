@@ -1,0 +1,316 @@
+"""The tables of the lead store: leads, keys and merges, and what migrations and the sync know.
+
+`lead_key` holds what tells one person from another (see `leadlog.leads.store.duplicates`). Its
+primary key makes the database itself refuse a second lead with the same LinkedIn profile, e-mail
+address or name and company, however many threads and processes add leads at once.
+
+A change here needs a migration in `leadlog/leads/store/migrations`; tests compare the two.
+
+Text compares by code point on every database, so that SQLite and PostgreSQL agree on what is
+equal, what comes first and what a filter finds.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    event,
+    false,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
+from sqlalchemy.types import TypeDecorator
+
+__all__ = [
+    "MAX_TEXT",
+    "Base",
+    "Lead",
+    "LeadKey",
+    "LeadMerge",
+    "MigrationItem",
+    "MigrationRun",
+    "MigrationSource",
+    "SyncItem",
+    "SyncLink",
+    "SyncRun",
+    "Tombstone",
+]
+
+MAX_TEXT = 500
+"""Longest value of an indexed text column, characters: an index entry of PostgreSQL holds 2704
+bytes, and a character takes up to four."""
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC with microseconds, whatever the database can store."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware datetime into UTC; SQLite, which has no time zones, gets it without one."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give every datetime as UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+def _text() -> String:
+    return String().with_variant(String(collation="C"), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Root of the mapped classes of the lead store."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a plain class attribute
+        str: _text(),
+        datetime: UTCDateTime(),
+        dict[str, Any]: JSON(),
+    }
+
+
+class Lead(Base):
+    """One person to sell to."""
+
+    __tablename__ = "leads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    full_name: Mapped[str]
+    company: Mapped[str | None]
+    email: Mapped[str | None]
+    title: Mapped[str | None]
+    linkedin_url: Mapped[str | None]
+    phone: Mapped[str | None]
+    website: Mapped[str | None]
+    location: Mapped[str | None]
+    industry: Mapped[str | None]
+    company_size: Mapped[str | None]
+    verified: Mapped[bool] = mapped_column(default=False, server_default=false())
+    enriched: Mapped[bool] = mapped_column(default=False, server_default=false())
+    status: Mapped[str | None]
+    source: Mapped[str | None]
+    notes: Mapped[str | None]
+    raw_data: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
+    sync_pending: Mapped[bool] = mapped_column(default=False, server_default=false())
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    # Counted by `_next_version`. Not SQLAlchemy's `version_id_col`: with a default in the database
+    # it reads the row anew after each UPDATE, and what changed is lost to the log.
+    row_version: Mapped[int] = mapped_column(default=1, server_default="1")
+
+    __table_args__ = (
+        # With the id behind, an index gives pages in order.
+        *(
+            Index(f"ix_leads_{name}", name, "id")
+            for name in ("full_name", "company", "email", "status", "created_at", "updated_at")
+        ),
+        # For what starts with something, whatever its case.
+        *(
+            Index(f"ix_leads_{name}_small", text(f"lower({name})"))
+            for name in ("full_name", "company", "email")
+        ),
+        # Only the few that wait are in it.
+        Index(
+            "ix_leads_sync_pending",
+            "updated_at",
+            "id",
+            sqlite_where=text("sync_pending"),
+            postgresql_where=text("sync_pending"),
+        ),
+    )
+
+    def __repr__(self) -> str:
+        return f"<Lead {self.id}>"
+
+
+@event.listens_for(Lead, "before_update")
+def _next_version(_: Mapper[Any], __: Connection, lead: Lead) -> None:
+    session = object_session(lead)
+    if session is not None and session.is_modified(lead):
+        lead.row_version += 1
+
+
+class LeadKey(Base):
+    """One thing that identifies a lead; no two leads can have the same."""
+
+    __tablename__ = "lead_key"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
+    # Deferred: keys are claimed before the lead is written, so that whoever loses a race for one
+    # has written nothing yet.
+    lead_id: Mapped[str] = mapped_column(
+        ForeignKey("leads.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
+        index=True,
+    )
+
+    def __repr__(self) -> str:
+        return f"<LeadKey {self.kind} of {self.lead_id}>"
+
+
+class LeadMerge(Base):
+    """What a duplicate overwrote in the lead that was there, so that it can be undone."""
+
+    __tablename__ = "lead_merge"
+
+    id: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True
+    )
+    lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id", ondelete="CASCADE"))
+    merged_at: Mapped[datetime]
+    matched_on: Mapped[str]
+    # By field; of raw_data by column, and only those that changed.
+    old_values: Mapped[dict[str, Any]]
+    new_values: Mapped[dict[str, Any]]
+    session_id: Mapped[str | None]
+    undone_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_lead_merge_lead_id", "lead_id", "id"),)
+
+    def __repr__(self) -> str:
+        return f"<LeadMerge {self.id} of {self.lead_id}>"
+
+
+class MigrationRun(Base):
+    """One migration of files: from its beginning to its end, however often it was killed."""
+
+    __tablename__ = "migration_run"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    backup: Mapped[str | None]
+    # What `leadlog.leads.migration.runs` notes of it: sources, counts, the state of the leads.
+    details: Mapped[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return f"<MigrationRun {self.id}>"
+
+
+class MigrationSource(Base):
+    """The content of a file that was migrated, under a number that its records share."""
+
+    __tablename__ = "migration_source"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(unique=True)
+    complete: Mapped[bool] = mapped_column(default=False, server_default=false())
+
+    def __repr__(self) -> str:
+        return f"<MigrationSource {self.sha256}>"
+
+
+class MigrationItem(Base):
+    """What became of one record of a source; committed in the transaction of its lead.
+
+    The lead is named and not referred to: that a record was migrated stays true when its lead is
+    deleted.
+    """
+
+    __tablename__ = "migration_item"
+
+    source_id: Mapped[int] = mapped_column(ForeignKey("migration_source.id"), primary_key=True)
+    ordinal: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False
+    )
+    outcome: Mapped[str]
+    lead_id: Mapped[str | None]
+
+    # Rows come in the order of their key, so that the table grows at its end.
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as above
+
+    def __repr__(self) -> str:
+        return f"<MigrationItem {self.source_id}/{self.ordinal} {self.outcome}>"
+
+
+class SyncLink(Base):
+    """Which row of the Airtable table a lead is, and what both had when they last agreed.
+
+    A lead whose values are not `base_local` has something to send: the outbox is nothing else, so
+    it cannot disagree with the data.
+    """
+
+    __tablename__ = "sync_link"
+
+    # No foreign key: a link whose lead is gone, however it went, tells that a row has to go too.
+    lead_id: Mapped[str] = mapped_column(primary_key=True)
+    record_id: Mapped[str] = mapped_column(unique=True)
+    base_local: Mapped[dict[str, Any]]
+    base_remote: Mapped[dict[str, Any]]
+    synced_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<SyncLink {self.lead_id} {self.record_id}>"
+
+
+class Tombstone(Base):
+    """A lead that was linked and is deleted, until its row is deleted too."""
+
+    __tablename__ = "tombstone"
+
+    lead_id: Mapped[str] = mapped_column(primary_key=True)
+    record_id: Mapped[str] = mapped_column(unique=True)
+    # What the row had, so that somebody's later edit of it is seen.
+    base_remote: Mapped[dict[str, Any]]
+    deleted_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<Tombstone {self.lead_id} {self.record_id}>"
+
+
+class SyncRun(Base):
+    """One run of the sync."""
+
+    __tablename__ = "sync_run"
+
+    sync_id: Mapped[str] = mapped_column(primary_key=True)
+    sync_type: Mapped[str]
+    base_id: Mapped[str]
+    table_id: Mapped[str]
+    # Lead field to the id of the Airtable field and the name that it was found by.
+    fields: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    # None while it runs, and for ever where it crashed.
+    ended_at: Mapped[datetime | None]
+    success: Mapped[bool | None]
+    error: Mapped[str | None]
+    counts: Mapped[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return f"<SyncRun {self.sync_id}>"
+
+
+class SyncItem(Base):
+    """A lead or a row that cannot be synchronised, set aside until it changes or is tried again."""
+
+    __tablename__ = "sync_item"
+
+    # The id of a lead, or of a row that is no lead's yet.
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    lead_id: Mapped[str | None]
+    record_id: Mapped[str | None]
+    reason: Mapped[str]
+    error_code: Mapped[str | None]
+    # Digest of the values that were refused: others are tried at once.
+    fingerprint: Mapped[str]
+    failures: Mapped[int]
+    failed_at: Mapped[datetime]
+
+    def __repr__(self) -> str:
+        return f"<SyncItem {self.subject}>"

@@ -1,0 +1,218 @@
+"""Filters and orders of `LeadDatabase.search_leads`, made into SQL.
+
+Names given by the caller are looked up in tables of ours and never become SQL; values are always
+bound parameters.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import Boolean, Column, ColumnElement, Select, String, and_, func, or_, select
+
+from leadlog.core.errors import UnknownFieldError, ValidationError
+from leadlog.leads.store import values
+from leadlog.leads.store.normalise import field_of, parse
+from leadlog.leads.store.serialise import COLUMNS
+
+__all__ = ["conditions", "next_after", "order_columns", "query"]
+
+Condition = ColumnElement[bool]
+
+_COLUMNS = {column.key: column for column in COLUMNS if column.key != "raw_data"}
+_COLUMNS["name"] = _COLUMNS["full_name"]
+_SMALL = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def _equal(column: Column[Any], value: Any) -> Condition:
+    found = parse(column.key, value)
+    return column.is_(None) if found is None else column == found
+
+
+def _not_equal(column: Column[Any], value: Any) -> Condition:
+    return column.is_distinct_from(parse(column.key, value))
+
+
+def _is_one_of(column: Column[Any], value: Any) -> Condition:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValidationError(
+            f"'in' on {column.key} is {values.shown(value)}; give a list of values"
+        )
+    wanted = [parse(column.key, item) for item in value]
+    found = column.in_([item for item in wanted if item is not None])
+    return or_(found, column.is_(None)) if None in wanted else found
+
+
+def _is_null(column: Column[Any], value: Any) -> Condition:
+    if not isinstance(value, bool):
+        raise ValidationError(
+            f"'is_null' on {column.key} is {values.shown(value)}; give True or False"
+        )
+    return column.is_(None) if value else column.is_not(None)
+
+
+def _part(operator: str, column: Column[Any], value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValidationError(f"{operator!r} on {column.key} is {values.shown(value)}; give text")
+    return values.storable(value, column.key).translate(_SMALL)
+
+
+def _contains(column: Column[Any], value: Any) -> Condition:
+    return func.lower(column).contains(_part("contains", column, value), autoescape=True)
+
+
+def next_after(prefix: str) -> str | None:
+    """Return the first text, by code point, after all that start with `prefix`; None for none.
+
+    >>> next_after("acme"), next_after("a\U0010ffff")
+    ('acmf', 'b')
+    """
+    while prefix:
+        point = ord(prefix[-1]) + 1
+        if point <= 0x10FFFF:
+            # No text has surrogates, and no database takes them.
+            return prefix[:-1] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
+        prefix = prefix[:-1]
+    return None
+
+
+def _starts_with(column: Column[Any], value: Any) -> Condition:
+    # A range, which an index on the text in small letters serves; LIKE on it would be a scan.
+    prefix, small = _part("starts_with", column, value), func.lower(column)
+    beyond = next_after(prefix)
+    return small >= prefix if beyond is None else and_(small >= prefix, small < beyond)
+
+
+def _comparison(operator: str, compare: Callable[[Any, Any], Any]) -> Callable[..., Condition]:
+    def condition(column: Column[Any], value: Any) -> Condition:
+        found = parse(column.key, value)
+        if found is None:
+            raise ValidationError(
+                f"{operator!r} on {column.key} is {values.shown(value)}; give a value to compare "
+                "with, or use 'is_null'"
+            )
+        result: Condition = compare(column, found)
+        return result
+
+    return condition
+
+
+_ANY: dict[str, Callable[[Column[Any], Any], Condition]] = {
+    "eq": _equal,
+    "ne": _not_equal,
+    "in": _is_one_of,
+    "is_null": _is_null,
+}
+_ORDERED = {
+    "lt": _comparison("lt", lambda column, value: column < value),
+    "lte": _comparison("lte", lambda column, value: column <= value),
+    "gt": _comparison("gt", lambda column, value: column > value),
+    "gte": _comparison("gte", lambda column, value: column >= value),
+}
+_TEXT = {"contains": _contains, "starts_with": _starts_with}
+
+
+def _operators(column: Column[Any]) -> dict[str, Callable[[Column[Any], Any], Condition]]:
+    if isinstance(column.type, Boolean):
+        return _ANY
+    return _ANY | _ORDERED | _TEXT if isinstance(column.type, String) else _ANY | _ORDERED
+
+
+_OPERATORS = {key: _operators(column) for key, column in _COLUMNS.items()}
+
+
+def _unknown(what: str, name: object, known: Iterable[str], on: str = "") -> UnknownFieldError:
+    names = sorted(known)
+    near = get_close_matches(name.casefold(), names, n=1) if isinstance(name, str) else []
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UnknownFieldError(
+        f"unknown {what} {values.shown(name)}{on}; {hint}it is one of {', '.join(names)}"
+    )
+
+
+def _column(name: object) -> Column[Any]:
+    column = _COLUMNS.get(name) if isinstance(name, str) else None
+    if column is not None:
+        return column
+    alias = field_of(name) if isinstance(name, str) else None
+    if alias in _COLUMNS:
+        raise UnknownFieldError(f"unknown field {values.shown(name)}; did you mean {alias!r}?")
+    raise _unknown("field", name, _COLUMNS)
+
+
+def conditions(filters: Mapping[str, Any]) -> Iterable[Condition]:
+    """Return the conditions of a search; see `LeadDatabase.search_leads`.
+
+    Raises:
+        UnknownFieldError: A field or an operator that there is not.
+        ValidationError: A value that the field or the operator cannot have.
+    """
+    if not isinstance(filters, Mapping):
+        raise ValidationError(
+            f"filters are {values.shown(filters)}; give a mapping of fields to values, such as "
+            '{"company": "Acme"} or {"company": {"contains": "ac"}}'
+        )
+    for name, wanted in filters.items():
+        column = _column(name)
+        if not isinstance(wanted, Mapping):
+            if isinstance(wanted, list | tuple | set | frozenset):
+                raise ValidationError(
+                    f"the filter on {name} is a {type(wanted).__name__}; "
+                    f'for any of several values, give {{"{name}": {{"in": […]}}}}'
+                )
+            yield _equal(column, wanted)
+            continue
+        operators = _OPERATORS[name]
+        for operator, value in wanted.items():
+            build = operators.get(operator) if isinstance(operator, str) else None
+            if build is None:
+                raise _unknown("operator", operator, operators, f" on {name}")
+            yield build(column, value)
+
+
+def order_columns(
+    order_by: str | Sequence[str] | None,
+) -> Iterable[tuple[Column[Any], bool]]:
+    """Return the columns that a search is ordered by, and whether each is descending.
+
+    Raises:
+        UnknownFieldError: A field that there is not.
+        ValidationError: The order is no field and no list of them.
+    """
+    names = [order_by] if isinstance(order_by, str) else (order_by or ["created_at"])
+    if not isinstance(names, list | tuple):
+        raise ValidationError(
+            f"order_by is {values.shown(order_by)}; give a field, with - in front for descending, "
+            "or a list of them"
+        )
+    for name in names:
+        descending = isinstance(name, str) and name.startswith("-")
+        yield _column(name[1:] if descending else name), descending
+
+
+def _orders(order_by: str | Sequence[str] | None) -> Iterable[ColumnElement[Any]]:
+    for column, descending in order_columns(order_by):
+        order = column.desc() if descending else column.asc()
+        # Databases disagree on where blanks go; only where there can be some is it said, because
+        # it keeps SQLite from using an index.
+        yield order.nulls_last() if column.nullable else order
+    yield _COLUMNS["id"].asc()
+
+
+def query(
+    filters: Mapping[str, Any] | None,
+    limit: int | None,
+    offset: int,
+    order_by: str | Sequence[str] | None,
+) -> Select[Any]:
+    """Return the SELECT of a search; see `LeadDatabase.search_leads`.
+
+    Raises:
+        UnknownFieldError: A field or an operator that there is not.
+        ValidationError: A value that the field or the operator cannot have.
+    """
+    statement = select(*COLUMNS).where(*conditions({} if filters is None else filters))
+    statement = statement.order_by(*_orders(order_by))
+    if limit is not None:
+        statement = statement.limit(values.count(limit, "limit"))
+    return statement.offset(offset) if values.count(offset, "offset") else statement

@@ -1,0 +1,302 @@
+"""Values as the lead store keeps them: text, yes or no, a time, and JSON.
+
+Pure functions. What cannot be stored is a `ValidationError` that names the field, the value and
+the remedy; nothing is cut or guessed.
+
+    >>> text("  Ada Lovelace ", "full_name"), text("   ", "full_name"), text(5551234.0, "phone")
+    ('Ada Lovelace', None, '5551234')
+    >>> flag("Yes", "verified")
+    True
+"""
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from os import PathLike, fspath
+from typing import Any, SupportsIndex
+from uuid import UUID
+
+from leadlog.core.errors import ValidationError
+
+__all__ = [
+    "MAX_DEPTH",
+    "count",
+    "flag",
+    "moment",
+    "plain",
+    "share",
+    "shown",
+    "storable",
+    "text",
+    "version",
+]
+
+MAX_DEPTH = 200
+"""Deepest nesting of a value in raw_data."""
+
+_YES = frozenset({"1", "true", "t", "yes", "y", "on"})
+_NO = frozenset({"0", "false", "f", "no", "n", "off"})
+_SHOWN = 60
+# Python refuses to write or read numbers of more than 4300 digits, against slow conversions.
+_MAX_BITS = 13_000
+
+
+def shown(value: object) -> str:
+    """The `repr` of a value for a message, cut to 60 characters; never raises."""
+    try:
+        found = repr(value)
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
+        found = f"<{type(value).__name__}>"
+    return found if len(found) <= _SHOWN else f"{found[: _SHOWN - 1]}…"
+
+
+def storable(value: str, field: str) -> str:
+    """Return text that every database takes.
+
+    Raises:
+        ValidationError: It has a NUL character or half of a surrogate pair.
+    """
+    if "\0" in value:
+        raise ValidationError(f"{field} {shown(value)} has a NUL character; remove it")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValidationError(
+                f"{field} {shown(value)} has half of a surrogate pair, which no database stores; "
+                "decode the source with the right encoding, or with errors='replace'"
+            ) from None
+    return value
+
+
+def text(value: Any, field: str, limit: int | None = None) -> str | None:
+    """Return a value as text without blanks around it; None for a blank one.
+
+    Numbers, dates, UUIDs, paths and members of an Enum become text, a whole float without its
+    `.0`; NaN, which pandas has for a missing value, is blank.
+
+    Args:
+        value: What was given.
+        field: Its name, for the message.
+        limit: Longest text, characters; None for no limit.
+
+    Raises:
+        ValidationError: The value is no text, or is too long.
+    """
+    if type(value) is not str and isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        found = value.strip()
+    elif value is None:
+        return None
+    elif isinstance(value, bool):
+        raise ValidationError(f"{field} is {value}; give text")
+    elif isinstance(value, float):
+        if math.isnan(value):
+            return None
+        found = str(int(value)) if value.is_integer() else repr(value)
+    elif isinstance(value, Decimal):
+        if value.is_nan():
+            return None
+        found = str(value)
+    elif isinstance(value, SupportsIndex):
+        found = str(_whole(value, field))
+    elif isinstance(value, date | time | UUID | PathLike):
+        found = str(value)
+    else:
+        raise ValidationError(
+            f"{field} is {shown(value)}, a {type(value).__name__}; give text, or give the value "
+            "under a name of your own to keep it in raw_data"
+        )
+    if not found:
+        return None
+    if limit is not None and len(found) > limit:
+        raise ValidationError(
+            f"{field} {shown(found)} has {len(found)} characters; at most {limit} are stored, "
+            "so shorten it or give the value as notes"
+        )
+    return storable(found, field)
+
+
+def _whole(value: SupportsIndex, field: str) -> int:
+    """A whole number, NumPy's included, as an int that can be written in digits."""
+    found = operator.index(value)
+    if found.bit_length() > _MAX_BITS:
+        raise ValidationError(f"{field} is a number of more than 4000 digits; give it as text")
+    return found
+
+
+def flag(value: Any, field: str) -> bool | None:
+    """Return yes or no as a bool; None for a blank value.
+
+    Args:
+        value: A bool, 0 or 1, or true, yes, y, t, on, false, no, n, f, off in any case.
+        field: Its name, for the message.
+
+    Raises:
+        ValidationError: The value says neither.
+    """
+    if value is None or value is True or value is False:
+        return value
+    said = value.strip().casefold() if isinstance(value, str) else value
+    if said == "" or (isinstance(said, float) and math.isnan(said)):
+        return None
+    if isinstance(said, int | float):
+        said = str(int(said)) if said in {0, 1} else ""
+    if isinstance(said, str):
+        if said in _YES:
+            return True
+        if said in _NO:
+            return False
+    raise ValidationError(f"{field} is {shown(value)}; give True or False, yes or no, 1 or 0")
+
+
+def count(value: Any, field: str, least: int = 0) -> int:
+    """Return a whole number of things.
+
+    Raises:
+        ValidationError: It is none, or too small, or no database can count so far.
+    """
+    if type(value) is int and least <= value < 2**63:
+        return value
+    raise ValidationError(f"{field} is {shown(value)}; give a whole number from {least} on")
+
+
+def share(value: Any, field: str) -> float:
+    """Return a number from 0 to 1.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return float(value)
+    raise ValidationError(f"{field} is {shown(value)}; give a number from 0 to 1")
+
+
+def version(value: Any, field: str) -> int | None:
+    """Return the version of a row, 1 or more, given as a number or its digits; None for blank.
+
+    Raises:
+        ValidationError: The value is no version.
+    """
+    if isinstance(value, str):
+        digits = value.strip()
+        if not digits:
+            return None
+        value = int(digits) if digits.isdecimal() and len(digits) < 19 else value
+    return None if value is None else count(value, field, least=1)
+
+
+def moment(value: Any, field: str) -> datetime | None:
+    """Return a time as an aware datetime in UTC; None for a blank value.
+
+    Args:
+        value: A datetime, a date (its first moment) or ISO 8601 text; UTC where it has no offset.
+        field: Its name, for the message.
+
+    Raises:
+        ValidationError: The value is no such time.
+    """
+    found = value
+    if isinstance(found, str):
+        found = found.strip()
+        if not found:
+            return None
+        try:
+            found = datetime.fromisoformat(found)
+        except ValueError:
+            found = None
+    elif found is None:
+        return None
+    elif isinstance(found, date) and not isinstance(found, datetime):
+        found = datetime(found.year, found.month, found.day, tzinfo=UTC)
+    if isinstance(found, datetime):
+        try:
+            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        except (OverflowError, ValueError):  # an offset at the edge of the years 1 to 9999
+            pass
+    raise ValidationError(
+        f"{field} is {shown(value)}; give a datetime or ISO 8601 text "
+        "such as 2026-11-23T10:00:00Z (years 1 to 9999)"
+    )
+
+
+def plain(value: Any, path: str, depth: int = 0) -> Any:
+    """Return a value as JSON has it.
+
+    Text, numbers, yes and no, null, lists and objects stay as they are. NaN becomes null, an
+    infinity `"Infinity"` or `"-Infinity"`; a datetime, date or time ISO 8601 text; a timedelta
+    seconds; a Decimal, UUID or path text; a member of an Enum its value; bytes their text, or
+    their hex digits where they are not UTF-8; a dataclass an object; a tuple or set a list, the
+    set in order of its text. A key of an object that is no text becomes text.
+
+    Args:
+        value: What was given.
+        path: Where it stands, for the message.
+        depth: How deep it stands.
+
+    Raises:
+        ValidationError: JSON has nothing for it, or it is nested too deeply.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if depth >= MAX_DEPTH:
+        raise ValidationError(
+            f"{path[:_SHOWN]}… is nested more than {MAX_DEPTH} levels deep; flatten it, or give it "
+            "as JSON text"
+        )
+    if isinstance(value, SupportsIndex):
+        return _whole(value, path)
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        return None if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    if isinstance(value, Enum):
+        return plain(value.value, path, depth + 1)
+    if isinstance(value, Mapping):
+        return _object(value, path, depth)
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{path}[{n}]", depth + 1) for n, item in enumerate(value)]
+    if isinstance(value, set | frozenset):
+        items = [plain(item, f"{path}[]", depth + 1) for item in value]
+        return sorted(items, key=lambda item: (type(item).__name__, str(item)))
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, PathLike):
+        return plain(fspath(value), path, depth + 1)
+    if isinstance(value, bytes | bytearray | memoryview):
+        octets = bytes(value)
+        try:
+            return octets.decode()
+        except UnicodeDecodeError:
+            return octets.hex()
+    if is_dataclass(value) and not isinstance(value, type):
+        named = {field.name: getattr(value, field.name) for field in fields(value)}
+        return plain(named, path, depth + 1)
+    raise ValidationError(
+        f"{path} is {shown(value)}, a {type(value).__name__}, which JSON has no type for; give "
+        "text, a number, a list or a dict"
+    )
+
+
+def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        name = key if type(key) is str else str(plain(key, f"{path} key", depth + 1))
+        if name in found:
+            raise ValidationError(
+                f"{path} has two keys that read {shown(name)} in JSON; rename one of them"
+            )
+        found[name] = plain(item, f"{path}.{name}", depth + 1)
+    return found

@@ -1,0 +1,142 @@
+"""Where notifications go: one channel for each Apprise URL.
+
+An URL holds secrets, so it is never shown nor kept: a channel is named by the URL's scheme, and
+its host where that is a machine, and known in the database by a hash.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+from urllib.parse import unquote, urlsplit
+
+from leadlog.core.errors import LeadlogError, SettingsError
+from leadlog_processors.masking import mask_text
+
+__all__ = ["AppriseChannel", "Channel", "DeliveryError", "channels"]
+
+_TYPES: Final[Mapping[str, str]] = {
+    "info": "success",
+    "warning": "warning",
+    "critical": "failure",
+}
+_WITH_HOST: Final = frozenset(
+    ("mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys")
+)
+"""Schemes whose host is a machine; in others it is often a token."""
+_MOST_CHARACTERS = 300
+
+
+class DeliveryError(LeadlogError):
+    """A message was not taken; trying again later may help."""
+
+
+class Channel(Protocol):
+    """Somewhere that messages go."""
+
+    @property
+    def name(self) -> str:
+        """For people, without secrets."""
+        ...
+
+    def send(self, title: str, body: str, severity: str) -> None:
+        """Sends one message, or tries to; may take seconds.
+
+        Raises:
+            DeliveryError: it was not taken; says why, without secrets.
+        """
+        ...
+
+
+class AppriseChannel:
+    """One Apprise URL.
+
+    Args:
+        url: such as `mailto://…`, `slack://…`, `json://…`.
+
+    Attributes:
+        name: the URL as it may be shown.
+
+    Raises:
+        SettingsError: Apprise is not installed, or does not understand the URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import apprise
+        except ImportError as error:
+            raise SettingsError(
+                "alerts_urls is set, but Apprise is not installed: pip install 'leadlog[alerts]'"
+            ) from error
+        # Nothing is stored on disk: the secrets are in the environment, and stay there.
+        asset = apprise.AppriseAsset(app_id="leadlog", app_desc="leadlog")
+        made = apprise.Apprise.instantiate(url, asset=asset)
+        if made is None:
+            scheme = url.partition("://")[0] if "://" in url else "?"
+            raise SettingsError(
+                f"one of alerts_urls ({scheme}://***) is no URL that Apprise understands; "
+                f"see what `apprise --details` says of {scheme}"
+            )
+        self._capture: Any = apprise.LogCapture
+        self._apprise = apprise.Apprise(asset=asset)
+        self._apprise.add(made)
+        self._types = {name: apprise.NotifyType(kind) for name, kind in _TYPES.items()}
+        self._url = url
+        self.name = _name(url)
+
+    def send(self, title: str, body: str, severity: str) -> None:
+        """See `Channel.send`."""
+        with self._capture(level=30, fmt="%(message)s") as said:
+            try:
+                taken = bool(
+                    self._apprise.notify(body, title=title, notify_type=self._types[severity])
+                )
+            except Exception as error:
+                raise DeliveryError(self._clean(repr(error))) from error
+            if not taken:
+                raise DeliveryError(self._clean(said.getvalue()) or "it was not taken")
+
+    def _clean(self, text: str) -> str:
+        """A reason in one line, without the URL's secrets."""
+        for part in _secrets(self._url):
+            text = text.replace(part, "***")
+        return " ".join(mask_text(text).split())[:_MOST_CHARACTERS]
+
+    def __repr__(self) -> str:
+        return f"AppriseChannel({self.name})"
+
+
+def _name(url: str) -> str:
+    """`mailto://example.com`, `slack://***`: what may be shown."""
+    split = urlsplit(url)
+    host, *port = split.netloc.rpartition("@")[2].split(":")
+    if split.scheme not in _WITH_HOST or not host:
+        return f"{split.scheme}://***"
+    return f"{split.scheme}://{':'.join([host, *port])}"
+
+
+def _secrets(url: str) -> list[str]:
+    """Parts of an URL that may be secrets: everything but the scheme and short words."""
+    split = urlsplit(url)
+    credentials, at, _ = split.netloc.rpartition("@")
+    parts = [*(credentials.split(":") if at else [])[-1:], *split.path.split("/")]
+    parts += [part.partition("=")[2] for part in split.query.split("&")]
+    both = [url, *parts, *(unquote(part) for part in parts)]
+    return sorted({part for part in both if len(part) >= 6}, key=len, reverse=True)
+
+
+def channels(urls: str) -> dict[str, Channel]:
+    """The channels of a setting.
+
+    Args:
+        urls: Apprise URLs, parted by white space.
+
+    Returns:
+        Hash of the URL to the channel; an URL given twice is one.
+
+    Raises:
+        SettingsError: Apprise is not installed, or does not understand one of them.
+    """
+    found: dict[str, Channel] = {}
+    for url in urls.split():
+        found[hashlib.blake2b(url.encode(), digest_size=8).hexdigest()] = AppriseChannel(url)
+    return found

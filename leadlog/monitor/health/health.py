@@ -1,0 +1,239 @@
+"""Runs the checks: all at once, each for a bounded time, and none raises."""
+
+import asyncio
+import contextvars
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from leadlog.core.clock import format_us, now_us
+from leadlog.core.errors import SettingsError
+from leadlog.monitor.health.checks import Check, Health, State
+from leadlog.monitor.health.probes import Context, Registered, built_in
+
+__all__ = [
+    "check",
+    "check_async",
+    "default_context",
+    "register",
+    "registered",
+    "unregister",
+]
+
+TIMEOUT_SECONDS = 5.0
+
+_registered: dict[str, Registered] = {one.name: one for one in built_in()}
+_STATES = ("ok", "warning", "critical", "unknown")
+
+
+def register(
+    name: str,
+    function: Callable[[], Any],
+    *,
+    interval_seconds: float = 60.0,
+    late: State = "critical",
+) -> None:
+    """Adds a check of your own to every `check` and to the monitor.
+
+        >>> from leadlog import monitoring
+        >>> monitoring.register("greeting", lambda: True, interval_seconds=300)
+        >>> monitoring.check(["greeting"]).state
+        'ok'
+        >>> monitoring.unregister("greeting")
+
+    Args:
+        name: of the check; one that was registered with it is replaced.
+        function: returns True (ok), False (critical), a `Check` (see `judge`), or several. One
+            that raises, or takes too long, counts as `late`. Called in a thread of its own.
+        interval_seconds: how often a monitor calls it.
+        late: the state where it raises or does not answer in time.
+
+    Raises:
+        ValueError: the interval is not above 0, or there is no such state.
+    """
+    if not interval_seconds > 0:
+        raise ValueError(f"interval_seconds = {interval_seconds!r} is not above 0")
+    if late not in _STATES:
+        raise ValueError(f"late = {late!r} is none of {', '.join(_STATES)}")
+    _registered[name] = Registered(
+        name, lambda _: _checks(name, function()), interval_seconds, late
+    )
+
+
+def unregister(name: str) -> None:
+    """Removes a check; one that is not there is no error."""
+    _registered.pop(name, None)
+
+
+def registered() -> tuple[Registered, ...]:
+    """All checks with their intervals: those of leadlog, and yours."""
+    return tuple(_registered.values())
+
+
+def check(
+    names: Iterable[str] | None = None,
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    database: Any = None,
+    airtable: Any = None,
+    base_id: str | None = None,
+    deep: bool = False,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    context: Context | None = None,
+) -> Health:
+    """Looks whether all is well; for a readiness endpoint, say.
+
+    Never raises, and takes hardly longer than the timeout (the first time also what importing
+    takes): what does not answer is left behind in its daemon thread.
+
+        >>> from leadlog import monitoring
+        >>> monitoring.check(["log"]).state
+        'ok'
+
+    Args:
+        names: registered checks to make; all by default.
+        directory: the log directory; that of the settings by default.
+        database: the lead store, as path, URL or open `LeadDatabase`; that of the settings by
+            default.
+        airtable: a `pyairtable.Api`; by default what the sync uses: its token, where
+            `airtable_base_id` is set.
+        base_id: the base that the token should reach; that of the settings by default.
+        deep: whether to read the whole store for damage too.
+        timeout_seconds: what each check may take.
+        context: all of the above, made by `default_context`; a monitor keeps one.
+    """
+    began = format_us(now_us())
+    try:
+        wanted = _wanted(names)
+        context = context or default_context(
+            directory=directory, database=database, airtable=airtable, base_id=base_id, deep=deep
+        )
+    except (SettingsError, LookupError) as error:
+        failed = Check(
+            "settings", "critical", message=str(error), remedy="mend it; see `leadlog doctor`"
+        )
+        return Health((failed,), began)
+    for one in wanted:
+        with suppress(Exception):  # what cannot be imported raises in the probe, and is told
+            one.prepare()
+    answers = [_Answer(one, context) for one in wanted]
+    end = time.monotonic() + timeout_seconds
+    found: list[Check] = []
+    for answer in answers:
+        found += answer.wait(end, timeout_seconds)
+    return Health(tuple(found), began)
+
+
+async def check_async(names: Iterable[str] | None = None, **options: Any) -> Health:
+    """`check` without holding up the event loop.
+
+    Args:
+        names: as there.
+        options: as there.
+    """
+    return await asyncio.to_thread(check, names, **options)
+
+
+def default_context(
+    *,
+    directory: str | os.PathLike[str] | None = None,
+    database: Any = None,
+    airtable: Any = None,
+    base_id: str | None = None,
+    deep: bool = False,
+    clock: Callable[[], int] = now_us,
+) -> Context:
+    """What probes look at, from the settings where it is not given.
+
+    Args:
+        directory: the log directory.
+        database: the lead store.
+        airtable: a `pyairtable.Api`.
+        base_id: the base that the token should reach.
+        deep: whether to read the whole store for damage.
+        clock: gives the present time, microseconds since 1970.
+
+    Raises:
+        SettingsError: a setting is unknown or bad.
+    """
+    from leadlog.core.settings import load
+
+    loaded = load(directory=directory)
+    named = database is not None or loaded.origins["database"] != "default"
+    return Context(
+        settings=loaded.settings,
+        directory=Path(loaded.settings.directory),
+        database=loaded.settings.database if database is None else database,
+        database_required=named,
+        airtable=airtable,
+        base_id=base_id or loaded.settings.airtable_base_id or None,
+        deep=deep,
+        now_us=clock,
+    )
+
+
+def _wanted(names: Iterable[str] | None) -> list[Registered]:
+    if names is None:
+        return list(_registered.values())
+    chosen = []
+    for name in names:
+        if name not in _registered:
+            near = get_close_matches(name, _registered, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_registered)}"
+            raise LookupError(f"no check {name!r}; {hint}")
+        chosen.append(_registered[name])
+    return chosen
+
+
+def _checks(name: str, said: Any) -> list[Check]:
+    """What a user's function returned, as checks."""
+    if isinstance(said, bool):
+        return [Check(name, "ok" if said else "critical", message="ok" if said else "failed")]
+    if isinstance(said, Check):
+        return [said]
+    if isinstance(said, list | tuple) and all(isinstance(one, Check) for one in said):
+        return list(said)
+    raise TypeError(f"the check returned {type(said).__name__}; return True, False or a Check")
+
+
+class _Answer:
+    """A probe that runs in a thread of its own, and what it found."""
+
+    def __init__(self, one: Registered, context: Context) -> None:
+        self._one = one
+        self._context = context
+        self._found: list[Check] = []
+        self._done = threading.Event()
+        # A daemon: one that hangs must not keep the process from ending.
+        threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(self._run,),
+            name=f"leadlog-check-{one.name}",
+            daemon=True,
+        ).start()
+
+    def _run(self) -> None:
+        try:
+            found = list(self._one.probe(self._context))
+        except Exception as error:  # noqa: BLE001 - a check that raises is a finding, not an error
+            found = [self._failed(f"raised {type(error).__name__}: {error}")]
+        stamp = format_us(self._context.now_us())
+        self._found = [attrs.evolve(check, checked_at=stamp) for check in found]
+        self._done.set()
+
+    def _failed(self, how: str) -> Check:
+        remedy = f"look why; `leadlog health --only {self._one.name}` makes this check alone"
+        return Check(self._one.name, self._one.late, message=how, remedy=remedy)
+
+    def wait(self, end: float, timeout_seconds: float) -> list[Check]:
+        """What was found, as soon as it is, or at the end of the time."""
+        if self._done.wait(max(end - time.monotonic(), 0.0)):
+            return self._found
+        return [self._failed(f"no answer within {timeout_seconds:g} s")]

@@ -1,0 +1,128 @@
+"""Checks of the log itself: can it be written, is there room, was anything lost, is it behind."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from leadlog.core.clock import parse
+from leadlog.core.layout import log_files
+from leadlog.monitor.health.checks import Check, judge
+from leadlog.monitor.health.probes import Context, disk_check
+from leadlog.reading.events import read_backwards
+from leadlog.recording.sinks.report import RingReport, ring_reports
+
+__all__ = ["directory_checks", "probe", "ring_checks"]
+
+
+def probe(context: Context) -> Iterator[Check]:
+    """Checks `log_writable`, `log_disk`, `log_dropped`, `log_waiting`, `log_lag`, `log_clock`."""
+    directory = context.directory
+    yield from directory_checks(directory, context.settings.health_disk_mb)
+    rings = ring_reports(directory.absolute())
+    yield from ring_checks(rings)
+    yield _lag(rings, context)
+    yield _clock(context)
+
+
+def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
+    """Whether the log directory can be written, and whether there is room.
+
+    Args:
+        directory: the log directory; it need not exist yet.
+        disk_mb: free room below which is a warning; below a tenth of it is critical.
+    """
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    name = "log_writable"
+    if there == directory and not directory.is_dir():
+        yield Check(
+            name,
+            "critical",
+            message=f"{directory} is not a directory",
+            remedy="move that file away, or choose another --directory",
+        )
+    elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        yield Check(
+            name,
+            "critical",
+            message=f"{there} is not writable, so events are dropped",
+            remedy=f"give this user write permission there (chown or chmod {there}), or set "
+            "LEADLOG_DIRECTORY",
+        )
+    else:
+        yield Check(name, "ok", message=f"{there} can be written")
+    yield disk_check("log_disk", there, disk_mb, f"where {directory} lies")
+
+
+def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
+    """What the rings of all processes say: lines lost, and lines that nobody brings in."""
+    causes: dict[str, int] = {}
+    for ring in rings:
+        for cause, lines in ring.dropped.items():
+            causes[cause] = causes.get(cause, 0) + lines
+    dropped = sum(causes.values())
+    said = ", ".join(f"{cause} {lines}" for cause, lines in sorted(causes.items()))
+    yield judge(
+        "log_dropped",
+        float(dropped),
+        warning=1.0,
+        unit="events",
+        message=f"{dropped} events were dropped ({said})" if dropped else "no event was dropped",
+        remedy="make the directory writable or make room; the table of rings of `leadlog doctor` "
+        "says which process and category lost them",
+    )
+    left = sum(ring.in_ring for ring in rings if not ring.alive)
+    yield judge(
+        "log_waiting",
+        float(left),
+        warning=1.0,
+        unit="events",
+        message=f"{left} events of processes that ended are not in files yet"
+        if left
+        else "no event of a process that ended waits",
+        remedy="run `leadlog recover`; a process that logs here does it by itself",
+    )
+
+
+def _lag(rings: Sequence[RingReport], context: Context) -> Check:
+    """How long the first event that waits in a living process has waited."""
+    since = min((one.waiting_since for one in rings if one.alive and one.waiting_since), default="")
+    lag = 0.0
+    if since:
+        lag = max((context.now_us() - parse(since)) / 1e6, 0.0)
+    limit = context.settings.health_log_lag_seconds
+    return judge(
+        "log_lag",
+        round(lag, 3),
+        warning=limit,
+        critical=limit * 10,
+        unit="s",
+        message=f"the oldest event on its way to its file has waited for {lag:.1f} s"
+        if since
+        else "no event waits for its file",
+        remedy="see that the disk is neither full nor stalled, and that the processes that log "
+        "get processor time",
+    )
+
+
+def _clock(context: Context) -> Check:
+    """Whether the newest events are of a time that has not come yet."""
+    files = log_files(context.directory)
+    newest = ""
+    if files:
+        last = [file for file in files if file.date == files[-1].date]
+        ends = (next(read_backwards(file.path), None) for file in last)
+        newest = max((event.timestamp for event in ends if event is not None), default="")
+    ahead = 0.0
+    if newest:
+        ahead = max((parse(newest) - context.now_us()) / 1e6, 0.0)
+    return judge(
+        "log_clock",
+        round(ahead, 3),
+        warning=context.settings.health_clock_seconds,
+        unit="s",
+        message=f"the newest event is {ahead:.1f} s ahead of this clock"
+        if ahead
+        else "no event is of a time to come",
+        remedy="let all hosts that log here follow the same time servers; a clock that was set "
+        "back recovers by itself",
+    )

@@ -1,0 +1,208 @@
+"""The figures for Prometheus, under names that stay; needs the extra `metrics`.
+
+The names, their labels and units are the contract that docs/how-to/prometheus.md, its dashboard
+and its alert rules rest on.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, get_args
+
+import attrs
+
+from leadlog.core.clock import parse
+from leadlog.core.errors import SettingsError
+from leadlog.monitor.health.checks import Health, State
+from leadlog.monitor.health.counting import LIMITS_SECONDS, EventCounts
+from leadlog.recording.sinks.report import ring_reports
+
+try:
+    from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        InfoMetricFamily,
+        Metric,
+    )
+    from prometheus_client.registry import Collector
+except ModuleNotFoundError as error:
+    raise SettingsError(
+        "metrics need the package prometheus-client; install it with: "
+        'pip install "leadlog[metrics]"'
+    ) from error
+
+__all__ = ["Figures", "registry", "serve", "text"]
+
+
+@attrs.frozen
+class Figures:
+    """Where the figures come from; each is asked when Prometheus asks.
+
+    Attributes:
+        directory: the log directory, for the lines of its rings; None leaves them out.
+        counts: of the events that were followed; None leaves them out.
+        health: gives the newest health; None where there is none yet.
+        alerts: gives the alerts, with the keys of the records' `alerts`.
+    """
+
+    directory: Path | None = None
+    counts: EventCounts | None = None
+    health: Callable[[], Health | None] = lambda: None
+    alerts: Callable[[], Iterable[Mapping[str, Any]]] = tuple
+
+
+def registry(figures: Figures) -> CollectorRegistry:
+    """A registry of its own that tells the figures, for `serve` or a web application.
+
+    Args:
+        figures: where they come from.
+    """
+    made = CollectorRegistry()
+    made.register(_Figures(figures))
+    return made
+
+
+def text(figures: Figures) -> str:
+    """The figures in Prometheus' text format, as for node_exporter's textfile collector."""
+    return generate_latest(registry(figures)).decode()
+
+
+@contextmanager
+def serve(figures: Figures, address: str = "127.0.0.1", port: int = 9464) -> Iterator[int]:
+    """Answers `GET /metrics` until the block ends, in threads of its own.
+
+    Args:
+        figures: where they come from.
+        address: to listen at; the figures name operations, so think before opening it up.
+        port: 0 for any that is free.
+
+    Yields:
+        The port.
+
+    Raises:
+        OSError: the address cannot be listened at.
+    """
+    server, thread = start_http_server(port, address, registry(figures))
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Figures(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def describe(self) -> list[Metric]:
+        """None beforehand: asking would run everything once for nothing."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as they are now."""
+        yield InfoMetricFamily(
+            "leadlog", "The version of leadlog.", value={"version": metadata.version("leadlog")}
+        )
+        if self._figures.counts is not None:
+            yield from _counts(self._figures.counts)
+        if self._figures.directory is not None:
+            yield _lines(self._figures.directory)
+        health = self._figures.health()
+        if health is not None:
+            yield from _health(health)
+        yield _alerts(self._figures.alerts())
+
+
+def _counts(counts: EventCounts) -> Iterator[Metric]:
+    for name, help_text, labels, found in (
+        ("operations", "Operations on the store.", ("operation", "success"), counts.operations),
+        ("errors", "Errors that were logged.", ("error_type", "severity"), counts.errors),
+        ("syncs", "Runs of the sync.", ("sync_type", "success"), counts.syncs),
+        ("migrations", "Runs of migrations.", ("migration_type", "success"), counts.migrations),
+    ):
+        family = CounterMetricFamily(f"leadlog_{name}", help_text, labels=labels)
+        for values, number in sorted(found.items()):
+            family.add_metric(values, number)
+        yield family
+    for name, help_text, label, single in (
+        ("events", "Events that were logged.", "log_type", counts.events),
+        ("leads_added", "Leads that came, by data quality.", "data_quality", counts.qualities),
+        ("sync_leads", "Leads of syncs by what became of them.", "result", counts.sync_leads),
+    ):
+        family = CounterMetricFamily(f"leadlog_{name}", help_text, labels=(label,))
+        for value, number in sorted(single.items()):
+            family.add_metric((value,), number)
+        yield family
+    yield CounterMetricFamily(
+        "leadlog_api_calls", "Calls of Airtable that syncs made.", value=counts.api_calls
+    )
+    histogram = HistogramMetricFamily(
+        "leadlog_operation_duration_seconds", "Wall time of operations.", labels=("operation",)
+    )
+    for operation, durations in sorted(counts.durations.items()):
+        limits = [*map(str, LIMITS_SECONDS), "+Inf"]
+        passed = accumulate(durations.buckets)
+        histogram.add_metric(
+            (operation,), list(zip(limits, passed, strict=True)), durations.seconds
+        )
+    yield histogram
+
+
+def _lines(directory: Path) -> Metric:
+    """What became of the lines of all processes; a gauge, for what ended processes had goes."""
+    lines: Counter[tuple[str, str]] = Counter()
+    for ring in ring_reports(directory.absolute()):
+        lines[ring.category, "written"] += ring.written
+        lines[ring.category, "waiting"] += ring.in_ring
+        lines[ring.category, "dropped"] += sum(ring.dropped.values())
+    family = GaugeMetricFamily(
+        "leadlog_log_lines",
+        "Lines of the log by what became of them.",
+        labels=("category", "state"),
+    )
+    for values, number in sorted(lines.items()):
+        family.add_metric(values, number)
+    return family
+
+
+def _health(health: Health) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "leadlog_check_state", "1 for the state that a check is in.", labels=("check", "state")
+    )
+    values = GaugeMetricFamily(
+        "leadlog_check_value", "What a check measured.", labels=("check", "unit")
+    )
+    thresholds = GaugeMetricFamily(
+        "leadlog_check_threshold", "What its value is held against.", labels=("check", "unit")
+    )
+    times = GaugeMetricFamily(
+        "leadlog_check_timestamp_seconds", "When a check was made.", labels=("check",)
+    )
+    for check in health.checks:
+        for state in get_args(State):
+            states.add_metric((check.name, state), float(check.state == state))
+        unit = check.unit or ""
+        if check.value is not None:
+            values.add_metric((check.name, unit), check.value)
+        if check.threshold is not None:
+            thresholds.add_metric((check.name, unit), check.threshold)
+        times.add_metric((check.name,), parse(check.checked_at) / 1e6)
+    yield from (states, values, thresholds, times)
+
+
+def _alerts(alerts: Iterable[Mapping[str, Any]]) -> Metric:
+    family = GaugeMetricFamily(
+        "leadlog_alerts", "Alerts that are pending or firing.", labels=("name", "severity", "state")
+    )
+    found = Counter(
+        (str(one.get("name")), str(one.get("severity")), str(one.get("state"))) for one in alerts
+    )
+    for values, number in sorted(found.items()):
+        family.add_metric(values, number)
+    return family

@@ -1,0 +1,34 @@
+"""The monitor: follows the log of all processes, keeps figures, makes health checks, tells people.
+
+    from leadlog.monitor.watching import Monitor
+
+    with Monitor("database_logs"):  # a thread of this process
+        ...
+
+`leadlog monitor` is the same as a process of its own. Everything is loaded when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadlog.monitor.watching.monitor import Monitor
+    from leadlog.monitor.watching.state import StandbyError
+    from leadlog.monitor.watching.work import Report
+
+_HOMES = {
+    "Monitor": "leadlog.monitor.watching.monitor",
+    "Report": "leadlog.monitor.watching.work",
+    "StandbyError": "leadlog.monitor.watching.state",
+}
+
+__all__ = ["Monitor", "Report", "StandbyError"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'leadlog.monitor.watching' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

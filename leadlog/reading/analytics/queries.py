@@ -1,0 +1,195 @@
+"""The built-in queries, each written once in SQL that DuckDB and Spark both run as it stands.
+
+They read the flat tables of `leadlog.reading.tables`. Of SQL they use what the two agree on to the
+last digit: count, sum of whole numbers, min, max, CASE, LN, CEIL, ROUND, CAST. So durations are
+added as whole microseconds, and percentiles come from counts by bucket (`BUCKET_WIDTH`), which
+add up exactly over days and machines; a bucket's upper bound is at most 2.02 % above what is in it.
+"""
+
+from leadlog.reading.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS
+
+__all__ = [
+    "BATCHES",
+    "BUILT_IN",
+    "DURATIONS",
+    "ERROR_GROUPS",
+    "REPEATED",
+    "SHAPES",
+    "SLOW",
+    "VOLUME",
+]
+
+_RATE = "CASE WHEN sample_rate > 0 AND sample_rate < 1 THEN sample_rate ELSE CAST(1 AS DOUBLE) END"
+"""The share of such events that was kept; records that say nothing of it are all of them."""
+
+_RUNS = f"""(
+    SELECT event_id, {_RATE} AS rate, operation_type AS operation, success,
+           execution_time_ms AS ms, database_queries
+    FROM operations
+    UNION ALL
+    SELECT event_id, {_RATE}, operation_name, success, total_duration_ms, database_queries
+    FROM performance
+    UNION ALL
+    SELECT event_id, {_RATE}, event_name, success, execution_time_ms, CAST(NULL AS BIGINT)
+    FROM syncs
+    UNION ALL
+    SELECT event_id, {_RATE}, event_name, success, execution_time_ms, CAST(NULL AS BIGINT)
+    FROM migrations
+)"""
+
+
+def _meant(count: str) -> str:
+    """Of counts by rate, how many events were meant; as whole millionths, in whatever order."""
+    return f"CAST(SUM(CAST(ROUND({count} / rate * 1000000) AS BIGINT)) AS DOUBLE) / 1000000"
+
+
+def _meant_whole(total: str) -> str:
+    """The same of sums so large that a fraction does not matter."""
+    return f"SUM(CAST(ROUND({total} / rate) AS BIGINT))"
+
+
+VOLUME = """
+SELECT date, 'database_operations' AS category, COUNT(*) AS events FROM operations GROUP BY date
+UNION ALL
+SELECT date, 'sync_operations', COUNT(*) FROM syncs GROUP BY date
+UNION ALL
+SELECT date, 'migration_operations', COUNT(*) FROM migrations GROUP BY date
+UNION ALL
+SELECT date, 'performance_metrics', COUNT(*) FROM performance GROUP BY date
+UNION ALL
+SELECT date, 'error_logs', COUNT(*) FROM errors GROUP BY date
+UNION ALL
+SELECT date, 'monitoring_data', COUNT(*) FROM monitoring GROUP BY date
+ORDER BY date, category
+"""
+"""Events by day and category."""
+
+ERROR_GROUPS = f"""
+SELECT g.fingerprint, e.error_type, e.exception_class, e.error_code, e.severity, c.events,
+       g.sessions, g.first_seen, g.last_seen, g.last_event_id, e.error_message, e.stack_trace,
+       e.session_id AS last_session_id
+FROM (
+    SELECT COALESCE(fingerprint, error_type) AS fingerprint,
+           COUNT(DISTINCT session_id) AS sessions, MIN(timestamp) AS first_seen,
+           MAX(timestamp) AS last_seen, MAX(event_id) AS last_event_id
+    FROM errors
+    GROUP BY COALESCE(fingerprint, error_type)
+) g
+JOIN (
+    SELECT fingerprint, {_meant("n")} AS events
+    FROM (
+        SELECT COALESCE(fingerprint, error_type) AS fingerprint, {_RATE} AS rate, COUNT(*) AS n
+        FROM errors
+        GROUP BY COALESCE(fingerprint, error_type), {_RATE}
+    ) r
+    GROUP BY fingerprint
+) c ON c.fingerprint = g.fingerprint
+JOIN errors e ON e.event_id = g.last_event_id
+ORDER BY g.last_seen DESC, g.fingerprint
+"""
+"""Errors by fingerprint, each with its last occurrence as a sample. `events` is how many there
+were, those that sampling did not keep included; sessions are those that are in the log."""
+
+SLOW = f"""
+SELECT r.operation, r.n, r.failed, r.total_us, r.most_ms, r.queries, r.most_queries,
+       MAX(s.event_id) AS slowest_event_id
+FROM (
+    SELECT operation, {_meant("n")} AS n, {_meant("failed")} AS failed,
+           {_meant_whole("us")} AS total_us, MAX(most_ms) AS most_ms,
+           {_meant_whole("queries")} AS queries, MAX(most_queries) AS most_queries
+    FROM (
+        SELECT operation, rate, COUNT(ms) AS n,
+               SUM(CASE WHEN NOT success THEN 1 ELSE 0 END) AS failed,
+               SUM(CAST(ROUND(ms * 1000) AS BIGINT)) AS us, MAX(ms) AS most_ms,
+               SUM(database_queries) AS queries, MAX(database_queries) AS most_queries
+        FROM {_RUNS}
+        WHERE ms >= 0 AND ms < {MOST_MS}
+        GROUP BY operation, rate
+    ) t
+    GROUP BY operation
+) r
+JOIN {_RUNS} s ON s.operation = r.operation AND s.ms = r.most_ms
+GROUP BY r.operation, r.n, r.failed, r.total_us, r.most_ms, r.queries, r.most_queries
+ORDER BY r.total_us DESC, r.operation
+"""
+"""Operations by the time that went into them: operations of the store, monitored ones, syncs and
+migrations. Numbers and sums are of all that ran, kept by sampling or not."""
+
+DURATIONS = f"""
+SELECT operation, bucket, {_meant("n")} AS n
+FROM (
+    SELECT operation, rate,
+           CASE WHEN ms < {LEAST_MS} THEN -1000
+                ELSE CAST(CEIL(LN(ms) / {BUCKET_WIDTH}) AS BIGINT) END AS bucket,
+           COUNT(*) AS n
+    FROM {_RUNS}
+    WHERE ms >= 0 AND ms < {MOST_MS}
+    GROUP BY 1, 2, 3
+) t
+GROUP BY operation, bucket
+ORDER BY operation, bucket
+"""
+"""How many runs of each operation took how long, by bucket, kept by sampling or not."""
+
+SHAPES = f"""
+SELECT operation_type, entity, bulk, fields_processed, {_meant("n")} AS n,
+       {_meant_whole("us")} AS total_us, MAX(most_ms) AS most_ms,
+       {_meant_whole("database_us")} AS database_us, {_meant_whole("queries")} AS queries,
+       MAX(most_records) AS most_records
+FROM (
+    SELECT operation_type, entity, bulk, fields_processed, {_RATE} AS rate, COUNT(*) AS n,
+           SUM(CAST(ROUND(execution_time_ms * 1000) AS BIGINT)) AS us,
+           MAX(execution_time_ms) AS most_ms,
+           SUM(CAST(ROUND(database_time_ms * 1000) AS BIGINT)) AS database_us,
+           SUM(database_queries) AS queries, MAX(records_affected) AS most_records
+    FROM operations
+    WHERE execution_time_ms >= 0
+    GROUP BY operation_type, entity, bulk, fields_processed, {_RATE}
+) t
+GROUP BY operation_type, entity, bulk, fields_processed
+ORDER BY total_us DESC, operation_type, entity, bulk, fields_processed
+"""
+"""Operations by the shape of their statements. Records hold no SQL: the shape is what is done to
+which class with which columns, and whether for one row or for many. Numbers and sums are of all
+that ran."""
+
+REPEATED = """
+SELECT operation_type, entity, COUNT(*) AS transactions, SUM(calls) AS calls,
+       MAX(calls) AS most_calls, SUM(us) AS total_us, MAX(last_event_id) AS last_event_id
+FROM (
+    SELECT transaction_id, operation_type, entity, COUNT(*) AS calls,
+           SUM(CAST(ROUND(execution_time_ms * 1000) AS BIGINT)) AS us,
+           MAX(event_id) AS last_event_id
+    FROM operations
+    WHERE transaction_id IS NOT NULL AND records_affected <= 1
+    GROUP BY transaction_id, operation_type, entity
+) t
+WHERE calls >= 10
+GROUP BY operation_type, entity
+ORDER BY calls DESC, operation_type, entity
+"""
+"""The same call for one row each, ten times and more within one transaction: N+1."""
+
+BATCHES = """
+SELECT batch_size, COUNT(*) AS runs, SUM(CASE WHEN success THEN 1 ELSE 0 END) AS succeeded,
+       SUM(leads_synced) AS leads_synced, SUM(leads_failed) AS leads_failed,
+       SUM(api_calls_made) AS api_calls, SUM(retry_attempts) AS retries,
+       SUM(CASE WHEN airtable_rate_limited THEN 1 ELSE 0 END) AS rate_limited,
+       SUM(CAST(ROUND(execution_time_ms * 1000) AS BIGINT)) AS total_us
+FROM syncs
+WHERE batch_size IS NOT NULL
+GROUP BY batch_size
+ORDER BY batch_size
+"""
+"""Sync runs by batch size."""
+
+BUILT_IN: dict[str, str] = {
+    "volume": VOLUME,
+    "errors": ERROR_GROUPS,
+    "slow": SLOW,
+    "durations": DURATIONS,
+    "shapes": SHAPES,
+    "repeated": REPEATED,
+    "batches": BATCHES,
+}
+"""All of them by name."""

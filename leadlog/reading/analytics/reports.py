@@ -1,0 +1,169 @@
+"""What the built-in queries say: errors by cause, what is slow, which batch size is best."""
+
+import os
+from collections import defaultdict
+from typing import Any
+
+from leadlog.reading.analytics.durations import middle_of
+from leadlog.reading.analytics.engine import Engine
+from leadlog.reading.analytics.marks import read_marks, state_of
+from leadlog.reading.analytics.queries import (
+    BATCHES,
+    DURATIONS,
+    ERROR_GROUPS,
+    REPEATED,
+    SHAPES,
+    SLOW,
+)
+from leadlog.reading.analytics.sections import at_ranks
+from leadlog.reading.moments import stamp
+
+__all__ = ["batches_report", "error_report", "slow_report"]
+
+Row = dict[str, Any]
+
+MANY_QUERIES = 10
+"""Statements per run from which a monitored operation looks like N+1."""
+
+_LEAST_RUNS = 3
+"""Runs of a batch size from which its throughput counts."""
+
+
+def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]:
+    """Errors by fingerprint, the latest first, with what was said of each.
+
+    Args:
+        engine: runs the query.
+        directory: the log directory, for the marks.
+
+    Raises:
+        ReadError: the log or the marks cannot be read.
+    """
+    marks = read_marks(directory)
+    found = []
+    for row in engine.rows(ERROR_GROUPS):
+        mark = marks.get(row["fingerprint"])
+        state = state_of(mark, row["last_seen"])
+        row["first_seen"], row["last_seen"] = map(stamp, (row["first_seen"], row["last_seen"]))
+        marked = None if mark is None else mark.at
+        row["events"] = round(row["events"])
+        found.append({"state": state, "marked_at": marked, **row})
+    return found
+
+
+def slow_report(engine: Engine, most: int = 20) -> Row:
+    """Where the time went.
+
+    Args:
+        engine: runs the queries.
+        most: operations and shapes that are listed.
+
+    Returns:
+        `operations`, `shapes` and `hints`. Percentiles are of buckets, at most 1 % off. Events that
+        sampling kept stand for all of their kind, as in the summary; hints are of what is in the
+        log.
+
+    Raises:
+        ReadError: the log cannot be read.
+    """
+    buckets: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in engine.rows(DURATIONS):
+        buckets[row["operation"]].append((middle_of(row["bucket"]), row["n"]))
+    operations = [_operation(row, buckets[row["operation"]]) for row in engine.rows(SLOW)]
+    shapes = [_shape(row) for row in engine.rows(SHAPES)[:most]]
+    repeated = engine.rows(REPEATED)
+    return {
+        "operations": operations[:most],
+        "shapes": shapes,
+        "hints": [*map(_repeated, repeated), *_many_queries(operations)],
+    }
+
+
+def batches_report(engine: Engine) -> Row:
+    """Sync throughput by batch size.
+
+    Returns:
+        `sizes`, and `best`: the size with the most leads per second of those that ran at least
+        three times; of all where none did. Null where nothing was synchronised.
+
+    Raises:
+        ReadError: the log cannot be read.
+    """
+    sizes = []
+    for row in engine.rows(BATCHES):
+        synced, us = row["leads_synced"], row["total_us"]
+        sizes.append(
+            {
+                **{key: value for key, value in row.items() if key != "total_us"},
+                "leads_per_second": round(synced * 1e6 / us, 3) if synced and us else None,
+                "ms_per_lead": round(us / 1000 / synced, 3) if synced and us else None,
+            }
+        )
+    rated = [one for one in sizes if one["leads_per_second"] is not None]
+    often = [one for one in rated if one["runs"] >= _LEAST_RUNS] or rated
+    best = max(often, key=lambda one: one["leads_per_second"], default=None)
+    return {"sizes": sizes, "best": None if best is None else best["batch_size"]}
+
+
+def _operation(row: Row, buckets: list[tuple[float, float]]) -> Row:
+    n = row["n"]
+    p50, p95, _ = (round(value or 0.0, 3) for value in at_ranks(sorted(buckets)))
+    return {
+        "operation": row["operation"],
+        "n": round(n),
+        "failed": round(row["failed"]),
+        "total_ms": row["total_us"] / 1000,
+        "mean_ms": round(row["total_us"] / 1000 / n, 3),
+        # A bucket's middle may lie above the highest value in it.
+        "p50_ms": min(row["most_ms"], p50),
+        "p95_ms": min(row["most_ms"], p95),
+        "max_ms": row["most_ms"],
+        "queries_per_run": None if row["queries"] is None else round(row["queries"] / n, 2),
+        "slowest_event_id": row["slowest_event_id"],
+    }
+
+
+def _shape(row: Row) -> Row:
+    return {
+        "operation": row["operation_type"],
+        "entity": row["entity"],
+        "bulk": row["bulk"],
+        "fields": row["fields_processed"],
+        "n": round(row["n"]),
+        "total_ms": row["total_us"] / 1000,
+        "mean_ms": round(row["total_us"] / 1000 / row["n"], 3),
+        "max_ms": row["most_ms"],
+        "database_ms": None if row["database_us"] is None else row["database_us"] / 1000,
+        "queries": row["queries"],
+    }
+
+
+def _repeated(row: Row) -> Row:
+    what = row["operation_type"] + (f" {row['entity']}" if row["entity"] else "")
+    return {
+        "kind": "repeated",
+        "operation": row["operation_type"],
+        "entity": row["entity"],
+        "calls": row["calls"],
+        "total_ms": None if row["total_us"] is None else row["total_us"] / 1000,
+        "event_id": row["last_event_id"],
+        "hint": f"{what} ran for one row each, up to {row['most_calls']} times in one "
+        f"transaction ({row['transactions']} such transactions); fetch or write them together",
+    }
+
+
+def _many_queries(operations: list[Row]) -> list[Row]:
+    return [
+        {
+            "kind": "many_queries",
+            "operation": one["operation"],
+            "entity": None,
+            "calls": one["n"],
+            "total_ms": one["total_ms"],
+            "event_id": one["slowest_event_id"],
+            "hint": f"{one['operation']} sends {one['queries_per_run']:g} statements per run; "
+            "look for a loop that asks row by row",
+        }
+        for one in operations
+        if (one["queries_per_run"] or 0) >= MANY_QUERIES
+    ]

@@ -1,0 +1,194 @@
+"""Merging of several parts of one day and category into one, killable at any moment.
+
+    .part-2026-11-23.m1.parquet.tmp   written, synced, read back, compared
+    _merged-2026-11-23.m1.txt         names the parts that stand in it; on the disk
+    part-2026-11-23.m1.parquet        renamed, and the folder synced
+    part-2026-11-23[.w1|.1].parquet   removed, and then the list
+
+Up to the renaming the parts count. After it, as long as the list is there, the merged one does,
+and a later run finishes before it does anything else in that folder. The lines of a merged part
+are in time order; of the same moment, in the order of the names of the parts.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import merged_list_path, merged_part_of, parse_name, replaced_parts
+from leadlog.reading.archive.folders import Folder, draft_name
+from leadlog.reading.archive.parts import (
+    Content,
+    forget,
+    publish,
+    sync_folder,
+    take_after_original,
+    write_part,
+)
+from leadlog.reading.archive.plan import Found
+from leadlog.reading.events import decode
+from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
+from leadlog.reading.part import damaged_path, read_damaged
+from leadlog.reading.scan import connect, literally, unreadable
+
+__all__ = ["finish_merges", "merge_parts"]
+
+_FETCHED_ROWS = 4096
+
+
+def merge_parts(
+    folder: Folder, merged: Path, parts: Sequence[Found], progress: Callable[[int], object]
+) -> int:
+    """Puts one part in the place of several.
+
+    Args:
+        folder: of the archive, where they are.
+        merged: what the one will be called.
+        parts: which.
+        progress: is told how many more bytes were read.
+
+    Returns:
+        Bytes that the merged part takes.
+
+    Raises:
+        LeftAloneError: one of them may not be touched now.
+        ReadError: the merged part does not hold what the others hold, and was thrown away; or
+            one of them is damaged.
+        MissingExtraError: DuckDB is not installed.
+        OSError: something cannot be read or written.
+    """
+    paths = [one.file.path for one in parts]
+    category = folder.category
+    with ExitStack() as stack:
+        sources = [stack.enter_context(folder.claimed(one)) for one in parts]
+        drafts = write_part(merged, category, _in_time_order(category, paths))
+        try:
+            if _events_of(category, drafts[-1:]) != _events_of(category, paths):
+                raise ReadError(
+                    f"{merged.name} does not hold the events of the {len(paths)} parts that it "
+                    "was made of; they stay"
+                )
+            newest = max(zip(parts, sources, strict=True), key=lambda pair: pair[0].modified_ns)
+            take_after_original(newest[1], drafts)
+            _narrow(drafts, sources)
+            for one, source in zip(parts, sources, strict=True):
+                folder.check(one, source)
+                progress(one.size_bytes)
+            _write_list(merged, paths)
+            publish(merged, drafts)
+        finally:
+            forget(drafts)
+    finish_merges(folder)
+    return merged.stat().st_size
+
+
+def finish_merges(folder: Folder) -> None:
+    """Ends what a killed merging left in a folder of the archive: old parts, or a list only.
+
+    Raises:
+        OSError: something cannot be removed; as long as it is there, the list is, too.
+    """
+    names = os.listdir(folder.path)  # noqa: PTH208 - names suffice
+    for name in replaced_parts(folder.path, names):
+        file = parse_name(name)
+        if file is not None and file.archived:
+            part = folder.path / name
+            part.unlink(missing_ok=True)
+            damaged_path(part).unlink(missing_ok=True)
+    lists: set[Path] = set()
+    for name in names:
+        merged = merged_part_of(name)
+        if merged is not None:
+            lists.add(folder.path / name)
+            if merged not in names:
+                damaged_path(folder.path / merged).unlink(missing_ok=True)
+    if lists:
+        sync_folder(folder.path)
+        for path in lists:
+            path.unlink()
+        sync_folder(folder.path)
+
+
+def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
+    """The lines of some parts: the events, then what is no event."""
+
+    def blocks() -> Iterator[bytes]:
+        import duckdb
+
+        connection = connect()
+        try:
+            found = connection.execute(
+                f"SELECT coalesce({RAW}, {line_of_columns(category)}) FROM read_parquet(?, "
+                "hive_partitioning = false, union_by_name = true, filename = true) "
+                f"ORDER BY timestamp, filename, {LINE_NUMBER}",
+                [[literally(path) for path in paths]],
+            )
+            while rows := found.fetchmany(_FETCHED_ROWS):
+                yield b"".join(line.encode() + b"\n" for (line,) in rows)
+        except duckdb.Error as error:
+            raise unreadable(f"the parts in {paths[0].parent}", error) from error
+        finally:
+            connection.close()
+        rests = []
+        for path in paths:
+            for one in read_damaged(damaged_path(path)):
+                if one.unfinished:
+                    rests.append(one.content)
+                else:
+                    yield one.content + b"\n"
+        # With a newline behind it, one that lacked nothing else would become an event.
+        rests.sort(key=lambda rest: decode(rest) is not None)
+        yield b"\n".join(rests)
+
+    return blocks
+
+
+def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
+    """(number of events, sum of the hashes of their lines) of parts, each read for itself."""
+    import duckdb
+
+    count = total = 0
+    connection = connect()
+    try:
+        for path in paths:
+            found = connection.execute(
+                "SELECT count(*), coalesce(sum(md5_number_lower(coalesce("
+                f"{RAW}, {line_of_columns(category)}))), 0) "
+                "FROM read_parquet(?, hive_partitioning = false)",
+                [literally(path)],
+            ).fetchall()
+            count += found[0][0]
+            total += int(found[0][1])
+    except duckdb.Error as error:
+        raise unreadable(f"the parts in {paths[0].parent}", error) from error
+    finally:
+        connection.close()
+    return count, total
+
+
+def _narrow(drafts: Sequence[Path], sources: Sequence[int]) -> None:
+    """Takes rights away that not every one of the parts gives."""
+    states = [os.fstat(source) for source in sources]
+    rights = 0o777 if len({state.st_gid for state in states}) == 1 else 0o707
+    for state in states:
+        rights &= state.st_mode
+    for draft in drafts:
+        draft.chmod(draft.stat().st_mode & rights)
+
+
+def _write_list(merged: Path, paths: Sequence[Path]) -> None:
+    path = merged_list_path(merged)
+    draft = path.with_name(draft_name(path.name))
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as stream:
+            stream.write("".join(f"{one.name}\n" for one in paths).encode())
+            stream.flush()
+            os.fchmod(fd, paths[0].stat().st_mode & 0o777)
+            os.fsync(fd)
+        draft.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            draft.unlink()
+    sync_folder(path.parent)

@@ -1,0 +1,285 @@
+"""Parts of the archive: one is written under hidden names, read back, and given its name.
+
+    archive/category=…/date=…/.part-2026-11-23.parquet.tmp   written, synced, read back, compared
+    archive/category=…/date=…/part-2026-11-23.parquet        renamed, and the folder synced
+
+What is compared is the whole content: the part has to give it back byte for byte, damaged lines
+(kept beside it) and spaces included.
+"""
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+
+from leadlog.core.errors import ReadError
+from leadlog.reading.archive.folders import draft_name
+from leadlog.reading.archive.seal import take_after
+from leadlog.reading.events import LINE_LIMIT_BYTES
+from leadlog.reading.lines import LINE_NUMBER, RAW, columns_of_line, line_of_columns
+from leadlog.reading.part import Damaged, damaged_path, restored
+from leadlog.reading.scan import connect, literally, message_of, quoted
+
+__all__ = [
+    "Content",
+    "compare",
+    "forget",
+    "publish",
+    "remove_part",
+    "sync_folder",
+    "take_after_original",
+    "write_part",
+]
+
+Content = Callable[[], Iterable[bytes]]
+"""Gives a content in blocks, each time from its beginning."""
+
+
+@attrs.frozen
+class _Written:
+    """What a part was made of."""
+
+    size_bytes: int
+    lines: int
+    sha256: str
+
+
+def write_part(part: Path, category: str, content: Content) -> list[Path]:
+    """Writes a content as a part under hidden names, and reads it back.
+
+    Args:
+        part: the name it will have.
+        category: whose lines.
+        content: of a `.jsonl` file.
+
+    Returns:
+        The hidden files, for `publish`: that of the damaged lines, if there are any, and last
+        that of the part.
+
+    Raises:
+        ReadError: it does not give back what went into it.
+        MissingExtraError: DuckDB is not installed.
+        OSError: something cannot be read or written; nothing is left.
+    """
+    draft = part.with_name(draft_name(part.name))
+    damaged = damaged_path(part)
+    damaged_draft = damaged.with_name(draft_name(damaged.name))
+    drafts = [damaged_draft, draft]
+    try:
+        for path in drafts:
+            path.unlink(missing_ok=True)
+            # Before anything is in it: as private as can be.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        written = _measure(content())
+        connection = connect()
+        try:
+            events = _write_events(connection, draft, category, content, written)
+        finally:
+            connection.close()
+        others = _others(content(), events)
+        with damaged_draft.open("wb") as stream:
+            count = _write_damaged(stream, others)
+        compare(draft, category, content(), damaged=damaged_draft)
+        if not count:
+            damaged_draft.unlink()
+            drafts = [draft]
+        for path in drafts:
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+    except BaseException:
+        forget(drafts)
+        raise
+    return drafts
+
+
+def publish(part: Path, drafts: list[Path]) -> None:
+    """Gives the files of `write_part` their names: the part has its name last.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    beside = damaged_path(part)
+    if len(drafts) > 1:
+        drafts[0].replace(beside)
+    drafts[-1].replace(part)
+    if len(drafts) == 1:
+        beside.unlink(missing_ok=True)
+    sync_folder(part.parent)
+
+
+def remove_part(part: Path) -> None:
+    """Removes a part, then what lies beside it, and its folder where nothing else is in it.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    part.unlink()
+    damaged_path(part).unlink(missing_ok=True)
+    sync_folder(part.parent)
+    with suppress(OSError):  # other parts are there
+        part.parent.rmdir()
+
+
+def sync_folder(path: Path) -> None:
+    """Waits until names that were given or taken in a folder are on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def take_after_original(source: int, drafts: Iterable[Path]) -> None:
+    """Gives the files of `write_part` the rights, the group and the time of an open file.
+
+    Raises:
+        OSError: it cannot be done.
+    """
+    for draft in drafts:
+        fd = os.open(draft, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            take_after(source, fd)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def forget(drafts: Iterable[Path]) -> None:
+    """Removes the files of `write_part` that were not given their names."""
+    for draft in drafts:
+        with suppress(OSError):  # renamed; or the next run removes it
+            draft.unlink()
+
+
+def _write_events(
+    connection: Any,
+    draft: Path,
+    category: str,
+    content: Content,
+    written: _Written,
+) -> bytearray:
+    """Writes the lines that are events; returns a 1 for each of them, by line number."""
+    import duckdb
+    import pyarrow as pa
+
+    schema = pa.schema([(LINE_NUMBER, pa.int64()), ("line", pa.string())])
+    connection.register(
+        "lines", pa.RecordBatchReader.from_batches(schema, _batches(pa, schema, content()))
+    )
+    text = line_of_columns(category)
+    source = quoted(orjson.dumps(attrs.asdict(written)).decode())
+    try:
+        connection.execute(
+            f"COPY (SELECT * EXCLUDE (line), CASE WHEN {text} IS DISTINCT FROM line THEN line END "
+            f"AS {RAW} FROM (SELECT {LINE_NUMBER}, line, "
+            f"{columns_of_line(category, 'CASE WHEN json_valid(line) THEN line END')} FROM lines) "
+            f"WHERE timestamp IS NOT NULL ORDER BY timestamp, {LINE_NUMBER}) "
+            f"TO {quoted(str(draft))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
+            f"KV_METADATA {{leadlog: {source}}})"
+        )
+        events = bytearray(written.lines)
+        numbers = connection.execute(
+            f"SELECT {LINE_NUMBER} FROM read_parquet(?, hive_partitioning = false)",
+            [literally(draft)],
+        )
+        while rows := numbers.fetchmany(65_536):
+            for (number,) in rows:
+                events[number] = 1
+    except duckdb.Error as error:
+        raise ReadError(
+            f"cannot make {draft.name}: {message_of(error)}; the original stays"
+        ) from error
+    return events
+
+
+def _batches(pa: Any, schema: Any, content: Iterable[bytes]) -> Iterator[Any]:
+    first = 0
+    for lines, _ in _lines(content):
+        kept: list[Any] = [line if len(line) < LINE_LIMIT_BYTES else None for line in lines]
+        try:
+            texts = pa.array(kept, pa.binary()).cast(pa.string())
+        except pa.ArrowInvalid:  # some bytes are no UTF-8
+            texts = pa.array([_text(line) for line in kept], pa.string())
+        numbers = pa.array(range(first, first + len(lines)), pa.int64())
+        first += len(lines)
+        yield pa.record_batch([numbers, texts], schema)
+
+
+def _text(line: bytes | None) -> str | None:
+    try:
+        return None if line is None else line.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _others(content: Iterable[bytes], events: bytearray) -> Iterator[Damaged]:
+    """The lines that are no events, and the last one where it has no end."""
+    number = 0
+    for lines, rest in _lines(content):
+        for line in lines:
+            if not events[number]:
+                yield Damaged(number, line)
+            number += 1
+        if rest:
+            yield Damaged(number, rest, unfinished=True)
+
+
+def _write_damaged(stream: io.BufferedWriter, others: Iterable[Damaged]) -> int:
+    count = 0
+    for count, one in enumerate(others, 1):  # noqa: B007 - the last number is the count
+        data: dict[str, Any] = {
+            "line_number": one.line_number,
+            "base64": base64.b64encode(one.content).decode(),
+        }
+        if one.unfinished:
+            data["unfinished"] = True
+        stream.write(orjson.dumps(data) + b"\n")
+    return count
+
+
+def _lines(content: Iterable[bytes]) -> Iterator[tuple[list[bytes], bytes]]:
+    """Complete lines in batches; with the last batch what follows the last newline."""
+    held: list[bytes] = []
+    for block in content:
+        end = block.rfind(b"\n")
+        if end < 0:
+            held.append(block)
+            continue
+        lines = b"".join([*held, block[:end]]).split(b"\n")
+        held = [block[end + 1 :]]
+        yield lines, b""
+    yield [], b"".join(held)
+
+
+def _measure(content: Iterable[bytes]) -> _Written:
+    size = lines = 0
+    digest = hashlib.sha256()
+    for block in content:
+        size += len(block)
+        lines += block.count(b"\n")
+        digest.update(block)
+    return _Written(size, lines, digest.hexdigest())
+
+
+def compare(
+    part: Path, category: str, content: Iterable[bytes], *, damaged: Path | None = None
+) -> None:
+    """Checks that a part gives back a content.
+
+    Raises:
+        ReadError: it does not.
+    """
+    expected = _measure(content)
+    found = _measure(restored(part, category, damaged=damaged))
+    if found != expected:
+        raise ReadError(
+            f"{part} does not give back what went into it ({found.lines} lines for "
+            f"{expected.lines}); the original stays"
+        )

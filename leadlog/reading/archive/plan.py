@@ -1,0 +1,297 @@
+"""What to do with which file, and why: a pure function of what lies there.
+
+Touched are closed files only: of an earlier UTC day, not written to today, and without anything
+that the inventory found to stand in the way. Whatever a limit would want of another file is left
+for a later day, and told.
+"""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from leadlog.core.layout import COMPRESSED, LogFile, merged_part, part_path
+from leadlog.core.limits import TOTAL
+from leadlog.reading.archive.policy import Policy
+
+__all__ = ["Action", "Excess", "Found", "Hindrance", "Kept", "Plan", "Verb", "closed_since", "plan"]
+
+Verb = Literal["compress", "finish", "archive", "merge", "remove"]
+"""`finish` is for a file whose compressed copy is there already: only the original goes.
+`archive` seals a file to Parquet, compressed or not; `merge` makes one part of several of a day."""
+
+_REPLACING = ("compress", "archive")
+_MOST_MERGED = 200
+"""Parts at a time: all of them are open meanwhile. A later round takes the others in."""
+
+_EPOCH = dt.date(1970, 1, 1)
+_DAY_NS = 86_400_000_000_000
+
+
+@attrs.frozen
+class Hindrance:
+    """Why a file must be left alone.
+
+    Attributes:
+        reason: as a sentence.
+        finding: whether somebody should see to it; else a later run will do.
+    """
+
+    reason: str
+    finding: bool = False
+
+
+@attrs.frozen
+class Found:
+    """One log file as it lies there.
+
+    Attributes:
+        file: what its name says, with category and path.
+        size_bytes: its length.
+        modified_ns: when it was last written to, nanoseconds since 1970.
+        inode: number of the file in its file system.
+        hindrance: why it must be left alone; None where nothing is known to speak against it.
+        packed_bytes: about what it will take when compressed; None where it is not known.
+    """
+
+    file: LogFile
+    size_bytes: int
+    modified_ns: int
+    inode: int = 0
+    hindrance: Hindrance | None = None
+    packed_bytes: int | None = None
+
+
+@attrs.frozen
+class Action:
+    """Something to do with a file.
+
+    Attributes:
+        verb: what.
+        found: the file; of a merging, the part that there will be, about as long as all of them.
+        reason: why.
+        for_room: whether a limit in bytes wants it, and not the file's age.
+        parts: of a merging, what it takes, be it a part already or only after its own sealing.
+    """
+
+    verb: Verb
+    found: Found
+    reason: str
+    for_room: bool = False
+    parts: tuple[Found, ...] = ()
+
+
+@attrs.frozen
+class Kept:
+    """A file that the policy wants to be touched and that is left alone.
+
+    Attributes:
+        file: which.
+        hindrance: why.
+    """
+
+    file: LogFile
+    hindrance: Hindrance
+
+
+@attrs.frozen
+class Excess:
+    """A limit that cannot be kept, since the rest may not be touched.
+
+    Attributes:
+        scope: a category, or `total`.
+        limit_bytes: what its files may take.
+        bytes: what they will take.
+    """
+
+    scope: str
+    limit_bytes: int
+    bytes: int
+
+
+@attrs.frozen
+class Plan:
+    """What to do, in this order.
+
+    Attributes:
+        actions: removals by age, then compression and sealing, then merging, then removals to
+            make room; but for merging, at most one per file.
+        kept: files left alone although the policy wants them touched.
+        excess: limits that will not be kept.
+    """
+
+    actions: tuple[Action, ...]
+    kept: tuple[Kept, ...]
+    excess: tuple[Excess, ...]
+
+
+def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
+    """Decides what to do with the files of a log.
+
+    Args:
+        found: all log files of all categories.
+        policy: what is wanted.
+        today: the UTC day, `2026-11-23`.
+
+    Raises:
+        ValueError: `today` or a file's date is no calendar day.
+    """
+    now = _day(today)
+    files = sorted(found, key=_oldest_first)
+    there = {one.file.path for one in files}
+    actions: dict[Found, Action] = {}
+    kept: dict[Found, Kept] = {}
+    for one in files:
+        action = _by_age(one, now - _day(one.file.date), policy, there)
+        if action is None:
+            continue
+        hindrance = _hindrance(one, now)
+        if hindrance is None:
+            actions[one] = action
+        else:
+            kept[one] = Kept(one.file, hindrance)
+    for scope, limit in policy.sizes().items():
+        used = _used(scope, files, actions)
+        for one in files:
+            if scope not in {TOTAL, one.file.category}:
+                continue
+            if used <= limit:
+                break
+            old = actions.get(one)
+            if old is not None and old.verb not in _REPLACING:
+                continue
+            hindrance = _hindrance(one, now)
+            if hindrance is not None:
+                kept[one] = Kept(one.file, hindrance)
+                continue
+            used -= _after(one, actions)
+            what = "all files" if scope == TOTAL else scope
+            reason = f"{what} take more than {limit} bytes"
+            actions[one] = Action("remove", one, reason, for_room=True)
+    excess = [
+        Excess(scope, limit, used)
+        for scope, limit in policy.sizes().items()
+        if (used := _used(scope, files, actions)) > limit
+    ]
+    for action in _merges(files, actions, kept, policy, now):
+        actions[action.found] = action
+    return Plan(tuple(sorted(actions.values(), key=_order)), tuple(kept.values()), tuple(excess))
+
+
+def _by_age(one: Found, age: int, policy: Policy, there: set[Path]) -> Action | None:
+    days = policy.days(one.file.category)
+    if days and age > days:
+        return Action("remove", one, f"older than {days} days")
+    if one.file.archived:
+        return None
+    twin = one.file.path.with_name(one.file.path.name + COMPRESSED) in there
+    days = policy.parquet_after_days
+    if days and age > days:
+        if twin:
+            return Action("finish", one, "its compressed copy is there")
+        return Action("archive", one, f"older than {days} days")
+    days = policy.compress_after_days
+    if not days or age <= days or one.file.compressed:
+        return None
+    if twin:
+        return Action("finish", one, "its compressed copy is there")
+    if one.size_bytes <= (one.packed_bytes or 0):
+        return None
+    return Action("compress", one, f"older than {days} days")
+
+
+def _merges(
+    files: Iterable[Found],
+    actions: Mapping[Found, Action],
+    kept: dict[Found, Kept],
+    policy: Policy,
+    now: int,
+) -> list[Action]:
+    """What is to be merged once everything else is done."""
+    days = policy.parquet_after_days
+    by_day: defaultdict[tuple[str, str], list[Found]] = defaultdict(list)
+    originals = {(one.file.category, one.file.stem) for one in files if not one.file.archived}
+    for one in files:
+        if not days or now - _day(one.file.date) <= days:
+            continue
+        verb = actions[one].verb if one in actions else None
+        # A part is but a copy as long as its original is there.
+        copy = (one.file.category, one.file.stem) in originals
+        if verb == "archive" or (one.file.archived and verb is None and not copy):
+            by_day[one.file.category, one.file.date].append(one)
+    found = []
+    for parts in by_day.values():
+        if len(parts) > 1:
+            kept |= {
+                one: Kept(one.file, one.hindrance)
+                for one in parts
+                if one.hindrance is not None and one.hindrance.finding
+            }
+        free = [one for one in parts if one.hindrance is None]
+        if len(free) > 1:
+            found.append(_merge(free[:_MOST_MERGED], f"its day has {len(free)} parts"))
+    return found
+
+
+def _merge(parts: list[Found], reason: str) -> Action:
+    first = parts[0].file
+    root = first.path.parents[3 if first.archived else 1]
+    number = max((one.file.segment for one in parts if one.file.merged), default=0) + 1
+    file = replace(merged_part(first.date, number), category=first.category)
+    size = sum(one.packed_bytes or one.size_bytes for one in parts)
+    found = Found(
+        file=replace(file, path=part_path(root, file)),
+        size_bytes=size,
+        modified_ns=max(one.modified_ns for one in parts),
+        packed_bytes=size,
+    )
+    return Action("merge", found, reason, parts=tuple(parts))
+
+
+def closed_since(one: Found, today: str) -> Hindrance | None:
+    """Why a file must be left alone on a day; None where nothing speaks against touching it."""
+    # A part has no writer, however young its file is.
+    return one.hindrance if one.file.archived else _hindrance(one, _day(today))
+
+
+def _hindrance(one: Found, now: int) -> Hindrance | None:
+    """Why a file must be left alone; None where nothing speaks against touching it."""
+    if _day(one.file.date) >= now:
+        return Hindrance("its day is not over")
+    # Its writer may be late: a stalled disk, or lines of a killed process.
+    if one.modified_ns // _DAY_NS >= now:
+        return Hindrance("it was written to today")
+    return one.hindrance
+
+
+def _used(scope: str, files: list[Found], actions: dict[Found, Action]) -> int:
+    """Bytes that the files of a scope will take when what was decided so far is done."""
+    return sum(_after(one, actions) for one in files if scope in {TOTAL, one.file.category})
+
+
+def _after(one: Found, actions: dict[Found, Action]) -> int:
+    """Bytes that a file will take when what was decided so far is done."""
+    action = actions.get(one)
+    if action is None:
+        return one.size_bytes
+    if action.verb in _REPLACING:
+        return one.size_bytes if one.packed_bytes is None else one.packed_bytes
+    return 0
+
+
+def _day(date: str) -> int:
+    return (dt.date.fromisoformat(date) - _EPOCH).days
+
+
+def _oldest_first(one: Found) -> tuple[object, ...]:
+    # Of one day, errors go last: they are few, and asked for longest.
+    return one.file.date, one.file.category == "error_logs", one.file.category, one.file
+
+
+def _order(action: Action) -> tuple[object, ...]:
+    rank = {"remove": 0, "merge": 2}.get(action.verb, 1)
+    return action.for_room, rank, *_oldest_first(action.found)

@@ -1,0 +1,173 @@
+"""Takes lines that are no events out of files that nobody writes to any more.
+
+    quarantine/error_logs/2026-11-23.jsonl      {"line_number": 7, "offset": 512, "base64": "…"}
+    quarantine/error_logs/2026-11-23.jsonl.zst  a compressed file that cannot be read to its end
+
+What is taken out is on the disk there before the file is replaced, so a kill at any moment loses
+nothing; when it is run again, nothing is there twice.
+"""
+
+import base64
+import datetime as dt
+import io
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from leadlog.core.clock import now_us, utc_date
+from leadlog.reading.archive.directory import open_folders, sole_janitor
+from leadlog.reading.archive.folders import Folder, LeftAloneError, draft_name
+from leadlog.reading.archive.plan import Found
+from leadlog.reading.archive.rewrite import rewrite
+from leadlog.reading.compressed import Unpacked
+from leadlog.reading.damage import DamagedLine, damaged_lines_of
+from leadlog.recording.sinks.storage import Spool
+
+__all__ = ["Taken", "quarantine", "quarantine_directory"]
+
+_BLOCK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one file with damaged lines.
+
+    Attributes:
+        path: the file.
+        lines: damaged lines in it.
+        kept: why they are still there; None where they were taken out.
+    """
+
+    path: Path
+    lines: int
+    kept: str | None = None
+
+
+def quarantine_directory(root: str | os.PathLike[str]) -> Path:
+    """Where the lines go."""
+    return Path(root) / "quarantine"
+
+
+def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> list[Taken]:
+    """Takes the damaged lines out of all files of past days, plain or compressed.
+
+    Of a compressed file that cannot be read to its end, what can be read stays; the file as it was
+    goes to the quarantine.
+
+    Args:
+        root: the log directory.
+        today: the UTC day; the clock's by default.
+
+    Returns:
+        One for each file that has damaged lines. Files that may be written to keep theirs.
+
+    Raises:
+        LogDirectoryError: the directory cannot be used, or a janitor is at work there.
+        ReadError: a file cannot be read.
+    """
+    directory = Path(root)
+    today = utc_date(now_us()) if today is None else today
+    taken: list[Taken] = []
+    spool = Spool(directory)
+    with sole_janitor(directory):
+        folders, _ = open_folders(directory, spool.names_in_use)
+        for folder in folders:
+            try:
+                for found in folder.scan()[0]:
+                    lines = list(damaged_lines_of(found.file))
+                    if lines:
+                        kept = _take(directory, folder, found, lines, today)
+                        taken.append(Taken(found.file.path, len(lines), kept))
+            finally:
+                folder.close()
+    return taken
+
+
+def _take(
+    root: Path, folder: Folder, found: Found, lines: list[DamagedLine], today: str
+) -> str | None:
+    """Does it; returns why not."""
+    if found.file.date >= today or _modified(found) >= today:
+        return "its day is not over, or it was written to today"
+    if found.hindrance is not None:
+        return found.hindrance.reason
+    name = found.file.path.name
+    try:
+        with folder.claimed(found) as source:
+            _put_aside(root, found, lines)
+            content = _without(source, found, lines)
+            rewrite(folder, found, source, content, draft=draft_name(name))
+    except LeftAloneError as error:
+        return error.hindrance.reason
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _modified(found: Found) -> str:
+    return dt.datetime.fromtimestamp(found.modified_ns // 1_000_000_000, dt.UTC).date().isoformat()
+
+
+def _put_aside(root: Path, found: Found, lines: Iterable[DamagedLine]) -> None:
+    folder = quarantine_directory(root) / found.file.category
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(one.cut is not None for one in lines):
+        # What cannot be read now may be what somebody can mend.
+        with suppress(FileExistsError):
+            os.link(found.file.path, folder / found.file.path.name, follow_symlinks=False)
+    path = folder / f"{found.file.stem}.jsonl"
+    with suppress(FileNotFoundError):
+        # What a killed run has put there, of lines that are still in the file.
+        known = set(path.read_bytes().splitlines())
+        lines = [one for one in lines if _line(one) not in known]
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "ab") as stream:
+        stream.writelines(_line(one) + b"\n" for one in lines)
+        stream.flush()
+        os.fsync(fd)
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _line(one: DamagedLine) -> bytes:
+    return orjson.dumps(
+        {
+            "line_number": one.line_number,
+            "offset": one.offset,
+            "base64": base64.b64encode(one.content).decode(),
+        }
+    )
+
+
+def _without(source: int, found: Found, lines: Iterable[DamagedLine]) -> Iterator[bytes]:
+    """The file's content but the lines and their newlines."""
+    os.lseek(source, 0, os.SEEK_SET)
+    stream: BinaryIO = os.fdopen(os.dup(source), "rb")
+    if found.file.compressed:
+        stream = io.BufferedReader(Unpacked(stream, found.file.path, to_damage=True))
+    with stream:
+        position = 0
+        for one in lines:
+            start = one.offset or 0
+            yield from _pieces(stream, start - position)
+            passed = len(one.content) + (not one.unfinished)
+            for _ in _pieces(stream, passed):
+                pass
+            position = start + passed
+        yield from _pieces(stream, sys.maxsize)
+
+
+def _pieces(stream: BinaryIO, count: int) -> Iterator[bytes]:
+    """The next bytes, so many or all that there are."""
+    while count > 0 and (piece := stream.read(min(count, _BLOCK_BYTES))):
+        count -= len(piece)
+        yield piece

@@ -1,0 +1,210 @@
+"""Compression of one closed file, such that it may be killed at any moment.
+
+    .2026-11-23.jsonl.zst.tmp   written, synced, read back and compared
+    2026-11-23.jsonl.zst        renamed, and the folder synced
+    2026-11-23.jsonl            removed
+
+Up to the renaming the original is all there is, and a later run begins anew. After it both are
+there, whole and equal; readers take the original as long as it exists, and a later run finishes.
+"""
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import IO
+
+import attrs
+import zstandard
+
+from leadlog.core.errors import ReadError
+from leadlog.core.layout import COMPRESSED
+from leadlog.reading.archive.folders import Folder, LeftAloneError, draft_name
+from leadlog.reading.archive.plan import Found
+from leadlog.reading.compressed import Unpacked
+
+__all__ = ["estimate", "finish", "seal", "take_after"]
+
+_LEVEL = 3
+_BLOCK_BYTES = 1024 * 1024
+
+
+@attrs.frozen
+class _Content:
+    """What two contents are compared by."""
+
+    size_bytes: int
+    lines: int
+    sha256: bytes
+
+
+class _Measure:
+    """Adds up a content piece by piece."""
+
+    def __init__(self) -> None:
+        self._size = self._lines = 0
+        self._sha256 = hashlib.sha256()
+
+    def add(self, data: bytes) -> None:
+        self._size += len(data)
+        self._lines += data.count(b"\n")
+        self._sha256.update(data)
+
+    def result(self) -> _Content:
+        return _Content(self._size, self._lines, self._sha256.digest())
+
+
+def seal(folder: Folder, found: Found, progress: Callable[[int], object]) -> int:
+    """Puts a compressed copy in a file's place.
+
+    Args:
+        folder: where it is.
+        found: the file.
+        progress: is told how many more bytes were read.
+
+    Returns:
+        Bytes that the compressed file takes.
+
+    Raises:
+        LeftAloneError: it may not be touched now.
+        ReadError: the copy was not what had been written, and was thrown away.
+        OSError: something cannot be read or written; the original stays.
+    """
+    name = found.file.path.name
+    packed = name + COMPRESSED
+    draft = draft_name(packed)
+    with folder.claimed(found) as source:
+        target = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            with os.fdopen(target, "wb", buffering=0) as stream:
+                content = _compress(source, stream, found, progress)
+                size = os.fstat(target).st_size
+            _verify(folder, draft, content)
+            folder.check(found, source)
+            if folder.exists(packed):
+                raise LeftAloneError(f"{packed} has come into being meanwhile")
+            folder.rename(draft, packed)
+        finally:
+            with suppress(OSError):  # renamed; or the next run removes it
+                folder.remove(draft)
+        folder.sync()
+        try:
+            folder.check(found, source)
+        except LeftAloneError:
+            folder.remove(packed)
+            raise
+        folder.remove(name)
+        folder.sync()
+    return size
+
+
+def finish(folder: Folder, found: Found, progress: Callable[[int], object]) -> None:
+    """Removes a file whose compressed copy is there, once both were compared.
+
+    Args:
+        folder: where they are.
+        found: the file.
+        progress: is told how many more bytes were read.
+
+    Raises:
+        LeftAloneError: it may not be touched now, or the other one is no copy of it.
+        OSError: something cannot be read or written; both stay.
+    """
+    name = found.file.path.name
+    packed = name + COMPRESSED
+    with folder.claimed(found) as source:
+        content = _Measure()
+        for data in _blocks(source):
+            content.add(data)
+            progress(len(data))
+        try:
+            _verify(folder, packed, content.result())
+        except ReadError as error:
+            raise LeftAloneError(
+                f"{packed} is no copy of it ({error}); as long as both are there the original "
+                "is read: compare them, and move one away",
+                finding=True,
+            ) from error
+        folder.check(found, source)
+        folder.sync()  # the name of the copy may be as new as the last power failure
+        folder.remove(name)
+        folder.sync()
+
+
+def estimate(folder: Folder, found: Found) -> int:
+    """About how many bytes a file will take when compressed, judged by its beginning.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    fd = folder.open(found.file.path.name, os.O_RDONLY)
+    try:
+        sample = os.pread(fd, _BLOCK_BYTES, 0)
+    finally:
+        os.close(fd)
+    packed = len(zstandard.ZstdCompressor(level=_LEVEL).compress(sample))
+    return packed * found.size_bytes // max(len(sample), 1)
+
+
+def _compress(
+    source: int, target: IO[bytes], found: Found, progress: Callable[[int], object]
+) -> _Content:
+    """Writes and syncs the compressed content, with the rights and the time of the original."""
+    content = _Measure()
+    # The size is promised to the frame's header, so a file that grows meanwhile is an error.
+    compressor = zstandard.ZstdCompressor(
+        level=_LEVEL, write_checksum=True, write_content_size=True
+    ).compressobj(size=found.size_bytes)
+    try:
+        for data in _blocks(source):
+            content.add(data)
+            _write(target, compressor.compress(data))
+            progress(len(data))
+        _write(target, compressor.flush())
+    except zstandard.ZstdError as error:
+        raise LeftAloneError(f"it has changed meanwhile ({error})") from error
+    take_after(source, target.fileno())
+    os.fsync(target.fileno())
+    return content.result()
+
+
+def _write(target: IO[bytes], data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[target.write(view) :]
+
+
+def take_after(source: int, target: int) -> None:
+    """Gives the copy the rights, the group and the time of the original."""
+    state = os.fstat(source)
+    mode = stat.S_IMODE(state.st_mode)
+    if os.fstat(target).st_gid != state.st_gid:
+        try:
+            os.fchown(target, -1, state.st_gid)
+        except PermissionError:
+            mode &= ~stat.S_IRWXG  # else another group could read it than the original's
+    os.fchmod(target, mode)
+    os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def _verify(folder: Folder, packed: str, expected: _Content) -> None:
+    """Decompresses a file and compares.
+
+    Raises:
+        ReadError: it is damaged, or holds something else.
+    """
+    content = _Measure()
+    stream = os.fdopen(folder.open(packed, os.O_RDONLY), "rb")
+    with io.BufferedReader(Unpacked(stream, folder.path / packed), _BLOCK_BYTES) as unpacked:
+        while data := unpacked.read(_BLOCK_BYTES):
+            content.add(data)
+    if content.result() != expected:
+        raise ReadError(f"{packed} does not hold what was compressed")
+
+
+def _blocks(fd: int) -> Iterator[bytes]:
+    os.lseek(fd, 0, os.SEEK_SET)
+    while data := os.read(fd, _BLOCK_BYTES):
+        yield data

@@ -1,0 +1,14 @@
+"""Takes a person out of the log: files, archive, bucket tables and daily summaries.
+
+    from leadlog.reading import erasure
+
+    report = erasure.run("database_logs", lead_ids=["lead-1"], emails=["ana@acme.example"])
+
+`leadlog erase` is the same from the command line, and writes the audit record besides.
+"""
+
+from leadlog.reading.erasure.person import Identity
+from leadlog.reading.erasure.report import Changed, Report
+from leadlog.reading.erasure.run import run
+
+__all__ = ["Changed", "Identity", "Report", "run"]

@@ -1,0 +1,149 @@
+"""Takes persons out of lines: a line that is about one of them goes, in others they are covered.
+
+With a key nothing goes: in lines about a person all personal data become pseudonyms, as
+`leadlog_processors.privacy` makes them, and so do ids and addresses in the others.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from leadlog.reading.erasure.person import Identity
+from leadlog.reading.events import decode
+from leadlog_processors.privacy import Privacy
+
+__all__ = ["Cover", "mentions"]
+
+MASK = "***"
+_GONE = object()
+
+
+def mentions(identity: Identity) -> Callable[[bytes], bool]:
+    """A quick test whether some bytes may name one of the persons or their operations."""
+    sought = [text.encode() for text in (*identity.texts(), *identity.operations)]
+    if not sought:
+        return lambda _: False
+    # Of many operations a set is asked, of which every token in the bytes may be one.
+    found = re.compile(b"|".join(map(re.escape, sought)), re.IGNORECASE).search
+
+    def test(content: bytes) -> bool:
+        if found(content):
+            return True
+        if b"\\u" not in content and content.isascii():
+            return False
+        # Written in escapes, or with letters that have more than one case.
+        text = content.decode("utf-8", "replace").casefold()
+        unescaped = re.sub(r"\\u([0-9a-f]{4})", lambda one: chr(int(one[1], 16)), text)
+        return found(unescaped.casefold().encode("utf-8", "replace")) is not None
+
+    return test
+
+
+class Cover:
+    """Takes persons out of content, line by line.
+
+    Args:
+        identity: the persons.
+        key: of the pseudonyms; None: lines about them go, and `***` stands for them elsewhere.
+
+    Attributes:
+        lines_removed: so far.
+        lines_changed: so far.
+    """
+
+    def __init__(self, identity: Identity, key: bytes | None = None) -> None:
+        self._identity = identity
+        self._privacy = Privacy("pseudonymised", key) if key else None
+        self._mentions = mentions(identity)
+        texts = identity.texts()
+        # A whole id only: `lead-1` is not in `lead-12`.
+        self._text = re.compile(
+            "|".join(rf"(?<![\w-]){re.escape(text)}(?![\w-])" for text in texts) or r"(?!)",
+            re.IGNORECASE,
+        )
+        self.lines_removed = self.lines_changed = 0
+
+    def lines(self, content: Iterable[bytes]) -> Iterator[bytes]:
+        """The content without the persons, in blocks.
+
+        Args:
+            content: blocks of lines, of whatever length.
+        """
+        rest = b""
+        for block in content:
+            whole, newline, tail = (rest + block).rpartition(b"\n")
+            rest = tail
+            if newline:
+                yield self._block(whole + newline)
+        if rest and self._line(rest) is not None:
+            yield self._line(rest) or b""
+
+    def _block(self, block: bytes) -> bytes:
+        if not self._mentions(block):
+            return block
+        kept = []
+        for line in block[:-1].split(b"\n"):
+            new = line if not self._mentions(line) else self._counted(line)
+            if new is not None:
+                kept.append(new + b"\n")
+        return b"".join(kept)
+
+    def _counted(self, line: bytes) -> bytes | None:
+        new = self._line(line)
+        self.lines_removed += new is None
+        self.lines_changed += new is not None and new != line
+        return new
+
+    def _line(self, line: bytes) -> bytes | None:
+        """The line as it may stay; None where it may not."""
+        if not self._mentions(line):
+            return line
+        event = decode(line)
+        if event is None:
+            return None  # nobody can tell what else of it is the person's
+        about = self._identity.is_about(event)
+        if about and self._privacy is None:
+            return None
+        if about and self._privacy is not None:
+            event = dict(self._privacy(None, "info", event))
+        covered = self.covered(event)
+        return line if covered == event and not about else orjson.dumps(covered)
+
+    def covered(self, value: Any) -> Any:
+        """A value without the persons: entries about them go, their ids and addresses elsewhere."""
+        if isinstance(value, str):
+            return self._text.sub(self._stand_in, value)
+        if isinstance(value, dict):
+            return {key: self.covered(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [item for item in map(self._entry, value) if item is not _GONE]
+        return value
+
+    def _entry(self, item: Any) -> Any:
+        """An entry of a list; one about a person goes, or becomes one about nobody."""
+        if self._is_entry(item):
+            if self._privacy is None:
+                return _GONE
+            if isinstance(item, dict):
+                item = self._privacy(None, "info", item)
+        return self.covered(item)
+
+    def _is_entry(self, item: Any) -> bool:
+        """Whether an entry of a list is about a person: a lead of a sync, an id among many."""
+        if isinstance(item, dict):
+            email = item.get("email")
+            return str(item.get("lead_id", item.get("id"))) in self._identity.lead_ids or (
+                isinstance(email, str) and email.casefold() in self._identity.emails
+            )
+        return isinstance(item, str) and (
+            item in self._identity.lead_ids or item.casefold() in self._identity.emails
+        )
+
+    def _stand_in(self, match: re.Match[str]) -> str:
+        if self._privacy is None:
+            return MASK
+        # The same text as under any personal key, so that records can still be joined.
+        stand_in: str = self._privacy(None, "info", {"name": match[0]})["name"]
+        return stand_in

@@ -1,0 +1,246 @@
+"""One erasure over one log directory: look, note, rewrite, and look what is left.
+
+Files are replaced, never changed in place: the new one is written under a hidden name, synced,
+and renamed over the old one, so at any kill each file is the old one or the new one. Only closed
+files are touched, as by the janitor, and under its lock.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import orjson
+
+from leadlog.core.clock import now_us, utc_date
+from leadlog.core.errors import LogDirectoryError
+from leadlog.core.layout import LogFile, category_directory, log_files, summary_path
+from leadlog.reading.analytics.buckets import remove_buckets
+from leadlog.reading.analytics.summary import write_daily_summary
+from leadlog.reading.archive.buckets import store_missing
+from leadlog.reading.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.reading.archive.folders import Folder, LeftAloneError
+from leadlog.reading.archive.merge import finish_merges
+from leadlog.reading.archive.plan import Found, closed_since
+from leadlog.reading.archive.rewrite import rewrite
+from leadlog.reading.erasure.journal import Journal
+from leadlog.reading.erasure.lines import Cover, mentions
+from leadlog.reading.erasure.person import Findings, Identity
+from leadlog.reading.erasure.report import Changed, Report
+from leadlog.reading.events import decode, open_content
+from leadlog.recording.sinks.storage import Spool
+
+__all__ = ["run"]
+
+_BLOCK_BYTES = 1024 * 1024
+_DRAFT = ".erased.tmp"
+
+
+def run(
+    directory: str | os.PathLike[str],
+    *,
+    lead_ids: Iterable[str] = (),
+    emails: Iterable[str] = (),
+    pseudonym_key: str | None = None,
+    dry_run: bool = False,
+    today: str | None = None,
+) -> Report:
+    """Takes persons out of a log, or replaces them by pseudonyms.
+
+    It may be killed at any moment; the next run, with the same persons, others or none, goes on.
+
+    Args:
+        directory: the log directory.
+        lead_ids: ids of leads.
+        emails: e-mail addresses, in any case.
+        pseudonym_key: with it pseudonyms stand for the persons; without it the lines about them
+            are removed.
+        dry_run: changes nothing.
+        today: the UTC day; the clock's by default.
+
+    Raises:
+        LogDirectoryError: there is no such directory, it cannot be read or written, or a janitor
+            is at work there.
+        ReadError: a file cannot be read.
+    """
+    root = Path(directory)
+    if not root.is_dir():
+        raise LogDirectoryError(
+            f"there is no log directory {str(root)!r}; name it with --directory or "
+            "LEADLOG_DIRECTORY"
+        )
+    erasure = _Erasure(root, pseudonym_key, utc_date(now_us()) if today is None else today)
+    return erasure.run(Identity(lead_ids, emails), dry_run=dry_run)
+
+
+class _Erasure:
+    def __init__(self, root: Path, key: str | None, today: str) -> None:
+        self._root = root
+        self._key = None if key is None else key.encode()
+        self._today = today
+        self._in_use = Spool(root).names_in_use
+        self._journal = Journal(root)
+        self._changed: list[Changed] = []
+        self._remaining: dict[str, str] = {}
+
+    def run(self, asked: Identity, *, dry_run: bool) -> Report:
+        with ExitStack() as stack:
+            if not dry_run:
+                stack.enter_context(sole_janitor(self._root))
+            asked |= self._journal.read()
+            identity = self._widened(asked) if asked else asked
+            summaries: tuple[str, ...] = ()
+            if identity:
+                if not dry_run:
+                    self._journal.write(identity)
+                days = self._rewrite(identity, dry_run=dry_run)
+                summaries = self._summaries(identity, days, dry_run=dry_run)
+            if not dry_run:
+                store_missing(self._root)
+                if not self._remaining:
+                    self._journal.remove()
+        return Report(
+            directory=self._root,
+            dry_run=dry_run,
+            pseudonymised=self._key is not None,
+            lead_ids=len(identity.lead_ids),
+            changed=tuple(self._changed),
+            remaining=self._remaining,
+            summaries=summaries,
+        )
+
+    def _widened(self, asked: Identity) -> Identity:
+        """What was asked for with what the log knows to belong to it."""
+        identity = asked
+        while True:  # an address leads to an id, whose other records name another address
+            findings = Findings(identity)
+            sought = mentions(Identity(identity.lead_ids, identity.emails))
+            for file in log_files(self._root):
+                for block in _blocks(file.path):
+                    if sought(block):
+                        for line in block.split(b"\n"):
+                            event = decode(line) if sought(line) else None
+                            if event is not None:
+                                findings.add(event)
+            wider = findings.identity()
+            if (wider.lead_ids, wider.emails) == (identity.lead_ids, identity.emails):
+                return wider
+            identity = wider
+
+    def _rewrite(self, identity: Identity, *, dry_run: bool) -> set[str]:
+        """Rewrites every closed file that names the persons; returns their days."""
+        days = set()
+        for folder, found in self._files(remove_drafts=not dry_run):
+            cover = Cover(identity, self._key)
+            file = found.file
+            for _ in cover.lines(_blocks(file.path)):
+                pass
+            if not (cover.lines_removed or cover.lines_changed):
+                continue
+            name = str(file.path.relative_to(self._root))
+            hindrance = closed_since(found, self._today)
+            if hindrance is not None:
+                self._remaining[name] = hindrance.reason
+                continue
+            try:
+                if not dry_run:
+                    with folder.claimed(found) as source:
+                        remove_buckets(self._root, file.date)
+                        self._replace(folder, found, source, Cover(identity, self._key))
+                days.add(file.date)
+                self._changed.append(Changed(name, cover.lines_removed, cover.lines_changed))
+            except LeftAloneError as error:
+                self._remaining[name] = error.hindrance.reason
+        return days
+
+    def _files(self, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
+        folders, _ = open_folders(self._root, self._in_use)
+        with ExitStack() as stack:
+            for folder in folders:
+                stack.callback(folder.close)
+            for folder in folders:
+                yield from self._of(folder, remove_drafts=remove_drafts)
+            for folder in archive_folders(self._root, self._in_use):
+                yield from self._of(folder, remove_drafts=remove_drafts)
+
+    def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
+        files, drafts = folder.scan()
+        if remove_drafts:
+            if folder.archived:
+                finish_merges(folder)
+            for name in (*drafts, *folder.names(_DRAFT)):
+                folder.remove(name)
+        for found in files:
+            yield folder, found
+
+    def _replace(self, folder: Folder, found: Found, source: int, cover: Cover) -> None:
+        file = found.file
+        if file.archived:
+            self._replace_part(found, source, cover)
+            return
+        draft = f".{file.path.name}{_DRAFT}"
+        rewrite(folder, found, source, cover.lines(_blocks(file.path)), draft=draft)
+
+    def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
+        from leadlog.reading.archive.parts import (  # as the libraries take a while
+            publish,
+            take_after_original,
+            write_part,
+        )
+
+        path, category = found.file.path, found.file.category
+        drafts = write_part(path, category, lambda: cover.lines(_blocks(path)))
+        take_after_original(source, drafts)
+        publish(path, drafts)
+
+    def _summaries(self, identity: Identity, days: set[str], *, dry_run: bool) -> tuple[str, ...]:
+        """Daily summaries: made anew where their events changed, covered where they are gone."""
+        done = []
+        folder = category_directory(self._root, "monitoring_data")
+        sought = mentions(identity)
+        for path in sorted(folder.glob("daily-summary-*.json")):
+            date = path.stem.removeprefix("daily-summary-")
+            if path.is_symlink() or path != summary_path(self._root, date):
+                continue
+            content = path.read_bytes()
+            if date not in days and not sought(content):
+                continue
+            done.append(str(path.relative_to(self._root)))
+            if dry_run:
+                continue
+            files: list[LogFile] = log_files(self._root, since=date, until=date)
+            if date in days and files:
+                write_daily_summary(self._root, date)
+            else:
+                with suppress(orjson.JSONDecodeError):
+                    content = orjson.dumps(
+                        Cover(identity, self._key).covered(orjson.loads(content)),
+                        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
+                    )
+                _write(path, content)
+        return tuple(done)
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}{_DRAFT}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as stream:
+        os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
+        stream.write(content)
+        stream.flush()
+        os.fsync(fd)
+    draft.replace(path)
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """The content of a log file of any form."""
+    rest = b""
+    with open_content(path) as stream:
+        while data := stream.read(_BLOCK_BYTES):
+            whole, newline, tail = (rest + data).rpartition(b"\n")
+            rest = tail
+            if newline:
+                yield whole + newline
+    if rest:
+        yield rest

@@ -1,0 +1,1 @@
+"""From a call in the application to a line in a file: capture, pipeline, sinks, measurements."""

@@ -1,0 +1,315 @@
+"""The hooks on one engine: its dialect's ways to the driver, and its pool.
+
+The dialect, rather than SQLAlchemy's engine events: those fire before COMMIT is sent, cost
+twice the calls, and what else listens to them would be in the time. The instance's attributes
+come before the class's methods; `release` deletes them again.
+"""
+
+import functools
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine, ExceptionContext
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.pool import PoolProxiedConnection, PoolResetState
+
+from leadlog.recording.capture import executions, journal
+from leadlog.recording.capture.drivers import State, asker
+from leadlog.recording.capture.flushes import Flush
+from leadlog.recording.capture.meter import current_meter
+from leadlog.recording.capture.operation import Operation
+from leadlog.recording.capture.writing import info_of, safely, settle
+from leadlog.recording.pipeline import is_enabled, report_failure
+
+_CONTROL = re.compile(
+    r"\s*(?:(?P<savepoint>savepoint)\s+|(?P<release>release)\s+(?:savepoint\s+)?"
+    r"|rollback\s+(?:transaction\s+|work\s+)?(?P<undo>to)\s+(?:savepoint\s+)?"
+    r"|(?P<commit>commit|end)\b|(?P<rollback>rollback|abort)\b|begin\b|start\s+transaction\b)"
+    r"\s*(?P<name>[^\s;]*)",
+    re.IGNORECASE,
+)
+_WRITE = re.compile(
+    r"\s*(?:insert|update|delete|replace|merge)\b"
+    r"|\s*with\b.*\b(?:(?:insert|merge)\s+into|delete\s+from|update\s+\S+\s+set)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
+_SELF = "leadlog_instrument"
+
+
+@functools.lru_cache(maxsize=512)
+def _kind(statement: str) -> tuple[bool, bool]:
+    """Whether a statement controls the transaction; whether it may write."""
+    return _CONTROL.match(statement) is not None, _WRITE.match(statement) is not None
+
+
+class Instrument:
+    """The hooks on one engine; they stay until `release`.
+
+    Args:
+        engine: an engine; those with other execution options share its dialect, and so this.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._dialect = engine.dialect
+        self._state = asker(engine.dialect)
+        self._poisons = engine.dialect.name == "postgresql"
+        self._names: list[str] = []
+        self._listeners: list[tuple[str, Callable[..., None]]] = []
+        try:
+            self._place()
+        except BaseException:
+            self.release()
+            raise
+
+    def _place(self) -> None:
+        dialect = self._dialect
+        # The dialect keeps its hooks, so that nobody else keeps the dialect.
+        self._replace(_SELF, self)
+        for name in _EXECUTE:
+            self._replace(name, self._measured(getattr(dialect, name)))
+        self._commit, self._rollback = dialect.do_commit, dialect.do_rollback
+        self._replace("do_commit", self._do_commit)
+        self._replace("do_rollback", self._do_rollback)
+        for name in ("do_commit_twophase", "do_rollback_twophase"):
+            self._replace(name, self._two_phase(getattr(dialect, name), name))
+        self._replace("execution_ctx_cls", self._context_class(dialect.execution_ctx_cls))
+        # A synchronous connection that is dropped gets its ROLLBACK from the pool.
+        for name in ("handle_error", "invalidate", *(("reset",) if dialect.is_async else ())):
+            listener = safely(getattr(self, f"_{name}"))
+            event.listen(self._engine, name, listener)
+            self._listeners.append((name, listener))
+
+    def _replace(self, name: str, value: Any) -> None:
+        vars(self._dialect)[name] = value
+        self._names.append(name)
+
+    def release(self) -> None:
+        """Removes every hook."""
+        for name, listener in self._listeners:
+            event.remove(self._engine, name, listener)
+        for name in self._names:
+            del vars(self._dialect)[name]
+
+    # ------------------------------------------------------------------------------ statements
+
+    def _measured(self, execute: Callable[..., None]) -> Callable[..., None]:
+        """One of the dialect's `do_execute…`, counted and timed."""
+
+        def measured(cursor: Any, statement: str, *rest: Any) -> None:
+            started = time.perf_counter_ns()
+            done = False
+            try:
+                execute(cursor, statement, *rest)
+                done = True
+            finally:
+                elapsed = time.perf_counter_ns() - started
+                try:
+                    self._executed(statement, rest, started, elapsed, done)
+                except Exception as error:  # noqa: BLE001 - see `safely`
+                    report_failure(error)
+
+        return measured
+
+    def _executed(
+        self, statement: str, rest: tuple[Any, ...], started: int, elapsed: int, done: bool
+    ) -> None:
+        control, writes = _kind(statement)
+        meter = current_meter()
+        owner = None
+        if meter is not None:
+            meter.add(0 if control else 1, elapsed)
+            owner = meter.owner
+        context = rest[-1] if rest else None
+        if context is None:
+            return
+        if control:
+            if done:
+                self._controlled(statement, context.root_connection)
+        elif isinstance(owner, Operation):
+            if writes and done:
+                self._wrote(owner, context.root_connection)
+        else:
+            if writes and isinstance(owner, Flush) and owner.running():
+                owner.wrote(context, self._state(context.root_connection.connection), done=done)
+                if "compiled_cache" in context.execution_options:  # the unit of work's own
+                    return
+            executions.spent_on(context, started).executed(elapsed)
+
+    def _wrote(self, call: Operation, connection: Connection) -> None:
+        """Notes a write of the call under way."""
+        if call.wrote_last(connection):
+            return
+        info = info_of(connection)
+        transaction = journal.find(info)
+        if transaction is not None and transaction.last() is call:
+            return
+        settle(call, connection, self._state(connection.connection))
+
+    def _controlled(self, statement: str, connection: Connection) -> None:
+        """Follows what a statement did to the transaction, SQLAlchemy's own or a user's."""
+        found = _CONTROL.match(statement)
+        if found is None:
+            return
+        info, name = info_of(connection), found["name"].strip('"').lower()
+        if found["commit"]:
+            journal.finalise(info, journal.COMMITTED)
+        elif found["rollback"]:
+            journal.finalise(info, journal.ROLLED_BACK)
+        elif found["savepoint"]:
+            journal.transaction_of(info).savepoint(name)
+        elif found["undo"]:
+            journal.transaction_of(info).rollback_to(name)
+        elif found["release"]:
+            journal.transaction_of(info).release(name)
+            if self._state(connection.connection) is State.NONE:  # it was the outermost
+                journal.finalise(info, journal.COMMITTED)
+
+    def _context_class(self, base: type[Any]) -> type[Any]:
+        """The dialect's class of executions, which tells when a result is there."""
+        finished = self._finished
+
+        class Captured(base):  # type: ignore[misc]  # the base is the dialect's
+            def _setup_result_proxy(self) -> Any:
+                result = super()._setup_result_proxy()
+                finished(self, result)
+                return result
+
+        return Captured
+
+    def _finished(self, context: DefaultExecutionContext, result: CursorResult[Any]) -> None:
+        try:
+            meter = current_meter()
+            owner = None if meter is None else meter.owner
+            if isinstance(owner, Operation) or not is_enabled():
+                return
+            executions.finished(
+                context,
+                result,
+                lambda: self._state(context.root_connection.connection),
+                flushing=isinstance(owner, Flush) and owner.running(),
+            )
+        except Exception as error:  # noqa: BLE001 - see `safely`
+            report_failure(error)
+
+    def _handle_error(self, failure: ExceptionContext) -> None:
+        connection = failure.connection
+        if connection is None:
+            return
+        info = info_of(connection)
+        error = failure.sqlalchemy_exception or failure.original_exception
+        if failure.is_disconnect:
+            journal.finalise(info, journal.ROLLED_BACK)
+        elif self._poisons and failure.statement is not None:
+            journal.transaction_of(info).poisoned = True
+        meter = current_meter()
+        owner = None if meter is None else meter.owner
+        context: Any = failure.execution_context
+        if context is not None and owner is None and failure.statement and is_enabled():
+            executions.failed(context, error, self._state_after(failure, connection))
+
+    def _state_after(self, failure: ExceptionContext, connection: Connection) -> State:
+        """What an error made of the transaction."""
+        if failure.is_disconnect:
+            return State.FAILED
+        state = self._state(connection.connection)
+        if state is State.OPEN and self._poisons:
+            return State.FAILED  # which asyncpg cannot tell from an open one
+        return state
+
+    # ---------------------------------------------------------------------------- transactions
+
+    def _do_commit(self, connection: PoolProxiedConnection) -> None:
+        """COMMIT, as the dialect does it, and what became of it."""
+        info = info_of(connection)
+        journal.commits(info, poisoned=self._poisons and self._state(connection) is State.FAILED)
+        started = time.perf_counter_ns()
+        try:
+            self._commit(connection)
+        except BaseException as error:
+            self._refused(error, connection, info, started)
+            raise
+        self._ended(info, started, journal.COMMITTED)
+
+    def _refused(
+        self,
+        error: BaseException,
+        connection: PoolProxiedConnection,
+        info: journal.Info,
+        started_ns: int,
+    ) -> None:
+        self._spent(started_ns)
+        if self._is_lost(error, connection):
+            journal.finalise(info, journal.UNKNOWN)
+        else:
+            still_open = self._state(connection) in (State.OPEN, State.FAILED)
+            journal.commit_failed(info, still_open=still_open)
+
+    def _is_lost(self, error: BaseException, connection: Any) -> bool:
+        """Whether nobody knows what the database made of a COMMIT."""
+        dialect = self._dialect
+        try:
+            return not isinstance(error, Exception) or (
+                isinstance(error, dialect.loaded_dbapi.Error)
+                and dialect.is_disconnect(error, connection, None)
+            )
+        except Exception:  # noqa: BLE001 - a driver that cannot even tell
+            return True
+
+    def _do_rollback(self, connection: PoolProxiedConnection) -> None:
+        """ROLLBACK, as the dialect does it."""
+        info = info_of(connection)
+        started = time.perf_counter_ns()
+        try:
+            self._rollback(connection)
+        finally:
+            self._ended(info, started, journal.ROLLED_BACK)
+
+    def _two_phase(self, finish: Callable[..., None], name: str) -> Callable[..., None]:
+        """COMMIT or ROLLBACK of a transaction in two phases."""
+        commits = name == "do_commit_twophase"
+
+        def finishing(
+            connection: Connection, xid: Any, is_prepared: bool = True, recover: bool = False
+        ) -> None:
+            info = {} if recover else info_of(connection)  # recovered: somebody else's
+            if commits:
+                journal.commits(info, poisoned=False)
+            started = time.perf_counter_ns()
+            try:
+                finish(connection, xid, is_prepared=is_prepared, recover=recover)
+            except BaseException:
+                self._ended(info, started, journal.UNKNOWN)  # prepared, it outlives the connection
+                raise
+            self._ended(info, started, journal.COMMITTED if commits else journal.ROLLED_BACK)
+
+        return finishing
+
+    def _ended(self, info: journal.Info, started_ns: int, outcome: str) -> None:
+        try:
+            self._spent(started_ns)
+            journal.finalise(info, outcome)
+        except Exception as error:  # noqa: BLE001 - see `safely`
+            report_failure(error)
+
+    def _spent(self, started_ns: int) -> None:
+        meter = current_meter()
+        if meter is not None:
+            meter.add(0, time.perf_counter_ns() - started_ns)
+
+    def _invalidate(self, _connection: Any, record: Any, _error: BaseException | None) -> None:
+        journal.finalise(record.info, journal.ROLLED_BACK)
+
+    def _reset(self, _connection: Any, record: Any, state: PoolResetState) -> None:
+        if state.terminate_only and record is not None:  # closed without a ROLLBACK
+            journal.finalise(record.info, journal.ROLLED_BACK)
+
+
+def instrument_of(dialect: Dialect) -> Instrument | None:
+    """The hooks on an engine, by its dialect; None where there are none."""
+    found: Instrument | None = vars(dialect).get(_SELF)
+    return found

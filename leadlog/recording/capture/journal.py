@@ -1,0 +1,211 @@
+"""The outcome journal: learns from the connection what became of each write.
+
+A write is pending until its transaction ends. The journal lies in the connection's `info`,
+with a frame per savepoint, and is finalised by what the dialect's `do_commit` and
+`do_rollback` really did, not by the engine's events, which fire before COMMIT is sent.
+PostgreSQL rolls a transaction back at COMMIT once a statement in it has failed; such a
+transaction is marked as poisoned.
+"""
+
+from collections.abc import Hashable, MutableMapping
+from typing import Any, Protocol
+
+from leadlog.core.clock import new_id
+
+_KEY = "leadlog_transaction"
+
+COMMITTED = "committed"
+ROLLED_BACK = "rolled_back"
+SAVEPOINT_ROLLED_BACK = "savepoint_rolled_back"
+COMMIT_FAILED = "commit_failed"
+FAILED = "failed"
+UNKNOWN = "unknown"
+
+Info = MutableMapping[Any, Any]
+"""A pooled connection's `info`."""
+
+
+class Pending(Protocol):
+    """A write that waits for the end of its transaction."""
+
+    def resolve(self, outcome: str, transaction_id: str) -> None:
+        """Told once per frame that it was added to; never raises."""
+        ...
+
+
+class Rest(Pending, Protocol):
+    """What stands for the writes of one kind that came after a transaction's journal was full."""
+
+    def absorb(self, other: Any) -> None:
+        """Takes over what another one of the same kind stands for."""
+        ...
+
+
+class _Frame:
+    """What was written since a savepoint, or since the transaction began."""
+
+    __slots__ = ("name", "pendings", "rests")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pendings: list[Pending] = []
+        self.rests: dict[Hashable, Rest] = {}
+
+
+class Transaction:
+    """The pending writes of one database transaction.
+
+    Attributes:
+        transaction_id: identifier that its records share.
+        poisoned: whether COMMIT would roll it back.
+        committing: whether COMMIT was sent and its answer is not known yet.
+        commit_failed: whether a COMMIT failed and left the transaction open.
+        count: writes noted so far.
+    """
+
+    __slots__ = ("_frames", "commit_failed", "committing", "count", "poisoned", "transaction_id")
+
+    def __init__(self) -> None:
+        self.transaction_id = new_id()
+        self.poisoned = False
+        self.committing = False
+        self.commit_failed = False
+        self.count = 0
+        self._frames = [_Frame("")]
+
+    def add(self, pending: Pending) -> bool:
+        """Notes a write in the innermost frame.
+
+        Returns:
+            Whether it was not there yet.
+        """
+        pendings = self._frames[-1].pendings
+        if pendings and pendings[-1] is pending:
+            return False
+        pendings.append(pending)
+        self.count += 1
+        return True
+
+    def last(self) -> Pending | None:
+        """The last write of the innermost frame."""
+        pendings = self._frames[-1].pendings
+        return pendings[-1] if pendings else None
+
+    def rest(self, kind: Hashable) -> Rest | None:
+        """What stands for the writes of that kind that the innermost frame does not list."""
+        return self._frames[-1].rests.get(kind)
+
+    def add_rest(self, kind: Hashable, rest: Rest) -> None:
+        """Notes what will stand for the further writes of that kind in the innermost frame."""
+        self._frames[-1].pendings.append(rest)
+        self._frames[-1].rests[kind] = rest
+
+    def savepoint(self, name: str) -> None:
+        """Opens a frame."""
+        self._frames.append(_Frame(name))
+
+    def _has(self, name: str) -> bool:
+        return any(frame.name == name for frame in self._frames[1:])
+
+    def release(self, name: str) -> None:
+        """Merges the frames down to savepoint `name` into the one around them."""
+        while self._has(name):
+            frame = self._frames.pop()
+            self._merge(frame)
+            if frame.name == name:
+                return
+
+    def _merge(self, inner: _Frame) -> None:
+        outer = self._frames[-1]
+        known = {id(pending) for pending in outer.pendings} if inner.pendings else ()
+        for kind, rest in inner.rests.items():
+            if kind in outer.rests:
+                outer.rests[kind].absorb(rest)
+                inner.pendings.remove(rest)
+            else:
+                outer.rests[kind] = rest
+        for pending in inner.pendings:
+            if id(pending) in known:
+                pending.resolve(COMMITTED, self.transaction_id)
+            else:
+                outer.pendings.append(pending)
+
+    def rollback_to(self, name: str) -> None:
+        """Finalises what came after savepoint `name`, which stays open."""
+        while self._has(name):
+            frame = self._frames.pop()
+            for pending in frame.pendings:
+                pending.resolve(SAVEPOINT_ROLLED_BACK, self.transaction_id)
+            if frame.name == name:
+                self._frames.append(_Frame(name))
+                break
+        self.poisoned = False
+
+    def finalise(self, outcome: str) -> None:
+        """Tells every pending write what became of it."""
+        frames, self._frames = self._frames, [_Frame("")]
+        for frame in frames:
+            for pending in frame.pendings:
+                pending.resolve(outcome, self.transaction_id)
+
+
+def find(info: Info) -> Transaction | None:
+    """The journal of a connection, by its `info`; None where it has none."""
+    return info.get(_KEY)
+
+
+def transaction_of(info: Info) -> Transaction:
+    """The journal of a connection, by its `info`; a new one where there is none."""
+    found: Transaction | None = info.get(_KEY)
+    if found is None:
+        found = info[_KEY] = Transaction()
+    return found
+
+
+def commits(info: Info, *, poisoned: bool) -> None:
+    """Notes that COMMIT is being sent.
+
+    Args:
+        info: the connection's `info`.
+        poisoned: whether the driver says that the transaction has failed.
+    """
+    transaction: Transaction | None = info.get(_KEY)
+    if transaction is not None:
+        transaction.committing = True
+        transaction.poisoned = transaction.poisoned or poisoned
+
+
+def commit_failed(info: Info, *, still_open: bool) -> None:
+    """Notes that the database refused a COMMIT.
+
+    Args:
+        info: the connection's `info`.
+        still_open: whether the transaction lives on, as SQLite's does while somebody reads.
+    """
+    transaction: Transaction | None = info.get(_KEY)
+    if transaction is None:
+        return
+    if still_open:
+        transaction.committing = False
+        transaction.commit_failed = True
+    else:
+        finalise(info, COMMIT_FAILED)
+
+
+def finalise(info: Info, outcome: str) -> None:
+    """Ends the journal of a connection; does nothing where there is none.
+
+    Args:
+        info: the connection's `info`.
+        outcome: what the database did; COMMIT of a poisoned transaction is a rollback.
+    """
+    transaction: Transaction | None = info.pop(_KEY, None)
+    if transaction is None:
+        return
+    if outcome == COMMITTED and transaction.poisoned:
+        outcome = ROLLED_BACK
+    elif outcome == ROLLED_BACK and transaction.committing:
+        outcome = UNKNOWN  # interrupted between COMMIT and its answer
+    elif outcome == ROLLED_BACK and transaction.commit_failed:
+        outcome = COMMIT_FAILED
+    transaction.finalise(outcome)

@@ -1,0 +1,303 @@
+"""Operations: one call on a captured class, and everything that is learnt about it.
+
+An operation is a store's method under way, a flushed object, or a statement. Its record is
+written when the call has ended and every write in it has an outcome.
+"""
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Dialect
+
+from leadlog.core.clock import new_id, now_us
+from leadlog.recording.capture import journal
+from leadlog.recording.capture.meter import Meter, current_meter
+from leadlog_processors.session import current_session
+
+Emit = Callable[["Operation"], None]
+"""Writes the record of an operation; never raises."""
+
+IDS_LISTED = 100
+"""Keys that `lead_ids` names at most."""
+
+
+class Watch(Protocol):
+    """How long something took."""
+
+    @property
+    def wall_ms(self) -> float:
+        """Wall time, milliseconds."""
+        ...
+
+    @property
+    def cpu_ms(self) -> float | None:
+        """CPU time of the thread, milliseconds; None where it was not measured."""
+        ...
+
+
+class Counts(Protocol):
+    """What something asked of the database."""
+
+    @property
+    def queries(self) -> int:
+        """Statements, transaction control not counted."""
+        ...
+
+    @property
+    def database_ns(self) -> int:
+        """Time inside the driver, nanoseconds."""
+        ...
+
+
+class Operation:
+    """One call, while it runs and until its outcome is known.
+
+    Attributes:
+        operation_type: add_lead, get_lead, …; create, read, update, delete or upsert.
+        event_name: dotted name of its record.
+        entity: name of the mapped class; None where a statement does not tell.
+        operation_id: joins its record to its error; also the event_id of its record, so that
+            one written again after an interrupt is known.
+        session: the session that it was made in.
+        started_us: when it began, microseconds since 1970.
+        ended_us: when it ended.
+        watch: its wall and CPU time; None where its share of a flush is not known.
+        meter: its statements and database time; None as above.
+        bulk: whether it touches many rows.
+        change: create, update or delete, where it is about one row.
+        records_affected: rows written or read; None while unknown.
+        records_cut: changes that it stands for, left out because the transaction had too many.
+        duplicate_detected: whether the lead was there already; None where it was not
+            looked for.
+        duplicate_action: none, created, updated, merged or rejected.
+        duplicate_matched_on: the key that matched.
+        fields_processed: columns that the call was given or wrote.
+        fields_changed: column to old and new value.
+        data_size_bytes: size of the data as JSON.
+        lead: the row that it is about, as a mapping.
+        lead_id: its primary key as text, where `lead` does not tell it by the name `id`.
+        whole: whether these are all the fields of a lead, so that it can be scored.
+        lead_ids: the first keys, where it is about many.
+        lead_count: how many it is about.
+        lead_outcomes: what became of the leads of a batch; keys of `data_details`.
+        sample_rate: share of such calls that is recorded; None for all of them.
+        error: what it raised.
+        transaction_id: the database transaction of its writes.
+        doubtful: whether it failed when some of its rows may have been written.
+        closed: whether the call has ended.
+        recorded: whether the record is written.
+    """
+
+    # What most calls leave as it is stands in the class, which costs a new one nothing.
+    watch: Watch | None = None
+    meter: Counts | None = None
+    change: str | None = None
+    records_affected: int | None = None
+    records_cut: int | None = None
+    duplicate_detected: bool | None = None
+    duplicate_action: str | None = None
+    duplicate_matched_on: str | None = None
+    fields_processed: list[str] | None = None
+    fields_changed: dict[str, Any] | None = None
+    data_size_bytes: int | None = None
+    lead: Mapping[str, Any] | None = None
+    lead_id: str | None = None
+    whole = True
+    lead_ids: list[str] | None = None
+    lead_count: int | None = None
+    lead_outcomes: Mapping[str, Any] | None = None
+    sample_rate: float | None = None
+    error: BaseException | None = None
+    transaction_id: str | None = None
+    doubtful = False
+    closed = False
+    recorded = False
+    _pending = 0
+    _last: tuple[int, journal.Transaction] | None = None
+
+    def __init__(
+        self,
+        operation_type: str,
+        event_name: str,
+        entity: str | None,
+        emit: Emit,
+        *,
+        bulk: bool = False,
+        started_us: int | None = None,
+    ) -> None:
+        self.operation_type = operation_type
+        self.event_name = event_name
+        self.entity = entity
+        self.started_us = self.ended_us = started = started_us or now_us()
+        self.operation_id = new_id(started)
+        self.session = current_session()
+        self.bulk = self._was_bulk = bulk
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._outcomes: list[str] = []
+
+    def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
+        """Says which row the call is about.
+
+        Args:
+            lead: the row; names it.
+            whole: whether these are all the fields of a lead, so that it can be scored.
+        """
+        self.lead = lead
+        self.whole = whole
+
+    def identify_many(self, ids: Iterable[str], count: int | None) -> None:
+        """Says which rows the call is about.
+
+        Args:
+            ids: their keys; the first 100 are kept.
+            count: how many there are; None where that is not known.
+        """
+        self.lead_ids = [str(key) for key, _ in zip(ids, range(IDS_LISTED), strict=False)]
+        self.lead_count = count
+
+    def changed(self, kind: str, columns: Mapping[str, Any]) -> None:
+        """Notes a written row.
+
+        Changes of several objects are not merged: a call that writes more than one keeps
+        none, since they could not be told apart.
+
+        Args:
+            kind: create, update or delete.
+            columns: `{column: {"old": …, "new": …}}`.
+        """
+        if self.bulk:
+            return
+        if self.fields_changed is None:
+            self.fields_changed = dict(columns)
+            self.change = kind
+        else:
+            self.bulk = True
+            self.fields_changed = self.change = None
+
+    def wrote_last(self, connection: Any) -> bool:
+        """Whether the last write on a connection, in a transaction still open, is this call's."""
+        last = self._last
+        return last is not None and last[0] == id(connection) and last[1].last() is self
+
+    def wrote(self, transaction: journal.Transaction, connection: Any) -> None:
+        """Notes a write whose outcome that transaction will tell.
+
+        Args:
+            transaction: the journal of the connection.
+            connection: the connection; not held, since nobody else may.
+        """
+        self._last = id(connection), transaction
+        if transaction.add(self):
+            with self._lock:
+                self._pending += 1
+                self.transaction_id = transaction.transaction_id
+
+    def resolve(self, outcome: str, transaction_id: str) -> None:
+        """Told by the journal what became of a write."""
+        with self._lock:
+            self._outcomes.append(outcome)
+            self._pending -= 1
+            self.transaction_id = transaction_id
+            ready = self.closed and self._pending == 0 and not self.recorded
+        if ready:
+            self._emit(self)
+
+    def settle(self, outcome: str) -> None:
+        """Notes a write whose outcome is known already, as with AUTOCOMMIT."""
+        with self._lock:
+            self._outcomes.append(outcome)
+
+    def start_over(self) -> None:
+        """Forgets what was learnt of writes that a retried transaction has undone."""
+        with self._lock:
+            self._outcomes.clear()
+        self.fields_changed = self.change = None
+        self.bulk = self._was_bulk
+
+    def fail(self, error: BaseException) -> None:
+        """Notes what the call raised."""
+        self.error = error
+
+    def close(self) -> None:
+        """Ends the call; its record is written now, or when the last write is resolved.
+
+        May be called again where an interrupt got in between; the record is written once.
+        """
+        if not self.closed:
+            self.ended_us = now_us()
+            self.closed = True
+        with self._lock:
+            ready = self._pending == 0 and not self.recorded
+        if ready:
+            self._emit(self)
+
+    @property
+    def outcome(self) -> str:
+        """What the database did with the call's writes; `completed` where it wrote none."""
+        if self.error is None and len(self._outcomes) == 1:
+            return self._outcomes[0]
+        found = set(self._outcomes)
+        for decisive in (journal.UNKNOWN, journal.COMMIT_FAILED):
+            if decisive in found:
+                return decisive
+        if self.error is not None and found != {journal.COMMITTED}:
+            return journal.FAILED
+        for outcome in (journal.ROLLED_BACK, journal.COMMITTED, journal.SAVEPOINT_ROLLED_BACK):
+            if outcome in found:
+                return journal.UNKNOWN if self.doubtful else outcome
+        return "completed"
+
+
+class Rest(Operation):
+    """Stands for the changes of one class and kind beyond those that have a record each."""
+
+    def stand_in(self, transaction: journal.Transaction, kind: Hashable) -> None:
+        """Waits for the end of a transaction, whose further changes of that kind it counts."""
+        self._pending = 1
+        self.closed = True
+        self.records_cut = 0
+        transaction.add_rest(kind, self)
+
+    def absorb(self, other: "int | Rest") -> None:
+        """Counts more changes, or takes over what another one counted."""
+        count = other if isinstance(other, int) else other.records_cut or 0
+        self.records_cut = self.records_affected = (self.records_cut or 0) + count
+
+
+class Call(Operation):
+    """A method under way: everything that its code does while it is entered belongs to it.
+
+    Attributes:
+        dialect: of the engine whose classes it writes.
+        span: its meter.
+    """
+
+    def __init__(
+        self,
+        operation_type: str,
+        event_name: str,
+        entity: str,
+        emit: Emit,
+        dialect: Dialect,
+        *,
+        bulk: bool = False,
+    ) -> None:
+        super().__init__(operation_type, event_name, entity, emit, bulk=bulk)
+        self.dialect = dialect
+        self.span = Meter(self, timed=True)
+        self.watch = self.meter = self.span
+
+    def close(self) -> None:
+        """Ends the call, and adds what it counted to the meter around it."""
+        if not self.closed:
+            self.span.close()
+        super().close()
+
+
+def current_operation() -> Operation | None:
+    """The operation that the running code belongs to, or None outside any."""
+    meter = current_meter()
+    owner = None if meter is None else meter.owner
+    return owner if isinstance(owner, Operation) else None

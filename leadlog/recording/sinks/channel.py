@@ -1,0 +1,234 @@
+"""The way of one category's lines from its ring into files, resumed at the exact byte.
+
+The file's length and the ring's `Progress` together always tell how much of the ring is in the
+file. A line that went in halfway, because the disk was full or the process was killed, is
+completed there; none is written twice.
+"""
+
+import time
+from collections.abc import Callable
+
+from leadlog.recording.sinks.header import Progress
+from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.segments import DAY_US, Files, Segment
+
+__all__ = ["Channel"]
+
+_BATCH_BYTES = 4 * 1024 * 1024
+_LARGE_BYTES = 128 * 1024
+_CHECK_SECONDS = 0.02
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+
+
+class Channel:
+    """Moves lines from a ring into files.
+
+    Args:
+        category: whose lines they are.
+        ring: where they come from; a dead process's too.
+        files: where they go.
+        clock: gives microseconds since 1970; decides the day of each batch.
+
+    Attributes:
+        error: what went wrong at the last attempt, or None.
+        unsynced: whether there is something to `sync`.
+        synced: position in the ring up to which the lines were synced.
+    """
+
+    def __init__(self, category: str, ring: Ring, files: Files, clock: Callable[[], int]) -> None:
+        self._category = category
+        self.ring = ring
+        self._files = files
+        self._clock = clock
+        self._segment: Segment | None = None
+        self._partial = 0
+        self._day = -1
+        self._full = False
+        self._check_at = 0.0
+        self._pause = _FIRST_PAUSE_SECONDS
+        self._retry_at = 0.0
+        self.error: Exception | None = None
+        self.synced = ring.progress.head
+
+    @property
+    def unsynced(self) -> bool:
+        """Whether lines were written that `sync` was not called for."""
+        return self.synced < self.ring.progress.head
+
+    def drain(self) -> bool:
+        """Writes what is in the ring now, unless the last failure was a moment ago.
+
+        An error is kept in `error`; the next attempts come after pauses of up to a second.
+
+        Returns:
+            Whether anything was written.
+        """
+        now = time.monotonic()
+        if self._retry_at > now:
+            self.ring.settle()
+            return False
+        before = self.ring.progress.head
+        try:
+            self.transfer()
+            self._rest()
+        except Exception as error:  # noqa: BLE001 - one category's trouble is its own
+            self.error = error
+            self._retry_at = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+        else:
+            if self.ring.progress.head > before:
+                self.error = None
+                self._pause = _FIRST_PAUSE_SECONDS
+        return self.ring.progress.head > before
+
+    def retry_now(self) -> None:
+        """Ends the pause after a failure."""
+        self._retry_at = 0.0
+
+    def transfer(self) -> None:
+        """Writes what is in the ring, and beside it, when this is called.
+
+        Raises:
+            OSError: it could not all be written.
+        """
+        ring = self.ring
+        ring.settle()
+        goal = ring.goal
+        while ring.progress.head < min(goal, ring.tail):
+            self._step()
+            ring.settle()
+
+    def _rest(self) -> None:
+        """Lets go of the file of a day that is over, though no line came since."""
+        if self._segment and not self._partial and self._day != self._clock() // DAY_US:
+            self._leave()
+            progress = self.ring.progress
+            self.ring.advance(Progress(progress.head, progress.written))
+
+    def _step(self) -> None:
+        """One batch, written at once."""
+        ring = self.ring
+        segment = self._usable()
+        start = ring.progress.head + self._partial
+        data = ring.read(start, _BATCH_BYTES)
+        end = self._cut(data, segment)
+        if end == 0:
+            self._full = True
+            self._leave()
+            return
+        count = segment.append(data[:end] if end < len(data) else data)
+        if count < _LARGE_BYTES and not segment.exists():
+            # Removed while it was written to: the ring still has these lines. Not asked after
+            # large batches: each system call gives up the interpreter, which callers that are
+            # that busy do not give back for a while.
+            self._leave()
+            return
+        whole = data.rfind(b"\n", 0, count) + 1
+        if whole:
+            old = ring.progress
+            lines = old.written + data.count(b"\n", 0, whole)
+            ring.advance(Progress(start + whole, lines, old.name, old.position, old.offset))
+            self._partial = count - whole
+        else:
+            self._partial += count
+
+    def _cut(self, data: bytes, segment: Segment) -> int:
+        """How much of a batch to write now; 0 when the segment is full."""
+        if self._partial:
+            return data.find(b"\n") + 1 or len(data)
+        room = self._files.segment_bytes - segment.size
+        end = data.rfind(b"\n") + 1 or len(data)
+        if end > room:
+            end = data.rfind(b"\n", 0, max(room, 0)) + 1
+            if not end and segment.size == 0:
+                end = data.find(b"\n") + 1 or len(data)
+        return end
+
+    def _usable(self) -> Segment:
+        """The file for the next batch: of today, where its name says, and noted in the ring."""
+        day = self._clock() // DAY_US
+        segment = self._segment
+        if segment is not None and not self._partial:
+            now = time.monotonic()
+            if now >= self._check_at:
+                self._check_at = now + _CHECK_SECONDS
+                if not segment.is_current():
+                    self._leave()
+            if self._day != day:
+                self._leave()
+        if self._segment is None:
+            ring = self.ring.storage.path
+            segment = self._files.open(self._category, day, ring, fresh=self._full)
+            self._day = day
+            self._full = False
+            self._adopt(segment)
+        assert self._segment is not None  # noqa: S101 - tells the type checkers
+        return self._segment
+
+    def _adopt(self, segment: Segment) -> None:
+        """Notes in the ring that what comes now goes to the end of this file."""
+        old = self.ring.progress
+        try:
+            self.ring.advance(Progress(old.head, old.written, segment.name, old.head, segment.size))
+        except ValueError:
+            segment.close()
+            raise
+        self._segment = segment
+        self._partial = 0
+
+    def resume(self, segment: Segment, day: int, position: int) -> None:
+        """Goes on in a file that a dead process left.
+
+        Args:
+            segment: the file.
+            day: UTC day it is of.
+            position: in the ring; up to there it is in the file already.
+        """
+        progress = self.ring.progress
+        done = self.ring.read(progress.head, position - progress.head)
+        whole = done.rfind(b"\n") + 1
+        self._segment = segment
+        self._day = day
+        self._partial = len(done) - whole
+        if whole:
+            self.ring.advance(
+                Progress(
+                    progress.head + whole,
+                    progress.written + done.count(b"\n"),
+                    progress.name,
+                    progress.position,
+                    progress.offset,
+                )
+            )
+
+    def sync(self) -> None:
+        """Waits until what was written is on the disk; an error is kept in `error`."""
+        head = self.ring.progress.head
+        try:
+            if self._segment is not None:
+                self._segment.sync()
+            self.synced = head
+        except OSError as error:
+            self.error = error
+
+    def _leave(self) -> None:
+        """Goes on in another file."""
+        if self._segment is not None:
+            segment, self._segment = self._segment, None
+            self._partial = 0
+            try:
+                if self._files.durable:
+                    segment.sync()
+            finally:
+                segment.close()
+
+    def close(self) -> None:
+        """Closes the file; the next batch would open one again.
+
+        An error at the last sync is kept in `error`.
+        """
+        try:
+            self._leave()
+        except OSError as error:
+            self.error = error

@@ -1,0 +1,74 @@
+"""The console sink: a readable line per event, for people who develop."""
+
+import sys
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from leadlog.recording.sinks.contract import SinkStats
+
+_SHOWN = (
+    ("operation_details", ("operation_type", "outcome", "records_affected", "error_message")),
+    ("lead_identifier", ("lead_id", "name")),
+    ("sync_details", ("sync_type",)),
+    ("sync_results", ("success", "leads_synced", "leads_failed")),
+    ("migration_results", ("success", "records_migrated", "records_failed")),
+    ("error_details", ("error_type", "error_message", "fingerprint")),
+    ("operation_info", ("operation_name", "total_duration_ms", "success")),
+    ("monitoring_info", ("monitoring_type", "data_points")),
+    ("performance_metrics", ("execution_time_ms", "database_queries")),
+    ("training_labels", ("performance_tier", "data_quality")),
+)
+
+
+def facts(record: dict[str, Any]) -> dict[str, Any]:
+    """The few values of a record that a person wants to see in one line."""
+    found: dict[str, Any] = {}
+    for section, keys in _SHOWN:
+        values = record.get(section) or {}
+        found.update((key, values[key]) for key in keys if values.get(key) is not None)
+    return found
+
+
+class ConsoleSink:
+    """Prints events to a stream, with colours where it is a terminal.
+
+    Args:
+        stream: standard error by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._render = structlog.dev.ConsoleRenderer(colors=self._stream.isatty())
+
+    def write(self, category: str, line: bytes) -> bool:  # noqa: ARG002 - every category is shown
+        """See `Sink.write`; a stream that is gone is no reason to stop logging."""
+        try:
+            record = orjson.loads(line)
+            shown = {
+                "timestamp": record["timestamp"],
+                "level": record["level"],
+                "event": record["event_name"],
+                **facts(record),
+            }
+            self._stream.write(str(self._render(None, record["level"], shown)) + "\n")
+        except (OSError, ValueError, KeyError):
+            return True
+        return True
+
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - a stream has no timeout
+        """See `Sink.flush`."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def close(self, timeout: float) -> None:
+        """See `Sink.close`; the stream stays open, since it is not ours."""
+        self.flush(timeout)
+
+    def stats(self) -> SinkStats:
+        """See `Sink.stats`; what a terminal was shown is not counted."""
+        return SinkStats()

@@ -1,0 +1,285 @@
+"""The drain: the one thread of a process that takes lines from its rings into files.
+
+It looks every few milliseconds, since waking it per line would cost the caller more than the
+line itself; a ring that is half full wakes it early.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+from leadlog.core.forks import renew_after_fork
+from leadlog.recording.sinks.channel import Channel
+from leadlog.recording.sinks.health import Health
+from leadlog.recording.sinks.mirror import Mirror
+from leadlog.recording.sinks.recover import recover_rings
+from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.segments import Files
+from leadlog.recording.sinks.slots import SlotHolder
+
+__all__ = ["Drain"]
+
+_LONGEST_IDLE_SECONDS = 0.06
+"""A reader sees a line within 100 ms of its being logged, however long nothing came."""
+
+_SYNC_SECONDS = 1.0
+_HEALTH_SECONDS = 0.05
+_WAIT_SECONDS = 0.001
+_GRACE_SECONDS = 0.2
+"""How long `stop` waits beyond its timeout for the thread to let go of everything."""
+
+
+class Drain:
+    """Empties the rings of one sink into files.
+
+    Args:
+        rings: by category; the sink adds to it at any time.
+        files: opens the files.
+        slot: the slot that they are named after.
+        health: is shown the counts after each look.
+        clock: gives microseconds since 1970.
+        poll_seconds: how often it looks while lines come.
+        recover_seconds: how often it looks for rings of dead processes.
+    """
+
+    def __init__(
+        self,
+        rings: dict[str, Ring],
+        files: Files,
+        *,
+        slot: SlotHolder,
+        health: Health,
+        clock: Callable[[], int],
+        poll_seconds: float,
+        recover_seconds: float,
+    ) -> None:
+        self._rings = rings
+        self._files = files
+        self._slot = slot
+        self._health = health
+        self._clock = clock
+        self._poll = poll_seconds
+        self._idle = max(poll_seconds, min(3 * poll_seconds, _LONGEST_IDLE_SECONDS))
+        self._recover_seconds = recover_seconds
+        self._recover_at = 0.0
+        self._sync_at = 0.0
+        self._health_at = 0.0
+        self._channels: dict[str, Channel] = {}
+        self._mirrors: dict[str, Mirror] = {}
+        self._folders_made = False
+        self._told: set[str] = set()
+        self._urgent = False
+        self._deadline: float | None = None
+        self._done = False
+        self._thread: threading.Thread | None = None
+        # A bare lock as alarm clock: unlike an Event's, its release may be interrupted by a
+        # signal handler that rings the same alarm.
+        self._alarm = threading.Lock()
+        self._alarm.acquire()
+        self._turn = threading.RLock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: leaves everything to the parent."""
+        spool = self._files.spool
+        folders = {spool.path, spool.spare, self._files.directory / ".slots"}
+        self._files.descriptors.abandon(folders)
+        for ring in self._rings.values():
+            try:
+                ring.abandon()
+            except (BufferError, ValueError):
+                continue  # another thread was just using it; here it uses nothing any more
+        self._rings = {}
+        self._done = True
+
+    def start(self) -> bool:
+        """Starts the thread if it does not run.
+
+        Returns:
+            False when the interpreter starts none any more; `look` then does its work.
+        """
+        if self._thread is None and not self._done:
+            thread = threading.Thread(target=self._run, name="leadlog-drain", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+        return True
+
+    def wake(self) -> None:
+        """Has it look at once; from any thread or signal handler."""
+        try:
+            self._alarm.release()
+        except RuntimeError:
+            return  # it is ringing
+
+    def _run(self) -> None:
+        pause = self._poll
+        while not self._done:
+            self._alarm.acquire(timeout=pause)
+            try:
+                busy = self.look()
+            except Exception as error:  # noqa: BLE001 - the thread must outlive everything
+                self._health.trouble(repr(error))
+                busy = False
+            pause = self._poll if busy or self._deadline else min(pause + self._poll, self._idle)
+
+    def look(self) -> bool:
+        """Looks once at everything.
+
+        Returns:
+            Whether there was anything to write.
+        """
+        with self._turn:
+            now = time.monotonic()
+            if now >= self._recover_at:
+                self._recover_at = now + self._recover_seconds
+                self._keep_house()
+            urgent, self._urgent = self._urgent, False
+            sync = self._files.durable and (urgent or now >= self._sync_at)
+            if sync:
+                self._sync_at = now + _SYNC_SECONDS
+            busy = False
+            today = self._clock()
+            for category, ring in list(self._rings.items()):
+                if ring.finished:
+                    continue
+                channel = self._channel(category, ring)
+                ring.seen(today)
+                if urgent:
+                    channel.retry_now()
+                busy |= channel.drain()
+                if sync and channel.unsynced:
+                    channel.sync()
+                if ring.storage.reason:
+                    self._mirror(category, ring).refresh()
+            if self._deadline is not None:
+                self._finish(self._deadline)
+        if now >= self._health_at or self._done:
+            self._health_at = now + _HEALTH_SECONDS
+            self._look_at_health()
+        return busy
+
+    def _look_at_health(self) -> None:
+        for category, channel in list(self._channels.items()):
+            ring = channel.ring
+            self._health.look(category, ring.counts(), channel.error, ring.reason)
+
+    def _channel(self, category: str, ring: Ring) -> Channel:
+        channel = self._channels.get(category)
+        if channel is None:
+            channel = Channel(category, ring, self._files, self._clock)
+            self._channels[category] = channel
+        return channel
+
+    def _mirror(self, category: str, ring: Ring) -> Mirror:
+        mirror = self._mirrors.get(category)
+        if mirror is None:
+            mirror = Mirror(category, ring, self._files.spool, self._files.descriptors)
+            self._mirrors[category] = mirror
+        return mirror
+
+    def _keep_house(self) -> None:
+        """What is done at the start and every few seconds."""
+        if not self._folders_made:
+            try:
+                self._files.make_folders()
+                self._folders_made = True
+            except OSError as error:
+                self._health.unusable(error)
+        own = frozenset(ring.storage.path for ring in self._rings.values() if ring.storage.path)
+        gone = {path for path in own if not path.exists()}
+        self._files.spool.tidy()
+        for problem in recover_rings(self._files, own).errors:
+            if problem not in self._told:
+                self._told.add(problem)
+                self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")
+        for category, ring in list(self._rings.items()):
+            if ring.storage.reason or ring.storage.path in gone:
+                self._mend(category, ring)
+
+    def _mend(self, category: str, ring: Ring) -> None:
+        """Tries to give a ring a file of its own that it has none of, or has no more."""
+        if ring.end == ring.progress.head:
+            try:
+                storage = self._files.spool.create(
+                    category, ring.capacity, self._files.descriptors, self._clock()
+                )
+            except OSError:
+                return
+            if ring.swap(storage):
+                mirror = self._mirrors.pop(category, None)
+                if mirror is not None:
+                    mirror.remove()
+            elif storage.path is not None:
+                storage.path.unlink(missing_ok=True)
+                storage.release()
+
+    def flush(self, timeout: float) -> bool:
+        """Waits until what is in the rings now is in files, and synced where that is asked for.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        deadline = time.monotonic() + timeout
+        goals = [(category, ring, ring.end) for category, ring in list(self._rings.items())]
+        self._urgent = True
+        while True:
+            goals = [goal for goal in goals if not self._reached(*goal)]
+            if not goals:
+                return True
+            if self._thread is threading.current_thread() or time.monotonic() >= deadline:
+                return False
+            if self.start():
+                self.wake()
+                time.sleep(_WAIT_SECONDS)
+            else:
+                self.look()
+
+    def _reached(self, category: str, ring: Ring, goal: int) -> bool:
+        if ring.progress.head < goal:
+            return False
+        channel = self._channels.get(category)
+        return not self._files.durable or channel is None or channel.synced >= goal
+
+    def stop(self, timeout: float) -> None:
+        """Has it write what is left in the sealed rings, and then let go of everything.
+
+        What cannot be written in time stays in the rings for whoever recovers them.
+
+        Args:
+            timeout: seconds to wait at most.
+        """
+        self._deadline = time.monotonic() + timeout
+        self._urgent = True
+        if not self._rings:
+            self._done = True
+        if self._thread is None or not self._thread.is_alive():
+            while not self._done:
+                self.look()
+                time.sleep(_WAIT_SECONDS)
+        self.wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout + _GRACE_SECONDS)
+
+    def _finish(self, deadline: float) -> None:
+        """Lets go of each ring that is empty, or whose lines are safe where they are."""
+        late = time.monotonic() >= deadline
+        for category, ring in list(self._rings.items()):
+            channel = self._channel(category, ring)
+            path = ring.storage.path
+            safe = path is not None and channel.error is not None and ring.end == ring.tail
+            leave = late or safe
+            if ring.finished or not (leave or ring.end == ring.progress.head):
+                continue
+            channel.close()
+            if ring.finish(leave=leave):
+                if path is not None and ring.progress.head == ring.tail:
+                    self._files.spool.retire(path)
+                mirror = self._mirrors.pop(category, None)
+                if mirror is not None:
+                    mirror.finish()
+        if all(ring.finished for ring in self._rings.values()):
+            self._slot.release()
+            self._done = True

@@ -1,0 +1,119 @@
+"""The first page of a ring: what other processes may read of it, and how it is kept whole.
+
+The owner may be killed between any two machine instructions. So whatever must change at once
+is one aligned 8-byte store: the tail, which acknowledges a line, and `WHICH`, which says which
+of two copies of the drain's `Progress` holds. `struct` with a fixed byte order would write a
+number byte by byte; a memoryview of native words does not.
+"""
+
+import os
+import struct
+import sys
+from dataclasses import dataclass
+from mmap import mmap
+
+__all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "Progress"]
+
+HEADER_BYTES = 4096
+
+CAUSES = ("ring_full", "oversize", "io_error")
+"""Why a living sink drops lines, see `leadlog.recording.sinks.spool`."""
+
+Memory = mmap | bytearray
+"""A ring's bytes, header first: in a file that outlives the process, or in its heap."""
+
+MAGIC = int.from_bytes(b"leadlog1", sys.byteorder)
+(IDENTITY, TAIL, IN_MEMORY, DEGRADED, CAPACITY, PROCESS, CREATED_US, SEEN_US, WHICH) = range(9)
+DROPPED = 9
+_RECORD = struct.Struct("=5Q")
+_RECORDS_AT = (512, 2304)
+_NAME_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a ring has been written to files.
+
+    Attributes:
+        head: bytes of the ring that are in files, always up to the end of a line.
+        written: lines they are.
+        name: the file being written, relative to the log directory; "" for none yet.
+        position: a place in the ring's stream of bytes, and
+        offset: where in that file it lies. So the file's length tells exactly how much of
+            the ring is in it, whatever the writer still managed to note.
+    """
+
+    head: int = 0
+    written: int = 0
+    name: str = ""
+    position: int = 0
+    offset: int = 0
+
+
+class Header:
+    """Reads and writes the header of a ring.
+
+    Args:
+        memory: the ring's bytes; only the first page is touched.
+
+    Attributes:
+        words: the first page as native 8-byte words, for the constants of this module.
+
+    Raises:
+        ValueError: this is no header.
+    """
+
+    def __init__(self, memory: Memory | bytes) -> None:
+        if len(memory) < HEADER_BYTES:
+            raise ValueError("no ring: too short for a header")
+        self._memory = memory
+        self.words = memoryview(memory)[:HEADER_BYTES].cast("Q")
+        if self.words[IDENTITY] != MAGIC or self.words[WHICH] > 1:
+            self.words.release()
+            raise ValueError("no ring of this version")
+
+    @classmethod
+    def format(cls, memory: Memory, capacity: int, now_us: int) -> None:
+        """Makes the first page of zeros a header; this process is the owner."""
+        with memoryview(memory)[:HEADER_BYTES].cast("Q") as words:
+            words[CAPACITY] = capacity
+            words[PROCESS] = os.getpid()
+            words[CREATED_US] = words[SEEN_US] = now_us
+            words[IDENTITY] = MAGIC
+
+    def progress(self) -> Progress:
+        """What holds now."""
+        start = _RECORDS_AT[self.words[WHICH]]
+        page = bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES])
+        head, written, position, offset, length = _RECORD.unpack_from(page)
+        name = page[_RECORD.size : _RECORD.size + length]
+        return Progress(head, written, os.fsdecode(name), position, offset)
+
+    def store(self, progress: Progress) -> None:
+        """Puts `progress` in force, at once and as a whole.
+
+        Raises:
+            ValueError: the file's name is too long.
+        """
+        memory = self._memory
+        assert not isinstance(memory, bytes)  # noqa: S101 - a copy is for reading
+        name = os.fsencode(progress.name)
+        if len(name) > _NAME_BYTES:
+            raise ValueError(f"the file name {progress.name!r} is longer than {_NAME_BYTES} bytes")
+        which = 1 - self.words[WHICH]
+        numbers = (progress.head, progress.written, progress.position, progress.offset)
+        record = _RECORD.pack(*numbers, len(name)) + name
+        start = _RECORDS_AT[which]
+        memory[start : start + len(record)] = record
+        self.words[WHICH] = which
+
+    @property
+    def unused(self) -> bool:
+        """Whether no line was ever taken."""
+        return not any((self.words[TAIL], self.words[IN_MEMORY], *self.dropped().values()))
+
+    def dropped(self) -> dict[str, int]:
+        """Lines dropped, by cause; causes that occurred only."""
+        return {
+            cause: count for at, cause in enumerate(CAUSES) if (count := self.words[DROPPED + at])
+        }

@@ -1,0 +1,178 @@
+"""What a sink tells about itself: when lines were dropped, when it failed, when it recovered.
+
+Told twice: as events, for the log itself, and as lines on standard error, for the case that the
+log is what is broken. Neither may become a flood.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leadlog.recording.sinks.counts import Counts
+
+__all__ = ["Health", "Notify"]
+
+Notify = Callable[[dict[str, Any]], None]
+"""Is told of a condition of the sink, see `Health`."""
+
+_QUIET_SECONDS = 1.0
+_AGAIN_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class _Condition:
+    """One thing that is wrong with one category, or was.
+
+    Attributes:
+        since: when it began; None when all is well.
+        last: when it was last seen.
+        told: whether `began` was told, so that `ended` must be.
+        next: before that, a new beginning is not told.
+        base: count of lines when it began.
+        lines: lines it has cost since it began.
+        detail: cause or error.
+    """
+
+    since: float | None = None
+    last: float = 0.0
+    told: bool = False
+    next: float = 0.0
+    base: int = 0
+    lines: int = 0
+    detail: str = ""
+
+
+class Health:
+    """Watches the counts of all categories.
+
+    Each event is a dict: `condition` (`failing`: files cannot be written, lines wait;
+    `dropping`: lines are lost; `degraded`: lines lie in this process's own memory, where a
+    kill would lose them), `state` (`began`, `ended`), `category`, `detail` (error, causes or
+    reason), `lines` (lost, or at risk, since it began; for `failing` those that wait) and
+    `seconds` since it began. The same condition of a category is told once a minute at most.
+
+    Args:
+        directory: the log directory.
+        notify: gets the events; by default nobody does.
+        warn: gets lines for people, one a minute at most; by default standard error.
+        now: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        notify: Notify | None = None,
+        warn: Callable[[str], None] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._notify = notify
+        self._warn = warn or _warn_on_stderr
+        self._now = now
+        self._warn_at = 0.0
+        self._conditions: dict[tuple[str, str], _Condition] = {}
+
+    def look(self, category: str, counts: Counts, error: Exception | None, degraded: str) -> None:
+        """Compares with the last look, and tells what changed; never raises.
+
+        Args:
+            category: whose counts.
+            counts: the lines so far.
+            error: why its files cannot be written now, or None.
+            degraded: why its ring lies in the heap, or "".
+        """
+        text = "" if error is None else _describe(error)
+        self._follow(category, "failing", text, counts.waiting, counted=False)
+        causes = ", ".join(counts.dropped)
+        self._follow(category, "dropping", causes, sum(counts.dropped.values()), counted=True)
+        reason = degraded or "the ring was full"
+        self._follow(category, "degraded", reason, counts.degraded, counted=True)
+
+    def _follow(
+        self, category: str, condition: str, detail: str, lines: int, *, counted: bool
+    ) -> None:
+        """One condition: on while its count grows, or else while it has a detail."""
+        now = self._now()
+        state = self._conditions.get((category, condition))
+        if state is None:
+            state = self._conditions[category, condition] = _Condition()
+        on = lines > state.base + state.lines if counted else bool(detail)
+        if on:
+            if state.since is None:
+                state.since = now
+                state.base = 0 if not counted else state.base + state.lines
+                state.lines = 0
+                state.told = now >= state.next
+            state.last = now
+            state.detail = detail
+            state.lines = lines - state.base
+            if state.told and state.since == now:
+                state.next = now + _AGAIN_SECONDS
+                self._tell(category, condition, "began", state)
+            if condition != "degraded":
+                self._warn_people(category, condition, state)
+        elif state.since is not None and now >= state.last + _QUIET_SECONDS:
+            if state.told:
+                self._tell(category, condition, "ended", state)
+            state.since = None
+
+    def _tell(self, category: str, condition: str, step: str, state: _Condition) -> None:
+        if self._notify is None:
+            return
+        event = {
+            "condition": condition,
+            "state": step,
+            "category": category,
+            "detail": state.detail,
+            "lines": state.lines,
+            "seconds": round(state.last - (state.since or state.last), 3),
+        }
+        try:
+            self._notify(event)
+        except Exception as error:  # noqa: BLE001 - whoever is told must not stop the drain
+            self._warn_once_a_minute(f"leadlog: the log's health cannot be told: {error!r}")
+
+    def unusable(self, error: Exception) -> None:
+        """Tells people that the log directory cannot be used as things are."""
+        self._warn_once_a_minute(
+            f"leadlog: cannot write to {self._directory}: {_describe(error)}; events wait in "
+            "memory until it can be written (see `leadlog doctor`)"
+        )
+
+    def trouble(self, text: str) -> None:
+        """Tells people of what belongs to no category."""
+        self._warn_once_a_minute(f"leadlog: {self._directory}: {text}")
+
+    def _warn_people(self, category: str, condition: str, state: _Condition) -> None:
+        if condition == "failing":
+            message = (
+                f"leadlog: cannot write to {self._directory / category}: {state.detail}; "
+                f"{state.lines} events wait in memory until it can be written"
+            )
+        else:
+            message = (
+                f"leadlog: {state.lines} events of {category} were dropped ({state.detail}); "
+                f"the log is {self._directory}"
+            )
+        self._warn_once_a_minute(message + " (see `leadlog doctor`)")
+
+    def _warn_once_a_minute(self, message: str) -> None:
+        now = self._now()
+        if now < self._warn_at:
+            return
+        self._warn_at = now + _AGAIN_SECONDS
+        try:
+            self._warn(message)
+        except Exception:  # noqa: BLE001 - standard error may be closed, and nothing is left then
+            return
+
+
+def _describe(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
+
+
+def _warn_on_stderr(message: str) -> None:
+    print(message, file=sys.stderr)  # noqa: T201 - the log itself cannot take it

@@ -1,0 +1,201 @@
+"""Recovery: writes what killed processes left in their rings, continuing at the exact byte.
+
+Done by every sink when it starts and every few seconds, and by `leadlog recover`. A ring whose
+lock is free has no owner any more; whoever locks it first recovers it. Nothing changes but files
+that grow and a header that follows, so a recoverer may be killed too: the next one sees how far
+it came.
+"""
+
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leadlog.core.layout import CATEGORIES, parse_name
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.channel import Channel
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.header import HEADER_BYTES, IN_MEMORY, SEEN_US, Header
+from leadlog.recording.sinks.overflow import Budget
+from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.segments import DAY_US, Files
+from leadlog.recording.sinks.slots import SlotHolder
+from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool, Storage
+
+__all__ = ["Recovery", "recover", "recover_rings"]
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What a recovery did.
+
+    Attributes:
+        rings: rings of dead processes that were emptied.
+        lines: lines that were brought into files.
+        lost: lines that had only been in the memory of a process that was killed.
+        alive: rings left alone, since their processes live or somebody else recovers them.
+        errors: what could not be recovered now, and why; it stays where it is.
+    """
+
+    rings: int = 0
+    lines: int = 0
+    lost: int = 0
+    alive: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def recover(
+    directory: Path,
+    *,
+    host: str = "",
+    segment_bytes: int = 256 * 1024 * 1024,
+    file_mode: int = 0o600,
+    directory_mode: int = 0o700,
+    memory: Path = MEMORY,
+    write: Callable[[int, bytes], int] = os.write,
+) -> Recovery:
+    """Recovers the rings that dead processes left for a log directory.
+
+    Args:
+        directory: the log directory.
+        host: as the sinks of this host have it.
+        segment_bytes: size at which the next segment is begun.
+        file_mode: of new files.
+        directory_mode: of new folders.
+        memory: the memory file system.
+        write: `os.write`, or what a test has in its place.
+    """
+    spool = Spool(directory, memory)
+    descriptors = Descriptors()
+    slot = SlotHolder(
+        directory, descriptors, host=host, file_mode=file_mode, directory_mode=directory_mode
+    )
+    files = Files(
+        directory=directory,
+        spool=spool,
+        descriptors=descriptors,
+        slot=slot.number,
+        host=host,
+        segment_bytes=segment_bytes,
+        file_mode=file_mode,
+        directory_mode=directory_mode,
+        durable=True,
+        write=write,
+    )
+    try:
+        return recover_rings(files)
+    finally:
+        slot.release()
+
+
+def recover_rings(files: Files, own: frozenset[Path] = frozenset()) -> Recovery:
+    """Recovers the rings that dead processes left.
+
+    Args:
+        files: opens the files.
+        own: rings of this process, which are not even looked at.
+    """
+    report = Recovery()
+    for file in files.spool.files():
+        if file.past or file.path in own or file.category not in CATEGORIES:
+            continue
+        try:
+            _recover_one(file, files, report)
+        except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
+            report.errors.append(f"{file.path.name}: {error}")
+    return report
+
+
+def _recover_one(file: RingFile, files: Files, report: Recovery) -> None:
+    """Recovers one ring, unless it is in use.
+
+    Raises:
+        OSError: a file cannot be written.
+        ValueError: it is no ring.
+    """
+    try:
+        fd = files.descriptors.open(file.path, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    storage = Storage(bytearray(), file.path, fd, files.descriptors)
+    try:
+        if not try_lock(fd):
+            report.alive += 1
+            return
+        size = os.fstat(fd).st_size
+        if not file.path.exists():
+            return  # a sibling was faster
+        os.lseek(fd, 0, os.SEEK_SET)
+        header = Header(os.read(fd, HEADER_BYTES))
+        if size > HEADER_BYTES:
+            storage.memory = mmap.mmap(fd, size)
+            ring = Ring(storage, Budget(0).overflow())
+            try:
+                if not _empty(file.category, ring, files, header.words[SEEN_US], report):
+                    report.alive += 1
+                    return
+            finally:
+                ring.detach()
+        report.rings += 1
+        report.lost += header.words[IN_MEMORY]
+        files.spool.retire(file.path)
+    finally:
+        storage.release()
+
+
+def _empty(category: str, ring: Ring, files: Files, seen_us: int, report: Recovery) -> bool:
+    """Brings the lines of a dead process's ring into files.
+
+    Returns:
+        False when somebody is busy with the file that has to be completed.
+
+    Raises:
+        OSError: it cannot be done now.
+    """
+    before = ring.progress
+    if before.head == ring.tail:
+        return True
+    # The last time that the owner's drain looked tells the day of what it had not seen yet.
+    channel = Channel(category, ring, files, lambda: seen_us)
+    try:
+        path = files.directory / before.name
+        position = _reached(path, category, ring)
+        if position is not None:
+            segment = files.lock(path)
+            if segment is not None:
+                channel.resume(segment, seen_us // DAY_US, position)
+            elif position > before.head and path.exists():
+                return False  # half a line is in there, which nothing else may follow
+        channel.transfer()
+    finally:
+        report.lines += ring.progress.written - before.written
+        channel.close()
+    return True
+
+
+def _reached(path: Path, category: str, ring: Ring) -> int | None:
+    """How far the ring is in the file that it names.
+
+    The file is believed only if it ends as the ring says: it may have been removed, and made
+    anew by somebody else, or cut.
+
+    Returns:
+        A position in the ring; None when the file is not what the ring wrote to.
+    """
+    progress = ring.progress
+    if path.parent.name != category or parse_name(path.name) is None:
+        return None
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            position = progress.position + size - progress.offset
+            if not progress.head <= position <= ring.tail:
+                return None
+            beyond = position - progress.head
+            stream.seek(max(size - beyond - 1, 0))
+            end = stream.read()
+    except OSError:
+        return None
+    expected = ring.read(progress.head, beyond)
+    return position if end in (expected, b"\n" + expected) else None

@@ -1,0 +1,148 @@
+"""What became of the lines of every process that logs, or logged, into a directory.
+
+Read from the headers of the rings, so it needs nobody's help: neither a living process is asked
+nor does a dead one have to have said anything.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.header import (
+    CAPACITY,
+    CREATED_US,
+    DEGRADED,
+    HEADER_BYTES,
+    IN_MEMORY,
+    PROCESS,
+    TAIL,
+    Header,
+)
+from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool
+
+__all__ = ["RingReport", "ring_reports"]
+
+_TRIES = 5
+_BEGIN = 64
+_TIMESTAMP = re.compile(rb'\{"timestamp":"([^"]{27})"')
+
+
+@dataclass(frozen=True, slots=True)
+class RingReport:
+    """The lines of one category of one process.
+
+    Attributes:
+        process_id: the process.
+        category: whose lines.
+        alive: whether the process still holds the ring.
+        since_us: when the ring was made, in microseconds since 1970.
+        accepted: lines taken.
+        written: lines in files.
+        in_ring: lines on their way; those of a dead process wait to be recovered.
+        dropped: lines lost, by cause; `lost` are those that a killed process had in its own
+            memory.
+        degraded: lines that for a while lay where a kill would have lost them.
+        file: the file being written, relative to the log directory; "" for none.
+        waiting_since: `timestamp` of the first line in the ring; None where none waits.
+    """
+
+    process_id: int
+    category: str
+    alive: bool
+    since_us: int
+    accepted: int
+    written: int
+    in_ring: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    degraded: int = 0
+    file: str = ""
+    waiting_since: str | None = None
+
+
+def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
+    """The rings of a log directory: those of living processes, and what is kept of dead ones.
+
+    Args:
+        directory: the log directory.
+        memory: the memory file system.
+
+    Returns:
+        By process and category; rings that nothing ever went through are left out.
+    """
+    found = []
+    for file in Spool(directory, memory).files():
+        try:
+            report = _read(file)
+        except (OSError, ValueError, TypeError):
+            continue  # removed meanwhile, or no ring of this version
+        if report.accepted:
+            found.append(report)
+    return sorted(found, key=lambda one: (one.since_us, one.process_id, one.category))
+
+
+def _read(file: RingFile) -> RingReport:
+    fd = os.open(file.path, os.O_RDONLY)
+    try:
+        alive = not file.past and not try_lock(fd, shared=True)
+        header, waiting, first = _consistent(fd)
+    finally:
+        os.close(fd)
+    words = header.words
+    progress = header.progress()
+    dropped = header.dropped()
+    in_ring = waiting
+    if alive:
+        in_ring += words[IN_MEMORY]
+    elif words[IN_MEMORY]:
+        dropped["lost"] = words[IN_MEMORY]
+    return RingReport(
+        process_id=words[PROCESS],
+        category=file.category,
+        alive=alive,
+        since_us=words[CREATED_US],
+        accepted=progress.written + in_ring + sum(dropped.values()),
+        written=progress.written,
+        in_ring=in_ring,
+        dropped=dropped,
+        degraded=words[DEGRADED],
+        file=progress.name,
+        waiting_since=_timestamp(first),
+    )
+
+
+def _timestamp(line: bytes) -> str | None:
+    found = _TIMESTAMP.match(line)
+    return None if found is None else found[1].decode()
+
+
+def _consistent(fd: int) -> tuple[Header, int, bytes]:
+    """A header, the number of lines that were in the ring when it held, and how the first began.
+
+    A living owner may overwrite what is being counted; then it is counted again.
+    """
+    with os.fdopen(os.dup(fd), "rb", buffering=0) as stream:
+        tries = _TRIES
+        while True:
+            tries -= 1
+            header = _header(stream)
+            progress, tail = header.progress(), header.words[TAIL]
+            lines, begin = 0, b""
+            if os.fstat(fd).st_size > HEADER_BYTES:
+                capacity = header.words[CAPACITY]
+                ring = stream.read(capacity)
+                first = progress.head % capacity
+                last = first + tail - progress.head
+                lines = ring.count(b"\n", first, last)
+                lines += ring.count(b"\n", 0, max(last - capacity, 0))
+                if lines:
+                    begin = (ring[first : first + _BEGIN] + ring[:_BEGIN])[:_BEGIN]
+            if _header(stream).progress() == progress or not tries:
+                return header, lines, begin
+
+
+def _header(stream: FileIO) -> Header:
+    stream.seek(0)
+    return Header(stream.read(HEADER_BYTES))

@@ -1,0 +1,377 @@
+"""The ring: takes a line in a microsecond, and keeps it though the process is killed.
+
+A ring of bytes that lie in memory which outlives the process, holding whole lines one behind
+the other. Positions count bytes since the ring was made and never go back. A line's bytes come
+first, then the tail moves behind them: that one store is the acknowledgement.
+
+Any thread puts lines in, one thread (the drain) takes them out. What does not fit goes to the
+overflow, and from there back into the ring, so that the order is kept.
+
+A signal handler may raise at any moment in the middle of this (Ctrl-C does). What takes more
+than one store is therefore decided first, by one store, and then carried out in steps that can
+be repeated: whoever comes next finishes what was broken off.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from leadlog.recording.sinks.body import Body
+from leadlog.recording.sinks.counts import Counts
+from leadlog.recording.sinks.header import (
+    CAUSES,
+    DEGRADED,
+    DROPPED,
+    HEADER_BYTES,
+    IN_MEMORY,
+    SEEN_US,
+    TAIL,
+)
+from leadlog.recording.sinks.overflow import Overflow, Waiting
+from leadlog.recording.sinks.storage import Storage, heap
+
+__all__ = ["Ring"]
+
+
+_TURNS = 50
+"""How often a thread gives way to the one inside before it waits for the lock."""
+
+
+class _Move(NamedTuple):
+    """What was decided on a line, or on several.
+
+    Attributes:
+        tail: of the ring, afterwards.
+        lines: that went into the ring so far, afterwards.
+        dropped: by cause, afterwards.
+        gone: the last line that leaves the overflow.
+        come: the line that goes to the overflow.
+        beside: the entry of `_side` that this is about.
+    """
+
+    tail: int
+    lines: int
+    dropped: tuple[int, ...]
+    gone: Waiting | None = None
+    come: Waiting | None = None
+    beside: tuple[bytes] | None = None
+
+
+class Ring(Body):
+    """A ring of lines.
+
+    Args:
+        storage: the memory, formatted; a ring that was used goes on where it stood.
+        overflow: takes what does not fit.
+        wake: tells the drain to come soon; called from any thread or signal handler.
+
+    Attributes:
+        lock: held to put lines in or to change the storage.
+    """
+
+    def __init__(
+        self, storage: Storage, overflow: Overflow, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self.lock = threading.RLock()
+        self._busy = False
+        self._sealed = False
+        self._claimed = False
+        self._side: deque[tuple[bytes]] = deque()
+        self._move: _Move | None = None
+        self._overflow = overflow
+        self._wake = wake
+        super().__init__(storage)
+        self._lines = self._lines_before = self.progress.written
+        self._dropped = tuple(self._words[DROPPED + at] for at in range(len(CAUSES)))
+        self._degraded = self._words[DEGRADED]
+        self._aim()
+
+    def put(self, line: bytes) -> bool:
+        """Takes a line that ends with a newline.
+
+        A call from within a call (by a signal handler, or a finaliser) leaves its line with
+        the outer one.
+
+        Returns:
+            False when the ring is sealed and has not taken it; True also for a line that was
+            dropped, and counted.
+        """
+        if self._claimed:
+            self._give_way()
+        self._claimed = True
+        with self.lock:
+            if self._busy:
+                self._side.append((line,))
+                return True
+            self._busy = True
+            try:
+                tail = self.tail
+                end = tail + len(line)
+                if end > self._limit:
+                    if self._sealed:
+                        return False
+                    self._place(line)
+                    return True
+                shift = self._shift
+                self._memory[tail + shift : end + shift] = line
+                self.tail = end
+                self._words[TAIL] = end
+                self._lines += 1
+                return True
+            finally:
+                try:
+                    if self._side:
+                        self._place_side()
+                finally:
+                    self._busy = self._claimed = False
+
+    def _give_way(self) -> None:
+        """Lets the thread that is inside, or about to be, finish before its lock is asked for.
+
+        A thread that blocks on the lock gets it before it gets the GIL, so the next one blocks
+        in turn, and from then on every line costs a switch of threads: four threads then log a
+        third of what one does. Within a call from within a call this waits in vain, not long.
+        """
+        for _ in range(_TURNS):
+            time.sleep(0)
+            if not self._claimed:
+                return
+
+    def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> None:
+        """Takes a line the slow way: when there is no room, or the ring's end is near."""
+        self._carry_out()
+        size = len(line)
+        if size > self.capacity:
+            self._decide(dropped=self._dropped_more("oversize", 1), beside=beside)
+            return
+        if self._overflow and self._room() >= self.capacity // 2:
+            # Rather here, where the lock is held anyway, than by the drain, which would have
+            # to win it against all callers.
+            self._refill()
+        if not self._overflow and size <= self._room():
+            self.storage.write(self.tail, line)
+            self._decide(tail=self.tail + size, lines=self._lines + 1, beside=beside)
+            return
+        self._wake()
+        come = self._overflow.admit(line)
+        if come is None:
+            self._decide(dropped=self._dropped_more("ring_full", 1), beside=beside)
+        else:
+            self._decide(come=come, beside=beside)
+
+    def _place_side(self) -> None:
+        """Takes the lines that came from within a call."""
+        self._carry_out()
+        while self._side:
+            beside = self._side[0]
+            self._place(beside[0], beside)
+
+    def _refill(self) -> None:
+        """Moves lines from the overflow into the ring, as far as there is room."""
+        fitting = self._overflow.fitting(self._room())
+        if fitting:
+            data = b"".join(waiting.line for waiting in fitting)
+            self.storage.write(self.tail, data)
+            self._decide(
+                tail=self.tail + len(data), lines=self._lines + len(fitting), gone=fitting[-1]
+            )
+
+    def _dropped_more(self, cause: str, lines: int) -> tuple[int, ...]:
+        at = CAUSES.index(cause)
+        before = self._dropped
+        return (*before[:at], before[at] + lines, *before[at + 1 :])
+
+    def _decide(
+        self,
+        *,
+        tail: int | None = None,
+        lines: int | None = None,
+        dropped: tuple[int, ...] | None = None,
+        gone: Waiting | None = None,
+        come: Waiting | None = None,
+        beside: tuple[bytes] | None = None,
+    ) -> None:
+        """Notes what becomes of a line, and does it; the arguments are those of `_Move`."""
+        self._limit = -1  # nobody takes the fast path before this is done
+        self._move = _Move(
+            self.tail if tail is None else tail,
+            self._lines if lines is None else lines,
+            self._dropped if dropped is None else dropped,
+            gone,
+            come,
+            beside,
+        )
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Does what was decided, also by a call that was broken off."""
+        move = self._move
+        if move is None:
+            return
+        self.tail = self._words[TAIL] = move.tail
+        self._lines = move.lines
+        self._dropped = move.dropped
+        if move.gone is not None:
+            self._overflow.release(move.gone)
+        if move.come is not None:
+            self._overflow.append(move.come)
+        if self._side and self._side[0] is move.beside:
+            self._side.popleft()
+        self._note()
+        self._move = None
+        self._aim()
+
+    def _aim(self) -> None:
+        """Sets how far the fast path may go.
+
+        Up to the ring's end and to what is free; only up to half the ring until the drain
+        has been woken.
+        """
+        lap = self.tail // self.capacity * self.capacity
+        self._shift = HEADER_BYTES - lap
+        head = self.progress.head
+        half = head + self.capacity // 2
+        free = half
+        if self.tail > half:
+            self._wake()
+            free = head + self.capacity
+        slowly = self._sealed or self._overflow
+        self._limit = -1 if slowly else min(free, lap + self.capacity)
+
+    def _note(self) -> None:
+        """Notes for other processes what was lost, what a kill would cost, and what it might."""
+        for at, lines in enumerate(self._dropped, DROPPED):
+            self._words[at] = lines
+        self._words[IN_MEMORY] = len(self._overflow)
+        self._words[DEGRADED] = self._degraded + self._overflow.total
+
+    def settle(self) -> None:
+        """Moves what waits beside the ring into it, as far as there is room; by the drain.
+
+        Left to the callers as long as there is enough in the ring to go on with.
+        """
+        while self._side or self._move or (self._overflow and self._room() > self.capacity // 2):
+            with self.lock:
+                if self._busy:
+                    return
+                self._busy = True
+                try:
+                    before = self.tail
+                    self._place_side()
+                    self._refill()
+                    if self.tail == before:
+                        return
+                finally:
+                    self._busy = False
+
+    @property
+    def goal(self) -> int:
+        """As `end`, or a little less; takes no lock; by the drain."""
+        return self.tail + self._overflow.size
+
+    @property
+    def end(self) -> int:
+        """Position that the tail will have when everything taken so far is in the ring."""
+        with self.lock:
+            self._carry_out()
+            return self.tail + self._overflow.size + sum(len(line) for (line,) in self._side)
+
+    def page(self) -> bytes:
+        """The header as another process should see it if it cannot see the ring itself."""
+        counts = self.counts()
+        page = bytearray(self._memory[:HEADER_BYTES])
+        with memoryview(page).cast("Q") as words:
+            words[SEEN_US] = 0  # changes though nothing happened
+            words[IN_MEMORY] = counts.waiting
+            words[DEGRADED] = counts.degraded
+        return bytes(page)
+
+    def counts(self) -> Counts:
+        """What became of the lines so far."""
+        with self.lock:
+            self._carry_out()
+            written = self.progress.written
+            beside = len(self._overflow) + len(self._side)
+            dropped = {
+                cause: lines for cause, lines in zip(CAUSES, self._dropped, strict=True) if lines
+            }
+            return Counts(
+                accepted=self._lines + beside + sum(dropped.values()),
+                written=written,
+                waiting=self._lines - written + beside,
+                dropped=dropped,
+                degraded=self._degraded + self._overflow.total + self._unsafe_lines(),
+            )
+
+    def _unsafe_lines(self) -> int:
+        """Lines that went through the present storage, if that dies with the process."""
+        return self._lines - self._lines_before if self.storage.path is None else 0
+
+    def swap(self, storage: Storage) -> bool:
+        """Goes on in another storage of the same size, if nothing lies in the present one.
+
+        Returns:
+            False when something does, or a call is under way.
+        """
+        with self.lock:
+            if self._busy or self._move or self._side or self._overflow:
+                return False
+            if self.tail != self.progress.head:
+                return False
+            self._degraded += self._unsafe_lines()
+            old = self.storage
+            self._words.release()
+            self._install(storage)
+            self._lines_before = self._lines
+            self._header.store(self.progress)
+            self._note()
+            self._words[TAIL] = self.tail
+            self._aim()
+        old.release()
+        return True
+
+    def seal(self) -> None:
+        """Refuses further lines; what was taken can still be read."""
+        with self.lock:
+            self._sealed = True
+            self._limit = -1
+
+    def finish(self, *, leave: bool) -> bool:
+        """Lets go of the storage of a sealed ring; by the drain, at the end.
+
+        Args:
+            leave: also if it is not empty. What lies in this process's own memory only is
+                given up, and counted; the rest is there for whoever recovers it.
+
+        Returns:
+            False when it is not empty.
+        """
+        with self.lock:
+            if self._busy or (not leave and self.end != self.progress.head):
+                return False
+            self._place_side()
+            self._degraded += self._unsafe_lines()
+            tail, lines, given_up = self.tail, self._lines, len(self._overflow)
+            if self.storage.path is None:
+                tail, lines = self.progress.head, self.progress.written
+                given_up += self._lines - lines
+            self._lines_before = lines
+            dropped = self._dropped_more("io_error", given_up)
+            self._decide(tail=tail, lines=lines, dropped=dropped, gone=self._overflow.last)
+            storage = self.detach()
+        storage.release()
+        return True
+
+    def abandon(self) -> None:
+        """In a forked child: lets go of the parent's memory.
+
+        A call that the fork interrupted goes on in memory of its own; the parent's copy of
+        that call puts the line in.
+        """
+        self.lock = threading.RLock()
+        self._words.release()
+        old = self.storage
+        self._install(heap(self.capacity, 0, "forked"))
+        old.release()

@@ -1,0 +1,243 @@
+"""The files that lines end up in: one per day, slot and segment, each with one writer.
+
+A file is continued only if it is clean: whole lines, no other writer, and no ring that has yet
+to complete it. Else the next segment is begun; so nothing is ever glued to what another process
+left, and nothing is ever renamed.
+"""
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadlog.core.clock import utc_date
+from leadlog.core.layout import (
+    CATEGORIES,
+    LogFile,
+    archive_directory,
+    category_directory,
+    parse_name,
+)
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.storage import Spool
+
+__all__ = ["DAY_US", "Files", "Segment"]
+
+DAY_US = 86_400_000_000
+_SYNC = getattr(os, "fdatasync", os.fsync)
+
+
+class Segment:
+    """A log file open for appending, locked by this process.
+
+    Attributes:
+        name: the file, relative to the log directory.
+        size: bytes in it.
+    """
+
+    __slots__ = ("_descriptors", "_fd", "_path", "_write", "name", "size")
+
+    def __init__(
+        self,
+        path: Path,
+        fd: int,
+        descriptors: Descriptors,
+        write: Callable[[int, bytes], int],
+    ) -> None:
+        self._path = path
+        self._fd = fd
+        self._descriptors = descriptors
+        self._write = write
+        self.name = f"{path.parent.name}/{path.name}"
+        self.size = os.fstat(fd).st_size
+
+    def append(self, data: bytes) -> int:
+        """Writes once.
+
+        Returns:
+            How many bytes arrived; fewer than given where the disk is nearly full.
+
+        Raises:
+            OSError: none did.
+        """
+        try:
+            count = self._write(self._fd, data)
+        except OSError:
+            count = os.fstat(self._fd).st_size - self.size
+            if not 0 < count <= len(data):
+                raise
+        self.size += count
+        return count
+
+    def exists(self) -> bool:
+        """Whether the file still has a name, perhaps another one."""
+        return os.fstat(self._fd).st_nlink > 0
+
+    def is_current(self) -> bool:
+        """Whether it is still the file of its name, and nobody else wrote to it or cut it."""
+        try:
+            there = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # a folder above may not be entered any more; what is open stays open
+        return os.path.samestat(there, os.fstat(self._fd)) and there.st_size == self.size
+
+    def sync(self) -> None:
+        """Waits until the content is on the disk.
+
+        Raises:
+            OSError: it could not be written there.
+        """
+        _SYNC(self._fd)
+
+    def close(self) -> None:
+        """Closes the file; others may continue it."""
+        self._descriptors.close(self._fd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Opens the files of one log directory.
+
+    Attributes:
+        directory: the log directory.
+        spool: where the rings are that may name files.
+        descriptors: where files are opened.
+        slot: gives the number of the slot held by this process.
+        host: name of this host, where several share the directory.
+        segment_bytes: size at which the next segment is begun.
+        file_mode: of new files.
+        directory_mode: of new folders.
+        durable: whether a file is synced before it is left for the next one.
+        write: `os.write`, or what a test has in its place.
+    """
+
+    directory: Path
+    spool: Spool
+    descriptors: Descriptors
+    slot: Callable[[], int]
+    host: str = ""
+    segment_bytes: int = 256 * 1024 * 1024
+    file_mode: int = 0o600
+    directory_mode: int = 0o700
+    durable: bool = False
+    write: Callable[[int, bytes], int] = os.write
+
+    def make_folders(self) -> None:
+        """Makes the folders of all categories.
+
+        Raises:
+            OSError: they cannot be made.
+        """
+        for category in CATEGORIES:
+            self._folder(category)
+
+    def _folder(self, category: str) -> Path:
+        folder = category_directory(self.directory, category)
+        folder.mkdir(mode=self.directory_mode, parents=True, exist_ok=True)
+        return folder
+
+    def open(self, category: str, day: int, ring: Path | None, *, fresh: bool = False) -> Segment:
+        """The file to write lines of `day` to, continued or new.
+
+        Args:
+            category: whose lines.
+            day: UTC day, counted from 1970.
+            ring: the ring the lines are in; files that it names itself may be continued.
+            fresh: begins the next segment in any case.
+
+        Raises:
+            OSError: no file can be opened.
+        """
+        folder = self._folder(category)
+        wanted = LogFile(utc_date(day * DAY_US), self.slot(), 0, self.host)
+        last = self._last(folder, wanted)
+        if last is not None and not (last.compressed or last.archived or fresh):
+            segment = self._continue(folder / last.name, ring)
+            if segment is not None:
+                return segment
+        for number in itertools.count(last.segment + 1 if last else 0):
+            path = folder / LogFile(wanted.date, wanted.writer, number, self.host).name
+            try:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+                fd = self.descriptors.open(path, flags, self.file_mode)
+            except FileExistsError:
+                continue
+            try:
+                if os.fstat(fd).st_mode & 0o777 != self.file_mode and hasattr(os, "fchmod"):
+                    os.fchmod(fd, self.file_mode)  # whatever the umask is
+                try_lock(fd)
+                return Segment(path, fd, self.descriptors, self.write)
+            except OSError:
+                self.descriptors.close(fd)
+                raise
+        raise AssertionError("unreachable")
+
+    def _last(self, folder: Path, wanted: LogFile) -> LogFile | None:
+        """The last segment there is of the wanted day and slot, sealed ones included."""
+        sealed = archive_directory(self.directory, folder.name, wanted.date)
+        names = os.listdir(folder)  # noqa: PTH208 - names suffice
+        if sealed.is_dir():
+            names += os.listdir(sealed)  # noqa: PTH208 - as above
+        found = [
+            file
+            for name in names
+            if wanted.date in name
+            and (file := parse_name(name)) is not None
+            and (file.date, file.writer, file.host) == (wanted.date, wanted.writer, wanted.host)
+        ]
+        return max(
+            found, key=lambda file: (file.segment, file.archived, file.compressed), default=None
+        )
+
+    def _continue(self, path: Path, ring: Path | None) -> Segment | None:
+        segment = self.lock(path)
+        if segment is None:
+            return None
+        # Only now that it is locked does nobody else begin to complete it.
+        clean = (
+            segment.size < self.segment_bytes
+            and segment.name not in self.spool.names_in_use(but=ring)
+            and segment.is_current()
+            and _ends_with_newline(path, segment.size)
+        )
+        if not clean:
+            segment.close()
+            return None
+        return segment
+
+    def lock(self, path: Path) -> Segment | None:
+        """Opens a file that exists.
+
+        Returns:
+            None when it is gone, another user's, or being written by somebody else.
+
+        Raises:
+            OSError: it cannot be opened for another reason.
+        """
+        try:
+            fd = self.descriptors.open(path, os.O_WRONLY | os.O_APPEND)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None
+        try:
+            if try_lock(fd):
+                return Segment(path, fd, self.descriptors, self.write)
+        except OSError:
+            self.descriptors.close(fd)
+            raise
+        self.descriptors.close(fd)
+        return None
+
+
+def _ends_with_newline(path: Path, size: int) -> bool:
+    if size == 0:
+        return True
+    try:
+        with path.open("rb") as stream:
+            stream.seek(size - 1)
+            return stream.read(1) == b"\n"
+    except OSError:
+        return False

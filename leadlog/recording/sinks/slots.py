@@ -1,0 +1,138 @@
+"""Slots: small numbers that tell the files of processes apart that log side by side.
+
+A process holds the lowest free number by a lock on `.slots/<n>` in the log directory for as
+long as it lives. One process alone is always slot 0, whose files have no suffix.
+"""
+
+import itertools
+import os
+from functools import partial
+from pathlib import Path
+
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.descriptors import Descriptors
+
+__all__ = ["Slot", "SlotHolder", "take_slot"]
+
+
+class Slot:
+    """A slot held by this process.
+
+    Args:
+        number: 0 or more.
+        path: its lock file.
+        fd: the lock file, open and locked.
+        descriptors: what `fd` belongs to.
+
+    Attributes:
+        number: as above.
+    """
+
+    __slots__ = ("_descriptors", "_fd", "_path", "number")
+
+    def __init__(self, number: int, path: Path, fd: int, descriptors: Descriptors) -> None:
+        self.number = number
+        self._path = path
+        self._fd = fd
+        self._descriptors = descriptors
+
+    def holds(self) -> bool:
+        """Whether the lock still keeps others out: not if its file was removed or moved."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._fd))
+        except OSError:
+            return False
+
+    def release(self) -> None:
+        """Lets others have it."""
+        self._descriptors.close(self._fd)
+
+
+def take_slot(
+    directory: Path,
+    descriptors: Descriptors,
+    *,
+    host: str = "",
+    file_mode: int = 0o600,
+    directory_mode: int = 0o700,
+) -> Slot:
+    """Takes the lowest free slot of a log directory.
+
+    Args:
+        directory: the log directory; made where it does not exist.
+        descriptors: where the lock file is opened.
+        host: name of this host, where several share the directory; each has its own slots.
+        file_mode: of the lock file.
+        directory_mode: of folders that are made.
+
+    Raises:
+        OSError: the directory cannot be written, or its file system knows no locks.
+    """
+    folder = directory / ".slots"
+    folder.mkdir(mode=directory_mode, parents=True, exist_ok=True)
+    for number in itertools.count():
+        path = folder / (f"{host}.{number}" if host else str(number))
+        try:
+            fd = descriptors.open(path, os.O_RDWR | os.O_CREAT, file_mode)
+        except PermissionError:
+            if path.exists():
+                continue  # another user's
+            raise
+        slot = Slot(number, path, fd, descriptors)
+        try:
+            free = try_lock(fd)
+        except OSError:
+            slot.release()
+            raise
+        if free and slot.holds():
+            return slot
+        slot.release()
+    raise AssertionError("unreachable")
+
+
+class SlotHolder:
+    """A slot that is taken when it is first needed, and anew when it was lost.
+
+    Args:
+        directory: the log directory.
+        descriptors: where lock files are opened.
+        host: name of this host, where several share the directory.
+        file_mode: of the lock files.
+        directory_mode: of folders that are made.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        descriptors: Descriptors,
+        *,
+        host: str = "",
+        file_mode: int = 0o600,
+        directory_mode: int = 0o700,
+    ) -> None:
+        self._take = partial(
+            take_slot,
+            directory,
+            descriptors,
+            host=host,
+            file_mode=file_mode,
+            directory_mode=directory_mode,
+        )
+        self._slot: Slot | None = None
+
+    def number(self) -> int:
+        """The number of the slot held.
+
+        Raises:
+            OSError: as `take_slot`.
+        """
+        if self._slot is None or not self._slot.holds():
+            self.release()
+            self._slot = self._take()
+        return self._slot.number
+
+    def release(self) -> None:
+        """Lets others have it."""
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None

@@ -1,0 +1,237 @@
+"""The crash-proof sink: a line is safe from the moment that `write` returns.
+
+`write` copies the line into a ring of its category, in memory that outlives the process; a
+thread of its own brings it into `<category>/<UTC date>[.w<slot>][.<segment>].jsonl`. A process
+that is killed leaves its rings, which the next process, or one that runs beside it, empties into
+the same files at the exact byte.
+
+What can lose a line, each counted by cause:
+
+- `ring_full`: ring and overflow are full, since files could not be written for too long;
+- `oversize`: the line is larger than a whole ring;
+- `io_error`: the sink was closed while lines lay in the process's own memory and the files could
+  not be written;
+- `lost`: the process was killed while lines lay in its own memory (seen in reports only, since
+  nobody in that process can count any more).
+
+A line lies in the process's own memory when its ring is full (the overflow), and where there is
+no memory file system or no room in it; such lines are counted as `degraded`. Power loss, and a
+container that is destroyed together with its /dev/shm, lose what was not yet in files.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from leadlog.core.clock import now_us
+from leadlog.core.forks import renew_after_fork
+from leadlog.core.layout import CATEGORIES
+from leadlog.recording.sinks.contract import SinkStats
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.drain import Drain
+from leadlog.recording.sinks.health import Health, Notify
+from leadlog.recording.sinks.overflow import Budget
+from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.segments import Files
+from leadlog.recording.sinks.slots import SlotHolder
+from leadlog.recording.sinks.storage import MEMORY, Spool, heap
+
+__all__ = ["DURABILITIES", "SpoolSink"]
+
+DURABILITIES = ("process", "fsync")
+"""What a line survives once it is in its file: the process's death, or also a power cut."""
+
+_PAGE_BYTES = 4096
+
+
+class SpoolSink:
+    """Writes lines to the category files through rings.
+
+    Args:
+        directory: the log directory; made where it does not exist.
+        ring_bytes: size of each ring, or of some by category; rounded up to 4 KiB.
+        overflow_bytes: most that waits in the heap when rings are full, over all categories.
+        poll_seconds: how often the drain looks while lines come.
+        recover_seconds: how often it looks for what dead processes left.
+        segment_bytes: size at which the next segment of a day's file is begun.
+        durability: `process`, or `fsync` to sync files every second.
+        file_mode: of files.
+        directory_mode: of folders.
+        host: name of this host, where several hosts share the directory.
+        clock: gives microseconds since 1970; decides the day of each batch.
+        warn: told in one line, once a minute at most, that lines wait or are lost; standard
+            error by default.
+        notify: told of the sink's health, see `leadlog.recording.sinks.health`; called by the
+            drain's thread, which holds no lock then.
+        memory: the memory file system.
+        write: `os.write`, or what a test has in its place.
+
+    Raises:
+        ValueError: `durability` is none of `DURABILITIES`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        ring_bytes: Mapping[str, int] | int = 1024 * 1024,
+        overflow_bytes: int = 64 * 1024 * 1024,
+        poll_seconds: float = 0.05,
+        recover_seconds: float = 5.0,
+        segment_bytes: int = 256 * 1024 * 1024,
+        durability: str = "process",
+        file_mode: int = 0o600,
+        directory_mode: int = 0o700,
+        host: str = "",
+        clock: Callable[[], int] = now_us,
+        warn: Callable[[str], None] | None = None,
+        notify: Notify | None = None,
+        memory: Path = MEMORY,
+        write: Callable[[int, bytes], int] = os.write,
+    ) -> None:
+        if durability not in DURABILITIES:
+            raise ValueError(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
+        self._directory = directory.absolute()
+        self._ring_bytes = ring_bytes
+        self._overflow_bytes = overflow_bytes
+        self._poll_seconds = poll_seconds
+        self._recover_seconds = recover_seconds
+        self._segment_bytes = segment_bytes
+        self._durable = durability == "fsync"
+        self._file_mode = file_mode
+        self._directory_mode = directory_mode
+        self._host = host
+        self._clock = clock
+        self._warn = warn
+        self._notify = notify
+        self._write = write
+        self._spool = Spool(self._directory, memory)
+        self._closed = False
+        self._begin()
+        renew_after_fork(self)
+        for category in CATEGORIES:
+            self._open(category)
+        self._drain.start()
+
+    def _begin(self) -> None:
+        """What each process has for itself."""
+        self._lock = threading.RLock()
+        self._opening = False
+        self._early: deque[tuple[str, bytes]] = deque()
+        self._rings: dict[str, Ring] = {}
+        self._budget = Budget(self._overflow_bytes)
+        self._descriptors = Descriptors()
+        slot = SlotHolder(
+            self._directory,
+            self._descriptors,
+            host=self._host,
+            file_mode=self._file_mode,
+            directory_mode=self._directory_mode,
+        )
+        files = Files(
+            directory=self._directory,
+            spool=self._spool,
+            descriptors=self._descriptors,
+            slot=slot.number,
+            host=self._host,
+            segment_bytes=self._segment_bytes,
+            file_mode=self._file_mode,
+            directory_mode=self._directory_mode,
+            durable=self._durable,
+            write=self._write,
+        )
+        health = Health(self._directory, self._notify, self._warn)
+        self._drain = Drain(
+            self._rings,
+            files,
+            slot=slot,
+            health=health,
+            clock=self._clock,
+            poll_seconds=self._poll_seconds,
+            recover_seconds=self._recover_seconds,
+        )
+
+    def after_fork(self) -> None:
+        """In a forked child: begins anew, with rings of its own at the first lines."""
+        self._begin()
+
+    def write(self, category: str, line: bytes) -> bool:
+        """See `Sink.write`.
+
+        Raises:
+            ValueError: there is no such category.
+        """
+        ring = self._rings.get(category)
+        if ring is not None and ring.put(line):
+            return True
+        return self._write_slowly(category, line)
+
+    def _write_slowly(self, category: str, line: bytes) -> bool:
+        """The first line of a category in this process, or a line after the end."""
+        with self._lock:
+            if self._closed:
+                return False
+            if self._opening:
+                # Called from within itself, by a signal handler or a finaliser.
+                self._early.append((category, line))
+                return True
+            self._opening = True
+            try:
+                ring = self._open(category)
+                runs = self._drain.start()
+            finally:
+                self._opening = False
+        taken = ring.put(line)
+        while self._early:
+            self.write(*self._early.popleft())
+        if taken and not runs:
+            self._drain.look()
+        return taken
+
+    def _open(self, category: str) -> Ring:
+        """The ring of a category, made if there is none yet."""
+        ring = self._rings.get(category)
+        if ring is None:
+            if category not in CATEGORIES:
+                raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
+            wanted = self._ring_bytes
+            if not isinstance(wanted, int):
+                wanted = wanted.get(category, 1024 * 1024)
+            capacity = -(-wanted // _PAGE_BYTES) * _PAGE_BYTES
+            now = self._clock()
+            try:
+                storage = self._spool.create(category, capacity, self._descriptors, now)
+            except OSError as error:
+                storage = heap(capacity, now, str(error))
+            ring = Ring(storage, self._budget.overflow(), self._drain.wake)
+            self._rings[category] = ring
+        return ring
+
+    def flush(self, timeout: float) -> bool:
+        """See `Sink.flush`."""
+        return self._drain.flush(timeout)
+
+    def close(self, timeout: float) -> None:
+        """See `Sink.close`.
+
+        What cannot be written in time stays in the rings; a process beside this one or the
+        next one that starts brings it into the files.
+        """
+        with self._lock:
+            self._closed = True
+        for ring in list(self._rings.values()):
+            ring.seal()
+        self._drain.stop(timeout)
+
+    def stats(self) -> SinkStats:
+        """See `Sink.stats`; counts of this process, also after it closed the sink."""
+        counts = {category: ring.counts() for category, ring in list(self._rings.items())}
+        return SinkStats(
+            accepted={name: one.accepted for name, one in counts.items() if one.accepted},
+            written={name: one.written for name, one in counts.items() if one.accepted},
+            dropped={name: one.dropped for name, one in counts.items() if one.dropped},
+            in_ring={name: one.waiting for name, one in counts.items() if one.waiting},
+            degraded={name: one.degraded for name, one in counts.items() if one.degraded},
+        )

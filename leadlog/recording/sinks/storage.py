@@ -1,0 +1,279 @@
+"""Where rings lie: in files of a memory file system, which outlive the process, or in its heap.
+
+    /dev/shm/leadlog-<uid>/<hash of the log directory>/
+        <category>.<process id>.<token>.ring    a ring; locked while its process lives
+        <category>.<process id>.<token>.past    the header alone, kept for `leadlog doctor`
+
+Never a mapped file on a disk: a page fault on a disk that stands still would stop the whole
+process, since it holds the interpreter's lock.
+"""
+
+import hashlib
+import mmap
+import os
+import re
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.header import HEADER_BYTES, Header, Memory
+
+__all__ = ["MEMORY", "NOWHERE", "RingFile", "Spool", "Storage", "heap", "state_directories"]
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, mode 0700
+"""Where Linux has its memory file system."""
+
+_NAME = re.compile(r"(?P<category>\w+)\.\d+\.[0-9a-f]+\.(?P<kind>ring|past)", re.ASCII)
+_PAST_KEPT = 512
+_PAST_SECONDS = 7 * 86_400
+_ORPHAN_SECONDS = 60
+_TRIES = 8
+
+
+@dataclass(slots=True)
+class Storage:
+    """The memory of one ring.
+
+    Attributes:
+        memory: its bytes, header first.
+        path: the file that they are; None for the heap, which dies with the process.
+        fd: the open and locked file.
+        descriptors: what `fd` belongs to.
+        reason: why it is the heap.
+    """
+
+    memory: Memory
+    path: Path | None = None
+    fd: int = -1
+    descriptors: Descriptors | None = None
+    reason: str = ""
+
+    @property
+    def capacity(self) -> int:
+        """Bytes behind the header."""
+        return len(self.memory) - HEADER_BYTES
+
+    def read(self, position: int, count: int) -> bytes:
+        """Gives `count` bytes from a position in the ring on."""
+        at = HEADER_BYTES + position % self.capacity
+        first = bytes(self.memory[at : at + count])
+        rest = count - len(first)
+        return first + bytes(self.memory[HEADER_BYTES : HEADER_BYTES + rest]) if rest else first
+
+    def write(self, position: int, data: bytes) -> None:
+        """Puts bytes at a position in the ring."""
+        at = HEADER_BYTES + position % self.capacity
+        first = min(len(data), len(self.memory) - at)
+        self.memory[at : at + first] = data[:first]
+        self.memory[HEADER_BYTES : HEADER_BYTES + len(data) - first] = data[first:]
+
+    def release(self) -> None:
+        """Unmaps the memory and closes the file, which unlocks it."""
+        if isinstance(self.memory, mmap.mmap):
+            self.memory.close()
+        if self.descriptors is not None:
+            self.descriptors.close(self.fd)
+
+
+NOWHERE = Storage(bytearray())
+"""What a ring has after it has let go of its memory."""
+
+
+def heap(capacity: int, now_us: int, reason: str) -> Storage:
+    """Memory that dies with the process; `reason` says why it has to do."""
+    memory = bytearray(HEADER_BYTES + capacity)
+    Header.format(memory, capacity, now_us)
+    return Storage(memory, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class RingFile:
+    """A ring's file name, read.
+
+    Attributes:
+        path: the file.
+        category: whose lines it holds.
+        past: whether only the header is left.
+    """
+
+    path: Path
+    category: str
+    past: bool
+
+
+def state_directories(directory: Path, memory: Path = MEMORY) -> tuple[Path, Path]:
+    """Where the rings of a log directory lie, and where counts go if they cannot lie there."""
+    owner = os.getuid() if sys.platform != "win32" else 0
+    name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+    below = Path(f"leadlog-{owner}") / name
+    return memory / below, Path(tempfile.gettempdir()) / below
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder, and the one above it, that only this user can enter.
+
+    Raises:
+        OSError: it cannot be made, or is somebody else's.
+    """
+    for one in (folder.parent, folder):
+        try:
+            one.mkdir(mode=0o700)
+        except FileExistsError:
+            state = one.lstat()
+            ours = sys.platform == "win32" or state.st_uid == os.getuid()
+            if one.is_symlink() or not one.is_dir() or not ours:
+                raise PermissionError(f"{one} is not a directory of this user") from None
+            if state.st_mode & 0o077:
+                one.chmod(0o700)
+
+
+def _is_memory(folder: Path) -> bool:
+    """Whether a folder lies on a memory file system."""
+    if sys.platform != "linux":
+        return False
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    for mount in mounts.splitlines():
+        before, _, after = mount.partition(" - ")
+        if before.split()[2] == number:
+            return after.split()[0] in {"tmpfs", "ramfs"}
+    return False
+
+
+class Spool:
+    """The folder in which the rings of one log directory lie, those of all its processes.
+
+    Args:
+        directory: the log directory.
+        memory: the memory file system.
+
+    Attributes:
+        path: the folder, which may not exist.
+        spare: one on an ordinary disk, for counts where there is no memory file system.
+    """
+
+    def __init__(self, directory: Path, memory: Path = MEMORY) -> None:
+        self._memory = memory
+        self.path, self.spare = state_directories(directory, memory)
+
+    def create(
+        self, category: str, capacity: int, descriptors: Descriptors, now_us: int
+    ) -> Storage:
+        """Memory for a new ring, all of it there from the start, locked by this process.
+
+        Raises:
+            OSError: there is no memory file system, or no room in it.
+        """
+        if not _is_memory(self._memory):
+            raise OSError(f"{self._memory} is no memory file system")
+        size = HEADER_BYTES + capacity
+        for _ in range(_TRIES):
+            make_private(self.path)
+            path = self.path / f"{category}.{os.getpid()}.{secrets.token_hex(4)}.ring"
+            temporary = path.with_suffix(".new")
+            fd = descriptors.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            try:
+                if not try_lock(fd):  # somebody who tidies up took it for an orphan
+                    descriptors.close(fd)
+                    continue
+                # All of it now: a mapped page without memory behind it would be a SIGBUS.
+                os.posix_fallocate(fd, 0, size)
+                memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+                Header.format(memory, capacity, now_us)
+                temporary.rename(path)
+            except FileNotFoundError:
+                descriptors.close(fd)
+                continue
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                descriptors.close(fd)
+                raise
+            return Storage(memory, path, fd, descriptors)
+        raise OSError(f"{self.path} is being removed again and again")
+
+    def files(self) -> Iterator[RingFile]:
+        """The files of all rings, in no order."""
+        for folder in (self.path, self.spare):
+            try:
+                names = [entry.name for entry in os.scandir(folder)]
+            except OSError:
+                continue
+            for name in names:
+                match = _NAME.fullmatch(name)
+                if match is not None:
+                    yield RingFile(folder / name, match["category"], match["kind"] == "past")
+
+    def names_in_use(self, but: Path | None = None) -> set[str]:
+        """Log files that a ring names, relative to the log directory.
+
+        Somebody writes to them, or has to complete them; whichever: nobody else may.
+
+        Args:
+            but: a ring that is left out.
+        """
+        names = set()
+        for file in self.files():
+            if not file.past and file.path != but:
+                try:
+                    with file.path.open("rb") as stream:
+                        names.add(Header(stream.read(HEADER_BYTES)).progress().name)
+                except (OSError, ValueError, TypeError):
+                    continue
+        return names
+
+    def retire(self, path: Path) -> None:
+        """Gives back the memory of a ring that is no longer used and whose lines are in files.
+
+        Its header stays for `leadlog doctor`, unless nothing ever went through. Safe against
+        a kill, and against a sibling that does the same.
+        """
+        past = path.with_suffix(".past")
+        try:
+            with path.open("rb") as stream:
+                if Header(stream.read(HEADER_BYTES)).unused:
+                    path.unlink()
+                    return
+            path.rename(past)
+            os.truncate(past, HEADER_BYTES)
+        except (OSError, ValueError):
+            return
+
+    def tidy(self) -> None:
+        """Removes headers that are old or too many, and what killed processes left half-made."""
+        past = []
+        for file in self.files():
+            if file.past:
+                try:
+                    state = file.path.stat()
+                    if state.st_size > HEADER_BYTES:
+                        os.truncate(file.path, HEADER_BYTES)
+                except OSError:
+                    continue
+                past.append((state.st_mtime, file.path))
+        past.sort(reverse=True)
+        now = time.time()
+        for number, (changed, path) in enumerate(past):
+            if number >= _PAST_KEPT or changed < now - _PAST_SECONDS:
+                path.unlink(missing_ok=True)
+        for path in self.path.glob("*.new"):
+            self._remove_orphan(path, now)
+
+    def _remove_orphan(self, path: Path, now: float) -> None:
+        try:
+            if path.stat().st_mtime > now - _ORPHAN_SECONDS:
+                return
+            fd = os.open(path, os.O_RDWR)
+        except OSError:
+            return
+        try:
+            if try_lock(fd):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(fd)

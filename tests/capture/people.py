@@ -1,0 +1,126 @@
+"""Mapped classes and databases that the tests of capture share."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+import leadlog
+from leadlog.recording.sinks import MemorySink
+
+
+class Base(DeclarativeBase):
+    """The tests' own metadata."""
+
+
+class Person(Base):
+    """A class with every kind of default, a version and a subclass."""
+
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str | None] = mapped_column(unique=True)
+    score: Mapped[int | None] = mapped_column(default=0)
+    kind: Mapped[str] = mapped_column(default="person")
+    origin: Mapped[str | None] = mapped_column(server_default="import")
+    touched: Mapped[int | None] = mapped_column(onupdate=7)
+    version: Mapped[int] = mapped_column()
+    notes: Mapped[list["Note"]] = relationship(
+        back_populates="person", cascade="all, delete-orphan"
+    )
+    __mapper_args__ = {  # noqa: RUF012 - SQLAlchemy's own form
+        "polymorphic_on": "kind",
+        "polymorphic_identity": "person",
+        "version_id_col": version,
+    }
+
+
+class Customer(Person):
+    """Joined inheritance: its rows lie in two tables."""
+
+    __tablename__ = "customers"
+
+    id: Mapped[int] = mapped_column(sa.ForeignKey("people.id"), primary_key=True)
+    level: Mapped[int | None]
+    __mapper_args__ = {"polymorphic_identity": "customer"}  # noqa: RUF012
+
+
+class Note(Base):
+    """The other side of a relationship."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("people.id"))
+    body: Mapped[str | None]
+    person: Mapped[Person | None] = relationship(back_populates="notes")
+
+
+class Late(Base):
+    """A class whose unique constraint is checked at COMMIT, where the database can do that."""
+
+    __tablename__ = "late"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[int | None]
+
+
+LATE = "ALTER TABLE late ADD CONSTRAINT late_code UNIQUE (code) DEFERRABLE INITIALLY DEFERRED"
+
+
+def begin_recipe(engine: sa.Engine) -> sa.Engine:
+    """Has SQLite's transactions begin when SQLAlchemy says so; see SQLAlchemy's documentation."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+class Log:
+    """What was logged to memory, read as it is asked for."""
+
+    def __init__(self) -> None:
+        self.sink = MemorySink()
+
+    def records(self, category: str = "database_operations") -> list[dict[str, Any]]:
+        """All records of a category so far, in order."""
+        return [json.loads(line) for name, line in self.sink.lines if name == category]
+
+    def told(self, *, reads: bool = False) -> list[tuple[str, str, int | None]]:
+        """Event, outcome and rows of each record."""
+        return [
+            (
+                record["event_name"],
+                record["operation_details"]["outcome"],
+                record["operation_details"]["records_affected"],
+            )
+            for record in self.records()
+            if reads or record["operation_details"]["operation_type"] != "read"
+        ]
+
+    def outcomes(self) -> Counter[tuple[str, str]]:
+        """How many records of each event had which outcome; reads left out."""
+        return Counter((event, outcome) for event, outcome, _ in self.told())
+
+    def clear(self) -> None:
+        """Forgets what was logged."""
+        self.sink.lines.clear()
+
+
+@contextmanager
+def logging_to_memory() -> Iterator[Log]:
+    """Logs to memory for a while."""
+    log = Log()
+    with leadlog.configure(sink=log.sink):
+        yield log
+        assert leadlog.stats().failures == 0

@@ -1,0 +1,423 @@
+"""Random schedules of everything that can be done to a table, and what the log says of them.
+
+A schedule is a list of sessions, each a list of `(action, a, b)` with two small numbers that
+choose rows and values. `replay` follows the log alone; `table` asks the database.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from hypothesis import strategies as st
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session, selectinload
+
+from tests.capture.people import Customer, Note, Person
+
+UNKNOWN = object()
+
+ACTIONS = (
+    "add",
+    "add_customer",
+    "add_two",
+    "set",
+    "set_nothing",
+    "set_expired",
+    "set_expression",
+    "set_level",
+    "delete",
+    "merge",
+    "merge_new",
+    "replace",
+    "note",
+    "unnote",
+    "flush",
+    "expire",
+    "commit",
+    "rollback",
+    "nest",
+    "release",
+    "undo",
+    "insert",
+    "insert_many",
+    "insert_returning",
+    "update_one",
+    "update_set",
+    "update_expression",
+    "update_keys",
+    "delete_one",
+    "delete_set",
+    "upsert",
+    "ignore",
+    "bulk_insert",
+    "bulk_update",
+    "text_update",
+    "driver_sql",
+    "textual_savepoint",
+    "bad_statement",
+    "read",
+    "stream",
+)
+
+schedules = st.lists(
+    st.tuples(
+        st.lists(
+            st.tuples(st.sampled_from(ACTIONS), st.integers(0, 7), st.integers(0, 7)),
+            min_size=1,
+            max_size=12,
+        ),
+        st.sampled_from(("commit", "rollback", "close")),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+PEOPLE = Person.__table__
+
+
+class Actor:
+    """Does what a schedule says in one session.
+
+    Args:
+        session: where.
+        recover: whether an error rolls the session back, or is swallowed where it can be.
+    """
+
+    def __init__(self, session: Session, *, recover: bool) -> None:
+        self.session = session
+        self.recover = recover
+        self.nested: list[Any] = []
+        self.errors: list[str] = []
+
+    def run(self, actions: Iterable[tuple[str, int, int]], end: str) -> None:
+        """Does the actions, and ends the session."""
+        for name, a, b in actions:
+            try:
+                getattr(self, f"do_{name}")(a, b)
+            except sa.exc.SQLAlchemyError as error:
+                self.errors.append(type(error).__name__)
+                if self.recover or not self.session.is_active:
+                    self.do_rollback(a, b)
+        if end == "commit":
+            try:
+                self.session.commit()
+            except sa.exc.SQLAlchemyError:
+                self.session.rollback()
+        elif end == "rollback":
+            self.session.rollback()
+
+    def _any(self, a: int, kind: type[Person] = Person) -> Any:
+        with self.session.no_autoflush:
+            found = self.session.scalars(sa.select(kind).order_by(kind.id)).all()
+        return found[a % len(found)] if found else None
+
+    @property
+    def _insert(self) -> Callable[..., Any]:
+        postgres = self.session.get_bind().dialect.name == "postgresql"
+        return postgresql_insert if postgres else sqlite_insert
+
+    # ------------------------------------------------------------------------- unit of work
+
+    def do_add(self, a: int, b: int) -> None:
+        self.session.add(Person(email=f"p{a}", score=b or None))
+
+    def do_add_customer(self, a: int, b: int) -> None:
+        self.session.add(Customer(email=f"p{a}", level=b))
+
+    def do_add_two(self, a: int, b: int) -> None:
+        self.session.add_all([Person(email=f"p{a}"), Person(email=f"p{b}")])
+        self.session.flush()
+
+    def do_set(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            person.score = b
+
+    def do_set_nothing(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            person.score = person.score
+            self.session.flush()
+
+    def do_set_expired(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None and sa.inspect(person).persistent:
+            self.session.flush()
+            self.session.expire(person)
+            person.email = f"p{b}"
+
+    def do_set_expression(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            person.score = Person.score + b
+
+    def do_set_level(self, a: int, b: int) -> None:
+        if (person := self._any(a, Customer)) is not None:
+            person.level = b
+
+    def do_delete(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            self.session.delete(person)
+            if b > 3:
+                self.session.flush()
+
+    def do_merge(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            self.session.merge(type(person)(id=person.id, score=b))
+
+    def do_merge_new(self, a: int, b: int) -> None:
+        self.session.merge(Person(id=900 + a, email=f"p{b}"))
+
+    def do_replace(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None and type(person) is Person:
+            self.session.delete(person)
+            self.session.add(Person(id=person.id, email=f"p{b}", version=person.version))
+            self.session.flush()
+
+    def do_note(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            person.notes.append(Note(body=f"n{b}"))
+
+    def do_unnote(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None and person.notes:
+            person.notes.pop()
+
+    def do_flush(self, a: int, b: int) -> None:
+        self.session.flush()
+
+    def do_expire(self, a: int, b: int) -> None:
+        self.session.flush()
+        self.session.expire_all()
+
+    # ------------------------------------------------------------------------- transactions
+
+    def do_commit(self, a: int, b: int) -> None:
+        self.nested.clear()
+        self.session.commit()
+
+    def do_rollback(self, a: int, b: int) -> None:
+        self.nested.clear()
+        self.session.rollback()
+
+    def do_nest(self, a: int, b: int) -> None:
+        self.nested.append(self.session.begin_nested())
+
+    def do_release(self, a: int, b: int) -> None:
+        if self.nested:
+            self.nested.pop().commit()
+
+    def do_undo(self, a: int, b: int) -> None:
+        if self.nested:
+            self.nested.pop().rollback()
+
+    def do_textual_savepoint(self, a: int, b: int) -> None:
+        connection = self.session.connection()
+        if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+            return
+        connection.exec_driver_sql("SAVEPOINT by_hand")
+        try:
+            values = {"email": f"t{a}", "version": 1, "kind": "person"}
+            connection.execute(sa.insert(PEOPLE).values(values))
+        except sa.exc.DBAPIError:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT by_hand")
+        if b > 3:
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT by_hand")
+        connection.exec_driver_sql("RELEASE SAVEPOINT by_hand")
+
+    def do_bad_statement(self, a: int, b: int) -> None:
+        self.session.execute(sa.text("SELECT nothing FROM nowhere"))
+
+    # --------------------------------------------------------------------------- statements
+
+    def do_insert(self, a: int, b: int) -> None:
+        self.session.execute(sa.insert(Person).values(email=f"p{a}", score=b, version=1))
+
+    def do_insert_many(self, a: int, b: int) -> None:
+        rows = [{"email": f"m{a}", "version": 1}, {"email": f"m{b}", "version": 1}]
+        self.session.execute(sa.insert(Person), rows)
+
+    def do_insert_returning(self, a: int, b: int) -> None:
+        self.session.execute(
+            sa.insert(Person).values(email=f"p{a}", version=1).returning(Person.id, Person.email)
+        ).all()
+
+    def do_update_one(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            self.session.execute(sa.update(Person).where(Person.id == person.id).values(score=b))
+
+    def do_update_set(self, a: int, b: int) -> None:
+        statement = sa.update(Person).where(Person.score <= a).values(score=b)
+        sync = ("fetch", "evaluate", False)[b % 3]
+        self.session.execute(statement.execution_options(synchronize_session=sync))
+
+    def do_update_expression(self, a: int, b: int) -> None:
+        self.session.execute(
+            sa.update(Person).where(Person.score <= a).values(score=Person.score + b)
+        )
+
+    def do_update_keys(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            rows = [{"id": person.id, "score": b, "version": person.version}]
+            if b > 3:
+                rows.append({"id": 900 + b, "score": a, "version": 1})
+            self.session.execute(sa.update(Person), rows)
+
+    def do_delete_one(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None and type(person) is Person and not person.notes:
+            self.session.execute(sa.delete(Person).where(Person.id == person.id))
+
+    def do_delete_set(self, a: int, b: int) -> None:
+        plain = sa.and_(Person.kind == "person", ~Person.notes.any())
+        self.session.execute(sa.delete(Person).where(plain, Person.score == a))
+
+    def do_upsert(self, a: int, b: int) -> None:
+        statement = self._insert(Person).values(email=f"p{a}", score=b, version=1)
+        self.session.execute(
+            statement.on_conflict_do_update(index_elements=["email"], set_={"score": b})
+        )
+
+    def do_ignore(self, a: int, b: int) -> None:
+        statement = self._insert(Person).values(email=f"p{a}", score=b, version=1)
+        self.session.execute(statement.on_conflict_do_nothing())
+
+    def do_bulk_insert(self, a: int, b: int) -> None:
+        rows = [{"email": f"b{a}", "version": 1}, {"email": f"b{b}", "version": 1}]
+        self.session.bulk_insert_mappings(sa.inspect(Person), rows)
+
+    def do_bulk_update(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            row = {"id": person.id, "score": b, "version": person.version}
+            self.session.bulk_update_mappings(sa.inspect(Person), [row])
+
+    def do_text_update(self, a: int, b: int) -> None:
+        statement = sa.text("UPDATE people SET score = :b WHERE score = :a")
+        self.session.execute(statement, {"a": a, "b": b})
+
+    def do_driver_sql(self, a: int, b: int) -> None:
+        connection = self.session.connection()
+        connection.exec_driver_sql(f"UPDATE people SET score = {a} WHERE score = {b}")
+
+    # -------------------------------------------------------------------------------- reads
+
+    def do_read(self, a: int, b: int) -> None:
+        options = (selectinload(Person.notes),) if a > 3 else ()
+        self.session.scalars(sa.select(Person).options(*options).limit(b)).all()
+
+    def do_stream(self, a: int, b: int) -> None:
+        found = self.session.execute(sa.select(Person).execution_options(yield_per=2))
+        found.fetchmany(a + 1)
+        found.close()
+
+
+class Replay:
+    """A table as the log tells it.
+
+    Attributes:
+        rows: key to column to value; UNKNOWN where the log does not tell it.
+        unnamed: whether rows came or went that the log does not name.
+        vague: columns that changed in rows that the log does not name; None for all.
+        count: rows there must be; None once the log does not tell.
+        problems: what cannot be.
+    """
+
+    def __init__(self, entities: Iterable[str]) -> None:
+        self.entities = frozenset(entities)
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.unnamed = False
+        self.vague: set[str] = set()
+        self.count: int | None = 0
+        self.problems: list[str] = []
+
+    def follow(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Applies records in order."""
+        for record in records:
+            details, data = record["operation_details"], record["data_details"]
+            if details["entity"] not in self.entities or details["operation_type"] == "read":
+                continue
+            if details["outcome"] == "unknown":
+                self.unnamed, self.count = True, None
+                self.vague |= {"email", "score", "touched", "version", "kind", "origin", "level"}
+            elif details["outcome"] == "committed":
+                self._apply(details, data, record["lead_identifier"])
+
+    def _apply(self, details: Any, data: Any, who: Any) -> None:
+        change, rows, key = data.get("change"), details["records_affected"], who["lead_id"]
+        fields = data["fields_changed"] or {}
+        new = {name: one.get("new", UNKNOWN) for name, one in fields.items()}
+        if change == "create":
+            self._count(1)
+            if key in self.rows and not self.unnamed:
+                self.problems.append(f"{key} was there when it was created")
+            self.rows[key] = {"id": int(key), **new}
+        elif change == "delete":
+            self._count(-1)
+            self._old(key, fields)
+            self.rows.pop(key, None)
+        elif change == "update":
+            self._old(key, fields)
+            unseen = {"id": int(key), **dict.fromkeys(self.COLUMNS, UNKNOWN)}
+            self.rows.setdefault(key, unseen).update(new)
+        elif rows != 0:
+            self._many(details["operation_type"], rows, who, new)
+
+    def _many(self, kind: str, rows: int | None, who: Any, new: Mapping[str, Any]) -> None:
+        if kind == "update":
+            self.vague |= new.keys() or {"score"}
+            return
+        named = who.get("lead_ids") or ()
+        if kind == "upsert":
+            self.unnamed, self.count = True, None
+            self.vague |= {"email", "score"}
+            return
+        self._count(None if rows is None else rows if kind == "create" else -rows)
+        if kind == "create" and len(named) == rows:
+            for key in named:
+                self.rows[key] = {"id": int(key), **dict.fromkeys(self.COLUMNS, UNKNOWN)}
+        else:
+            self.unnamed = True
+            for key in self.rows:  # it may be gone by now, and its key another row's
+                self.rows[key] = {"id": int(key), **dict.fromkeys(self.COLUMNS, UNKNOWN)}
+
+    COLUMNS = ("email", "score", "kind", "origin", "touched", "version", "level")
+
+    def _count(self, more: int | None) -> None:
+        self.count = None if more is None or self.count is None else self.count + more
+
+    def _old(self, key: str, fields: Mapping[str, Any]) -> None:
+        """Holds what the log says was there against what it said before."""
+        row = self.rows.get(key)
+        if row is None:
+            if not self.unnamed:
+                self.problems.append(f"{key} is not there, but was written")
+            return
+        for name, one in fields.items():
+            known = row.get(name)
+            if "old" in one and known is not UNKNOWN and name not in self.vague:
+                if one["old"] != known:
+                    self.problems.append(f"{key}.{name}: {one['old']!r}, not {known!r} was there")
+
+    def differences(self, table: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Where the log and the table disagree, beyond what the log says it does not know."""
+        found = list(self.problems)
+        if self.count is not None and self.count != len(table):
+            found.append(f"{len(table)} rows, the log says {self.count}")
+        if not self.unnamed and self.rows.keys() != table.keys():
+            found.append(f"rows {sorted(table)}, the log says {sorted(self.rows)}")
+        for key in self.rows.keys() & table.keys():
+            for name, value in table[key].items():
+                told = self.rows[key].get(name)
+                if told is not UNKNOWN and name not in self.vague and told != value:
+                    found.append(f"{key}.{name} is {value!r}, the log says {told!r}")
+        return found
+
+
+def table_of_people(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """The table of people and customers as the database has it."""
+    customers = Customer.__table__
+    joined = PEOPLE.outerjoin(customers, PEOPLE.c.id == customers.c.id)
+    rows = connection.execute(sa.select(*PEOPLE.c, customers.c.level).select_from(joined))
+    return {str(row.id): dict(row._mapping) for row in rows}
+
+
+def table_of_notes(connection: sa.Connection) -> dict[str, dict[str, Any]]:
+    """The table of notes as the database has it."""
+    rows = connection.execute(sa.select(*Note.__table__.c))
+    return {str(row.id): dict(row._mapping) for row in rows}

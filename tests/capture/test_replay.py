@@ -1,0 +1,190 @@
+"""Whatever is done to a table, replaying the log gives the table."""
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+import leadlog
+from leadlog.recording.sinks import MemorySink, SinkStats
+from tests.capture.people import Base, Note, Person, begin_recipe, logging_to_memory
+from tests.capture.schedules import (
+    Actor,
+    Replay,
+    schedules,
+    table_of_notes,
+    table_of_people,
+)
+
+EXAMPLES = 2_000 if os.environ.get("SOAK") else 25
+KINDS = (
+    "sqlite",
+    "sqlite_begin",
+    "sqlite_autocommit",
+    "postgresql",
+    "postgresql_autocommit",
+    "aiosqlite",
+    "psycopg_async",
+    "asyncpg",
+)
+
+Run = Callable[[Callable[[Session], Any]], None]
+
+
+class Place:
+    """A captured database, and a way to run a session on it.
+
+    Args:
+        kind: one of KINDS.
+        plain: URL of the database by a synchronous driver.
+    """
+
+    def __init__(self, kind: str, plain: str) -> None:
+        options: dict[str, Any] = {}
+        if kind.endswith("autocommit"):
+            options["isolation_level"] = "AUTOCOMMIT"
+        self.oracle = sa.create_engine(plain)
+        Base.metadata.create_all(self.oracle)
+        self.is_async = kind in ("aiosqlite", "psycopg_async", "asyncpg")
+        if self.is_async:
+            url = plain.replace("sqlite:", "sqlite+aiosqlite:")
+            url = url.replace("+psycopg:", "+asyncpg:") if kind == "asyncpg" else url
+            self.engine: Any = create_async_engine(url)
+        else:
+            self.engine = sa.create_engine(plain, **options)
+            if kind == "sqlite_begin":
+                begin_recipe(self.engine)
+        self.handle = leadlog.capture(self.engine, Person, Note)
+
+    def run(self, schedule: Any) -> None:
+        """Runs every session of a schedule."""
+        if self.is_async:
+            asyncio.run(self._run_async(schedule))
+            return
+        for actions, end, recover in schedule:
+            with Session(self.engine) as session:
+                Actor(session, recover=recover).run(actions, end)
+
+    async def _run_async(self, schedule: Any) -> None:
+        for actions, end, recover in schedule:
+            async with AsyncSession(self.engine) as session:
+                await session.run_sync(
+                    lambda inner, actions=actions, end=end, recover=recover: Actor(
+                        inner, recover=recover
+                    ).run(actions, end)
+                )
+        await self.engine.dispose()
+
+    def empty(self) -> None:
+        """Removes all rows."""
+        with self.oracle.begin() as connection:
+            for table in reversed(Base.metadata.sorted_tables):
+                connection.execute(table.delete())
+
+    def close(self) -> None:
+        """Releases everything."""
+        self.handle.release()
+        if not self.is_async:
+            self.engine.dispose()
+        self.oracle.dispose()
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each database in turn."""
+    if request.param.startswith("sqlite") or request.param == "aiosqlite":
+        url = f"sqlite:///{tmp_path}/people.db"
+    else:
+        url = request.getfixturevalue("postgres_database")
+    found = Place(request.param, url)
+    yield found
+    found.close()
+
+
+HALF_WRITTEN = [
+    ([("add_customer", 0, 0), ("add", 0, 0)], "commit", False),
+    ([("delete", 0, 0)], "commit", False),
+]
+"""Without a transaction, a refused person leaves a customer behind that is none.
+
+SQLAlchemy warns of it, and of other halves that schedules leave.
+"""
+
+
+@pytest.mark.hypothesis
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+@settings(
+    max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None, print_blob=True
+)
+@given(schedule=schedules)
+@example(schedule=HALF_WRITTEN)
+def test_the_log_replays_to_the_table(place: Place, schedule: Any) -> None:
+    """Committed records from an empty table give the table, but for what they leave open."""
+    place.empty()
+    with logging_to_memory() as log:
+        place.run(schedule)
+        people, notes = Replay(("Person", "Customer")), Replay(("Note",))
+        people.follow(log.records())
+        notes.follow(log.records())
+    with place.oracle.connect() as connection:
+        assert people.differences(table_of_people(connection)) == []
+        assert notes.differences(table_of_notes(connection)) == []
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """No garbage collection: which objects a session has still is otherwise a matter of chance."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Refusing:
+    """A sink that raises at every line."""
+
+    def write(self, category: str, line: bytes) -> bool:
+        raise OSError("no space left on device")
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def close(self, timeout: float) -> None:
+        """Has nothing to close."""
+
+    def stats(self) -> SinkStats:
+        return MemorySink().stats()
+
+
+@pytest.mark.hypothesis
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+@given(schedule=schedules)
+def test_a_sink_that_raises_changes_nothing(
+    tmp_path: Path, without_collector: None, schedule: Any
+) -> None:
+    """Rows and errors are those of an engine that nobody captures."""
+    found = []
+    for kind in ("captured", "plain"):
+        engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        Base.metadata.create_all(engine)
+        handle = leadlog.capture(engine, Person, Note) if kind == "captured" else None
+        errors: list[str] = []
+        with leadlog.configure(sink=Refusing()):
+            for actions, end, recover in schedule:
+                with Session(engine) as session:
+                    actor = Actor(session, recover=recover)
+                    actor.run(actions, end)
+                    errors += actor.errors
+        if handle is not None:
+            handle.release()
+        with engine.connect() as connection:
+            found.append((table_of_people(connection), table_of_notes(connection), errors))
+        engine.dispose()
+    assert found[0] == found[1]
