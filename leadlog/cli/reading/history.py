@@ -9,7 +9,7 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
-from leadlog.cli.reader import collect_nothing, say_skipped
+from leadlog.cli.reading.skipped import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, print_json, safe
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Skipped
