@@ -263,7 +263,8 @@ def test_damaged_lines_are_told_by_each_command(run: Run, lead_id: str, tmp_path
 def test_history_and_replay_need_neither_the_database_nor_the_logging_chain() -> None:
     """They read files."""
     code = (
-        "import sys, leadlog.cli.history, leadlog.cli.replay, leadlog.cli.verify;"
+        "import sys, leadlog.cli.reading.history, leadlog.cli.reading.replay;"
+        "import leadlog.cli.reading.verify;"
         "print([name for name in ('sqlalchemy', 'structlog') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,6 +1,7 @@
 """The story of one row, from records as writers leave them."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -205,7 +206,8 @@ def test_of_a_sealed_day_only_what_matters_is_read(tmp_path: Path) -> None:
     path = tmp_path / "database_operations" / "2026-11-01.jsonl"
     path.parent.mkdir()
     path.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
-    report = archive.run(tmp_path, archive.Policy(parquet_after_days=1), today="2100-01-01")
+    os.utime(path, (1_793_534_400, 1_793_534_400))  # noon of that day
+    report = archive.run(tmp_path, archive.Policy(parquet_after_days=1), today="2026-11-30")
     assert report.errors == ()
     assert [file.archived for file in log_files(tmp_path)] == [True]
     read = [event.data for event in read_merged(tmp_path, pushdown=pushdown_for(KEY))]

@@ -8,7 +8,7 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, moment_option
-from leadlog.cli.reader import collect_nothing, say_skipped
+from leadlog.cli.reading.skipped import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, safe_json
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged

@@ -9,7 +9,7 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
-from leadlog.cli.reader import collect_nothing, say_skipped
+from leadlog.cli.reading.skipped import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, print_json, safe
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Skipped
@@ -188,7 +188,8 @@ def _lines(entry: Entry, users: Mapping[str, str | None]) -> Iterator[str]:
             fg="red",
         )
         for column, (value, read) in lost.columns.items():
-            yield f"  {'':26}      {safe(column)}: {_value(value)} was lost, {_value(read)} was read"
+            told = f"{_value(value)} was lost, {_value(read)} was read"
+            yield f"  {'':26}      {safe(column)}: {told}"
     if entry.error:
         yield f"  {'':26}    {_cut(safe(entry.error))}"
 

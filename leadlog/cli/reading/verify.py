@@ -7,7 +7,7 @@ import click
 import orjson
 
 from leadlog.cli.options import database_option, directory_option, existing_log, json_option
-from leadlog.cli.reader import collect_nothing
+from leadlog.cli.reading.skipped import collect_nothing
 from leadlog.cli.terminal import print_json, safe, table
 
 if TYPE_CHECKING:
