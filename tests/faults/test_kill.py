@@ -113,9 +113,19 @@ def test_several_recoverers_at_once_share_the_work(log: Any) -> None:
     assert sum(log.balanced().values()) == 800
 
 
+def test_a_full_ring_grows_in_memory_that_survives(log: Any) -> None:
+    """Thirty times what the first ring holds, and nothing of it written: all is recovered."""
+    process = log.start("leave_rings", log.notes, "dead", 48_000, 5_000)
+    assert process.wait(60) == -signal.SIGKILL
+    assert sum(one.degraded for one in log.reports()) == 0
+    assert len(log.rings()) > 8
+    assert log.recover().errors == []
+    assert sum(log.balanced().values()) == 48_000
+
+
 def test_lines_in_the_overflow_of_a_killed_process_are_counted_as_lost(log: Any) -> None:
     """What only lay in the heap is gone, and the accounts say so: taken = in files + lost."""
-    process = log.start("leave_rings", log.notes, "dead", 3000, 5_000)
+    process = log.start("leave_rings", log.notes, "dead", 1750, 5_000, 200_000)
     assert process.wait(30) == -signal.SIGKILL
     before = log.reports()
     report = log.recover()
