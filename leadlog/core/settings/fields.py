@@ -119,7 +119,8 @@ class Settings:
     )
     overflow_bytes: int = setting(
         64 << 20,
-        "Most that waits on the heap, over all categories, while rings are full.",
+        "Most that waits in further rings while the usual ones are full, over all categories; and, "
+        "where memory for these is short, most that waits on the heap.",
         unit="bytes",
         validator=at_least(0),
     )
