@@ -72,7 +72,7 @@ class Rings:
         self._policy = policy
         self._clock = clock
         self._budget = Budget(sizes.further)
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # may be asked for while a ring's is held, not the reverse
         self._closed = False
         self._before: dict[str, tuple[Counts, tuple[Ring, ...]]] = {}
         self.current: dict[str, Ring] = {}
@@ -160,10 +160,11 @@ class Rings:
 
     def drop(self, category: str, ring: Ring) -> None:
         """Forget a ring that is finished; its counts stay."""
+        last = ring.counts()
         with self._lock:
             counts, earlier = self._before[category]
             rest = tuple(one for one in earlier if one is not ring)
-            self._before[category] = counts + ring.counts(), rest
+            self._before[category] = counts + last, rest
             self._budget.forget(ring.overflow)
 
     def renew(self, category: str) -> bool:
@@ -195,9 +196,10 @@ class Rings:
         """What became of a category's lines so far."""
         with self._lock:
             counts = self._before.get(category, (Counts(), ()))[0]
-            for ring in self.of(category):
-                counts += ring.counts()
-            return counts
+            rings = self.of(category)
+        for ring in rings:  # without the lock, which whoever holds a ring's may be waiting for
+            counts += ring.counts()
+        return counts
 
     def seal(self) -> None:
         """Take nothing more."""
