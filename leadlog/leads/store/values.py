@@ -21,6 +21,7 @@ from typing import Any, SupportsIndex
 from uuid import UUID
 
 from leadlog.core.errors import ValidationError
+from leadlog.leads.store.invisible import trimmed
 
 __all__ = [
     "MAX_DEPTH",
@@ -74,7 +75,7 @@ def storable(value: str, field: str) -> str:
 
 
 def text(value: Any, field: str, limit: int | None = None) -> str | None:
-    """Return a value as text without blanks around it; None for a blank one.
+    """Return a value as text without blanks around it; None where there is nothing to see.
 
     Numbers, dates, UUIDs, paths and members of an Enum become text, a whole float without its
     `.0`; NaN, which pandas has for a missing value, is blank.
@@ -90,7 +91,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
     if type(value) is not str and isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
-        found = value.strip()
+        found = trimmed(value)
     elif value is None:
         return None
     elif isinstance(value, bool):
