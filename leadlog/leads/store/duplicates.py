@@ -45,7 +45,9 @@ __all__ = [
     "canonical_email",
     "canonical_linkedin",
     "canonical_name",
+    "comparable",
     "contradiction",
+    "is_generation",
     "is_shared_mailbox",
     "keys_of",
     "names_agree",
@@ -99,7 +101,7 @@ _LETTERS = str.maketrans(
 )
 
 
-def _folded(value: str) -> str:
+def comparable(value: str) -> str:
     """Without regard to case, spaces, the accents of Latin letters, and punctuation.
 
     Marks on letters of other scripts stay: there they make another letter, not an accent.
@@ -114,9 +116,14 @@ def _folded(value: str) -> str:
     return " ".join(found.split())
 
 
+def is_generation(suffix: str) -> bool:
+    """Whether what stands after a name tells father and son apart: Jr., Sr., III."""
+    return comparable(suffix) in _GENERATIONS
+
+
 def canonical_name(name: str | None) -> str | None:
     """Return the comparable form of a person's name; None for a placeholder or a blank one."""
-    found = _folded(name) if name else ""
+    found = comparable(name) if name else ""
     return None if is_nobody(found) else found
 
 
@@ -125,7 +132,7 @@ def canonical_company(company: str | None) -> str | None:
 
     None for a blank one, a placeholder, and what people without a company put there.
     """
-    words = (_folded(company) if company else "").split()
+    words = (comparable(company) if company else "").split()
     while len(words) > 1 and words[-1] in _LEGAL_FORMS:
         words.pop()
     found = " ".join(words)

@@ -198,7 +198,12 @@ class Intake:
     def _claim(self, lead_id: str, key: Key, keys: Mapping[str, str]) -> None:
         # A name belongs to the key only where the address alone is nobody's or somebody else's.
         alone = WITHOUT_NAME.get(key[0])
-        if alone in keys and self._owners.get((alone, keys[alone]), lead_id) == lead_id:
+        value = None if alone is None else keys.get(alone)
+        if (
+            alone is not None
+            and value is not None
+            and self._owners.get((alone, value), lead_id) == lead_id
+        ):
             return
         if key not in self._owners:
             self._owners[key] = self._claimed[key] = lead_id

@@ -39,8 +39,8 @@ __all__ = [
 MAX_DEPTH = 200
 """Deepest nesting of a value in raw_data."""
 
-_YES = frozenset({"1", "true", "t", "yes", "y", "on"})
-_NO = frozenset({"0", "false", "f", "no", "n", "off"})
+_YES = frozenset({"1", "true", "t", "yes", "y", "on", "checked"})
+_NO = frozenset({"0", "false", "f", "no", "n", "off", "unchecked"})
 _SHOWN = 60
 # Python refuses to write or read numbers of more than 4300 digits, against slow conversions.
 _MAX_BITS = 13_000
@@ -135,7 +135,8 @@ def flag(value: Any, field: str) -> bool | None:
     """Return yes or no as a bool; None for a blank value.
 
     Args:
-        value: A bool, 0 or 1, or true, yes, y, t, on, false, no, n, f, off in any case.
+        value: A bool, 0 or 1, or true, yes, y, t, on, checked, false, no, n, f, off, unchecked
+            in any case.
         field: Its name, for the message.
 
     Raises:
