@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from leadlog.cli.options import directory_option, existing_log, json_option
-from leadlog.cli.reader import collect_nothing
+from leadlog.cli.reading.skipped import collect_nothing
 from leadlog.cli.terminal import print_json, safe, table
 from leadlog.core.clock import now_us, utc_date
 

@@ -7,12 +7,12 @@ from leadlog.cli.root import LazyGroup
 __all__ = ["COMMANDS", "sync"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "push": ("leadlog.cli.sync_runs:push", "Send what changed in the store to Airtable."),
-    "pull": ("leadlog.cli.sync_runs:pull", "Take what changed in Airtable into the store."),
-    "both": ("leadlog.cli.sync_runs:both", "Bring both sides together, field by field."),
-    "retry": ("leadlog.cli.sync_runs:retry", "Try again what was set aside."),
-    "status": ("leadlog.cli.sync_state:status", "Show what there is to send, and the last runs."),
-    "schema": ("leadlog.cli.sync_state:schema", "Check the table's fields, and create some."),
+    "push": ("leadlog.cli.sync.runs:push", "Send what changed in the store to Airtable."),
+    "pull": ("leadlog.cli.sync.runs:pull", "Take what changed in Airtable into the store."),
+    "both": ("leadlog.cli.sync.runs:both", "Bring both sides together, field by field."),
+    "retry": ("leadlog.cli.sync.runs:retry", "Try again what was set aside."),
+    "status": ("leadlog.cli.sync.state:status", "Show what there is to send, and the last runs."),
+    "schema": ("leadlog.cli.sync.state:schema", "Check the table's fields, and create some."),
 }
 
 

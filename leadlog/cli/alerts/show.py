@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from leadlog.cli.monitor import alert_row, show_alerts
+from leadlog.cli.monitor.monitor import alert_row, show_alerts
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import print_json, safe, table
 from leadlog.core.clock import format_us, now_us

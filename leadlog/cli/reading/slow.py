@@ -12,7 +12,7 @@ from leadlog.cli.options import (
     moment_option,
     opened_engine,
 )
-from leadlog.cli.reader import say_skipped
+from leadlog.cli.reading.skipped import say_skipped
 from leadlog.cli.terminal import message, print_json, safe, table
 
 __all__ = ["slow"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from leadlog.cli.migrations import backups, rollback, status, validate
+from leadlog.cli.migrate.runs import backups, rollback, status, validate
 from leadlog.cli.options import database_option, directory_option, json_option
 from leadlog.cli.terminal import print_json, safe, table
 
@@ -118,7 +118,7 @@ def migrate(
 
     import leadlog
     from leadlog.cli.interrupt import Interruptible
-    from leadlog.cli.meter import Meter
+    from leadlog.cli.migrate.meter import Meter
     from leadlog.core.settings import load
     from leadlog.leads.migration import MigrationManager
 

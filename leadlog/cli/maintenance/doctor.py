@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from leadlog.cli.lines import list_lines
+from leadlog.cli.maintenance.damaged import list_lines
+from leadlog.cli.maintenance.rings import COLUMNS, row_of
 from leadlog.cli.options import directory_option, existing_log, json_option
-from leadlog.cli.rings import COLUMNS, row_of
 from leadlog.cli.terminal import print_json, safe, table
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.errors import ReadError, SettingsError

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from leadlog.cli.db_state import opened
+from leadlog.cli.db.state import opened
 from leadlog.cli.options import database_option, directory_option, json_option
 from leadlog.cli.terminal import message, print_json, safe, table
 

@@ -7,11 +7,11 @@ from leadlog.cli.root import LazyGroup
 __all__ = ["COMMANDS", "alerts"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "list": ("leadlog.cli.alerts_show:list_", "List the alerts that are pending or firing."),
-    "show": ("leadlog.cli.alerts_show:show", "Show a rule: settings, alerts, history."),
-    "silence": ("leadlog.cli.alerts_silence:silence", "Hear nothing of some alerts for a while."),
-    "unsilence": ("leadlog.cli.alerts_silence:unsilence", "End a silence."),
-    "test": ("leadlog.cli.alerts_test:test", "Send a test message to every channel."),
+    "list": ("leadlog.cli.alerts.show:list_", "List the alerts that are pending or firing."),
+    "show": ("leadlog.cli.alerts.show:show", "Show a rule: settings, alerts, history."),
+    "silence": ("leadlog.cli.alerts.silence:silence", "Hear nothing of some alerts for a while."),
+    "unsilence": ("leadlog.cli.alerts.silence:unsilence", "End a silence."),
+    "test": ("leadlog.cli.alerts.delivery:test", "Send a test message to every channel."),
 }
 """Command to where it is and its one-line help."""
 

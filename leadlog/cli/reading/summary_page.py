@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from leadlog.cli.summary import HEADLINES, change, percentile, timed
+from leadlog.cli.reading.summary import HEADLINES, change, percentile, timed
 from leadlog.cli.terminal import safe
 
 __all__ = ["page"]

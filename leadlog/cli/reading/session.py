@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
-from leadlog.cli.show import event_line
+from leadlog.cli.reading.event_line import event_line
 from leadlog.cli.terminal import message, print_json, safe
 
 __all__ = ["session"]

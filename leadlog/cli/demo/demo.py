@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-from leadlog.cli.leadfile import read_leads
+from leadlog.cli.demo.leadfile import read_leads
 from leadlog.cli.options import database_option, directory_option, json_option
 from leadlog.cli.terminal import print_json, safe, table
 
@@ -95,7 +95,7 @@ def _airtable(
 ) -> NoReturn:
     if file is not None:
         raise click.UsageError("--airtable makes leads up; leave --leads out")
-    from leadlog.cli import demo_airtable
+    from leadlog.cli.demo import airtable as demo_airtable
 
     report = demo_airtable.run(count, directory, database)
     if as_json:
@@ -123,8 +123,8 @@ def run(
     from sqlalchemy.exc import SQLAlchemyError
 
     import leadlog
+    from leadlog.cli.demo.job import Job, read_back
     from leadlog.cli.interrupt import Interruptible
-    from leadlog.cli.job import Job, read_back
     from leadlog.core.clock import now_us, utc_date
     from leadlog.core.settings import load
     from leadlog.testing import generate_leads

@@ -7,7 +7,7 @@ import click
 import orjson
 
 from leadlog.cli.options import database_option, directory_option, existing_log, json_option
-from leadlog.cli.reader import collect_nothing
+from leadlog.cli.reading.skipped import collect_nothing
 from leadlog.cli.terminal import print_json, safe, table
 
 if TYPE_CHECKING:
@@ -88,6 +88,11 @@ def _show(report: "Report") -> None:
         click.secho("The log has gaps", bold=True)
         for gap in report.gaps[:_SHOWN]:
             click.echo(f"  {safe(gap)}")
+        click.echo()
+    if report.lost_updates:
+        click.secho(f"Lost updates: {report.lost_update_count}", bold=True)
+        for lost in report.lost_updates[:_SHOWN]:
+            click.echo(f"  {safe(lost)}")
         click.echo()
     unknown = ", ".join(f"{count} {why}" for why, count in sorted(report.values_unknown.items()))
     rows = [

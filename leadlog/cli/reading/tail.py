@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from leadlog.cli.options import directory_option, existing_log, log_directory
-from leadlog.cli.reader import say_skipped
-from leadlog.cli.show import event_line
+from leadlog.cli.reading.event_line import event_line
+from leadlog.cli.reading.skipped import say_skipped
 from leadlog.cli.terminal import message, safe_json
 from leadlog.core.layout import CATEGORIES
 from leadlog.reading.events import Event

@@ -15,7 +15,7 @@ from leadlog.cli.options import (
     on_spark,
     spark_engine,
 )
-from leadlog.cli.period import as_many_before, asked_days
+from leadlog.cli.reading.period import as_many_before, asked_days
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def summary(
         periods = [count_days(root, *one, exact=exact) for one in days]
     report = _report(*periods)
     if html is not None:
-        from leadlog.cli.summary_page import page
+        from leadlog.cli.reading.summary_page import page
 
         html.write_text(page(report), encoding="utf-8")
         message(f"{html} is written")

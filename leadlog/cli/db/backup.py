@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from leadlog.cli.db_state import connections_of, opened
+from leadlog.cli.db.state import connections_of, opened
 from leadlog.cli.options import database_option, json_option
 from leadlog.cli.terminal import message, print_json, safe
 
