@@ -15,7 +15,7 @@ from importlib import resources
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store.invisible import unseen
 
-__all__ = ["BY_VALUE", "FIELD_NAMES", "KEPT", "Columns", "Place"]
+__all__ = ["BY_VALUE", "FIELD_NAMES", "KEPT", "KNOWN_COLUMNS", "Columns", "Place"]
 
 BY_VALUE = "url"
 """Stands for `linkedin_url` or `website`, as the value says."""
@@ -117,3 +117,7 @@ class Columns:
         if len(self._cache) < _MOST_CACHED:  # a bound for column names that never end
             self._cache[column] = found
         return found
+
+
+KNOWN_COLUMNS = Columns()
+"""What is known without being told."""

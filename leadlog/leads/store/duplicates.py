@@ -241,7 +241,7 @@ def _one_name(one: str, other: str) -> bool:
 
 def _is_full(name: str) -> bool:
     """Whether a name in comparable form has more than one part, initials aside."""
-    if _UNSPACED.search(name):
+    if _UNSPACED.search(name.replace(" ", "")):
         return True
     return sum(len(word) > 1 for word in name.split() if word not in _HONORIFICS) > 1
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import duplicates, values
-from leadlog.leads.store.columns import BY_VALUE, FIELD_NAMES, KEPT, Columns, Place
+from leadlog.leads.store.columns import BY_VALUE, FIELD_NAMES, KEPT, KNOWN_COLUMNS, Columns, Place
 from leadlog.leads.store.models import MAX_TEXT
 
 __all__ = ["NormalisedLead", "field_of", "parse", "to_fields"]
@@ -67,15 +67,12 @@ class _Taken:
     rank: int
 
 
-_COLUMNS = Columns()
-
-
 def field_of(column: str) -> str | None:
     """Return the field that a column is for; None for a column of nobody's.
 
     The parts of a name (First Name, Last Name) are for `full_name`.
     """
-    place = _COLUMNS.place(column)
+    place = KNOWN_COLUMNS.place(column)
     if place is None:
         return None
     return "website" if place.field == BY_VALUE else place.field
@@ -90,7 +87,7 @@ def parse(field: str, value: Any) -> Any:
     return _PARSERS[field](value)
 
 
-def to_fields(lead: Mapping[Any, Any], columns: Columns = _COLUMNS) -> NormalisedLead:
+def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> NormalisedLead:
     """Map the columns of a lead to our fields.
 
     Args:

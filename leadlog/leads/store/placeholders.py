@@ -29,7 +29,8 @@ _SHARED = _words(
     "helpdesk hi hr info infos information inquiries inquiry invoice invoices it jobs kontakt mail "
     "mailbox marketing media news newsletter office orders postmaster press reception "
     "recruiting recruitment reservations sales secretary security service services shop staff "
-    "support team undisclosed unknown verkauf vertrieb webmaster noreply donotreply"
+    "support team undisclosed unknown verkauf vertrieb webmaster noreply donotreply owner manager "
+    "director management purchasing reservation"
 )
 """First words of addresses that several people read."""
 
@@ -61,16 +62,20 @@ _NO_COMPANY = _MISSING | _words(
     "student unemployed various between jobs job seeker jobseeker looking for work opportunities "
     "seeking new home homemaker other others misc at currently open to"
 )
+_JUNK = (_MISSING - {"x"}) | _words(
+    "noemail nomail notanemail noaddress notprovided notavailable notgiven notset notspecified "
+    "notapplicable nothing nowhere noname nouser donotuse donotcontact donotemail unsubscribed "
+    "bounced"
+)
 _BOXES = (
-    _MISSING
-    | (_ROLES - {"private", "account", "accountant", "management", "general", "generic", "front"})
+    _JUNK
     | _NAME_PARTS
     | _words(
-        "noemail nomail notanemail noaddress email emailaddress address e youremail myemail "
-        "notprovided notavailable notgiven notset notspecified notapplicable nothing nowhere "
-        "noname nouser donotuse donotcontact donotemail unsubscribed bounced someemail anyemail"
+        "email emailaddress address e youremail myemail someemail anyemail user username somebody "
+        "someone nobody noone person customer client guest company lead"
     )
 )
+"""Words of addresses that are placeholders; with a number only those of `_JUNK` are."""
 _NO_DOMAIN = _words(
     "noemail nomail noaddress nodomain none na null unknown undefined fake dummy placeholder "
     "invalid notprovided notavailable yourdomain yourcompany mydomain mycompany companyname "
@@ -85,6 +90,7 @@ _PROFILES = (
         "company school found error 404 customurl custom john jane doe johndoe janedoe"
     )
 )
+_DIGITS = re.compile(r"\d+")
 _NO_LETTERS = re.compile(r"[\W_\d]+")
 # Braces, brackets and the like of a template that was never filled, and addresses in addresses.
 _TEMPLATE = re.compile(r"[{}\[\]<>:$=@*|\\%\s]")
@@ -95,6 +101,8 @@ def _all_in(text: str, known: frozenset[str]) -> bool:
     """Whether a text is known as a whole, or all its words are."""
     if text in known:
         return True
+    if any(char.isdecimal() for char in text):
+        return False  # a number tells one from another
     words = [word for word in _NO_LETTERS.split(text) if word]
     return bool(words) and ("".join(words) in known or all(word in known for word in words))
 
@@ -136,7 +144,7 @@ def is_no_address(box: str, domain: str) -> bool:
     plain = box.partition("+")[0]
     if not any(char.isalpha() for char in plain):
         return is_no_number(plain)
-    return _repeats(plain) or _all_in(plain, _BOXES)
+    return _repeats(plain) or _all_in(plain, _BOXES) or _all_in(_DIGITS.sub("", plain), _JUNK)
 
 
 def is_no_profile(slug: str) -> bool:
