@@ -106,16 +106,19 @@ def mended(
 
 def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None) -> Read | Broken:
     raw, header = line["raw"], line.get("header")
+    table = None
+    if isinstance(header, list) and header:
+        table = Table(tuple(map(str, header)), delimiter or str(line.get("delimiter") or ","))
     if line.get("cut") is True:
         return Broken(
             "only the beginning of this record is here; take it from its source and mend it",
             number or 0,
             raw,
             cut=True,
+            table=table,
         )
     found: list[Read | Broken]
-    if isinstance(header, list) and header:
-        table = Table(tuple(map(str, header)), delimiter or str(line.get("delimiter") or ","))
+    if table is not None:
         found = _row_again(raw, table)
     else:
         pieces = iter((raw,))
@@ -127,7 +130,7 @@ def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None)
         reason = f"there are {len(found)} records in it; give each a line of its own"
     elif found and isinstance(found[0], Broken):
         reason = found[0].reason
-    return Broken(f"{reason} (the text under raw)", number or 0, raw)
+    return Broken(f"{reason} (the text under raw)", number or 0, raw, table=table)
 
 
 def _row_again(raw: str, table: Table) -> list[Read | Broken]:

@@ -143,7 +143,7 @@ def is_no_address(box: str, domain: str) -> bool:
         return True
     plain = box.partition("+")[0]
     if not any(char.isalpha() for char in plain):
-        return is_no_number(plain)
+        return plain == "0" or _repeats(plain) or _is_run(plain)
     return _repeats(plain) or _all_in(plain, _BOXES) or _all_in(_DIGITS.sub("", plain), _JUNK)
 
 
@@ -170,4 +170,8 @@ def is_no_number(digits: str) -> bool:
     digits = "".join(char for char in digits if char.isdecimal())
     if len(digits) < 5 or _repeats(digits) or _repeats(digits[-7:]):
         return True
-    return any(digits in run or digits in run + run for run in _RUNS)
+    return _is_run(digits)
+
+
+def _is_run(digits: str) -> bool:
+    return len(digits) > 2 and any(digits in run + run for run in _RUNS)
