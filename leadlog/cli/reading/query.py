@@ -13,6 +13,7 @@ import orjson
 
 from leadlog.cli.options import directory_option, existing_log, moment_option
 from leadlog.cli.terminal import message, safe_json, table
+from leadlog.core.files import output_file
 from leadlog.reading.query import Limits, Rows, run_query
 
 __all__ = ["query"]
@@ -124,7 +125,7 @@ def query(
             _WRITERS[form](rows, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
-            with click.open_file(str(output), "wb", atomic=True) as stream:
+            with output_file(output) as stream:
                 _WRITERS[form](rows, stream)
     if rows.first_damaged is not None:
         path, offset = rows.first_damaged

@@ -90,8 +90,10 @@ def summary(
     report = _report(*periods)
     if html is not None:
         from leadlog.cli.reading.summary_page import page
+        from leadlog.core.files import output_file
 
-        html.write_text(page(report), encoding="utf-8")
+        with output_file(html) as stream:
+            stream.write(page(report).encode())
         message(f"{html} is written")
     if as_json:
         print_json(report)

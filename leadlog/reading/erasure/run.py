@@ -15,6 +15,7 @@ import orjson
 
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.errors import LogDirectoryError
+from leadlog.core.files import replace
 from leadlog.core.layout import LogFile, category_directory, log_files, summary_path
 from leadlog.reading.analytics.buckets import remove_buckets
 from leadlog.reading.analytics.summary import write_daily_summary
@@ -34,7 +35,6 @@ from leadlog.recording.sinks.storage import Spool
 __all__ = ["run"]
 
 _BLOCK_BYTES = 1024 * 1024
-_DRAFT = ".erased.tmp"
 
 
 def run(
@@ -169,7 +169,7 @@ class _Erasure:
         if remove_drafts:
             if folder.archived:
                 finish_merges(folder)
-            for name in (*drafts, *folder.names(_DRAFT)):
+            for name in drafts:
                 folder.remove(name)
         for found in files:
             yield folder, found
@@ -179,20 +179,17 @@ class _Erasure:
         if file.archived:
             self._replace_part(found, source, cover)
             return
-        draft = f".{file.path.name}{_DRAFT}"
-        rewrite(folder, found, source, cover.lines(_blocks(file.path)), draft=draft)
+        rewrite(folder, found, source, cover.lines(_blocks(file.path)))
 
     def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
         from leadlog.reading.archive.parts import (  # as the libraries take a while
-            publish,
             take_after_original,
-            write_part,
+            writing_part,
         )
 
         path, category = found.file.path, found.file.category
-        drafts = write_part(path, category, lambda: cover.lines(_blocks(path)))
-        take_after_original(source, drafts)
-        publish(path, drafts)
+        with writing_part(path, category, lambda: cover.lines(_blocks(path))) as drafts:
+            take_after_original(source, drafts)
 
     def _summaries(self, identity: Identity, days: set[str], *, dry_run: bool) -> tuple[str, ...]:
         """Daily summaries: made anew where their events changed, covered where they are gone."""
@@ -218,19 +215,8 @@ class _Erasure:
                         Cover(identity, self._key).covered(orjson.loads(content)),
                         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
                     )
-                _write(path, content)
+                replace(path, content, mode=stat.S_IMODE(path.stat().st_mode))
         return tuple(done)
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}{_DRAFT}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as stream:
-        os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
-        stream.write(content)
-        stream.flush()
-        os.fsync(fd)
-    draft.replace(path)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
