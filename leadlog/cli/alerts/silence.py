@@ -14,7 +14,7 @@ __all__ = ["silence", "unsilence"]
 
 
 def _duration(ctx: click.Context, parameter: click.Parameter, said: str) -> float:
-    from leadlog.monitor.alerting.durations import seconds
+    from leadlog.monitor.durations import seconds
 
     try:
         return seconds(said)
@@ -66,9 +66,9 @@ def silence(
     from fnmatch import fnmatchcase
 
     from leadlog.core.settings import load
-    from leadlog.monitor.alerting.configuration import configure
-    from leadlog.monitor.alerting.storage import add_silence
-    from leadlog.monitor.watching.state import write_state
+    from leadlog.monitor.configuration import configure
+    from leadlog.monitor.state import write_state
+    from leadlog.monitor.storage import add_silence
 
     if not 0 < duration <= 366 * 86_400:
         raise click.BadParameter("a silence lasts a year at most, and not 0", param_hint="--for")
@@ -114,8 +114,8 @@ def unsilence(ctx: click.Context, *, number: int, directory: Path | None, as_jso
 
     Exits with 1 when there is no such silence, or it has ended.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.monitor.alerting.storage import end_silence
-    from leadlog.monitor.watching.state import write_state
+    from leadlog.monitor.state import write_state
+    from leadlog.monitor.storage import end_silence
 
     with write_state(existing_log(directory)) as connection:
         ended = end_silence(connection, number, now_us())

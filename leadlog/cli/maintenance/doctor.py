@@ -155,7 +155,7 @@ def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
     """Tells of a mistake in the rules before a monitor does."""
     if not table:
         return
-    from leadlog.monitor.alerting.configuration import configure
+    from leadlog.monitor.configuration import configure
 
     try:
         configure(table)

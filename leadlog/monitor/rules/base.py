@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from leadlog.monitor.alerting.durations import seconds
+from leadlog.monitor.durations import seconds
 from leadlog.monitor.figures.rolling import Gauge, Rolling
 
 __all__ = [

@@ -13,7 +13,8 @@ from typing import Final
 
 from leadlog.core.errors import LeadlogError, LogDirectoryError, ReadError
 from leadlog.core.locks import try_lock
-from leadlog.monitor.alerting import outbox, storage
+from leadlog.monitor import storage
+from leadlog.monitor.notification import outbox
 from leadlog.reading.follow import Follower, Position
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from leadlog.monitor.alerting.rules import SEVERITIES, Finding
+from leadlog.monitor.rules.base import SEVERITIES, Finding
 
 __all__ = ["LONGEST_STEP", "Alert", "Key", "Timing", "Transition", "step"]
 

@@ -1,4 +1,4 @@
-"""Rules on what is measured now: room, backlog, data quality, silence, health checks."""
+"""Rules on the machine and the log: room, lost events, silence, data quality, health checks."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,22 +6,13 @@ from typing import Final
 import attrs
 from typing_extensions import override
 
-from leadlog.monitor.alerting.durations import describe
-from leadlog.monitor.alerting.rules import Finding, Rule, View, duration, number, percent, severity
-from leadlog.monitor.figures.activity import Activity
+from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.minutes import DAYS
 from leadlog.monitor.figures.rolling import OPERATIONS
+from leadlog.monitor.rules.absence import Absence
+from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
 
-__all__ = [
-    "Backlog",
-    "DataQualityDrop",
-    "Disk",
-    "DroppedEvents",
-    "HealthCheck",
-    "Memory",
-    "NoEvents",
-    "NoSyncs",
-]
+__all__ = ["DataQualityDrop", "Disk", "DroppedEvents", "HealthCheck", "Memory", "NoEvents"]
 
 _FRESH_MINUTES: Final = 15  # what was measured longer ago says nothing about now
 
@@ -120,30 +111,6 @@ class DroppedEvents(Rule):
 
 
 @attrs.frozen(kw_only=True)
-class Backlog(Rule):
-    """Leads wait for a sync."""
-
-    kind = "sync_backlog"
-    about = "Too many leads wait for a sync."
-
-    hold: float = duration("15m", "How long it must be so before the alert fires.", key="for")
-    severity: str = severity("warning")
-    maximum: float = number(1000, "Most leads that may wait.")
-
-    @override
-    def look(self, view: View) -> Iterator[Finding]:
-        found = view.gauge("pending_syncs", 60)
-        if found is not None and found.value > self.maximum:
-            yield self.found(
-                self.severity,
-                f"{found.value:.0f} leads wait for a sync",
-                value=found.value,
-                threshold=self.maximum,
-                remedy="see whether syncs run: leadlog tail --category sync_operations",
-            )
-
-
-@attrs.frozen(kw_only=True)
 class DataQualityDrop(Rule):
     """What is written became worse than it was."""
 
@@ -182,42 +149,7 @@ class DataQualityDrop(Rule):
 
 
 @attrs.frozen(kw_only=True)
-class _Absence(Rule):
-    """Nothing comes any more."""
-
-    what = ""
-
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
-    keep: float = duration(
-        "0s", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
-    )
-    severity: str = severity("critical")
-    after: float = duration("1h", "How long there must be nothing.")
-    usual_factor: float = number(
-        2.0, "And how many times the longest usual pause; 0: whatever is usual."
-    )
-
-    def _look(self, activity: Activity, now: int) -> Iterator[Finding]:
-        if not activity.last:
-            return  # there never was one, so that there is none says nothing
-        limit = self.after / 60
-        if self.usual_factor:
-            if activity.known_minutes(now) < 7 * 1440:
-                return  # a week has to be known: closed nights and weekends are usual
-            limit = max(limit, self.usual_factor * activity.usual_gap(now))
-        silent = now - activity.last
-        if silent >= limit:
-            yield self.found(
-                self.severity,
-                f"no {self.what} for {silent} minutes",
-                value=silent,
-                threshold=limit,
-                remedy="see whether the application runs, and whether it logs here: leadlog doctor",
-            )
-
-
-@attrs.frozen(kw_only=True)
-class NoEvents(_Absence):
+class NoEvents(Absence):
     """No event of any kind."""
 
     kind = "no_events"
@@ -226,22 +158,7 @@ class NoEvents(_Absence):
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        yield from self._look(view.figures.events, view.minute)
-
-
-@attrs.frozen(kw_only=True)
-class NoSyncs(_Absence):
-    """No sync ran."""
-
-    kind = "no_syncs"
-    about = "No sync ran for longer than is usual."
-    what = "sync"
-
-    severity: str = severity("warning")
-
-    @override
-    def look(self, view: View) -> Iterator[Finding]:
-        yield from self._look(view.figures.sync_minutes, view.minute)
+        yield from self.silence(view.figures.events, view.minute)
 
 
 @attrs.frozen(kw_only=True)

@@ -8,9 +8,9 @@ import attrs
 import orjson
 
 from leadlog.core.clock import new_id
-from leadlog.monitor.alerting.groups import Group
-from leadlog.monitor.alerting.muting import Silence
-from leadlog.monitor.alerting.states import Alert, Key, Transition
+from leadlog.monitor.notification.groups import Group
+from leadlog.monitor.silences import Silence
+from leadlog.monitor.states import Alert, Key, Transition
 
 __all__ = [
     "History",

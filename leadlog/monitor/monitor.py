@@ -8,16 +8,16 @@ from typing import Any, Final, Self
 
 from leadlog.core.clock import now_us
 from leadlog.core.forks import renew_after_fork
-from leadlog.monitor.alerting.channels import Channel
-from leadlog.monitor.alerting.channels import channels as channels_of
-from leadlog.monitor.alerting.configuration import Configuration, configure
+from leadlog.monitor import state
+from leadlog.monitor.checking import Checker
+from leadlog.monitor.configuration import Configuration, configure
 from leadlog.monitor.figures.rolling import Rolling
 from leadlog.monitor.health import Health
-from leadlog.monitor.watching import state
-from leadlog.monitor.watching.checking import Checker
-from leadlog.monitor.watching.measuring import measure
-from leadlog.monitor.watching.records import Emit, entry
-from leadlog.monitor.watching.work import Parts, Report, Work
+from leadlog.monitor.measuring import measure
+from leadlog.monitor.notification.channels import Channel
+from leadlog.monitor.notification.channels import channels as channels_of
+from leadlog.monitor.records import Emit, entry
+from leadlog.monitor.work import MonitorReport, Parts, Work
 
 __all__ = ["Monitor"]
 
@@ -34,7 +34,7 @@ def _emit(level: str, event_name: str, event: dict[str, Any]) -> None:
 class Monitor:
     """Watches one log directory.
 
-    `start` and `stop`, or `with`, run it in a thread; `run` in this one; `round` is one round, and
+    `start` and `stop`, or `with`, run it in a thread; `run` in this one; `cycle` is one cycle, and
     `once` one look at everything.
     Only one monitor of a directory is at work; a second one stands by until the first has ended.
 
@@ -48,9 +48,9 @@ class Monitor:
             same directory.
         clock: microseconds since 1970.
         measure: measures disk, memory and dropped events, by name, as
-            `leadlog.monitor.watching.measuring.measure` does.
+            `leadlog.monitor.measuring.measure` does.
         background: whether checks, summaries and deliveries have threads of their own; else
-            each round waits for them.
+            each cycle waits for them.
         notice: is told in one line about what somebody should know.
         observe: is given each event that is read, as
             `leadlog.monitor.health.counting.EventCounts.add` wants it.
@@ -142,15 +142,15 @@ class Monitor:
             self._work = None
         self._lock.release()
 
-    def round(self) -> Report:
+    def cycle(self) -> MonitorReport:
         """Reads what is new, does what is due, and writes all of it in one transaction.
 
         Raises:
             LeadlogError: as `open`.
         """
-        return self.open().round()
+        return self.open().cycle()
 
-    def once(self, deliver_seconds: float = 30.0) -> Report:
+    def once(self, deliver_seconds: float = 30.0) -> MonitorReport:
         """Reads all that is new, looks once at everything, and tells what is to be told.
 
         Nothing has to last for an alert to fire, since the next look may be hours away.
@@ -167,7 +167,7 @@ class Monitor:
         """Works until `stop` is called, or `wait` raises.
 
         Args:
-            wait: waits some seconds between two rounds.
+            wait: waits some seconds between two cycles.
 
         Raises:
             LeadlogError: as `open`.
@@ -184,7 +184,7 @@ class Monitor:
                         self._parts.notice(f"{told}; standing by")
                     wait(_STANDBY_SECONDS)
                     continue
-                if not self.round().behind:
+                if not self.cycle().behind:
                     wait(_POLL_SECONDS)
         finally:
             self.close()

@@ -13,7 +13,7 @@ threshold_ms = 50
 
 [[alerts.inhibit]]
 rule = "disk"
-hushes = ["dropped_events", "health_check:log_*"]
+inhibits = ["dropped_events", "health_check:log_*"]
 """
 
 import difflib
@@ -23,30 +23,27 @@ from typing import Any, Final
 import attrs
 
 from leadlog.core.errors import SettingsError
-from leadlog.monitor.alerting.durations import seconds
-from leadlog.monitor.alerting.failures import (
+from leadlog.monitor.durations import seconds
+from leadlog.monitor.notification.groups import Pace
+from leadlog.monitor.rules.base import Rule
+from leadlog.monitor.rules.errors import (
+    BurnRate,
     FingerprintNew,
     FingerprintReturned,
     FingerprintSurging,
-    RateLimited,
-    SyncFailures,
 )
-from leadlog.monitor.alerting.groups import Pace
-from leadlog.monitor.alerting.levels import (
-    Backlog,
+from leadlog.monitor.rules.latency import Latency, SlowOperations
+from leadlog.monitor.rules.resources import (
     DataQualityDrop,
     Disk,
     DroppedEvents,
     HealthCheck,
     Memory,
     NoEvents,
-    NoSyncs,
 )
-from leadlog.monitor.alerting.muting import Inhibition
-from leadlog.monitor.alerting.objective import BurnRate
-from leadlog.monitor.alerting.rules import Rule
-from leadlog.monitor.alerting.speed import Latency, SlowOperations
-from leadlog.monitor.alerting.states import Timing
+from leadlog.monitor.rules.sync import Backlog, NoSyncs, RateLimited, SyncFailures
+from leadlog.monitor.silences import Inhibition
+from leadlog.monitor.states import Timing
 
 __all__ = ["INHIBITIONS", "KINDS", "Configuration", "configure", "settings_of"]
 
@@ -77,22 +74,22 @@ INHIBITIONS: Final = (
     Inhibition(
         rule="health_check",
         label="database*",
-        hushes=(
+        inhibits=(
             *("burn_rate", "latency", "slow_operations", "fingerprint_*", "sync_failures"),
             *("sync_backlog", "data_quality", "no_events", "no_syncs"),
         ),
     ),
     Inhibition(
-        rule="health_check", label="airtable*", hushes=("sync_*", "no_syncs", "rate_limited")
+        rule="health_check", label="airtable*", inhibits=("sync_*", "no_syncs", "rate_limited")
     ),
-    Inhibition(rule="burn_rate", label="fast", hushes=("burn_rate:slow",)),
-    Inhibition(rule="no_events", hushes=("no_syncs",)),
+    Inhibition(rule="burn_rate", label="fast", inhibits=("burn_rate:slow",)),
+    Inhibition(rule="no_events", inhibits=("no_syncs",)),
     Inhibition(
         rule="disk",
-        hushes=("dropped_events", "health_check:log_disk", "health_check:log_lag"),
+        inhibits=("dropped_events", "health_check:log_disk", "health_check:log_lag"),
     ),
 )
-"""What is hushed by default: the consequences of a database or Airtable that is down, …"""
+"""What is suppressed by default: the consequences of a database or Airtable that is down, …"""
 
 _TOP: Final = ("enabled", "every", "wait", "interval", "repeat", "rules", "inhibit")
 
@@ -105,7 +102,7 @@ class Configuration:
         enabled: whether anything is evaluated.
         every: seconds between two looks.
         rules: those in force, by name.
-        inhibitions: which hush which.
+        inhibitions: which alerts inhibit which.
         pace: how often somebody is told.
     """
 
@@ -198,8 +195,8 @@ def _inhibitions(given: Any) -> Iterable[Inhibition]:
         place = f"alerts.inhibit, entry {number}"
         settings = _mapping(one, place)
         for key in settings:
-            if key not in ("rule", "label", "hushes"):
-                raise SettingsError(_unknown(f"{place}: {key}", key, ("rule", "label", "hushes")))
+            if key not in ("rule", "label", "inhibits"):
+                raise SettingsError(_unknown(f"{place}: {key}", key, ("rule", "label", "inhibits")))
         try:
             yield Inhibition(**settings)
         except (TypeError, ValueError) as error:

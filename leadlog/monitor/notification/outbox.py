@@ -19,7 +19,7 @@ from typing import Any, Final
 import attrs
 
 from leadlog.core.clock import now_us
-from leadlog.monitor.alerting.channels import Channel, DeliveryError
+from leadlog.monitor.notification.channels import Channel, DeliveryError
 
 __all__ = ["Message", "Outbox", "create"]
 

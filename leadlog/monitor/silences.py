@@ -1,4 +1,4 @@
-"""Silences, which people make, and inhibition, by which one alert hushes its consequences."""
+"""Silences, which people make, and inhibition, by which one alert inhibits its consequences."""
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from leadlog.monitor.alerting.states import Alert, Key
+from leadlog.monitor.states import Alert, Key
 
 __all__ = ["Inhibition", "Silence", "inhibited", "silenced"]
 
@@ -56,24 +56,24 @@ class Inhibition:
     Attributes:
         rule: the rule of the cause.
         label: its label; `*` and `?` stand for any characters.
-        hushes: rules of the consequences, likewise; `rule:label` for some of its labels only.
+        inhibits: rules of the consequences, likewise; `rule:label` for some of its labels only.
     """
 
     rule: str = attrs.field(validator=attrs.validators.instance_of(str))
     label: str = attrs.field(default="*", validator=attrs.validators.instance_of(str))
-    hushes: tuple[str, ...] = attrs.field(converter=_patterns)
+    inhibits: tuple[str, ...] = attrs.field(converter=_patterns)
 
     def is_cause(self, alert: Alert) -> bool:
-        """Whether this alert hushes others."""
+        """Whether this alert inhibits others."""
         return (
             alert.state == "firing"
             and fnmatchcase(alert.rule, self.rule)
             and fnmatchcase(alert.label, self.label)
         )
 
-    def hushes_alert(self, key: Key) -> bool:
-        """Whether this alert is hushed."""
-        for pattern in self.hushes:
+    def suppresses(self, key: Key) -> bool:
+        """Whether this alert is suppressed."""
+        for pattern in self.inhibits:
             rule, colon, label = pattern.partition(":")
             if fnmatchcase(key[0], rule) and (not colon or fnmatchcase(key[1], label)):
                 return True
@@ -95,5 +95,5 @@ def inhibited(
     for inhibition in inhibitions:
         causes = {key for key, alert in alerts.items() if inhibition.is_cause(alert)}
         if causes:
-            found |= {key for key in keys if inhibition.hushes_alert(key) and key not in causes}
+            found |= {key for key in keys if inhibition.suppresses(key) and key not in causes}
     return found

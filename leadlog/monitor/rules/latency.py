@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import attrs
 from typing_extensions import override
 
-from leadlog.monitor.alerting.durations import describe
-from leadlog.monitor.alerting.rules import Finding, Rule, View, duration, number, percent, severity
+from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.figures.sketch import Sketch
+from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
 
 __all__ = ["Latency", "SlowOperations"]
 

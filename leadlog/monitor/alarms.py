@@ -4,14 +4,15 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from leadlog.monitor.alerting import messages, storage
-from leadlog.monitor.alerting.configuration import Configuration
-from leadlog.monitor.alerting.groups import Group, plan
-from leadlog.monitor.alerting.muting import inhibited, silenced
-from leadlog.monitor.alerting.outbox import Outbox
-from leadlog.monitor.alerting.rules import Finding, View
-from leadlog.monitor.alerting.states import Alert, Key, Timing, Transition, step
-from leadlog.monitor.alerting.storage import History
+from leadlog.monitor import storage
+from leadlog.monitor.configuration import Configuration
+from leadlog.monitor.notification import messages
+from leadlog.monitor.notification.groups import Group, plan
+from leadlog.monitor.notification.outbox import Outbox
+from leadlog.monitor.rules.base import Finding, View
+from leadlog.monitor.silences import inhibited, silenced
+from leadlog.monitor.states import Alert, Key, Timing, Transition, step
+from leadlog.monitor.storage import History
 
 __all__ = ["Alarms"]
 
@@ -27,7 +28,7 @@ class Alarms:
 
     Attributes:
         alerts: those that are pending or firing.
-        hushed: keys of those of them that are silenced or consequences, as last evaluated.
+        suppressed: keys of those of them that are silenced or consequences, as last evaluated.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Alarms:
         self._outbox = outbox
         self._notice = notice
         self.alerts: dict[Key, Alert] = {}
-        self.hushed: set[Key] = set()
+        self.suppressed: set[Key] = set()
         self._groups: dict[str, Group] = {}
         self._changes: list[Transition] = []
         self._kept: list[History] = []
@@ -78,12 +79,12 @@ class Alarms:
         self._changes += changes
         keys = {(rule, label) for rule, group in self._groups.items() for label in group.told}
         keys |= self.alerts.keys()
-        self.hushed = silenced(keys, storage.load_silences(connection), now_us)
-        self.hushed |= inhibited(keys, self.alerts, configuration.inhibitions)
+        self.suppressed = silenced(keys, storage.load_silences(connection), now_us)
+        self.suppressed |= inhibited(keys, self.alerts, configuration.inhibitions)
         if self._outbox.channels:
             pace = configuration.pace.at_once() if at_once else configuration.pace
             alerts = self.alerts.values()
-            self._groups, notices = plan(self._groups, alerts, self.hushed, pace, elapsed)
+            self._groups, notices = plan(self._groups, alerts, self.suppressed, pace, elapsed)
             for one in notices:
                 body = messages.body(one, str(self._directory))
                 self._outbox.stage(messages.title(one), body, one.severity)

@@ -1,4 +1,4 @@
-"""What a monitor does in a round: read, look, tell, and write all of it in one transaction."""
+"""What a monitor does in a cycle: read, look, tell, and write all of it in one transaction."""
 
 import sqlite3
 import time
@@ -9,39 +9,39 @@ from typing import Any, Final
 import attrs
 
 from leadlog.core.clock import utc_date
-from leadlog.monitor.alerting.channels import Channel
-from leadlog.monitor.alerting.configuration import Configuration
-from leadlog.monitor.alerting.outbox import Outbox
-from leadlog.monitor.alerting.rules import View
-from leadlog.monitor.alerting.states import Alert
-from leadlog.monitor.alerting.storage import History, recorded
+from leadlog.monitor import state
+from leadlog.monitor.alarms import Alarms
+from leadlog.monitor.checking import Checker
+from leadlog.monitor.configuration import Configuration
 from leadlog.monitor.figures.rolling import Rolling
 from leadlog.monitor.health import Check
-from leadlog.monitor.watching import state
-from leadlog.monitor.watching.alarms import Alarms
-from leadlog.monitor.watching.checking import Checker
-from leadlog.monitor.watching.measuring import DROPPED
-from leadlog.monitor.watching.records import Emit, alert_record, health_record
-from leadlog.monitor.watching.summaries import Summaries
+from leadlog.monitor.measuring import DROPPED
+from leadlog.monitor.notification.channels import Channel
+from leadlog.monitor.notification.outbox import Outbox
+from leadlog.monitor.records import Emit, alert_record, health_record
+from leadlog.monitor.rules.base import View
+from leadlog.monitor.states import Alert
+from leadlog.monitor.storage import History, recorded
+from leadlog.monitor.summaries import Summaries
 from leadlog.reading.follow import Follower
 
-__all__ = ["Parts", "Report", "Work"]
+__all__ = ["MonitorReport", "Parts", "Work"]
 
 _HEALTH_SECONDS: Final = 60.0
 _DAY_US: Final = 86_400_000_000
 _DAYS_READ: Final = 8  # what baselines and fingerprints look back on
-_ROUND_SECONDS: Final = 0.5  # of reading, before alerts and messages have their turn
+_CYCLE_SECONDS: Final = 0.5  # of reading, before alerts and messages have their turn
 _MOST_EVENTS: Final = 100_000  # in one transaction
 _NOTICE_SECONDS: Final = 60.0
 
 
 @attrs.frozen
-class Report:
-    """What the monitor knows after a round.
+class MonitorReport:
+    """What the monitor knows after a cycle.
 
     Attributes:
         at_us: when, microseconds since 1970.
-        events: how many it read in this round.
+        events: how many it read in this cycle.
         behind: whether there is more to read right now.
         alerts: those that are pending or firing.
         checks: newest result of each health check.
@@ -167,7 +167,7 @@ class Work:
         self._commit()
         self.connection.close()
 
-    def round(self) -> Report:
+    def cycle(self) -> MonitorReport:
         """Reads what is new, does what is due, and writes all of it in one transaction."""
         now = self._parts.clock()
         self.figures.advance(now)
@@ -181,7 +181,7 @@ class Work:
             self._outbox.deliver_due()
         return self._report(now, events, behind)
 
-    def once(self, deliver_seconds: float) -> Report:
+    def once(self, deliver_seconds: float) -> MonitorReport:
         """Reads all that is new, looks once at everything, and tells what is to be told.
 
         Args:
@@ -213,7 +213,7 @@ class Work:
             self._scanned = since
             self._gone += self._follower.forget(since)
         take, observe, events = self.figures.take, self._parts.observe, 0
-        end = time.monotonic() + _ROUND_SECONDS
+        end = time.monotonic() + _CYCLE_SECONDS
         while events < _MOST_EVENTS and time.monotonic() < end:
             before = events
             for event in self._follower.read():
@@ -270,7 +270,7 @@ class Work:
         self._dropped = total
 
     def _commit(self) -> None:
-        """Writes everything; where that fails, goes on, and tries again in the next round."""
+        """Writes everything; where that fails, goes on, and tries again in the next cycle."""
         connection = self.connection
         try:
             with connection:
@@ -309,7 +309,7 @@ class Work:
             with self.connection:
                 recorded(self.connection, self._recorded)
         except sqlite3.Error:
-            return  # the next round's transaction has them
+            return  # the next cycle's transaction has them
         self._recorded.clear()
 
     def _say(self, text: str) -> None:
@@ -326,8 +326,8 @@ class Work:
         if self._summaries.done:
             state.put(connection, "summarised", self._summaries.done)
 
-    def _report(self, now: int, events: int, behind: bool) -> Report:
-        return Report(
+    def _report(self, now: int, events: int, behind: bool) -> MonitorReport:
+        return MonitorReport(
             at_us=now,
             events=events,
             behind=behind,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from leadlog.core.clock import format_us
-from leadlog.monitor.alerting.groups import Notice
-from leadlog.monitor.alerting.states import Alert
+from leadlog.monitor.notification.groups import Notice
+from leadlog.monitor.states import Alert
 from leadlog_processors.masking import mask_text
 
 __all__ = ["body", "title"]

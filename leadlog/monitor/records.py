@@ -5,10 +5,10 @@ from typing import Any
 
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
-from leadlog.monitor.alerting.rules import View
-from leadlog.monitor.alerting.states import Alert
-from leadlog.monitor.alerting.storage import History
 from leadlog.monitor.figures.rolling import OPERATIONS
+from leadlog.monitor.rules.base import View
+from leadlog.monitor.states import Alert
+from leadlog.monitor.storage import History
 
 __all__ = ["Emit", "alert_record", "entry", "health_record"]
 
