@@ -13,14 +13,13 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import click
 import orjson
 
 __all__ = [
     "Styled",
-    "binary_output",
     "cells",
     "count",
     "fit",
@@ -129,9 +128,10 @@ class Styled(NamedTuple):
 
 def line(parts: Iterable[Styled | str], width: int | None = None) -> str:
     """Join the parts that are not empty, two spaces apart, cut to so many cells."""
-    shown, left = [], width
+    shown: list[str] = []
+    left = width
     for part in parts:
-        text, style = part if isinstance(part, Styled) else (part, {})
+        text, style = part if isinstance(part, Styled) else Styled(part)
         if not text:
             continue
         gap = "  " if shown else ""
@@ -164,17 +164,11 @@ def message(text: str) -> None:
     click.echo(f"leadlog: {safe(text)}", err=True)
 
 
-def binary_output() -> BinaryIO:
-    """Standard output for bytes."""
-    return cast("BinaryIO", click.get_binary_stream("stdout"))
-
-
 def print_json(value: Any) -> None:
     """A result as indented JSON on standard output."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
-    out = binary_output()
-    out.write(safe_json(text) + b"\n")
-    out.flush()
+    sys.stdout.buffer.write(safe_json(text) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 _LEAST_CELLS = 8

@@ -56,7 +56,7 @@ def event_line(event: Data, width: int | None = None, *, context: Data | None = 
     outcome = list(_outcome(event)) or [loud.ljust(9) if loud else ""]
     name = _text(event.get("event_name"))
     user, others = _user(event, context), _bound(event, context)
-    parts = [
+    parts: list[Styled | str] = [
         Styled(_time(event.get("timestamp"), narrow=narrow), {"dim": True}),
         Styled(name.ljust(12 if narrow else 18), {"bold": True, "fg": _LEVEL_COLOURS.get(level)}),
         *(Styled(one, {"fg": _OUTCOME_COLOURS.get(one.strip(), "red")}) for one in outcome),

@@ -12,6 +12,8 @@ from leadlog.cli.options import (
     engine_options,
     existing_log,
     json_option,
+    log_directory,
+    note_export,
     on_spark,
     spark_engine,
 )
@@ -94,6 +96,7 @@ def summary(
 
         with output_file(html) as stream:
             stream.write(page(report).encode())
+        note_export(log_directory(directory), html)
         message(f"{html} is written")
     if as_json:
         print_json(report)

@@ -12,7 +12,7 @@ import click
 from leadlog.cli.options import directory_option, existing_log, log_directory
 from leadlog.cli.reading.event_line import event_line
 from leadlog.cli.reading.skipped import say_skipped
-from leadlog.cli.terminal import binary_output, message, safe_json, terminal_width
+from leadlog.cli.terminal import message, safe_json, terminal_width
 from leadlog.core.layout import CATEGORIES
 from leadlog.reading.events import Event
 from leadlog.reading.tail import POLL_SECONDS, Tail
@@ -125,7 +125,7 @@ class _Learning:
 
 def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
     """What prints a batch of events and hands it to the reader at once."""
-    out = binary_output()
+    out = sys.stdout.buffer
     if as_json is None:
         as_json = not sys.stdout.isatty()
     if as_json:

@@ -27,8 +27,10 @@ from leadlog.reading.archive.plan import Found, closed_since
 from leadlog.reading.archive.rewrite import rewrite
 from leadlog.reading.erasure.journal import Journal
 from leadlog.reading.erasure.lines import Cover, mentions
-from leadlog.reading.erasure.person import Findings, Identity
+from leadlog.reading.erasure.others import OtherFiles
+from leadlog.reading.erasure.person import Findings, Identity, is_telling
 from leadlog.reading.erasure.report import Changed, Report
+from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode, open_content
 from leadlog.recording.sinks.storage import Spool
 
@@ -83,6 +85,7 @@ class _Erasure:
         self._journal = Journal(root)
         self._changed: list[Changed] = []
         self._remaining: dict[str, str] = {}
+        self._seen: set[str] = set()
 
     def run(self, asked: Identity, *, dry_run: bool) -> Report:
         with ExitStack() as stack:
@@ -96,6 +99,7 @@ class _Erasure:
                     self._journal.write(identity)
                 days = self._rewrite(identity, dry_run=dry_run)
                 summaries = self._summaries(identity, days, dry_run=dry_run)
+                self._others(identity, dry_run=dry_run)
             if not dry_run:
                 store_missing(self._root)
                 if not self._remaining:
@@ -108,6 +112,7 @@ class _Erasure:
             changed=tuple(self._changed),
             remaining=self._remaining,
             summaries=summaries,
+            covered=Cover(identity, self._key).covered,
         )
 
     def _widened(self, asked: Identity) -> Identity:
@@ -138,7 +143,7 @@ class _Erasure:
                 pass
             if not (cover.lines_removed or cover.lines_changed):
                 continue
-            name = str(file.path.relative_to(self._root))
+            name = self._name(file.path)
             hindrance = closed_since(found, self._today)
             if hindrance is not None:
                 self._remaining[name] = hindrance.reason
@@ -154,15 +159,46 @@ class _Erasure:
                 self._remaining[name] = error.hindrance.reason
         return days
 
+    def _others(self, identity: Identity, *, dry_run: bool) -> None:
+        """Everything that holds no lines, the rings, and files elsewhere."""
+        texts = [text for text in identity.texts() if is_telling(text)]
+        spelling = Spelling(texts)
+        others = OtherFiles(self._root, Cover(identity, self._key), spelling, dry_run=dry_run)
+        others.run(self._seen)
+        self._changed += others.changed
+        self._remaining = {**others.remaining, **self._remaining}
+        for ring in Spool(self._root).files():
+            with suppress(OSError):
+                if not ring.past and spelling.may_be_in(ring.path.read_bytes()):
+                    self._remaining[str(ring.path)] = (
+                        "a process has lines for the log in its memory; run this again, after a "
+                        "kill of that process after `leadlog recover`"
+                    )
+
     def _files(self, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
-        folders, _ = open_folders(self._root, self._in_use)
+        folders, unusable = open_folders(self._root, self._in_use)
         with ExitStack() as stack:
             for folder in folders:
                 stack.callback(folder.close)
+            for kept in unusable:
+                behind = self._behind_link(kept.file)
+                if behind is not None:
+                    stack.callback(behind.close)
+                    folders.append(behind)
             for folder in folders:
                 yield from self._of(folder, remove_drafts=remove_drafts)
             for folder in archive_folders(self._root, self._in_use):
                 yield from self._of(folder, remove_drafts=remove_drafts)
+
+    def _behind_link(self, file: LogFile) -> Folder | None:
+        """The folder that a link in a category's place points at.
+
+        The janitor leaves it alone; a person has to go from there, too.
+        """
+        try:
+            return Folder(file.category, file.path.resolve(strict=True), self._in_use)
+        except OSError:
+            return None  # whatever can be read there is found with the other files
 
     def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
         files, drafts = folder.scan()
@@ -172,7 +208,12 @@ class _Erasure:
             for name in drafts:
                 folder.remove(name)
         for found in files:
+            self._seen.add(os.path.realpath(found.file.path))
             yield folder, found
+
+    def _name(self, path: Path) -> str:
+        inside = path.is_relative_to(self._root)
+        return str(path.relative_to(self._root) if inside else path)
 
     def _replace(self, folder: Folder, found: Found, source: int, cover: Cover) -> None:
         file = found.file
