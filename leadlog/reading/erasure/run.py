@@ -32,6 +32,7 @@ from leadlog.reading.erasure.person import Findings, Identity, is_telling
 from leadlog.reading.erasure.report import Changed, Report
 from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode, open_content
+from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.storage import Spool
 
 __all__ = ["run"]
@@ -167,9 +168,14 @@ class _Erasure:
         others.run(self._seen)
         self._changed += others.changed
         self._remaining = {**others.remaining, **self._remaining}
+        waiting = {
+            f"{one.category}.{one.process_id}" for one in ring_reports(self._root) if one.in_ring
+        }
         for ring in Spool(self._root).files():
             with suppress(OSError):
-                if not ring.past and spelling.may_be_in(ring.path.read_bytes()):
+                if ring.path.name.rpartition(".")[0].rpartition(".")[0] not in waiting:
+                    continue  # what is in it, is in the files too
+                if spelling.may_be_in(ring.path.read_bytes()):
                     self._remaining[str(ring.path)] = (
                         "a process has lines for the log in its memory; run this again, after a "
                         "kill of that process after `leadlog recover`"
