@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from leadlog.core.errors import SettingsError
 from leadlog.leads.store.location import location, masked
-from leadlog.monitor.alerting.channels import AppriseChannel
+from leadlog.monitor.notification.channels import AppriseChannel
 from leadlog_processors.masking import mask_url
 
 SECRET = "kastanie9"

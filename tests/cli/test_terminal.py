@@ -13,6 +13,7 @@ from leadlog.cli.reading.event_line import event_line
 from leadlog.cli.terminal import cells, count, fit, safe, safe_json, table
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=30)
+PRINTABLE = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 NO_SURROGATES = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 
 

@@ -168,7 +168,8 @@ def _subject(event: Data, *, narrow: bool) -> Iterator[str]:
         if results.get(name) is not None:
             yield f"{name.partition('_')[2]} {_text(results[name])}"
     error = _section(event, "error_details")
-    yield _text(error.get("exception_class") or error.get("error_type"))
+    kind = _text(error.get("exception_class") or error.get("error_type"))
+    yield kind.rpartition(".")[2]
     yield _text(error.get("error_code"))
     total = _section(event, "statistics").get("total_leads")
     if isinstance(total, int):
