@@ -12,7 +12,6 @@ from leadlog.core.settings.checks import (
     bands,
     file_mode_of,
     json_object,
-    mask_url,
     one_of,
     rates,
     ring_sizes,
@@ -20,6 +19,7 @@ from leadlog.core.settings.checks import (
     share,
     text_keys,
 )
+from leadlog_processors.masking import mask_url
 
 __all__ = ["FIELDS", "Settings"]
 
