@@ -27,6 +27,8 @@ MAGIC = int.from_bytes(b"leadlog2", sys.byteorder)
 DROPPED = 9
 STAGE = DROPPED + len(CAUSES)
 POLICY = STAGE + 1
+DEVICE = POLICY + 1
+INODE = DEVICE + 1
 _RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
@@ -163,6 +165,11 @@ class Header:
     def unused(self) -> bool:
         """Whether no line was ever taken."""
         return not any((self.words[TAIL], self.words[IN_MEMORY], *self.dropped().values()))
+
+    @property
+    def uneventful(self) -> bool:
+        """Whether every line is in its file and was safe all the way."""
+        return not (self.words[IN_MEMORY] or self.words[DEGRADED] or self.dropped())
 
     def dropped(self) -> dict[str, int]:
         """Lines dropped, by cause; causes that occurred only."""
