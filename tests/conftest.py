@@ -246,10 +246,7 @@ def _unprivileged() -> dict[str, Any]:
             user = pwd.getpwnam(name)
         except KeyError:
             continue
-        # Under a shifted clock: the memory that libfaketime shares with children is this user's.
-        environment = {key: value for key, value in os.environ.items() if key != "FAKETIME_SHARED"}
-        identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        return {**identity, "env": environment}
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     _unavailable("PostgreSQL refuses to run as root and there is no other user to run it as")
 
 
