@@ -118,7 +118,7 @@ def test_a_failure_that_only_the_driver_saw_makes_commit_a_rollback(
     """PostgreSQL answers COMMIT of such a transaction with a rollback, given as text, too."""
     with people.connect() as connection:
         insert(connection, "before")
-        with pytest.raises(Exception, match="nothing|nowhere"):
+        with pytest.raises(Exception, match=r"nothing|nowhere"):
             _cursor("SELECT nothing FROM nowhere")(connection)
         connection.exec_driver_sql("COMMIT")
     assert_never_the_opposite(people, log, "before")
