@@ -76,11 +76,11 @@ class Envelope:
     """Begins the record: time, level, type, name, ids and writer, in contract order.
 
     In: `event` (becomes `event_name`), `timestamp` (microseconds since 1970, when the
-    operation ended; default now), `log_type`, `session_id`, `event_id` (default a new
-    one), `process_id`, `thread_name` (default those at hand). Out: the same event behind `timestamp, level, log_type, event_name, session_id,
-    event_id, schema_version, process_id, thread_name` and, inside an OpenTelemetry span,
-    `trace_id, span_id`. Cost: 0.7 µs for an event that begins with the envelope's keys and
-    brings its time and id; a few for another.
+    operation ended; default now), `log_type`, `session_id`, `event_id` (default a new one),
+    `process_id` and `thread_name` (default those at hand). Out: the same event behind `timestamp,
+    level, log_type, event_name, session_id, event_id, schema_version, process_id, thread_name`
+    and, inside an OpenTelemetry span, `trace_id, span_id`. Cost: 0.7 µs for an event that begins
+    with the envelope's keys and brings its time and id; a few for another.
 
     Args:
         clock: gives microseconds since 1970.

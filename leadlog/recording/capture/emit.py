@@ -56,7 +56,7 @@ def _emit(operation: Operation) -> None:
     success = error is None and outcome in SUCCESSES
     level = "info" if success else "warning" if error is None else "error"
     if _log.is_enabled_for(LEVELS[level]):
-        _log.hand_over(_CATEGORY, joined(_late(operation, level, outcome), _known(operation)))
+        _log.hand_over(_CATEGORY, frame(operation, level, outcome))
     operation.recorded = True
     if error is not None:
         with resume_session(operation.session):
@@ -76,6 +76,11 @@ def _emit_error(operation: Operation, error: BaseException) -> None:
     )
     failure["timestamp"] = operation.ended_us
     _log.emit("error", f"error.{error_type.removesuffix('_error')}", failure)
+
+
+def frame(operation: Operation, level: str, outcome: str) -> bytes:
+    """The facts of an operation, in a frame."""
+    return joined(_late(operation, level, outcome), _known(operation))
 
 
 def _late(operation: Operation, level: str, outcome: str) -> Facts:

@@ -23,7 +23,7 @@ from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Slot
 from leadlog.recording.pipeline.policy import finisher, policy_of
 from leadlog.recording.pipeline.stdlib import LoggingHandler as _LoggingHandler
 from leadlog.recording.resources import Sampler
-from leadlog.recording.sinks import Sink, SinkStats
+from leadlog.recording.sinks import Sink, SinkStats, SpoolSink
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION, MONITORING_DATA
 from leadlog_processors.session import open_session as session
 
@@ -45,6 +45,8 @@ __all__ = [
 
 _CLOSE_SECONDS = 2.0
 _OFF = 1000
+_MOST_FACTS_BYTES = 32 * 1024
+"""Facts above this are finished by their caller, which cuts them to the length of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ class Pipeline:
         )
         self._slot = Slot(lambda: self)
         self._failures_before = _current.failures
-        self._sink = sink or build_sink(settings, self._tell_health)
+        self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
+        takes_facts = isinstance(self._sink, SpoolSink) and not self._live
+        self._spool = self._sink if takes_facts else None
         self._slot.target = self
         if settings.enabled:
             self._sampler.start()
@@ -166,6 +170,9 @@ class Pipeline:
 
     def write(self, category: str, frame: bytes) -> bool:
         """See `Target.write`."""
+        spool = self._spool
+        if spool is not None and len(frame) <= _MOST_FACTS_BYTES and not spool.crowded(category):
+            return not frame or spool.write(category, frame)
         if is_facts(frame):
             frame = self._finisher.finish(frame)
         return not frame or self._sink.write(category, frame)
@@ -197,7 +204,11 @@ class Pipeline:
         counts: SinkStats = self._sink.stats()
         return Stats(
             directory=str(self.loaded.settings.directory),
-            accepted=dict(counts.accepted),
+            accepted={
+                name: taken
+                for name, count in counts.accepted.items()
+                if (taken := count - counts.omitted.get(name, 0))
+            },
             written=dict(counts.written),
             dropped={name: dict(causes) for name, causes in counts.dropped.items()},
             in_ring=dict(counts.in_ring),

@@ -1,19 +1,23 @@
 """Builds the sink of a pipeline from settings."""
 
+import functools
 import sys
 
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.limits import EVERY
 from leadlog.core.settings import Settings
+from leadlog.recording.pipeline.finish import Finisher
+from leadlog.recording.pipeline.policy import finisher_of, policy_of
 from leadlog.recording.sinks import ConsoleSink, MemorySink, Notify, Sink, SpoolSink, Tee
 
 
-def build_sink(settings: Settings, notify: Notify) -> Sink:
+def build_sink(settings: Settings, notify: Notify, finisher: Finisher) -> Sink:
     """Where the lines of a pipeline go.
 
     Args:
         settings: directory, sizes, durability and modes.
         notify: told of the sink's health.
+        finisher: makes lines of facts.
     """
     if not settings.enabled:
         return MemorySink()
@@ -29,6 +33,10 @@ def build_sink(settings: Settings, notify: Notify) -> Sink:
         directory_mode=settings.directory_mode,
         host=settings.host,
         notify=notify,
+        finish=finisher,
+        finisher_of=functools.partial(finisher_of, key=settings.pseudonym_key),
+        policy=policy_of(settings),
+        stage_bytes=settings.line_limit_bytes,
     )
     if settings.console == "on" or (settings.console == "auto" and sys.stderr.isatty()):
         sink = Tee(sink, ConsoleSink())

@@ -1,13 +1,13 @@
-"""Facts: what only the caller of an event knows, in one frame for the ring.
+r"""Facts: what only the caller of an event knows, in one frame for the ring.
 
-A frame is `\\x01`, a JSON object and a newline. The object begins with the event's id, at a fixed
+A frame is `\x01`, a JSON object and a newline. The object begins with the event's id, at a fixed
 place; then come time, method, name, writer and context, and what the event is about:
 
 | kind | payload | what it is |
 |---|---|---|
 | event | `event` | a record in the making, as `leadlog.core.records.shape` makes it |
 | call | `call` | the name of a function of `shape`, and what to call it with |
-| operation | `operation`, `late` | a captured operation, see `leadlog.core.records.captured` |
+| operation | `operation` | a captured operation, see `leadlog.core.records.captured` |
 | free | `values` | what an application logs in its own words |
 
 Everything else, from the look-ups to the masks, happens when the frame is finished; see

@@ -68,12 +68,15 @@ class Finisher:
         self.counts = FinishCounts()
 
     def __call__(self, category: str, frames: list[bytes]) -> list[bytes]:  # noqa: ARG002 - the contract of the sinks
-        """The line of each frame; empty for an event that a processor dropped."""
-        return [self.finish(frame) for frame in frames]
+        """The line of each frame; empty for an event that a processor dropped.
+
+        Called in the drain's thread, which no processor may end, by `sys.exit` for one.
+        """
+        return [self._finish(lambda: _decoded(frame), frame, BaseException) for frame in frames]  # noqa: B023 - called at once
 
     def finish(self, frame: bytes) -> bytes:
         """The line of one frame; empty where a processor dropped the event."""
-        return self._finish(lambda: _decoded(frame), frame)
+        return self._finish(lambda: _decoded(frame), frame, Exception)
 
     def finish_live(self, facts: Facts, frame: bytes) -> bytes:
         """As `finish`, with the objects that the application logged.
@@ -83,11 +86,13 @@ class Finisher:
             frame: the same facts, for a second attempt.
         """
         given: list[Facts] = [facts]
-        return self._finish(lambda: given.pop() if given else _decoded(frame), frame)
+        return self._finish(lambda: given.pop() if given else _decoded(frame), frame, Exception)
 
-    def _finish(self, read: Callable[[], Facts], frame: bytes) -> bytes:
+    def _finish(
+        self, read: Callable[[], Facts], frame: bytes, caught: type[BaseException]
+    ) -> bytes:
         try:
-            method, event = self._processed(read)
+            method, event = self._processed(read, caught)
         except DropEvent:
             self.counts.sampled_out += 1
             return b""
@@ -99,7 +104,9 @@ class Finisher:
             event = to_plain(event)
         return self._line(None, method, self._privacy(None, method, event))
 
-    def _processed(self, read: Callable[[], Facts]) -> tuple[str, EventDict]:
+    def _processed(
+        self, read: Callable[[], Facts], caught: type[BaseException]
+    ) -> tuple[str, EventDict]:
         left_out: dict[int, str] = {}
         while True:
             facts = read()
@@ -112,7 +119,7 @@ class Finisher:
                     event = _checked(process(None, method, event))
                 except DropEvent:
                     raise
-                except Exception as error:  # noqa: BLE001 - a processor may raise anything
+                except caught as error:
                     self.counts.errors += 1
                     left_out[at] = f"{_name_of(process)}: {type(error).__name__}: {error}"
                     break

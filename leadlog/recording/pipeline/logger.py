@@ -8,7 +8,7 @@ of the pipeline in the slot, so that a logger fetched once follows every later `
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -118,6 +118,14 @@ class BoundLogger(structlog.BoundLoggerBase):
     _logger: Slot
     _processors: list[Processor]
 
+    def bind(self, /, **new_values: Any) -> Self:
+        """A logger that adds these values to each of its events."""
+        return type(self)(self._logger, self._processors, {**self._context, **new_values})
+
+    def new(self, /, **new_values: Any) -> Self:
+        """A logger that adds these values, and no others, to each of its events."""
+        return type(self)(self._logger, self._processors, dict(new_values))
+
     def _log(self, rank: int, method: str, event: Any, args: tuple[Any, ...], kw: Any) -> None:
         try:
             slot = self._logger
@@ -205,6 +213,8 @@ class BoundLogger(structlog.BoundLoggerBase):
         """Logs at level info."""
         self._log(20, "info", event, args, kw)
 
+    msg = info
+
     def warning(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level warning."""
         self._log(30, "warning", event, args, kw)
@@ -239,6 +249,8 @@ class BoundLogger(structlog.BoundLoggerBase):
     async def ainfo(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level info."""
         self.info(event, *args, **kw)
+
+    amsg = ainfo
 
     async def awarning(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level warning."""

@@ -14,8 +14,9 @@ class LoggingHandler(logging.Handler):
     """A `logging` handler that logs each record as an event of the application's own.
 
     The event is the record's text; logger name, place and `extra` values go with it (one named
-    like our own, such as `function`, as `extra_function`). A record made while another is being handled in the same thread is left out, so that a
-    library which logs inside our own code cannot go round in circles.
+    like our own, such as `function`, as `extra_function`). A record made while another is being
+    handled in the same thread is left out, so that a library which logs inside our own code cannot
+    go round in circles.
 
     Args:
         logger: where to log; the present pipeline by default.
