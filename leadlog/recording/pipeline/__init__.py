@@ -108,8 +108,8 @@ class Pipeline:
         self._slot = Slot(lambda: self)
         self._failures_before = _current.failures
         self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
-        takes_facts = isinstance(self._sink, SpoolSink) and not self._live
-        self._spool = self._sink if takes_facts else None
+        spool = self._sink if isinstance(self._sink, SpoolSink) else None
+        self._spool = None if self._live else spool
         self._slot.target = self
         if settings.enabled:
             self._sampler.start()
