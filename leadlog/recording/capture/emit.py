@@ -2,6 +2,7 @@
 
 from leadlog.core.records import shape
 from leadlog.core.records.captured import KNOWN, SUCCESSES
+from leadlog.recording.capture.failures import ErrorFacts
 from leadlog.recording.capture.operation import Operation
 from leadlog.recording.pipeline import get_logger, report_failure
 from leadlog.recording.pipeline.facts import Facts, add_writer, joined
@@ -13,31 +14,6 @@ from leadlog_processors.session import resume_session
 _log = get_logger()
 
 _CATEGORY = CATEGORIES[DATABASE_OPERATION]
-_SQLITE_DUPLICATES = (
-    "SQLITE_CONSTRAINT_UNIQUE",
-    "SQLITE_CONSTRAINT_PRIMARYKEY",
-    "SQLITE_CONSTRAINT_ROWID",
-)
-_USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
-
-
-def error_type_of(error: BaseException) -> str:
-    """validation_error for bad input, database_error for the database's, else internal_error."""
-    for kind in type(error).__mro__:
-        if kind.__module__.startswith("sqlalchemy.") or kind.__name__ == "StoreError":
-            break
-    else:
-        return "validation_error" if isinstance(error, _USER_ERRORS) else "internal_error"
-    return "validation_error" if isinstance(error, ValueError) else "database_error"
-
-
-def is_duplicate(error: BaseException) -> bool:
-    """Whether the database refused a row because of another one with its key."""
-    driver = getattr(error, "orig", error)
-    return (
-        getattr(driver, "sqlstate", None) == "23505"
-        or getattr(driver, "sqlite_errorname", None) in _SQLITE_DUPLICATES
-    )
 
 
 def emit(operation: Operation) -> None:
@@ -63,19 +39,19 @@ def _emit(operation: Operation) -> None:
             _emit_error(operation, error)
 
 
-def _emit_error(operation: Operation, error: BaseException) -> None:
-    error_type = error_type_of(error)
+def _emit_error(operation: Operation, error: ErrorFacts) -> None:
     failure = shape.error_log(
-        error_type,
-        error,
+        error.error_type,
+        {},
         {
             "operation": operation.operation_type,
             "operation_id": operation.operation_id,
             "lead_data": operation.lead,
         },
     )
+    failure["error_details"].update(error.details)
     failure["timestamp"] = operation.ended_us
-    _log.emit("error", f"error.{error_type.removesuffix('_error')}", failure)
+    _log.emit("error", f"error.{error.error_type.removesuffix('_error')}", failure)
 
 
 def frame(operation: Operation, level: str, outcome: str) -> bytes:
@@ -91,7 +67,7 @@ def _late(operation: Operation, level: str, outcome: str) -> Facts:
         "at": operation.ended_us,
         "method": level,
         "outcome": outcome,
-        "error_message": None if error is None else describe_message(error),
+        "error_message": None if error is None else error.message,
         "wall_ms": None if watch is None else watch.wall_ms,
         "cpu_ms": None if watch is None else watch.cpu_ms,
         "queries": None if meter is None else meter.queries,
@@ -113,11 +89,3 @@ def _known(operation: Operation) -> bytes:
         facts["context"] = operation.context
     add_writer(facts)
     return render(facts)
-
-
-def describe_message(error: BaseException) -> str:
-    """An exception's text; its class where it has none or cannot tell."""
-    try:
-        return str(error) or type(error).__name__
-    except Exception:  # noqa: BLE001 - an exception's own code may raise anything
-        return type(error).__name__
