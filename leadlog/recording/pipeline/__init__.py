@@ -109,7 +109,7 @@ class Pipeline:
         self._failures_before = _current.failures
         self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
-        self._spool = None if self._live else spool
+        self._spool = spool if spool is not None and spool.takes_facts and not self._live else None
         self._slot.target = self
         if settings.enabled:
             self._sampler.start()
