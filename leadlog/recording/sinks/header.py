@@ -11,6 +11,7 @@ import struct
 import sys
 from dataclasses import dataclass
 from mmap import mmap
+from pathlib import Path
 
 __all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "Progress"]
 
@@ -160,6 +161,24 @@ class Header:
         start = _RECORDS_AT[which]
         memory[start : start + len(record)] = record
         self.words[WHICH] = which
+
+    def belong(self, directory: Path) -> None:
+        """Note which log directory the lines are for: not its path, which others may have, too."""
+        try:
+            state = directory.stat()
+        except OSError:
+            return  # not there yet
+        self.words[DEVICE], self.words[INODE] = state.st_dev, state.st_ino
+
+    def belongs(self, directory: Path) -> bool:
+        """Whether the lines are for this log directory, as far as that was noted."""
+        if not self.words[INODE]:
+            return True
+        try:
+            state = directory.stat()
+        except FileNotFoundError:
+            return True  # removed; it will be made anew
+        return (self.words[DEVICE], self.words[INODE]) == (state.st_dev, state.st_ino)
 
     @property
     def unused(self) -> bool:

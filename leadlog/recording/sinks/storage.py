@@ -270,6 +270,9 @@ class Spool:
         def fill(memory: mmap.mmap) -> None:
             memory[size - len(policy) : size] = policy
             Header.format(memory, capacity, now_us, stage, len(policy))
+            header = Header(memory)
+            header.belong(self.directory)
+            header.words.release()
 
         name = f"{category}.{owner or f'{os.getpid()}.'}{descriptors.name()}.ring"
         memory, path, fd = self.make(name, size, descriptors, fill)
