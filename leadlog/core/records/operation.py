@@ -38,13 +38,16 @@ class OperationDetails(TypedDict):
     records_cut: NotRequired[ReadOnly[int]]
     """Changes of this class and kind that have no record of their own, because their
     transaction had too many."""
+    schema: NotRequired[ReadOnly[str]]
+    """Schema of the table, where the class or the statement names one."""
 
 
 class LeadIdentifier(TypedDict):
     """Which lead."""
 
     lead_id: ReadOnly[str | None]
-    """The primary key as text; parts of a composite key joined by `,`."""
+    """The primary key as text; parts of a composite key joined by `,`, with a backslash in
+    front of a comma or backslash inside one."""
     name: ReadOnly[str | None]
     """The person's full name."""
     company: ReadOnly[str | None]

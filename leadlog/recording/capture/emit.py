@@ -130,6 +130,8 @@ def _event(operation: Operation, outcome: str, *, success: bool) -> Event:
     }
     if operation.change is not None:
         data["change"] = operation.change
+    if operation.schema is not None:
+        event["operation_details"]["schema"] = operation.schema
     if operation.records_cut is not None:
         event["operation_details"]["records_cut"] = operation.records_cut
     if operation.sample_rate is not None:

@@ -61,9 +61,13 @@ class Transaction:
         committing: whether COMMIT was sent and its answer is not known yet.
         commit_failed: whether a COMMIT failed and left the transaction open.
         count: writes noted so far.
+        followers: reads that wait for the records of the writes before them.
     """
 
-    __slots__ = ("_frames", "commit_failed", "committing", "count", "poisoned", "transaction_id")
+    __slots__ = (
+        *("_frames", "commit_failed", "committing", "count", "followers", "poisoned"),
+        "transaction_id",
+    )
 
     def __init__(self) -> None:
         self.transaction_id = new_id()
@@ -71,6 +75,7 @@ class Transaction:
         self.committing = False
         self.commit_failed = False
         self.count = 0
+        self.followers = 0
         self._frames = [_Frame("")]
 
     def add(self, pending: Pending) -> bool:
@@ -85,6 +90,11 @@ class Transaction:
         pendings.append(pending)
         self.count += 1
         return True
+
+    def follow(self, pending: Pending) -> None:
+        """Note a read, which keeps its place among the writes."""
+        self._frames[-1].pendings.append(pending)
+        self.followers += 1
 
     def last(self) -> Pending | None:
         """The last write of the innermost frame."""

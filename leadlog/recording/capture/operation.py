@@ -22,7 +22,7 @@ IDS_LISTED = 100
 """Keys that `lead_ids` names at most."""
 
 
-class Watch(Protocol):
+class Timing(Protocol):
     """How long something took."""
 
     @property
@@ -57,6 +57,7 @@ class Operation:
         operation_type: add_lead, get_lead, …; create, read, update, delete or upsert.
         event_name: dotted name of its record.
         entity: name of the mapped class; None where a statement does not tell.
+        schema: of its table; None for the engine's default one.
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
         session: the session that it was made in.
@@ -90,7 +91,8 @@ class Operation:
     """
 
     # What most calls leave as it is stands in the class, which costs a new one nothing.
-    watch: Watch | None = None
+    schema: str | None = None
+    watch: Timing | None = None
     meter: Counts | None = None
     change: str | None = None
     records_affected: int | None = None
@@ -204,6 +206,23 @@ class Operation:
         if ready:
             self._emit(self)
 
+    def follow(self, transaction: journal.Transaction) -> None:
+        """Have the record of a read wait for those of the writes before it.
+
+        Args:
+            transaction: the journal of the connection.
+        """
+        self._pending += 1
+        transaction.follow(_Follower(self))
+
+    def written_before(self) -> None:
+        """Note that the writes before a read have their records."""
+        with self._lock:
+            self._pending -= 1
+            ready = self.closed and self._pending == 0 and not self.recorded
+        if ready:
+            self._emit(self)
+
     def settle(self, outcome: str) -> None:
         """Notes a write whose outcome is known already, as with AUTOCOMMIT."""
         with self._lock:
@@ -248,6 +267,17 @@ class Operation:
             if outcome in found:
                 return journal.UNKNOWN if self.doubtful else outcome
         return "completed"
+
+
+class _Follower:
+    """A read in the journal of a connection, which keeps its place among the writes."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    def resolve(self, _outcome: str, _transaction_id: str) -> None:
+        """Told that the transaction or savepoint has ended."""
+        self._operation.written_before()
 
 
 class Rest(Operation):

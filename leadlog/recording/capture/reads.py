@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.engine.cursor import CursorFetchStrategy, ResultFetchStrategy
 
+from leadlog.recording.capture import seam
 from leadlog.recording.capture.operation import IDS_LISTED
 
 
@@ -89,7 +89,7 @@ def _all(rows: Sequence[Any]) -> Sequence[Any]:
     return rows
 
 
-class Counting(CursorFetchStrategy):
+class Counting(seam.CursorFetchStrategy):
     """Wraps a result's strategy and counts what it fetches.
 
     Args:
@@ -99,7 +99,7 @@ class Counting(CursorFetchStrategy):
 
     __slots__ = ("_inner", "_tally", "alternate_cursor_description")
 
-    def __init__(self, inner: ResultFetchStrategy, tally: Tally) -> None:
+    def __init__(self, inner: seam.ResultFetchStrategy, tally: Tally) -> None:
         self._inner = inner
         self._tally = tally
         self.alternate_cursor_description = inner.alternate_cursor_description
@@ -160,7 +160,7 @@ def count(
         keep: what to keep of the first rows.
     """
     tally = Tally(end, keep)
-    if result._soft_closed:
+    if seam.is_soft_closed(result):
         tally.close()
     else:
         result.cursor_strategy = Counting(result.cursor_strategy, tally)
