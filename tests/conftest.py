@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -38,6 +39,21 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("soak" if os.environ.get("SOAK") else "ci")
+
+
+def _inherit_no_signal_dispositions() -> None:
+    """Let the children of tests start with the default dispositions and an empty mask.
+
+    A script's background job ignores SIGINT, `nohup` SIGHUP, and so would every child. A handler
+    that does nothing ignores the signal here just as well, and ends with exec.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # ignored by Python
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+_inherit_no_signal_dispositions()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects

@@ -6,9 +6,9 @@ from contextlib import closing
 import pytest
 
 from leadlog.core.errors import SettingsError
-from leadlog.monitor.alerting import outbox
-from leadlog.monitor.alerting.channels import DeliveryError, channels
-from leadlog.monitor.alerting.outbox import Outbox
+from leadlog.monitor.notification import outbox
+from leadlog.monitor.notification.channels import DeliveryError, channels
+from leadlog.monitor.notification.outbox import Outbox
 
 
 class Clocks:

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from leadlog.cli.leadfile import LeadFileError, read_leads
+from leadlog.cli.demo.leadfile import LeadFileError, read_leads
 from leadlog.core.errors import ReadError
 
 ROWS = [{"First Name": "Ana", "Last Name": "Gómez"}, "no lead", {}]

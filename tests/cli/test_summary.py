@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from leadlog.cli.summary import change, sparkline
+from leadlog.cli.reading.summary import change, sparkline
 from leadlog.reading import archive
 from leadlog.reading.archive import Policy
 from tests.bench.made_events import write

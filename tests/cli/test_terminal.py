@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.cli.show import event_line
+from leadlog.cli.reading.event_line import event_line
 from leadlog.cli.terminal import safe, safe_json, table
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=30)

@@ -158,8 +158,8 @@ def test_a_monitor_learns_when_each_is_due(own):
 def test_nothing_heavy_is_imported_for_the_names():
     """`import leadlog.monitor.health` is free; checks of the log need no SQLAlchemy."""
     code = (
-        "import sys; from leadlog import monitoring;"
-        "print(monitoring.check(['log', 'operations']).state,"
+        "import sys; from leadlog.monitor import health;"
+        "print(health.check(['log', 'operations']).state,"
         "sorted({'sqlalchemy', 'structlog'} & set(sys.modules)))"
     )
     environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -16,13 +16,14 @@ import attrs
 
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
-from leadlog.monitor.alerting import outbox, storage
-from leadlog.monitor.alerting.configuration import Configuration, configure
-from leadlog.monitor.alerting.outbox import Outbox
-from leadlog.monitor.alerting.rules import View
+from leadlog.monitor import storage
+from leadlog.monitor.alarms import Alarms
+from leadlog.monitor.configuration import Configuration, configure
 from leadlog.monitor.figures.rolling import Rolling
 from leadlog.monitor.health import Check
-from leadlog.monitor.watching.alarms import Alarms
+from leadlog.monitor.notification import outbox
+from leadlog.monitor.notification.outbox import Outbox
+from leadlog.monitor.rules.base import View
 
 MINUTE_US = 60_000_000
 START = 1_793_577_600_000_000  # 2026-11-02T00:00:00Z, a Monday

@@ -89,7 +89,7 @@ def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
 
 def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
     """A validator: a table whose keys are text."""
-    # `leadlog.monitor.alerting.configuration`, which knows the rules, checks the contents.
+    # `leadlog.monitor.configuration`, which knows the rules, checks the contents.
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"{attribute.name}: the key {key!r} is no text")

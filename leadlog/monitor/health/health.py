@@ -42,11 +42,11 @@ def register(
 ) -> None:
     """Adds a check of your own to every `check` and to the monitor.
 
-        >>> from leadlog import monitoring
-        >>> monitoring.register("greeting", lambda: True, interval_seconds=300)
-        >>> monitoring.check(["greeting"]).state
+        >>> from leadlog.monitor import health
+        >>> health.register("greeting", lambda: True, interval_seconds=300)
+        >>> health.check(["greeting"]).state
         'ok'
-        >>> monitoring.unregister("greeting")
+        >>> health.unregister("greeting")
 
     Args:
         name: of the check; one that was registered with it is replaced.
@@ -93,8 +93,8 @@ def check(
     Never raises, and takes hardly longer than the timeout (the first time also what importing
     takes): what does not answer is left behind in its daemon thread.
 
-        >>> from leadlog import monitoring
-        >>> monitoring.check(["log"]).state
+        >>> from leadlog.monitor import health
+        >>> health.check(["log"]).state
         'ok'
 
     Args:

@@ -1,0 +1,128 @@
+"""`leadlog alerts silence` and `unsilence`."""
+
+import getpass
+import os
+from pathlib import Path
+
+import click
+
+from leadlog.cli.options import directory_option, existing_log, json_option
+from leadlog.cli.terminal import message, print_json
+from leadlog.core.clock import format_us, now_us
+
+__all__ = ["silence", "unsilence"]
+
+
+def _duration(ctx: click.Context, parameter: click.Parameter, said: str) -> float:
+    from leadlog.monitor.durations import seconds
+
+    try:
+        return seconds(said)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, parameter) from error
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"user {os.getuid()}"
+
+
+@click.command()
+@click.argument("rule")
+@click.option("--label", default="*", help="Only alerts with this label; `*` and `?` match any.")
+@click.option(
+    "--for",
+    "duration",
+    required=True,
+    metavar="DURATION",
+    callback=_duration,
+    help="How long: 30m, 2h, 1d.",
+)
+@click.option("--comment", required=True, help="Why, for the others.")
+@directory_option
+@json_option
+def silence(
+    *,
+    rule: str,
+    label: str,
+    duration: float,
+    comment: str,
+    directory: Path | None,
+    as_json: bool,
+) -> None:
+    """Hear nothing of some alerts for a while.
+
+    RULE is the name of a rule; `*` and `?` stand for any characters. The alerts go on, and are
+    in `leadlog alerts list`; nobody is told of them until the silence ends.
+
+    \b
+    Examples:
+      leadlog alerts silence latency --for 2h --comment "reindexing"
+      leadlog alerts silence 'fingerprint_*' --label 3f2a* --for 1d --comment "ticket 812"
+      leadlog alerts silence '*' --for 30m --comment "maintenance"
+    """  # noqa: D301 - click wants real backspaces
+    from fnmatch import fnmatchcase
+
+    from leadlog.core.settings import load
+    from leadlog.monitor.configuration import configure
+    from leadlog.monitor.state import write_state
+    from leadlog.monitor.storage import add_silence
+
+    if not 0 < duration <= 366 * 86_400:
+        raise click.BadParameter("a silence lasts a year at most, and not 0", param_hint="--for")
+    if not comment.strip():
+        raise click.BadParameter("say why", param_hint="--comment")
+    rules = configure(load().settings.alerts).rules
+    if not any(fnmatchcase(name, rule) for name in rules):
+        message(f"no rule in force is called {rule!r}; there are {', '.join(rules)}")
+    now = now_us()
+    ends = now + round(duration * 1e6)
+    with write_state(existing_log(directory)) as connection:
+        number = add_silence(
+            connection,
+            rule=rule,
+            label=label,
+            comment=comment.strip(),
+            by=_user(),
+            created_us=now,
+            ends_us=ends,
+        )
+    if as_json:
+        print_json({"number": number, "ends": format_us(ends)})
+    else:
+        until = format_us(ends)[:19].replace("T", " ")
+        click.echo(
+            f"Silence {number} until {until} UTC; to end it: leadlog alerts unsilence {number}"
+        )
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(min=1))
+@directory_option
+@json_option
+@click.pass_context
+def unsilence(ctx: click.Context, *, number: int, directory: Path | None, as_json: bool) -> None:
+    """End a silence now.
+
+    NUMBER is in `leadlog alerts list`.
+
+    \b
+    Examples:
+      leadlog alerts unsilence 3
+
+    Exits with 1 when there is no such silence, or it has ended.
+    """  # noqa: D301 - click wants real backspaces
+    from leadlog.monitor.state import write_state
+    from leadlog.monitor.storage import end_silence
+
+    with write_state(existing_log(directory)) as connection:
+        ended = end_silence(connection, number, now_us())
+    if as_json:
+        print_json({"number": number, "ended": ended})
+    elif ended:
+        click.echo(f"Silence {number} has ended.")
+    else:
+        message(f"there is no silence {number} that still holds; see `leadlog alerts list`")
+    ctx.exit(0 if ended else 1)

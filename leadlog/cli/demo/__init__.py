@@ -1,0 +1,1 @@
+"""`leadlog demo`: the main job on made-up leads."""

@@ -1,0 +1,300 @@
+"""`leadlog doctor`: what is in force, what is there, and what is wrong with it."""
+
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+
+from leadlog.cli.maintenance.damaged import list_lines
+from leadlog.cli.maintenance.rings import COLUMNS, row_of
+from leadlog.cli.options import directory_option, existing_log, json_option
+from leadlog.cli.terminal import print_json, safe, table
+from leadlog.core.clock import now_us, utc_date
+from leadlog.core.errors import ReadError, SettingsError
+from leadlog.core.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
+from leadlog.monitor.health.checks import Check
+from leadlog.monitor.health.log import directory_checks, ring_checks
+from leadlog.reading.events import Skipped, read_backwards, read_events
+from leadlog.recording.sinks.report import ring_reports
+
+__all__ = ["doctor"]
+
+_PACKAGES = (
+    "leadlog",
+    "structlog",
+    "orjson",
+    "SQLAlchemy",
+    "alembic",
+    "pyairtable",
+    "psutil",
+    "click",
+    "psycopg",
+    "apprise",
+)
+
+
+@click.command()
+@directory_option
+@click.option("--all", "everything", is_flag=True, help="Check the files of every day.")
+@click.option("--lines", is_flag=True, help="Only list the lines that are no events, of every day.")
+@click.option(
+    "--quarantine",
+    "taking",
+    is_flag=True,
+    help="With --lines: move those of past days out of the log, into quarantine/.",
+)
+@json_option
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    *,
+    directory: Path | None,
+    everything: bool,
+    lines: bool,
+    taking: bool,
+    as_json: bool,
+) -> None:
+    """Check the settings, the log directory and the log.
+
+    Shows the settings in force and where each came from, every category with its files, today's
+    events, damaged lines and dropped events, and the versions in use. Exits with 1 when it finds
+    something wrong, and says what to do about it.
+
+    \b
+    Examples:
+      leadlog doctor
+      leadlog doctor --all --directory /var/log/leads
+      leadlog doctor --json | jq .findings
+      leadlog doctor --lines
+      leadlog doctor --lines --quarantine
+    """  # noqa: D301 - click wants real backspaces
+    if lines:
+        ctx.exit(1 if list_lines(existing_log(directory), taking, as_json) else 0)
+    if taking:
+        raise click.UsageError("--quarantine goes with --lines", ctx)
+    report = examine(directory, everything=everything, today=utc_date(now_us()))
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+    ctx.exit(1 if report["findings"] else 0)
+
+
+def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str, Any]:
+    """Everything that doctor knows, as plain data.
+
+    Args:
+        directory: the log directory; that of the settings by default.
+        everything: reads the files of every day instead of the newest one only.
+        today: UTC day.
+    """
+    findings: list[dict[str, str]] = []
+    report: dict[str, Any] = {
+        "settings": [],
+        "directory": None,
+        "categories": [],
+        "rings": [],
+        "versions": versions(),
+        "findings": findings,
+    }
+    # What is wrong with the settings is what this command is asked for, so it must not end it.
+    from leadlog.core import settings
+
+    disk_mb = settings.Settings().health_disk_mb
+    try:
+        loaded = settings.load(directory=directory)
+    except SettingsError as error:
+        _find(findings, str(error), "mend or remove that setting")
+    else:
+        report["settings"] = [
+            {
+                "name": row.name,
+                "value": row.value,
+                "origin": row.origin,
+                "default": row.default,
+                "unit": row.unit,
+            }
+            for row in settings.describe(loaded)
+        ]
+        _alerts(loaded.settings.alerts, findings)
+        directory = loaded.settings.directory
+        disk_mb = loaded.settings.health_disk_mb
+    if directory is not None:
+        report["directory"] = _directory(directory, disk_mb, findings)
+        report["categories"] = [
+            _category(directory, category, everything, today, findings) for category in CATEGORIES
+        ]
+        rings = ring_reports(directory.absolute())
+        report["rings"] = [asdict(ring) for ring in rings]
+        _findings(ring_checks(rings), findings)
+    return report
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of what takes part; None where a package is not installed."""
+    found: dict[str, str | None] = {
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    import sqlite3
+
+    return {**found, "SQLite": sqlite3.sqlite_version}
+
+
+def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
+    """Tells of a mistake in the rules before a monitor does."""
+    if not table:
+        return
+    from leadlog.monitor.configuration import configure
+
+    try:
+        configure(table)
+    except SettingsError as error:
+        _find(findings, str(error), "mend the table [alerts]; see `leadlog alerts show RULE`")
+
+
+def _find(findings: list[dict[str, str]], what: str, remedy: str) -> None:
+    findings.append({"finding": what, "remedy": remedy})
+
+
+def _findings(checks: Iterable[Check], findings: list[dict[str, str]]) -> None:
+    """Adds what checks of the log found wrong."""
+    for check in checks:
+        if check.state in ("warning", "critical"):
+            _find(findings, check.message, check.remedy or "")
+
+
+def _directory(directory: Path, disk_mb: float, findings: list[dict[str, str]]) -> dict[str, Any]:
+    checks = {check.name: check for check in directory_checks(directory, disk_mb)}
+    _findings(checks.values(), findings)
+    return {
+        "path": str(directory.absolute()),
+        "exists": directory.is_dir(),
+        "writable": checks["log_writable"].state == "ok",
+        "free_mb": round(checks["log_disk"].value or 0),
+    }
+
+
+def _category(
+    directory: Path,
+    category: str,
+    everything: bool,
+    today: str,
+    findings: list[dict[str, str]],
+) -> dict[str, Any]:
+    """One category; damage is looked for in the newest day's files, or in all of them."""
+    folder = category_directory(directory, category)
+    report: dict[str, Any] = {
+        "category": category,
+        "files": 0,
+        "bytes": 0,
+        "events_today": 0,
+        "last_event": None,
+        "damaged_lines": 0,
+    }
+    if not folder.is_dir():
+        return report
+    if not os.access(folder, os.W_OK | os.X_OK):
+        _find(
+            findings,
+            f"{folder} is not writable, so its events are dropped",
+            f"give this user write permission there: chown or chmod {folder}",
+        )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        _find(findings, f"{folder} cannot be read", f"run doctor as a user who may read {folder}")
+        return report
+    files = log_files(directory, [category])
+    report["files"] = len(files)
+    report["bytes"] = sum(file.path.stat().st_size for file in files)
+    skipped = Skipped()
+    try:
+        for file in files:
+            if everything or file.date == files[-1].date:
+                events = sum(1 for _ in read_events(file.path, skipped=skipped))
+                report["events_today"] += events if file.date == today else 0
+        report["last_event"] = _last(files)
+    except ReadError as error:
+        _find(findings, str(error), f"run doctor as a user who may read {folder}")
+    report["damaged_lines"] = skipped.lines
+    if skipped.lines:
+        path, offset = skipped.places[0]
+        _find(
+            findings,
+            f"{skipped.lines} damaged lines in {category}, the first in {path.name} "
+            f"at byte {offset}",
+            "`leadlog doctor --lines` shows them all; this one: "
+            f"{_show_from(path, offset)} | head -n 1",
+        )
+    return report
+
+
+def _show_from(path: Path, offset: int) -> str:
+    """A command that prints a file's content from a byte on."""
+    if path.suffix == COMPRESSED:
+        return f"zstd -dc {path} | tail -c +{offset + 1}"
+    return f"tail -c +{offset + 1} {path}"
+
+
+def _last(files: list[LogFile]) -> str | None:
+    """Time of the newest event."""
+    for date in sorted({file.date for file in files}, reverse=True):
+        newest = (next(read_backwards(file.path), None) for file in files if file.date == date)
+        if ends := [event.timestamp for event in newest if event is not None]:
+            return max(ends)
+    return None
+
+
+def _show(report: dict[str, Any]) -> None:
+    """Prints the report for people."""
+    _section("Settings", [(row["name"], _value(row), row["origin"]) for row in report["settings"]])
+    place = report["directory"]
+    if place is not None:
+        click.secho("Log directory", bold=True)
+        state = "exists" if place["exists"] else "does not exist yet"
+        writable = "writable" if place["writable"] else "not writable"
+        click.echo(f"  {safe(place['path'])}: {state}, {writable}, {place['free_mb']} MB free\n")
+        _section(
+            "Categories",
+            [tuple(category.values()) for category in report["categories"]],
+            ("category", "files", "bytes", "events today", "last event", "damaged lines"),
+            right=(1, 2, 3, 5),
+        )
+    _section(
+        "Rings: events by process",
+        [row_of(ring) for ring in report["rings"]],
+        COLUMNS,
+        right=(0, 3, 4, 5, 7),
+    )
+    _section("Versions", list(report["versions"].items()))
+    if not report["findings"]:
+        click.secho("No findings.", fg="green", bold=True)
+    for number, finding in enumerate(report["findings"], 1):
+        click.secho(f"Finding {number}: {safe(finding['finding'])}", fg="red", bold=True)
+        click.echo(f"  Remedy: {safe(finding['remedy'])}")
+
+
+def _value(row: dict[str, str]) -> str:
+    return f"{row['value']} {row['unit']}".rstrip()
+
+
+def _section(
+    title: str,
+    rows: list[Any],
+    header: tuple[str, ...] = (),
+    right: tuple[int, ...] = (),
+) -> None:
+    if rows:
+        click.secho(title, bold=True)
+        for line in table(rows, header, right=right):
+            click.echo(f"  {line}")
+        click.echo()

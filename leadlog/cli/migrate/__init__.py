@@ -1,0 +1,1 @@
+"""`leadlog migrate`: files of leads into the store."""

@@ -1,0 +1,1 @@
+"""`leadlog monitor` and `leadlog health`."""

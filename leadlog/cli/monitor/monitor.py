@@ -1,0 +1,255 @@
+"""`leadlog monitor`: watches the log of all processes, as a process of its own."""
+
+import signal
+import sys
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from leadlog.cli.options import database_option, directory_option, json_option
+from leadlog.cli.terminal import message, print_json, safe, table
+
+if TYPE_CHECKING:
+    from leadlog.monitor import Monitor, MonitorReport
+    from leadlog.monitor.health.counting import EventCounts
+
+__all__ = ["alert_row", "monitor", "show_alerts"]
+
+
+@click.command()
+@directory_option
+@database_option
+@click.option("--once", is_flag=True, help="Look once, and exit with 1 when an alert fires.")
+@click.option(
+    "--import",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Import this first, from the working directory too: it may register checks of your own. "
+    "May be given several times.",
+)
+@click.option("--no-checks", is_flag=True, help="Make no health checks; watch the log only.")
+@click.option(
+    "--summary",
+    metavar="DATE",
+    help="Write the summary of a UTC day (2026-11-23, today, yesterday), and exit.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Answer GET /metrics for Prometheus there; 0: any port that is free.",
+)
+@click.option(
+    "--metrics-address",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where to listen; the figures name operations, so think before opening it up.",
+)
+@json_option
+@click.pass_context
+def monitor(
+    ctx: click.Context,
+    *,
+    directory: Path | None,
+    database: str | None,
+    once: bool,
+    modules: tuple[str, ...],
+    no_checks: bool,
+    summary: str | None,
+    metrics_port: int | None,
+    metrics_address: str,
+    as_json: bool,
+) -> None:
+    """Watch the log: keep figures, make health checks, and tell when something is wrong.
+
+    Reads what all processes log, from where the last monitor stopped, and writes a look at the
+    whole each minute and every change of an alert as monitoring_data records. After midnight UTC
+    it writes the summary of the day. A second monitor of the same directory stands by.
+
+    Alerts go to the Apprise URLs in LEADLOG_ALERTS_URLS; the rules are in the table [alerts] of
+    leadlog.toml.
+
+    \b
+    Examples:
+      leadlog monitor
+      LEADLOG_ALERTS_URLS='mailto://…' leadlog monitor --directory /var/log/leads
+      leadlog monitor --metrics-port 9464
+      leadlog monitor --once --json | jq '.alerts[].name'
+      leadlog monitor --summary yesterday
+
+    With --once it exits with 1 when an alert fires. If another monitor is at work, it tells what
+    that one knows.
+    """  # noqa: D301 - click wants real backspaces
+    from leadlog.recording.pipeline import configure
+
+    if summary is not None:
+        ctx.exit(_summarise(directory, summary, as_json=as_json))
+    _import(modules)
+    pipeline = configure(directory=directory, database=database)
+    from leadlog.monitor import Monitor, StandbyError
+
+    if once:
+        watch = Monitor(directory, database=database, checks=not no_checks, notice=message)
+        try:
+            report = watch.once()
+        except StandbyError as error:
+            message(f"{error}; this is what it knows")
+            ctx.exit(_show_other(watch.directory, as_json=as_json))
+        finally:
+            watch.close()
+            pipeline.flush()
+        ctx.exit(_show(report, as_json=as_json))
+    counts = None if metrics_port is None else _counts()
+    watch = Monitor(
+        directory,
+        database=database,
+        checks=not no_checks,
+        notice=message,
+        observe=None if counts is None else counts.add,
+    )
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            _serve(stack, watch, counts, metrics_address, metrics_port)
+        _run(watch, as_json=as_json)
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    """Imports modules of the user's own, which lie where the command is run."""
+    if modules:
+        sys.path.insert(0, str(Path.cwd()))
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise click.BadParameter(f"{name}: {error}", param_hint="--import") from error
+
+
+def _counts() -> "EventCounts":
+    from leadlog.monitor.health.counting import EventCounts
+
+    return EventCounts()
+
+
+def _serve(
+    stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
+) -> None:
+    """Answers Prometheus until the stack is left."""
+    from leadlog.monitor.health.metrics import Figures, serve
+
+    figures = Figures(watch.directory, counts, watch.health, watch.alerts)
+    port = stack.enter_context(serve(figures, address, port))
+    message(f"metrics at http://{address}:{port}/metrics")
+
+
+def _run(watch: "Monitor", *, as_json: bool) -> None:
+    """Works until it is told to end; SIGTERM ends it as cleanly as Ctrl-C does."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        watch.stop(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    message(f"watching {watch.directory}; {len(watch.configuration.rules)} rules are in force")
+    watch.run()
+    message("ended; the next monitor goes on from here")
+    if as_json:
+        print_json({"directory": str(watch.directory), "ended": True})
+
+
+def _summarise(directory: Path | None, said: str, *, as_json: bool) -> int:
+    from leadlog.cli.options import existing_log
+    from leadlog.core.clock import utc_date
+    from leadlog.reading.analytics.summary import write_daily_summary
+    from leadlog.reading.moments import MomentError, moment
+
+    try:
+        day = utc_date(moment(said))
+    except MomentError as error:
+        raise click.BadParameter(str(error), param_hint="--summary") from error
+    path = write_daily_summary(existing_log(directory), day)
+    if as_json:
+        print_json({"summary": str(path)})
+    else:
+        click.echo(safe(str(path)))
+    return 0
+
+
+def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
+    """One alert as plain data, as `--json` prints it."""
+    from leadlog.core.clock import format_us
+
+    return {
+        "name": f"{alert.rule}:{alert.label}" if alert.label else alert.rule,
+        "rule": alert.rule,
+        "label": alert.label,
+        "state": alert.state,
+        "severity": alert.severity,
+        "message": alert.message,
+        "value": alert.value,
+        "threshold": alert.threshold,
+        "since": format_us(alert.since_us),
+        "fired": None if alert.fired_us is None else format_us(alert.fired_us),
+        "suppressed": suppressed,
+        "remedy": alert.remedy,
+    }
+
+
+def show_alerts(rows: list[dict[str, Any]]) -> None:
+    """Prints alerts for people."""
+    cells = [
+        (
+            one["state"] + (f" ({one['suppressed']})" if one["suppressed"] else ""),
+            one["severity"],
+            one["name"],
+            one["since"][:19].replace("T", " "),
+            one["message"],
+        )
+        for one in rows
+    ]
+    for line in table(cells, ("state", "severity", "alert", "since (UTC)", "what")):
+        click.echo(line)
+
+
+def _show(report: "MonitorReport", *, as_json: bool) -> int:
+    rows = [alert_row(alert) for alert in report.alerts]
+    if as_json:
+        print_json(
+            {
+                "events": report.events,
+                "ignored": report.ignored,
+                "skipped": report.skipped,
+                "undelivered": report.undelivered,
+                "alerts": rows,
+                "checks": [check.as_dict() for check in report.checks],
+            }
+        )
+    elif rows:
+        show_alerts(rows)
+    else:
+        click.echo(f"Nothing is wrong ({report.events} new events).")
+    if report.undelivered:
+        message(
+            f"{report.undelivered} messages were not taken yet; the next monitor tries them again"
+        )
+    return 1 if report.firing else 0
+
+
+def _show_other(directory: Path, *, as_json: bool) -> int:
+    from leadlog.monitor.state import read_state
+    from leadlog.monitor.storage import load_alerts
+
+    with read_state(directory) as connection:
+        rows = [alert_row(alert) for alert in load_alerts(connection).values()]
+    if as_json:
+        print_json({"alerts": rows})
+    elif rows:
+        show_alerts(rows)
+    else:
+        click.echo("Nothing is wrong.")
+    return 1 if any(one["state"] == "firing" for one in rows) else 0

@@ -1,0 +1,153 @@
+"""`leadlog errors`: what goes wrong, by cause, and what was said of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from leadlog.cli.options import (
+    directory_option,
+    engine_options,
+    existing_log,
+    json_option,
+    log_directory,
+    moment_option,
+    opened_engine,
+)
+from leadlog.cli.reading.skipped import say_skipped
+from leadlog.cli.terminal import message, print_json, safe
+
+__all__ = ["errors"]
+
+_COLOURS = {"open": "red", "reopened": "red", "resolved": "green", "ignored": None}
+_TEXT = 120
+_IGNORED_DAYS = 30
+
+
+@click.command()
+@click.argument("fingerprint", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also resolved and ignored ones.")
+@click.option("--resolve", metavar="FINGERPRINT", help="Mark as resolved until it comes again.")
+@click.option("--ignore", metavar="FINGERPRINT", help="Mark as not worth looking at for a time.")
+@click.option(
+    "--days",
+    type=click.IntRange(min=1),
+    default=_IGNORED_DAYS,
+    show_default=True,
+    help="For how long --ignore holds.",
+)
+@click.option("--reopen", metavar="FINGERPRINT", help="Take its mark away.")
+@moment_option("--since", "Only what happened at TIME or later.")
+@moment_option("--until", "Only what happened before TIME.")
+@engine_options
+@directory_option
+@json_option
+@click.pass_context
+def errors(
+    ctx: click.Context,
+    /,
+    *,
+    fingerprint: str | None,
+    everything: bool,
+    resolve: str | None,
+    ignore: str | None,
+    days: int,
+    reopen: str | None,
+    since: str | None,
+    until: str | None,
+    directory: Path | None,
+    as_json: bool,
+    **where: str | None,
+) -> None:
+    """Show errors by cause: first and last time, how often, in how many sessions, and a sample.
+
+    The same error has the same fingerprint, whatever line it comes from. With FINGERPRINT (or how
+    it begins) the whole of its last occurrence is shown, stack trace and all.
+
+    A mark holds until the error comes again: --resolve until the next time, --ignore for so many
+    days. Marks lie in error-marks.json beside the log.
+
+    \b
+    Examples:
+      leadlog errors --since 7d
+      leadlog errors d9bc397b
+      leadlog errors --resolve d9bc397ba5d67b39
+      leadlog errors --json | jq '.[] | select(.state == "reopened")'
+
+    TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
+
+    Exits with 1 when an error is open.
+    """  # noqa: D301 - click wants real backspaces
+    from leadlog.reading.analytics.reports import error_report
+
+    marking = [one for one in (resolve, ignore, reopen) if one is not None]
+    if len(marking) > 1 or (marking and fingerprint is not None):
+        raise click.UsageError("one of FINGERPRINT, --resolve, --ignore and --reopen at a time")
+    with opened_engine(directory, since, until, **where) as opened:
+        found = error_report(opened, log_directory(directory))
+        skipped = opened.damaged()
+    if marking:
+        one = _the_one(found, marking[0])
+        _mark(existing_log(directory), one["fingerprint"], resolve, ignore, days)
+        return
+    if fingerprint is not None:
+        found = [_the_one(found, fingerprint)]
+    elif not everything:
+        found = [one for one in found if one["state"] in {"open", "reopened"}]
+    if as_json:
+        print_json(found)
+    else:
+        for one in found:
+            for line in _lines(one, whole=fingerprint is not None):
+                click.echo(line)
+        if not found:
+            message("no open errors; --all shows resolved and ignored ones")
+    say_skipped(skipped)
+    ctx.exit(1 if any(one["state"] in {"open", "reopened"} for one in found) else 0)
+
+
+def _the_one(found: list[dict[str, Any]], begins: str) -> dict[str, Any]:
+    matching = [one for one in found if one["fingerprint"].startswith(begins)]
+    if len(matching) != 1:
+        known = ", ".join(one["fingerprint"] for one in (matching or found)[:5])
+        raise click.UsageError(
+            f"{len(matching)} errors have a fingerprint that begins with {begins!r}; "
+            f"there are {known or 'none'}"
+        )
+    return matching[0]
+
+
+def _mark(root: Path, fingerprint: str, resolve: str | None, ignore: str | None, days: int) -> None:
+    from leadlog.core.clock import format_us, now_us
+    from leadlog.reading.analytics.marks import Mark, set_mark
+
+    now = format_us(now_us())
+    mark: Mark | None = None
+    if resolve is not None:
+        mark = Mark("resolved", now)
+    elif ignore is not None:
+        mark = Mark("ignored", now, days)
+    set_mark(root, fingerprint, mark)
+    message(f"{fingerprint} is {'open' if mark is None else mark.word} now")
+
+
+def _lines(one: dict[str, Any], *, whole: bool) -> Iterator[str]:
+    state = click.style(one["state"].ljust(9), fg=_COLOURS[one["state"]])
+    name = safe(one["exception_class"] or one["error_type"] or "unknown")
+    yield f"{click.style(safe(one['fingerprint']), bold=True)}  {state} {name}"
+    times = "once" if one["events"] == 1 else f"{one['events']} times"
+    sessions = "1 session" if one["sessions"] == 1 else f"{one['sessions']} sessions"
+    yield (
+        f"    {times} in {sessions}, first {one['first_seen']}, last {one['last_seen']} "
+        f"(session {safe(one['last_session_id'] or '-')}, event {safe(one['last_event_id'])})"
+    )
+    text = one["error_message"] or ""
+    if not whole:
+        text = text.partition("\n")[0]
+        text = text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
+    for line in text.splitlines():
+        yield f"    {safe(line)}"
+    if whole and one["stack_trace"]:
+        for line in one["stack_trace"].splitlines():
+            yield f"    {safe(line)}"

@@ -1,0 +1,59 @@
+"""`leadlog session`: what one session did."""
+
+from pathlib import Path
+
+import click
+
+from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
+from leadlog.cli.reading.event_line import event_line
+from leadlog.cli.terminal import message, print_json, safe
+
+__all__ = ["session"]
+
+
+@click.command()
+@click.argument("session_id")
+@moment_option("--since", "Only what ended at TIME or later.")
+@moment_option("--until", "Only what ended before TIME.")
+@directory_option
+@json_option
+@click.pass_context
+def session(
+    ctx: click.Context,
+    *,
+    session_id: str,
+    since: str | None,
+    until: str | None,
+    directory: Path | None,
+    as_json: bool,
+) -> None:
+    """Show all that one session did, over all categories, in time order.
+
+    \b
+    Examples:
+      leadlog session k3v9x0ab
+      leadlog session k3v9x0ab --json | jq '.[].event_name'
+
+    TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
+
+    Exits with 1 when the log knows no such session.
+    """  # noqa: D301 - click wants real backspaces
+    from leadlog.core.clock import parse
+    from leadlog.reading.analytics.timeline import timeline
+
+    found = timeline(existing_log(directory), session_id, since=since, until=until)
+    if as_json:
+        print_json(found)
+    elif found:
+        first, last = found[0]["timestamp"], found[-1]["timestamp"]
+        failed = sum(1 for one in found if one["log_type"] == "error_log")
+        seconds = (parse(last) - parse(first)) / 1e6
+        click.secho(
+            f"session {safe(session_id)}: {len(found)} events in {seconds:.3f} s, {failed} errors",
+            bold=True,
+        )
+        for one in found:
+            click.echo(event_line(one))
+    if not found:
+        message(f"no event of session {session_id} is in the log, or none at that time")
+        ctx.exit(1)

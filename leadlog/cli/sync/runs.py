@@ -1,0 +1,227 @@
+"""`leadlog sync push`, `pull`, `both` and `retry`."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from leadlog.cli.db.state import opened
+from leadlog.cli.options import database_option, directory_option, json_option
+from leadlog.cli.terminal import message, print_json, safe, table
+
+__all__ = ["both", "pull", "push", "retry"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Run = Callable[[Any, bool], Any]
+
+_SHOWN = 20
+_CUT = 60
+
+
+def _run_options(function: F) -> F:
+    for option in (
+        json_option,
+        click.option(
+            "--watch",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            help="Go on for ever, with so many seconds between two runs.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done."),
+        directory_option,
+        database_option,
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("lead_ids", nargs=-1, metavar="[LEAD_ID]...")
+@_run_options
+@click.pass_context
+def push(ctx: click.Context, /, *, lead_ids: tuple[str, ...], **options: Any) -> None:
+    """Send what changed in the store to Airtable: new rows, changed fields, deleted rows.
+
+    With LEAD_IDs, these leads only. Exits with 1 when leads failed.
+
+    \b
+    Examples:
+      leadlog sync push
+      leadlog sync push --dry-run --json | jq .outcomes
+    """  # noqa: D301 - click wants real backspaces
+    wanted = list(lead_ids) or None
+    _command(ctx, lambda manager, dry: manager.sync_to_airtable(wanted, dry_run=dry), **options)
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(min=0), help="Most leads to change.  [default: all]")
+@_run_options
+@click.pass_context
+def pull(ctx: click.Context, /, *, limit: int | None, **options: Any) -> None:
+    """Take what changed in Airtable into the store: new leads, changed fields, deleted leads.
+
+    The only thing that is written to the table is the id of each lead. Exits with 1 when leads
+    failed.
+
+    \b
+    Examples:
+      leadlog sync pull
+      leadlog sync pull --limit 100 --dry-run
+    """  # noqa: D301 - click wants real backspaces
+    _command(ctx, lambda manager, dry: manager.sync_from_airtable(limit, dry_run=dry), **options)
+
+
+@click.command()
+@_run_options
+@click.pass_context
+def both(ctx: click.Context, /, **options: Any) -> None:
+    """Bring both sides together, field by field.
+
+    A field that both changed is a conflict: the later edit wins, and both values are in the log.
+    Exits with 1 when leads failed.
+
+    \b
+    Examples:
+      leadlog sync both
+      leadlog sync both --watch 300
+    """  # noqa: D301 - click wants real backspaces
+    _command(ctx, lambda manager, dry: manager.bidirectional_sync(dry_run=dry), **options)
+
+
+@click.command()
+@_run_options
+@click.pass_context
+def retry(ctx: click.Context, /, **options: Any) -> None:
+    """Try again what was set aside because it failed, and nothing else.
+
+    Exits with 1 when leads failed again.
+
+    \b
+    Examples:
+      leadlog sync retry
+    """  # noqa: D301 - click wants real backspaces
+    _command(ctx, lambda manager, dry: manager.retry_failed_syncs(dry_run=dry), **options)
+
+
+def _command(
+    ctx: click.Context,
+    run: Run,
+    *,
+    database: str | None,
+    directory: Path | None,
+    dry_run: bool,
+    watch: float | None,
+    as_json: bool,
+) -> None:
+    import leadlog
+
+    leadlog.configure(directory=directory, database=database)
+    failed = False
+    with opened(database, capture=True) as store, _Bar() as bar:
+        manager = leadlog.AirtableSyncManager(store, progress=bar)
+        while True:
+            try:
+                result = run(manager, dry_run)
+            except leadlog.QuotaError:
+                raise
+            except leadlog.AirtableError as error:
+                if watch is None:
+                    raise
+                message(str(error))
+            else:
+                bar.close()
+                failed = bool(result.failed) or not result.success
+                (print_json if as_json else _show)(result.as_dict() if as_json else result)
+            if watch is None:
+                break
+            time.sleep(watch)
+    ctx.exit(1 if failed else 0)
+
+
+class _Bar:
+    """How far a run is, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._wanted = sys.stderr.isatty()
+        self._bar: Any = nullcontext()
+        self._what = ""
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """See `leadlog.leads.airtable.context.Progress`."""
+        if not self._wanted:
+            return
+        if what != self._what:
+            self.close()
+            self._what = what
+            self._bar = click.progressbar(length=total or 0, label=what, file=sys.stderr)
+            self._bar.__enter__()
+        self._bar.length = max(total or 0, done)
+        self._bar.update(done - self._bar.pos)
+
+    def close(self) -> None:
+        """End the bar that is shown, if there is one."""
+        if self._what:
+            self._bar.__exit__(None, None, None)
+            self._what = ""
+
+
+def _show(result: Any) -> None:
+    counts, wire = result.counts(), result.wire
+    what = "Would do (dry run, nothing was changed)" if result.dry_run else "Did"
+    click.secho(f"{what}: {result.sync_type}, {result.duration_ms / 1e3:.2f} s", bold=True)
+    rows = [(key.replace("_", " "), number) for key, number in counts.items() if number]
+    for line in table(rows, right=(1,)):
+        click.echo(f"  {line}")
+    if wire.throttle_wait_seconds or wire.backoff_wait_seconds:
+        click.echo(
+            f"  waited {wire.throttle_wait_seconds:.1f} s for Airtable's rate and "
+            f"{wire.backoff_wait_seconds:.1f} s after errors"
+        )
+    told = [
+        one
+        for one in sorted(result.outcomes, key=lambda one: one.status)
+        if result.dry_run or one.status != "synced"
+    ]
+    if told:
+        click.echo("")
+        _outcomes(told)
+    for conflict in result.conflicts[:_SHOWN]:
+        for one in conflict.fields:
+            click.echo(
+                f"conflict in {one.field} of {safe(conflict.lead_id)}: here "
+                f"{_cut(one.local)}, there {_cut(one.remote)}; {one.winner} wins ({one.reason})"
+            )
+    if result.error:
+        click.secho(safe(result.error), fg="red", bold=True)
+
+
+def _outcomes(told: list[Any]) -> None:
+    rows = [
+        (
+            one.name or one.lead_id or one.record_id,
+            one.status,
+            ", ".join(one.actions) or None,
+            ", ".join([*one.push, *one.pull]) or None,
+            None if one.reason is None else _cut(one.reason),
+        )
+        for one in told[:_SHOWN]
+    ]
+    for line in table(rows, ("lead", "status", "actions", "fields", "reason")):
+        click.echo(line)
+    if len(told) > _SHOWN:
+        click.echo(f"… and {len(told) - _SHOWN} more (--json has all)")
+
+
+def _cut(value: object) -> str:
+    text = safe(str(value))
+    return text if len(text) <= _CUT else f"{text[: _CUT - 1]}…"
