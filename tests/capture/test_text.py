@@ -249,6 +249,12 @@ def test_a_tagged_statement_is_recorded_as_without_the_tag(
     ]
 
 
+MERGE = (
+    "MERGE INTO notes n USING (SELECT 2 AS id) s ON s.id = n.id "
+    "WHEN MATCHED THEN UPDATE SET body = 'y' WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)"
+)
+
+
 def test_statements_in_text_on_postgresql(postgres_database: str, log: Log) -> None:
     """What the server takes: TRUNCATE, an upsert, MERGE, COPY, a CTE that writes, SELECT INTO."""
     engine = sa.create_engine(postgres_database)
@@ -256,10 +262,7 @@ def test_statements_in_text_on_postgresql(postgres_database: str, log: Log) -> N
     handle = leadlog.capture(engine, Note)
     texts = [
         "INSERT INTO notes (id) VALUES (1), (2) ON CONFLICT (id) DO UPDATE SET body = 'x'",
-        (
-            "MERGE INTO notes n USING (SELECT 2 AS id) s ON s.id = n.id "
-            "WHEN MATCHED THEN UPDATE SET body = 'y' WHEN NOT MATCHED THEN INSERT (id) VALUES (s.id)"
-        ),
+        MERGE,
         "WITH gone AS (DELETE FROM notes WHERE id = 1 RETURNING id) SELECT count(*) FROM gone",
         "SELECT * INTO TEMP copied FROM notes",
         "COPY notes (id) FROM PROGRAM 'echo 7'",

@@ -6,6 +6,15 @@ from typing_extensions import ReadOnly, TypedDict
 
 from leadlog.core.records.envelope import Outcome, Tier, WithContext
 
+OPERATION_TYPES = (
+    *("create", "read", "update", "delete", "upsert"),
+    *("add_lead", "add_leads", "backup", "check", "delete_lead", "explain_quality"),
+    *("find_all_duplicates", "find_duplicates", "get_all_leads", "get_lead", "get_linked_leads"),
+    *("get_merges", "get_sync_pending_leads", "get_unlinked_leads", "mark_for_sync"),
+    *("search_leads", "stats", "undo_merge", "update_lead", "update_leads", "vacuum"),
+)
+"""What capture and the lead store call their operations; a record by hand may have others."""
+
 
 class OperationDetails(TypedDict):
     """What was done to the lead store, and what became of it."""
