@@ -26,7 +26,14 @@ Info = MutableMapping[Any, Any]
 
 
 class Pending(Protocol):
-    """A write that waits for the end of its transaction."""
+    """A write that waits for the end of its transaction.
+
+    Attributes:
+        follows: whether it is a read instead, which only keeps its place among the writes.
+    """
+
+    @property
+    def follows(self) -> bool: ...
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told once per frame that it was added to; never raises."""
@@ -144,8 +151,7 @@ class Transaction:
         """Finalises what came after savepoint `name`, which stays open."""
         while self._has(name):
             frame = self._frames.pop()
-            for pending in frame.pendings:
-                pending.resolve(SAVEPOINT_ROLLED_BACK, self.transaction_id)
+            self._tell([frame], SAVEPOINT_ROLLED_BACK)
             if frame.name == name:
                 self._frames.append(_Frame(name))
                 break
@@ -154,9 +160,15 @@ class Transaction:
     def finalise(self, outcome: str) -> None:
         """Tells every pending write what became of it."""
         frames, self._frames = self._frames, [_Frame("")]
-        for frame in frames:
-            for pending in frame.pendings:
-                pending.resolve(outcome, self.transaction_id)
+        self._tell(frames, outcome)
+
+    def _tell(self, frames: list[_Frame], outcome: str) -> None:
+        pendings = [pending for frame in frames for pending in frame.pendings]
+        if outcome != COMMITTED and self.followers:
+            # What was read is told while the log still takes the writes for done.
+            pendings.sort(key=lambda pending: not pending.follows)
+        for pending in pendings:
+            pending.resolve(outcome, self.transaction_id)
 
 
 def find(info: Info) -> Transaction | None:

@@ -85,6 +85,7 @@ class Operation:
         sample_rate: share of such calls that is recorded; None for all of them.
         error: what it raised.
         transaction_id: the database transaction of its writes.
+        follows: False; see `journal.Pending`.
         doubtful: whether it failed when some of its rows may have been written.
         closed: whether the call has ended.
         recorded: whether the record is written.
@@ -113,6 +114,7 @@ class Operation:
     error: BaseException | None = None
     transaction_id: str | None = None
     doubtful = False
+    follows = False
     closed = False
     recorded = False
     _pending = 0
@@ -271,6 +273,8 @@ class Operation:
 
 class _Follower:
     """A read in the journal of a connection, which keeps its place among the writes."""
+
+    follows = True
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
