@@ -109,6 +109,11 @@ class Entity:
         self.events = {kind: f"{lower}.{kind}" for kind in _KINDS}
 
     @property
+    def conceals(self) -> bool:
+        """Whether the texts of its errors may hold a value that must not be in the log."""
+        return bool(self.excluded)
+
+    @property
     def schema(self) -> str | None:
         """The schema that its table was defined with."""
         return getattr(self.tables[0], "schema", None)

@@ -2,6 +2,7 @@
 
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -14,7 +15,7 @@ from leadlog.core.clock import now_us
 from leadlog.core.records.keys import key_text
 from leadlog.recording.capture import journal, seam
 from leadlog.recording.capture.drivers import State, zone_of
-from leadlog.recording.capture.emit import emit, is_duplicate
+from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.meter import current_meter
 from leadlog.recording.capture.operation import IDS_LISTED, Operation
@@ -118,7 +119,9 @@ def finished(
                 operation.close()
             else:
                 keep = itemgetter(*target.returned) if target.returned else None
-                count(result, partial(_wrote, context, result, target, operation), keep)
+                # Not the result: it holds its count; only the collector would part the two.
+                tally = count(result, partial(_wrote, context, target, operation), keep)
+                operation.unread = None if tally is None else weakref.ref(tally)
 
 
 def _wrote_links(context: DefaultExecutionContext, target: Target, state: State) -> None:
@@ -184,10 +187,10 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         spent = spent_on(context, time.perf_counter_ns())
         spent.ready()
         operation = _new(target, spent)
-        operation.error = error
+        operation.fail(error, concealed=target.main.conceals)
         if target.kind != "read":
             _describe(operation, context, target, ())
-            operation.duplicate_detected = is_duplicate(error)
+            operation.duplicate_detected = operation.error is not None and operation.error.duplicate
             if len(_parameters(context)) > 1 and state is not State.FAILED:
                 # The rows before the bad one lie in a transaction that goes on, or are committed.
                 operation.doubtful = True
@@ -242,7 +245,8 @@ def _read(
         if transaction is not None and transaction.count and transaction.followers < most:
             operation.follow(transaction)
         operation.records_affected = tally.rows if returns else _counted(context)
-        operation.error = tally.error
+        if tally.error is not None:
+            operation.fail(tally.error, concealed=target.main.conceals)
         operation.close()
 
     count(result, end)
@@ -250,14 +254,13 @@ def _read(
 
 def _wrote(
     context: DefaultExecutionContext,
-    result: CursorResult[Any],
     target: Target,
     operation: Operation,
     tally: Tally,
 ) -> None:
     spent = spent_on(context, 0)
     spent.fetched(tally)
-    returned = tally.rows if result.returns_rows and tally.exhausted else None
+    returned = tally.rows if tally.exhausted else None
     operation.records_affected = rows = _rows(context, target, returned)
     _describe(operation, context, target, tally.kept)
     if target.conflicts and target.kind == "create" and rows is not None:

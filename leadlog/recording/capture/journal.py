@@ -7,8 +7,10 @@ PostgreSQL rolls a transaction back at COMMIT once a statement in it has failed;
 transaction is marked as poisoned.
 """
 
+import os
 from collections.abc import Hashable, MutableMapping
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from leadlog.core.clock import new_id
 
@@ -33,7 +35,9 @@ class Pending(Protocol):
     """
 
     @property
-    def follows(self) -> bool: ...
+    def follows(self) -> bool:
+        """As above."""
+        ...
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told once per frame that it was added to; never raises."""
@@ -72,7 +76,8 @@ class Transaction:
     """
 
     __slots__ = (
-        *("_frames", "commit_failed", "committing", "count", "followers", "poisoned"),
+        *("__weakref__", "_frames", "commit_failed", "committing", "count", "followers"),
+        "poisoned",
         "transaction_id",
     )
 
@@ -171,6 +176,22 @@ class Transaction:
             pending.resolve(outcome, self.transaction_id)
 
 
+_open: WeakSet[Transaction] = WeakSet()
+
+
+def settle_open() -> None:
+    """Settle the transactions that are open when the process ends.
+
+    The database rolls them back, unless an exit function that comes later commits them.
+    """
+    for transaction in list(_open):
+        transaction.finalise(UNKNOWN)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)  # they are the parent's
+
+
 def find(info: Info) -> Transaction | None:
     """The journal of a connection, by its `info`; None where it has none."""
     return info.get(_KEY)
@@ -181,6 +202,7 @@ def transaction_of(info: Info) -> Transaction:
     found: Transaction | None = info.get(_KEY)
     if found is None:
         found = info[_KEY] = Transaction()
+        _open.add(found)
     return found
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from leadlog.core.clock import new_id, now_us
 from leadlog.recording.capture import journal
+from leadlog.recording.capture.failures import ErrorFacts, error_facts
 from leadlog.recording.capture.meter import Meter, current_meter
 from leadlog_processors.session import current_session
 
@@ -87,6 +88,7 @@ class Operation:
         transaction_id: the database transaction of its writes.
         follows: False; see `journal.Pending`.
         doubtful: whether it failed when some of its rows may have been written.
+        unread: gives what counts the rows of its result, while somebody may still fetch them.
         closed: whether the call has ended.
         recorded: whether the record is written.
     """
@@ -111,10 +113,11 @@ class Operation:
     lead_count: int | None = None
     lead_outcomes: Mapping[str, Any] | None = None
     sample_rate: float | None = None
-    error: BaseException | None = None
+    error: ErrorFacts | None = None
     transaction_id: str | None = None
     doubtful = False
     follows = False
+    unread: Callable[[], Any] | None = None
     closed = False
     recorded = False
     _pending = 0
@@ -138,7 +141,7 @@ class Operation:
         self.session = current_session()
         self.bulk = self._was_bulk = bulk
         self._emit = emit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may come in between
         self._outcomes: list[str] = []
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
@@ -204,6 +207,12 @@ class Operation:
             self._outcomes.append(outcome)
             self._pending -= 1
             self.transaction_id = transaction_id
+            decided = self._pending == 0
+        if decided and not self.closed and self.unread is not None:
+            tally = self.unread()  # nobody has read its rows, and perhaps nobody will
+            if tally is not None:
+                tally.close()
+        with self._lock:
             ready = self.closed and self._pending == 0 and not self.recorded
         if ready:
             self._emit(self)
@@ -237,9 +246,9 @@ class Operation:
         self.fields_changed = self.change = None
         self.bulk = self._was_bulk
 
-    def fail(self, error: BaseException) -> None:
-        """Notes what the call raised."""
-        self.error = error
+    def fail(self, error: BaseException, *, concealed: bool = False) -> None:
+        """Note what the call raised; see `error_facts`."""
+        self.error = error_facts(error, concealed=concealed)
 
     def close(self) -> None:
         """Ends the call; its record is written now, or when the last write is resolved.

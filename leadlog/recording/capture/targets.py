@@ -1,5 +1,6 @@
 """`capture`: attaches the hooks to whatever a caller has his database in."""
 
+import atexit
 import inspect
 from collections.abc import Iterable
 from threading import RLock
@@ -13,7 +14,7 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper, Session, registry
 from sqlalchemy.sql.selectable import TableClause
 
-from leadlog.recording.capture import flushes, gets
+from leadlog.recording.capture import flushes, gets, journal
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Watch, captured
 from leadlog.recording.capture.instrument import Instrument, instrument_of
@@ -22,6 +23,8 @@ from leadlog.recording.capture.options import CaptureOptions
 from leadlog.recording.pipeline import is_enabled, report_failure
 
 __all__ = ["Handle", "attach", "capture"]
+
+atexit.register(journal.settle_open)  # after the pipeline's exit function, so it is called before
 
 
 _MAPPED = ("after_mapper_constructed", "after_configured")

@@ -1,0 +1,110 @@
+"""What an operation raised, as facts.
+
+The exception itself is not kept: its frames hold the application's objects, and a record may wait
+for the end of a transaction.
+"""
+
+from collections.abc import Iterator
+from traceback import extract_tb
+from typing import Any
+
+import attrs
+
+from leadlog_processors.exceptions import class_name, error_code
+from leadlog_processors.failure import describe
+
+_SQLITE_DUPLICATES = (
+    "SQLITE_CONSTRAINT_UNIQUE",
+    "SQLITE_CONSTRAINT_PRIMARYKEY",
+    "SQLITE_CONSTRAINT_ROWID",
+)
+_USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
+
+
+@attrs.frozen
+class ErrorFacts:
+    """An exception, rendered.
+
+    Attributes:
+        error_type: validation_error, database_error or internal_error.
+        message: its text; its class where it has none.
+        duplicate: whether the database refused a row because of another one with its key.
+        details: `error_message`, `error_code`, `exception_class`, `stack_trace` and `fingerprint`.
+    """
+
+    error_type: str
+    message: str
+    duplicate: bool
+    details: dict[str, str | None]
+
+
+def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
+    """Return the facts of an exception; never raises because of its own code.
+
+    Args:
+        error: what was raised.
+        concealed: whether its text may hold a value that must not be in the log. Drivers quote
+            values in their messages, SQLAlchemy the statement and its parameters, and a line of
+            source code may be SQL: none of that is kept.
+    """
+    message, details = _message(error), describe(error)
+    if concealed:
+        message = _without_values(error)
+        details |= {"error_message": message, "stack_trace": "\n".join(_places(error, message))}
+    return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details)
+
+
+def _without_values(error: BaseException) -> str:
+    """Return the class and code of an error, and the names that the driver tells apart."""
+    driver: Any = getattr(error, "orig", None) or error
+    names = getattr(driver, "diag", driver)  # psycopg's; asyncpg has them at the error itself
+    parts = [type(driver).__name__, str(error_code(error) or "")]
+    for kind in ("table_name", "column_name", "constraint_name"):
+        name = getattr(names, kind, None)
+        if isinstance(name, str):
+            parts.append(f"{kind.removesuffix('_name')} {name}")
+    told = ", ".join(part for part in parts if part)
+    return f"{told} (the message is left out: it may hold an excluded value)"
+
+
+def _places(error: BaseException, message: str) -> Iterator[str]:
+    """Yield where an exception came from, without source lines and texts."""
+    yield "Traceback (most recent call last), without lines of code:"
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    for one in reversed(chain):
+        for frame in extract_tb(one.__traceback__):
+            yield f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}'
+        yield class_name(one)
+    yield message
+
+
+def error_type_of(error: BaseException) -> str:
+    """Return validation_error, database_error or internal_error.
+
+    Bad input is a validation_error, what the database refused a database_error.
+    """
+    for kind in type(error).__mro__:
+        if kind.__module__.startswith("sqlalchemy.") or kind.__name__ == "StoreError":
+            break
+    else:
+        return "validation_error" if isinstance(error, _USER_ERRORS) else "internal_error"
+    return "validation_error" if isinstance(error, ValueError) else "database_error"
+
+
+def _is_duplicate(error: BaseException) -> bool:
+    driver = getattr(error, "orig", error)
+    return (
+        getattr(driver, "sqlstate", None) == "23505"
+        or getattr(driver, "sqlite_errorname", None) in _SQLITE_DUPLICATES
+    )
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # noqa: BLE001 - an exception's own code may raise anything
+        return type(error).__name__
