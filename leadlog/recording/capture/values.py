@@ -41,6 +41,7 @@ _PLAIN: Final = frozenset(
         *(dt.datetime, dt.date, dt.time, dt.timedelta),
     )
 )
+_RESULTS: Final = _PLAIN | {list, dict, Unknown}
 _MISSING: Final = frozenset(("NAType", "NaTType"))
 
 
@@ -57,6 +58,7 @@ class Store:
 
     def __init__(self, types: Mapping[str, TypeEngine[Any]], dialect: Dialect) -> None:
         self._converts = {key: _convert(kind, dialect) for key, kind in types.items()}
+        self._adapts = dialect.driver in ("pysqlite", "aiosqlite")
         self._direct = frozenset(key for key, kind in types.items() if _is_direct(kind, dialect))
         self.sealed = frozenset(key for key, kind in types.items() if _is_sealed(kind, dialect))
 
@@ -71,7 +73,11 @@ class Store:
         if value is None:
             return None
         try:
-            return self._converts[key](value, zone)
+            found = self._converts[key](value, zone)
+            if self._adapts and type(found) not in _RESULTS:
+                # As SQLite's driver does with an object of the application's own.
+                found = plain(sqlite3.adapt(found, sqlite3.PrepareProtocol, found))
+            return found
         except Exception:  # noqa: BLE001 - a type's own code may raise anything
             return UNKNOWN
 
@@ -100,7 +106,9 @@ def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert:
         if _defines(own, "process_bind_param"):
             inner = _convert(own.impl_instance, dialect)
             return _processed(lambda value: own.process_bind_param(value, dialect), inner)
-        if _defines(own, "bind_processor") or isinstance(own, types.PickleType):
+        if isinstance(own, types.PickleType):
+            return lambda value, _zone: bytes(own.pickler.dumps(value, own.protocol))
+        if _defines(own, "bind_processor"):
             return _sending(own, dialect)
         return _convert(own.impl_instance, dialect)
     if _defines(own, "bind_processor"):
@@ -108,7 +116,7 @@ def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert:
     for base, make in _BY_TYPE:
         if isinstance(own, base):
             return make(own, dialect)
-    return _adapted if dialect.driver in ("pysqlite", "aiosqlite") else _as_it_is
+    return _as_it_is
 
 
 def _defines(kind: TypeEngine[Any], method: str) -> bool:
@@ -144,14 +152,6 @@ def _unknown(_value: Any, _zone: dt.tzinfo | None) -> Any:
 
 def _as_it_is(value: Any, _zone: dt.tzinfo | None) -> Any:
     return plain(value)
-
-
-def _adapted(value: Any, _zone: dt.tzinfo | None) -> Any:
-    """As SQLite's driver adapts an object of the application's own."""
-    found = plain(value)
-    if type(found) in _PLAIN or isinstance(found, list | dict):
-        return found
-    return plain(sqlite3.adapt(found, sqlite3.PrepareProtocol, found))
 
 
 def _processed(process: Callable[[Any], Any], inner: Convert) -> Convert:
