@@ -12,7 +12,6 @@ from leadlog.core.settings.checks import (
     bands,
     file_mode_of,
     json_object,
-    mask_url,
     one_of,
     rates,
     ring_sizes,
@@ -20,6 +19,7 @@ from leadlog.core.settings.checks import (
     share,
     text_keys,
 )
+from leadlog_processors.masking import mask_url
 
 __all__ = ["FIELDS", "Settings"]
 
@@ -119,7 +119,8 @@ class Settings:
     )
     overflow_bytes: int = setting(
         64 << 20,
-        "Most that waits on the heap, over all categories, while rings are full.",
+        "Most that waits in further rings while the usual ones are full, over all categories; and, "
+        "where memory for these is short, most that waits on the heap.",
         unit="bytes",
         validator=at_least(0),
     )
