@@ -95,6 +95,12 @@ class Settings:
         converter=json_object,
         validator=rates,
     )
+    enrich: str = setting(
+        "drain",
+        "Who labels, masks and renders an event: the drain behind the ring, or the caller, so that "
+        "nothing unmasked lies in shared memory and processors get live objects.",
+        validator=one_of("drain", "caller"),
+    )
     line_limit_bytes: int = setting(
         16_384, "Longest line; longer values are cut.", unit="bytes", validator=at_least(4096)
     )

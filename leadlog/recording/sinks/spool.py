@@ -209,6 +209,11 @@ class SpoolSink:
             self._drain.look()
         return taken
 
+    @property
+    def takes_facts(self) -> bool:
+        """Whether it finishes frames of facts; else it is given lines."""
+        return self._finish is not None
+
     def crowded(self, category: str) -> bool:
         """Whether the ring of a category is more than half full.
 
