@@ -12,9 +12,10 @@ import zstandard
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.records import RECORDS
 from leadlog.reading.columns import columns, flat_columns
+from leadlog.reading.duck import connect, quoted
 from leadlog.reading.merged import read_merged
 from leadlog.reading.query import run_query
-from leadlog.reading.scan import Scan, connect, quoted, scan
+from leadlog.reading.scan import Scan, scan
 
 DAY = 1_795_392_000_000_000  # 2026-11-23
 CATEGORY = "database_operations"
