@@ -8,23 +8,26 @@ from typing import Any
 
 import pytest
 
+from tests.faults.lines import finisher_of
+
 SOAK = bool(os.environ.get("SOAK"))
 
 pytestmark = pytest.mark.handmade_lines
 
 
 @pytest.mark.timeout(600)
-def test_killed_writers_lose_nothing(log: Any) -> None:
+@pytest.mark.parametrize("kind", ["lines", "facts"])
+def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
     """Four workers killed again and again: every acknowledged line is in a file, once, whole."""
     lives = 60 if SOAK else 8
     workers = [
-        log.start("churn", log.notes, f"n{number}", lives, random.randrange(1 << 30))
+        log.start("churn", log.notes, f"n{number}", lives, random.randrange(1 << 30), kind)
         for number in range(4)
     ]
     for worker in workers:
         worker.communicate(timeout=500)
         assert worker.returncode == 0
-    assert log.recover().errors == []
+    assert log.recover(finisher_of=finisher_of).errors == []
     assert log.rings() == []
     assert sum(one.degraded for one in log.reports()) == 0
     taken = log.balanced()

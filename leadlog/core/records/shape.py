@@ -46,7 +46,9 @@ from leadlog.core.records.sync import (
     SyncOperation,
     SyncResults,
 )
+from leadlog_processors.exceptions import error_code
 from leadlog_processors.fields import LEAD
+from leadlog_processors.rules import is_user_error
 
 LEADS_LISTED = 10
 """Leads that `leads_summary` names at most."""
@@ -59,7 +61,7 @@ SEVERITY = {
     "migration_error": "high",
     "database_error": "high",
 }
-"""Severity of an error whose caller gave none, by error_type; any other is medium."""
+"""Severity of an error whose caller gave none, by error_type; the user's are low, others medium."""
 
 _operation = Blank(DatabaseOperation)
 _operation_result = Intake(
@@ -293,6 +295,12 @@ def migration_operation(
     return _close(event, extra)
 
 
+def _severity(error_type: str, code: str | None, exc_info: Any) -> str:
+    if code is None and isinstance(exc_info, BaseException):
+        code = error_code(exc_info)
+    return "low" if is_user_error(error_type, code) else SEVERITY.get(error_type, "medium")
+
+
 def error_log(error_type: str, details: Any, context: Any = None) -> Event:
     """The event of one error.
 
@@ -322,7 +330,9 @@ def error_log(error_type: str, details: Any, context: Any = None) -> Event:
     section = event["error_details"]
     section["error_type"] = error_type
     section["error_id"] = section["error_id"] or new_id()
-    section["severity"] = section["severity"] or SEVERITY.get(error_type, "medium")
+    section["severity"] = section["severity"] or _severity(
+        error_type, section["error_code"], exc_info
+    )
     if exc_info:
         event["exc_info"] = exc_info
     return _close(event, extra)

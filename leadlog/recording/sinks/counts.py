@@ -15,6 +15,7 @@ class Counts:
         waiting: lines on their way there.
         dropped: lines lost, by cause.
         degraded: lines that for a while lay in this process's own memory only.
+        omitted: events that were left out on purpose when they were finished.
     """
 
     accepted: int
@@ -22,3 +23,4 @@ class Counts:
     waiting: int
     dropped: dict[str, int] = field(default_factory=dict)
     degraded: int = 0
+    omitted: int = 0

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from leadlog.core.forks import renew_after_fork
 from leadlog.recording.sinks.channel import Channel
+from leadlog.recording.sinks.contract import Finish, FinisherOf
 from leadlog.recording.sinks.health import Health
 from leadlog.recording.sinks.mirror import Mirror
 from leadlog.recording.sinks.recover import recover_rings
@@ -40,6 +41,9 @@ class Drain:
         clock: gives microseconds since 1970.
         poll_seconds: how often it looks while lines come.
         recover_seconds: how often it looks for rings of dead processes.
+        finish: makes lines of facts; None where every frame is a line.
+        finisher_of: makes what finishes a dead process's frames.
+        policy: lies beside rings that are made later.
     """
 
     def __init__(
@@ -52,7 +56,13 @@ class Drain:
         clock: Callable[[], int],
         poll_seconds: float,
         recover_seconds: float,
+        finish: Finish | None = None,
+        finisher_of: FinisherOf | None = None,
+        policy: bytes = b"",
     ) -> None:
+        self._policy = policy
+        self._finish = finish
+        self._finisher_of = finisher_of
         self._rings = rings
         self._files = files
         self._slot = slot
@@ -155,7 +165,7 @@ class Drain:
                 if ring.storage.reason:
                     self._mirror(category, ring).refresh()
             if self._deadline is not None:
-                self._finish(self._deadline)
+                self._let_go(self._deadline)
         if now >= self._health_at or self._done:
             self._health_at = now + _HEALTH_SECONDS
             self._look_at_health()
@@ -169,7 +179,7 @@ class Drain:
     def _channel(self, category: str, ring: Ring) -> Channel:
         channel = self._channels.get(category)
         if channel is None:
-            channel = Channel(category, ring, self._files, self._clock)
+            channel = Channel(category, ring, self._files, self._clock, self._finish)
             self._channels[category] = channel
         return channel
 
@@ -191,7 +201,7 @@ class Drain:
         own = frozenset(ring.storage.path for ring in self._rings.values() if ring.storage.path)
         gone = {path for path in own if not path.exists()}
         self._files.spool.tidy()
-        for problem in recover_rings(self._files, own).errors:
+        for problem in recover_rings(self._files, own, self._finisher_of).errors:
             if problem not in self._told:
                 self._told.add(problem)
                 self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")
@@ -201,10 +211,15 @@ class Drain:
 
     def _mend(self, category: str, ring: Ring) -> None:
         """Tries to give a ring a file of its own that it has none of, or has no more."""
-        if ring.end == ring.progress.head:
+        if ring.idle:
             try:
                 storage = self._files.spool.create(
-                    category, ring.capacity, self._files.descriptors, self._clock()
+                    category,
+                    ring.capacity,
+                    self._files.descriptors,
+                    self._clock(),
+                    stage=ring.stage,
+                    policy=self._policy,
                 )
             except OSError:
                 return
@@ -238,7 +253,7 @@ class Drain:
                 self.look()
 
     def _reached(self, category: str, ring: Ring, goal: int) -> bool:
-        if ring.progress.head < goal:
+        if ring.filed < goal:
             return False
         channel = self._channels.get(category)
         return not self._files.durable or channel is None or channel.synced >= goal
@@ -263,7 +278,7 @@ class Drain:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout + _GRACE_SECONDS)
 
-    def _finish(self, deadline: float) -> None:
+    def _let_go(self, deadline: float) -> None:
         """Lets go of each ring that is empty, or whose lines are safe where they are."""
         late = time.monotonic() >= deadline
         for category, ring in list(self._rings.items()):
@@ -271,11 +286,11 @@ class Drain:
             path = ring.storage.path
             safe = path is not None and channel.error is not None and ring.end == ring.tail
             leave = late or safe
-            if ring.finished or not (leave or ring.end == ring.progress.head):
+            if ring.finished or not (leave or ring.idle):
                 continue
             channel.close()
             if ring.finish(leave=leave):
-                if path is not None and ring.progress.head == ring.tail:
+                if path is not None and ring.empty:
                     self._files.spool.retire(path)
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:

@@ -83,7 +83,7 @@ class Ring(Body):
         self._overflow = overflow
         self._wake = wake
         super().__init__(storage)
-        self._lines = self._lines_before = self.progress.written
+        self._lines = self._lines_before = self.progress.done
         self._dropped = tuple(self._words[DROPPED + at] for at in range(len(CAUSES)))
         self._degraded = self._words[DEGRADED]
         self._aim()
@@ -278,6 +278,16 @@ class Ring(Body):
             self._carry_out()
             return self.tail + self._overflow.size + sum(len(line) for (line,) in self._side)
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything taken so far is in files."""
+        return self.end == self.progress.head and not self.progress.ahead
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of it is taken; takes no lock."""
+        return self.tail - self.progress.head > self.capacity // 2
+
     def page(self) -> bytes:
         """The header as another process should see it if it cannot see the ring itself."""
         counts = self.counts()
@@ -292,16 +302,17 @@ class Ring(Body):
         """What became of the lines so far."""
         with self.lock:
             self._carry_out()
-            written = self.progress.written
+            progress = self.progress
             beside = len(self._overflow) + len(self._side)
-            dropped = {
-                cause: lines for cause, lines in zip(CAUSES, self._dropped, strict=True) if lines
-            }
+            dropped = dict(zip(CAUSES, self._dropped, strict=True))
+            accepted = self._lines + beside + sum(dropped.values())
+            dropped["oversize"] += progress.oversize
             return Counts(
-                accepted=self._lines + beside + sum(dropped.values()),
-                written=written,
-                waiting=self._lines - written + beside,
-                dropped=dropped,
+                accepted=accepted,
+                written=progress.written,
+                waiting=self._lines - progress.done + beside,
+                dropped={cause: lines for cause, lines in dropped.items() if lines},
+                omitted=progress.omitted,
                 degraded=self._degraded + self._overflow.total + self._unsafe_lines(),
             )
 
@@ -318,7 +329,7 @@ class Ring(Body):
         with self.lock:
             if self._busy or self._move or self._side or self._overflow:
                 return False
-            if self.tail != self.progress.head:
+            if not self.empty:
                 return False
             self._degraded += self._unsafe_lines()
             old = self.storage
@@ -349,13 +360,13 @@ class Ring(Body):
             False when it is not empty.
         """
         with self.lock:
-            if self._busy or (not leave and self.end != self.progress.head):
+            if self._busy or not (leave or self.idle):
                 return False
             self._place_side()
             self._degraded += self._unsafe_lines()
             tail, lines, given_up = self.tail, self._lines, len(self._overflow)
             if self.storage.path is None:
-                tail, lines = self.progress.head, self.progress.written
+                tail, lines = self.progress.head, self.progress.done
                 given_up += self._lines - lines
             self._lines_before = lines
             dropped = self._dropped_more("io_error", given_up)

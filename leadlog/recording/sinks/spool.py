@@ -28,7 +28,7 @@ from pathlib import Path
 from leadlog.core.clock import now_us
 from leadlog.core.forks import renew_after_fork
 from leadlog.core.layout import CATEGORIES
-from leadlog.recording.sinks.contract import SinkStats
+from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
 from leadlog.recording.sinks.health import Health, Notify
@@ -67,6 +67,10 @@ class SpoolSink:
             drain's thread, which holds no lock then.
         memory: the memory file system.
         write: `os.write`, or what a test has in its place.
+        finish: makes lines of facts; None where everything that is written is a line.
+        finisher_of: makes what finishes the facts that dead processes left.
+        policy: lies beside the rings, for whoever has to finish this process's facts.
+        stage_bytes: most that a finished line may take; at least 64 KiB are set apart.
 
     Raises:
         ValueError: `durability` is none of `DURABILITIES`.
@@ -90,6 +94,10 @@ class SpoolSink:
         notify: Notify | None = None,
         memory: Path = MEMORY,
         write: Callable[[int, bytes], int] = os.write,
+        finish: Finish | None = None,
+        finisher_of: FinisherOf | None = None,
+        policy: bytes = b"",
+        stage_bytes: int = 64 * 1024,
     ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
@@ -107,6 +115,10 @@ class SpoolSink:
         self._warn = warn
         self._notify = notify
         self._write = write
+        self._finish = finish
+        self._finisher_of = finisher_of
+        self._policy = policy
+        self._stage = 0 if finish is None else _pages(max(stage_bytes, 64 * 1024))
         self._spool = Spool(self._directory, memory)
         self._closed = False
         self._begin()
@@ -151,6 +163,9 @@ class SpoolSink:
             clock=self._clock,
             poll_seconds=self._poll_seconds,
             recover_seconds=self._recover_seconds,
+            finish=self._finish,
+            finisher_of=self._finisher_of,
+            policy=self._policy,
         )
 
     def after_fork(self) -> None:
@@ -199,15 +214,30 @@ class SpoolSink:
             wanted = self._ring_bytes
             if not isinstance(wanted, int):
                 wanted = wanted.get(category, 1024 * 1024)
-            capacity = -(-wanted // _PAGE_BYTES) * _PAGE_BYTES
+            capacity = _pages(wanted)
             now = self._clock()
             try:
-                storage = self._spool.create(category, capacity, self._descriptors, now)
+                storage = self._spool.create(
+                    category,
+                    capacity,
+                    self._descriptors,
+                    now,
+                    stage=self._stage,
+                    policy=self._policy,
+                )
             except OSError as error:
-                storage = heap(capacity, now, str(error))
+                storage = heap(capacity, now, str(error), self._stage)
             ring = Ring(storage, self._budget.overflow(), self._drain.wake)
             self._rings[category] = ring
         return ring
+
+    def crowded(self, category: str) -> bool:
+        """Whether the ring of a category is more than half full.
+
+        Whoever has facts for it had better finish them, since the drain is behind.
+        """
+        ring = self._rings.get(category)
+        return ring is not None and ring.crowded
 
     def flush(self, timeout: float) -> bool:
         """See `Sink.flush`."""
@@ -234,4 +264,10 @@ class SpoolSink:
             dropped={name: one.dropped for name, one in counts.items() if one.dropped},
             in_ring={name: one.waiting for name, one in counts.items() if one.waiting},
             degraded={name: one.degraded for name, one in counts.items() if one.degraded},
+            omitted={name: one.omitted for name, one in counts.items() if one.omitted},
         )
+
+
+def _pages(count: int) -> int:
+    """A number of bytes, rounded up to whole pages."""
+    return -(-count // _PAGE_BYTES) * _PAGE_BYTES

@@ -22,7 +22,14 @@ from pathlib import Path
 
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.header import HEADER_BYTES, Header, Memory
+from leadlog.recording.sinks.header import (
+    CAPACITY,
+    HEADER_BYTES,
+    POLICY,
+    STAGE,
+    Header,
+    Memory,
+)
 
 __all__ = ["MEMORY", "NOWHERE", "RingFile", "Spool", "Storage", "heap", "state_directories"]
 
@@ -54,24 +61,57 @@ class Storage:
     descriptors: Descriptors | None = None
     reason: str = ""
 
+    def _word(self, number: int) -> int:
+        return int.from_bytes(self.memory[8 * number : 8 * number + 8], sys.byteorder)
+
     @property
     def capacity(self) -> int:
-        """Bytes behind the header."""
-        return len(self.memory) - HEADER_BYTES
+        """Bytes of the ring, behind the header."""
+        return self._word(CAPACITY)
+
+    @property
+    def stage(self) -> int:
+        """Bytes of the stage, behind the ring."""
+        return self._word(STAGE)
+
+    @property
+    def policy(self) -> bytes | None:
+        """What its owner said on how frames are to be finished; None for nothing."""
+        at = HEADER_BYTES + self.capacity + self.stage
+        return bytes(self.memory[at : at + self._word(POLICY)]) or None
 
     def read(self, position: int, count: int) -> bytes:
-        """Gives `count` bytes from a position in the ring on."""
-        at = HEADER_BYTES + position % self.capacity
-        first = bytes(self.memory[at : at + count])
-        rest = count - len(first)
-        return first + bytes(self.memory[HEADER_BYTES : HEADER_BYTES + rest]) if rest else first
+        """Return `count` bytes from a position in the ring on."""
+        capacity = self.capacity
+        at = position % capacity
+        first = min(count, capacity - at)
+        data = bytes(self.memory[HEADER_BYTES + at : HEADER_BYTES + at + first])
+        rest = count - first
+        return data + bytes(self.memory[HEADER_BYTES : HEADER_BYTES + rest]) if rest else data
 
     def write(self, position: int, data: bytes) -> None:
-        """Puts bytes at a position in the ring."""
-        at = HEADER_BYTES + position % self.capacity
-        first = min(len(data), len(self.memory) - at)
-        self.memory[at : at + first] = data[:first]
+        """Put bytes at a position in the ring."""
+        capacity = self.capacity
+        at = position % capacity
+        first = min(len(data), capacity - at)
+        self.memory[HEADER_BYTES + at : HEADER_BYTES + at + first] = data[:first]
         self.memory[HEADER_BYTES : HEADER_BYTES + len(data) - first] = data[first:]
+
+    def read_stage(self, at: int, count: int) -> bytes:
+        """Return `count` bytes of the stage."""
+        at += HEADER_BYTES + self.capacity
+        return bytes(self.memory[at : at + count])
+
+    def write_stage(self, data: bytes) -> None:
+        """Put bytes at the beginning of the stage.
+
+        Raises:
+            ValueError: it holds fewer.
+        """
+        if len(data) > self.stage:
+            raise ValueError(f"{len(data)} bytes do not fit into a stage of {self.stage}")
+        at = HEADER_BYTES + self.capacity
+        self.memory[at : at + len(data)] = data
 
     def release(self) -> None:
         """Unmaps the memory and closes the file, which unlocks it."""
@@ -85,10 +125,10 @@ NOWHERE = Storage(bytearray())
 """What a ring has after it has let go of its memory."""
 
 
-def heap(capacity: int, now_us: int, reason: str) -> Storage:
+def heap(capacity: int, now_us: int, reason: str, stage: int = 0) -> Storage:
     """Memory that dies with the process; `reason` says why it has to do."""
-    memory = bytearray(HEADER_BYTES + capacity)
-    Header.format(memory, capacity, now_us)
+    memory = bytearray(HEADER_BYTES + capacity + stage)
+    Header.format(memory, capacity, now_us, stage)
     return Storage(memory, reason=reason)
 
 
@@ -164,16 +204,31 @@ class Spool:
         self.path, self.spare = state_directories(directory, memory)
 
     def create(
-        self, category: str, capacity: int, descriptors: Descriptors, now_us: int
+        self,
+        category: str,
+        capacity: int,
+        descriptors: Descriptors,
+        now_us: int,
+        *,
+        stage: int = 0,
+        policy: bytes = b"",
     ) -> Storage:
-        """Memory for a new ring, all of it there from the start, locked by this process.
+        """Make memory for a new ring, all of it there from the start, locked by this process.
+
+        Args:
+            category: whose frames it is for.
+            capacity: bytes of the ring.
+            descriptors: where its file is opened.
+            now_us: microseconds since 1970.
+            stage: bytes of its stage.
+            policy: what others need to know to finish its frames.
 
         Raises:
             OSError: there is no memory file system, or no room in it.
         """
         if not _is_memory(self._memory):
             raise OSError(f"{self._memory} is no memory file system")
-        size = HEADER_BYTES + capacity
+        size = HEADER_BYTES + capacity + stage + len(policy)
         for _ in range(_TRIES):
             make_private(self.path)
             path = self.path / f"{category}.{os.getpid()}.{secrets.token_hex(4)}.ring"
@@ -186,7 +241,8 @@ class Spool:
                 # All of it now: a mapped page without memory behind it would be a SIGBUS.
                 os.posix_fallocate(fd, 0, size)
                 memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
-                Header.format(memory, capacity, now_us)
+                memory[size - len(policy) : size] = policy
+                Header.format(memory, capacity, now_us, stage, len(policy))
                 temporary.rename(path)
             except FileNotFoundError:
                 descriptors.close(fd)
