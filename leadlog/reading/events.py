@@ -293,13 +293,14 @@ def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, b
         for piece in reversed(pieces):
             offset -= len(piece)
             if complete:
-                yield offset, None if line is None else piece + line
+                short = line is not None and len(piece) + len(line) < LINE_LIMIT_BYTES
+                yield offset, piece + line if short and line is not None else None
             complete, line = True, b""
             offset -= 1
         if complete and line is not None:
             line = head + line if len(line) < LINE_LIMIT_BYTES else None
     if complete:
-        yield 0, line
+        yield 0, line if line is not None and len(line) < LINE_LIMIT_BYTES else None
 
 
 def open_content(

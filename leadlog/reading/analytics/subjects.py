@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from leadlog.core.records.coerce import MOST
 from leadlog.core.records.operation import STATEMENT_OPERATIONS
 
 __all__ = ["LEAST_RATE", "MOST_COUNT", "OPERATION_NAME", "SUBJECTS", "Subject"]
@@ -10,7 +11,7 @@ __all__ = ["LEAST_RATE", "MOST_COUNT", "OPERATION_NAME", "SUBJECTS", "Subject"]
 LEAST_RATE: Final = 0.000001
 """A smaller share of kept events was not set by anybody, and counts as none."""
 
-MOST_COUNT: Final = 1_000_000_000_000
+MOST_COUNT: Final = int(MOST)
 """A larger number of rows, statements or calls was not counted by anything, and is null."""
 
 OPERATION_NAME: Final = (
