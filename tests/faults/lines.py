@@ -25,6 +25,11 @@ def finisher_of(policy: bytes | None) -> Finish:
     return finish
 
 
+def commit_facts(key: str) -> bytes:
+    """Facts of one row's commit."""
+    return b'\x01{"event_id":"' + key.encode() + b'"}\n'
+
+
 class Writer:
     """One thread's lines; their number is noted in a file that outlives the process.
 

@@ -1,13 +1,17 @@
 """SIGKILL at any moment: nothing that was acknowledged is lost, doubled or torn."""
 
+import json
 import os
 import random
 import signal
+import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from leadlog.core.layout import log_files
 from tests.faults.lines import finisher_of
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -32,6 +36,31 @@ def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
     assert sum(one.degraded for one in log.reports()) == 0
     taken = log.balanced()
     assert sum(taken.values()) > 20 * lives
+
+
+@pytest.mark.timeout(600)
+def test_no_row_is_committed_of_which_the_log_knows_nothing(log: Any, tmp_path: Path) -> None:
+    """Killed at any moment about COMMIT: each committed row has its record, and has it once."""
+    database = tmp_path / "rows.sqlite"
+    unsettled = 0
+    for life in range(300 if SOAK else 12):
+        process = log.start("commits", database, f"n{life}", random.randrange(1 << 30))
+        assert process.wait(60) == -signal.SIGKILL
+        report = log.recover(finisher_of=finisher_of)
+        assert report.errors == []
+        unsettled += report.unsettled
+    with sqlite3.connect(database) as connection:
+        rows = {key for (key,) in connection.execute("SELECT id FROM rows")}
+    logged = [
+        json.loads(line)["event_id"]
+        for file in log_files(log.path)
+        for line in file.path.read_bytes().splitlines()
+    ]
+    assert len(rows) > 100
+    assert len(logged) == len(set(logged))
+    assert rows - set(logged) == set()
+    assert len(set(logged) - rows) <= unsettled  # of these the database says that they are not
+    assert log.rings() == []
 
 
 def _kill(process: Any) -> None:

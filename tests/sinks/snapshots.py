@@ -19,16 +19,16 @@ class Snapshot:
     """What is there at one moment.
 
     Attributes:
-        rings: name of each ring's file to its bytes.
+        memory: name of each file in shared memory to its bytes.
         files: name of each log file, relative to the log directory, to its bytes.
     """
 
-    rings: tuple[tuple[str, bytes], ...]
+    memory: tuple[tuple[str, bytes], ...]
     files: tuple[tuple[str, bytes], ...]
 
     def restore(self, spool: Path, directory: Path) -> None:
         """Write all of it to other places."""
-        for folder, contents in ((spool, self.rings), (directory, self.files)):
+        for folder, contents in ((spool, self.memory), (directory, self.files)):
             for name, content in contents:
                 path = folder / name
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def every_moment(spool: Path, directory: Path) -> Iterator[list[Snapshot]]:
     found: dict[Snapshot, None] = {}
 
     def look() -> None:
-        found[Snapshot(_contents(spool, "*.ring"), _contents(directory, "*/*.jsonl"))] = None
+        found[Snapshot(_contents(spool, "*"), _contents(directory, "*/*.jsonl"))] = None
 
     def trace(frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
         if SINKS not in frame.f_code.co_filename:

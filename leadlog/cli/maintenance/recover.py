@@ -46,6 +46,11 @@ def recover(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
             f"{found.lines} events recovered from {found.rings} rings; "
             f"{found.alive} rings are in use"
         )
+        if found.unsettled:
+            click.echo(
+                f"{found.unsettled} events of transactions that were about to commit recovered; "
+                "their outcome is unknown"
+            )
         if found.lost:
             click.echo(f"{found.lost} events were lost with the memory of killed processes")
     for error in found.errors:

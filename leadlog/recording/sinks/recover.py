@@ -23,6 +23,7 @@ from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.segments import DAY_US, Files
 from leadlog.recording.sinks.slots import SlotHolder
 from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool, Storage
+from leadlog.recording.sinks.unsettled import lock_notes
 
 __all__ = ["Recovery", "recover", "recover_rings"]
 
@@ -35,6 +36,7 @@ class Recovery:
         rings: rings of dead processes that were emptied.
         lines: lines that were brought into files.
         lost: lines that had only been in the memory of a process that was killed.
+        unsettled: records of transactions whose outcome the dead could not tell any more.
         alive: rings left alone, since their processes live or somebody else recovers them.
         errors: what could not be recovered now, and why; it stays where it is.
     """
@@ -42,6 +44,7 @@ class Recovery:
     rings: int = 0
     lines: int = 0
     lost: int = 0
+    unsettled: int = 0
     alive: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -104,6 +107,24 @@ def recover_rings(
         finisher_of: as `recover`.
     """
     report = Recovery()
+    notes = lock_notes(files)
+    try:
+        _recover_all(files, own, report, finisher_of)
+        for unsettled in notes:
+            try:
+                if not unsettled.rings:
+                    report.unsettled += unsettled.settle(finisher_of)
+            except Exception as error:  # noqa: BLE001 - one process's trouble is its own
+                report.errors.append(f"{unsettled.path.name}: {error}")
+    finally:
+        for unsettled in notes:
+            unsettled.release()
+    return report
+
+
+def _recover_all(
+    files: Files, own: frozenset[Path], report: Recovery, finisher_of: FinisherOf | None
+) -> None:
     for file in files.spool.files():
         if file.past or file.path in own or file.category not in CATEGORIES:
             continue
@@ -111,7 +132,6 @@ def recover_rings(
             _recover_one(file, files, report, finisher_of)
         except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
             report.errors.append(f"{file.path.name}: {error}")
-    return report
 
 
 def _recover_one(

@@ -32,6 +32,7 @@ from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
 from leadlog.recording.sinks.health import Health, Notify
+from leadlog.recording.sinks.intents import Frames, Intents, Token
 from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.segments import Files
@@ -70,6 +71,7 @@ class SpoolSink:
         finish: makes lines of facts; None where everything that is written is a line.
         finisher_of: makes what finishes the facts that dead processes left.
         policy: lies beside the rings, for whoever has to finish this process's facts.
+        intent_bytes: most memory for intents that do not fit into the usual slots.
         stage_bytes: most that a finished line may take; at least 64 KiB are set apart.
 
     Raises:
@@ -98,6 +100,7 @@ class SpoolSink:
         finisher_of: FinisherOf | None = None,
         policy: bytes = b"",
         stage_bytes: int = 64 * 1024,
+        intent_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
@@ -118,6 +121,7 @@ class SpoolSink:
         self._finish = finish
         self._finisher_of = finisher_of
         self._policy = policy
+        self._intent_bytes = intent_bytes
         self._stage = 0 if finish is None else _pages(max(stage_bytes, 64 * 1024))
         self._spool = Spool(self._directory, memory)
         self._closed = False
@@ -135,6 +139,7 @@ class SpoolSink:
         self._rings: dict[str, Ring] = {}
         self._budget = Budget(self._overflow_bytes)
         self._descriptors = Descriptors()
+        self._intents = Intents(self._spool, self._descriptors, self._policy, self._intent_bytes)
         slot = SlotHolder(
             self._directory,
             self._descriptors,
@@ -169,7 +174,8 @@ class SpoolSink:
         )
 
     def after_fork(self) -> None:
-        """In a forked child: begins anew, with rings of its own at the first lines."""
+        """In a forked child: begin anew, with rings of its own at the first lines."""
+        self._intents.abandon()
         self._begin()
 
     def write(self, category: str, line: bytes) -> bool:
@@ -239,6 +245,22 @@ class SpoolSink:
         ring = self._rings.get(category)
         return ring is not None and ring.crowded
 
+    def intend(self, frames: Frames, brief: Callable[[], Frames] | None = None) -> Token | None:
+        """Note frames, before the COMMIT that makes them true is sent; see `Intents.intend`.
+
+        If this process is killed before it calls `settle`, those of the frames that are not in
+        the log are brought there by recovery. Does not raise.
+
+        Args:
+            frames: each with its category.
+            brief: gives what is noted in their place where they are too large.
+        """
+        return self._intents.intend(frames, brief)
+
+    def settle(self, token: Token | None) -> None:
+        """Strike out what `intend` noted, after the frames were written. Does not raise."""
+        self._intents.settle(token)
+
     def flush(self, timeout: float) -> bool:
         """See `Sink.flush`."""
         return self._drain.flush(timeout)
@@ -254,6 +276,7 @@ class SpoolSink:
         for ring in list(self._rings.values()):
             ring.seal()
         self._drain.stop(timeout)
+        self._intents.close()
 
     def stats(self) -> SinkStats:
         """See `Sink.stats`; counts of this process, also after it closed the sink."""

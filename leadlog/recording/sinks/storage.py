@@ -2,6 +2,7 @@
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/
         <category>.<process id>.<token>.ring    a ring; locked while its process lives
+        <process id>.<token>.intents            see leadlog.recording.sinks.intents
         <category>.<process id>.<token>.past    the header alone, kept for `leadlog doctor`
 
 Never a mapped file on a disk: a page fault on a disk that stands still would stop the whole
@@ -12,11 +13,10 @@ import hashlib
 import mmap
 import os
 import re
-import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -212,6 +212,7 @@ class Spool:
         *,
         stage: int = 0,
         policy: bytes = b"",
+        owner: str = "",
     ) -> Storage:
         """Make memory for a new ring, all of it there from the start, locked by this process.
 
@@ -222,16 +223,43 @@ class Spool:
             now_us: microseconds since 1970.
             stage: bytes of its stage.
             policy: what others need to know to finish its frames.
+            owner: what the names of a dead process's files begin with, whose frames these are.
 
         Raises:
             OSError: there is no memory file system, or no room in it.
         """
+        size = HEADER_BYTES + capacity + stage + len(policy)
+
+        def fill(memory: mmap.mmap) -> None:
+            memory[size - len(policy) : size] = policy
+            Header.format(memory, capacity, now_us, stage, len(policy))
+
+        name = f"{category}.{owner or f'{os.getpid()}.'}{descriptors.name()}.ring"
+        memory, path, fd = self.make(name, size, descriptors, fill)
+        return Storage(memory, path, fd, descriptors)
+
+    def make(
+        self, name: str, size: int, descriptors: Descriptors, fill: Callable[[mmap.mmap], None]
+    ) -> tuple[mmap.mmap, Path, int]:
+        """Make a file, all of it there from the start, locked by this process.
+
+        Args:
+            name: of the file, which nobody else may have.
+            size: its bytes.
+            descriptors: where it is opened.
+            fill: puts in what must be there before others see it.
+
+        Returns:
+            Its bytes, its path and its descriptor.
+
+        Raises:
+            OSError: as `create`.
+        """
         if not _is_memory(self._memory):
             raise OSError(f"{self._memory} is no memory file system")
-        size = HEADER_BYTES + capacity + stage + len(policy)
         for _ in range(_TRIES):
             make_private(self.path)
-            path = self.path / f"{category}.{os.getpid()}.{secrets.token_hex(4)}.ring"
+            path = self.path / name
             temporary = path.with_suffix(".new")
             fd = descriptors.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
@@ -241,8 +269,7 @@ class Spool:
                 # All of it now: a mapped page without memory behind it would be a SIGBUS.
                 os.posix_fallocate(fd, 0, size)
                 memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
-                memory[size - len(policy) : size] = policy
-                Header.format(memory, capacity, now_us, stage, len(policy))
+                fill(memory)
                 temporary.rename(path)
             except FileNotFoundError:
                 descriptors.close(fd)
@@ -251,14 +278,14 @@ class Spool:
                 temporary.unlink(missing_ok=True)
                 descriptors.close(fd)
                 raise
-            return Storage(memory, path, fd, descriptors)
+            return memory, path, fd
         raise OSError(f"{self.path} is being removed again and again")
 
     def files(self) -> Iterator[RingFile]:
-        """The files of all rings, in no order."""
+        """The files of all rings, those of one process and category in the order of their age."""
         for folder in (self.path, self.spare):
             try:
-                names = [entry.name for entry in os.scandir(folder)]
+                names = sorted(os.listdir(folder))  # noqa: PTH208 - names suffice
             except OSError:
                 continue
             for name in names:
