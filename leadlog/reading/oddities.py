@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from leadlog.core.records.coerce import MOST, MOST_MS
-from leadlog_processors.envelope import SCHEMA_VERSION
+from leadlog_processors.fields import SCHEMA_VERSION
 
 __all__ = ["oddities"]
 
-_FIRST_YEAR: Final = "2000"
+_FIRST_YEAR: Final = "1970"
 
 
 def oddities(data: Mapping[str, Any], date: str) -> Iterator[str]:
