@@ -14,31 +14,6 @@ _log = get_logger()
 _BLANK = shape.blank(DATABASE_OPERATION)
 _NOBODY, _UNLABELLED = _BLANK["lead_identifier"], _BLANK["training_labels"]
 _SUCCESSES = frozenset(("committed", "completed"))
-_SQLITE_DUPLICATES = (
-    "SQLITE_CONSTRAINT_UNIQUE",
-    "SQLITE_CONSTRAINT_PRIMARYKEY",
-    "SQLITE_CONSTRAINT_ROWID",
-)
-_USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
-
-
-def error_type_of(error: BaseException) -> str:
-    """validation_error for bad input, database_error for the database's, else internal_error."""
-    for kind in type(error).__mro__:
-        if kind.__module__.startswith("sqlalchemy.") or kind.__name__ == "StoreError":
-            break
-    else:
-        return "validation_error" if isinstance(error, _USER_ERRORS) else "internal_error"
-    return "validation_error" if isinstance(error, ValueError) else "database_error"
-
-
-def is_duplicate(error: BaseException) -> bool:
-    """Whether the database refused a row because of another one with its key."""
-    driver = getattr(error, "orig", error)
-    return (
-        getattr(driver, "sqlstate", None) == "23505"
-        or getattr(driver, "sqlite_errorname", None) in _SQLITE_DUPLICATES
-    )
 
 
 def emit(operation: Operation) -> None:
@@ -64,18 +39,18 @@ def _emit(operation: Operation) -> None:
     _log.emit(level, operation.event_name, event)
     operation.recorded = True
     if error is not None:
-        error_type = error_type_of(error)
         failure = shape.error_log(
-            error_type,
-            error,
+            error.error_type,
+            {},
             {
                 "operation": operation.operation_type,
                 "operation_id": operation.operation_id,
                 "lead_data": operation.lead,
             },
         )
+        failure["error_details"].update(error.details)
         failure["timestamp"] = operation.ended_us
-        _log.emit("error", f"error.{error_type.removesuffix('_error')}", failure)
+        _log.emit("error", f"error.{error.error_type.removesuffix('_error')}", failure)
 
 
 def _event(operation: Operation, outcome: str, *, success: bool) -> Event:
@@ -111,7 +86,7 @@ def _event(operation: Operation, outcome: str, *, success: bool) -> Event:
             "records_affected": operation.records_affected,
             "execution_time_ms": wall_ms,
             "duplicate_detected": operation.duplicate_detected,
-            "error_message": None if error is None else describe_message(error),
+            "error_message": None if error is None else error.message,
             "entity": operation.entity,
             "bulk": operation.bulk,
             "started_at": format_us(operation.started_us),
@@ -149,11 +124,3 @@ def _event(operation: Operation, outcome: str, *, success: bool) -> Event:
         event["lead_identifier"]["lead_ids"] = operation.lead_ids
         event["lead_identifier"]["lead_count"] = operation.lead_count
     return event
-
-
-def describe_message(error: BaseException) -> str:
-    """An exception's text; its class where it has none or cannot tell."""
-    try:
-        return str(error) or type(error).__name__
-    except Exception:  # noqa: BLE001 - an exception's own code may raise anything
-        return type(error).__name__

@@ -134,7 +134,7 @@ class Instrument:
             if writes and done:
                 self._wrote(owner, context.root_connection)
         else:
-            if writes and isinstance(owner, Flush) and owner.running():
+            if writes and isinstance(owner, Flush):
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
                 if "compiled_cache" in context.execution_options:  # the unit of work's own
                     return
@@ -191,7 +191,7 @@ class Instrument:
                 context,
                 result,
                 lambda: self._state(context.root_connection.connection),
-                flushing=isinstance(owner, Flush) and owner.running(),
+                flushing=isinstance(owner, Flush),
             )
         except Exception as error:  # noqa: BLE001 - see `safely`
             report_failure(error)

@@ -7,8 +7,10 @@ PostgreSQL rolls a transaction back at COMMIT once a statement in it has failed;
 transaction is marked as poisoned.
 """
 
+import os
 from collections.abc import Hashable, MutableMapping
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from leadlog.core.clock import new_id
 
@@ -63,7 +65,15 @@ class Transaction:
         count: writes noted so far.
     """
 
-    __slots__ = ("_frames", "commit_failed", "committing", "count", "poisoned", "transaction_id")
+    __slots__ = (
+        "__weakref__",
+        "_frames",
+        "commit_failed",
+        "committing",
+        "count",
+        "poisoned",
+        "transaction_id",
+    )
 
     def __init__(self) -> None:
         self.transaction_id = new_id()
@@ -149,6 +159,22 @@ class Transaction:
                 pending.resolve(outcome, self.transaction_id)
 
 
+_open: WeakSet[Transaction] = WeakSet()
+
+
+def settle_open() -> None:
+    """Settle the transactions that are open when the process ends.
+
+    The database rolls them back, unless an exit function that comes later commits them.
+    """
+    for transaction in list(_open):
+        transaction.finalise(UNKNOWN)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)  # they are the parent's
+
+
 def find(info: Info) -> Transaction | None:
     """The journal of a connection, by its `info`; None where it has none."""
     return info.get(_KEY)
@@ -159,6 +185,7 @@ def transaction_of(info: Info) -> Transaction:
     found: Transaction | None = info.get(_KEY)
     if found is None:
         found = info[_KEY] = Transaction()
+        _open.add(found)
     return found
 
 

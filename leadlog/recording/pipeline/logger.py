@@ -87,7 +87,7 @@ class Slot:
     def failed(self, error: Exception) -> None:
         """Counts a call that could not be logged, and says so once."""
         self.failures += 1
-        if self.failures == 1:
+        if self.failures == 1 and not sys.is_finalizing():  # else it may not even import
             print(f"leadlog: an event could not be logged: {error!r}", file=sys.stderr)  # noqa: T201 - the log itself failed
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from leadlog.core.forks import renew_after_fork
+from leadlog.core.threads import start_thread
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import Finish, FinisherOf
 from leadlog.recording.sinks.health import Health
@@ -110,9 +111,7 @@ class Drain:
         """
         if self._thread is None and not self._done:
             thread = threading.Thread(target=self._run, name="leadlog-drain", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
+            if not start_thread(thread):
                 return False
             self._thread = thread
         return True
