@@ -5,8 +5,7 @@ from leadlog.core.records import shape
 from leadlog.core.records.section import Event
 from leadlog.recording.capture.operation import Operation
 from leadlog.recording.pipeline import get_logger, report_failure
-from leadlog_processors.envelope import SCHEMA_VERSION
-from leadlog_processors.fields import DATABASE_OPERATION, LEAD
+from leadlog_processors.fields import DATABASE_OPERATION, LEAD, SCHEMA_VERSION
 from leadlog_processors.session import current_session, resume_session
 
 _log = get_logger()
