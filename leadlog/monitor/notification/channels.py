@@ -5,9 +5,10 @@ its host where that is a machine, and known in the database by a hash.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from leadlog.core.errors import LeadlogError, SettingsError
 from leadlog_processors.masking import mask_text
@@ -24,6 +25,8 @@ _WITH_HOST: Final = frozenset(
 )
 """Schemes whose host is a machine; in others it is often a token."""
 _MOST_CHARACTERS = 300
+_SHORTEST_SECRET = 4
+"""Characters; shorter ones are parts of words."""
 
 
 class DeliveryError(LeadlogError):
@@ -107,21 +110,22 @@ class AppriseChannel:
 
 def _name(url: str) -> str:
     """`mailto://example.com`, `slack://***`: what may be shown."""
-    split = urlsplit(url)
-    host, *port = split.netloc.rpartition("@")[2].split(":")
-    if split.scheme not in _WITH_HOST or not host:
-        return f"{split.scheme}://***"
-    return f"{split.scheme}://{':'.join([host, *port])}"
+    scheme, _, rest = url.partition("://")
+    # Behind the last @: a password may hold what ends a host.
+    host = re.split(r"[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
+    if scheme.lower() not in _WITH_HOST or not host:
+        return f"{scheme}://***"
+    return f"{scheme}://{host}"
 
 
 def _secrets(url: str) -> list[str]:
     """Parts of an URL that may be secrets: everything but the scheme and short words."""
-    split = urlsplit(url)
-    credentials, at, _ = split.netloc.rpartition("@")
-    parts = [*(credentials.split(":") if at else [])[-1:], *split.path.split("/")]
-    parts += [part.partition("=")[2] for part in split.query.split("&")]
+    rest = url.partition("://")[2]
+    credentials, _, place = rest.rpartition("@")
+    password = credentials.partition(":")[2]
+    parts = [password, *re.split(r"[/?#&=]", f"{credentials}/{place.partition('/')[2]}")]
     both = [url, *parts, *(unquote(part) for part in parts)]
-    return sorted({part for part in both if len(part) >= 6}, key=len, reverse=True)
+    return sorted({part for part in both if len(part) >= _SHORTEST_SECRET}, key=len, reverse=True)
 
 
 def channels(urls: str) -> dict[str, Channel]:
