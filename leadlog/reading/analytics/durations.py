@@ -6,7 +6,7 @@ most 1 %.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 from leadlog.core.records.coerce import MOST_MS
 
@@ -17,6 +17,7 @@ __all__ = [
     "NO_TIME",
     "RATIO",
     "bucket_of",
+    "bucket_sql",
     "is_duration",
     "middle_of",
     "nanoseconds",
@@ -40,6 +41,14 @@ def bucket_of(ms: float) -> int:
     return NO_TIME if ms < LEAST_MS else math.ceil(math.log(ms) / BUCKET_WIDTH)
 
 
+def bucket_sql(ms: str) -> str:
+    """Return `bucket_of` in SQL, for an expression that is a duration from 0 to `MOST_MS`."""
+    return (
+        f"CASE WHEN {ms} < {LEAST_MS!r} THEN {NO_TIME} "
+        f"ELSE CAST(CEIL(LN({ms}) / {BUCKET_WIDTH!r}) AS INTEGER) END"
+    )
+
+
 def middle_of(bucket: int) -> float:
     """Milliseconds that stand for a bucket: at most 1 % from everything in it."""
     return 0.0 if bucket == NO_TIME else 2 * RATIO**bucket / (1 + RATIO)
@@ -50,6 +59,6 @@ def nanoseconds(ms: float) -> int:
     return math.floor(ms * 1_000_000 + 0.5)
 
 
-def is_duration(value: Any) -> bool:
+def is_duration(value: Any) -> TypeGuard[float]:
     """Whether it is a number of milliseconds that a clock may have measured."""
     return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS

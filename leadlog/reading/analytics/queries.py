@@ -9,7 +9,7 @@ A duration, a count or a rate that nothing can have measured is null in all of t
 summary, so that no record stops a query.
 """
 
-from leadlog.reading.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS
+from leadlog.reading.analytics.durations import MOST_MS, bucket_sql
 from leadlog.reading.analytics.subjects import LEAST_RATE, MOST_COUNT, OPERATION_NAME
 
 __all__ = [
@@ -143,8 +143,7 @@ DURATIONS = f"""
 SELECT operation, bucket, {_meant("n")} AS n
 FROM (
     SELECT operation, rate,
-           CASE WHEN ms < {LEAST_MS} THEN -1000
-                ELSE CAST(CEIL(LN(ms) / {BUCKET_WIDTH}) AS BIGINT) END AS bucket,
+           {bucket_sql("ms")} AS bucket,
            COUNT(*) AS n
     FROM {_RUNS}
     WHERE ms IS NOT NULL
