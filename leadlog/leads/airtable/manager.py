@@ -14,7 +14,7 @@ from leadlog.leads.airtable.context import Context, Progress
 from leadlog.leads.airtable.credentials import find_api_key
 from leadlog.leads.airtable.events import Events
 from leadlog.leads.airtable.mapping import LEAD_ID, names_of, new_field
-from leadlog.leads.airtable.options import Options
+from leadlog.leads.airtable.options import Options, checked_deletes
 from leadlog.leads.airtable.pace import Paces, shared_paces
 from leadlog.leads.airtable.remote import RemoteTable
 from leadlog.leads.airtable.report import SyncResult, SyncType
@@ -61,6 +61,8 @@ class AirtableSyncManager:
             not tell when.
         max_delete_share: Share of the linked leads that one run may delete.
         typecast: Whether Airtable may convert values, and add options to selects.
+        deletes: `guarded` holds back deletes beyond that share, `apply` does them all, and `undo`
+            brings back what would be deleted.
         progress: Told what is being done, how many are done, and of how many.
         paces: The clock that calls go by, and how fast they may; by default the system's, shared
             with all other syncs of this process.
@@ -74,6 +76,7 @@ class AirtableSyncManager:
     Raises:
         SettingsError: A setting is bad, or the base is not set.
         SyncError: There is no token.
+        ValidationError: `deletes` is none of these.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class AirtableSyncManager:
         conflict: str | None = None,
         max_delete_share: float | None = None,
         typecast: bool | None = None,
+        deletes: str = "guarded",
         progress: Progress = _silent,
         paces: Paces | None = None,
     ) -> None:
@@ -120,6 +124,7 @@ class AirtableSyncManager:
             "local" if found.airtable_conflict == "local" else "remote",
             found.airtable_max_delete_share,
             found.airtable_typecast,
+            checked_deletes(deletes),
         )
         self.database = database
         self._store = LinkedLeads(database)
