@@ -242,6 +242,13 @@ class Sampler:
         wanted = self._store_interval and self._next_store <= now <= self._wanted_until
         return store if wanted else None
 
+    def memory_mb(self) -> float | None:
+        """The resident set at the last sample, 10^6 bytes; None where there is none."""
+        if self._thread is None:
+            self.start()
+        sample = self.latest
+        return None if sample is None else sample.memory_mb
+
     def close(self) -> None:
         """Stops the thread."""
         self._stop.set()

@@ -2,7 +2,8 @@
 
 churn.py DIRECTORY NOTES NAME LIVES SEED KIND
 
-KIND is `lines`, or `facts` for events that are finished behind the ring.
+KIND is `lines`, or `facts` for events that are finished behind the ring, or `flood` for these at
+full speed into rings that grow.
 """
 
 import os
@@ -21,10 +22,13 @@ from leadlog.recording.sinks.spool import SpoolSink
 USED = ("database_operations", "error_logs")
 
 
-def live(directory: Path, notes: Path, name: str, seed: int, *, facts: bool) -> None:
+def live(directory: Path, notes: Path, name: str, seed: int, kind: str) -> None:
     """Log until it is killed."""
     # Rings so large that at this pace nothing ever waits in the overflow.
-    rings = dict.fromkeys(CATEGORIES, 1 << 16) | dict.fromkeys(USED, 4 << 20)
+    rings = dict.fromkeys(CATEGORIES, 1 << 16)
+    if kind != "flood":
+        rings |= dict.fromkeys(USED, 4 << 20)
+    facts = kind != "lines"
     sink = SpoolSink(
         directory,
         ring_bytes=rings,
@@ -39,8 +43,11 @@ def live(directory: Path, notes: Path, name: str, seed: int, *, facts: bool) -> 
         rng = random.Random(seed * 2 + thread)
         writer = Writer(notes, f"{name}-{thread}", sink, facts=facts)
         while True:
-            assert writer.write(USED[thread], rng.choice((600, 600, 2_000, 50_000)))
-            time.sleep(0.002)
+            if kind == "flood":
+                assert writer.write(USED[thread])
+            else:
+                assert writer.write(USED[thread], rng.choice((600, 600, 2_000, 50_000)))
+                time.sleep(0.002)
 
     threading.Thread(target=work, args=(1,), daemon=True).start()
     work(0)
@@ -63,7 +70,7 @@ def main() -> None:
         if child == 0:
             try:
                 seed = rng.randrange(1 << 30)
-                live(directory, notes, f"{name}-{life}", seed, facts=sys.argv[6] == "facts")
+                live(directory, notes, f"{name}-{life}", seed, sys.argv[6])
             finally:
                 os._exit(1)
         if life % 5:  # the others are killed while they start

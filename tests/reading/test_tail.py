@@ -255,7 +255,7 @@ def test_foreign_files_are_left_alone(append, event, tmp_path):
     """Only log files are read."""
     append("error_logs/2026-11-23.jsonl", event(1, n=1))
     append("error_logs/notes.txt", b"rubbish\n")
-    append("error_logs/.2026-11-22.jsonl.zst.tmp", b"rubbish\n")
+    append("error_logs/.2026-11-22.jsonl.zst.0123abcd.tmp", b"rubbish\n")
     append("monitoring_data/daily-summary-2026-11-23.json", b"{}\n")
     tail = Tail(tmp_path / "log")
     assert [found.data["n"] for found in tail.last(10)] == [1]

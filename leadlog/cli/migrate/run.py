@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from leadlog.cli.migrate.runs import backups, rollback, status, validate
-from leadlog.cli.options import database_option, directory_option, json_option
+from leadlog.cli.options import database_option, directory_option, json_option, note_export
 from leadlog.cli.terminal import print_json, safe, table
 
 __all__ = ["migrate"]
@@ -182,6 +182,8 @@ def migrate(
                 err=True,
             )
             raise
+    if result.rejects_file is not None:
+        note_export(settings.directory, result.rejects_file)
     found = result.as_dict()
     if as_json:
         print_json(found)

@@ -11,8 +11,9 @@ from typing import Any
 import click
 import orjson
 
-from leadlog.cli.options import directory_option, existing_log, moment_option
+from leadlog.cli.options import directory_option, existing_log, moment_option, note_export
 from leadlog.cli.terminal import message, safe_json, table
+from leadlog.core.files import output_file
 from leadlog.reading.query import Limits, Rows, run_query
 
 __all__ = ["query"]
@@ -124,8 +125,9 @@ def query(
             _WRITERS[form](rows, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
-            with click.open_file(str(output), "wb", atomic=True) as stream:
+            with output_file(output) as stream:
                 _WRITERS[form](rows, stream)
+            note_export(root, output)
     if rows.first_damaged is not None:
         path, offset = rows.first_damaged
         message(

@@ -188,7 +188,13 @@ def _names_of(lead: Mapping[Any, Any]) -> list[str]:
     return [*lead]
 
 
-def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any = None) -> Event:
+def database_operation(
+    operation_type: str,
+    lead: Any,
+    result: Any,
+    metrics: Any = None,
+    operation_id: str | None = None,
+) -> Event:
     """The event of one call on the lead store.
 
     Args:
@@ -199,6 +205,7 @@ def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any
             error, or any other key of operation_details and data_details.
         metrics: execution_time_ms, database_queries, database_time_ms, memory_usage_mb,
             cpu_time_ms.
+        operation_id: its id where the result has none; a new one by default.
     """
     extra: Extra = {}
     event = _operation()
@@ -208,7 +215,7 @@ def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any
     details["operation_type"] = operation_type
     details["execution_time_ms"] = event["performance_metrics"]["execution_time_ms"]
     if details["operation_id"] is None:
-        details["operation_id"] = new_id()
+        details["operation_id"] = operation_id or new_id()
     if details["outcome"] is None:
         details["outcome"] = "unknown"
     if lead is not None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import attrs
 
+from leadlog_processors.masking import MASK, mask_url
+
 __all__ = [
-    "MASK",
     "ascend",
     "at_least",
     "bands",
     "file_mode_of",
     "json_object",
-    "mask_url",
     "one_of",
     "rates",
     "ring_sizes",
@@ -23,17 +23,6 @@ __all__ = [
     "share",
     "text_keys",
 ]
-
-MASK = "***"
-
-
-def mask_url(url: str) -> str:
-    """A database URL without its password."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if not at or ":" not in credentials:
-        return url
-    return f"{scheme}{separator}{credentials.partition(':')[0]}:{MASK}@{place}"
 
 
 def json_object(value: Any) -> Any:

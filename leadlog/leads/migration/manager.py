@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from leadlog.core.errors import ValidationError
+from leadlog.core.files import output_file
 from leadlog.leads.migration.history import BATCH, MigrationHistory, Told
 from leadlog.leads.migration.preparing import Input, inputs, new_migration_id, prepare
 from leadlog.leads.migration.recording import RejectLog, record_run
@@ -165,7 +166,8 @@ class MigrationManager(MigrationHistory):
         with ExitStack() as stack:
             rejects = None
             if result.rejects_file is not None:
-                rejects = stack.enter_context(RejectsFile(result.rejects_file))
+                stream = stack.enter_context(output_file(result.rejects_file))
+                rejects = RejectsFile(stream)
             log = None if result.dry_run else RejectLog(result.migration_id)
 
             def rejected(reject: Reject, fresh: bool) -> None:
@@ -197,8 +199,6 @@ class MigrationManager(MigrationHistory):
                 result.seconds = time.perf_counter() - started
                 if log is not None:
                     log.finish()
-            if rejects is not None:
-                rejects.finish()
         if verify and not result.dry_run:
             self._verify_run(given, result, reading, told, writes=writes)
         if writes:

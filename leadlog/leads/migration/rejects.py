@@ -6,11 +6,10 @@ reader takes the record out of its line.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any
 
 from leadlog.core.errors import MigrationError
 from leadlog.leads.migration.csvs import CsvRows
@@ -27,23 +26,14 @@ _KEYS = {"source", "ordinal", "line", "reason"}
 
 
 class RejectsFile:
-    """Writes rejects beside their file, and gives it its name when all are there.
+    """Writes rejects.
 
     Args:
-        path: The file, which is replaced.
+        stream: Of the file, which gets its name when all are there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(f"{path.name}.partial")
-        self._stream = self._partial.open("w", encoding="utf-8", newline="\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-        self._partial.unlink(missing_ok=True)
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
 
     def write(self, reject: Reject) -> None:
         """Write one."""
@@ -66,14 +56,7 @@ class RejectsFile:
             text.encode()
         except UnicodeEncodeError:
             text = json.dumps(line)
-        self._stream.write(f"{text}\n")
-
-    def finish(self) -> None:
-        """Give the file its name."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        self._partial.replace(self._path)
+        self._stream.write(f"{text}\n".encode())
 
 
 def mended(

@@ -5,9 +5,13 @@ its host where that is a machine, and known in the database by a hash.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
-from urllib.parse import unquote, urlsplit
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol
+from urllib.parse import unquote
 
 from leadlog.core.errors import LeadlogError, SettingsError
 from leadlog_processors.masking import mask_text
@@ -24,6 +28,8 @@ _WITH_HOST: Final = frozenset(
 )
 """Schemes whose host is a machine; in others it is often a token."""
 _MOST_CHARACTERS = 300
+_SHORTEST_SECRET = 4
+"""Characters; shorter ones are parts of words."""
 
 
 class DeliveryError(LeadlogError):
@@ -76,7 +82,6 @@ class AppriseChannel:
                 f"one of alerts_urls ({scheme}://***) is no URL that Apprise understands; "
                 f"see what `apprise --details` says of {scheme}"
             )
-        self._capture: Any = apprise.LogCapture
         self._apprise = apprise.Apprise(asset=asset)
         self._apprise.add(made)
         self._types = {name: apprise.NotifyType(kind) for name, kind in _TYPES.items()}
@@ -85,7 +90,7 @@ class AppriseChannel:
 
     def send(self, title: str, body: str, severity: str) -> None:
         """See `Channel.send`."""
-        with self._capture(level=30, fmt="%(message)s") as said:
+        with _overheard() as said:
             try:
                 taken = bool(
                     self._apprise.notify(body, title=title, notify_type=self._types[severity])
@@ -93,7 +98,7 @@ class AppriseChannel:
             except Exception as error:
                 raise DeliveryError(self._clean(repr(error))) from error
             if not taken:
-                raise DeliveryError(self._clean(said.getvalue()) or "it was not taken")
+                raise DeliveryError(self._clean(" ".join(said)) or "it was not taken")
 
     def _clean(self, text: str) -> str:
         """A reason in one line, without the URL's secrets."""
@@ -105,23 +110,53 @@ class AppriseChannel:
         return f"AppriseChannel({self.name})"
 
 
+_said: Final[ContextVar[list[str] | None]] = ContextVar("leadlog_apprise_said", default=None)
+
+
+class _Overhearing(logging.Handler):
+    """Collects what Apprise logs of the delivery at hand; others go on at the same time.
+
+    Apprise may send from a thread of its own, which has the caller's context.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = _said.get()
+        if said is not None:
+            said.append(record.getMessage())
+
+
+_OVERHEARING: Final = _Overhearing(logging.WARNING)
+
+
+@contextmanager
+def _overheard() -> Iterator[list[str]]:
+    logging.getLogger("apprise").addHandler(_OVERHEARING)  # the same one is there once
+    said: list[str] = []
+    token = _said.set(said)
+    try:
+        yield said
+    finally:
+        _said.reset(token)
+
+
 def _name(url: str) -> str:
     """`mailto://example.com`, `slack://***`: what may be shown."""
-    split = urlsplit(url)
-    host, *port = split.netloc.rpartition("@")[2].split(":")
-    if split.scheme not in _WITH_HOST or not host:
-        return f"{split.scheme}://***"
-    return f"{split.scheme}://{':'.join([host, *port])}"
+    scheme, _, rest = url.partition("://")
+    # Behind the last @: a password may hold what ends a host.
+    host = re.split(r"[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
+    if scheme.lower() not in _WITH_HOST or not host:
+        return f"{scheme}://***"
+    return f"{scheme}://{host}"
 
 
 def _secrets(url: str) -> list[str]:
     """Parts of an URL that may be secrets: everything but the scheme and short words."""
-    split = urlsplit(url)
-    credentials, at, _ = split.netloc.rpartition("@")
-    parts = [*(credentials.split(":") if at else [])[-1:], *split.path.split("/")]
-    parts += [part.partition("=")[2] for part in split.query.split("&")]
+    rest = url.partition("://")[2]
+    credentials, _, place = rest.rpartition("@")
+    password = credentials.partition(":")[2]
+    parts = [password, *re.split(r"[/?#&=]", f"{credentials}/{place.partition('/')[2]}")]
     both = [url, *parts, *(unquote(part) for part in parts)]
-    return sorted({part for part in both if len(part) >= 6}, key=len, reverse=True)
+    return sorted({part for part in both if len(part) >= _SHORTEST_SECRET}, key=len, reverse=True)
 
 
 def channels(urls: str) -> dict[str, Channel]:

@@ -14,6 +14,7 @@ from leadlog.core.clock import new_id, now_us
 from leadlog.recording.capture import journal
 from leadlog.recording.capture.failures import ErrorFacts, error_facts
 from leadlog.recording.capture.meter import Meter, current_meter
+from leadlog.recording.pipeline.facts import context_of
 from leadlog_processors.session import current_session
 
 Emit = Callable[["Operation"], None]
@@ -61,6 +62,7 @@ class Operation:
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
         session: the session that it was made in.
+        context: what was bound when it was made; None where nothing was.
         started_us: when it began, microseconds since 1970.
         ended_us: when it ended.
         watch: its wall and CPU time; None where its share of a flush is not known.
@@ -135,6 +137,7 @@ class Operation:
         self.started_us = self.ended_us = started = started_us or now_us()
         self.operation_id = new_id(started)
         self.session = current_session()
+        self.context = context_of(self.session)
         self.bulk = self._was_bulk = bulk
         self._emit = emit
         self._lock = threading.RLock()  # a finaliser may come in between

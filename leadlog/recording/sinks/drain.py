@@ -16,6 +16,7 @@ from leadlog.recording.sinks.health import Health
 from leadlog.recording.sinks.mirror import Mirror
 from leadlog.recording.sinks.recover import recover_rings
 from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.rings import Rings
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
 
@@ -35,7 +36,7 @@ class Drain:
     """Empties the rings of one sink into files.
 
     Args:
-        rings: by category; the sink adds to it at any time.
+        rings: the rings; the sink adds to them at any time.
         files: opens the files.
         slot: the slot that they are named after.
         health: is shown the counts after each look.
@@ -44,12 +45,11 @@ class Drain:
         recover_seconds: how often it looks for rings of dead processes.
         finish: makes lines of facts; None where every frame is a line.
         finisher_of: makes what finishes a dead process's frames.
-        policy: lies beside rings that are made later.
     """
 
     def __init__(
         self,
-        rings: dict[str, Ring],
+        rings: Rings,
         files: Files,
         *,
         slot: SlotHolder,
@@ -59,9 +59,7 @@ class Drain:
         recover_seconds: float,
         finish: Finish | None = None,
         finisher_of: FinisherOf | None = None,
-        policy: bytes = b"",
     ) -> None:
-        self._policy = policy
         self._finish = finish
         self._finisher_of = finisher_of
         self._rings = rings
@@ -75,7 +73,7 @@ class Drain:
         self._recover_at = 0.0
         self._sync_at = 0.0
         self._health_at = 0.0
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[Ring, Channel] = {}
         self._mirrors: dict[str, Mirror] = {}
         self._folders_made = False
         self._told: set[str] = set()
@@ -95,12 +93,7 @@ class Drain:
         spool = self._files.spool
         folders = {spool.path, spool.spare, self._files.directory / ".slots"}
         self._files.descriptors.abandon(folders)
-        for ring in self._rings.values():
-            try:
-                ring.abandon()
-            except (BufferError, ValueError):
-                continue  # another thread was just using it; here it uses nothing any more
-        self._rings = {}
+        self._rings.abandon()
         self._done = True
 
     def start(self) -> bool:
@@ -151,18 +144,15 @@ class Drain:
                 self._sync_at = now + _SYNC_SECONDS
             busy = False
             today = self._clock()
-            for category, ring in list(self._rings.items()):
-                if ring.finished:
-                    continue
-                channel = self._channel(category, ring)
-                ring.seen(today)
-                if urgent:
-                    channel.retry_now()
-                busy |= channel.drain()
-                if sync and channel.unsynced:
-                    channel.sync()
-                if ring.storage.reason:
-                    self._mirror(category, ring).refresh()
+            for category in list(self._rings.current):
+                for ring in self._rings.of(category):
+                    if not ring.finished:
+                        ring.seen(today)
+                for ring in self._rings.of(category):
+                    if not ring.finished:
+                        busy |= self._empty(category, ring, urgent=urgent, sync=sync)
+                    if not (ring.finished or self._rings.is_current(category, ring)):
+                        break  # what came later waits
             if self._deadline is not None:
                 self._let_go(self._deadline)
         if now >= self._health_at or self._done:
@@ -170,16 +160,39 @@ class Drain:
             self._look_at_health()
         return busy
 
+    def _empty(self, category: str, ring: Ring, *, urgent: bool, sync: bool) -> bool:
+        """Bring the lines of one ring into files."""
+        channel = self._channel(category, ring)
+        if urgent:
+            channel.retry_now()
+        busy = channel.drain()
+        if sync and channel.unsynced:
+            channel.sync()
+        if ring.storage.reason:
+            self._mirror(category, ring).refresh()
+        if not self._rings.is_current(category, ring) and ring.idle:
+            path = ring.storage.path
+            channel.close()
+            if ring.finish(leave=False):
+                if path is not None:
+                    self._files.spool.retire(path)
+                self._channels.pop(ring)
+                self._rings.drop(category, ring)
+                busy = True
+        return busy
+
     def _look_at_health(self) -> None:
-        for category, channel in list(self._channels.items()):
-            ring = channel.ring
-            self._health.look(category, ring.counts(), channel.error, ring.reason)
+        for category in list(self._rings.current):
+            oldest, *_ = rings = self._rings.of(category)
+            channel = self._channels.get(oldest)
+            error = None if channel is None else channel.error
+            self._health.look(category, self._rings.counts(category), error, rings[-1].reason)
 
     def _channel(self, category: str, ring: Ring) -> Channel:
-        channel = self._channels.get(category)
+        channel = self._channels.get(ring)
         if channel is None:
             channel = Channel(category, ring, self._files, self._clock, self._finish)
-            self._channels[category] = channel
+            self._channels[ring] = channel
         return channel
 
     def _mirror(self, category: str, ring: Ring) -> Mirror:
@@ -197,38 +210,19 @@ class Drain:
                 self._folders_made = True
             except OSError as error:
                 self._health.unusable(error)
-        own = frozenset(ring.storage.path for ring in self._rings.values() if ring.storage.path)
+        own = frozenset(ring.storage.path for _, ring in self._rings.all() if ring.storage.path)
         gone = {path for path in own if not path.exists()}
         self._files.spool.tidy()
         for problem in recover_rings(self._files, own, self._finisher_of).errors:
             if problem not in self._told:
                 self._told.add(problem)
                 self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")
-        for category, ring in list(self._rings.items()):
-            if ring.storage.reason or ring.storage.path in gone:
-                self._mend(category, ring)
-
-    def _mend(self, category: str, ring: Ring) -> None:
-        """Tries to give a ring a file of its own that it has none of, or has no more."""
-        if ring.idle:
-            try:
-                storage = self._files.spool.create(
-                    category,
-                    ring.capacity,
-                    self._files.descriptors,
-                    self._clock(),
-                    stage=ring.stage,
-                    policy=self._policy,
-                )
-            except OSError:
-                return
-            if ring.swap(storage):
+        for category, ring in list(self._rings.current.items()):
+            lost = ring.storage.reason or ring.storage.path in gone
+            if (lost or self._rings.outgrown(category)) and self._rings.renew(category):
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:
                     mirror.remove()
-            elif storage.path is not None:
-                storage.path.unlink(missing_ok=True)
-                storage.release()
 
     def flush(self, timeout: float) -> bool:
         """Waits until what is in the rings now is in files, and synced where that is asked for.
@@ -237,7 +231,7 @@ class Drain:
             timeout: seconds to wait at most.
         """
         deadline = time.monotonic() + timeout
-        goals = [(category, ring, ring.end) for category, ring in list(self._rings.items())]
+        goals = [(ring, ring.end) for _, ring in self._rings.all()]
         self._urgent = True
         while True:
             goals = [goal for goal in goals if not self._reached(*goal)]
@@ -251,10 +245,12 @@ class Drain:
             else:
                 self.look()
 
-    def _reached(self, category: str, ring: Ring, goal: int) -> bool:
+    def _reached(self, ring: Ring, goal: int) -> bool:
+        if ring.finished:
+            return True
         if ring.filed < goal:
             return False
-        channel = self._channels.get(category)
+        channel = self._channels.get(ring)
         return not self._files.durable or channel is None or channel.synced >= goal
 
     def stop(self, timeout: float) -> None:
@@ -267,7 +263,7 @@ class Drain:
         """
         self._deadline = time.monotonic() + timeout
         self._urgent = True
-        if not self._rings:
+        if not self._rings.current:
             self._done = True
         if self._thread is None or not self._thread.is_alive():
             while not self._done:
@@ -280,7 +276,7 @@ class Drain:
     def _let_go(self, deadline: float) -> None:
         """Lets go of each ring that is empty, or whose lines are safe where they are."""
         late = time.monotonic() >= deadline
-        for category, ring in list(self._rings.items()):
+        for category, ring in self._rings.all():
             channel = self._channel(category, ring)
             path = ring.storage.path
             safe = path is not None and channel.error is not None and ring.end == ring.tail
@@ -294,6 +290,6 @@ class Drain:
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:
                     mirror.finish()
-        if all(ring.finished for ring in self._rings.values()):
+        if all(ring.finished for _, ring in self._rings.all()):
             self._slot.release()
             self._done = True

@@ -66,13 +66,19 @@ class Ring(Body):
         storage: the memory, formatted; a ring that was used goes on where it stood.
         overflow: takes what does not fit.
         wake: tells the drain to come soon; called from any thread or signal handler.
+        grow: called when it is full; returns whether another ring takes what comes from now on.
 
     Attributes:
         lock: held to put lines in or to change the storage.
+        overflow: as above.
     """
 
     def __init__(
-        self, storage: Storage, overflow: Overflow, wake: Callable[[], None] = lambda: None
+        self,
+        storage: Storage,
+        overflow: Overflow,
+        wake: Callable[[], None] = lambda: None,
+        grow: Callable[[], bool] = lambda: False,
     ) -> None:
         self.lock = threading.RLock()
         self._busy = False
@@ -80,8 +86,9 @@ class Ring(Body):
         self._claimed = False
         self._side: deque[tuple[bytes]] = deque()
         self._move: _Move | None = None
-        self._overflow = overflow
+        self.overflow = self._overflow = overflow
         self._wake = wake
+        self._grow = grow
         super().__init__(storage)
         self._lines = self._lines_before = self.progress.done
         self._dropped = tuple(self._words[DROPPED + at] for at in range(len(CAUSES)))
@@ -95,8 +102,9 @@ class Ring(Body):
         the outer one.
 
         Returns:
-            False when the ring is sealed and has not taken it; True also for a line that was
-            dropped, and counted.
+            False when the ring is sealed and has not taken it, perhaps only just, since it is
+            full and another one takes its place; True also for a line that was dropped, and
+            counted.
         """
         if self._claimed:
             self._give_way()
@@ -112,8 +120,7 @@ class Ring(Body):
                 if end > self._limit:
                     if self._sealed:
                         return False
-                    self._place(line)
-                    return True
+                    return self._place(line)
                 shift = self._shift
                 self._memory[tail + shift : end + shift] = line
                 self.tail = end
@@ -139,13 +146,17 @@ class Ring(Body):
             if not self._claimed:
                 return
 
-    def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> None:
-        """Takes a line the slow way: when there is no room, or the ring's end is near."""
+    def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> bool:
+        """Take a line the slow way: when there is no room, or the ring's end is near.
+
+        Returns:
+            Whether it was taken, as `put`.
+        """
         self._carry_out()
         size = len(line)
         if size > self.capacity:
             self._decide(dropped=self._dropped_more("oversize", 1), beside=beside)
-            return
+            return True
         if self._overflow and self._room() >= self.capacity // 2:
             # Rather here, where the lock is held anyway, than by the drain, which would have
             # to win it against all callers.
@@ -153,13 +164,19 @@ class Ring(Body):
         if not self._overflow and size <= self._room():
             self.storage.write(self.tail, line)
             self._decide(tail=self.tail + size, lines=self._lines + 1, beside=beside)
-            return
+            return True
+        if not (self._sealed or self._overflow) and self._grow():
+            self._sealed = True
+            self._limit = -1
+            if beside is None:
+                return False
         self._wake()
         come = self._overflow.admit(line)
         if come is None:
             self._decide(dropped=self._dropped_more("ring_full", 1), beside=beside)
         else:
             self._decide(come=come, beside=beside)
+        return True
 
     def _place_side(self) -> None:
         """Takes the lines that came from within a call."""
