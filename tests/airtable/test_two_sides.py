@@ -237,6 +237,20 @@ def test_the_later_edit_of_a_field_in_the_store_wins_too(db, airtable, manage, c
     assert winners == {"email": "local", "title": "remote"}
 
 
+def test_a_field_that_was_made_anew_erases_nothing(db, airtable, manage):
+    """A removed field stops the sync; one that is made anew is filled from the leads."""
+    sync = manage(db, airtable)
+    db.add_leads({**lead, "notes": "important"} for lead in people("Good", 3))
+    sync.bidirectional_sync()
+    airtable.remove_field("Notes")
+    with pytest.raises(SyncError, match="no field 'Notes'"):
+        sync.bidirectional_sync()
+    assert sync.create_missing_fields() == ["Notes"]
+    assert sync.bidirectional_sync().success
+    assert {lead["notes"] for lead in db.get_all_leads()} == {"important"}
+    assert {row["Notes"] for row in cells(airtable).values()} == {"important"}
+
+
 # -------------------------------------------------------------------------- values on the way
 
 KEPT = {"47555010": 47555010, "0": 0, "12.5": 12.5, "-3": -3, "999999999999999": 999999999999999}

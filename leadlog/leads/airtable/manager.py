@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pyairtable import Api
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from leadlog.core import settings as _settings
@@ -290,7 +292,7 @@ class AirtableSyncManager:
             binding.check()
             self._check_table(before, binding)
             if not dry_run:
-                self._begin(result, binding)
+                self._begin(result, binding, before)
             run_round(
                 Context(
                     store=self._store,
@@ -336,21 +338,31 @@ class AirtableSyncManager:
             if not result.dry_run:
                 self._end(result, failure)
 
-    def _begin(self, result: SyncResult, binding: Binding) -> None:
+    def _begin(
+        self, result: SyncResult, binding: Binding, before: Mapping[str, Any] | None
+    ) -> None:
         names = {**self._options.names, LEAD_ID: self._options.lead_id_field}
-        self._store.write(
-            lambda connection, now: syncs.begin_run(
-                connection,
-                {
-                    "sync_id": result.sync_id,
-                    "sync_type": result.sync_type,
-                    "base_id": self.base_id,
-                    "table_id": binding.table_id,
-                    "fields": binding.known(names),
-                    "started_at": now,
-                },
-            )
-        )
+        fields = binding.known(names)
+        known = {} if before is None else before["fields"]
+        # A field that was removed and made anew is blank in all rows, and nobody blanked it there.
+        anew = {
+            name for name in fields if name in known and fields[name]["id"] != known[name]["id"]
+        }
+
+        def begin(connection: Connection, now: datetime) -> None:
+            if anew:
+                links.forget_fields(connection, anew)
+            run = {
+                "sync_id": result.sync_id,
+                "sync_type": result.sync_type,
+                "base_id": self.base_id,
+                "table_id": binding.table_id,
+                "fields": fields,
+                "started_at": now,
+            }
+            syncs.begin_run(connection, run)
+
+        self._store.write(begin)
 
     def _end(self, result: SyncResult, failure: BaseException | None) -> None:
         """Log how the run ended first: that works whatever became of the database."""

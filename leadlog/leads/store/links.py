@@ -3,7 +3,7 @@
 Statements on a connection; the caller commits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "bury",
     "bury_orphans",
     "forget",
+    "forget_fields",
     "graves_of",
     "last_synced",
     "link",
@@ -173,6 +174,25 @@ def agree(
                 }
             )
     if rows:
+        connection.execute(update(_LINKS).where(_LINKS.c.lead_id == bindparam("the_lead")), rows)
+
+
+def forget_fields(connection: Connection, names: Collection[str]) -> None:
+    """Note that nothing is agreed on any more about some fields, of all leads.
+
+    Args:
+        connection: Where.
+        names: The fields.
+    """
+    for some in chunks(connection.execute(select(*_LINK)).all()):
+        rows = [
+            {
+                "the_lead": row.lead_id,
+                "base_local": {k: v for k, v in row.base_local.items() if k not in names},
+                "base_remote": {k: v for k, v in row.base_remote.items() if k not in names},
+            }
+            for row in some
+        ]
         connection.execute(update(_LINKS).where(_LINKS.c.lead_id == bindparam("the_lead")), rows)
 
 
