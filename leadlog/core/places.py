@@ -112,7 +112,12 @@ PLACES: Final = (
         ("leadlog.monitor.state", "leadlog.monitor.notification.outbox"),
         (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
     ),
-    Place("index", Content.DERIVED, (), (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*")),
+    Place(
+        "index",
+        Content.DERIVED,
+        ("leadlog.reading.index.store",),
+        (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
+    ),
     Place(
         "locks",
         Content.NAMES,
