@@ -9,7 +9,6 @@ import pytest
 
 from leadlog_peers.outcomes import Run, differences, judge
 
-
 SUITE = """
 import os
 import pytest

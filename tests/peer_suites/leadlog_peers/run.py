@@ -7,6 +7,7 @@ differs and `expected.py` does not say why, or where a record was lost.
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,8 +68,18 @@ def source(suite: Suite, cache: Path) -> Path:
             with tarfile.open(archive) as opened:
                 opened.extractall(temporary, filter="data")
             (unpacked,) = (path for path in Path(temporary).iterdir() if path.is_dir())
+            if not any(_configures_pytest(path) for path in unpacked.iterdir()):
+                # Else pytest would look upwards, and find the configuration of this project.
+                (unpacked / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
             unpacked.rename(folder)
     return folder
+
+
+def _configures_pytest(path: Path) -> bool:
+    if path.name not in {"pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"}:
+        return False
+    text = path.read_text(encoding="utf-8")
+    return re.search(r"^\[(tool[.:])?pytest", text, re.MULTILINE) is not None
 
 
 def interpreter(suite: Suite, cache: Path) -> Path:
