@@ -12,7 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type cov docs bench bench-peers soak sqlalchemy-tests peer-suites spark-tests build constraints clean
+.PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks \
+	sqlalchemy-tests peer-suites spark-tests build constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +70,12 @@ bench-peers: install ## Measure capture beside OpenTelemetry's, in an environmen
 soak: install ## Run the slow and the fault tests long, and the generated ones with many more examples
 	@bash .ci/system-packages
 	SOAK=1 $(PYTEST) -n $(JOBS) -m "(slow or fault or hypothesis) and not (bench or spark)" --benchmark-disable --timeout 3600 $(ARGS)
+	@$(MAKE) --no-print-directory test-clocks ARGS=--everything
+
+test-clocks: install ## Run what reads the clock on other dates, over midnight and on 29 February
+	@bash .ci/system-packages
+	@bash .ci/system-packages clocks
+	$(BIN)/python -m tests.clocks.run --jobs $(JOBS) $(ARGS)
 
 sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with capture, and compare
 	PYTHONPATH=tests/peer_suites $(BIN)/python -m leadlog_peers.run --suite sqlalchemy --jobs $(JOBS) $(ARGS)

@@ -21,8 +21,8 @@ from leadlog.core.layout import CATEGORIES
 from leadlog.core.records import RECORDS
 from leadlog.core.records.envelope import Envelope, WithContext
 from leadlog.core.records.section import keys_of
-from leadlog.monitor.alerting.configuration import INHIBITIONS, KINDS, settings_of
-from leadlog.monitor.alerting.durations import describe
+from leadlog.monitor.configuration import INHIBITIONS, KINDS, settings_of
+from leadlog.monitor.durations import describe
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN = {"ErrorContext"}
@@ -173,7 +173,7 @@ def alerts_page() -> str:
     page = [
         "# Alert rules",
         "",
-        "Generated from `leadlog/monitor/alerting` by `make docs`. `leadlog alerts show RULE`",
+        "Generated from `leadlog/monitor/rules` by `make docs`. `leadlog alerts show RULE`",
         'shows what is in force. Durations are seconds, or texts such as `"5m"`; see',
         "[how to be told](../how-to/alerts.md) for how to set them.",
     ]
@@ -183,14 +183,14 @@ def alerts_page() -> str:
         page += [_rule_row(key, field, rule) for key, field in settings_of(kind).items()]
     page += [
         "",
-        "## What is hushed while something else fires",
+        "## What is suppressed while something else fires",
         "",
         "| while | nobody is told of |",
     ]
     page.append("|---|---|")
     for one in INHIBITIONS:
         cause = one.rule if one.label == "*" else f"{one.rule}:{one.label}"
-        page.append(f"| `{cause}` | {', '.join(f'`{rule}`' for rule in one.hushes)} |")
+        page.append(f"| `{cause}` | {', '.join(f'`{rule}`' for rule in one.inhibits)} |")
     return "\n".join([*page, ""])
 
 

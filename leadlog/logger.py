@@ -98,11 +98,22 @@ class DatabaseLogger:
         Returns:
             The event_id of the record.
         """
-        event = shape.database_operation(
-            operation_type, lead_data, operation_result, performance_metrics
+        failed = isinstance(operation_result, Mapping) and operation_result.get("success") is False
+        event_id = new_id()
+        self._log.call(
+            "error" if failed else "info",
+            _NAMES.get(operation_type) or f"database.{operation_type}",
+            event_id,
+            [
+                "database_operation",
+                operation_type,
+                lead_data,
+                operation_result,
+                performance_metrics,
+                event_id,
+            ],
         )
-        name = _NAMES.get(operation_type) or f"database.{operation_type}"
-        return self._emit(name, event, failed=event["operation_details"]["success"] is False)
+        return event_id
 
     def log_sync_operation(
         self, sync_type: str, sync_details: Any, sync_results: Any, leads_processed: Any = None

@@ -18,6 +18,7 @@ __all__ = [
     "json_option",
     "log_directory",
     "moment_option",
+    "note_export",
     "on_spark",
     "opened_engine",
     "spark_engine",
@@ -167,6 +168,19 @@ def existing_log(given: Path | None) -> Path:
             "LEADLOG_DIRECTORY, or run `leadlog demo` to make one"
         )
     return root
+
+
+def note_export(directory: Path, file: Path) -> None:
+    """Let an erasure know of a file with data of the log that was written elsewhere."""
+    from leadlog.cli.terminal import message
+    from leadlog.core import places
+
+    if not file.is_file():
+        return  # a device or a pipe
+    try:
+        places.note_export(directory, file)
+    except OSError as error:
+        message(f"`leadlog erase` will not know of {file}: {error}")
 
 
 def log_directory(given: Path | None) -> Path:

@@ -137,8 +137,9 @@ class Root(LazyGroup):
 
 def _safe(error: BaseException) -> str:
     from leadlog.cli.terminal import safe
+    from leadlog_processors.masking import mask_text
 
-    return safe(str(error))
+    return safe(mask_text(str(error)))
 
 
 def _silence_stdout() -> None:

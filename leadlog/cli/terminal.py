@@ -1,19 +1,37 @@
-"""What is printed: stored values made harmless, JSON, tables.
+"""What is printed: stored values made harmless, JSON, tables, lines that fit the terminal.
 
 A value in a log was written by anybody: a name may hold escape sequences that recolour or clear
 a terminal, or marks that turn the direction of text around. Nothing stored reaches a terminal
 raw.
+
+Widths are counted in cells of a terminal: a Chinese character takes two, a combining accent none.
+What goes into a file or a pipe is never cut.
 """
 
+import os
+import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import click
 import orjson
 
-__all__ = ["message", "print_json", "safe", "safe_json", "table"]
+__all__ = [
+    "Styled",
+    "cells",
+    "count",
+    "fit",
+    "line",
+    "message",
+    "print_json",
+    "safe",
+    "safe_json",
+    "shows_progress",
+    "table",
+    "terminal_width",
+]
 
 _JOINERS = "\u200c\u200d"  # needed by Persian, Indic scripts and emoji, and harmless
 
@@ -59,6 +77,88 @@ def _escaped(char: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
+def cells(text: str) -> int:
+    """Return how many cells of a terminal a text takes.
+
+    >>> cells("Ana"), cells("山田"), cells("e\u0301")
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth
+
+    width: int = wcswidth(text)
+    return width if width >= 0 else len(text)
+
+
+def fit(text: str, width: int | None) -> str:
+    """Cut a text to at most so many cells; … stands for the rest.
+
+    >>> fit("Ana Gómez", 5), fit("山田太郎", 6), fit("Ana", None)
+    ('Ana …', '山田…', 'Ana')
+    """
+    if width is None or cells(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    from wcwidth import wcwidth
+
+    taken, left = 0, width - 1
+    for char in text:
+        left -= max(wcwidth(char), 0)
+        if left < 0:
+            break
+        taken += 1
+    return f"{text[:taken]}…"
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output is; None for a file or a pipe."""
+    if not sys.stdout.isatty():
+        return None
+    return max(shutil.get_terminal_size().columns, 20)
+
+
+class Styled(NamedTuple):
+    """A text and the keywords of `click.style` for it."""
+
+    text: str
+    style: Mapping[str, Any] = {}
+
+
+def line(parts: Iterable[Styled | str], width: int | None = None) -> str:
+    """Join the parts that are not empty, two spaces apart, cut to so many cells."""
+    shown: list[str] = []
+    left = width
+    for part in parts:
+        text, style = part if isinstance(part, Styled) else Styled(part)
+        if not text:
+            continue
+        gap = "  " if shown else ""
+        if left is not None:
+            left -= len(gap)
+            if left < 1:
+                break
+            text = fit(text, left)
+            left -= cells(text)
+        shown.append(gap + (click.style(text, **style) if style else text))
+    return "".join(shown)
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun.
+
+    >>> count(1, "file"), count(2, "file"), count(0, "query", "queries")
+    ('1 file', '2 files', '0 queries')
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def shows_progress() -> bool:
+    """Whether standard error is a terminal that can draw a progress bar."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def message(text: str) -> None:
     """One line for people, on standard error."""
     click.echo(f"leadlog: {safe(text)}", err=True)
@@ -71,26 +171,52 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+_LEAST_CELLS = 8
+_INDENT = 2
+
+
 def table(
     rows: Iterable[Sequence[object]], header: Sequence[str] = (), *, right: Sequence[int] = ()
 ) -> list[str]:
-    """Aligned columns, two spaces apart.
+    """Aligned columns, two spaces apart, that fit the terminal with an indent of two.
 
     Args:
         rows: cells; None is shown as `-`.
         header: titles of the columns.
-        right: numbers of the columns that are aligned to the right.
+        right: numbers of the columns that are aligned to the right; they are never cut.
     """
-    cells = [["-" if cell is None else safe(str(cell)) for cell in row] for row in rows]
+    shown = [["-" if cell is None else safe(str(cell)) for cell in row] for row in rows]
     if header:
-        cells.insert(0, list(header))
-    if not cells:
+        shown.insert(0, list(header))
+    if not shown:
         return []
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    widths = [max(cells(row[column]) for row in shown) for column in range(len(shown[0]))]
+    width = terminal_width()
+    if width is not None:
+        _narrow(widths, [n for n in range(len(widths)) if n not in right], width - _INDENT)
     return [
         "  ".join(
-            cell.rjust(width) if column in right else cell.ljust(width)
+            _aligned(cell, width, to_the_right=column in right)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in cells
+        for row in shown
     ]
+
+
+def _narrow(widths: list[int], columns: Sequence[int], width: int) -> None:
+    """Take cells from the widest of some columns until all of them fit."""
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    while excess > 0 and columns:
+        widest = max(columns, key=lambda column: widths[column])
+        if widths[widest] <= _LEAST_CELLS:
+            return
+        others = [widths[column] for column in columns if column != widest]
+        step = max(1, min(excess, widths[widest] - max([_LEAST_CELLS, *others])))
+        widths[widest] -= step
+        excess -= step
+
+
+def _aligned(cell: str, width: int, *, to_the_right: bool) -> str:
+    cell = fit(cell, width)
+    space = " " * (width - cells(cell))
+    return space + cell if to_the_right else cell + space

@@ -1,1 +1,34 @@
-"""Watching the log: rolling figures, alerts, the monitor that follows it, and health checks."""
+"""The monitor: follows the log of all processes, keeps figures, makes health checks, tells people.
+
+    from leadlog.monitor import Monitor
+
+    with Monitor("database_logs"):  # a thread of this process
+        ...
+
+`leadlog monitor` is the same as a process of its own. Everything is loaded when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from leadlog.monitor.monitor import Monitor
+    from leadlog.monitor.state import StandbyError
+    from leadlog.monitor.work import MonitorReport
+
+_HOMES = {
+    "Monitor": "leadlog.monitor.monitor",
+    "MonitorReport": "leadlog.monitor.work",
+    "StandbyError": "leadlog.monitor.state",
+}
+
+__all__ = ["Monitor", "MonitorReport", "StandbyError"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'leadlog.monitor' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

@@ -1,7 +1,9 @@
 """The history of one row: who did what to it, when, and what became of it.
 
-Calls that failed or were rolled back are in it too, marked as such: what was tried belongs to the
-history, what it would have written does not belong to the row.
+Rows of two classes may have the same key; each has a history of its own. Calls that failed or were
+rolled back are in it too, marked as such: what was tried belongs to the history, what it would
+have written does not belong to the row. So are calls on many rows that do not name them and may
+have changed this one.
 """
 
 import os
@@ -15,25 +17,35 @@ import orjson
 
 from leadlog.core.layout import log_files
 from leadlog.reading.change import Change, Kind, change_of
+from leadlog.reading.doubts import Doubt
 from leadlog.reading.part import Predicate, distinct_values
 from leadlog.reading.replay import Replay
-from leadlog.reading.rows import Break, Doubt
+from leadlog.reading.rows import Gap, LostUpdate
 
-__all__ = ["Entry", "History", "history", "pushdown_for", "pushdown_for_email", "sealed_keys"]
+__all__ = [
+    "Entry",
+    "Histories",
+    "History",
+    "history",
+    "pushdown_for",
+    "pushdown_for_email",
+    "sealed_keys",
+]
 
 _OPERATIONS: Final = "database_operations"
 _KEYS_KEPT: Final = 20_000  # of others, to name a close one where none is found
+_UNNAMED_KEPT: Final = 10_000  # calls that name no row
 _NEAR: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call that was about the row.
+    """One call that was about the row, or may have been.
 
     Attributes:
         at: when it ended.
         event_id: of its record.
-        entity: the mapped class's name.
+        entity: the mapped class's name; "" where the record names none.
         operation: `operation_type`.
         kind: create, update, delete or read; None where it may be any.
         outcome: what the database did.
@@ -46,7 +58,9 @@ class Entry:
         changes: column to `{"old": …, "new": …}`, as logged.
         rows: how many rows it changed, where it was not about this one alone.
         error: why it failed.
+        named: whether the record names the row; if not, the call may have changed it.
         gap: what does not fit what went before; None where all fits.
+        lost_update: what it overwrote without having read it; None for nothing.
     """
 
     at: str
@@ -64,7 +78,9 @@ class Entry:
     changes: Mapping[str, Any]
     rows: int | None = None
     error: str | None = None
-    gap: Break | None = None
+    named: bool = True
+    gap: Gap | None = None
+    lost_update: LostUpdate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +88,38 @@ class History:
     """What the log tells of one row.
 
     Attributes:
+        entity: the mapped class's name; "" for records that name none.
         key: the primary key as text.
         entries: the calls in the order of the log.
-        doubts: calls on many rows that may have changed it without saying so, and lost records.
-        names: entities that have a row with this key.
-        near: keys like this one, where there are no entries.
+        doubts: lost records, and calls on rows of no known class.
     """
 
+    entity: str
     key: str
     entries: tuple[Entry, ...]
     doubts: tuple[Doubt, ...] = ()
-    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Histories:
+    """What the log tells of the rows with one key, each of another class.
+
+    Attributes:
+        key: the primary key as text.
+        rows: the histories that have entries, by class.
+        near: keys like this one, where the log has no call on it.
+    """
+
+    key: str
+    rows: tuple[History, ...] = ()
     near: tuple[str, ...] = ()
 
 
 def pushdown_for(key: str) -> dict[str, Predicate]:
-    """What the history of a row needs of a log: category to its events (see `read_merged`).
+    """Return what the history of a row needs of a log: category to its events.
 
     Besides the calls that name the row, these are the ones that may have changed it without
-    saying so, and what the log says of its own gaps.
+    saying so, and what the log says of its own gaps. See `read_merged`.
 
     Args:
         key: the row's primary key as text.
@@ -108,7 +137,7 @@ def pushdown_for(key: str) -> dict[str, Predicate]:
 
 
 def pushdown_for_email(address: str) -> dict[str, Predicate]:
-    """What may tell of rows with an e-mail address, in whatever case: as `pushdown_for`.
+    """Return what may tell of rows with an e-mail address, in whatever case: as `pushdown_for`.
 
     Args:
         address: without spaces around it.
@@ -126,7 +155,7 @@ def pushdown_for_email(address: str) -> dict[str, Predicate]:
 
 
 def sealed_keys(directory: str | os.PathLike[str]) -> Iterator[str]:
-    """Keys of rows that sealed days tell of, which `pushdown_for` leaves out.
+    """Yield keys of rows that sealed days tell of, which `pushdown_for` leaves out.
 
     Raises:
         ReadError: a file cannot be read.
@@ -145,8 +174,8 @@ def history(
     since: str | None = None,
     until: str | None = None,
     others: Iterable[str] = (),
-) -> History:
-    """The calls on one row.
+) -> Histories:
+    """Return the calls on the rows with one key, by class.
 
     Args:
         events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
@@ -158,45 +187,98 @@ def history(
         others: keys of rows whose calls are not among the events; asked only where there is no
             call on this one, to name a close one.
     """
-    told = Replay(None if entity is None else (entity,))
-    found: list[Entry] = []
-    seen: dict[str, None] = {}
+    found = _Collected(key, entity, reads)
     for data in events:
-        if until is not None and data["timestamp"] >= until:
-            continue
+        if until is None or data["timestamp"] < until:
+            found.feed(data)
+    rows = tuple(found.histories(since))
+    near = () if found.named else _near(key, chain(found.other_keys, islice(others, _KEYS_KEPT)))
+    return Histories(key, rows, near)
+
+
+class _Collected:
+    """The calls on the rows with one key, as they come.
+
+    Attributes:
+        named: entity to the calls that name its row.
+        other_keys: keys of other rows, as long as there is no call on this one.
+    """
+
+    def __init__(self, key: str, entity: str | None, reads: bool) -> None:
+        self._key = key
+        self._entity = entity
+        self._reads = reads
+        self._replay = Replay(None if entity is None else (entity,))
+        self._unnamed: list[Entry] = []
+        self.named: dict[str, list[Entry]] = {}
+        self.other_keys: dict[str, None] = {}
+
+    def feed(self, data: Mapping[str, Any]) -> None:
+        """Take one event over, whatever it is about."""
         change = change_of(data)
         if change is None:
-            told.feed(data)
-            continue
-        if entity is not None and change.entity not in (entity, None):
-            continue
-        if change.key == key or key in change.listed:
-            if change.outcome != "completed" or reads:
-                found.append(_entry(change, data))
-            if change.key is None and (change.keys is not None or change.partly):
-                change = change._replace(keys=(key,))
-            told.apply(change)
+            self._replay.feed(data)
+        elif self._entity is not None and change.entity not in (self._entity, None):
+            return
+        elif change.key == self._key or self._key in change.listed:
+            if self._entity is None or change.entity is not None:
+                self._about_the_row(change, data)
+            else:
+                self._replay.apply(change)
         elif change.key is None and change.keys is None and change.outcome != "completed":
-            told.apply(change)
-        elif len(seen) < _KEYS_KEPT and not found:
-            seen.update(dict.fromkeys(change.listed if change.key is None else (change.key,)))
-    told.finish()
-    found.sort(key=lambda entry: (entry.at, entry.event_id))
-    gaps = {gap.event_id: gap for table in told.tables.values() for gap in table.breaks}
-    entries = tuple(
-        replace(entry, gap=gaps[entry.event_id]) if entry.event_id in gaps else entry
-        for entry in found
-        if since is None or entry.at >= since
-    )
-    names = tuple(dict.fromkeys(entry.entity for entry in found))
-    first = found[0].at if found else ""
-    return History(
-        key,
-        entries,
-        tuple(d for d in told.doubts if d.at >= first and d.entity in (*names, None)),
-        names,
-        () if found else _near(key, dict.fromkeys(chain(seen, islice(others, _KEYS_KEPT)))),
-    )
+            if change.outcome in ("committed", "unknown") and change.rows != 0:
+                self._about_any_row(change, data)
+            self._replay.apply(change)
+        elif not self.named and len(self.other_keys) < _KEYS_KEPT:
+            keys = change.listed if change.key is None else (change.key,)
+            self.other_keys.update(dict.fromkeys(keys))
+
+    def _about_the_row(self, change: Change, data: Mapping[str, Any]) -> None:
+        if change.outcome != "completed" or self._reads:
+            self.named.setdefault(change.entity or "", []).append(_entry(change, data))
+        if change.key is None and (change.keys is not None or change.partly):
+            change = change._replace(keys=(self._key,))
+        self._replay.apply(change)
+
+    def _about_any_row(self, change: Change, data: Mapping[str, Any]) -> None:
+        if change.entity is not None and change.kind != "create":
+            if len(self._unnamed) == _UNNAMED_KEPT:
+                del self._unnamed[0]
+            self._unnamed.append(replace(_entry(change, data), effective=False, named=False))
+
+    def histories(self, since: str | None) -> Iterator[History]:
+        """Yield the history of each class's row; call it once, after the last event."""
+        self._replay.finish()
+        for entity in sorted(self.named):
+            entries = self.named[entity]
+            entries += [entry for entry in self._unnamed if entry.entity == entity]
+            entries.sort(key=lambda entry: (entry.at, entry.event_id))
+            first = next(entry.at for entry in entries if entry.named)
+            told = tuple(self._explained(entity, entries, since))
+            doubts = tuple(
+                doubt for doubt in self._replay.doubts if doubt.at >= first and not doubt.entity
+            )
+            if told:
+                yield History(entity, self._key, told, doubts)
+
+    def _explained(self, entity: str, entries: list[Entry], since: str | None) -> Iterator[Entry]:
+        """Add what does not fit, and leave out calls on unnamed rows while there was no row."""
+        table = self._replay.tables.get(entity)
+        gaps = {gap.event_id: gap for gap in table.gaps} if table else {}
+        lost = {one.event_id: one for one in table.lost_updates} if table else {}
+        first = next((entry for entry in self.named[entity] if entry.effective), None)
+        there = first is None or first.kind != "create"  # if not, it was made before the log began
+        for entry in entries:
+            if entry.named and (entry.effective or entry.kind == "read"):
+                there = entry.kind != "delete"
+            elif not entry.named and not there:
+                continue
+            if since is not None and entry.at < since:
+                continue
+            gap, lost_update = gaps.get(entry.event_id), lost.get(entry.event_id)
+            if gap is not None or lost_update is not None:
+                entry = replace(entry, gap=gap, lost_update=lost_update)  # noqa: PLW2901
+            yield entry
 
 
 def _entry(change: Change, data: Mapping[str, Any]) -> Entry:
@@ -230,6 +312,6 @@ def _entry(change: Change, data: Mapping[str, Any]) -> Entry:
 
 def _near(key: str, others: Iterable[str]) -> tuple[str, ...]:
     """Keys that begin as this one, else those that are spelled alike."""
-    others = list(others)
+    others = dict.fromkeys(others)
     begun = [other for other in others if key and other.startswith(key)]
     return tuple((begun or get_close_matches(key, others, n=_NEAR, cutoff=0.6))[:_NEAR])

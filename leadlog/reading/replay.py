@@ -13,8 +13,8 @@ from operator import itemgetter
 from typing import Any, Final
 
 from leadlog.reading.change import Change, change_of
-from leadlog.reading.rows import Doubt
-from leadlog.reading.table import Table, keep
+from leadlog.reading.doubts import Doubt, Doubts
+from leadlog.reading.table import Table
 
 __all__ = ["Replay", "replay", "rows_of"]
 
@@ -32,7 +32,6 @@ class Replay:
 
     Attributes:
         tables: by entity.
-        doubts: what makes the replay doubtful, in the order of the log.
         first: when the log begins: the start of the first call, or the time of an earlier event;
             "" for an empty one.
         last: when the last event ended.
@@ -43,11 +42,16 @@ class Replay:
         self._entities = None if entities is None else frozenset(entities)
         self._at = at
         self.tables: dict[str, Table] = {}
-        self.doubts: list[Doubt] = []
+        self._doubts = Doubts()
         self.first = ""
         self.last = ""
         self.events = 0
         self._held: list[Change] = []
+
+    @property
+    def doubts(self) -> list[Doubt]:
+        """What makes the replay doubtful, in the order of the log."""
+        return self._doubts.kept
 
     def feed(self, data: Mapping[str, Any]) -> None:
         """Takes one event of any type over; never raises, whatever it holds."""
@@ -96,7 +100,7 @@ class Replay:
             return
         table = self.tables.get(change.entity)
         if table is None:
-            table = self.tables[change.entity] = Table(change.entity, self.doubts)
+            table = self.tables[change.entity] = Table(change.entity, self._doubts)
         table.apply(change)
 
     def finish(self) -> "Replay":
@@ -110,8 +114,7 @@ class Replay:
         """A statement on a table that the record does not name."""
         if change.rows == 0:
             return
-        keep(
-            self.doubts,
+        self._doubts.add(
             Doubt(
                 "blind_spot" if change.outcome == "committed" else "uncertain",
                 change.at,
@@ -136,8 +139,7 @@ class Replay:
         ):
             return
         event_id, lines = data.get("event_id"), points.get("lines")
-        keep(
-            self.doubts,
+        self._doubts.add(
             Doubt(
                 "dropped",
                 at,
@@ -183,14 +185,13 @@ def rows_of(table: Table) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = {"_key": key}
         unknown: list[str] = []
         for name in names:
-            if name in row.values:
-                found[name] = row.values[name]
-            elif row.why_unknown(name) is None:
-                found[name] = None
-            elif name in row.unknown:
+            if table.why_unknown(row, name) is None:
+                found[name] = row.values.get(name)
+            elif row.whole or name in row.unknown or name in row.values:
                 unknown.append(name)
-        if unknown or not row.whole:
-            found["_unknown"] = unknown if row.whole else [*unknown, "*"]
-        if row.perhaps is not None:
+        whole = row.whole and table.overwritten(row) is not None
+        if unknown or not whole:
+            found["_unknown"] = unknown if whole else [*unknown, "*"]
+        if table.may_be_gone(row):
             found["_uncertain"] = True
         yield found

@@ -1,59 +1,22 @@
-"""One row as the log tells it, and what makes the log's word doubtful."""
+"""One row as the log tells it, and how a change can fail to fit it."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, NamedTuple
 
-from leadlog.reading.change import TRUNCATED, Change, Kind, unreadable
+from leadlog.reading.change import TRUNCATED, Change, unreadable
 
-__all__ = ["BEFORE_LOG", "BULK", "NOT_TOLD", "UNCERTAIN", "Break", "Doubt", "Row", "same"]
+__all__ = ["BEFORE_LOG", "BULK", "NOT_TOLD", "UNCERTAIN", "Gap", "LostUpdate", "Row", "same"]
 
 NOT_TOLD: Final = "not_told"
 BEFORE_LOG: Final = "before_log"
 BULK: Final = "bulk"
 UNCERTAIN: Final = "uncertain"
 _MISSING: Final = object()
+_PAST_KEPT: Final = 256  # overwritten values of one row
 
 
-class Doubt(NamedTuple):
-    """Something after which rows may be other than the log says.
-
-    Attributes:
-        cause: `blind_spot` (a committed call that does not say which rows it changed),
-            `uncertain` (the same of a call whose outcome is not known) or `dropped` (records
-            were lost).
-        at: when it ended, or was noticed.
-        event_id: of the record that tells of it.
-        entity: whose rows; None for any.
-        operation: the call's `operation_type`.
-        kind: what it did to rows; None for anything.
-        rows: how many rows; None where that is not known.
-        columns: what it may have changed; None for anything.
-        detail: for `dropped`: the causes.
-        lines: for `dropped`: how many records.
-    """
-
-    cause: Literal["blind_spot", "uncertain", "dropped"]
-    at: str
-    event_id: str
-    entity: str | None
-    operation: str = ""
-    kind: Kind | None = None
-    rows: int | None = None
-    columns: Mapping[str, Mapping[str, Any]] | None = None
-    detail: str = ""
-    lines: int | None = None
-
-    def touches(self, entity: str, kind: Kind, column: str | None = None) -> bool:
-        """Whether it may have done such a thing to a row, or to a column of it."""
-        if self.entity is not None and self.entity != entity:
-            return False
-        if self.kind is not None and self.kind != kind:
-            return False
-        return column is None or self.columns is None or column in self.columns
-
-
-class Break(NamedTuple):
+class Gap(NamedTuple):
     """A record that does not fit what went before: something in between is not in the log.
 
     Attributes:
@@ -72,6 +35,24 @@ class Break(NamedTuple):
     columns: Mapping[str, tuple[Any, Any]]
 
 
+class LostUpdate(NamedTuple):
+    """A change that overwrote another one which it had not read; both are in the log.
+
+    Attributes:
+        at: when the later change ended.
+        event_id: of its record.
+        key: of the row.
+        overwritten: event_id of the change whose value is lost; the last one of several.
+        columns: column to (the value that was lost, the older one that the later change had read).
+    """
+
+    at: str
+    event_id: str
+    key: str
+    overwritten: str
+    columns: Mapping[str, tuple[Any, Any]]
+
+
 class Row:
     """One row.
 
@@ -86,15 +67,18 @@ class Row:
         perhaps: event_id of a call with unknown outcome that may have made or deleted it, or of a
             read, where nothing else tells of it; None for a row that is there.
         read_only: whether it is known from reads alone.
-        broke: the last record that did not fit; None for none.
+        gap: the last record that did not fit; None for none.
+        lost: the last lost update; None for none.
     """
 
     __slots__ = (
         "_later",
+        "_past",
         "_seen",
         "at",
-        "broke",
         "event_id",
+        "gap",
+        "lost",
         "perhaps",
         "read_only",
         "unknown",
@@ -112,15 +96,32 @@ class Row:
         self.event_id = event_id
         self.perhaps: str | None = None
         self.read_only = False
-        self.broke: Break | None = None
+        self.gap: Gap | None = None
+        self.lost: LostUpdate | None = None
         self._seen = seen
         self._later: dict[str, int] | None = None
+        self._past: list[tuple[str, Any, str]] | None = None
 
     def seen(self, column: str | None = None) -> int:
         """How many doubts there were when a column, or the row, was last told for certain."""
         if column is None or self._later is None:
             return self._seen
         return self._later.get(column, self._seen)
+
+    def lost_values(self, column: str) -> tuple[Any, ...]:
+        """Return the value that the last lost update of a column overwrote.
+
+        Of two calls that overwrite each other at the same time, the log does not always know
+        which one the database took last.
+        """
+        lost = self.lost
+        if lost is None or lost.event_id != self.event_id or column not in lost.columns:
+            return ()
+        return (lost.columns[column][0],)
+
+    def last_seen(self) -> int:
+        """Return how many doubts there were when anything of the row was last told."""
+        return max(self._seen, *self._later.values()) if self._later else self._seen
 
     def write(self, change: Change, seen: int, reason: str = NOT_TOLD) -> None:
         """Takes over the new values of a change.
@@ -139,6 +140,8 @@ class Row:
                 why: str | None = unreadable(cell) or reason
             else:
                 why = TRUNCATED if column in cut else unreadable(new)
+            if column in values or (self.whole and column not in unknown):
+                self._remember(column, values.get(column), change.event_id)
             if why is None:
                 values[column] = new
                 if unknown:
@@ -153,6 +156,28 @@ class Row:
         self.at, self.event_id = change.at, change.event_id
         self.read_only = False
         self.perhaps = None
+
+    def _remember(self, column: str, value: Any, overwritten_by: str) -> None:
+        if self.event_id == overwritten_by:
+            return  # the row was made by this very change
+        if self._past is None:
+            self._past = []
+        elif len(self._past) >= _PAST_KEPT:
+            del self._past[0]
+        self._past.append((column, value, overwritten_by))
+
+    def overwrote(self, column: str, value: Any) -> str | None:
+        """Return the event_id of the change that gave a column its value after an earlier one.
+
+        Args:
+            column: its name.
+            value: the earlier value.
+
+        Returns:
+            None where the column never had the earlier value, as far as is remembered.
+        """
+        past = [(before, event_id) for name, before, event_id in self._past or () if name == column]
+        return past[-1][1] if any(same(before, value) for before, _ in past) else None
 
     def forget(self, why: str) -> None:
         """No value is known any more."""

@@ -3,22 +3,24 @@
 The order of the database decides. Events come in time order, but of two calls on one row the
 earlier may have ended a moment later by its own clock. `old` values tell: a change that does not
 fit waits for the one that leads to it, up to `PATIENCE_US` of the log's time. If none comes,
-something that is not in the log lies in between (see `Break`), and the change is taken as it is.
+the change is taken as it is: it overwrote one that it had not read (see `LostUpdate`), or
+something that is not in the log lies in between (see `Gap`).
 """
 
 from collections import deque
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 from leadlog.core.clock import format_us, parse
 from leadlog.reading.change import Change, Kind
-from leadlog.reading.rows import BEFORE_LOG, BULK, UNCERTAIN, Break, Doubt, Row
+from leadlog.reading.doubts import Doubt, Doubts
+from leadlog.reading.rows import BEFORE_LOG, BULK, UNCERTAIN, Gap, LostUpdate, Row, same
 
-__all__ = ["Table", "keep"]
+__all__ = ["Table"]
 
 PATIENCE_US: Final = 2_000_000
 _WAITING: Final = 16  # changes of one row
-_BREAKS_KEPT: Final = 100
-_DOUBTS_KEPT: Final = 10_000
+_GAPS_KEPT: Final = 100
 
 
 class Table:
@@ -29,21 +31,25 @@ class Table:
         rows: the rows by primary key as text.
         gone: keys of deleted rows, and when.
         columns: every column that was met.
-        breaks: the first records that did not fit.
-        break_count: how many there were.
+        gaps: the first records that did not fit.
+        gap_count: how many there were.
+        lost_updates: the first changes that overwrote one which they had not read.
+        lost_update_count: how many there were.
         sampled: operation_type to the share of its records that was kept, for writes.
         first: when the first change ended.
         last: when the last one ended.
         writes: how many committed changes there were.
     """
 
-    def __init__(self, entity: str, doubts: list[Doubt]) -> None:
+    def __init__(self, entity: str, doubts: Doubts) -> None:
         self.entity = entity
         self.rows: dict[str, Row] = {}
         self.gone: dict[str, str] = {}
         self.columns: set[str] = set()
-        self.breaks: list[Break] = []
-        self.break_count = 0
+        self.gaps: list[Gap] = []
+        self.gap_count = 0
+        self.lost_updates: list[LostUpdate] = []
+        self.lost_update_count = 0
         self.sampled: dict[str, float] = {}
         self.first = ""
         self.last = ""
@@ -51,6 +57,9 @@ class Table:
         self._doubts = doubts
         self._waiting: dict[str, list[tuple[Change, int]]] = {}  # and how many doubts there were
         self._deadlines: deque[tuple[str, str]] = deque()
+        self._overwritten: dict[tuple[int, str | None], tuple[Any, ...] | None] = {}
+        self._deleting: dict[int, bool] = {}
+        self._settled = 0  # how many doubts these two know
 
     def apply(self, change: Change) -> None:
         """Takes one change over, or keeps it for a moment."""
@@ -92,6 +101,66 @@ class Table:
             self._force(key)
         self._deadlines.clear()
 
+    # ------------------------------------------------------------------------ what is known of it
+
+    def why_unknown(self, row: Row, column: str) -> str | None:
+        """Return why the value of a column is not known; None where it is.
+
+        A value that a call on unnamed rows may have overwritten since is not.
+        """
+        why = row.why_unknown(column)
+        if why is not None:
+            return why
+        written = self.overwritten(row, column)
+        if written is None:
+            return BULK
+        value = row.values.get(column)
+        return None if all(same(value, other) for other in written) else BULK
+
+    def overwritten(self, row: Row, column: str | None = None) -> tuple[Any, ...] | None:
+        """Return the values that calls on unnamed rows may have given to a column since.
+
+        Args:
+            row: of this table.
+            column: its name; by default one that no record names.
+
+        Returns:
+            None where they may have given it any value.
+        """
+        self._settle()
+        place = row.seen(column)
+        if (place, column) not in self._overwritten:
+            self._overwritten[place, column] = self._written_since(place, column)
+        return self._overwritten[place, column]
+
+    def _written_since(self, place: int, column: str | None) -> tuple[Any, ...] | None:
+        found: list[Any] = []
+        for doubt in self._doubts.since(place):
+            if doubt.overwrites(self.entity, column):
+                values = () if column is None else doubt.written(column)
+                if not values:
+                    return None
+                found.extend(value for value in values if value not in found)
+        return tuple(found)
+
+    def _settle(self) -> None:
+        if self._settled != self._doubts.count:
+            self._settled = self._doubts.count
+            self._overwritten.clear()
+            self._deleting.clear()
+
+    def may_be_gone(self, row: Row) -> bool:
+        """Whether a call on unnamed rows, or one of unknown outcome, may have deleted the row."""
+        if row.perhaps is not None:
+            return True
+        self._settle()
+        place = row.last_seen()
+        if place not in self._deleting:
+            self._deleting[place] = any(
+                doubt.deletes(self.entity) for doubt in self._doubts.since(place)
+            )
+        return self._deleting[place]
+
     # ------------------------------------------------------------------------- one row, certain
 
     def _one(self, key: str, change: Change) -> None:
@@ -99,12 +168,12 @@ class Table:
         if not self._fits(key, change):
             if waiting is None:
                 waiting = self._waiting[key] = []
-            waiting.append((change, len(self._doubts)))
+            waiting.append((change, self._doubts.count))
             self._deadlines.append((_later(change.at), key))
             if len(waiting) > _WAITING:
                 self._force(key)
             return
-        self._put(key, change, len(self._doubts))
+        self._put(key, change, self._doubts.count)
         while waiting:
             fitting = next((one for one in waiting if self._fits(key, one[0])), None)
             if fitting is None:
@@ -162,7 +231,7 @@ class Table:
         waiting = self._waiting.pop(key, [])
         waiting.sort(key=lambda one: (one[0].at, one[0].event_id))
         for change, seen in waiting:
-            broken = None if self._fits(key, change) else self._broken(key, change)
+            misfits = () if self._fits(key, change) else tuple(self._misfits(key, change))
             row = self.rows.get(key)
             if row is None and change.kind == "update":
                 row = self.rows[key] = Row(change.at, change.event_id, seen, BEFORE_LOG)
@@ -170,41 +239,61 @@ class Table:
                 row.write(change, seen)
             else:
                 self._put(key, change, seen)
-            if broken is not None:
-                self._note(key, broken)
+            for misfit in misfits:
+                self._note(key, misfit)
 
-    def _broken(self, key: str, change: Change) -> Break | None:
-        """What does not fit; None where a doubt explains it, or nothing was told before."""
+    def _misfits(self, key: str, change: Change) -> Iterator[Gap | LostUpdate]:
+        """What does not fit, unless a doubt explains it or nothing was told before."""
         row = self.rows.get(key)
         where = change.at, change.event_id, key
         if row is None:
             gone = self.gone.get(key)
             if gone is None or change.kind == "create":
-                return None
+                return
             made = any(
-                doubt.at >= gone and doubt.touches(self.entity, "create") for doubt in self._doubts
+                doubt.at >= gone and doubt.touches(self.entity, "create")
+                for doubt in self._doubts.kept
             )
-            return None if made else Break(*where, "created", {})
+            if not made:
+                yield Gap(*where, "created", {})
+            return
         if change.kind == "create":
-            return None if self._doubted("delete", row.seen()) else Break(*where, "deleted", {})
-        columns = {
-            column: pair
-            for column, pair in row.misfits(change).items()
-            if not self._doubted("update", row.seen(column), column)
-        }
-        return Break(*where, "changed", columns) if columns else None
+            if not self._doubted("delete", row.seen()):
+                yield Gap(*where, "deleted", {})
+            return
+        changed: dict[str, tuple[Any, Any]] = {}
+        lost: dict[str, tuple[Any, Any]] = {}
+        overwritten = ""
+        for column, (value, old) in row.misfits(change).items():
+            event_id = row.overwrote(column, old)
+            if event_id is not None:
+                lost[column] = value, old
+                overwritten = max(overwritten, event_id)
+            elif not self._doubted("update", row.seen(column), column):
+                changed[column] = value, old
+        if changed:
+            yield Gap(*where, "changed", changed)
+        if lost:
+            yield LostUpdate(*where, overwritten, lost)
 
     def _doubted(self, kind: Kind, since: int, column: str | None = None) -> bool:
         """Whether something that does not tell its rows may have done this to one."""
-        return any(doubt.touches(self.entity, kind, column) for doubt in self._doubts[since:])
+        return any(doubt.touches(self.entity, kind, column) for doubt in self._doubts.since(since))
 
-    def _note(self, key: str, broken: Break) -> None:
-        self.break_count += 1
-        if len(self.breaks) < _BREAKS_KEPT:
-            self.breaks.append(broken)
+    def _note(self, key: str, misfit: Gap | LostUpdate) -> None:
         row = self.rows.get(key)
-        if row is not None:
-            row.broke = broken
+        if isinstance(misfit, Gap):
+            self.gap_count += 1
+            if len(self.gaps) < _GAPS_KEPT:
+                self.gaps.append(misfit)
+            if row is not None:
+                row.gap = misfit
+        else:
+            self.lost_update_count += 1
+            if len(self.lost_updates) < _GAPS_KEPT:
+                self.lost_updates.append(misfit)
+            if row is not None:
+                row.lost = misfit
 
     # ------------------------------------------------------------------- many rows, or uncertain
 
@@ -217,7 +306,7 @@ class Table:
             # Of an upsert it is not known which of its values were written.
             change = change._replace(columns=None)
         row = self.rows.get(key)
-        seen = len(self._doubts)
+        seen = self._doubts.count
         if change.operation == "mark_for_sync" and row is None:
             return  # it names what was asked for, which need not be there
         if row is None or change.kind == "create":
@@ -232,8 +321,8 @@ class Table:
             if change.kind == "delete":
                 return
             why = UNCERTAIN if change.kind != "create" or change.columns is None else ""
-            row = self.rows[key] = Row(change.at, change.event_id, len(self._doubts), why)
-            row.write(change, len(self._doubts), UNCERTAIN)
+            row = self.rows[key] = Row(change.at, change.event_id, self._doubts.count, why)
+            row.write(change, self._doubts.count, UNCERTAIN)
             if change.kind != "update":
                 row.perhaps = change.event_id
         elif change.kind == "delete":
@@ -254,7 +343,7 @@ class Table:
             return
         for key in change.listed if change.key is None else (change.key,):
             if key not in self.rows and key not in self.gone and key not in self._waiting:
-                row = Row(change.at, change.event_id, len(self._doubts), BEFORE_LOG)
+                row = Row(change.at, change.event_id, self._doubts.count, BEFORE_LOG)
                 row.read_only = True
                 row.perhaps = change.event_id
                 self.rows[key] = row
@@ -264,8 +353,7 @@ class Table:
         if rows is not None and change.partly:
             rows -= len(change.listed)
             rows = rows if rows > 0 else None
-        keep(
-            self._doubts,
+        self._doubts.add(
             Doubt(
                 cause,
                 change.at,
@@ -277,14 +365,6 @@ class Table:
                 change.columns,
             ),
         )
-
-
-def keep(doubts: list[Doubt], doubt: Doubt) -> None:
-    """Adds a doubt; beyond a limit the last one stands for all that come."""
-    if len(doubts) < _DOUBTS_KEPT:
-        doubts.append(doubt)
-    else:  # one stands for all that come now: anything, of any row
-        doubts[-1] = Doubt("blind_spot", doubt.at, doubt.event_id, None, "and more")
 
 
 def _later(at: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import psutil
 
 from leadlog.core.forks import renew_after_fork
+from leadlog.core.threads import start_thread
 
 __all__ = [
     "Sample",
@@ -198,10 +199,10 @@ class Sampler:
         """Starts the thread, where it does not run yet."""
         if self._thread is None and not self._stop.is_set():
             self.latest = take_sample()
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._run, args=(self._stop,), name="leadlog-sampler", daemon=True
             )
-            self._thread.start()
+            self._thread = thread if start_thread(thread) else None
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._interval):
@@ -211,10 +212,10 @@ class Sampler:
                 self.latest = None  # unknown is null, not the value of some time ago
             if self._due() is not None and (self._looking is None or not self._looking.is_alive()):
                 # Of its own: counting may take long, and the process is sampled meanwhile.
-                self._looking = threading.Thread(
+                looking = threading.Thread(
                     target=self.look_at_store, name="leadlog-store-sampler", daemon=True
                 )
-                self._looking.start()
+                self._looking = looking if start_thread(looking) else None
 
     def look_at_store(self) -> None:
         """Takes a sample of the newest store, where one is wanted and due; never raises."""
@@ -240,6 +241,13 @@ class Sampler:
         now = self._now_ns()
         wanted = self._store_interval and self._next_store <= now <= self._wanted_until
         return store if wanted else None
+
+    def memory_mb(self) -> float | None:
+        """The resident set at the last sample, 10^6 bytes; None where there is none."""
+        if self._thread is None:
+            self.start()
+        sample = self.latest
+        return None if sample is None else sample.memory_mb
 
     def close(self) -> None:
         """Stops the thread."""

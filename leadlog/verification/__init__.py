@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from leadlog.reading.doubts import Doubts
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import Replay, replay
-from leadlog.reading.rows import BEFORE_LOG, Row
+from leadlog.reading.rows import BEFORE_LOG, BULK, Row
 from leadlog.reading.table import Table
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.verification.causes import Causes, described
@@ -52,13 +53,19 @@ def verify(
     skipped = Skipped()
     events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
     told = replay((event.data for event in events), entities=(entity,))
-    replayed = told.tables.get(entity) or Table(entity, told.doubts)
+    replayed = told.tables.get(entity) or Table(entity, Doubts())
     causes = Causes(replayed, told.doubts, told.first, skipped, ring_reports(Path(directory)))
     with opened(database) as connection:
         real = table_of(connection, entity, table)
         report = Report(entity, real.name, told.first, told.last, told.events)
         _Comparison(replayed, real, causes, report, frozenset(ignore)).run(connection)
     report.gaps = _gaps(told, replayed, skipped)
+    report.lost_updates = [
+        f"{lost.key}: event {lost.event_id} at {lost.at} overwrote the {', '.join(lost.columns)} "
+        f"of event {lost.overwritten}, which it had not read"
+        for lost in replayed.lost_updates
+    ]
+    report.lost_update_count = replayed.lost_update_count
     return report
 
 
@@ -133,15 +140,16 @@ class _Comparison:
         report, values = self._report, row.values
         same = True
         for place, name, kind in self._columns:
-            why = row.why_unknown(name) if name not in values else None
-            if why is not None:
-                report.values_unknown[why] += 1
+            others = self._told.overwritten(row, name)
+            why = row.why_unknown(name)
+            if why is not None or others is None:
+                report.values_unknown[why or BULK] += 1
                 continue
             report.values_compared += 1
             logged, value = values.get(name), found[place]
             if equal(logged, value, kind):
                 continue
-            if any(equal(other, value, kind) for other in self._causes.either(row, name)):
+            if any(equal(other, value, kind) for other in (*others, *row.lost_values(name))):
                 report.values_either += 1
                 continue
             same = False
@@ -161,14 +169,14 @@ def _gaps(told: Replay, table: Table, skipped: Skipped) -> list[str]:
     found = [described(doubt) for doubt in told.doubts if doubt.entity in (None, table.entity)]
     if len(found) > _GAPS_KEPT:
         found = [*found[:_GAPS_KEPT], f"and {len(found) - _GAPS_KEPT} more of that kind"]
-    for broken in table.breaks[:_GAPS_KEPT]:
-        columns = ", ".join(broken.columns) or "row"
+    for gap in table.gaps[:_GAPS_KEPT]:
+        columns = ", ".join(gap.columns) or "row"
         found.append(
-            f"{broken.key}: something changed the {columns} before {broken.at} "
-            f"(event {broken.event_id}): that is not in the log"
+            f"{gap.key}: something changed the {columns} before {gap.at} "
+            f"(event {gap.event_id}): that is not in the log"
         )
-    if table.break_count > len(table.breaks[:_GAPS_KEPT]):
-        found.append(f"{table.break_count} such places in all")
+    if table.gap_count > len(table.gaps[:_GAPS_KEPT]):
+        found.append(f"{table.gap_count} such places in all")
     partial = Counter(row.why for row in table.rows.values() if not row.whole)
     if partial[BEFORE_LOG]:
         found.append(

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from leadlog.reading.doubts import Doubt
 from leadlog.reading.events import Skipped
-from leadlog.reading.rows import Doubt, Row
+from leadlog.reading.rows import Row
 from leadlog.reading.table import Table
 from leadlog.recording.sinks.report import RingReport
 from leadlog.verification.report import CAUSES, Cause, Difference
@@ -69,16 +70,6 @@ class Causes:
             )
         return Difference(key, "changed", column, logged, found, cause, text, event_id)
 
-    def either(self, row: Row, column: str) -> list[Any]:
-        """Values that blind spots may have given to a column since it was told."""
-        return [
-            doubt.columns[column]["new"]
-            for doubt in self._doubts[row.seen(column) :]
-            if doubt.columns is not None
-            and doubt.touches(self._table.entity, "update", column)
-            and "new" in doubt.columns[column]
-        ]
-
     def _of(self, row: Row | None, kind: Any, column: str | None) -> tuple[Cause, str, str | None]:
         first = 0 if row is None else row.seen(column)
         found: dict[str, Doubt] = {}
@@ -88,9 +79,9 @@ class Causes:
         for cause in ("blind_spot", "uncertain"):
             if cause in found:
                 return cause, described(found[cause]), found[cause].event_id
-        if row is not None and row.broke is not None:
-            text = f"{CAUSES['chain']}; seen at {row.broke.at} (event {row.broke.event_id})"
-            return "chain", text, row.broke.event_id
+        if row is not None and row.gap is not None:
+            text = f"{CAUSES['chain']}; seen at {row.gap.at} (event {row.gap.event_id})"
+            return "chain", text, row.gap.event_id
         if "dropped" in found:
             return "dropped", described(found["dropped"]), found["dropped"].event_id
         return (*self._unseen(), None)

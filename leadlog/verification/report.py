@@ -85,6 +85,9 @@ class Report:
         difference_count: how many there are.
         causes: cause to how many.
         gaps: places in the log where something is missing, in sentences.
+        lost_updates: the first changes that overwrote one which they had not read, in sentences;
+            the log has both.
+        lost_update_count: how many there are.
     """
 
     entity: str
@@ -104,6 +107,8 @@ class Report:
     difference_count: int = 0
     causes: Counter[str] = field(default_factory=Counter)
     gaps: list[str] = field(default_factory=list)
+    lost_updates: list[str] = field(default_factory=list)
+    lost_update_count: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain data."""

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
 from leadlog.core.errors import ReadError, StoreError
-from leadlog.leads.store.location import location
+from leadlog.leads.store.location import location, masked
 from leadlog.leads.store.models import Base, Lead
 
 __all__ = ["opened", "rows_of", "table_of"]
@@ -78,7 +78,7 @@ def _url(database: str | os.PathLike[str]) -> sa.URL:
     url = url.set(drivername=_SYNC.get(url.drivername, url.drivername))
     if url.get_backend_name() in {"sqlite", "postgresql", "postgres"}:
         return location(url.render_as_string(hide_password=False))
-    return url
+    return masked(url)
 
 
 def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Table:

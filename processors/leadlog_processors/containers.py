@@ -13,6 +13,7 @@ around it, and of those only.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import count
 from typing import Any, Final
 
 _SEQUENCES: Final = (list, tuple, set, frozenset)
@@ -27,9 +28,14 @@ _DEEPEST: Final = 64
 
 
 Change = Callable[[object, Any, set[int]], Any]
+Rename = Callable[[str], str]
 
 
-def rebuild(value: Any, above: set[int], change: Change) -> Any:
+def _same(key: str) -> str:
+    return key
+
+
+def rebuild(value: Any, above: set[int], change: Change, rename: Rename = _same) -> Any:
     """A container with `change(key, item, above)` in the place of each item.
 
     Args:
@@ -37,9 +43,11 @@ def rebuild(value: Any, above: set[int], change: Change) -> Any:
         above: identities of the containers around this one.
         change: gives the new item; the key of a list's item is None. It is not asked about items
             that are None, True or False: they say nothing, whatever their key is.
+        rename: gives what stands in the place of a key that is a text. Keys that become the same
+            are numbered, so that no item is lost.
 
     Returns:
-        The same object if no item changed, else a dict, tuple or list. A container inside itself
+        The same object if nothing changed, else a dict, tuple or list. A container inside itself
         becomes `<cycle>`, one that is nested absurdly deep or whose own code raises
         `<unreadable>`: what was not looked into does not pass.
     """
@@ -53,27 +61,42 @@ def rebuild(value: Any, above: set[int], change: Change) -> Any:
     above.add(mark)
     try:
         if type(value) is dict or isinstance(value, Mapping):
-            return _rebuild_mapping(value, above, change)
+            return _rebuild_mapping(value, above, change, rename)
         return _rebuild_sequence(value, above, change)
     finally:
         above.discard(mark)
 
 
-def _rebuild_mapping(value: Mapping[Any, Any], above: set[int], change: Change) -> Any:
+def _rebuild_mapping(
+    value: Mapping[Any, Any], above: set[int], change: Change, rename: Rename
+) -> Any:
     try:
         items = tuple(value.items())  # at once: the application may write to what is its own
     except Exception:  # noqa: BLE001 - a container's own code may raise anything
         return UNREADABLE
-    copy: dict[Any, Any] | None = None
+    copy: dict[Any, Any] = {}
+    changed = False
     for key, item in items:
-        if item is None or item is True or item is False:
-            continue
-        new = change(key, item, above)
-        if new is not item:
-            if copy is None:
-                copy = dict(items)
-            copy[key] = new
-    return value if copy is None else copy
+        new, new_key = item, key
+        if not (item is None or item is True or item is False):
+            new = change(key, item, above)
+        if isinstance(key, str):
+            new_key = rename(key)
+            if new_key != key:
+                changed = True
+                new_key = _free(new_key, copy)
+            elif key in copy:  # what another key became has to make room
+                copy[_free(key, copy)] = copy[key]
+        changed = changed or new is not item
+        copy[new_key] = new
+    return copy if changed else value
+
+
+def _free(key: str, taken: Mapping[Any, Any]) -> str:
+    """`key`, numbered where it is taken."""
+    if key not in taken:
+        return key
+    return next(name for n in count(2) if (name := f"{key} ({n})") not in taken)
 
 
 def _rebuild_sequence(value: Collection[Any], above: set[int], change: Change) -> Any:

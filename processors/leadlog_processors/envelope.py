@@ -15,8 +15,7 @@ from collections.abc import Callable
 from structlog.typing import EventDict, WrappedLogger
 
 from leadlog_processors.clock import format_us, new_id, now_us
-
-SCHEMA_VERSION = 1
+from leadlog_processors.fields import SCHEMA_VERSION
 
 ENVELOPE = {
     "timestamp": None,
@@ -57,10 +56,11 @@ class _Process:
         self.pid = os.getpid()
 
 
-_process = _Process()
+this_process = _Process()
+"""The running process: its `pid`, read once and again after a fork."""
 _current_thread = threading.current_thread
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_process.renew)
+    os.register_at_fork(after_in_child=this_process.renew)
 
 
 def trace_ids() -> tuple[str, str] | None:
@@ -75,11 +75,11 @@ class Envelope:
     """Begins the record: time, level, type, name, ids and writer, in contract order.
 
     In: `event` (becomes `event_name`), `timestamp` (microseconds since 1970, when the
-    operation ended; default now), `log_type`, `session_id`, `event_id` (default a new
-    one). Out: the same event behind `timestamp, level, log_type, event_name, session_id,
-    event_id, schema_version, process_id, thread_name` and, inside an OpenTelemetry span,
-    `trace_id, span_id`. Cost: 0.7 µs for an event that begins with the envelope's keys and
-    brings its time and id; a few for another.
+    operation ended; default now), `log_type`, `session_id`, `event_id` (default a new one),
+    `process_id` and `thread_name` (default those at hand). Out: the same event behind `timestamp,
+    level, log_type, event_name, session_id, event_id, schema_version, process_id, thread_name`
+    and, inside an OpenTelemetry span, `trace_id, span_id`. Cost: 0.7 µs for an event that begins
+    with the envelope's keys and brings its time and id; a few for another.
 
     Args:
         clock: gives microseconds since 1970.
@@ -105,7 +105,9 @@ class Envelope:
         record["event_name"] = name if type(name) is str else str(name)
         if not record["event_id"]:
             record["event_id"] = new_id(ended if measured else None)
-        record["process_id"] = _process.pid
+        if record["process_id"] is not None:
+            return record
+        record["process_id"] = this_process.pid
         record["thread_name"] = _current_thread().name
         if "opentelemetry.trace" in sys.modules:
             ids = trace_ids()

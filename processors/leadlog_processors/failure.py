@@ -28,7 +28,15 @@ from leadlog_processors.fields import ERROR_LOG
 from leadlog_processors.fingerprint import fingerprint, fingerprint_text
 from leadlog_processors.stacktrace import stack_trace
 
-__all__ = ["Failure", "describe", "error_code", "fingerprint", "fingerprint_text", "stack_trace"]
+__all__ = [
+    "Failure",
+    "describe",
+    "describe_exc_info",
+    "error_code",
+    "fingerprint",
+    "fingerprint_text",
+    "stack_trace",
+]
 
 
 def describe(exc: BaseException, trace: TracebackType | None = None) -> dict[str, str | None]:
@@ -65,6 +73,16 @@ def _resolve(exc_info: object) -> tuple[BaseException | None, TracebackType | No
     )
 
 
+def describe_exc_info(exc_info: object) -> dict[str, str | None] | None:
+    """As `describe`, for whatever may stand under `exc_info`; None where that is no exception.
+
+    Args:
+        exc_info: an exception, a tuple as of `sys.exc_info()`, or True for the one being handled.
+    """
+    exc, trace = _resolve(exc_info) if exc_info else (None, None)
+    return None if exc is None else describe(exc, trace)
+
+
 class Failure:
     """Turns an exception into `error_details`.
 
@@ -84,12 +102,11 @@ class Failure:
         """Take `exc_info` out of the event and put in what it says."""
         if "exc_info" not in event_dict and event_dict.get("log_type") != ERROR_LOG:
             return event_dict
-        exc_info = event_dict.pop("exc_info", None)
-        exc, trace = _resolve(exc_info) if exc_info else (None, None)
+        described = describe_exc_info(event_dict.pop("exc_info", None))
         details = event_dict.get("error_details")
         known = details if isinstance(details, dict) else {}
-        if exc is not None:
-            facts = describe(exc, trace)
+        if described is not None:
+            facts = described
         elif event_dict.get("log_type") == ERROR_LOG and known.get("fingerprint") is None:
             error_type, message = known.get("error_type"), known.get("error_message")
             if error_type is None and message is None:

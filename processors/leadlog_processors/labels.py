@@ -29,7 +29,8 @@ migration_operation
 
 error_log
 - error_severity: `severity`. recoverable: the recovery was successful; false if none was tried.
-- user_error: validation_error, input_error. system_error: database_error, sync_error.
+- user_error: validation_error, input_error; a row refused as a duplicate; a 4xx answer, but not to
+  a sync or a migration. system_error: other errors of the types database_error and sync_error.
 
 performance_metrics
 - resource_efficiency: the worst band of duration, CPU time and memory (the peak, else the usage):
@@ -40,7 +41,8 @@ performance_metrics
 - optimization_needed: longer than 5000 ms.
 
 monitoring_data
-- system_healthy: no critical alert is firing; one without a state is.
+- system_healthy: no critical alert is firing; one without a state is. Null where nothing was
+  measured.
 - performance_acceptable: mean response below 1000 ms. sync_efficiency: error rate below 5 %.
   capacity_adequate: fewer than 100 leads wait.
 
@@ -96,6 +98,15 @@ def _section(event: EventDict, key: str) -> Mapping[str, Any]:
 
 def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
     return isinstance(value, (list, tuple))
+
+
+def _was_measured(event: EventDict) -> bool:
+    """Return whether anything was measured; alerts without the sections were handed in alone."""
+    if "system_health" not in event:
+        return True
+    points = _section(event, "monitoring_info").get("data_points")
+    values = (*_section(event, "system_health").values(), *_section(event, "statistics").values())
+    return bool(points) or any(value is not None for value in values)
 
 
 def _fill(labels: dict[str, Any], **found: object) -> None:
@@ -286,6 +297,9 @@ class TrainingLabels:
     def _error_log(self, event: EventDict, labels: dict[str, Any]) -> None:
         details, recovery = _section(event, "error_details"), _section(event, "recovery_info")
         error_type = _word(details, "error_type")
+        is_users = error_type is not None and rules.is_user_error(
+            error_type, _word(details, "error_code")
+        )
         _fill(
             labels,
             error_severity=_word(details, "severity"),
@@ -293,8 +307,10 @@ class TrainingLabels:
                 _boolean(recovery, "recovery_attempted"),
                 _boolean(recovery, "recovery_successful"),
             ),
-            user_error=None if error_type is None else error_type in rules.USER_ERRORS,
-            system_error=None if error_type is None else error_type in rules.SYSTEM_ERRORS,
+            user_error=None if error_type is None else is_users,
+            system_error=None
+            if error_type is None
+            else error_type in rules.SYSTEM_ERRORS and not is_users,
         )
 
     def _performance_metrics(self, event: EventDict, labels: dict[str, Any]) -> None:
@@ -325,7 +341,9 @@ class TrainingLabels:
         )
         _fill(
             labels,
-            system_healthy=rules.system_healthy(alerts),
+            system_healthy=rules.system_healthy(
+                alerts, measured=bool(alerts) or _was_measured(event)
+            ),
             performance_acceptable=rules.below(
                 _number(health, "average_response_time_ms"), self._response_ms
             ),

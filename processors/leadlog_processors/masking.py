@@ -23,7 +23,7 @@ as `token_count`, `passwordLength` or `api_key_name` do. True, False and null ar
 neither is a number under a plural such as `max_tokens`.
 
 Everything is ASCII and holds no character that JSON escapes, so whether a text may contain a secret
-can be asked of the rendered line: see `may_contain_secret`.
+can be asked of a rendered line: see `may_contain_secret`.
 
 >>> mask_text("could not connect to postgresql://ana:s3cret@db:5432/leads")
 'could not connect to postgresql://ana:***@db:5432/leads'
@@ -37,6 +37,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import unquote
 
 from leadlog_processors.containers import CONTAINERS, rebuild
 
@@ -241,6 +242,31 @@ def may_contain_secret(data: bytes) -> bool:
     return bool(_hints(data.lower().decode("latin-1")))
 
 
+def mask_url(url: str) -> str:
+    """A URL without its password, and without secrets in its query.
+
+    >>> mask_url("postgresql://ana:p@/ss@db/shop?sslpassword=x&connect_timeout=2")
+    'postgresql://ana:***@db/shop?sslpassword=***&connect_timeout=2'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return mask_text(url)
+    place, question, query = rest.partition("?")
+    if "@" in query and "@" not in place:  # the question mark stands in the password
+        place, question, query = rest, "", ""
+    credentials, at, place = place.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    masked = "&".join(map(_masked_parameter, query.split("&")))
+    return (
+        f"{scheme}://{user}{colon}{MASK if colon else ''}{at}{mask_text(place)}{question}{masked}"
+    )
+
+
+def _masked_parameter(parameter: str) -> str:
+    name, sign, _ = parameter.partition("=")
+    return f"{name}={MASK}" if sign and is_sensitive(unquote(name)) else mask_text(parameter)
+
+
 # ----------------------------------------------------------------------------- secrets in an event
 
 
@@ -248,12 +274,16 @@ def mask_secrets(value: Any) -> Any:
     """`value` with each secret in it replaced by `***`; the same object if there is none.
 
     What stands under a sensitive key is masked whole, but keeps its containers; elsewhere each text
-    is masked as by `mask_text`. Keys stay. Containers that change are copied, never written to.
+    is masked as by `mask_text`, keys included. Containers that change are copied, never written to.
 
     Args:
         value: what JSON has a type for, tuples, sets, mappings and bytes; other objects stay.
     """
-    return _mask_secrets(value, set())
+    try:
+        clean = _is_clean(value, _DEEPEST)
+    except RuntimeError:  # another thread writes to it
+        clean = False
+    return value if clean else _mask_secrets(value, set())
 
 
 _masked_before: Final = lru_cache(maxsize=4096)(mask_text)
@@ -282,7 +312,7 @@ def _mask_secrets(value: Any, above: set[int]) -> Any:
         text = bytes(value).decode("utf-8", "backslashreplace")
         masked = mask_text(text)
         return value if masked is text else masked
-    return rebuild(value, above, _masked_item)
+    return rebuild(value, above, _masked_item, mask_words)
 
 
 def _masked_item(key: object, value: Any, above: set[int]) -> Any:
@@ -306,5 +336,68 @@ def blank(value: Any, above: set[int], *, spare_numbers: bool = False) -> Any:
             value,
             above,
             lambda _key, item, inner: blank(item, inner, spare_numbers=spare_numbers),
+            mask_words,
         )
     return value if spare_numbers and isinstance(value, (int, float)) else MASK
+
+
+# ---------------------------------------------------------------- a quick way to no, for an event
+
+_DEEPEST: Final = 64
+_MOST_REMEMBERED: Final = 8192
+_SCALARS: Final = frozenset((int, float, bool, type(None)))
+_is_number_or_time: Final = re.compile(r"[0-9a-fTZ:.+-]*").fullmatch
+"""Ids, times and numbers: none of these characters can make a secret or the name of one."""
+
+_harmless_keys: Final[set[str]] = set()
+_harmless_texts: Final[set[str]] = set()
+
+
+def _is_clean(value: Any, levels: int) -> bool:
+    """Whether a value of plain types certainly holds no secret: nearly every event does not.
+
+    Texts met before are remembered, so that most of an event is a look-up for each.
+    """
+    if type(value) is dict:
+        for key in value:
+            if key not in _harmless_keys and not _is_harmless_key(key):
+                return False
+        items: Any = value.values()
+    elif type(value) is list:
+        items = value
+    else:
+        return False
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if item not in _harmless_texts and not _is_harmless(item):
+                return False
+        elif kind not in _SCALARS and (levels == 0 or not _is_clean(item, levels - 1)):
+            return False
+    return True
+
+
+def _is_harmless_key(key: object) -> bool:
+    if type(key) is not str or is_sensitive(key) or not _is_harmless(key):
+        return False
+    _remember(_harmless_keys, key)
+    return True
+
+
+def _is_harmless(text: str) -> bool:
+    if len(text) < _SHORTEST_KEY and text.isalnum():
+        _remember(_harmless_texts, text)
+        return True
+    if _is_number_or_time(text):
+        return True
+    if _hints(text.lower()) and mask_text(text) is not text:
+        return False
+    if len(text) <= _SHORT:
+        _remember(_harmless_texts, text)
+    return True
+
+
+def _remember(texts: set[str], text: str) -> None:
+    if len(texts) >= _MOST_REMEMBERED:
+        texts.clear()
+    texts.add(text)

@@ -137,7 +137,8 @@ class Privacy:
     In: an event of plain values (what JSON has a type for, tuples, sets, mappings, bytes); the text
     of any other object is not looked into unless it stands under a sensitive or personal key, so
     let a renderer make it plain first. Out: the event; the same object if nothing changed, else a
-    copy, because what is nested in an event belongs to the application. Keys stay. Never raises.
+    copy, because what is nested in an event belongs to the application. Keys are
+    masked as texts are. Never raises.
     Cost: 17 µs for an event of 1 KB, 30 for one of 1.6 under "plain"; 29 and 60 under the others. A
     renderer that has the line saves the walk under "plain" by asking `may_contain_secret` first.
 
@@ -257,12 +258,13 @@ class _Cleaning:
         if exactly is int or exactly is float:
             return self._replace(kind, str(value)) if kind in _REPLACED else value
         if exactly is dict and kind == _TEXT:
-            return rebuild(value, self._above, self._clean_item)
+            return rebuild(value, self._above, self._clean_item, self._clean_key)
         if isinstance(value, CONTAINERS):
             return rebuild(
                 value,
                 self._above,
                 lambda key, item, _above: self._clean(self._kind_below(kind, key), item),
+                self._clean_key,
             )
         if isinstance(value, bytes):
             text = value.decode("utf-8", "backslashreplace")
@@ -276,6 +278,9 @@ class _Cleaning:
         if type(value) in _NUMBERS and kind in _KEPT_NUMBERS:
             return value
         return self._clean(kind, value)
+
+    def _clean_key(self, key: str) -> str:
+        return replace_emails(mask_words(key), self._stand_in)
 
     def _clean_text(self, kind: int, text: str) -> str:
         if kind in _REPLACED:

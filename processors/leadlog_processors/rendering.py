@@ -37,7 +37,6 @@ from typing import Any, Final
 import orjson
 from structlog.typing import EventDict, WrappedLogger
 
-from leadlog_processors.direct import direct
 from leadlog_processors.envelope import ENVELOPE
 
 LINE_LIMIT_BYTES: Final = 16 * 1024
@@ -188,9 +187,6 @@ class JSONLine:
     Args:
         limit: most bytes in a line, its newline included.
         newline: ends the line with a newline.
-        guard: called with the line and its event; gives the line to write. This is how
-            secrets are masked with a look at the bytes instead of a walk over the event
-            (see `leadlog_processors.privacy`).
         unserialisable: told of an event that nothing could render, of which only a
             stub line is written.
     """
@@ -200,7 +196,6 @@ class JSONLine:
         limit: int = LINE_LIMIT_BYTES,
         *,
         newline: bool = False,
-        guard: Callable[[bytes, EventDict], bytes] | None = None,
         unserialisable: Callable[[BaseException], None] | None = None,
     ) -> None:
         if limit < 1024:
@@ -208,17 +203,17 @@ class JSONLine:
         self._limit = limit
         self._append = orjson.OPT_APPEND_NEWLINE if newline else 0
         self._options = _OPTIONS | self._append
-        self._guard = None if guard is None else direct(guard)
         self._unserialisable = unserialisable
 
     def __call__(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> bytes:
         try:
             try:
                 line = orjson.dumps(event_dict, _default, self._options)
-            except Exception:  # noqa: BLE001 - orjson's errors, and whatever a value's code raises
-                line = orjson.dumps(to_plain(event_dict), option=self._append)
-            if self._guard is not None:
-                line = self._guard(line, event_dict)
+            except Exception:
+                plain = to_plain(event_dict)
+                if not isinstance(plain, dict):
+                    raise
+                line = orjson.dumps(plain, option=self._append)
             if len(line) > self._limit:
                 line = shorten(line, self._limit, self._append)
         except Exception as error:  # noqa: BLE001 - the last resort of a line

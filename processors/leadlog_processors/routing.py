@@ -10,7 +10,6 @@ from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
 
-from leadlog_processors.direct import direct
 from leadlog_processors.fields import CATEGORIES, MONITORING_DATA
 
 
@@ -33,7 +32,7 @@ class Route:
         categories: Mapping[str, str] = CATEGORIES,
         default: str = CATEGORIES[MONITORING_DATA],
     ) -> None:
-        self._render = direct(render)
+        self._render = render
         self._categories = dict(categories)
         self._default = default
 

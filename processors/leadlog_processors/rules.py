@@ -37,6 +37,15 @@ SCALABILITY_BANDS: Final = (100.0, 500.0)
 
 USER_ERRORS: Final = frozenset(("validation_error", "input_error"))
 SYSTEM_ERRORS: Final = frozenset(("database_error", "sync_error"))
+DUPLICATE_CODES: Final = frozenset(
+    (
+        "23505",
+        "SQLITE_CONSTRAINT_PRIMARYKEY",
+        "SQLITE_CONSTRAINT_ROWID",
+        "SQLITE_CONSTRAINT_UNIQUE",
+    )
+)
+"""Error codes of a row that was refused because of another one with its key."""
 
 BASE_COMPLEXITY: Final[dict[str, Complexity]] = {
     "get_lead": "low",
@@ -291,11 +300,35 @@ def below(value: float | None, limit: float) -> bool | None:
     return None if value is None else value < limit
 
 
-def system_healthy(alerts: Iterable[Mapping[str, Any]] | None) -> bool | None:
-    """Whether no critical alert is firing; one without a state is."""
+def is_user_error(error_type: str, code: str | None) -> bool:
+    """Return whether the error is the user's: bad input, a duplicate, or a 4xx answer.
+
+    What another service answered to a sync or a migration is never the user's.
+
+    Args:
+        error_type: database_error, validation_error, …
+        code: a SQLSTATE, SQLite's name of an error, or an HTTP status.
+    """
+    if error_type in USER_ERRORS or code in DUPLICATE_CODES:
+        return True
+    if code is None or error_type in ("sync_error", "migration_error"):
+        return False
+    return len(code) == 3 and code[0] == "4" and code.isascii() and code.isdecimal()
+
+
+def system_healthy(
+    alerts: Iterable[Mapping[str, Any]] | None, *, measured: bool = True
+) -> bool | None:
+    """Return whether no critical alert fires; an alert without a state does.
+
+    Args:
+        alerts: those that were reported.
+        measured: whether anything was looked at; if not, no alert says nothing.
+    """
     if alerts is None:
         return None
-    return not any(
+    critical = any(
         alert.get("severity") == "critical" and alert.get("state") in (None, "firing")
         for alert in alerts
     )
+    return False if critical else True if measured else None

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from leadlog_processors.fields import ERROR_LOG
@@ -108,6 +109,16 @@ def merge_context(section: MutableMapping[str, Any], bound: Mapping[str, Any]) -
     """
     for name, value in bound.items():
         section[f"bound_{name}" if name in section else name] = value
+
+
+# Private to structlog, pinned by a test: empty until something is bound in this process, which
+# saves every event a walk over all context variables.
+_ever_bound: Mapping[str, Any] = structlog.contextvars._CONTEXT_VARS
+
+
+def bound_values() -> dict[str, Any]:
+    """What `structlog.contextvars` has bound for the running code."""
+    return structlog.contextvars.get_contextvars() if _ever_bound else {}
 
 
 class Session:

@@ -4,10 +4,10 @@ import pytest
 
 from leadlog.core.errors import SettingsError
 from leadlog.core.settings import load
-from leadlog.monitor.alerting.configuration import INHIBITIONS, KINDS, configure
-from leadlog.monitor.alerting.durations import describe, seconds
-from leadlog.monitor.alerting.muting import Inhibition, Silence, inhibited, silenced
-from leadlog.monitor.alerting.states import Alert
+from leadlog.monitor.configuration import INHIBITIONS, KINDS, configure
+from leadlog.monitor.durations import describe, seconds
+from leadlog.monitor.silences import Inhibition, Silence, inhibited, silenced
+from leadlog.monitor.states import Alert
 
 
 def test_every_kind_is_in_force_by_default():
@@ -26,7 +26,7 @@ def test_a_rule_can_be_changed_switched_off_and_added():
                 "memory": {"enabled": False},
                 "gets": {"kind": "latency", "operation": "get_lead", "threshold_ms": 50},
             },
-            "inhibit": [{"rule": "memory", "hushes": "latency"}],
+            "inhibit": [{"rule": "memory", "inhibits": "latency"}],
         }
     )
     assert found.rules["latency"].threshold_ms == 800
@@ -59,9 +59,9 @@ def test_a_rule_can_be_changed_switched_off_and_added():
         ({"every": 0}, r"too often"),
         ({"repeat": "often"}, r"'often' is no duration"),
         ({"inhibit": {}}, r"no list of tables"),
-        ({"inhibit": [{"rule": "disk", "hush": []}]}, r"did you mean 'hushes'"),
-        ({"inhibit": [{"rule": "disk", "hushes": [1]}]}, r"entry 1: \[1\] is no list of rules"),
-        ({"inhibit": [{"rule": 1, "hushes": []}]}, r"entry 1: .*rule"),
+        ({"inhibit": [{"rule": "disk", "inhibit": []}]}, r"did you mean 'inhibits'"),
+        ({"inhibit": [{"rule": "disk", "inhibits": [1]}]}, r"entry 1: \[1\] is no list of rules"),
+        ({"inhibit": [{"rule": 1, "inhibits": []}]}, r"entry 1: .*rule"),
     ],
 )
 def test_a_mistake_is_named_with_what_would_do(table, message):
@@ -112,15 +112,15 @@ def test_the_database_that_is_down_hushes_its_consequences():
             alert("disk"),
         )
     }
-    hushed = inhibited(alerts, alerts, INHIBITIONS)
-    assert hushed == {("burn_rate", "fast"), ("fingerprint_new", "abc")}
+    suppressed = inhibited(alerts, alerts, INHIBITIONS)
+    assert suppressed == {("burn_rate", "fast"), ("fingerprint_new", "abc")}
     pending = alert("health_check", "database", "pending")
     assert not inhibited(alerts, {pending.key: pending}, INHIBITIONS)
 
 
 def test_an_inhibition_may_name_labels():
-    """`rule:label` hushes some of a rule's alerts only."""
-    one = Inhibition(rule="disk", hushes=("health_check:log_*",))
+    """`rule:label` inhibits some of a rule's alerts only."""
+    one = Inhibition(rule="disk", inhibits=("health_check:log_*",))
     keys = [("health_check", "log_disk"), ("health_check", "database")]
     firing = alert("disk")
     assert inhibited(keys, {firing.key: firing}, [one]) == {("health_check", "log_disk")}

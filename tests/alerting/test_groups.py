@@ -4,8 +4,8 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.monitor.alerting.groups import Pace, plan
-from leadlog.monitor.alerting.states import Alert
+from leadlog.monitor.notification.groups import Pace, plan
+from leadlog.monitor.states import Alert
 
 PACE = Pace(wait=30.0, interval=300.0, repeat=3600.0)
 KEYS = [("a", ""), ("a", "x"), ("a", "y"), ("b", "")]
@@ -32,9 +32,9 @@ class Told:
     def __init__(self):
         self.groups, self.now, self.notices = {}, 0.0, []
 
-    def look(self, firing=(), hushed=(), elapsed=10.0):
+    def look(self, firing=(), suppressed=(), elapsed=10.0):
         self.now += elapsed
-        self.groups, notices = plan(self.groups, firing, hushed, PACE, elapsed)
+        self.groups, notices = plan(self.groups, firing, suppressed, PACE, elapsed)
         self.notices += [(self.now, one) for one in notices]
         return notices
 
@@ -107,7 +107,7 @@ def test_a_silence_hushes_until_it_ends():
     for _ in range(5):
         told.look([alert(("a", ""))])
     for _ in range(100):
-        told.look([alert(("b", ""))], hushed=KEYS)
+        told.look([alert(("b", ""))], suppressed=KEYS)
     assert len(told.notices) == 1
     for _ in range(5):
         told.look([alert(("b", ""))])
@@ -128,13 +128,13 @@ script = st.lists(
 def test_nothing_is_told_twice_nothing_is_forgotten(looks):
     """Over any script: told to fire before told to be over, by turns; and all of it in the end."""
     told, open_, last, fired = Told(), set(), {}, {}
-    for elapsed, firing, hushed in looks:
+    for elapsed, firing, suppressed in looks:
         fired = {key: fired.get(key, told.now) for key in firing}
         alerts = [alert(key, fired_us=round(fired[key])) for key in sorted(firing)]
-        for notice in told.look(alerts, hushed, elapsed):
+        for notice in told.look(alerts, suppressed, elapsed):
             keys = {one.key for one in notice.firing}
             over = {one.key for one in notice.resolved}
-            assert not (keys | over) & hushed
+            assert not (keys | over) & suppressed
             assert keys <= firing
             assert over <= open_
             assert not over & firing

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.monitor.alerting.rules import Finding
-from leadlog.monitor.alerting.states import LONGEST_STEP, Timing, step
+from leadlog.monitor.rules.base import Finding
+from leadlog.monitor.states import LONGEST_STEP, Timing, step
 
 RULES = {"a": Timing(60.0, 120.0), "b": Timing(0.0, 0.0), "c": Timing(30.0, 0.0)}
 KEYS = [("a", ""), ("a", "x"), ("b", ""), ("c", "")]

@@ -119,7 +119,7 @@ def test_whatever_is_not_ours_stays_untouched(root, run, tools, tmp_path):
     (root / "error_logs").mkdir()
     (root / "error_logs" / "2026-01-01.jsonl").symlink_to(outside)
     (root / "error_logs" / "2026-01-02.jsonl.zst").symlink_to(outside)
-    (root / "error_logs" / ".2026-01-01.jsonl.zst.tmp").symlink_to(outside)
+    (root / "error_logs" / ".2026-01-01.jsonl.zst.0123abcd.tmp").symlink_to(outside)
     os.mkfifo(root / "error_logs" / "2026-01-03.jsonl")
     (root / "error_logs" / "2026-01-04.jsonl").mkdir()
     (root / "migration_operations").symlink_to(outside.parent)
@@ -281,7 +281,8 @@ def test_a_copy_that_the_disk_garbled_is_thrown_away(root, run, tools):
     before = tools.snapshot(path.parent)
 
     def garble(done, total):
-        with path.with_name(f".{NAME}.zst.tmp").open("r+b") as draft:
+        (place,) = path.parent.glob(f".{NAME}.zst.*.tmp")
+        with place.open("r+b") as draft:
             draft.seek(40)
             draft.write(b"garbled")
 
@@ -422,7 +423,7 @@ def test_what_a_killed_janitor_left_is_tidied_up(root, run, tools):
     tools.add(root, f"error_logs/{NAME}")
     before = tools.read(root)
     for name in (NAME, "2026-10-01.jsonl"):
-        (root / "error_logs" / f".{name}.zst.tmp").write_bytes(b"\x28\xb5\x2f\xfd half")
+        (root / "error_logs" / f".{name}.zst.0123abcd.tmp").write_bytes(b"\x28\xb5\x2f\xfd half")
     assert tools.read(root) == before
     run()
     assert tools.names(root) == [f"error_logs/{NAME}.zst"]

@@ -12,9 +12,10 @@ from leadlog.reading import erasure
 from leadlog.reading.analytics.summary import count_days
 from leadlog.reading.archive import Policy
 from leadlog.reading.damage import damaged_lines
+from leadlog.reading.duck import connect
 from leadlog.reading.events import read_events
 from leadlog.reading.merged import read_merged
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.scan import scan
 from tests.bench.made_events import events
 
 DAY = "2026-11-01"
@@ -156,10 +157,7 @@ import os, sys
 from leadlog.reading import archive
 from leadlog.reading.archive import Policy, merge
 step, root, today = sys.argv[1:]
-done = getattr(merge, step)
 def stop(*given):
-    if step == "publish":
-        done(*given)
     os._exit(9)
 def last(folder):
     if any(name.startswith("_merged-") for name in os.listdir(folder.path)):
@@ -184,7 +182,7 @@ def stop(root, writers, tools, environment):
     return kill
 
 
-@pytest.mark.parametrize("step", ["_write_list", "publish", "finish_merges"])
+@pytest.mark.parametrize("step", ["_write_list", "finish_merges"])
 def test_a_kill_between_the_steps(root, run, stop, tools, step):
     """While the old parts and the merged one lie there, each event is there once; then it ends."""
     lines, tally = stop(step)
@@ -201,7 +199,7 @@ def test_a_kill_between_the_steps(root, run, stop, tools, step):
 
 def test_a_part_of_an_old_name_is_not_lost_to_a_merge_that_did_not_end(root, run, stop, tools):
     """A late file of the name of a part that was merged is sealed once that merge has ended."""
-    stop("publish")
+    stop("finish_merges")
     tools.add(root, f"{CATEGORY}/{DAY}.jsonl", content=tools.events(DAY, 500))
     late = tools.events(DAY, 500).splitlines()
     run()
@@ -210,7 +208,7 @@ def test_a_part_of_an_old_name_is_not_lost_to_a_merge_that_did_not_end(root, run
 
 def test_erasing_ends_a_merge_first(root, stop, tools):
     """Else what was erased would still lie in a part that nobody reads."""
-    lines, _ = stop("publish")
+    lines, _ = stop("finish_merges")
     person = orjson.loads(next(iter(lines)))["lead_identifier"]["lead_id"]
     erasure.run(root, lead_ids=[person], today=tools.today)
     left = tools.read(root)

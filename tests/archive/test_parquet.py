@@ -13,11 +13,12 @@ from leadlog.core.clock import parse
 from leadlog.core.layout import CATEGORIES, archive_directory, log_files, part_path
 from leadlog.reading.analytics.summary import count_days
 from leadlog.reading.archive import Policy
-from leadlog.reading.archive.parts import publish, write_part
+from leadlog.reading.archive.parts import writing_part
+from leadlog.reading.duck import connect
 from leadlog.reading.events import Skipped, read_backwards, read_events
 from leadlog.reading.part import damaged_path, restored
 from leadlog.reading.sampled import spread_events
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.scan import scan
 from tests.bench.made_events import events, write
 
 DAY = "2026-11-01"
@@ -102,7 +103,8 @@ def test_a_part_gives_back_what_went_into_it_byte_for_byte(tmp_path_factory, lin
     folder = archive_directory(tmp_path_factory.mktemp("log"), "database_operations", DAY)
     folder.mkdir(parents=True)
     part = folder / f"part-{DAY}.parquet"
-    publish(part, write_part(part, "database_operations", lambda: [content]))
+    with writing_part(part, "database_operations", lambda: [content]):
+        pass
     assert b"".join(restored(part, "database_operations")) == content
     assert {path.name for path in folder.iterdir()} <= {part.name, damaged_path(part).name}
 

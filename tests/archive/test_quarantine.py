@@ -62,7 +62,7 @@ def test_a_run_after_a_kill_puts_nothing_aside_twice(path: Path) -> None:
     once = aside.read_bytes()
     path.write_bytes(before)
     os.utime(path, (1_795_000_000, 1_795_000_000))
-    (path.parent / f".{path.name}.tmp").write_bytes(b"half")
+    (path.parent / f".{path.name}.0123abcd.tmp").write_bytes(b"half")
     quarantine(root, today="2026-11-23")
     assert aside.read_bytes() == once
     assert path.read_bytes().count(b"\n") == 3

@@ -19,7 +19,7 @@ import psutil
 
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
-from leadlog.monitor.watching import Monitor
+from leadlog.monitor import Monitor
 
 START = 1_795_392_000_000_000  # 2026-11-23T00:00:00Z
 HOUR = 3_600_000_000
@@ -83,7 +83,7 @@ def main(directory: Path, per_hour: int) -> None:
         now = START + (hour + 1) * HOUR - 1
         began, behind = time.process_time(), True
         while behind:
-            report = monitor.round()
+            report = monitor.cycle()
             events += report.events
             behind = report.behind
         seconds += time.process_time() - began

@@ -400,7 +400,7 @@ def test_ctrl_c_while_the_record_is_written_does_not_lose_it(
             raise KeyboardInterrupt
         return event
 
-    leadlog.configure(processors=[interrupt])
+    leadlog.configure(processors=[interrupt], enrich="caller")
     with pytest.raises(KeyboardInterrupt):
         contacts.add("A")
     assert outcomes(logged) == [("add_contact", "committed")]

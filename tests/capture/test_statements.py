@@ -290,7 +290,7 @@ def test_a_stale_object_is_a_failed_update(people: sa.Engine, log: Log) -> None:
         person.score = 5
         with pytest.raises(sa.orm.exc.StaleDataError):
             session.commit()
-    assert log.told() == [("person.update", "rolled_back", 1), ("person.update", "failed", None)]
+    assert log.told() == [("person.update", "failed", None), ("person.update", "rolled_back", 1)]
     (error,) = log.records("error_logs")
     assert error["error_details"]["exception_class"].endswith("StaleDataError")
 

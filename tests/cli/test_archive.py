@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import pytest
+import zstandard
 
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.locks import try_lock
@@ -244,13 +245,16 @@ def test_a_file_in_use_is_left_alone_and_named(run, old):
 def test_what_fails_is_told_and_does_not_hold_up_the_rest(run, old):
     """A file that cannot be worked on makes the exit code 3; the others are done."""
     blocked, other = old(30), old(20)
-    # A folder stands where the copy is to be prepared.
-    blocked.with_name(f".{blocked.name}.zst.tmp").mkdir()
-    result = run("archive")
+    # A compressed file that ends in its middle cannot be sealed.
+    packed = blocked.with_name(f"{blocked.name}.zst")
+    packed.write_bytes(zstandard.compress(blocked.read_bytes() * 100)[:-20])
+    os.utime(packed, (blocked.stat().st_atime, blocked.stat().st_mtime))
+    blocked.unlink()
+    result = run("archive", "--parquet-after-days", "1")
     assert result.exit_code == 3
-    assert re.search(rf"failed +error_logs/{blocked.name} .*File exists", result.stdout)
+    assert re.search(rf"failed +error_logs/{packed.name} .*", result.stdout)
     assert "1 files could not be worked on" in result.stderr
-    assert blocked.exists()
+    assert packed.exists()
     assert not other.exists()
 
 

@@ -118,7 +118,7 @@ def test_the_history_is_found_by_email_in_any_case(run: Run, lead_id: str) -> No
 
 def test_the_history_as_json_has_every_entry(run: Run, lead_id: str) -> None:
     """Outcomes, changes and the user, for jq."""
-    found = json.loads(run("history", lead_id, "--json").stdout)
+    (found,) = json.loads(run("history", lead_id, "--json").stdout)
     assert [entry["outcome"] for entry in found["entries"]] == [
         "committed",
         "committed",
@@ -177,7 +177,8 @@ def test_the_table_is_printed_as_it_was(run: Run, lead_id: str, jq: Any) -> None
     assert row["title"] == "CEO"
     assert list(row)[1:] == sorted(list(row)[1:])
     assert "\x1b" not in result.stdout
-    entries = json.loads(run("history", lead_id, "--json").stdout)["entries"]
+    (told,) = json.loads(run("history", lead_id, "--json").stdout)
+    entries = told["entries"]
     (before,) = jq(".title", stdin=run("replay", "--at", entries[1]["at"]).stdout)
     assert before == "CTO"
     assert run("replay", "--json").stdout == result.stdout

@@ -56,7 +56,7 @@ def test_alerts_lists_shows_and_silences(run, failing):
     assert listed.exit_code == 1
     report = json.loads(listed.stdout)
     assert {one["name"] for one in report["alerts"]} == {"burn_rate:fast", "burn_rate:slow"}
-    assert {one["hushed"] for one in report["alerts"]} == {"", "consequence"}
+    assert {one["suppressed"] for one in report["alerts"]} == {"", "consequence"}
     assert len(report["changes"]) == 2
 
     made = run("alerts", "silence", "burn*", "--for", "2h", "--comment", "known \x1b[2J", "--json")
@@ -143,7 +143,7 @@ def test_prometheus_is_answered_on_request(start, failing):
     process = start("monitor", "--no-checks", "--metrics-port", "0")
     assert process.stderr is not None
     address = process.stderr.readline().decode().split()[-1]
-    wanted = 'leadlog_operations_total{operation="add_lead",success="false"} 100.0'
+    wanted = 'leadlog_operations_total{entity="",operation="add_lead",success="false"} 100.0'
     page = ""
     while wanted not in page or 'leadlog_alerts{name="burn_rate:fast"' not in page:
         with urlopen(address, timeout=20) as answer:  # the test's own timeout ends this
@@ -158,7 +158,7 @@ def test_a_process_watches_until_it_is_told_to_end(start, run, failing):
     process = start("monitor", "--no-checks")
     assert process.stderr is not None
     assert b"watching" in process.stderr.readline()
-    # It holds the lock from its first round on; until then this is the first look.
+    # It holds the lock from its first cycle on; until then this is the first look.
     beside = run("monitor", "--once", "--no-checks", "--json")
     while "another" not in beside.stderr and "watches" not in beside.stderr:
         beside = run("monitor", "--once", "--no-checks", "--json")

@@ -3,14 +3,17 @@
 import json
 import unicodedata
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadlog.cli import terminal
 from leadlog.cli.reading.event_line import event_line
-from leadlog.cli.terminal import safe, safe_json, table
+from leadlog.cli.terminal import cells, count, fit, safe, safe_json, table
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=30)
+PRINTABLE = st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 NO_SURROGATES = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
@@ -91,36 +94,109 @@ KEYS = ["success", "execution_time_ms", "name", "company", "performance_tier", "
 )
 def test_any_event_is_one_harmless_line(envelope, sections):
     """An event of any shape becomes one line that only carries our own colours."""
-    import click
-
     line = click.unstyle(event_line({**envelope, **sections}))
     assert harmful(line) == []
 
 
-def test_the_line_says_what_matters():
-    """Time, level, event, outcome, duration, tier, lead and error are in it."""
-    import click
+UPDATE = {
+    "timestamp": "2026-11-23T10:00:00.123456Z",
+    "level": "info",
+    "event_name": "lead.update",
+    "operation_details": {"success": True, "outcome": "committed", "execution_time_ms": 12.34},
+    "lead_identifier": {"name": "Jane Doe", "company": "Acme"},
+    "data_details": {
+        "change": "update",
+        "fields_changed": {"title": {"old": None, "new": "CTO"}, "row_version": {"new": 2}},
+    },
+    "training_labels": {"performance_tier": "excellent"},
+    "context": {"user": "ana", "request": "PATCH /leads/1"},
+}
 
-    line = click.unstyle(
-        event_line(
-            {
-                "timestamp": "2026-11-23T10:00:00.123456Z",
-                "level": "error",
-                "event_name": "lead.add",
-                "operation_details": {
-                    "success": False,
-                    "execution_time_ms": 12.34,
-                    "error_message": "a lead needs a name",
-                },
-                "lead_identifier": {"name": "Jane Doe", "company": "Acme"},
-                "training_labels": {"performance_tier": "excellent", "data_quality": "low"},
-            }
-        )
+
+def plain(event, width=None, **options):
+    """The line without its colours and its padding."""
+    return " ".join(click.unstyle(event_line(event, width, **options)).split())
+
+
+def test_the_line_says_what_matters():
+    """Time, event, outcome, duration, who, whom, what changed, and why it was done."""
+    assert plain(UPDATE) == (
+        "11-23 10:00:00.123 lead.update committed 12.3 ms ana Jane Doe Acme title: null → CTO "
+        "request=PATCH /leads/1"
     )
-    assert " ".join(line.split()) == (
-        "11-23 10:00:00.123 ERROR lead.add failed 12.3 ms excellent Jane Doe Acme "
-        "quality low a lead needs a name"
+
+
+def test_a_failure_says_why():
+    """The error stands before whatever else there is to say, and a slow tier is named."""
+    failed = UPDATE | {
+        "level": "error",
+        "operation_details": {
+            "success": False,
+            "outcome": "failed",
+            "execution_time_ms": 2100.0,
+            "error_message": "a lead needs a name",
+        },
+        "training_labels": {"performance_tier": "slow"},
+    }
+    assert "failed 2100.0 ms slow ana Jane Doe Acme a lead needs a name title" in plain(failed)
+
+
+def test_an_event_of_one_s_own_shows_its_fields():
+    """They are what it says; a level that asks for attention stands where an outcome would."""
+    event = {
+        "timestamp": "2026-11-23T10:00:00.123456Z",
+        "level": "warning",
+        "event_name": "import.finished",
+        "monitoring_info": {"data_points": {"file": "leads.json", "rows": 3, "nested": {"a": [1]}}},
+    }
+    assert plain(event) == (
+        '11-23 10:00:00.123 import.finished WARNING file=leads.json rows=3 nested={"a":[1]}'
     )
+
+
+def test_what_is_told_elsewhere_is_not_repeated():
+    """A session's line says only what is bound besides."""
+    told = {"user": "ana", "request": "PATCH /leads/1"}
+    assert plain(UPDATE, context=told).endswith("ms Jane Doe Acme title: null → CTO")
+    assert "ana" in plain(UPDATE, context={"user": "bo"})
+
+
+def test_an_error_s_own_context_is_not_what_somebody_bound():
+    """Its operation and its lead are not the user's words."""
+    event = {
+        "log_type": "error_log",
+        "event_name": "error.database",
+        "error_details": {"exception_class": "IntegrityError", "error_message": "no"},
+        "context": {"operation_id": "1", "lead_data": {"a": 1}, "user": "ana", "job": "nightly"},
+    }
+    assert plain(event) == "error.database ana IntegrityError no job=nightly"
+
+
+@given(
+    st.dictionaries(st.sampled_from(["timestamp", "level", "event_name", "alerts"]), JSON),
+    st.dictionaries(st.sampled_from(SECTIONS), st.dictionaries(st.sampled_from(KEYS), JSON)),
+    st.integers(20, 200),
+)
+def test_a_line_never_takes_more_than_the_terminal_has(envelope, sections, width):
+    """Whatever the event holds."""
+    assert cells(click.unstyle(event_line({**envelope, **sections}, width))) <= width
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cc", "Cf", "Cs", "Zl", "Zp"])), st.integers(0, 30)
+)
+def test_a_cut_text_fits(text, width):
+    """In cells; what fits is left as it is."""
+    cut = fit(text, width)
+    assert cells(cut) <= width or not text
+    if cells(text) <= width:
+        assert cut == text
+
+
+def test_numbers_have_their_nouns():
+    """One file, two files."""
+    assert [count(n, "file") for n in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+    assert [count(n, "query", "queries") for n in (1, 2)] == ["1 query", "2 queries"]
 
 
 def test_tables_are_aligned():
@@ -131,3 +207,20 @@ def test_tables_are_aligned():
         r"bb\n  22  x",
     ]
     assert table([]) == []
+
+
+def test_columns_count_cells():
+    """A Chinese character takes two, an accent of its own none."""
+    shown = table([("山田", 1), ("e\u0301", 2), ("ab", 3)])
+    assert shown == ["山田  1", "e\u0301     2", "ab    3"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_table_fits_the_terminal(monkeypatch, width):
+    """The widest columns give way; numbers stay whole, and a file is not cut for."""
+    rows = [("x" * 150, 123456, "y" * 30), ("a", 1, "山" * 40)]
+    assert max(map(len, table(rows, ("name", "n", "z"), right=(1,)))) > 190
+    monkeypatch.setattr(terminal, "terminal_width", lambda: width)
+    shown = table(rows, ("name", "n", "z"), right=(1,))
+    assert max(map(cells, shown)) <= width - 2
+    assert all("123456" in line for line in shown[1:2])

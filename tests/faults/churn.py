@@ -1,6 +1,9 @@
 """Forks a process that logs from two threads, kills it after a moment, and does so again.
 
-churn.py DIRECTORY NOTES NAME LIVES SEED
+churn.py DIRECTORY NOTES NAME LIVES SEED KIND
+
+KIND is `lines`, or `facts` for events that are finished behind the ring, or `flood` for these at
+full speed into rings that grow.
 """
 
 import os
@@ -11,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from lines import Writer
+from lines import Writer, finish, finisher_of
 
 from leadlog.core.layout import CATEGORIES
 from leadlog.recording.sinks.spool import SpoolSink
@@ -19,18 +22,32 @@ from leadlog.recording.sinks.spool import SpoolSink
 USED = ("database_operations", "error_logs")
 
 
-def live(directory: Path, notes: Path, name: str, seed: int) -> None:
-    """Logs until it is killed."""
+def live(directory: Path, notes: Path, name: str, seed: int, kind: str) -> None:
+    """Log until it is killed."""
     # Rings so large that at this pace nothing ever waits in the overflow.
-    rings = dict.fromkeys(CATEGORIES, 1 << 16) | dict.fromkeys(USED, 4 << 20)
-    sink = SpoolSink(directory, ring_bytes=rings, recover_seconds=0.1, segment_bytes=4 << 20)
+    rings = dict.fromkeys(CATEGORIES, 1 << 16)
+    if kind != "flood":
+        rings |= dict.fromkeys(USED, 4 << 20)
+    facts = kind != "lines"
+    sink = SpoolSink(
+        directory,
+        ring_bytes=rings,
+        recover_seconds=0.1,
+        segment_bytes=4 << 20,
+        finish=finish if facts else None,
+        finisher_of=finisher_of if facts else None,
+        policy=b"{}" if facts else b"",
+    )
 
     def work(thread: int) -> None:
         rng = random.Random(seed * 2 + thread)
-        writer = Writer(notes, f"{name}-{thread}", sink)
+        writer = Writer(notes, f"{name}-{thread}", sink, facts=facts)
         while True:
-            assert writer.write(USED[thread], rng.choice((600, 600, 2_000, 50_000)))
-            time.sleep(0.002)
+            if kind == "flood":
+                assert writer.write(USED[thread])
+            else:
+                assert writer.write(USED[thread], rng.choice((600, 600, 2_000, 50_000)))
+                time.sleep(0.002)
 
     threading.Thread(target=work, args=(1,), daemon=True).start()
     work(0)
@@ -52,7 +69,8 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             try:
-                live(directory, notes, f"{name}-{life}", rng.randrange(1 << 30))
+                seed = rng.randrange(1 << 30)
+                live(directory, notes, f"{name}-{life}", seed, sys.argv[6])
             finally:
                 os._exit(1)
         if life % 5:  # the others are killed while they start

@@ -1,8 +1,9 @@
 """Leaves full rings behind: logs while its files cannot be written, and kills itself.
 
-    leave_rings.py DIRECTORY NOTES NAME LINES WRITTEN_BYTES
+    leave_rings.py DIRECTORY NOTES NAME LINES WRITTEN_BYTES [OVERFLOW_BYTES]
 
-The first WRITTEN_BYTES reach the file, which ends in the midst of a line then.
+The first WRITTEN_BYTES reach the file, which ends in the midst of a line then. With fewer than
+256 KiB OVERFLOW_BYTES no further ring is made when the first is full; lines wait on the heap then.
 """
 
 import os
@@ -31,7 +32,13 @@ def main() -> None:
         allowed -= written
         return written
 
-    sink = SpoolSink(directory, ring_bytes=1 << 20, recover_seconds=3600, write=write)
+    sink = SpoolSink(
+        directory,
+        ring_bytes=1 << 20,
+        overflow_bytes=int(sys.argv[6]) if sys.argv[6:] else 1 << 26,
+        recover_seconds=3600,
+        write=write,
+    )
     writer = Writer(notes, name, sink)
     for _ in range(count):
         assert writer.write()

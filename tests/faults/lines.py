@@ -4,7 +4,7 @@ import json
 import mmap
 from pathlib import Path
 
-from leadlog.recording.sinks.contract import Sink
+from leadlog.recording.sinks.contract import Finish, Sink
 
 
 def line(writer: str, number: int, length: int) -> bytes:
@@ -14,10 +14,33 @@ def line(writer: str, number: int, length: int) -> bytes:
     return json.dumps(record).encode() + b"\n"
 
 
-class Writer:
-    """One thread's lines; their number is noted in a file that outlives the process."""
+def finish(category: str, frames: list[bytes]) -> list[bytes]:
+    """Make lines of facts: here they only say that they are some."""
+    return [frame[1:] for frame in frames]
 
-    def __init__(self, notes: Path, name: str, sink: Sink) -> None:
+
+def finisher_of(policy: bytes | None) -> Finish:
+    """As `finish`, for the facts of the dead."""
+    assert policy == b"{}"
+    return finish
+
+
+def commit_facts(key: str) -> bytes:
+    """Facts of one row's commit."""
+    return b'\x01{"event_id":"' + key.encode() + b'"}\n'
+
+
+class Writer:
+    """One thread's lines; their number is noted in a file that outlives the process.
+
+    Args:
+        notes: folder for the notes.
+        name: of the writer.
+        sink: where the lines go.
+        facts: whether they are finished behind the ring, unless that is crowded.
+    """
+
+    def __init__(self, notes: Path, name: str, sink: Sink, *, facts: bool = False) -> None:
         notes.mkdir(parents=True, exist_ok=True)
         with (notes / name).open("w+b") as stream:
             stream.truncate(8)
@@ -25,10 +48,14 @@ class Writer:
         self._name = name
         self.sink = sink
         self.number = 0
+        self._facts = facts
 
     def write(self, category: str = "database_operations", length: int = 600) -> bool:
         """Logs the next line, and notes it once it was taken."""
-        taken = self.sink.write(category, line(self._name, self.number, length))
+        frame = line(self._name, self.number, length)
+        if self._facts and not self.sink.crowded(category):  # type: ignore[attr-defined]
+            frame = b"\x01" + frame
+        taken = self.sink.write(category, frame)
         if taken:
             self.number += 1
             self._count[0] = self.number

@@ -5,8 +5,8 @@ python monitored.py DIRECTORY
 
 import sys
 
-from leadlog.monitor.alerting.configuration import configure
-from leadlog.monitor.watching import Monitor
+from leadlog.monitor import Monitor
+from leadlog.monitor.configuration import configure
 
 QUICK = {
     "every": 1,

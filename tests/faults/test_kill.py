@@ -1,12 +1,18 @@
 """SIGKILL at any moment: nothing that was acknowledged is lost, doubled or torn."""
 
+import json
 import os
 import random
 import signal
+import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from leadlog.core.layout import log_files
+from tests.faults.lines import finisher_of
 
 SOAK = bool(os.environ.get("SOAK"))
 
@@ -14,21 +20,53 @@ pytestmark = pytest.mark.handmade_lines
 
 
 @pytest.mark.timeout(600)
-def test_killed_writers_lose_nothing(log: Any) -> None:
+@pytest.mark.parametrize("kind", ["lines", "facts", "flood"])
+def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
     """Four workers killed again and again: every acknowledged line is in a file, once, whole."""
-    lives = 60 if SOAK else 8
+    lives = (125 if kind == "flood" else 60) if SOAK else 8
     workers = [
-        log.start("churn", log.notes, f"n{number}", lives, random.randrange(1 << 30))
+        log.start("churn", log.notes, f"n{number}", lives, random.randrange(1 << 30), kind)
         for number in range(4)
     ]
     for worker in workers:
         worker.communicate(timeout=500)
         assert worker.returncode == 0
-    assert log.recover().errors == []
+    assert log.recover(finisher_of=finisher_of).errors == []
     assert log.rings() == []
     assert sum(one.degraded for one in log.reports()) == 0
-    taken = log.balanced()
+    if kind == "flood" and SOAK:
+        # More rings than accounts are kept of: only what the writers noted counts.
+        found, taken = log.found(), log.acknowledged()
+        assert (found.torn, found.balance(taken)) == ([], (0, 0))
+        print(f"{4 * lives} kills, {sum(taken.values())} lines acknowledged")
+    else:
+        taken = log.balanced()
     assert sum(taken.values()) > 20 * lives
+
+
+@pytest.mark.timeout(600)
+def test_no_row_is_committed_of_which_the_log_knows_nothing(log: Any, tmp_path: Path) -> None:
+    """Killed at any moment about COMMIT: each committed row has its record, and has it once."""
+    database = tmp_path / "rows.sqlite"
+    unsettled = 0
+    for life in range(300 if SOAK else 12):
+        process = log.start("commits", database, f"n{life}", random.randrange(1 << 30))
+        assert process.wait(60) == -signal.SIGKILL
+        report = log.recover(finisher_of=finisher_of)
+        assert report.errors == []
+        unsettled += report.unsettled
+    with sqlite3.connect(database) as connection:
+        rows = {key for (key,) in connection.execute("SELECT id FROM rows")}
+    logged = [
+        json.loads(line)["event_id"]
+        for file in log_files(log.path)
+        for line in file.path.read_bytes().splitlines()
+    ]
+    assert len(rows) > 100
+    assert len(logged) == len(set(logged))
+    assert rows - set(logged) == set()
+    assert len(set(logged) - rows) <= unsettled  # of these the database says that they are not
+    assert log.rings() == []
 
 
 def _kill(process: Any) -> None:
@@ -81,9 +119,19 @@ def test_several_recoverers_at_once_share_the_work(log: Any) -> None:
     assert sum(log.balanced().values()) == 800
 
 
+def test_a_full_ring_grows_in_memory_that_survives(log: Any) -> None:
+    """Thirty times what the first ring holds, and nothing of it written: all is recovered."""
+    process = log.start("leave_rings", log.notes, "dead", 48_000, 5_000)
+    assert process.wait(60) == -signal.SIGKILL
+    assert sum(one.degraded for one in log.reports()) == 0
+    assert len(log.rings()) > 8
+    assert log.recover().errors == []
+    assert sum(log.balanced().values()) == 48_000
+
+
 def test_lines_in_the_overflow_of_a_killed_process_are_counted_as_lost(log: Any) -> None:
     """What only lay in the heap is gone, and the accounts say so: taken = in files + lost."""
-    process = log.start("leave_rings", log.notes, "dead", 3000, 5_000)
+    process = log.start("leave_rings", log.notes, "dead", 1750, 5_000, 200_000)
     assert process.wait(30) == -signal.SIGKILL
     before = log.reports()
     report = log.recover()

@@ -12,10 +12,10 @@ import pytest
 
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.records import shape
-from leadlog.monitor.alerting.channels import channels
-from leadlog.monitor.alerting.configuration import configure
+from leadlog.monitor import Monitor
+from leadlog.monitor.configuration import configure
 from leadlog.monitor.figures.rolling import OPERATIONS
-from leadlog.monitor.watching import Monitor
+from leadlog.monitor.notification.channels import channels
 from tests.faults.monitored import QUICK
 
 HERE = Path(__file__).parent

@@ -618,3 +618,51 @@ def test_without_any_fact_no_label_is_invented(log_type: str) -> None:
 def test_another_log_type_is_left_alone() -> None:
     """Neither labelled nor changed."""
     assert label({"log_type": "other", "success": True}) is None
+
+
+@pytest.mark.parametrize(
+    ("error_type", "code", "expected"),
+    [
+        ("validation_error", None, (True, False)),
+        ("database_error", None, (False, True)),
+        ("database_error", "23505", (True, False)),
+        ("database_error", "23503", (False, True)),
+        ("database_error", "SQLITE_CONSTRAINT_UNIQUE", (True, False)),
+        ("database_error", "SQLITE_CONSTRAINT_NOTNULL", (False, True)),
+        ("internal_error", "399", (False, False)),
+        ("internal_error", "400", (True, False)),
+        ("internal_error", "499", (True, False)),
+        ("internal_error", "500", (False, False)),
+        ("internal_error", "4xx", (False, False)),
+        ("sync_error", "422", (False, True)),
+        ("migration_error", "404", (False, False)),
+        (None, "404", (None, None)),
+    ],
+)
+def test_duplicates_and_answers_of_4xx_are_the_users_errors(
+    error_type: str | None, code: str | None, expected: tuple[bool | None, bool | None]
+) -> None:
+    """What another service answers to a sync or a migration is not."""
+    details = {"error_type": error_type, "error_code": code}
+    found = label({"log_type": "error_log", "error_details": details, "training_labels": {}})
+    assert (found["user_error"], found["system_error"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        ({"alerts": []}, None),
+        ({"alerts": [], "system_health": {"sync_queue_size": 0}}, True),
+        ({"alerts": [], "statistics": {"total_leads": 3}}, True),
+        ({"alerts": [], "monitoring_info": {"data_points": {"disk": 1}}}, True),
+        ({"alerts": [], "monitoring_info": {"data_points": {}}}, None),
+        ({"alerts": [{"severity": "warning"}]}, True),
+        ({"alerts": [{"severity": "critical"}]}, False),
+    ],
+)
+def test_health_is_null_where_nothing_was_measured(
+    event: dict[str, Any], expected: bool | None
+) -> None:
+    """As in an event of the application's own."""
+    empty = {"log_type": "monitoring_data", "system_health": {"sync_queue_size": None}}
+    assert label({**empty, "training_labels": {}, **event})["system_healthy"] is expected

@@ -12,7 +12,7 @@ import orjson
 from leadlog.core.clock import format_us
 from leadlog.core.layout import log_files
 from leadlog.reading import archive
-from leadlog.reading.history import History, history, pushdown_for, sealed_keys
+from leadlog.reading.history import Histories, History, history, pushdown_for, sealed_keys
 from leadlog.reading.merged import read_merged
 from tests.bench.made_events import blank
 
@@ -62,17 +62,24 @@ def story() -> list[dict[str, Any]]:
     ]
 
 
+def only(found: Histories) -> History:
+    """The history of the only row."""
+    (row,) = found.rows
+    return row
+
+
 def test_who_did_what_when_and_what_became_of_it_is_told_in_order() -> None:
     """With the session, what was bound, what was tried in vain, and what is missing in between."""
-    found = history(story(), "1")
+    found = only(history(story(), "1"))
     assert [entry.kind for entry in found.entries] == [
         "create",
         "update",
         "update",
         "update",
         "delete",
+        "delete",
     ]
-    made, tried, changed, many, _ = found.entries
+    made, tried, changed, many, perhaps, _ = found.entries
     assert (made.user, made.context, made.session_id) == ("ana", {"job": "nightly"}, "s1")
     assert made.changes == {"n": {"new": 1}}
     assert (tried.effective, tried.outcome, tried.error) == (False, "rolled_back", "no")
@@ -80,19 +87,69 @@ def test_who_did_what_when_and_what_became_of_it_is_told_in_order() -> None:
     assert changed.gap is not None
     assert changed.gap.columns == {"n": (1, 5)}
     assert (many.rows, changed.rows) == (2, None)
-    assert [doubt.rows for doubt in found.doubts] == [9]
-    assert found.names == ("Lead",)
+    assert (perhaps.rows, perhaps.named, perhaps.effective) == (9, False, False)
+    assert found.doubts == ()
+    assert found.entity == "Lead"
 
 
 def test_reads_times_and_classes_can_be_chosen() -> None:
     """What lies before is still used to see what does not fit."""
-    assert [entry.kind for entry in history(story(), "1", reads=True).entries].count("read") == 1
+    read = only(history(story(), "1", reads=True))
+    assert [entry.kind for entry in read.entries].count("read") == 1
     since = format_us(START + 3_000_000)
-    first, *_ = history(story(), "1", since=since).entries
+    first, *_ = only(history(story(), "1", since=since)).entries
     assert first.at == since
     assert first.gap is not None
-    assert len(history(story(), "1", until=since).entries) == 2
-    assert history(story(), "1", entity="Company") == History("1", ())
+    assert len(only(history(story(), "1", until=since)).entries) == 2
+    assert history(story(), "1", entity="Company") == Histories("1")
+
+
+def test_rows_of_two_classes_with_one_key_have_two_histories() -> None:
+    """Calls on unnamed rows of the one class are not among those of the other."""
+    events = [
+        record(0, "create", changed={"n": {"new": 1}}),
+        record(1, "create", changed={"n": {"new": 2}}, details={"entity": "Deal"}),
+        record(2, "update", None, {"n": {"new": 3}}, details={"entity": "Deal", "bulk": True}),
+        record(3, "update", changed={"n": {"old": 1, "new": 4}}),
+        record(4, "update", changed={"n": {"new": 5}}, details={"entity": None}),
+    ]
+    nobody, deal, lead = history(events, "1").rows
+    assert [row.entity for row in (nobody, deal, lead)] == ["", "Deal", "Lead"]
+    assert [entry.event_id[-1] for entry in deal.entries] == ["1", "2"]
+    assert [entry.event_id[-1] for entry in lead.entries] == ["0", "3"]
+    assert [entry.event_id[-1] for entry in nobody.entries] == ["4"]
+    assert history(events, "1", entity="Deal").rows == (deal,)
+
+
+def test_calls_on_unnamed_rows_stand_among_the_changes_while_there_is_a_row() -> None:
+    """Not before it was made, not after it was deleted, and not where they met no row."""
+    events = [
+        record(0, "update", None, {"n": {"new": 0}}, details={"bulk": True}),
+        record(1, "create", changed={"n": {"new": 1}}),
+        record(2, "update", None, {"n": {"new": 2}}, details={"bulk": True}),
+        record(3, "update", None, {"n": {"new": 3}}, details={"bulk": True, "records_affected": 0}),
+        record(4, "update", None, {"n": {}}, details={"bulk": True, "outcome": "rolled_back"}),
+        record(5, "delete", changed={}),
+        record(6, "update", None, {"n": {"new": 6}}, details={"bulk": True}),
+    ]
+    found = only(history(events, "1"))
+    assert [entry.event_id[-1] for entry in found.entries] == ["1", "2", "5"]
+    late = only(history(events[2:], "1"))  # the log begins when the row is there
+    assert [entry.event_id[-1] for entry in late.entries] == ["2", "5"]
+
+
+def test_a_lost_update_is_told_with_what_it_overwrote() -> None:
+    """It is no gap: both changes are in the log."""
+    events = [
+        record(0, "create", changed={"n": {"new": 1}}),
+        record(1, "update", changed={"n": {"old": 1, "new": 2}}),
+        record(2, "update", changed={"n": {"old": 1, "new": 3}}),
+    ]
+    *_, last = only(history(events, "1")).entries
+    assert last.gap is None
+    assert last.lost_update is not None
+    assert last.lost_update.overwritten == events[1]["event_id"]
+    assert last.lost_update.columns == {"n": (2, 1)}
 
 
 def test_an_unknown_key_is_answered_with_those_like_it() -> None:
@@ -101,14 +158,13 @@ def test_an_unknown_key_is_answered_with_those_like_it() -> None:
     assert history(events, "abc").near == ("abcdef-0", "abcdef-1", "abcdef-2")
     assert "abcdef-4" in history(events, "abcdeg-4").near
     assert history(events, "nothing alike at all").near == ()
-    assert history([], "1") == History("1", ())
+    assert history([], "1") == Histories("1")
 
 
 def test_an_unknown_outcome_is_no_change_that_is_claimed() -> None:
     """Nor is it passed over."""
-    (entry,) = history(
-        [record(0, "update", changed={}, details={"outcome": "unknown"})], "1"
-    ).entries
+    events = [record(0, "update", changed={}, details={"outcome": "unknown"})]
+    (entry,) = only(history(events, "1")).entries
     assert (entry.outcome, entry.effective) == ("unknown", False)
 
 

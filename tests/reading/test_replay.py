@@ -145,7 +145,7 @@ def test_a_row_that_an_update_shows_first_is_known_in_part(log: Log) -> None:
     assert log.rows()[0] == {"_key": "1", "title": "CEO", "_unknown": ["*"]}
     table = replay(log.events).tables["Lead"]
     assert table.rows["1"].why == "before_log"
-    assert table.break_count == 0
+    assert table.gap_count == 0
 
 
 def test_a_row_that_was_read_may_be_there(log: Log) -> None:
@@ -265,7 +265,7 @@ def test_a_change_that_does_not_fit_tells_that_one_in_between_is_missing(log: Lo
     log.create("1", name="Ana", n=1)
     event_id = log.update("1", n=(5, 6))
     table = replay(log.events).tables["Lead"]
-    (found,) = table.breaks
+    (found,) = table.gaps
     assert (found.event_id, found.what, found.columns) == (event_id, "changed", {"n": (1, 5)})
     assert log.rows() == [{"_key": "1", "id": "1", "n": 6, "name": "Ana"}]
 
@@ -277,7 +277,7 @@ def test_a_row_made_twice_or_changed_after_its_end_tells_the_same(log: Log) -> N
     log.call("delete", "1", {"name": {"old": "Bo"}})
     log.update("1", name=("Cy", "Di"))
     table = replay(log.events).tables["Lead"]
-    assert [found.what for found in table.breaks] == ["deleted", "created"]
+    assert [found.what for found in table.gaps] == ["deleted", "created"]
     assert log.rows() == [{"_key": "1", "name": "Di", "_unknown": ["*"]}]
 
 
@@ -286,14 +286,93 @@ def test_a_blind_spot_explains_a_change_that_does_not_fit(log: Log) -> None:
     log.create("1", n=1)
     log.call("update", None, {"n": {}}, bulk=True, rows=2)
     log.update("1", n=(5, 6))
-    assert replay(log.events).tables["Lead"].break_count == 0
+    assert replay(log.events).tables["Lead"].gap_count == 0
+
+
+def test_a_value_that_a_call_on_unnamed_rows_may_have_replaced_is_unknown(log: Log) -> None:
+    """Only the columns that it wrote, only on rows told before it, until they are told anew."""
+    log.create("1", n=10, name="Ana")
+    log.call("update", None, {"n": {"new": 77}}, bulk=True, rows=1)
+    log.create("2", n=10, name="Bo")
+    assert log.rows() == [
+        {"_key": "1", "id": "1", "name": "Ana", "_unknown": ["n"]},
+        {"_key": "2", "id": "2", "n": 10, "name": "Bo"},
+    ]
+    log.update("1", n=(77, 78))
+    assert log.rows()[0] == {"_key": "1", "id": "1", "n": 78, "name": "Ana"}
+
+
+def test_a_value_that_a_call_on_unnamed_rows_wrote_again_stays_known(log: Log) -> None:
+    """Whether or not the call met the row, the value is the same."""
+    log.create("1", n=77)
+    log.call("update", None, {"n": {"new": 77}}, bulk=True, rows=1)
+    assert log.rows() == [{"_key": "1", "id": "1", "n": 77}]
+    log.call("update", None, {"n": {}}, bulk=True, rows=1)
+    assert log.rows() == [{"_key": "1", "id": "1", "_unknown": ["n"]}]
+
+
+def test_sql_text_on_unnamed_rows_leaves_no_column_known(log: Log) -> None:
+    """It does not say which columns it wrote, and another class is not concerned."""
+    log.create("1", n=10)
+    log.call("create", "1", {"n": {"new": 1}}, entity="Company")
+    log.call("update", None, None, bulk=True, rows=1)
+    assert log.rows() == [{"_key": "1", "_unknown": ["id", "n", "*"]}]
+    company = replay(log.events).tables["Company"]
+    assert list(rows_of(company)) == [{"_key": "1", "n": 1}]
+
+
+@pytest.mark.parametrize("outcome", ["committed", "unknown"])
+def test_a_row_that_a_call_on_unnamed_rows_may_have_deleted_is_uncertain(
+    log: Log, outcome: str
+) -> None:
+    """Until a later record tells that it is there."""
+    log.create("1", n=10)
+    log.call("delete", None, None, bulk=True, rows=1, outcome=outcome)
+    assert log.rows() == [{"_key": "1", "id": "1", "n": 10, "_uncertain": True}]
+    log.update("1", n=(10, 11))
+    assert log.rows() == [{"_key": "1", "id": "1", "n": 11}]
+
+
+def test_a_change_that_had_read_an_older_value_is_a_lost_update_and_no_gap(log: Log) -> None:
+    """What it overwrote is named, as is the value that is lost."""
+    log.create("1", n=1, name="Ana")
+    first = log.update("1", n=(1, 2))
+    second = log.update("1", n=(1, 3))
+    table = replay(log.events).tables["Lead"]
+    assert table.gap_count == 0
+    (lost,) = table.lost_updates
+    assert (lost.event_id, lost.overwritten, lost.columns) == (second, first, {"n": (2, 1)})
+    assert log.rows() == [{"_key": "1", "id": "1", "n": 3, "name": "Ana"}]
+
+
+@pytest.mark.parametrize("writers", [2, 12, 40])
+def test_any_number_of_writers_that_read_the_same_value_lose_all_changes_but_one(
+    log: Log, writers: int
+) -> None:
+    """None of it is a gap, however many there are and whichever came first."""
+    log.create("1", n=0, note=None)
+    for number in range(1, writers + 1):
+        log.update("1", n=(0, number), note=(None, f"by {number}"))
+    table = replay(log.events).tables["Lead"]
+    assert (table.gap_count, table.lost_update_count) == (0, writers - 1)
+    assert log.rows()[0]["n"] == writers
+
+
+def test_one_change_can_overwrite_a_logged_value_and_one_that_is_not_in_the_log(log: Log) -> None:
+    """Each column is told as what it is."""
+    log.create("1", n=1, m=1)
+    log.update("1", n=(1, 2))
+    log.update("1", n=(1, 3), m=(8, 9))
+    table = replay(log.events).tables["Lead"]
+    assert [gap.columns for gap in table.gaps] == [{"m": (1, 8)}]
+    assert [lost.columns for lost in table.lost_updates] == [{"n": (2, 1)}]
 
 
 def test_the_same_value_of_another_spelling_is_no_gap(log: Log) -> None:
     """A number that was set as 1.5 comes back as 1.50."""
     log.create("1", price="1.5")
     log.update("1", price=("1.50", "2"))
-    assert replay(log.events).tables["Lead"].break_count == 0
+    assert replay(log.events).tables["Lead"].gap_count == 0
 
 
 def test_an_update_of_the_primary_key_moves_the_row(log: Log) -> None:
@@ -324,12 +403,17 @@ def test_other_entities_are_kept_apart_and_can_be_left_out(log: Log) -> None:
 
 
 def test_more_blind_spots_than_can_be_kept_are_kept_as_one(log: Log) -> None:
-    """The last one stands for all that come after the limit, and may have touched anything."""
+    """The last one stands for all that come after the limit, and may have changed anything."""
     for _ in range(10_005):
         log.call("delete", None, None, bulk=True, rows=5)
+    log.create("1", name="Ana")
     doubts = replay(log.events).doubts
     assert len(doubts) == 10_000
-    assert doubts[-1].touches("Other", "update", "n")
+    assert doubts[-1].touches("Lead", "update", "n")
+    assert not doubts[-1].touches("Other", "update", "n")
+    assert log.rows() == [{"_key": "1", "id": "1", "name": "Ana"}]
+    log.call("update", None, None, bulk=True, rows=5)
+    assert log.rows() == [{"_key": "1", "_unknown": ["id", "name", "*"], "_uncertain": True}]
 
 
 @given(
@@ -361,7 +445,7 @@ def test_the_order_of_the_database_is_found_where_clocks_disagree(
     log.events = order.draw(st.permutations(log.events))
     found = replay(log.events).tables["Lead"]
     assert {row["_key"]: row["n"] for row in rows_of(found)} == table
-    assert found.break_count == 0
+    assert found.gap_count == 0
 
 
 def test_a_replay_can_be_fed_event_by_event(log: Log, event: Callable[..., Any]) -> None:

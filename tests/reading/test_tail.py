@@ -151,8 +151,8 @@ def test_a_line_is_an_event_once_its_newline_is_there(append, event, tmp_path):
     batches = follow(
         tail,
         lambda: append("error_logs/2026-11-23.jsonl", begun[10:20]),
-        lambda: append("error_logs/2026-11-23.jsonl", begun[20:] + b"\n", b'{"timestamp": '),
-        lambda: append("error_logs/2026-11-23.jsonl", b'"2", "n": 2}\n'),
+        lambda: append("error_logs/2026-11-23.jsonl", begun[20:] + b"\n", b'{"timestamp": "2026-'),
+        lambda: append("error_logs/2026-11-23.jsonl", b'11-23T10:00:02Z", "n": 2}\n'),
     )
     assert numbers(batches) == [1, 2]
     assert tail.skipped == Skipped()
@@ -255,7 +255,7 @@ def test_foreign_files_are_left_alone(append, event, tmp_path):
     """Only log files are read."""
     append("error_logs/2026-11-23.jsonl", event(1, n=1))
     append("error_logs/notes.txt", b"rubbish\n")
-    append("error_logs/.2026-11-22.jsonl.zst.tmp", b"rubbish\n")
+    append("error_logs/.2026-11-22.jsonl.zst.0123abcd.tmp", b"rubbish\n")
     append("monitoring_data/daily-summary-2026-11-23.json", b"{}\n")
     tail = Tail(tmp_path / "log")
     assert [found.data["n"] for found in tail.last(10)] == [1]

@@ -164,3 +164,58 @@ def test_the_leads_of_a_long_run_are_not_all_listed() -> None:
     assert event["sync_details"]["total_leads"] == 100
     assert len(event["leads_summary"]) == 10
     assert event["leads_summary"][0]["lead_id"] == "99"
+
+
+@pytest.mark.parametrize(
+    "odd", [-0.001, 1.0000001e12, 1e308, -1e308, 10**30, math.inf, math.nan, "1e308", True, []]
+)
+def test_a_duration_that_no_clock_measured_is_null_and_kept(odd: Any) -> None:
+    """Under `extra`, as the caller gave it, so that no reader has to deal with it."""
+    event = shape.database_operation("import_leads", None, {}, {"execution_time_ms": odd})
+    assert event["operation_details"]["execution_time_ms"] is None
+    assert event["performance_metrics"]["execution_time_ms"] is None
+    assert event["extra"]["performance_metrics.execution_time_ms"] is odd
+
+
+@pytest.mark.parametrize("given", [0, 0.0, 12.5, 1e12, "12.5"])
+def test_a_duration_that_a_clock_may_have_measured_is_kept(given: Any) -> None:
+    """From nothing to 31 years."""
+    event = shape.performance_metrics("job", {"total_duration_ms": given})
+    assert event["operation_info"]["total_duration_ms"] == float(given)
+    assert "extra" not in event
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(10**15, True), (-(10**15), True), (10**15 + 1, False), (10**400, False), (2.0, True)],
+)
+def test_numbers_are_bounded_where_sums_of_them_stay_exact(given: Any, kept: bool) -> None:
+    """Whole ones and others alike."""
+    event = shape.database_operation("import_leads", None, {"records_affected": given})
+    assert (event["operation_details"]["records_affected"] == given) is kept
+    assert ("extra" in event) is not kept
+    event = shape.performance_metrics("job", {"memory_usage_mb": given})
+    assert (event["performance_data"]["memory_usage_mb"] == given) is kept
+
+
+class _DuplicateError(Exception):
+    sqlstate = "23505"
+
+
+@pytest.mark.parametrize(
+    ("error_type", "details", "severity"),
+    [
+        ("database_error", _DuplicateError("x"), "low"),
+        ("database_error", {"code": "SQLITE_CONSTRAINT_UNIQUE"}, "low"),
+        ("database_error", {"code": "SQLITE_BUSY"}, "high"),
+        ("database_error", {"code": "SQLITE_CONSTRAINT_UNIQUE", "severity": "high"}, "high"),
+        ("internal_error", {"code": 404}, "low"),
+        ("internal_error", {"code": 500}, "medium"),
+        ("sync_error", {"code": 422}, "medium"),
+        ("validation_error", "no name", "low"),
+    ],
+)
+def test_the_users_errors_are_of_low_severity(error_type: str, details: Any, severity: str) -> None:
+    """Unless the caller says otherwise."""
+    event = shape.error_log(error_type, details)
+    assert event["error_details"]["severity"] == severity

@@ -1,7 +1,8 @@
 """A log directory whose rings are removed after the test."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,13 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     yield directory
     for folder in state_directories(directory):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def until(condition: Callable[[], object], seconds: float = 5.0) -> bool:
+    """Wait for a condition, and tell whether it came true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return bool(condition())

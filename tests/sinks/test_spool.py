@@ -297,7 +297,7 @@ def test_whoever_is_told_of_the_health_may_log_and_may_fail(directory: Path) -> 
         assert sink.write("monitoring_data", b"health\n")
         raise RuntimeError("on purpose")
 
-    sink = SpoolSink(directory, ring_bytes=1 << 12, notify=notify, warn=lambda _: None)
+    sink = SpoolSink(directory, ring_bytes=1 << 12, overflow_bytes=200_000, notify=notify)
     for _ in range(3):
         for _ in range(20):
             sink.write("error_logs", b"x" * 3000 + b"\n")

@@ -122,9 +122,10 @@ def test_a_duplicate_that_brings_nothing_new_changes_nothing(db, clock):
 
 
 def test_half_a_name_does_not_replace_a_whole_one(db):
-    """A duplicate that has a first name only leaves the name alone."""
+    """A duplicate that has a first name or initials only leaves the name alone."""
     lead_id = db.add_lead(ADA)
-    db.add_lead({"First Name": "Augusta", "linkedin_url": ADA["linkedin_url"]})
+    for half in ({"First Name": "Ada"}, {"name": "A. Lovelace"}, {"name": "Ada L"}):
+        assert db.add_lead({**half, "linkedin_url": ADA["linkedin_url"]}) == lead_id
     assert db.get_lead(lead_id)["name"] == "Ada Lovelace"
 
 
@@ -170,15 +171,15 @@ def test_a_lead_without_keys_is_always_new(db):
     assert db.add_lead({"name": "Ada"}) != db.add_lead({"name": "Ada"})
 
 
-def test_of_two_matches_the_stronger_key_is_updated(db):
-    """A profile of one and an address of another: the profile decides, the other one stays."""
+def test_a_name_vetoes_the_stronger_key_and_the_weaker_one_decides(db):
+    """A profile of one and name and address of another: the other one is meant."""
     ada = db.add_lead({"name": "Ada", "linkedin_url": ADA["linkedin_url"]})
     bob = db.add_lead({"name": "Bob", "email": "bob@acme.example", "title": "CTO"})
-    before = db.get_lead(bob)
+    before = db.get_lead(ada)
     both = {**ADA, "name": "Bob", "email": "bob@acme.example"}
-    assert db.add_lead(both) == ada
-    assert db.get_lead(bob) == before
-    assert [lead["id"] for lead in db.find_duplicates(db.get_lead(ada))] == [bob]
+    assert db.add_lead(both) == bob
+    assert db.get_lead(ada) == before
+    assert [lead["id"] for lead in db.find_duplicates(db.get_lead(bob))] == [ada]
 
 
 def test_a_company_that_was_left_is_no_key_any_more(db):
@@ -189,11 +190,13 @@ def test_a_company_that_was_left_is_no_key_any_more(db):
     assert db.add_lead({"name": "Ada Lovelace", "company": ADA["company"]}) != ada
 
 
-def test_an_old_address_still_tells_who_it_was(db):
-    """After a merge brought another address, the first one still finds the lead."""
+def test_another_address_makes_a_suggestion_and_not_a_merge(db):
+    """The same profile, name and company with another address is for a person to decide."""
     ada = db.add_lead(ADA)
-    db.add_lead({**ADA, "email": "countess@example.com"})
+    (outcome,) = db.add_leads([{**ADA, "email": "countess@example.com"}]).outcomes
+    assert (outcome.action, outcome.possible_duplicates) == ("created", (ada,))
     assert db.add_lead({"name": "Ada Lovelace", "email": ADA["email"]}) == ada
+    assert db.add_lead({**ADA, "email": "countess@example.com"}) == outcome.lead_id
 
 
 def test_a_given_id_is_taken(db):

@@ -16,11 +16,11 @@ SMALL = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 def test_every_lead_has_its_outcome(db):
     """Created, updated and rejected ones are told apart, in the order given."""
-    db.add_lead({"id": "ada", "name": "Ada", "company": "Acme", "email": "a@acme.example"})
+    db.add_lead({"id": "ada", "name": "Ada King", "company": "Acme", "email": "a@acme.example"})
     result = db.add_leads(
         [
             {"name": "Bob", "email": "b@acme.example"},
-            {"name": "ADA", "company": "ACME", "title": "CTO"},
+            {"name": "ADA KING", "company": "ACME", "title": "CTO"},
             {"company": "nobody's"},
             "Ada",
             {"name": "Bob", "email": "B@acme.example"},

@@ -87,6 +87,43 @@ DIFFERENT = {
         {"name": "N/A", "company": "N/A", "linkedin_url": "n/a"},
         {"name": "N/A", "company": "N/A", "linkedin_url": "n/a"},
     ],
+    "profiles in profiles": [
+        {
+            "name": name,
+            "company": name.split()[1],
+            "linkedin_url": f"https://www.linkedin.com/in/https://www.linkedin.com/in/{name}",
+        }
+        for name in ("Ida Strand", "Tom Vang", "Siw Aas")
+    ],
+    "one profile, pasted beside several people": [
+        {"name": name, "linkedin_url": "https://www.linkedin.com/in/ida-strand"}
+        for name in ("Ida Strand", "Tom Vang", "Siw Aas", "Ida Vang")
+    ],
+    "one name and company, two addresses": [
+        {"name": "Jon Lien", "company": "Fjordvik", "email": "jon.lien@fjordvik.example"},
+        {"name": "Jon Lien", "company": "Fjordvik", "email": "jon.lien2@fjordvik.example"},
+    ],
+    "one profile and name, two addresses": [
+        {"name": "Jon Lien", "linkedin_url": "linkedin.com/in/jon", "email": "jon@a.example"},
+        {"name": "Jon Lien", "linkedin_url": "linkedin.com/in/jon", "email": "jon@b.example"},
+    ],
+    "one address and name, two profiles": [
+        {"name": "Jon Lien", "linkedin_url": "linkedin.com/in/jon-1", "email": "jon@a.example"},
+        {"name": "Jon Lien", "linkedin_url": "linkedin.com/in/jon-2", "email": "jon@a.example"},
+    ],
+    "first names in one company": [
+        {"name": "Jon", "company": "Fjordvik", "title": "Buyer"},
+        {"name": "Jon", "company": "Fjordvik", "title": "Seller"},
+        {"first_name": "Jon", "company": "Fjordvik"},
+        {"name": "J. Lien", "company": "Fjordvik"},
+        {"name": "J Lien", "company": "Fjordvik"},
+    ],
+    "placeholder addresses": [
+        {"name": "Jon Lien", "email": email, "company": f"Company {number}"}
+        for number, email in enumerate(
+            ("na@na.com", "NA@na.com", "test@test.com", "test@test.com", "no-email@x.example")
+        )
+    ],
     "scripts where a mark makes another letter": [
         {"name": "Йосиф Гай", "company": "Acme"},
         {"name": "Иосиф Гаи", "company": "Acme"},
@@ -119,6 +156,20 @@ SAME = {
         {"name": "Ada King", "email": "Ada@Acme.example"},
         {"name": "KING, Ada", "email": "ada@acme.example"},
         {"name": "Ada  King", "email": " ADA@ACME.EXAMPLE "},
+    ],
+    "characters that nobody sees": [
+        {"name": "Ida Strand", "company": "Strandverk"},
+        {"name": "Ida\u200b Strand", "company": "Strandverk"},
+        {"name": "\u202aIda Strand\u202c", "company": "Strand\u00adverk"},
+    ],
+    "one profile with shorter forms of one name": [
+        {
+            "name": "Dr. Ida Maria Strand",
+            "linkedin_url": "linkedin.com/in/ida",
+            "email": "i@a.example",
+        },
+        {"name": "I. Strand", "linkedin_url": "linkedin.com/in/ida", "company": "Strandverk"},
+        {"name": "Ida", "linkedin_url": "linkedin.com/in/ida", "email": "info@a.example"},
     ],
     "legal forms, accents and spaces": [
         {"name": "José Núñez", "company": "Acme, Inc."},

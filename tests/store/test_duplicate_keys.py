@@ -33,6 +33,7 @@ ADA = "in/ada-lovelace"
         "linkedin.com/in/ada-lovelace",
         "//m.linkedin.com/in/ada-lovelace/details/experience/",
         "www.linkedin.com:443/in/ada%2Dlovelace",
+        "\u202ahttps://www.linkedin.com/in/ada\u200b-lovelace\u202c",
         " https://linkedin.com./in//ada-lovelace ",
     ],
 )
@@ -60,6 +61,31 @@ def test_one_profile_has_one_key(url):
         "https://www.linkedin.com/in/unknown",
         "https://www.linkedin.com/in/ada%2Flovelace",
         "https://www.linkedin.com/in/%00",
+        "https://www.linkedin.com/in/https://www.linkedin.com/in/ada-lovelace",
+        "https://www.linkedin.com/in/http://linkedin.com/in/ada-lovelace",
+        "https://www.linkedin.com/in/www.linkedin.com/in/ada-lovelace",
+        "https://www.linkedin.com/in/linkedin.com/in/ada-lovelace",
+        "https://www.linkedin.com/in/ada-lovelace/https://www.linkedin.com/in/charles-babbage",
+        "https://www.linkedin.com/in/in/ada-lovelace",
+        "https://www.linkedin.com/in/https%3A%2F%2Fwww.linkedin.com%2Fin%2Fada-lovelace",
+        "https://www.linkedin.com/in/{{linkedin_username}}",
+        "https://www.linkedin.com/in/%7B%7Bprofile%7D%7D",
+        "https://www.linkedin.com/in/[your-profile]",
+        "https://www.linkedin.com/in/<username>",
+        "https://www.linkedin.com/in/:slug",
+        "https://www.linkedin.com/in/$1",
+        "https://www.linkedin.com/in/your-name",
+        "https://www.linkedin.com/in/firstname-lastname",
+        "https://www.linkedin.com/in/first.last",
+        "https://www.linkedin.com/in/your-profile-url-here",
+        "https://www.linkedin.com/in/profile",
+        "https://www.linkedin.com/in/example",
+        "https://www.linkedin.com/in/not-available",
+        "https://www.linkedin.com/in/xxxxxx",
+        "https://www.linkedin.com/in/-",
+        "https://www.linkedin.com/in/0",
+        "https://www.linkedin.com/in/12345",
+        "https://www.linkedin.com/in/\u200b",
         "https://www.linkedin.com/in/%FF",
         "https://www.linkedin.com/in/ada lovelace",
         "https://[linkedin.com/in/ada-lovelace",
@@ -100,11 +126,58 @@ def test_old_profile_addresses_keep_their_numbers():
         ("@example.com", None),
         ("n/a", None),
         ("", None),
+        ("\u200bada@exam\u00adple.com\ufeff", "ada@example.com"),
+        ("me@ada.example", "me@ada.example"),
+        ("12003400@qq.example", "12003400@qq.example"),
+        ("anna.test@acme.example", "anna.test@acme.example"),
     ],
 )
 def test_an_address_is_a_key_without_regard_to_case_only(email, key):
     """Case makes no difference, dots and tags do, and what is no address is no key."""
     assert canonical_email(email) == key
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "na@na.com",
+        "n/a@acme.example",
+        "none@none.com",
+        "no@email.example",
+        "noemail@acme.example",
+        "no-email@acme.example",
+        "no.mail@acme.example",
+        "not-provided@acme.example",
+        "ida@noemail.com",
+        "ida@no-email.example",
+        "ida@acme.invalid",
+        "test@test.com",
+        "test123@acme.example",
+        "email@email.example",
+        "first.last@acme.example",
+        "firstname.lastname@company.example",
+        "your.email@acme.example",
+        "name@company.example",
+        "user@acme.example",
+        "unknown@acme.example",
+        "null@null.example",
+        "xxx@xxx.example",
+        "aaa@aaa.example",
+        "asdf@asdf.example",
+        "qwerty@acme.example",
+        "abc@abc.example",
+        "000000@acme.example",
+        "0@acme.example",
+        "123@acme.example",
+        "123456@acme.example",
+        "placeholder@acme.example",
+        "dummy+1@acme.example",
+    ],
+)
+def test_a_placeholder_is_no_address(email):
+    """What stands where an address is missing is no key, not even together with a name."""
+    assert canonical_email(email) is None
+    assert keys_of({"full_name": "Ida Strand", "email": email}) == {}
 
 
 @pytest.mark.parametrize(
@@ -190,16 +263,80 @@ def test_two_companies(first, second):
 
 
 @pytest.mark.parametrize(
-    "company", ["Freelance", "self-employed", "N/A", "-", "Unknown", " ", None]
+    "company",
+    [
+        "Freelance",
+        "self-employed",
+        "N/A",
+        "-",
+        "Unknown",
+        " ",
+        None,
+        "Not Provided",
+        "Looking for new opportunities",
+        "Freelance Consultant",
+        "company name",
+        "***",
+        "0000",
+    ],
 )
 def test_no_company_is_no_key(company):
     """What people without a company put there makes nobody the same person."""
     assert keys_of({"full_name": "John Smith", "company": company}) == {}
 
 
-def test_a_placeholder_name_is_no_key():
-    """Two unknown people of one company are two."""
-    assert keys_of({"full_name": "Unknown", "company": "Acme"}) == {}
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Unknown",
+        "unknown unknown",
+        "First Name Last Name",
+        "FirstName LastName",
+        "Test User",
+        "Sales Team",
+        "Accounts Payable",
+        "Front Desk",
+        "No Name",
+        "xxx",
+        "asdf qwerty",
+        "Customer Service",
+        "\u200b",
+        # a part of a name is somebody's, but of many
+        "Jon",
+        "J. Lien",
+        "Dr. Lien",
+        "Mr Jon",
+    ],
+)
+def test_a_name_that_is_no_full_one_is_no_key_beside_a_company(name):
+    """Placeholders, roles, first names and initials are of several people in one company."""
+    assert keys_of({"full_name": name, "company": "Acme"}) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["李娜", "김철수", "Jo Li", "Dr. Jon Lien", "Will Guest", "Ana Test"]
+)
+def test_a_full_name_is_a_key_beside_a_company(name):
+    """Two parts are a full name, and in some scripts no blank is between them."""
+    assert list(keys_of({"full_name": name, "company": "Acme"})) == ["name_company"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Ida Strand", "Ida\u200b Strand"),
+        ("Ida Strand", "\u202aIda Strand\u202c"),
+        ("Ida Strand", "Ida Stra\u00adnd"),
+        ("Ida Strand", "\ufeffIda\u00a0Strand"),
+        ("Ida Strand", "I\u034fda Strand\ufe0f"),
+        ("علی‌رضا", "علیرضا"),
+    ],
+)
+def test_what_nobody_sees_makes_no_other_key(first, second):
+    """Zero-width, direction and filler characters are folded."""
+    assert canonical_name(first) == canonical_name(second)
+    keys = [keys_of({"full_name": "Ida Vang", "company": one}) for one in (first, second)]
+    assert keys[0] == keys[1]
 
 
 def test_all_keys_of_a_lead_strongest_first():

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadlog.core.errors import ValidationError
+from leadlog.leads.store.columns import Columns
+from leadlog.leads.store.invisible import trimmed
 from leadlog.leads.store.normalise import field_of, to_fields
 
 EXPORT_ROW = {
@@ -66,6 +68,14 @@ def test_a_row_of_a_crm_export_finds_its_fields():
         ("\ufeffNotes", "notes"),
         ("Number of Employees", "company_size"),
         ("Last Name", "full_name"),
+        ("E-mail\nAddress", "email"),
+        ("Company / Account", "company"),
+        ("# Employees", "company_size"),
+        ("Na\u00adme", "full_name"),
+        ("Pr\u00e9nom", "full_name"),
+        ("PRE\u0301NOM", "full_name"),
+        ("Email (2)", "email"),
+        ("URL", "website"),
         ("Email 2", None),
         ("", None),
     ],
@@ -105,6 +115,18 @@ def test_the_same_value_twice_is_kept_once():
         ({"Last Name": "Lovelace"}, "Lovelace", True),
         ({"First Name": "Ada", "name": ""}, "Ada", True),
         ({"First Name": "Ada", "name": "Ada King"}, "Ada King", False),
+        ({"Name": "Jon", "Surname": "Lien"}, "Jon Lien", False),
+        ({"Name": "Mary Ann", "Last Name": "Dahl"}, "Mary Ann Dahl", False),
+        ({"Name": "Lien", "First Name": "Jon"}, "Jon Lien", False),
+        ({"Name": "Jon", "First Name": "Jon", "Last Name": "Lien"}, "Jon Lien", False),
+        ({"Name": "Jon A. Lien", "First Name": "Jon", "Last Name": "Lien"}, "Jon A. Lien", False),
+        ({"Name": "Lien, Jon", "First Name": "Jon", "Last Name": "Lien"}, "Lien, Jon", False),
+        ({"Name": "Jon Lien", "Surname": "LIEN"}, "Jon Lien", False),
+        ({"Name": "Jon", "First Name": "Jon"}, "Jon", True),
+        ({"Name": "Jon", "Middle Name": "A.", "Surname": "Lien"}, "Jon A. Lien", False),
+        ({"Name": "Spring offer", "First Name": "Jon", "Last Name": "Lien"}, "Jon Lien", False),
+        ({"First Name": "Jon", "Last Name": "Lien", "Suffix": "Jr."}, "Jon Lien Jr.", False),
+        ({"First Name": "Jon", "Last Name": "Lien", "Suffix": "PhD"}, "Jon Lien", False),
     ],
 )
 def test_a_name_is_made_of_its_parts(columns, name, partial):
@@ -112,6 +134,53 @@ def test_a_name_is_made_of_its_parts(columns, name, partial):
     found = to_fields(columns)
     assert found.fields["full_name"] == name
     assert found.part_of_name is partial
+
+
+@pytest.mark.parametrize(
+    ("lead", "fields", "raw"),
+    [
+        (
+            {"Title": "Ms.", "Job Title": "Head of Purchasing"},
+            {"title": "Head of Purchasing"},
+            {"Title": "Ms."},
+        ),
+        ({"Title": "Ms.", "Job Title": ""}, {"title": None}, {"Title": "Ms."}),
+        ({"Title": "Buyer", "Job Title": ""}, {"title": "Buyer"}, {}),
+        ({"Title": "Buyer", "Position": "CTO"}, {"title": "CTO"}, {"Title": "Buyer"}),
+        (
+            {"Email": "a@b.example", "Work Email": "c@d.example"},
+            {"email": "c@d.example"},
+            {"Email": "a@b.example"},
+        ),
+        (
+            {"URL": "https://www.linkedin.com/in/ida"},
+            {"linkedin_url": "https://www.linkedin.com/in/ida"},
+            {},
+        ),
+        ({"URL": "https://strandverk.example"}, {"website": "https://strandverk.example"}, {}),
+    ],
+)
+def test_the_more_specific_column_wins(lead, fields, raw):
+    """Job Title goes before Title whatever comes first, and a salutation is no job."""
+    for columns in (lead, dict(reversed(lead.items()))):
+        found = to_fields(columns)
+        assert (found.fields, found.raw_data) == (fields, raw)
+
+
+def test_a_column_can_be_given_its_field():
+    """A mapping goes before what is known, in any spelling; raw_data keeps a column as it is."""
+    columns = Columns({"Ansprechpartner": "name", "firma": "raw-data", "Who Pays": "company"})
+    found = to_fields({"ANSPRECHPARTNER": "Ida", "Firma": "x", "who pays": "Acme"}, columns)
+    assert found.fields == {"full_name": "Ida", "company": "Acme"}
+    assert found.raw_data == {"Firma": "x"}
+    columns = Columns({"a": "First Name", "b": "last_name"})
+    assert to_fields({"b": "Strand", "a": "Ida"}, columns).fields == {"full_name": "Ida Strand"}
+
+
+def test_a_mapping_to_no_field_is_refused_with_those_that_there_are():
+    """The message names the column, the field and the fields."""
+    with pytest.raises(ValidationError, match=r"no field 'compny' for the column 'Who'.*company"):
+        Columns({"Who": "compny"})
 
 
 def test_raw_data_of_an_exported_lead_stays_raw_data():
@@ -176,7 +245,7 @@ LEADS = st.dictionaries(COLUMNS, TEXT | st.integers(-999, 999) | st.none(), max_
 
 
 def words(values):
-    return [str(value).strip() for value in values if value is not None]
+    return [trimmed(str(value)) for value in values if value is not None]
 
 
 @given(LEADS)

@@ -213,3 +213,23 @@ def test_a_count_is_a_whole_number(value):
     """A limit that is no whole number is refused by name."""
     with pytest.raises(ValidationError, match="limit is"):
         values.count(value, "limit")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("\u200b", None),
+        ("\u3164 \u00ad\ufeff", None),
+        ("\x01", None),
+        ("\u202a+47 555 01\u202c", "+47 555 01"),
+        ("\ufeffIda Strand\u200b ", "Ida Strand"),
+        ("علی\u200cرضا", "علی\u200cرضا"),
+        ("\u05d0 (x)\u200f", "\u05d0 (x)\u200f"),
+        ("\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680"),
+        ("\u2764\ufe0f", "\u2764\ufe0f"),
+        ("Strand\u00adverk", "Strand\u00adverk"),
+    ],
+)
+def test_what_nobody_sees_is_blank_alone_and_kept_where_it_means_something(given, kept):
+    """A joiner inside a word or an emoji stays; a mark at the edge of a text goes."""
+    assert values.text(given, "notes") == kept

@@ -372,4 +372,4 @@ def test_whatever_was_committed_or_rolled_back_the_replay_is_the_table(
     replayed = list(rows_of(table)) if table is not None else []
     expected = [{"_key": str(row["id"]), **row} for row in rows]
     assert replayed == sorted(expected, key=lambda row: row["_key"])
-    assert table is None or table.break_count == 0
+    assert table is None or table.gap_count == 0

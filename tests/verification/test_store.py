@@ -17,6 +17,7 @@ from leadlog.core.errors import ReadError, StoreError, ValidationError
 from leadlog.leads.store.models import Lead
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import replay, rows_of
+from leadlog.recording.pipeline.policy import finisher_of
 from leadlog.recording.sinks.recover import recover
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.verification import Report, verify
@@ -362,5 +363,5 @@ def test_records_of_a_killed_process_that_wait_are_told_with_the_remedy(
     (difference,) = verify(logs, url).differences
     assert difference.cause == "waiting"
     assert "leadlog recover" in difference.explanation
-    recover(logs)
+    recover(logs, finisher_of=finisher_of)
     assert verify(logs, url).differences == []

@@ -3,8 +3,8 @@
 import pytest
 
 from leadlog.core.clock import now_us
-from leadlog.monitor.alerting.storage import add_silence, history
-from leadlog.monitor.watching.state import read_state, write_state
+from leadlog.monitor.state import read_state, write_state
+from leadlog.monitor.storage import add_silence, history
 
 MINUTE = 60_000_000
 FINE = {

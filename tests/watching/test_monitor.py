@@ -12,10 +12,10 @@ import zstandard
 from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
 from leadlog.core.records import shape
-from leadlog.monitor.alerting.configuration import configure
+from leadlog.monitor import Monitor, StandbyError
+from leadlog.monitor.configuration import configure
 from leadlog.monitor.figures.rolling import OPERATIONS
-from leadlog.monitor.watching import Monitor, StandbyError
-from leadlog.monitor.watching.state import database_path
+from leadlog.monitor.state import database_path
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -97,15 +97,15 @@ def test_a_restart_goes_on_where_the_last_one_stopped(scene):
     """Nothing is counted twice, told twice or forgotten."""
     first = scene.monitor()
     scene.write(100, failed=True)
-    assert [one.rule for one in first.round().firing] == ["burn_rate", "burn_rate"]
+    assert [one.rule for one in first.cycle().firing] == ["burn_rate", "burn_rate"]
     scene.now += MINUTE
-    first.round()
+    first.cycle()
     first.close()
     scene.write(50, failed=True)
     second = scene.monitor()
     for _ in range(5):
         scene.now += MINUTE
-        report = second.round()
+        report = second.cycle()
     assert scene.counted(second) == 150
     assert {one.label for one in report.firing} == {"fast", "slow"}
     assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
@@ -116,20 +116,20 @@ def test_rotation_compression_and_new_days_double_nothing(scene):
     """Segments, sealed files and a clock that is set back by an hour."""
     monitor = scene.monitor()
     path = scene.write(10)
-    monitor.round()
+    monitor.cycle()
     scene.write(10, name="2026-11-23.1.jsonl")
     scene.write(10, name="2026-11-23.w1.jsonl")
     path.with_name(path.name + ".zst").write_bytes(zstandard.compress(path.read_bytes()))
     path.unlink()
-    monitor.round()
+    monitor.cycle()
     scene.now -= 60 * MINUTE
     scene.write(10)
     path.unlink()  # the same name again would be another file
-    monitor.round()
+    monitor.cycle()
     monitor.close()
     scene.now += 60 * MINUTE
     again = scene.monitor()
-    again.round()
+    again.cycle()
     assert scene.counted(again) == 30
 
 
@@ -137,25 +137,25 @@ def test_a_second_monitor_stands_by_and_takes_over(scene):
     """It says who is at work, and goes on when that one ends."""
     first, second = scene.monitor(), scene.monitor()
     scene.write(10)
-    first.round()
+    first.cycle()
     with pytest.raises(StandbyError, match="watches"):
-        second.round()
+        second.cycle()
     first.close()
     scene.write(5)
-    assert second.round().events == 5
+    assert second.cycle().events == 5
     assert scene.counted(second) == 15
 
 
 FORKING = """
 import os, sys
-from leadlog.monitor.watching import Monitor
+from leadlog.monitor import Monitor
 
 def monitor():
     return Monitor(sys.argv[1], channels={}, checks=False, measure=lambda _: {},
                    emit=lambda level, name, event: None)
 
 first = monitor()
-first.round()
+first.cycle()
 reading, writing = os.pipe()
 if os.fork() == 0:
     os.close(writing)
@@ -164,7 +164,7 @@ if os.fork() == 0:
     os._exit(0)
 first.close()
 second = monitor()
-print(second.round().behind)
+print(second.cycle().behind)
 second.close()
 os.write(writing, b"x")
 os.wait()
@@ -184,7 +184,7 @@ def test_a_forked_child_does_not_hold_the_lock(scene):
 def test_run_waits_for_the_other_one(scene):
     """`run` stands by without ending, and works as soon as it may."""
     first, second = scene.monitor(), scene.monitor()
-    first.round()
+    first.cycle()
     waits = []
 
     def wait(seconds):
@@ -209,18 +209,19 @@ def test_it_runs_in_a_thread_of_an_application(scene):
         channels={},
         checks=False,
         emit=lambda level, name, event: read.set(),
+        clock=lambda: NOW,
         measure=lambda _: {},
     )
     with monitor:
         assert read.wait(20)
-    assert scene.monitor().round().events == 0
+    assert scene.monitor().cycle().events == 0
 
 
 def test_alerts_that_fire_while_it_is_down_are_told_by_the_next(scene):
     """The past is read before anything is judged."""
     scene.write(100, at=NOW - 3000 * MINUTE, name="2026-11-21.jsonl")
     scene.write(100, failed=True)
-    report = scene.monitor().round()
+    report = scene.monitor().cycle()
     assert "fast" in {one.label for one in report.firing}
 
 
@@ -237,18 +238,18 @@ def test_the_summary_of_a_day_is_written_after_it(scene):
     """Five minutes after midnight, once, and those that were missed too."""
     scene.write(3, at=NOW)
     monitor = scene.monitor()
-    monitor.round()
+    monitor.cycle()
     folder = scene.directory / "monitoring_data"
     scene.now = NOW + 14 * 60 * MINUTE + 4 * MINUTE
-    monitor.round()
+    monitor.cycle()
     assert not (folder / "daily-summary-2026-11-23.json").exists()
     scene.now += 2 * MINUTE
-    monitor.round()
+    monitor.cycle()
     summary = json.loads((folder / "daily-summary-2026-11-23.json").read_text())
     assert summary["operation_summary"]["total_database_operations"] == 3
     (folder / "daily-summary-2026-11-23.json").unlink()
     scene.now += 2 * 1440 * MINUTE
-    monitor.round()
+    monitor.cycle()
     names = sorted(path.name for path in folder.glob("daily-summary-*"))
     assert names[-2:] == ["daily-summary-2026-11-24.json", "daily-summary-2026-11-25.json"]
     assert "daily-summary-2026-11-23.json" not in names
@@ -258,22 +259,22 @@ def test_a_database_that_cannot_be_written_stops_nothing(scene):
     """Alerts fire and are told; when it can be written again, all of it is there."""
     monitor = scene.monitor()
     scene.write(10)
-    monitor.round()
+    monitor.cycle()
     connection = monitor.open().connection
     connection.execute("PRAGMA query_only = ON")
     for _ in range(6):
         scene.now += MINUTE
         for number in range(40):
             scene.write(3, failed=True, at=scene.now - number * MINUTE)
-        monitor.round()
+        monitor.cycle()
     assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
     assert any("cannot write" in text for text in scene.told)
     connection.execute("PRAGMA query_only = OFF")
-    monitor.round()
+    monitor.cycle()
     total = scene.counted(monitor)
     monitor.close()
     again = scene.monitor()
-    again.round()
+    again.cycle()
     assert scene.counted(again) == total == 10 + 6 * 40 * 3
     assert scene.sink.titles == ["[leadlog] critical: burn_rate"]
 
@@ -283,10 +284,10 @@ def test_dropped_events_are_counted_from_the_first_look_on(scene):
     scene.write(1)
     scene.gauges = {"dropped_total": 500.0}
     monitor = scene.monitor()
-    assert not monitor.round().firing
+    assert not monitor.cycle().firing
     scene.now += MINUTE
     scene.gauges = {"dropped_total": 507.0}
-    (alert,) = monitor.round().firing
+    (alert,) = monitor.cycle().firing
     assert (alert.rule, alert.value) == ("dropped_events", 7.0)
 
 
@@ -295,7 +296,7 @@ def test_a_damaged_state_is_an_error_that_says_what_to_do(scene):
     scene.directory.mkdir()
     database_path(scene.directory).write_bytes(b"no database" * 200)
     with pytest.raises(ReadError, match="move it away"):
-        scene.monitor().round()
+        scene.monitor().cycle()
 
 
 def test_each_minute_has_a_record_of_the_whole(scene):
@@ -303,8 +304,8 @@ def test_each_minute_has_a_record_of_the_whole(scene):
     scene.write(60)
     scene.write(40, failed=True)
     monitor = scene.monitor()
-    monitor.round()
-    monitor.round()
+    monitor.cycle()
+    monitor.cycle()
     (event,) = [event for name, event in scene.records if name == "monitoring.health_check"]
     assert event["system_health"]["error_rate_percent"] == 40.0
     assert event["system_health"]["average_response_time_ms"] == 5.0

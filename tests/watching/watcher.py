@@ -2,7 +2,7 @@
 
     python watcher.py DIRECTORY    < {"now": microseconds, "gauges": {…}} per line
 
-Answers each line with the alerts after that round. The channels are those of LEADLOG_ALERTS_URLS.
+Answers each line with the alerts after that cycle. The channels are those of LEADLOG_ALERTS_URLS.
 """
 
 import json
@@ -12,13 +12,13 @@ from typing import Any
 import apprise
 
 import leadlog
-from leadlog.monitor.watching import Monitor
+from leadlog.monitor import Monitor
 
 said: dict[str, Any] = {"now": 0, "gauges": {}}
 
 
 def main(directory: str) -> None:
-    """One round for each line of standard input."""
+    """One cycle for each line of standard input."""
     leadlog.configure(directory=directory, poll_seconds=0.005)
     # Apprise rests for seconds between two mails of one process; minutes pass faster here.
     apprise.NotifyBase.request_rate_per_sec = 0
@@ -32,9 +32,9 @@ def main(directory: str) -> None:
     )
     for line in sys.stdin:
         said.update(json.loads(line))
-        report = monitor.round()
+        report = monitor.cycle()
         while report.behind:
-            report = monitor.round()
+            report = monitor.cycle()
         leadlog.flush()
         states = {f"{one.rule}:{one.label}".rstrip(":"): one.state for one in report.alerts}
         print(json.dumps({"alerts": states, "events": report.events}), flush=True)

@@ -26,7 +26,7 @@ def test(ctx: click.Context, *, as_json: bool) -> None:
     Exits with 1 when one did not take it.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.settings import load
-    from leadlog.monitor.alerting.channels import DeliveryError, channels
+    from leadlog.monitor.notification.channels import DeliveryError, channels
 
     found = channels(load().settings.alerts_urls)
     if not found:

@@ -12,7 +12,7 @@ from leadlog.cli.terminal import print_json, safe, table
 from leadlog.core.clock import format_us, now_us
 
 if TYPE_CHECKING:
-    from leadlog.monitor.alerting.muting import Silence
+    from leadlog.monitor.silences import Silence
 
 __all__ = ["list_", "show"]
 
@@ -34,8 +34,8 @@ def list_(ctx: click.Context, *, directory: Path | None, everything: bool, as_js
 
     Exits with 1 when an alert fires.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.monitor.alerting.storage import history, load_silences
-    from leadlog.monitor.watching.state import read_state
+    from leadlog.monitor.state import read_state
+    from leadlog.monitor.storage import history, load_silences
 
     now = now_us()
     root = existing_log(directory)
@@ -71,9 +71,9 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
       leadlog alerts show latency --json | jq .settings
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.settings import load
-    from leadlog.monitor.alerting.configuration import configure, settings_of
-    from leadlog.monitor.alerting.storage import history
-    from leadlog.monitor.watching.state import database_path, read_state
+    from leadlog.monitor.configuration import configure, settings_of
+    from leadlog.monitor.state import database_path, read_state
+    from leadlog.monitor.storage import history
 
     settings = load(directory=directory).settings
     rules = configure(settings.alerts).rules
@@ -110,9 +110,9 @@ def show(*, rule: str, directory: Path | None, as_json: bool) -> None:
 
 def _alerts(connection: Connection, now: int) -> list[dict[str, Any]]:
     from leadlog.core.settings import load
-    from leadlog.monitor.alerting.configuration import configure
-    from leadlog.monitor.alerting.muting import inhibited, silenced
-    from leadlog.monitor.alerting.storage import load_alerts, load_silences
+    from leadlog.monitor.configuration import configure
+    from leadlog.monitor.silences import inhibited, silenced
+    from leadlog.monitor.storage import load_alerts, load_silences
 
     alerts = load_alerts(connection)
     quiet = silenced(alerts, load_silences(connection), now)
@@ -120,7 +120,7 @@ def _alerts(connection: Connection, now: int) -> list[dict[str, Any]]:
     return [
         alert_row(
             one,
-            hushed="silenced" if key in quiet else "consequence" if key in consequences else "",
+            suppressed="silenced" if key in quiet else "consequence" if key in consequences else "",
         )
         for key, one in alerts.items()
     ]

@@ -108,7 +108,9 @@ def _record(root: Path, report: "Report") -> None:
     import leadlog
 
     leadlog.configure(directory=root)
-    leadlog.DatabaseLogger().log_monitoring_data("erasure", {"metrics": report.as_dict()})
+    leadlog.DatabaseLogger().log_monitoring_data(
+        "erasure", {"metrics": report.covered(report.as_dict())}
+    )
     leadlog.flush()
 
 

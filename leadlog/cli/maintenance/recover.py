@@ -1,6 +1,7 @@
 """`leadlog recover`: bring into files what processes that were killed left in memory."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
@@ -29,6 +30,7 @@ def recover(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
     Exits with 1 where a line was lost, and with 3 where something could not be recovered now.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.settings import load
+    from leadlog.recording.pipeline.policy import finisher_of
     from leadlog.recording.sinks.recover import recover as bring_in
 
     settings = load(directory=directory).settings
@@ -38,6 +40,7 @@ def recover(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
         segment_bytes=settings.segment_bytes,
         file_mode=settings.file_mode,
         directory_mode=settings.directory_mode,
+        finisher_of=partial(finisher_of, key=settings.pseudonym_key),
     )
     if as_json:
         print_json(asdict(found))
@@ -46,6 +49,11 @@ def recover(ctx: click.Context, directory: Path | None, as_json: bool) -> None:
             f"{found.lines} events recovered from {found.rings} rings; "
             f"{found.alive} rings are in use"
         )
+        if found.unsettled:
+            click.echo(
+                f"{found.unsettled} events of transactions that were about to commit recovered; "
+                "their outcome is unknown"
+            )
         if found.lost:
             click.echo(f"{found.lost} events were lost with the memory of killed processes")
     for error in found.errors:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from leadlog.cli.migrate.runs import backups, rollback, status, validate
-from leadlog.cli.options import database_option, directory_option, json_option
+from leadlog.cli.options import database_option, directory_option, json_option, note_export
 from leadlog.cli.terminal import print_json, safe, table
 
 __all__ = ["migrate"]
@@ -18,6 +18,8 @@ _SUBCOMMANDS = {
     "rollback": rollback,
 }
 _REASONS_SHOWN = 5
+_VALUE_SHOWN = 60
+_COLUMNS_SHOWN = 12
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
@@ -53,6 +55,7 @@ class _FilesOrCommand(click.Command):
 @directory_option
 @database_option
 @click.option("--dry-run", is_flag=True, help="Read and check the files; write nothing.")
+@click.option("--preview", is_flag=True, help="A dry run that shows columns and first leads, too.")
 @click.option("--no-backup", is_flag=True, help="Neither copy the files nor back the store up.")
 @click.option("--no-verify", is_flag=True, help="Do not compare files and store at the end.")
 @click.option(
@@ -71,6 +74,16 @@ class _FilesOrCommand(click.Command):
 )
 @click.option("--encoding", metavar="NAME", help="Encoding of the files.  [default: UTF-8/16/32]")
 @click.option("--csv", "as_table", is_flag=True, help="The files are CSV whatever their names say.")
+@click.option("--delimiter", metavar="CHAR", help="Character between cells, or tab.")
+@click.option("--header-row", type=click.IntRange(min=1), metavar="N", help="Line of the header.")
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number.")
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="Field for a column; raw_data for none.  [repeatable]",
+)
 @click.option(
     "--backups",
     "backup_directory",
@@ -87,19 +100,25 @@ def migrate(
     directory: Path | None,
     database: str | None,
     dry_run: bool,
+    preview: bool,
     no_backup: bool,
     no_verify: bool,
     rejects: Path | None,
     batch: int,
     encoding: str | None,
     as_table: bool,
+    delimiter: str | None,
+    header_row: int | None,
+    sheet: str | None,
+    mapped: tuple[str, ...],
     backup_directory: Path | None,
     as_json: bool,
 ) -> None:
     """Migrate files of leads into the store.
 
     FILE is a file, a quoted pattern, a directory (for its *lead*.json), or - for standard input:
-    JSON (an array, {"leads": [...]}, one record), JSON Lines or CSV, plain, .gz or .zst.
+    JSON (an array, {"leads": [...]}, one record), JSON Lines or CSV, plain, .gz or .zst, or a
+    workbook (.xlsx, .xlsb, .xls, .ods).
 
     Every record becomes a lead, updates the lead that it is a duplicate of, or is rejected with a
     reason. A run that was ended, by Ctrl-C or by anything, goes on where it was when it is given
@@ -109,6 +128,7 @@ def migrate(
     \b
     Examples:
       leadlog migrate leads.json --rejects rejects.jsonl
+      leadlog migrate contacts.csv --preview --map "Ansprechpartner=name"
       leadlog migrate exports/ 'old/*.csv' --database sqlite:///leads.db
       zcat leads.json.gz | leadlog migrate - --dry-run --json
       leadlog migrate rollback 20261123T100000-3f9a
@@ -122,6 +142,8 @@ def migrate(
     from leadlog.core.settings import load
     from leadlog.leads.migration import MigrationManager
 
+    columns = _columns_of(mapped)
+    dry_run = dry_run or preview
     settings = load(directory=directory, database=database).settings
     with ExitStack() as stack:
         if dry_run:
@@ -146,6 +168,10 @@ def migrate(
                 verify=not no_verify,
                 encoding=encoding,
                 table=as_table,
+                delimiter="\t" if delimiter in {"tab", "\\t"} else delimiter,
+                header_row=header_row,
+                sheet=sheet,
+                columns=columns,
                 progress=meter.take,
             )
         except KeyboardInterrupt:
@@ -156,13 +182,54 @@ def migrate(
                 err=True,
             )
             raise
+    if result.rejects_file is not None:
+        note_export(settings.directory, result.rejects_file)
     found = result.as_dict()
     if as_json:
         print_json(found)
     else:
+        if preview:
+            _show_preview(found)
         _show(found)
     lost = found["data_integrity_maintained"] is False
     ctx.exit(1 if lost or found["rejected"] else 0)
+
+
+def _columns_of(mapped: tuple[str, ...]) -> dict[str, str]:
+    """Field by column, as --map gives them."""
+    columns = {}
+    for one in mapped:
+        column, sign, field = one.rpartition("=")
+        if not sign or not column.strip() or not field.strip():
+            raise click.BadParameter(f"{one!r} is not COLUMN=FIELD", param_hint="--map")
+        columns[column] = field
+    return columns
+
+
+def _show_preview(found: dict[str, Any]) -> None:
+    """Print columns and the field of each, and the first leads as they would be stored."""
+    for source in found["sources"]:
+        if source["columns"] or source["not_mapped"]:
+            click.echo(f"Columns of {safe(source['path'])}:")
+            rows = [*source["columns"].items()]
+            rows += [(column, "(raw_data)") for column in source["not_mapped"]]
+            for line in table(rows, ("column", "field")):
+                click.echo(f"  {line}")
+            click.echo("")
+    if found["preview"]:
+        click.echo("First leads:")
+        for lead in found["preview"]:
+            values = {**lead, **lead["raw_data"]}
+            del values["raw_data"]
+            click.echo(
+                "  "
+                + "; ".join(
+                    f"{safe(str(field))}: {safe(str(value))[:_VALUE_SHOWN]}"
+                    for field, value in values.items()
+                    if value not in (None, "")
+                )
+            )
+        click.echo("")
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -201,6 +268,17 @@ def _show(found: dict[str, Any]) -> None:
     for source in found["sources"]:
         for note, count in source["notes"].items():
             click.echo(f"Note: {safe(source['path'])}: {count} {safe(note)}")
+        if source["not_mapped"]:
+            columns = ", ".join(map(safe, source["not_mapped"][:_COLUMNS_SHOWN]))
+            more = len(source["not_mapped"]) - _COLUMNS_SHOWN
+            click.echo(
+                f"Kept in raw_data, because no field is known for them: {columns}"
+                f"{f' and {more} more' if more > 0 else ''}  (--map COLUMN=FIELD)"
+            )
+        if source["suggested"]:
+            click.echo(
+                f"{source['suggested']} new leads may be duplicates; see: leadlog db duplicates"
+            )
     if found["backup"]:
         click.echo(f"Backup: {safe(found['backup'])}")
         click.echo(f"Undo it with: leadlog migrate rollback {found['migration_id']}")

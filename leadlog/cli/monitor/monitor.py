@@ -14,8 +14,8 @@ from leadlog.cli.options import database_option, directory_option, json_option
 from leadlog.cli.terminal import message, print_json, safe, table
 
 if TYPE_CHECKING:
+    from leadlog.monitor import Monitor, MonitorReport
     from leadlog.monitor.health.counting import EventCounts
-    from leadlog.monitor.watching import Monitor, Report
 
 __all__ = ["alert_row", "monitor", "show_alerts"]
 
@@ -92,7 +92,7 @@ def monitor(
         ctx.exit(_summarise(directory, summary, as_json=as_json))
     _import(modules)
     pipeline = configure(directory=directory, database=database)
-    from leadlog.monitor.watching import Monitor, StandbyError
+    from leadlog.monitor import Monitor, StandbyError
 
     if once:
         watch = Monitor(directory, database=database, checks=not no_checks, notice=message)
@@ -180,7 +180,7 @@ def _summarise(directory: Path | None, said: str, *, as_json: bool) -> int:
     return 0
 
 
-def alert_row(alert: Any, *, hushed: str = "") -> dict[str, Any]:
+def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
     """One alert as plain data, as `--json` prints it."""
     from leadlog.core.clock import format_us
 
@@ -195,7 +195,7 @@ def alert_row(alert: Any, *, hushed: str = "") -> dict[str, Any]:
         "threshold": alert.threshold,
         "since": format_us(alert.since_us),
         "fired": None if alert.fired_us is None else format_us(alert.fired_us),
-        "hushed": hushed,
+        "suppressed": suppressed,
         "remedy": alert.remedy,
     }
 
@@ -204,7 +204,7 @@ def show_alerts(rows: list[dict[str, Any]]) -> None:
     """Prints alerts for people."""
     cells = [
         (
-            one["state"] + (f" ({one['hushed']})" if one["hushed"] else ""),
+            one["state"] + (f" ({one['suppressed']})" if one["suppressed"] else ""),
             one["severity"],
             one["name"],
             one["since"][:19].replace("T", " "),
@@ -216,7 +216,7 @@ def show_alerts(rows: list[dict[str, Any]]) -> None:
         click.echo(line)
 
 
-def _show(report: "Report", *, as_json: bool) -> int:
+def _show(report: "MonitorReport", *, as_json: bool) -> int:
     rows = [alert_row(alert) for alert in report.alerts]
     if as_json:
         print_json(
@@ -241,8 +241,8 @@ def _show(report: "Report", *, as_json: bool) -> int:
 
 
 def _show_other(directory: Path, *, as_json: bool) -> int:
-    from leadlog.monitor.alerting.storage import load_alerts
-    from leadlog.monitor.watching.state import read_state
+    from leadlog.monitor.state import read_state
+    from leadlog.monitor.storage import load_alerts
 
     with read_state(directory) as connection:
         rows = [alert_row(alert) for alert in load_alerts(connection).values()]

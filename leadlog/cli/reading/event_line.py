@@ -1,13 +1,13 @@
-"""One event as one readable line."""
+"""One event as one readable line: when, what, with which outcome, who, about whom, what changed."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import click
+import orjson
 
-from leadlog.cli.terminal import safe
+from leadlog.cli.terminal import Styled, count, fit, line, safe
 
-__all__ = ["event_line"]
+__all__ = ["bound_context", "change", "event_line", "value"]
 
 Data = Mapping[str, Any]
 
@@ -19,31 +19,98 @@ _TIER_COLOURS = {
     "very_slow": "red",
 }
 _LEVEL_COLOURS = {"warning": "yellow", "error": "red", "critical": "red"}
+_OUTCOME_COLOURS = {
+    "committed": "green",
+    "completed": "green",
+    "ok": "green",
+    "unknown": "yellow",
+}
+_RESULTS = ("operation_details", "sync_results", "migration_results", "operation_info")
+_DURATIONS = {"operation_info": "total_duration_ms"}
+_NARROW = 100
 _TEXT_LIMIT = 160
+_VALUE_LIMIT = 40
+_MOST_CHANGES = 12
+_QUIET = frozenset({"row_version", "updated_at", "created_at"})
+"""Columns that change with every other one."""
+_ERROR_CONTEXT = frozenset(
+    {"operation_in_progress", "operation_id", "lead_data", "system_state", "user_action"}
+    | {"environment"}
+)
+"""Keys of an error's context that nobody bound."""
 
 
-def event_line(event: Data) -> str:
-    """Time, level, event, outcome, duration and tier, what it was about, what went wrong.
+def event_line(event: Data, width: int | None = None, *, context: Data | None = None) -> str:
+    """Return an event as one line, with colours, that takes at most so many cells.
 
-    With colours; `click.echo` takes them out where they do not belong. Never raises, whatever
-    the event holds, and nothing stored is in it raw.
+    Never raises, whatever the event holds, and nothing stored is in it raw.
+
+    Args:
+        event: the record.
+        width: of the terminal; None: nothing is cut.
+        context: what is told elsewhere of who did it, and is not repeated.
     """
+    narrow = width is not None and width < _NARROW
     level = _text(event.get("level"))
-    parts = [
-        click.style(_time(event.get("timestamp")), dim=True),
-        click.style(level.upper()[:8].ljust(7), fg=_LEVEL_COLOURS.get(level)),
-        click.style(_text(event.get("event_name")).ljust(18), bold=True),
-        *_outcome(event),
+    loud = level.upper() if level in _LEVEL_COLOURS else ""
+    outcome = list(_outcome(event)) or [loud.ljust(9) if loud else ""]
+    name = _text(event.get("event_name"))
+    user, others = _user(event, context), _bound(event, context)
+    parts: list[Styled | str] = [
+        Styled(_time(event.get("timestamp"), narrow=narrow), {"dim": True}),
+        Styled(name.ljust(12 if narrow else 18), {"bold": True, "fg": _LEVEL_COLOURS.get(level)}),
+        *(Styled(one, {"fg": _OUTCOME_COLOURS.get(one.strip(), "red")}) for one in outcome),
         *_duration(event),
-        *(_text(part) for part in _subject(event)),
+        Styled(user, {"fg": "cyan"}),
+        *_subject(event, narrow=narrow),
+        *_error(event),
+        *_changes(event),
+        *_own_fields(event),
+        *(Styled(one, {"dim": True}) for one in others),
     ]
-    error = _section(event, "operation_details").get("error_message")
-    error = error or _section(event, "sync_results").get("error_message")
-    error = error or _section(event, "migration_results").get("error_message")
-    error = error or _section(event, "error_details").get("error_message")
-    if error:
-        parts.append(click.style(_text(error), fg="red"))
-    return "  ".join(part for part in parts if part)
+    return line(parts, width)
+
+
+def bound_context(event: Data) -> dict[str, Any]:
+    """Return the values that the application had bound: the user, the request and the like."""
+    context = _section(event, "context")
+    if event.get("log_type") == "error_log":
+        return {key: bound for key, bound in context.items() if key not in _ERROR_CONTEXT}
+    return dict(context)
+
+
+def _user(event: Data, told: Data | None) -> str:
+    user = bound_context(event).get("user")
+    return "" if user is None or (told or {}).get("user") == user else value(user)
+
+
+def _bound(event: Data, told: Data | None) -> Iterator[str]:
+    for key, bound in bound_context(event).items():
+        if key != "user" and (told is None or told.get(key) != bound):
+            yield f"{_text(key)}={value(bound)}"
+
+
+def change(cell: Any) -> str:
+    """Return what became of a column, `old → new`."""
+    if not isinstance(cell, Mapping) or not cell:
+        return "written by the database"
+    if "new" not in cell:
+        return f"was {value(cell.get('old'))}"
+    if "old" not in cell:
+        return value(cell["new"])
+    return f"{value(cell['old'])} → {value(cell['new'])}"
+
+
+def value(stored: Any, limit: int = _VALUE_LIMIT) -> str:
+    """Return a stored value as text for people, cut to so many cells."""
+    if isinstance(stored, str):
+        text = stored or '""'
+    else:
+        try:
+            text = orjson.dumps(stored).decode()
+        except (TypeError, ValueError):
+            text = str(stored)
+    return fit(safe(text), limit)
 
 
 def _section(event: Data, name: str) -> Data:
@@ -51,62 +118,93 @@ def _section(event: Data, name: str) -> Data:
     return section if isinstance(section, dict) else {}
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    text = safe(str(value))
-    return text if len(text) <= _TEXT_LIMIT else f"{text[: _TEXT_LIMIT - 1]}…"
+def _text(stored: Any) -> str:
+    return "" if stored is None else fit(safe(str(stored)), _TEXT_LIMIT)
 
 
-def _time(timestamp: Any) -> str:
-    """`11-23 10:00:00.123`: month, day and time in UTC, to the millisecond."""
+def _time(timestamp: Any, *, narrow: bool) -> str:
+    """`11-23 10:00:00.123`: month, day and time in UTC, to the millisecond where there is room."""
     text = _text(timestamp)
-    return f"{text[5:10]} {text[11:23]}"
+    return f"{text[5:10]} {text[11 : 19 if narrow else 23]}"
 
 
 def _outcome(event: Data) -> Iterator[str]:
-    for name in ("operation_details", "sync_results", "migration_results", "operation_info"):
-        success = _section(event, name).get("success")
-        if success is True:
-            yield click.style("ok    ", fg="green")
-        elif success is False:
-            yield click.style("failed", fg="red")
+    for name in _RESULTS:
+        section = _section(event, name)
+        success = section.get("success")
+        outcome = _text(section.get("outcome"))
+        if not outcome and isinstance(success, bool):
+            outcome = "ok" if success else "failed"
+        if outcome:
+            yield outcome.ljust(9)
 
 
-def _duration(event: Data) -> Iterator[str]:
+def _duration(event: Data) -> Iterator[Styled]:
     tier = _text(_section(event, "training_labels").get("performance_tier"))
-    for name, key in (
-        ("operation_details", "execution_time_ms"),
-        ("sync_results", "execution_time_ms"),
-        ("migration_results", "execution_time_ms"),
-        ("operation_info", "total_duration_ms"),
-    ):
-        value = _section(event, name).get(key)
-        if isinstance(value, int | float):
-            yield click.style(f"{value:9.1f} ms {tier}", fg=_TIER_COLOURS.get(tier))
+    for name in _RESULTS:
+        took = _section(event, name).get(_DURATIONS.get(name, "execution_time_ms"))
+        if isinstance(took, int | float):
+            slow = tier if _TIER_COLOURS.get(tier, "green") != "green" else ""
+            yield Styled(f"{took:8.1f} ms {slow}".rstrip(), {"fg": _TIER_COLOURS.get(tier)})
 
 
-def _subject(event: Data) -> Iterator[Any]:
+def _subject(event: Data, *, narrow: bool) -> Iterator[str]:
+    """What it was about: a row, rows, a run, an error."""
     lead = _section(event, "lead_identifier")
-    yield lead.get("name") or lead.get("lead_id")
-    yield lead.get("company")
-    quality = _section(event, "training_labels").get("data_quality")
-    if quality is not None:
-        yield f"quality {quality}"
+    details = _section(event, "operation_details")
+    key = lead.get("name") or lead.get("lead_id")
+    yield _text(key)
+    if not narrow:
+        yield _text(lead.get("company"))
+    rows = details.get("records_affected")
+    if isinstance(rows, int) and details.get("entity") is not None and (key is None or rows != 1):
+        yield count(rows, "row")
     results = _section(event, "sync_results")
-    for key in ("leads_synced", "leads_failed"):
-        if results.get(key) is not None:
-            yield f"{key.partition('_')[2]} {results[key]}"
+    for name in ("leads_synced", "leads_failed"):
+        if results.get(name) is not None:
+            yield f"{name.partition('_')[2]} {_text(results[name])}"
     results = _section(event, "migration_results")
-    for key in ("records_migrated", "records_failed"):
-        if results.get(key) is not None:
-            yield f"{key.partition('_')[2]} {results[key]}"
-    details = _section(event, "error_details")
-    yield details.get("error_type")
-    yield details.get("error_code")
+    for name in ("records_migrated", "records_failed"):
+        if results.get(name) is not None:
+            yield f"{name.partition('_')[2]} {_text(results[name])}"
+    error = _section(event, "error_details")
+    kind = _text(error.get("exception_class") or error.get("error_type"))
+    yield kind.rpartition(".")[2]
+    yield _text(error.get("error_code"))
     total = _section(event, "statistics").get("total_leads")
-    if total is not None:
-        yield f"{total} leads"
+    if isinstance(total, int):
+        yield count(total, "lead")
     alerts = event.get("alerts")
     if isinstance(alerts, list) and alerts:
-        yield f"{len(alerts)} alerts"
+        yield count(len(alerts), "alert")
+
+
+def _error(event: Data) -> Iterator[Styled]:
+    for name in (*_RESULTS, "error_details"):
+        text = _section(event, name).get("error_message")
+        if text:
+            yield Styled(_text(text), {"fg": "red"})
+            return
+
+
+def _changes(event: Data) -> Iterator[str]:
+    changed = _section(_section(event, "data_details"), "fields_changed")
+    kind = _section(event, "data_details").get("change")
+    telling = {key: cell for key, cell in changed.items() if key not in _QUIET}
+    if kind in {"create", "delete"}:
+        if telling:
+            yield count(len(telling), "field")
+        return
+    for key, cell in list(telling.items())[:_MOST_CHANGES]:
+        yield f"{_text(key)}: {change(cell)}"
+    if len(telling) > _MOST_CHANGES:
+        yield f"and {count(len(telling) - _MOST_CHANGES, 'more field', 'more fields')}"
+
+
+def _own_fields(event: Data) -> Iterator[str]:
+    """The fields of an application's own event."""
+    points = _section(event, "monitoring_info").get("data_points")
+    for place in (points, event.get("extra")):
+        if isinstance(place, dict):
+            for key, stored in place.items():
+                yield f"{_text(key)}={value(stored)}"

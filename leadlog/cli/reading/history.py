@@ -15,6 +15,7 @@ from leadlog.reading.change import change_of
 from leadlog.reading.events import Skipped
 from leadlog.reading.history import (
     Entry,
+    Histories,
     History,
     pushdown_for,
     pushdown_for_email,
@@ -55,15 +56,17 @@ def history(
 ) -> None:
     """Show who did what to a lead, when, and what became of it.
 
-    LEAD_ID is the primary key; parts of a composite one are joined by a comma. Calls that failed
-    or were rolled back are shown greyed: they changed nothing.
+    LEAD_ID is the primary key; parts of a composite one are joined by a comma. Rows of several
+    classes with the same key are shown one after the other. Calls that failed or were rolled back
+    are shown greyed: they changed nothing. So are calls on rows that they do not name, which may
+    have changed it.
 
     \b
     Examples:
       leadlog history 01a21a1f-cf1e-77d7-9c1d-b89d66fd81f2
       leadlog history --email ana@acme.com --since 7d
       leadlog history 17 --entity Customer --reads
-      leadlog history 17 --json | jq '.entries[].changes'
+      leadlog history 17 --json | jq '.[].entries[].changes'
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
 
@@ -73,7 +76,7 @@ def history(
         raise click.UsageError("name the lead by LEAD_ID or by --email ADDRESS, one of them", ctx)
     root = existing_log(directory)
     collect_nothing(ctx)
-    found: list[History] = []
+    found: list[Histories] = []
     skipped = Skipped()
     keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity)
     for key in keys:
@@ -90,15 +93,14 @@ def history(
                 others=sealed_keys(root),
             )
         )
+    rows = [row for one in found for row in one.rows]
     if as_json:
-        results = [_plain(one) for one in found]
-        print_json(results[0] if email is None else results)
+        print_json([_plain(row) for row in rows])
     else:
-        for one in found:
-            if one.entries:
-                _show(one)
+        for row in rows:
+            _show(row)
     say_skipped(skipped)
-    if not any(one.entries for one in found):
+    if not rows:
         _say_why_nothing(found, lead_id, email)
         ctx.exit(1)
 
@@ -122,26 +124,30 @@ def _keys_of(root: Path, email: str, entity: str | None) -> list[str]:
 def _plain(found: History) -> dict[str, Any]:
     entries = []
     for entry in found.entries:
-        gap = None if entry.gap is None else entry.gap._asdict()
-        entries.append({**asdict(entry), "gap": gap})
+        misfits = {
+            name: None if misfit is None else misfit._asdict()
+            for name, misfit in (("gap", entry.gap), ("lost_update", entry.lost_update))
+        }
+        entries.append({**asdict(entry), **misfits})
     return {
+        "entity": found.entity or None,
         "lead_id": found.key,
         "entries": entries,
         "doubts": [doubt._asdict() for doubt in found.doubts],
-        "near": list(found.near),
     }
 
 
 def _show(found: History) -> None:
-    click.secho(f"{', '.join(map(safe, found.names))} {safe(found.key)}", bold=True)
+    click.secho(f"{safe(found.entity or 'no class')} {safe(found.key)}", bold=True)
+    users = {entry.event_id: entry.user for entry in found.entries}
     for entry in found.entries:
-        for line in _lines(entry):
+        for line in _lines(entry, users):
             click.echo(line if _shown(entry) else click.style(line, dim=True))
     if found.doubts:
         last = found.doubts[-1]
         message(
-            f"{len(found.doubts)} calls on many rows, or times of lost records, may have changed "
-            f"it too, the last at {last.at} (event {last.event_id})"
+            f"{len(found.doubts)} times the log tells of lost records, or of calls on rows of no "
+            f"known class, that may have changed it, the last at {last.at} (event {last.event_id})"
         )
 
 
@@ -149,7 +155,7 @@ def _shown(entry: Entry) -> bool:
     return entry.effective or entry.kind == "read"
 
 
-def _lines(entry: Entry) -> Iterator[str]:
+def _lines(entry: Entry, users: Mapping[str, str | None]) -> Iterator[str]:
     if entry.gap is not None:
         yield click.style(f"  {'':26}  something in between is not in the log", fg="red")
         for column, (told, really) in entry.gap.columns.items():
@@ -167,10 +173,23 @@ def _lines(entry: Entry) -> Iterator[str]:
     if entry.rows is not None:
         parts.append(f"with {entry.rows} {'row' if entry.rows == 1 else 'rows'} in all")
     if not _shown(entry):
-        parts.append("may have changed it" if entry.outcome == "unknown" else "changed nothing")
+        perhaps = entry.outcome == "unknown" or not entry.named
+        parts.append("may have changed it" if perhaps else "changed nothing")
     yield "  " + "  ".join(parts).rstrip()
     for column, cell in entry.changes.items():
         yield f"  {'':26}    {safe(str(column))}: {_change(cell)}"
+    if entry.lost_update is not None:
+        lost = entry.lost_update
+        user = users.get(lost.overwritten)
+        who = f" by {safe(user)}" if user else ""
+        yield click.style(
+            f"  {'':26}    lost update: it overwrote the change{who}, which it had not read "
+            f"(event {safe(lost.overwritten)})",
+            fg="red",
+        )
+        for column, (value, read) in lost.columns.items():
+            told = f"{_value(value)} was lost, {_value(read)} was read"
+            yield f"  {'':26}      {safe(column)}: {told}"
     if entry.error:
         yield f"  {'':26}    {_cut(safe(entry.error))}"
 
@@ -204,7 +223,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _VALUE_LIMIT else f"{text[: _VALUE_LIMIT - 1]}…"
 
 
-def _say_why_nothing(found: list[History], lead_id: str | None, email: str | None) -> None:
+def _say_why_nothing(found: list[Histories], lead_id: str | None, email: str | None) -> None:
     near = [key for one in found for key in one.near]
     if email is not None:
         message(f"no call on a lead with the e-mail address {email} is in the log")

@@ -77,12 +77,18 @@ def _say_doubts(told: Replay, table: Table) -> None:
         if found:
             last = found[-1]
             message(f"{len(found)} {text}, the last at {last.at} (event {last.event_id})")
-    if table.break_count:
-        first = table.breaks[0]
+    if table.gap_count:
+        first = table.gaps[0]
         message(
-            f"{table.break_count} changes do not fit what went before, so something in between "
+            f"{table.gap_count} changes do not fit what went before, so something in between "
             f"is not in the log; the first is of {first.key} at {first.at} "
             f"(event {first.event_id})"
+        )
+    if table.lost_update_count:
+        lost = table.lost_updates[0]
+        message(
+            f"lost updates: {table.lost_update_count}; the first is of {lost.key} at {lost.at} "
+            f"(event {lost.event_id}), which overwrote event {lost.overwritten}"
         )
     for name, share in table.sampled.items():
         message(f"sampling kept {share:g} of the records of {name}")

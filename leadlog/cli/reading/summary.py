@@ -12,6 +12,8 @@ from leadlog.cli.options import (
     engine_options,
     existing_log,
     json_option,
+    log_directory,
+    note_export,
     on_spark,
     spark_engine,
 )
@@ -90,8 +92,11 @@ def summary(
     report = _report(*periods)
     if html is not None:
         from leadlog.cli.reading.summary_page import page
+        from leadlog.core.files import output_file
 
-        html.write_text(page(report), encoding="utf-8")
+        with output_file(html) as stream:
+            stream.write(page(report).encode())
+        note_export(log_directory(directory), html)
         message(f"{html} is written")
     if as_json:
         print_json(report)

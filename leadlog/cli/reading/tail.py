@@ -12,7 +12,7 @@ import click
 from leadlog.cli.options import directory_option, existing_log, log_directory
 from leadlog.cli.reading.event_line import event_line
 from leadlog.cli.reading.skipped import say_skipped
-from leadlog.cli.terminal import message, safe_json
+from leadlog.cli.terminal import message, safe_json, terminal_width
 from leadlog.core.layout import CATEGORIES
 from leadlog.reading.events import Event
 from leadlog.reading.tail import POLL_SECONDS, Tail
@@ -137,8 +137,9 @@ def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
     else:
 
         def write(events: list[Event]) -> None:
+            width = terminal_width()
             for event in events:
-                click.echo(event_line(event.data))
+                click.echo(event_line(event.data, width))
 
     return write
 

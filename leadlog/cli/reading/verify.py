@@ -89,6 +89,11 @@ def _show(report: "Report") -> None:
         for gap in report.gaps[:_SHOWN]:
             click.echo(f"  {safe(gap)}")
         click.echo()
+    if report.lost_updates:
+        click.secho(f"Lost updates: {report.lost_update_count}", bold=True)
+        for lost in report.lost_updates[:_SHOWN]:
+            click.echo(f"  {safe(lost)}")
+        click.echo()
     unknown = ", ".join(f"{count} {why}" for why, count in sorted(report.values_unknown.items()))
     rows = [
         ("log", f"{report.events} events, {report.log_first} to {report.log_last}"),

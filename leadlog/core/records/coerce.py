@@ -4,35 +4,49 @@ Each function takes a value, the place where it belongs, and `extra`, the mappin
 collects what could not be put there. A missing value is None.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 Extra = dict[str, Any]
 
+MOST: Final = 1e15
+"""Size of a number up to which every reader adds numbers up exactly enough."""
+MOST_MS: Final = 1e12
+"""Longest duration that a clock may have measured, milliseconds: 31 years."""
+
 
 def number(value: Any, path: str, extra: Extra) -> float | None:
-    """A finite number, or a text that is one; anything else goes to `extra`."""
-    if value is None or type(value) is int or (type(value) is float and math.isfinite(value)):
-        return value
-    if not isinstance(value, bool):
+    """A number up to `MOST`, or a text that is one; anything else goes to `extra`."""
+    return _within(-MOST, MOST, value, path, extra)
+
+
+def duration(value: Any, path: str, extra: Extra) -> float | None:
+    """Milliseconds from 0 to `MOST_MS`, or a text that says them; others go to `extra`."""
+    return _within(0, MOST_MS, value, path, extra)
+
+
+def _within(least: float, most: float, value: Any, path: str, extra: Extra) -> float | None:
+    if value is None:
+        return None
+    found: float | None = None
+    if type(value) is int or type(value) is float:
+        found = value
+    elif not isinstance(value, bool):
         try:
             found = float(value)
         except (TypeError, ValueError, OverflowError):
-            found = math.nan
-        if math.isfinite(found):
-            return found
+            pass
+    if found is not None and least <= found <= most:  # NaN is not
+        return found
     extra[path] = value
     return None
 
 
 def integer(value: Any, path: str, extra: Extra) -> int | None:
-    """A whole number; anything else goes to `extra`."""
-    if value is None or type(value) is int:
-        return value
+    """A whole number up to `MOST`; anything else goes to `extra`."""
     found = number(value, path, extra)
-    if found is None:
-        return None
+    if found is None or type(found) is int:
+        return found
     if found == int(found):
         return int(found)
     extra[path] = value

@@ -48,6 +48,9 @@ class Envelope(TypedDict):
     """Paths of the values that were cut."""
     processor_errors: NotRequired[ReadOnly[list[str]]]
     """Processors that raised on this event, with the error; it was written without them."""
+    recovered: NotRequired[ReadOnly[bool]]
+    """Whether the writer died before the event was finished, so that another process finished it,
+    without the writer's own processors."""
     extra: NotRequired[ReadOnly[dict[str, Any]]]
     """What the caller passed that has no key here or not its type, by its path."""
 

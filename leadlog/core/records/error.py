@@ -25,7 +25,7 @@ class ErrorDetails(TypedDict):
     fingerprint: ReadOnly[str | None]
     """Same bug, same value; stable over line numbers."""
     severity: ReadOnly[str | None]
-    """low, medium, high or critical."""
+    """low, medium, high or critical; low for the user's errors unless the caller says otherwise."""
 
 
 class ErrorContext(TypedDict):

@@ -74,7 +74,7 @@ class MonitoringLabels(TypedDict):
     """Training labels of a look at the system."""
 
     system_healthy: ReadOnly[bool | None]
-    """Whether no critical alert is firing."""
+    """Whether no critical alert is firing; null where nothing was measured."""
     performance_acceptable: ReadOnly[bool | None]
     """Average response below 1000 ms."""
     sync_efficiency: ReadOnly[bool | None]

@@ -1,7 +1,6 @@
 """From what a caller passed to the sections of a record, by the record's own types."""
 
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
 from typing_extensions import is_typeddict
@@ -24,20 +23,32 @@ _PLAIN: dict[Any, Fit] = {
 }
 
 
-def _fit(hint: Any) -> tuple[Any, Fit]:
-    """The exact type that needs no fitting (None where every value does), and the fit."""
+_BOUNDS: dict[Any, tuple[float, float]] = {
+    float: (-coerce.MOST, coerce.MOST),
+    int: (-coerce.MOST, coerce.MOST),
+}
+_DURATION = (0.0, coerce.MOST_MS)
+
+Fitting = tuple[Any, tuple[float, float] | None, Fit]
+"""The exact type that needs no fitting (None where every value does), the least and the most that
+such a value may be, and the fit."""
+
+
+def _fit(key: str, hint: Any) -> Fitting:
     plain = bare(hint)
+    if plain is float and key.endswith("_ms"):
+        return float, _DURATION, coerce.duration
     if plain in _PLAIN:
-        return plain, _PLAIN[plain]
+        return plain, _BOUNDS.get(plain), _PLAIN[plain]
     origin, arguments = get_origin(plain), get_args(plain)
     if origin is Literal:
-        return None, coerce.one_of(arguments)
+        return None, None, coerce.one_of(arguments)
     if origin is list:
-        return None, coerce.texts
+        return None, None, coerce.texts
     of = bare(arguments[1])
     if of is float:
-        return None, coerce.numbers
-    return (None, coerce.counts) if of is int else (dict, coerce.mapping)
+        return None, None, coerce.numbers
+    return (None, None, coerce.counts) if of is int else (dict, None, coerce.mapping)
 
 
 class Blank:
@@ -89,10 +100,10 @@ class Intake:
     ) -> None:
         self._path = path
         self._ignored = ignored
-        self._slots: dict[str, tuple[str, str, Any, Fit]] = {}
+        self._slots: dict[str, tuple[str, str, Fitting]] = {}
         for section, record in sections.items():
             for key, hint in keys_of(record).items():
-                self._slots.setdefault(key, (section, key, *_fit(hint)))
+                self._slots.setdefault(key, (section, key, _fit(key, hint)))
         for alias, key in (aliases or {}).items():
             self._slots[alias] = self._slots[key]
 
@@ -112,11 +123,11 @@ class Intake:
                 if given not in self._ignored:
                     extra[f"{self._path}.{given}"] = value
                 continue
-            section, key, kind, fit = slot
+            section, key, (kind, bounds, fit) = slot
             target = event[section]
             if given != key and target[key] is not None:
                 continue
-            if type(value) is kind and (kind is not float or isfinite(value)):
+            if type(value) is kind and (bounds is None or bounds[0] <= value <= bounds[1]):
                 target[key] = value
             else:
                 fitted = fit(value, f"{self._path}.{given}", extra)

@@ -46,7 +46,9 @@ from leadlog.core.records.sync import (
     SyncOperation,
     SyncResults,
 )
+from leadlog_processors.exceptions import error_code
 from leadlog_processors.fields import LEAD
+from leadlog_processors.rules import is_user_error
 
 LEADS_LISTED = 10
 """Leads that `leads_summary` names at most."""
@@ -59,7 +61,7 @@ SEVERITY = {
     "migration_error": "high",
     "database_error": "high",
 }
-"""Severity of an error whose caller gave none, by error_type; any other is medium."""
+"""Severity of an error whose caller gave none, by error_type; the user's are low, others medium."""
 
 _operation = Blank(DatabaseOperation)
 _operation_result = Intake(
@@ -186,7 +188,13 @@ def _names_of(lead: Mapping[Any, Any]) -> list[str]:
     return [*lead]
 
 
-def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any = None) -> Event:
+def database_operation(
+    operation_type: str,
+    lead: Any,
+    result: Any,
+    metrics: Any = None,
+    operation_id: str | None = None,
+) -> Event:
     """The event of one call on the lead store.
 
     Args:
@@ -197,6 +205,7 @@ def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any
             error, or any other key of operation_details and data_details.
         metrics: execution_time_ms, database_queries, database_time_ms, memory_usage_mb,
             cpu_time_ms.
+        operation_id: its id where the result has none; a new one by default.
     """
     extra: Extra = {}
     event = _operation()
@@ -206,7 +215,7 @@ def database_operation(operation_type: str, lead: Any, result: Any, metrics: Any
     details["operation_type"] = operation_type
     details["execution_time_ms"] = event["performance_metrics"]["execution_time_ms"]
     if details["operation_id"] is None:
-        details["operation_id"] = new_id()
+        details["operation_id"] = operation_id or new_id()
     if details["outcome"] is None:
         details["outcome"] = "unknown"
     if lead is not None:
@@ -293,6 +302,12 @@ def migration_operation(
     return _close(event, extra)
 
 
+def _severity(error_type: str, code: str | None, exc_info: Any) -> str:
+    if code is None and isinstance(exc_info, BaseException):
+        code = error_code(exc_info)
+    return "low" if is_user_error(error_type, code) else SEVERITY.get(error_type, "medium")
+
+
 def error_log(error_type: str, details: Any, context: Any = None) -> Event:
     """The event of one error.
 
@@ -322,7 +337,9 @@ def error_log(error_type: str, details: Any, context: Any = None) -> Event:
     section = event["error_details"]
     section["error_type"] = error_type
     section["error_id"] = section["error_id"] or new_id()
-    section["severity"] = section["severity"] or SEVERITY.get(error_type, "medium")
+    section["severity"] = section["severity"] or _severity(
+        error_type, section["error_code"], exc_info
+    )
     if exc_info:
         event["exc_info"] = exc_info
     return _close(event, extra)

@@ -7,7 +7,6 @@ validated once. An unknown name is an error that suggests the closest one; an em
 environment variable counts as not set.
 """
 
-from leadlog.core.settings.checks import mask_url
 from leadlog.core.settings.describing import SettingRow, describe, names
 from leadlog.core.settings.fields import Settings
 from leadlog.core.settings.loading import ENVIRONMENT_PREFIX, Loaded, load, unknown
@@ -19,7 +18,6 @@ __all__ = [
     "Settings",
     "describe",
     "load",
-    "mask_url",
     "names",
     "unknown",
 ]

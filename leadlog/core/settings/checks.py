@@ -8,14 +8,14 @@ from typing import Any
 
 import attrs
 
+from leadlog_processors.masking import MASK, mask_url
+
 __all__ = [
-    "MASK",
     "ascend",
     "at_least",
     "bands",
     "file_mode_of",
     "json_object",
-    "mask_url",
     "one_of",
     "rates",
     "ring_sizes",
@@ -23,17 +23,6 @@ __all__ = [
     "share",
     "text_keys",
 ]
-
-MASK = "***"
-
-
-def mask_url(url: str) -> str:
-    """A database URL without its password."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if not at or ":" not in credentials:
-        return url
-    return f"{scheme}{separator}{credentials.partition(':')[0]}:{MASK}@{place}"
 
 
 def json_object(value: Any) -> Any:
@@ -89,7 +78,7 @@ def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
 
 def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
     """A validator: a table whose keys are text."""
-    # `leadlog.monitor.alerting.configuration`, which knows the rules, checks the contents.
+    # `leadlog.monitor.configuration`, which knows the rules, checks the contents.
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"{attribute.name}: the key {key!r} is no text")

@@ -4,9 +4,9 @@ from typing import Any
 
 import attrs
 
-from leadlog.core.settings.checks import MASK, mask_url
 from leadlog.core.settings.fields import FIELDS, Settings
 from leadlog.core.settings.loading import Loaded
+from leadlog_processors.masking import MASK, mask_url
 
 __all__ = ["SettingRow", "describe", "names"]
 

@@ -12,7 +12,6 @@ from leadlog.core.settings.checks import (
     bands,
     file_mode_of,
     json_object,
-    mask_url,
     one_of,
     rates,
     ring_sizes,
@@ -20,6 +19,7 @@ from leadlog.core.settings.checks import (
     share,
     text_keys,
 )
+from leadlog_processors.masking import mask_url
 
 __all__ = ["FIELDS", "Settings"]
 
@@ -95,6 +95,12 @@ class Settings:
         converter=json_object,
         validator=rates,
     )
+    enrich: str = setting(
+        "drain",
+        "Who labels, masks and renders an event: the drain behind the ring, or the caller, so that "
+        "nothing unmasked lies in shared memory and processors get live objects.",
+        validator=one_of("drain", "caller"),
+    )
     line_limit_bytes: int = setting(
         16_384, "Longest line; longer values are cut.", unit="bytes", validator=at_least(4096)
     )
@@ -119,7 +125,8 @@ class Settings:
     )
     overflow_bytes: int = setting(
         64 << 20,
-        "Most that waits on the heap, over all categories, while rings are full.",
+        "Most that waits in further rings while the usual ones are full, over all categories; and, "
+        "where memory for these is short, most that waits on the heap.",
         unit="bytes",
         validator=at_least(0),
     )

@@ -6,7 +6,6 @@ backup of the store, and `manifest.json`, which is written last: without it ther
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import URL
 
 from leadlog.core.errors import MigrationError
+from leadlog.core.files import draft, replace
 from leadlog.leads.store.location import in_memory
 
 __all__ = ["Manifest", "copy_of", "default_root", "digest", "manifests", "read_manifest"]
@@ -53,12 +53,7 @@ class Manifest:
         """Write it, whole or not at all."""
         found = asdict(self)
         del found["directory"]
-        partial = self.directory / f"{_NAME}.partial"
-        with partial.open("w", encoding="utf-8") as stream:
-            json.dump(found, stream, indent=2)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(self.directory / _NAME)
+        replace(self.directory / _NAME, json.dumps(found, indent=2).encode())
 
 
 def default_root(url: URL) -> Path:
@@ -115,20 +110,14 @@ def copy_of(source: Path, target: Path, sha256: str) -> None:
     Raises:
         MigrationError: The file has changed meanwhile, or the copy is not equal to it.
     """
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        with source.open("rb") as stream, partial.open("wb") as copy:
+    with draft(target) as partial:
+        with source.open("rb") as stream, Path(partial).open("wb") as copy:
             now, _ = digest(stream, lambda _: None, into=copy)
-            copy.flush()
-            os.fsync(copy.fileno())
         if now != sha256:
             raise MigrationError(
                 f"{source} changed while it was copied; run this again when nobody writes to it"
             )
-        with partial.open("rb") as copy:
-            written, _ = digest(copy, lambda _: None)
+        with Path(partial).open("rb") as written_copy:
+            written, _ = digest(written_copy, lambda _: None)
         if written != sha256:
             raise MigrationError(f"the copy {target} is not equal to {source}; check the disk")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -1,120 +1,323 @@
-"""Reads the records of a table with a header, CSV or TSV, row by row."""
+"""The rows of delimited text: CSV and TSV in any dialect, with what is broken told apart.
+
+A row that cannot be read (a stray quote, a quote that is never closed, a text longer than any
+record) is one row with a problem; reading goes on at the next line that is plausible as a row, and
+the lines in between belong to the broken one.
+"""
 
 import csv
-from collections import Counter
+import re
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol
 
-from leadlog.leads.migration.decoding import Broken, Read
+from leadlog.leads.migration.reader import LARGEST_RECORD
 from leadlog.leads.migration.window import RAW_KEPT
 
-__all__ = ["TableReader"]
+__all__ = ["DELIMITERS", "CsvRows", "Row", "Rows"]
 
-_DELIMITERS = (",", ";", "\t", "|")
-_LINE = 4 * 1024 * 1024
+DELIMITERS = (",", ";", "\t", "|")
+"""The delimiters that are looked for."""
+
+_SAMPLE = 256 * 1024
+_DETECTED = 8 * 1024
+_JUDGED = 200
+_MOSTLY = 0.8
+_SEPARATOR = re.compile(r'"?sep=(.|\\t)"?', re.IGNORECASE)
+_CLOSED = "it is quoted and longer than {:,} characters; shorten its longest cell"
+_SYNTAX = "the row cannot be read: {}; double the quotes inside a quoted cell"
+_UNCLOSED = "the row cannot be read: a quote in it is never closed"
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        cells: Its cells; none where it cannot be read.
+        line: The line that it begins in, or its number in a sheet, from 1.
+        lines: Its text.
+        problem: Why it cannot be read; None if it can.
+        cut: Whether there was more text.
+    """
+
+    cells: list[Any]
+    line: int
+    lines: list[str] = field(default_factory=list)
+    problem: str | None = None
+    cut: bool = False
+
+    @property
+    def raw(self) -> str:
+        """Its text, as far as it is kept."""
+        return "".join(self.lines)[:RAW_KEPT].rstrip("\r\n")
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing in it."""
+        return self.problem is None and not any(
+            cell.strip() if isinstance(cell, str) else cell is not None for cell in self.cells
+        )
+
+
+class Rows(Protocol):
+    """The rows of a table, whatever it is written in.
+
+    Attributes:
+        delimiter: What is between two cells, where a row is told as text.
+        plausible: Says whether cells can be those of a row; set when the header is known.
+    """
+
+    delimiter: str
+    plausible: Callable[[list[str]], bool]
+
+    def first(self, count: int) -> list[Row]:
+        """Return the first rows without going on."""
+        ...
+
+    def skip_to(self, line: int) -> None:
+        """Go on at a line."""
+        ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+class _RowTooLongError(Exception):
+    """A row whose end was not found in as much text as a record may have."""
 
 
 class _Lines:
-    """The lines of a text, and those that belong to the row being read."""
+    """The lines of a text, those of the row that is being read, and those that were put back."""
 
-    def __init__(self, read: Callable[[int], str]) -> None:
+    def __init__(self, read: Callable[[int], str], largest: int) -> None:
         self._read = read
+        self._largest = largest
+        self._ahead: deque[str] = deque()
+        self._rest = ""
+        self._ended = False
+        self._returns = False
         self.number = 0
-        self.row: list[str] = []
-        self._row_size = 0
+        self.taken: list[str] = []
+        self._size = 0
+
+    def sample(self) -> list[str]:
+        """Return the first lines, which are read again afterwards."""
+        while not self._ended and sum(map(len, self._ahead)) < _SAMPLE:
+            self._fill()
+        return list(self._ahead)
 
     def __iter__(self) -> Iterator[str]:
-        rest = ""
-        while piece := self._read(RAW_KEPT):
-            *lines, rest = (rest + piece).split("\n")
-            for line in lines:
-                yield self._note(f"{line}\n")
-            if len(rest) > _LINE:
-                yield self._note(rest)  # longer than any row: csv says so
-                rest = ""
-        if rest:
-            yield self._note(rest)
+        return self
 
-    def _note(self, line: str) -> str:
-        self.number += 1
-        if self._row_size < RAW_KEPT:
-            self.row.append(line[:RAW_KEPT])
-        self._row_size += len(line)
+    def __next__(self) -> str:
+        line = self.next()
+        self._size += len(line)
+        if self._size > self._largest and len(self.taken) > 1:
+            raise _RowTooLongError
         return line
 
-    def broken(self, reason: str) -> Broken:
-        """The row that was read last, which is no record."""
-        raw = "".join(self.row)
-        first = max(1, self.number - len(self.row) + 1)
-        return Broken(reason, first, raw[:RAW_KEPT].rstrip("\r\n"), self._row_size > RAW_KEPT)
+    def next(self) -> str:
+        """Take the next line, however long the row is."""
+        while not self._ahead:
+            if self._ended:
+                raise StopIteration
+            self._fill()
+        line = self._ahead.popleft()
+        self.number += 1
+        self.taken.append(line)
+        return line
 
-    def next_row(self) -> None:
+    def _fill(self) -> None:
+        piece = self._read(RAW_KEPT)
+        if not piece:
+            self._ended = True
+            if self._rest:
+                self._ahead.append(self._rest)
+            self._rest = ""
+            return
+        text = self._rest + piece
+        if self._returns or ("\n" not in text and "\r" in text[:-1]):
+            self._returns = True  # lines as old Macs end them
+            text = text.replace("\r", "\n")
+        *lines, self._rest = text.split("\n")
+        self._ahead.extend(f"{line}\n" for line in lines)
+        if len(self._rest) > self._largest:
+            self._ahead.append(self._rest)
+            self._rest = ""
+
+    def begin_row(self) -> None:
         """Forget the lines of the row that was read last."""
-        self.row.clear()
-        self._row_size = 0
+        self.taken = []
+        self._size = 0
+
+    def put_back(self, lines: list[str], instead: list[str] | None = None) -> None:
+        """Read the last lines again, or others in their place."""
+        self._ahead.extendleft(reversed(lines if instead is None else instead))
+        self.number -= len(lines)
 
 
-class TableReader:
-    """Iterates over the rows of a table as mappings of its header's names to texts.
+class CsvRows:
+    """Iterates over the rows of delimited text.
 
     Args:
         read: Gives about so many characters more; an empty text at the end.
-        escaped: Says whether the text may have surrogates that stand for bytes that are not UTF-8.
+        delimiter: What is between two cells; None to find out.
+        largest: Longest row that is read, characters.
 
     Attributes:
-        notes: What was odd about the source, though nothing was lost by it, and how often.
+        delimiter: What is between two cells.
+        plausible: Says whether cells can be those of a row; told from the header on.
     """
 
-    def __init__(self, read: Callable[[int], str], escaped: Callable[[], bool]) -> None:
-        self._lines = _Lines(read)
-        self._escaped = escaped
-        self.notes: Counter[str] = Counter()
+    def __init__(
+        self,
+        read: Callable[[int], str],
+        delimiter: str | None = None,
+        *,
+        largest: int = LARGEST_RECORD,
+    ) -> None:
+        self._largest = largest
+        self._lines = _Lines(read, largest)
+        self.plausible: Callable[[list[str]], bool] = lambda cells: len(cells) > 1
+        self._sample = sample = self._lines.sample()
+        escape: str | None = None
+        if sample and (given := _SEPARATOR.fullmatch(sample[0].strip())):
+            self._lines.next()
+            self._sample = sample = sample[1:]
+            separator = given.group(1)
+            delimiter = delimiter or ("\t" if separator == "\\t" else separator)
+        if delimiter is None:
+            delimiter, escape = _dialect(sample)
+        self.delimiter = delimiter
+        self._options: dict[str, Any] = {"delimiter": delimiter, "escapechar": escape}
+        if csv.field_size_limit() < largest:
+            csv.field_size_limit(largest)
 
-    def __iter__(self) -> Iterator[Read | Broken]:
-        lines = self._lines
-        source = iter(lines)
-        first = next(source, None)
-        if first is None:
-            return
-        delimiter = max(_DELIMITERS, key=first.count)
-        header = self._header(next(csv.reader([first], delimiter=delimiter)))
-        lines.next_row()
-        rows = csv.reader(source, delimiter=delimiter, strict=True)
-        while True:
+    def first(self, count: int) -> list[Row]:
+        """Return the first rows, as far as they can be read, without going on."""
+        before = self._lines.number
+        rows = csv.reader(self._sample, **self._options)
+        found: list[Row] = []
+        number = 0
+        try:
+            for cells in islice(rows, count):
+                found.append(Row(cells, before + number + 1))
+                number = rows.line_num
+        except csv.Error:
+            pass  # a broken row is told when it is read
+        return found
+
+    def skip_to(self, line: int) -> None:
+        """Go on at a line."""
+        while self._lines.number < line - 1:
             try:
-                row = next(rows)
+                self._lines.next()
             except StopIteration:
                 return
-            except csv.Error as error:
-                yield lines.broken(f"the row cannot be read: {error}")
-                lines.next_row()
+
+    def __iter__(self) -> Iterator[Row]:
+        lines = self._lines
+        rows = csv.reader(lines, strict=True, **self._options)
+        while True:
+            lines.begin_row()
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except (csv.Error, _RowTooLongError) as error:
+                row = self._broken(error)
+                if row is not None:
+                    yield row
+                rows = csv.reader(lines, strict=True, **self._options)
                 continue
-            if row:
-                yield self._one(header, row)
-            lines.next_row()
+            if cells:
+                taken = lines.taken
+                yield Row(cells, lines.number - len(taken) + 1, taken)
 
-    def _header(self, names: list[str]) -> list[str]:
-        seen: Counter[str] = Counter()
-        header = []
-        for place, name in enumerate(names, 1):
-            wanted = name.strip() or f"column {place}"
-            seen[wanted] += 1
-            if seen[wanted] > 1:
-                self.notes[f"columns named {wanted[:60]!r}"] = seen[wanted]
-                wanted = f"{wanted} ({seen[wanted]})"
-            header.append(wanted)
-        return header
+    def _broken(self, error: Exception) -> Row | None:
+        """Pass over a row that cannot be read; None where it only was several lines in one."""
+        lines = self._lines
+        first, *others = lines.taken
+        inner = first.rstrip("\r\n")
+        if "\r" in inner:
+            pieces = [f"{piece}\n" for piece in inner.split("\r")]
+            lines.put_back([first, *others], [*pieces, *others])
+            return None
+        number = lines.number - len(others)
+        if isinstance(error, _RowTooLongError):
+            judged = others[:_JUDGED]
+            if sum(map(self._starts_row, judged)) < _MOSTLY * len(judged):
+                return self._pass_over(first, others, number)
+            reason = _UNCLOSED
+        elif "unexpected end" in str(error):
+            reason = _UNCLOSED
+        else:
+            reason = _SYNTAX.format(error)
+        lines.put_back(others)
+        row = Row([], number, [first[:RAW_KEPT]], reason, cut=len(first) > RAW_KEPT)
+        size = len(first)
+        while True:
+            lines.begin_row()
+            try:
+                line = lines.next()
+            except StopIteration:
+                return row
+            if self._starts_row(line):
+                lines.put_back([line])
+                return row
+            size += len(line)
+            if size <= RAW_KEPT:
+                row.lines.append(line)
+            else:
+                row.cut = True
 
-    def _one(self, header: list[str], row: list[str]) -> Read | Broken:
-        if len(row) > len(header):
-            return self._lines.broken(
-                f"the row has {len(row)} cells and the header {len(header)}; put quotes around "
-                "cells that have the delimiter in them"
-            )
-        if self._escaped() and any(not cell.isascii() and _has_bytes(cell) for cell in row):
-            return self._lines.broken("the row is not UTF-8; give the encoding of the source")
-        size = sum(map(len, row))
-        return Read(dict(zip(header, row, strict=False)), self._lines.number, size)
+    def _starts_row(self, line: str) -> bool:
+        """Whether a row may begin with a line."""
+        try:
+            cells = next(csv.reader([line], strict=True, **self._options), [])
+        except csv.Error:
+            try:  # a cell may go on in the next line
+                cells = next(csv.reader([line], **self._options), [])
+            except csv.Error:
+                return False
+            return len(cells) > 1 and line.count('"') % 2 == 1 and self.plausible(cells)
+        return self.plausible(cells)
+
+    def _pass_over(self, first: str, others: list[str], number: int) -> Row:
+        """Pass over a quoted row of any length, up to the quote that closes it."""
+        lines = self._lines
+        row = Row([], number, [], _CLOSED.format(self._largest), cut=True)
+        size, inside = 0, False
+        for line in [first, *others]:
+            if size < RAW_KEPT:
+                row.lines.append(line)
+            size += len(line)
+            inside ^= line.count('"') % 2 == 1
+        while inside:
+            lines.begin_row()
+            try:
+                inside ^= lines.next().count('"') % 2 == 1
+            except StopIteration:
+                row.problem = f"{row.problem}; no quote closes it, so nothing after it was read"
+                break
+        return row
 
 
-def _has_bytes(cell: str) -> bool:
-    return any("\udc80" <= char <= "\udcff" for char in cell)
+def _dialect(sample: list[str]) -> tuple[str, str | None]:
+    """Return the delimiter and the escape character of some lines, by clevercsv's measure."""
+    text = ""
+    for line in sample:
+        if line.strip() and len(text) + len(line) <= _DETECTED:
+            text += line
+    there = [one for one in DELIMITERS if one in text]
+    escape = "\\" if '\\"' in text and '""' not in text else None
+    if len(there) < 2:
+        return (there or [","])[0], escape
+    from clevercsv import Detector  # takes long to import, and is needed here only
+
+    found = Detector().detect(text, delimiters=there)
+    if found is not None and found.delimiter in there:
+        return str(found.delimiter), escape
+    return max(there, key=text.count), escape

@@ -1,12 +1,39 @@
 """A record that was read, one that could not be, and the decoder that tells them apart."""
 
+import csv
+import io
 import json
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isinf
 from typing import Any
 
-__all__ = ["Broken", "Decoder", "Read"]
+__all__ = ["NOT_UTF8", "Broken", "Decoder", "Read", "Table", "shown"]
+
+NOT_UTF8 = re.compile("[\udc80-\udcff]+")
+"""Bytes that are not UTF-8, as surrogates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is needed to read a row of a table by itself.
+
+    Attributes:
+        header: Names of the columns.
+        delimiter: What is between two cells.
+    """
+
+    header: tuple[str, ...]
+    delimiter: str
+
+    def joined(self, cells: Sequence[object]) -> str:
+        """Return cells as a line of text."""
+        out = io.StringIO()
+        writer = csv.writer(out, delimiter=self.delimiter, lineterminator="")
+        writer.writerow("" if cell is None else cell for cell in cells)
+        return out.getvalue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +45,14 @@ class Broken:
         line: The line that it begins in, from 1.
         raw: Its text, cut to 65,536 characters; empty where there is none.
         cut: Whether there was more.
+        table: The table that it is a row of; None for JSON.
     """
 
     reason: str
     line: int
     raw: str = ""
     cut: bool = False
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +125,11 @@ class Decoder:
         if isinf(found):
             self.problem = f"the number {digits[:40]} is larger than any float; write it as text"
         return found
+
+
+def shown(raw: str) -> str:
+    """A text in which bytes that are not UTF-8 are read as Windows-1252, which is likely."""
+    return NOT_UTF8.sub(
+        lambda found: found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace"),
+        raw,
+    )

@@ -13,7 +13,7 @@ from leadlog.core.errors import MigrationError
 from leadlog.leads.migration.copies import Manifest, default_root, digest, manifests, read_manifest
 from leadlog.leads.migration.records import Reading, batches, candidate_of, records_of
 from leadlog.leads.migration.result import Progress
-from leadlog.leads.migration.runs import COMPLETED, Runs
+from leadlog.leads.migration.runs import COMPLETED, Runs, account_of
 from leadlog.leads.migration.verify import Verification, verify_source
 from leadlog.leads.store import LeadDatabase
 from leadlog.leads.store.adding import Candidate
@@ -50,12 +50,12 @@ class MigrationHistory:
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock() / 1e6, UTC)
 
-    def _ended_at(self, sha256: str) -> datetime | None:
+    def _ended_at(self, account: str) -> datetime | None:
         """When a source was migrated."""
         ends = [
             run.ended_at
             for run in Runs(self._db).all()
-            if any(source["sha256"] == sha256 for source in run.details["sources"])
+            if account in map(account_of, run.details["sources"])
         ]
         return ends[-1] if ends else None
 
@@ -75,13 +75,14 @@ class MigrationHistory:
 
         def candidates() -> Iterator[list[Candidate]]:
             number = 0
-            with records_of(path, reading) as records:
+            columns = reading.known_columns()
+            with records_of(path, reading, name) as records:
                 for batch in batches(records, _COMPARED):
-                    told(Progress(name, "verifying", records.text.position, size, number))
+                    told(Progress(name, "verifying", records.position, size, number))
                     number += len(batch)
-                    yield [candidate_of(record) for record in batch]
+                    yield [candidate_of(record, columns) for record in batch]
 
-        source_id = Runs(self._db).source(sha256)
+        source_id = Runs(self._db).source(reading.account(sha256))
         verify_source(self._db, source_id, name, candidates(), report=report, ended_at=ended_at)
 
     def _run(self, migration_id: str | None) -> MigrationRun:
@@ -122,7 +123,7 @@ class MigrationHistory:
                 None,
             )
             if path is None:
-                accounted = runs.accounted(runs.source(source["sha256"]))
+                accounted = runs.accounted(runs.source(account_of(source)))
                 report.records += accounted
                 report.accounted += accounted
                 report.unread.append(source["path"])
@@ -130,7 +131,7 @@ class MigrationHistory:
             self._compare(
                 source["path"],
                 path,
-                Reading(source["encoding"], source["table"]),
+                Reading.of(source),
                 report=report,
                 told=lambda _: None,
                 ended_at=run.ended_at,
@@ -144,8 +145,8 @@ class MigrationHistory:
             `migrations`, oldest first: `migration_id`, `status` (`completed`, or `running` for
             one that runs or was ended before its end), `started_at`, `ended_at`, `backup`,
             `data_integrity_maintained`, and of each of `sources` its `path`, `sha256`,
-            `size_bytes`, `complete`, and how many records became `migrated`, `duplicate` and
-            `rejected`.
+            `size_bytes`, `read_as` (the options that it was read with), `complete`, and how many
+            records became `migrated`, `duplicate` and `rejected`.
         """
         runs = Runs(self._db)
         return {
@@ -162,8 +163,9 @@ class MigrationHistory:
                             "path": source["path"],
                             "sha256": source["sha256"],
                             "size_bytes": source["size_bytes"],
-                            "complete": bool(runs.complete({source["sha256"]})),
-                            **runs.outcomes(runs.source(source["sha256"])),
+                            "read_as": Reading.of(source).as_dict(),
+                            "complete": bool(runs.complete({account_of(source)})),
+                            **runs.outcomes(runs.source(account_of(source))),
                         }
                         for source in run.details["sources"]
                     ],
@@ -253,7 +255,7 @@ class MigrationHistory:
             same = [state.count, state.versions] == run.details["after"]
         else:
             created = sum(
-                runs.outcomes(runs.source(source["sha256"]))["migrated"]
+                runs.outcomes(runs.source(account_of(source)))["migrated"]
                 for source in run.details["sources"]
             )
             same = state.count == run.details["before"][0] + created

@@ -2,14 +2,16 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from leadlog.core.errors import ValidationError
+from leadlog.core.files import output_file
 from leadlog.leads.migration.history import BATCH, MigrationHistory, Told
 from leadlog.leads.migration.preparing import Input, inputs, new_migration_id, prepare
 from leadlog.leads.migration.recording import RejectLog, record_run
-from leadlog.leads.migration.records import Reading
+from leadlog.leads.migration.records import Reading, records_of
 from leadlog.leads.migration.rejects import RejectsFile, check_place
 from leadlog.leads.migration.result import MigrationResult, Progress, Reject, SourceResult
 from leadlog.leads.migration.run import Run
@@ -50,6 +52,10 @@ class MigrationManager(MigrationHistory):
         verify: bool = True,
         encoding: str | None = None,
         table: bool = False,
+        delimiter: str | None = None,
+        header_row: int | None = None,
+        sheet: str | None = None,
+        columns: Mapping[str, str] | None = None,
         progress: Told | None = None,
     ) -> MigrationResult:
         """Bring the leads of some files into the store.
@@ -62,7 +68,7 @@ class MigrationManager(MigrationHistory):
         Args:
             files: Files, patterns, directories (their `*lead*.json`), or `-` for standard input:
                 JSON (an array, `{"leads": [...]}`, one record), JSON Lines or CSV, plain or packed
-                by gzip or zstd.
+                by gzip or zstd, or a workbook (.xlsx, .xlsb, .xls, .ods).
             dry_run: Whether to read and check only.
             backup: Whether to copy the files and back the store up first.
             rejects: A file to write the rejected records to, to be mended and migrated.
@@ -71,17 +77,33 @@ class MigrationManager(MigrationHistory):
             encoding: What the files are encoded in; by default UTF-8, UTF-16 or UTF-32, as their
                 beginning says.
             table: Whether they are CSV, whatever their names say.
+            delimiter: What is between two cells of a row; by default that is found out.
+            header_row: The line of the header, from 1; by default that is found out.
+            sheet: Name or number (from 1) of the sheet of a workbook; by default the first one
+                that has rows.
+            columns: Field by column, for columns whose names are not known; `raw_data` for one
+                that is to be no field.
             progress: Told how far it has come. What it raises ends the run, which can be resumed.
 
         Returns:
             What became of the records.
 
         Raises:
-            ReadError: A file is not there, or cannot be read.
+            ReadError: A file is not there, cannot be read, or is no table though it should be.
             MigrationError: The backup cannot be made, or a source reads otherwise than it did.
-            ValidationError: `batch_size` is no number.
+            ValidationError: `batch_size`, `delimiter` or `header_row` is not valid, or there is no
+                field that a column is given for.
         """
         values.count(batch_size, "batch_size", least=1)
+        if header_row is not None:
+            values.count(header_row, "header_row", least=1)
+        if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+            raise ValidationError(
+                f"delimiter is {values.shown(delimiter)}; give one character such as ; or a tab"
+            )
+        given_columns = tuple(sorted((columns or {}).items()))
+        reading = Reading(encoding, table, delimiter, header_row, sheet, given_columns)
+        reading.known_columns()
         result = MigrationResult(new_migration_id(self._now()), dry_run=dry_run)
         if dry_run:
             result.duplicates = None
@@ -100,7 +122,7 @@ class MigrationManager(MigrationHistory):
                 self._migrate(
                     given,
                     result,
-                    Reading(encoding, table),
+                    reading,
                     backup=backup,
                     batch_size=batch_size,
                     verify=verify,
@@ -126,6 +148,10 @@ class MigrationManager(MigrationHistory):
         verify: bool,
         told: Told,
     ) -> None:
+        for one in given:
+            # A file that is no table is refused before a run begins.
+            with records_of(one.path, reading, one.source.path):
+                pass
         runs = Runs(self._db)
         writes = False
         if not result.dry_run:
@@ -140,7 +166,8 @@ class MigrationManager(MigrationHistory):
         with ExitStack() as stack:
             rejects = None
             if result.rejects_file is not None:
-                rejects = stack.enter_context(RejectsFile(result.rejects_file))
+                stream = stack.enter_context(output_file(result.rejects_file))
+                rejects = RejectsFile(stream)
             log = None if result.dry_run else RejectLog(result.migration_id)
 
             def rejected(reject: Reject, fresh: bool) -> None:
@@ -172,8 +199,6 @@ class MigrationManager(MigrationHistory):
                 result.seconds = time.perf_counter() - started
                 if log is not None:
                     log.finish()
-            if rejects is not None:
-                rejects.finish()
         if verify and not result.dry_run:
             self._verify_run(given, result, reading, told, writes=writes)
         if writes:
@@ -197,7 +222,7 @@ class MigrationManager(MigrationHistory):
                 reading,
                 report=report,
                 told=told,
-                ended_at=None if writes else self._ended_at(one.source.sha256),
+                ended_at=None if writes else self._ended_at(reading.account(one.source.sha256)),
             )
         result.verify_seconds = time.perf_counter() - started
         result.data_integrity_maintained = report.ok and report.records == result.records

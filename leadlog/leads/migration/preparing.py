@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
@@ -101,8 +101,8 @@ def prepare(
         MigrationError: The backup cannot be made.
     """
     runs = Runs(db)
-    digests = {one.source.sha256 for one in given}
-    earlier = runs.to_resume(digests)
+    accounts = {reading.account(one.source.sha256) for one in given}
+    earlier = runs.to_resume(accounts)
     if earlier is not None:
         result.migration_id, result.resumed = earlier.id, True
         result.notes.append(
@@ -113,7 +113,7 @@ def prepare(
             _use_copies(given, result.backup)
         return True
     _note_changes(runs, given, result)
-    if runs.complete(digests) == digests:
+    if runs.complete(accounts) == accounts:
         result.notes.append("all of this was migrated before; nothing is written")
         return False
     before = runs.state()
@@ -133,7 +133,8 @@ def prepare(
                         "path": one.source.path,
                         "sha256": one.source.sha256,
                         "size_bytes": one.source.size_bytes,
-                        **asdict(reading),
+                        "account": reading.account(one.source.sha256),
+                        **reading.as_dict(),
                     }
                     for one in given
                 ],

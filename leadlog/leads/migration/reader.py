@@ -1,19 +1,21 @@
 """Reads the records of a JSON source one by one, in constant memory.
 
-A source is an array of records, an object with an array under `leads`, a single record, or any
-number of these one after the other, as JSON Lines are. A record that cannot be read is one
-`Broken`, with the reason and its text, and reading goes on with the next one where that can be
-found.
+A source is an array of records, an object with such an array under a key like `leads`, `contacts`
+or `data`, a single record, or any number of these one after the other, as JSON Lines are. A record
+that cannot be read is one `Broken`, with the reason and its text, and reading goes on with the next
+one where that can be found.
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from leadlog.leads.migration.decoding import Broken, Decoder, Read
+from leadlog.leads.migration.decoding import NOT_UTF8, Broken, Decoder, Read, shown
 from leadlog.leads.migration.window import RAW_KEPT, Scan, Window
+from leadlog.leads.store.normalise import field_of
 
 __all__ = ["LARGEST_RECORD", "JsonReader"]
 
@@ -21,18 +23,28 @@ LARGEST_RECORD = 4 * 1024 * 1024
 """Longest record that is read, characters."""
 
 _TRIALS = 50
+# fmt: off
+_WRAPPERS = frozenset({
+    "leads", "contacts", "people", "persons", "prospects", "members", "connections", "customers",
+    "users", "records", "results", "items", "rows", "entries", "elements", "objects", "values",
+    "value", "data", "list", "response", "result",
+})
+# fmt: on
+"""Keys under which the records of a source are, directly or one in another."""
 _LEADS_FIRST = re.compile(r'\{\s*"leads"\s*:\s*\[')
+_DEEPEST = 3
+_OF_A_PERSON = frozenset({"email", "phone", "linkedin_url", "title", "company"})
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
-_ARRAY_FOLLOWS = re.compile(r"\s*:\s*\[")
+_OPENS = re.compile(r"\s*:\s*([\[{])")
+_RECORD_FOLLOWS = re.compile(r"\s*\{")
 _NEXT_IN_ARRAY = re.compile(r',\s*(?=\{\s*")')
 _NEXT_LINE = re.compile(r'\n\s*(?=\{\s*")')
-_NOT_UTF8 = re.compile("[\udc80-\udcff]+")
 _SURE = frozenset('"[{')
 _TAIL = 4
 """What json may leave of a number that is cut in the middle: `1` is a number, and `e+` is none."""
 
 
-_CONTAINER = Broken("an object with records under leads", 0)
+_CONTAINER = Broken("an object with records in it", 0)
 """Stands for an object that is no record itself."""
 
 
@@ -108,25 +120,25 @@ class JsonReader:
             )
 
     def _object(self) -> Iterator[Read | Broken]:
-        """A record, or the records in the `leads` of an object."""
+        """A record, or the records in an object that wraps them."""
         window = self._window
         while window.ahead < RAW_KEPT and window.more():
             pass
         match = _LEADS_FIRST.match(window.text, window.pos)
-        inside = match.end() if match else None
+        inside = _Inside(match.end(), ("leads",)) if match else None
         if inside is None:
             found = self._one(in_array=False, container=True)
             if found is not _CONTAINER:
                 yield found
                 return
-            inside = _leads_in(window.text, window.pos)
+            inside = _records_in(window.text, window.pos)
             if inside is None:  # its key is spelled with escapes
-                yield self._skip("it has its records under leads, spelled with escapes")
+                yield self._skip("it has its records under a key that is spelled with escapes")
                 return
-        self.notes["sources with their records under leads"] += 1
-        window.pos = inside
+        self.notes[f"sources with their records under {'.'.join(inside.path)}"] += 1
+        window.pos = inside.pos
         yield from self._elements()
-        rest = Scan(stack=b"{")
+        rest = Scan(stack=b"{" * len(inside.path))
         while window.ahead or window.more():
             end = rest.feed(window.text, window.pos)
             window.pos = len(window.text) if end is None else end
@@ -136,7 +148,7 @@ class JsonReader:
     # --------------------------------------------------------------------------------- records
 
     def _one(self, *, in_array: bool, container: bool = False) -> Read | Broken:
-        """The record at the window's place; `_CONTAINER` for an object with `leads` instead.
+        """The record at the window's place; `_CONTAINER` for an object that wraps them.
 
         Args:
             in_array: Whether it is an element of an array.
@@ -150,7 +162,7 @@ class JsonReader:
             except RecursionError:
                 return self._skip("it is nested too deeply; flatten it")
             except json.JSONDecodeError as error:
-                if container and _leads_in(text, start) is not None:
+                if container and _records_in(text, start) is not None:
                     return _CONTAINER
                 if window.ahead >= self._largest:
                     return self._too_large(error, in_array=in_array)
@@ -165,7 +177,7 @@ class JsonReader:
                 continue
             if end - start > self._largest:
                 return self._reject(self._size_reason(), end)
-            if container and isinstance(value, dict) and isinstance(value.get("leads"), list):
+            if container and isinstance(value, dict) and _is_wrapper(value):
                 return _CONTAINER
             return self._accept(value, end)
 
@@ -173,11 +185,11 @@ class JsonReader:
         window, start = self._window, self._window.pos
         if self._decode.problem is not None:
             return self._reject(self._decode.problem, end)
-        if self._escaped() and (found := _NOT_UTF8.search(window.text, start, end)):
+        if self._escaped() and (found := NOT_UTF8.search(window.text, start, end)):
             octet = found.group().encode("utf-8", "surrogateescape")[0]
             return self._reject(
                 f"the byte 0x{octet:02x} is not UTF-8; the text is shown as Windows-1252 has it, "
-                "so check it, or give the encoding of the source",
+                "so check it, or give the encoding of the source (--encoding)",
                 end,
             )
         self._decode.accepted()
@@ -191,7 +203,7 @@ class JsonReader:
         """Pass over the text from the window's place to `end`."""
         window, start = self._window, self._window.pos
         line = window.line(start)
-        raw = _shown(window.text[start : min(end, start + RAW_KEPT)])
+        raw = shown(window.text[start : min(end, start + RAW_KEPT)])
         window.pos = end
         return Broken(reason, line, raw.strip(), end - start > RAW_KEPT)
 
@@ -212,7 +224,7 @@ class JsonReader:
         """Pass over a record by its brackets and quotes, however long it is."""
         window, start = self._window, self._window.pos
         line, began = window.line(start), window.offset(start)
-        raw = _shown(window.text[start : start + RAW_KEPT])
+        raw = shown(window.text[start : start + RAW_KEPT])
         scan = Scan()
         while True:
             end = scan.feed(window.text, window.pos)
@@ -307,27 +319,50 @@ def _syntax(error: json.JSONDecodeError, window: Window) -> str:
     return f"its syntax is wrong: {error.msg} ({place})"
 
 
-def _shown(raw: str) -> str:
-    """A text in which bytes that are not UTF-8 are read as Windows-1252, which is likely."""
-    return _NOT_UTF8.sub(
-        lambda found: found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace"),
-        raw,
-    )
+def _is_wrapper(value: dict[str, Any]) -> bool:
+    """Whether an object is none of the records, but has them under a key."""
+    if isinstance(value.get("leads"), list):
+        return True
+    if any(item and field_of(key) in _OF_A_PERSON for key, item in value.items()):
+        return False
+    for _ in range(_DEEPEST):
+        inner = next((value[key] for key in value if key in _WRAPPERS and value[key]), None)
+        if isinstance(inner, list):
+            return all(isinstance(one, dict) for one in inner[:_TRIALS])
+        if not isinstance(inner, dict):
+            return False
+        value = inner
+    return False
 
 
-def _leads_in(text: str, start: int) -> int | None:
-    """Where the array under `leads` of the object at `start` begins, if it is in the text."""
-    depth = 0
-    for match in _TOKEN.finditer(text, start):
-        found = match.group()
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    """Where the array of records of an object begins, and the keys that lead there."""
+
+    pos: int
+    path: tuple[str, ...]
+
+
+def _records_in(text: str, start: int) -> _Inside | None:
+    """Where the records of the object at `start` begin, if that is in the text."""
+    path: list[str] = []
+    depth, pos = 0, start
+    while match := _TOKEN.search(text, pos):
+        found, pos = match.group(), match.end()
         if found in {"{", "["}:
             depth += 1
         elif found in {"}", "]"}:
             depth -= 1
-            if depth == 0:
+            if depth <= len(path):
                 return None
-        elif depth == 1 and found == '"leads"':
-            follows = _ARRAY_FOLLOWS.match(text, match.end())
-            if follows:
-                return follows.end()
+        elif depth == len(path) + 1 and found[1:-1] in _WRAPPERS:
+            follows = _OPENS.match(text, pos)
+            if follows is None:
+                continue
+            key, records = found[1:-1], follows.group(1) == "["
+            if records and (key == "leads" or _RECORD_FOLLOWS.match(text, follows.end())):
+                return _Inside(follows.end(), (*path, key))
+            if not records and len(path) < _DEEPEST:
+                path.append(key)
+                depth, pos = depth + 1, follows.end()
     return None

@@ -1,21 +1,26 @@
 """The records of one source, numbered, and what the store would make of them."""
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from leadlog.core.errors import ValidationError
-from leadlog.leads.migration.csvs import TableReader
+from leadlog.leads.migration.csvs import CsvRows
 from leadlog.leads.migration.decoding import Broken, Read
 from leadlog.leads.migration.reader import JsonReader
 from leadlog.leads.migration.rejects import mended
 from leadlog.leads.migration.result import Reject
 from leadlog.leads.migration.sources import SourceText, is_table, opened
+from leadlog.leads.migration.tables import TableReader
 from leadlog.leads.migration.window import Window
+from leadlog.leads.migration.workbooks import is_workbook, sheet_of
 from leadlog.leads.store.adding import Candidate, checked
+from leadlog.leads.store.columns import Columns
 
 __all__ = ["Reading", "SourceRecords", "batches", "candidate_of", "records_of", "reject_of"]
 
@@ -30,10 +35,48 @@ class Reading:
     Attributes:
         encoding: What they are encoded in; None to tell by their beginning.
         table: Whether they are CSV whatever their names say.
+        delimiter: What is between two cells of a row; None to find out.
+        header_row: The line of the header, from 1; None to find it.
+        sheet: Name or number of the sheet of a workbook; None for the first that has rows.
+        columns: Column and the field that it is for, for columns that are not known.
     """
 
     encoding: str | None = None
     table: bool = False
+    delimiter: str | None = None
+    header_row: int | None = None
+    sheet: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, noted: Mapping[str, Any]) -> Self:
+        """Return what was noted of a source by `as_dict`, perhaps by an earlier version."""
+        known = {one.name for one in fields(cls)}
+        found = {name: value for name, value in noted.items() if name in known}
+        columns = tuple((str(column), str(field)) for column, field in found.pop("columns", ()))
+        return cls(**found, columns=columns)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def account(self, sha256: str) -> str:
+        """Return what a source is accounted for by: its content, and how it is read.
+
+        The same content read in another way has other records.
+        """
+        if self == Reading(table=self.table):
+            return sha256
+        given = json.dumps(self.as_dict(), sort_keys=True)
+        return hashlib.sha256(f"{sha256} {given}".encode()).hexdigest()
+
+    def known_columns(self) -> Columns:
+        """Return what columns are for.
+
+        Raises:
+            ValidationError: A column is given for a field that there is not.
+        """
+        return Columns(dict(self.columns))
 
 
 @dataclass(slots=True)
@@ -41,41 +84,74 @@ class SourceRecords:
     """An open source.
 
     Attributes:
-        text: Its text, which knows how far it was read.
+        text: Its text, which knows how far it was read; None for a workbook.
         notes: What was odd about it though nothing was lost, and how often.
+        header: Names of the columns of a table; none for JSON.
     """
 
-    text: SourceText
+    text: SourceText | None
     notes: Counter[str]
+    header: Sequence[str]
     _reader: JsonReader | TableReader
+    _reading: Reading
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the file have been read."""
+        return 0 if self.text is None else self.text.position
+
+    @property
+    def encoding(self) -> str | None:
+        """What it is decoded from; None for a workbook."""
+        return None if self.text is None else self.text.encoding or None
 
     def __iter__(self) -> Iterator[Read | Broken]:
         seen = False
-        for one in mended(self._reader, self.notes):
+        for one in mended(self._reader, self.notes, self._reading.delimiter):
             seen = True
             yield one
         self.notes.update(self._reader.notes)
-        if self.text.problem is not None:
+        if self.text is not None and self.text.problem is not None:
             yield Broken(self.text.problem, 0)
         elif not seen:
             self.notes["sources without any record"] += 1
 
 
 @contextmanager
-def records_of(path: Path, reading: Reading) -> Iterator[SourceRecords]:
+def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterator[SourceRecords]:
     """Open a source.
 
     Args:
         path: The file.
         reading: How it is read.
+        name: What to call it; by default its path.
+
+    Raises:
+        ReadError: It is no table, though it should be one.
     """
+    columns = reading.known_columns()
+    name = name or str(path)
+    if is_workbook(path):
+        with sheet_of(path, reading.sheet) as rows:
+            table = TableReader(name, rows, columns=columns, header_row=reading.header_row)
+            yield SourceRecords(None, Counter(), table.header, table, reading)
+        return
+    as_table = reading.table or reading.delimiter or reading.header_row or is_table(path)
     with opened(path, reading.encoding) as text:
-        reader: JsonReader | TableReader
-        if reading.table or is_table(path):
-            reader = TableReader(text.read, lambda: text.escaped)
-        else:
+        if not as_table:
             reader = JsonReader(Window(text.read), escaped=lambda: text.escaped)
-        yield SourceRecords(text, Counter(), reader)
+            yield SourceRecords(text, Counter(), (), reader, reading)
+            return
+        text.check_table(name)
+        source = CsvRows(text.read, reading.delimiter)
+        table = TableReader(
+            name,
+            source,
+            columns=columns,
+            header_row=reading.header_row,
+            not_utf8=text.not_utf8,
+        )
+        yield SourceRecords(text, Counter(), table.header, table, reading)
 
 
 def batches(records: Iterable[Read | Broken], count: int) -> Iterator[list[Read | Broken]]:
@@ -97,12 +173,12 @@ def batches(records: Iterable[Read | Broken], count: int) -> Iterator[list[Read 
         yield batch
 
 
-def candidate_of(record: Read | Broken) -> Candidate:
+def candidate_of(record: Read | Broken, columns: Columns) -> Candidate:
     """Return a record as the store takes it, or why it does not."""
     if isinstance(record, Broken):
         return ValidationError(record.reason)
     try:
-        return checked(record.value)
+        return checked(record.value, columns)
     except ValidationError as error:
         return error
 
@@ -110,6 +186,14 @@ def candidate_of(record: Read | Broken) -> Candidate:
 def reject_of(source: str, ordinal: int, record: Read | Broken, reason: str) -> Reject:
     """Return what is told of a record that was not migrated."""
     if isinstance(record, Broken):
-        return Reject(source, ordinal, record.line or None, reason, raw=record.raw, cut=record.cut)
+        return Reject(
+            source,
+            ordinal,
+            record.line or None,
+            reason,
+            raw=record.raw,
+            cut=record.cut,
+            table=record.table,
+        )
     value: Any = record.value
     return Reject(source, ordinal, record.line, reason, record=value)

@@ -1,21 +1,24 @@
 """The file of rejected records: one JSON line each, to be mended and migrated again.
 
-A record that could be read stands under `record`, one that could not as text under `raw`. Mend
-it there and migrate the file as any other: the reader takes the record out of its line.
+A record that could be read stands under `record`, one that could not as text under `raw`, a row of
+a table with its `header` and `delimiter`. Mend it there and migrate the file as any other: the
+reader takes the record out of its line.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any
 
 from leadlog.core.errors import MigrationError
-from leadlog.leads.migration.decoding import Broken, Read
+from leadlog.leads.migration.csvs import CsvRows
+from leadlog.leads.migration.decoding import Broken, Read, Table
 from leadlog.leads.migration.reader import JsonReader
 from leadlog.leads.migration.result import Reject
+from leadlog.leads.migration.tables import TableReader
 from leadlog.leads.migration.window import Window
+from leadlog.leads.store.columns import Columns
 
 __all__ = ["RejectsFile", "check_place", "mended"]
 
@@ -23,23 +26,14 @@ _KEYS = {"source", "ordinal", "line", "reason"}
 
 
 class RejectsFile:
-    """Writes rejects beside their file, and gives it its name when all are there.
+    """Writes rejects.
 
     Args:
-        path: The file, which is replaced.
+        stream: Of the file, which gets its name when all are there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(f"{path.name}.partial")
-        self._stream = self._partial.open("w", encoding="utf-8", newline="\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-        self._partial.unlink(missing_ok=True)
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
 
     def write(self, reject: Reject) -> None:
         """Write one."""
@@ -55,27 +49,25 @@ class RejectsFile:
             line["raw"] = reject.raw
         if reject.cut:
             line["cut"] = True
+        if reject.table is not None:
+            line |= {"header": reject.table.header, "delimiter": reject.table.delimiter}
         try:
             text = json.dumps(line, ensure_ascii=False)
             text.encode()
         except UnicodeEncodeError:
             text = json.dumps(line)
-        self._stream.write(f"{text}\n")
-
-    def finish(self) -> None:
-        """Give the file its name."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._stream.close()
-        self._partial.replace(self._path)
+        self._stream.write(f"{text}\n".encode())
 
 
-def mended(records: Iterable[Read | Broken], notes: Counter[str]) -> Iterator[Read | Broken]:
+def mended(
+    records: Iterable[Read | Broken], notes: Counter[str], delimiter: str | None
+) -> Iterator[Read | Broken]:
     """Take records out of the lines of a file of rejects; others pass as they are.
 
     Args:
         records: What was read.
         notes: Told how many came from such lines.
+        delimiter: What is between two cells of a row; None for what the line says.
     """
     for one in records:
         if isinstance(one, Broken) or not isinstance(one.value, dict):
@@ -90,29 +82,44 @@ def mended(records: Iterable[Read | Broken], notes: Counter[str]) -> Iterator[Re
             yield Read(value["record"], one.line, one.size)
         elif isinstance(value.get("raw"), str):
             notes["records from a file of rejects"] += 1
-            yield _read_again(value["raw"], value.get("cut") is True, one.line)
+            yield _read_again(value, one.line, delimiter)
         else:
             yield one
 
 
-def _read_again(raw: str, cut: bool, line: int | None) -> Read | Broken:
-    if cut:
+def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None) -> Read | Broken:
+    raw, header = line["raw"], line.get("header")
+    table = None
+    if isinstance(header, list) and header:
+        table = Table(tuple(map(str, header)), delimiter or str(line.get("delimiter") or ","))
+    if line.get("cut") is True:
         return Broken(
             "only the beginning of this record is here; take it from its source and mend it",
-            line or 0,
+            number or 0,
             raw,
             cut=True,
+            table=table,
         )
-    pieces = iter((raw,))
-    found = list(JsonReader(Window(lambda _: next(pieces, ""))))
+    found: list[Read | Broken]
+    if table is not None:
+        found = _row_again(raw, table)
+    else:
+        pieces = iter((raw,))
+        found = list(JsonReader(Window(lambda _: next(pieces, ""))))
     if len(found) == 1 and isinstance(found[0], Read):
-        return found[0]
+        return Read(found[0].value, number, found[0].size)
     reason = "there is no record in it"
     if len(found) > 1:
         reason = f"there are {len(found)} records in it; give each a line of its own"
     elif found and isinstance(found[0], Broken):
         reason = found[0].reason
-    return Broken(f"{reason} (the text under raw)", line or 0, raw)
+    return Broken(f"{reason} (the text under raw)", number or 0, raw, table=table)
+
+
+def _row_again(raw: str, table: Table) -> list[Read | Broken]:
+    pieces = iter((table.joined(table.header) + "\n", raw))
+    rows = CsvRows(lambda _: next(pieces, ""), table.delimiter)
+    return list(TableReader("a row", rows, columns=Columns(), header_row=1))
 
 
 def check_place(path: Path) -> Path:

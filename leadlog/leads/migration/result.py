@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leadlog.leads.migration.decoding import Table
+
 __all__ = ["MigrationResult", "Progress", "Reject", "SourceResult"]
 
 
@@ -19,6 +21,7 @@ class Reject:
         raw: Its text, where it could not be read; None otherwise.
         record: The record, where it could be read; None otherwise.
         cut: Whether the text is longer than what is kept of it.
+        table: The table that the text is a row of; None for JSON.
     """
 
     source: str
@@ -28,6 +31,7 @@ class Reject:
     raw: str | None = None
     record: Any = None
     cut: bool = False
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,11 @@ class SourceResult:
         duplicates: Records of leads that were there already.
         rejected: Records that could not be stored.
         skipped: Records that an earlier run had accounted for.
+        suggested: New leads that may be duplicates of others, because a key is the same and
+            something contradicts it.
         notes: What was odd about it though nothing was lost, and how often.
+        columns: Column to the field that it became, of a table.
+        not_mapped: Columns with values that became no field; they are in `raw_data`.
     """
 
     path: str
@@ -77,7 +85,10 @@ class SourceResult:
     duplicates: int = 0
     rejected: int = 0
     skipped: int = 0
+    suggested: int = 0
     notes: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    not_mapped: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -94,6 +105,7 @@ class MigrationResult:
         duplicates: Records of leads that were there already; None in a dry run.
         rejected: Records that could not be stored.
         skipped: Records that an earlier run had accounted for.
+        preview: The first leads as the store would have them, of a dry run.
         rejects: The first of those rejected.
         rejects_file: Where all of them are, if that was wanted.
         backup: The directory of the backup; None if there is none.
@@ -115,6 +127,7 @@ class MigrationResult:
     duplicates: int | None = 0
     rejected: int = 0
     skipped: int = 0
+    preview: list[dict[str, Any]] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     rejects_file: Path | None = None
     backup: Path | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -15,12 +16,16 @@ from leadlog.leads.migration.result import MigrationResult, Reject, SourceResult
 from leadlog.leads.migration.runs import Runs
 from leadlog.leads.store import LeadDatabase
 from leadlog.leads.store.adding import Candidate
+from leadlog.leads.store.columns import KNOWN_COLUMNS
 from leadlog.leads.store.intake import AddOutcome
 from leadlog.leads.store.normalise import NormalisedLead
 
 __all__ = ["Run"]
 
 _REJECTS_KEPT = 100
+_PREVIEWED = 5
+_COLUMNS_KEPT = 200
+_BLANK: tuple[Any, ...] = (None, "", [], {})
 
 
 class Run:
@@ -52,6 +57,8 @@ class Run:
         self._call_id = new_id()
         self._number = 0
         self._measures = Measures()
+        self._columns = KNOWN_COLUMNS
+        self._not_mapped: dict[str, None] = {}
 
     def source(self, source: SourceResult, path: Path, reading: Reading) -> None:
         """Bring in the records of one source, from the first that is not accounted for.
@@ -62,9 +69,16 @@ class Run:
             reading: How it is read.
         """
         runs = None if self._db is None else Runs(self._db)
-        source_id = None if runs is None else runs.source(source.sha256)
+        source_id = None if runs is None else runs.source(reading.account(source.sha256))
         done = 0 if runs is None or source_id is None else runs.accounted(source_id)
-        with records_of(path, reading) as records:
+        self._columns = reading.known_columns()
+        with records_of(path, reading, source.path) as records:
+            self._not_mapped = dict.fromkeys(source.not_mapped)
+            source.columns = {
+                column: place.field
+                for column in records.header
+                if (place := self._columns.place(column)) is not None
+            }
             try:
                 for batch in batches(records, self._batch_size):
                     first = source.records
@@ -73,16 +87,17 @@ class Run:
                         self._skip(runs, source_id, source, first, known)
                     if fresh := batch[len(known) :]:
                         self._add(source_id, source, first + len(known), fresh)
-                    self._progress(source, records.text.position)
+                    self._progress(source, records.position)
             finally:
-                source.encoding = records.text.encoding or None
+                source.encoding = records.encoding
+                source.not_mapped = list(self._not_mapped)
                 source.notes = dict(records.notes)
                 self._result.quality = dict(self._measures.quality)
                 self._result.completeness = self._measures.completeness
         if done > source.records:
             raise MigrationError(
                 f"{source.path} has {source.records} records, but {done} are accounted for: it "
-                "reads otherwise than it did; give the encoding that was given then"
+                "reads otherwise than it did; give the options that were given then"
             )
         if runs is not None and source_id is not None:
             runs.set_complete(source_id)
@@ -98,7 +113,7 @@ class Run:
         """Pass over records of an earlier run; those that it rejected are told again."""
         for ordinal in sorted(runs.rejected(source_id, first, len(known))):
             record = known[ordinal - first]
-            reason = str(candidate_of(record))
+            reason = str(candidate_of(record, self._columns))
             self._rejected(reject_of(source.path, ordinal, record, reason), False)
         source.records += len(known)
         source.skipped += len(known)
@@ -112,7 +127,7 @@ class Run:
         first: int,
         records: Sequence[Read | Broken],
     ) -> None:
-        candidates = [candidate_of(record) for record in records]
+        candidates = [candidate_of(record, self._columns) for record in records]
         outcomes = self._write(source_id, source, first, candidates)
         result = self._result
         for ordinal, (record, candidate, outcome) in enumerate(
@@ -120,6 +135,12 @@ class Run:
         ):
             if isinstance(candidate, NormalisedLead):
                 self._measures.take(candidate)
+                self._note_columns(candidate)
+                source.suggested += outcome.action == "created" and bool(
+                    outcome.possible_duplicates
+                )
+                if len(result.preview) < _PREVIEWED and result.dry_run:
+                    result.preview.append({**candidate.fields, "raw_data": candidate.raw_data})
                 if outcome.action == "updated":
                     source.duplicates += 1
                 else:
@@ -137,6 +158,17 @@ class Run:
         result.rejected = sum(one.rejected for one in result.sources)
         if result.duplicates is not None:
             result.duplicates = sum(one.duplicates for one in result.sources)
+
+    def _note_columns(self, lead: NormalisedLead) -> None:
+        """Note columns that became no field, though they have values."""
+        for column, value in lead.raw_data.items():
+            if (
+                column not in self._not_mapped
+                and value not in _BLANK
+                and len(self._not_mapped) < _COLUMNS_KEPT
+                and self._columns.place(column) is None
+            ):
+                self._not_mapped[column] = None
 
     def _write(
         self,

@@ -1,6 +1,6 @@
 """What the store knows of its migrations: runs, sources, and what became of each record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,18 @@ from leadlog.leads.store.bulk import Insertion
 from leadlog.leads.store.intake import AddOutcome
 from leadlog.leads.store.models import Lead, MigrationItem, MigrationRun, MigrationSource
 
-__all__ = ["COMPLETED", "RUNNING", "LeadsState", "Runs"]
+__all__ = ["COMPLETED", "RUNNING", "LeadsState", "Runs", "account_of"]
 
 RUNNING, COMPLETED = "running", "completed"
 _OUTCOMES = {"created": "migrated", "updated": "duplicate", "rejected": "rejected"}
 _ITEMS: Table = MigrationItem.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _ADD_ITEMS = Insertion(insert(_ITEMS))
 _STATE = select(func.count(), func.coalesce(func.sum(Lead.row_version), 0)).select_from(Lead)
+
+
+def account_of(source: Mapping[str, Any]) -> str:
+    """Return what a source that a run noted is accounted for by; see `Reading.account`."""
+    return str(source.get("account", source["sha256"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,10 @@ class Runs:
             session.expunge_all()
         return list(found)
 
-    def to_resume(self, digests: set[str]) -> MigrationRun | None:
+    def to_resume(self, accounts: set[str]) -> MigrationRun | None:
         """The run of the same sources that did not come to its end; None if there is none."""
         for run in reversed(self.all()):
-            if {source["sha256"] for source in run.details["sources"]} == digests:
+            if set(map(account_of, run.details["sources"])) == accounts:
                 return run if run.status == RUNNING else None
         return None
 
@@ -75,21 +80,21 @@ class Runs:
 
     # ----------------------------------------------------------------------------- sources
 
-    def complete(self, digests: set[str]) -> set[str]:
+    def complete(self, accounts: set[str]) -> set[str]:
         """Those of some sources whose records are all accounted for."""
         with self._db.session(read_only=True) as session:
             wanted = select(MigrationSource.sha256).where(
-                MigrationSource.sha256.in_(digests), MigrationSource.complete
+                MigrationSource.sha256.in_(accounts), MigrationSource.complete
             )
             return set(session.scalars(wanted))
 
-    def source(self, sha256: str) -> int:
+    def source(self, account: str) -> int:
         """The number of a source; it gets one if it has none."""
-        by_digest = select(MigrationSource.id).where(MigrationSource.sha256 == sha256)
+        by_digest = select(MigrationSource.id).where(MigrationSource.sha256 == account)
         with self._db.session() as session:
             found = session.scalar(by_digest)
             if found is None:
-                source = MigrationSource(sha256=sha256)
+                source = MigrationSource(sha256=account)
                 session.add(source)
                 session.flush()
                 found = source.id

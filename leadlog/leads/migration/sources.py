@@ -25,7 +25,7 @@ STDIN = "-"
 _FORMS = (".json", ".jsonl", ".ndjson")
 _PACKED = ("", ".gz", ".zst")
 _IN_DIRECTORIES = tuple(f"*lead*{form}{packed}" for form in _FORMS for packed in _PACKED)
-_TABLES = (".csv", ".tsv")
+_TABLES = (".csv", ".tsv", ".tab")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -35,6 +35,34 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 64 * 1024
+_REJECTS = b'{"source": '
+_NO_TABLES = {
+    b"%pdf": "a PDF document",
+    b"\x89png": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"gif8": "a picture",
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+    b"<table": "a web page",
+    b"<?xml": "an XML document",
+    b"{\\rtf": "a text document",
+}
+# Encodings that exports have, the most frequent first.
+_LIKELY = ["cp1252", "cp1250", "cp1251", "mac_roman", "cp932", "gb18030", "big5", "euc_kr"]
+
+
+def likely_encoding(data: bytes) -> str | None:
+    """Return what bytes that are not UTF-8 are encoded in, most likely; None for no idea."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[:_CHUNK], cp_isolation=_LIKELY).best()
+    if best is None:
+        return None
+    # Several may give the same text; then it is the most frequent of them.
+    text = str(best)
+    return next(
+        (one for one in _LIKELY if data[:_CHUNK].decode(one, "replace") == text), best.encoding
+    )
 
 
 def found(sources: Iterable[str | os.PathLike[str]]) -> list[Path | None]:
@@ -93,6 +121,7 @@ class SourceText:
         encoding: What it is decoded from.
         problem: Why it ended before its end, if the file is damaged.
         escaped: Whether bytes that are not UTF-8 were met; they stand as lone surrogates.
+        likely: What it is encoded in instead, most likely.
     """
 
     _stream: BinaryIO
@@ -100,8 +129,10 @@ class SourceText:
     encoding: str = ""
     problem: str | None = None
     escaped: bool = False
+    likely: str | None = None
     _decoder: codecs.IncrementalDecoder | None = None
     _utf8: bool = True
+    _head: bytes = b""
 
     @property
     def position(self) -> int:
@@ -118,9 +149,42 @@ class SourceText:
             if text or not data:
                 return text
 
+    def not_utf8(self, text: str) -> str | None:
+        """Return why a text of it cannot be stored as it is; None if it can."""
+        if not self.escaped or not any("\udc80" <= char <= "\udcff" for char in text):
+            return None
+        likely = self.likely or "cp1252"
+        return (
+            f"the row is not UTF-8, most likely it is {likely}; read the file again with "
+            f"--encoding {likely}"
+        )
+
+    def check_table(self, name: str) -> None:
+        """Look at the beginning of what should be a table.
+
+        Raises:
+            ReadError: It is something else.
+        """
+        begin = self._peek()
+        for sign, what in _NO_TABLES.items():
+            if begin.lstrip().lower().startswith(sign):
+                raise ReadError(f"{name} is {what} and no table; export it as CSV or as a workbook")
+        wide = self.encoding.startswith("utf-16") or self.encoding.startswith("utf-32")
+        if b"\0" in begin and not wide and json.detect_encoding(begin[:4]).startswith("utf-8"):
+            raise ReadError(f"{name} is no text; export it as CSV or as a workbook")
+
+    def _peek(self) -> bytes:
+        """Return the first bytes, which are read again afterwards."""
+        if not self._head:
+            self._head = self._bytes(_CHUNK)
+        return self._head
+
     def _bytes(self, size: int) -> bytes:
         if self.problem is not None:
             return b""
+        if self._head:
+            head, self._head = self._head, b""
+            return head
         try:
             return self._stream.read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile, ReadError) as error:
@@ -153,6 +217,7 @@ class SourceText:
             pending = decoder.getstate()[0]
         # From here on, such bytes are kept as what they are; the reader rejects their records.
         self.escaped = True
+        self.likely = likely_encoding(pending + data)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         return self._decoder.decode(pending + data, final=not data)
 
@@ -177,12 +242,14 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[SourceText]:
                 f"there is no encoding {encoding!r}; give one such as utf-8, latin-1 or cp1252"
             ) from None
     with path.open("rb") as raw:
-        begin = raw.read(4)
+        begin = raw.read(len(_REJECTS))
         raw.seek(0)
+        if begin == _REJECTS:
+            encoding = "utf-8"  # a file of rejects, whatever its sources are encoded in
         if begin.startswith(_GZIP):
             with io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK) as unpacked:
                 yield SourceText(unpacked, raw, encoding or "")
-        elif begin == _ZSTD:
+        elif begin.startswith(_ZSTD):
             with io.BufferedReader(Unpacked(raw, path), _CHUNK) as unpacked:
                 yield SourceText(unpacked, raw, encoding or "")
         else:

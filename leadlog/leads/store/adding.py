@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import values
+from leadlog.leads.store.columns import KNOWN_COLUMNS, Columns
 from leadlog.leads.store.intake import AddOutcome, Intake
 from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.normalise import NormalisedLead, to_fields
@@ -78,18 +79,22 @@ class AddResult:
             report(place, outcome)
 
 
-def checked(lead: Mapping[Any, Any]) -> NormalisedLead:
+def checked(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> NormalisedLead:
     """Return a lead with our names for its columns, if it can be added.
+
+    Args:
+        lead: Values by column.
+        columns: Tells what the columns are for.
 
     Raises:
         ValidationError: It is no mapping, has no name, or a value that cannot be stored.
     """
-    found = to_fields(lead)
+    found = to_fields(lead, columns)
     if found.fields.get("full_name") is None:
-        columns = ", ".join(str(column) for column in list(lead)[:8]) or "none at all"
+        given = ", ".join(str(column) for column in list(lead)[:8]) or "none at all"
         raise ValidationError(
             "a lead needs a name: give name or full_name, or First Name and Last Name "
-            f"(columns given: {columns[:200]})"
+            f"(columns given: {given[:200]})"
         )
     return found
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from leadlog.core.errors import StoreError
+from leadlog.core.files import draft
 from leadlog.leads.store.engine import Connections
 from leadlog.leads.store.location import in_memory
 from leadlog.leads.store.models import Base
@@ -61,15 +62,9 @@ def create(connections: Connections, target: Path, keep: int | None, now: dateti
         raise StoreError(f"{target} exists; give another name, or a directory")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.partial")
-        partial.unlink(missing_ok=True)
-        try:
-            copy = _copy_sqlite if connections.sqlite else _dump
-            leads = copy(connections, partial)
-            _sync(partial)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        copy = _copy_sqlite if connections.sqlite else _dump
+        with draft(target) as partial:
+            leads = copy(connections, Path(partial))
     except OSError as error:
         raise StoreError(
             f"the backup {target} cannot be written ({error.strerror}); give a directory with "
@@ -116,15 +111,6 @@ def _present(connections: Connections) -> int:
         if not inspect(connection).has_table("leads"):
             return 0
         return int(connection.exec_driver_sql("SELECT count(*) FROM leads").scalar_one())
-
-
-def _sync(path: Path) -> None:
-    for place in (path, path.parent):
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _rotate(folder: Path, keep: int, suffix: str) -> Iterator[Path]:

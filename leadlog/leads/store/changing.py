@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from leadlog.core.errors import StaleLeadError, ValidationError
 from leadlog.leads.store import values
-from leadlog.leads.store.duplicates import KEY_FIELDS, keys_of
+from leadlog.leads.store.duplicates import KEY_FIELDS, WITHOUT_NAME, keys_of
 from leadlog.leads.store.keys import ATTEMPTS, exchange, lost_again, owners_of
 from leadlog.leads.store.merging import READ_ONLY, Match, match_of
 from leadlog.leads.store.models import Lead
@@ -139,9 +139,9 @@ def _exchange_keys(
             kind: key for kind, key in after.items() if owners.get((kind, key), lead_id) != lead_id
         }
         claimed = {key: lead_id for key in after.items() if key not in owners}
-        if "email" in after and "email" not in others:
-            # A name belongs to the key only where the address alone is somebody else's.
-            claimed.pop(("email_name", after.get("email_name", "")), None)
+        for named, alone in WITHOUT_NAME.items():
+            if alone in after and alone not in others:
+                claimed.pop((named, after.get(named, "")), None)
         if exchange(connection, released, claimed):
             taken = (kind for kind, key in others.items() if before.get(kind) != key)
             return next((match_of(kind) for kind in taken), None)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, func, select
 from sqlalchemy.exc import DatabaseError
 
-from leadlog.leads.store.duplicates import keys_of
+from leadlog.leads.store.duplicates import WITHOUT_NAME, keys_of
 from leadlog.leads.store.keys import chunks, exchange, owners_of
 from leadlog.leads.store.models import Lead, LeadKey, LeadMerge
 from leadlog.leads.store.serialise import COLUMNS, from_row
@@ -116,9 +116,10 @@ def _missing(connection: Connection) -> Iterator[tuple[str, dict[str, str]]]:
         owners = owners_of(connection, keys)
         for lead, own in zip(leads, keys, strict=True):
             free = {kind: value for kind, value in own.items() if (kind, value) not in owners}
-            address = owners.get(("email", own.get("email", "")))
-            if "email" in own and address in {None, lead["id"]}:
-                free.pop("email_name", None)  # the address alone says it
+            for named, alone in WITHOUT_NAME.items():
+                holder = owners.get((alone, own.get(alone, "")))
+                if alone in own and holder in {None, lead["id"]}:
+                    free.pop(named, None)  # the value alone says it
             if free:
                 yield lead["id"], free
 

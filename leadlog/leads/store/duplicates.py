@@ -4,14 +4,18 @@ Two leads are the same person when they share, in this order,
 
 1. `linkedin_url`: the LinkedIn profile, whatever country host, case, language or query the
    address has;
-2. `email`: the e-mail address without regard to case, if the names agree. Dots and plus tags
-   count: only some mail servers ignore them;
-3. `name_company`: name and company, exact but for case, spaces, accents, punctuation and a small
-   list of legal forms, unless their LinkedIn profiles differ.
+2. `email`: the e-mail address without regard to case. Dots and plus tags count: only some mail
+   servers ignore them;
+3. `name_company`: full name and company, exact but for case, spaces, accents, punctuation and a
+   small list of legal forms,
+
+and nothing contradicts it: another name, another e-mail address or another profile is a veto, and
+the two become a suggestion (`contradiction`). A value that identifies nobody is no key:
+placeholders, templates, a first name beside a company (`leadlog.leads.store.placeholders`).
 
 A shared mailbox (info@, sales@ …) says nothing on its own: it is a key together with the name
-only. So is the address of a lead whose address another lead, with another name, came with first.
-"Acme" and "Acme Labs", "John Smith" and "Joan Smith" are different.
+only. So is an address or a profile that a lead with another name came with first. "Acme" and "Acme
+Labs", "John Smith" and "Joan Smith" are different.
 
     >>> keys_of({"full_name": "José  Núñez", "company": "Acme, Inc.", "email": "Info@acme.com"})
     {'email_name': 'info@acme.com|jose nunez', 'name_company': 'jose nunez|acme'}
@@ -19,83 +23,74 @@ only. So is the address of a lead whose address another lead, with another name,
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from leadlog.leads.store.invisible import unseen
+from leadlog.leads.store.placeholders import (
+    is_no_address,
+    is_no_company,
+    is_no_profile,
+    is_nobody,
+    is_shared_box,
+)
+
 __all__ = [
     "KEY_FIELDS",
     "KINDS",
+    "WITHOUT_NAME",
     "canonical_company",
     "canonical_email",
     "canonical_linkedin",
     "canonical_name",
+    "comparable",
+    "contradiction",
+    "is_generation",
     "is_shared_mailbox",
     "keys_of",
     "names_agree",
+    "names_fit",
 ]
 
-KINDS = ("linkedin_url", "email_name", "email", "name_company")
+KINDS = ("linkedin_name", "linkedin_url", "email_name", "email", "name_company")
 """The kinds of key, strongest first."""
+
+WITHOUT_NAME = {"linkedin_name": "linkedin_url", "email_name": "email"}
+"""Kinds of key that have a name in them to the kind of the value alone.
+
+The name belongs to the key only where the value alone is nobody's, or somebody else's.
+"""
 
 KEY_FIELDS = frozenset({"full_name", "company", "email", "linkedin_url"})
 """The fields that keys are made of."""
 
 _LONGEST = 400
 
+# www, mobile and country hosts: uk.linkedin.com, de.linkedin.com …
+_LINKEDIN_HOST = re.compile(r"(?:(?:www|m|mobile|touch|[a-z]{2})\.)?linkedin\.com")
+_SCHEME = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_ATOM = r"[^\s@,;:<>()\[\]\\\"|.]+"
+_LOCAL = r"[^\s@,;:<>()\[\]\\\"|]+"  # with its dots in one class: nothing to try in two ways
+_EMAIL = re.compile(rf"{_LOCAL}@{_ATOM}(?:\.{_ATOM})+")
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# www, mobile and country hosts: uk.linkedin.com, de.linkedin.com …
-_LINKEDIN_HOST = re.compile(r"(?:(?:www|m|mobile|touch|[a-z]{2})\.)?linkedin\.com")
-_NO_PROFILE = frozenset({"me", "null", "none", "nan", "undefined", "unknown", "username", "n-a"})
-_SCHEME = re.compile(r"(?:https?:)?//", re.IGNORECASE)
-_ATOM = r"[^\s@,;:<>()\[\]\\\"|.]+"
-_LOCAL = r"[^\s@,;:<>()\[\]\\\"|]+"  # with its dots in one class: nothing to try in two ways
-_EMAIL = re.compile(rf"{_LOCAL}@{_ATOM}(?:\.{_ATOM})+")
-_SHARED = _words(
-    "abuse accounting accounts admin administration administrator billing bookings bureau contact "
-    "contacto contactus customerservice donotreply enquiries enquiry feedback finance hello help "
-    "helpdesk hi hr info infos information inquiries inquiry invoice invoices it jobs kontakt mail "
-    "mailbox marketing media news newsletter noreply office orders postmaster press reception "
-    "recruiting recruitment reservations sales secretary security service services shop staff "
-    "support team undisclosed unknown verkauf vertrieb webmaster"
-)
-_NO_LETTERS = re.compile(r"[\W_\d]+")
 _LEGAL_FORMS = _words(
     "ab ag as bv co corp corporation gmbh inc incorporated kg limited llc llp ltd nv oy plc pty sa "
     "sarl sas srl"
 )
-# Whole values that name nobody and no company: two leads that have them have nothing in common.
-_NOBODY = _words(
-    "- -- . ? 0 anonymous asdf asdfgh contact customer dummy example foo lead n/a na name nan nil "
-    "no-name none null owner private sample tba tbd test tester unknown unbekannt user x xx xxx "
-    "xxxx"
-) | {"no name", "not available", "not known", "not provided", "not specified", "test user"}
-_NO_COMPANY = _NOBODY | {
-    "company",
-    "confidential",
-    "consultant",
-    "freelance",
-    "freelancer",
-    "independent",
-    "independent consultant",
-    "no company",
-    "personal",
-    "retired",
-    "self",
-    "self employed",
-    "self-employed",
-    "stealth",
-    "stealth mode",
-    "stealth startup",
-    "student",
-    "unemployed",
-    "various",
-}
+_HONORIFICS = _words("mr mrs ms miss mx dr prof professor sir herr frau hr fr mag ing")
+_GENERATIONS = _words("jr sr junior senior ii iii iv")
+# Scripts that put no blank between the parts of a name.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
+_WORD = re.compile(r"[\s\-]+")
+_PROFILE_KINDS = frozenset({"linkedin_url", "linkedin_name"})
+_ADDRESS_KINDS = frozenset({"email", "email_name"})
 _ACCENTS = re.compile(r"([a-z])[\u0300-\u036f]+")
 # Letters whose stroke or form no decomposition takes away.
 _LETTERS = str.maketrans(
@@ -106,24 +101,30 @@ _LETTERS = str.maketrans(
 )
 
 
-def _folded(value: str) -> str:
+def comparable(value: str) -> str:
     """Without regard to case, spaces, the accents of Latin letters, and punctuation.
 
     Marks on letters of other scripts stay: there they make another letter, not an accent.
     """
     found = value.casefold()
-    if found.isascii():
+    if found.isascii() and found.isprintable():
         return " ".join(found.translate(_LETTERS).split())
+    found = unseen(found)
     # Taken apart first: some characters stand for several, punctuation among them.
-    found = unicodedata.normalize("NFKD", found).casefold().translate(_LETTERS)
+    found = unseen(unicodedata.normalize("NFKD", found)).casefold().translate(_LETTERS)
     found = unicodedata.normalize("NFC", _ACCENTS.sub(r"\1", found))
     return " ".join(found.split())
 
 
+def is_generation(suffix: str) -> bool:
+    """Whether what stands after a name tells father and son apart: Jr., Sr., III."""
+    return comparable(suffix) in _GENERATIONS
+
+
 def canonical_name(name: str | None) -> str | None:
     """Return the comparable form of a person's name; None for a placeholder or a blank one."""
-    found = _folded(name) if name else ""
-    return None if not found or found in _NOBODY else found
+    found = comparable(name) if name else ""
+    return None if is_nobody(found) else found
 
 
 def canonical_company(company: str | None) -> str | None:
@@ -131,19 +132,22 @@ def canonical_company(company: str | None) -> str | None:
 
     None for a blank one, a placeholder, and what people without a company put there.
     """
-    words = (_folded(company) if company else "").split()
+    words = (comparable(company) if company else "").split()
     while len(words) > 1 and words[-1] in _LEGAL_FORMS:
         words.pop()
     found = " ".join(words)
-    return None if not found or found in _NO_COMPANY else found
+    return None if is_no_company(found) else found
 
 
 def canonical_email(email: str | None) -> str | None:
-    """Return the comparable form of an e-mail address; None for what is none."""
+    """Return the comparable form of an e-mail address; None for a placeholder, and what is none."""
     if not email:
         return None
-    found = unicodedata.normalize("NFC", email.strip().casefold())
-    return found if _EMAIL.fullmatch(found) else None
+    found = unicodedata.normalize("NFC", unseen(email).strip().casefold())
+    if not _EMAIL.fullmatch(found):
+        return None
+    box, _, domain = found.partition("@")
+    return None if is_no_address(box, domain) else found
 
 
 def is_shared_mailbox(email: str) -> bool:
@@ -152,15 +156,15 @@ def is_shared_mailbox(email: str) -> bool:
     >>> [is_shared_mailbox(f"{box}@acme.com") for box in ("no-reply", "sales-uk", "ada")]
     [True, True, False]
     """
-    words = _NO_LETTERS.split(email.partition("@")[0].partition("+")[0].casefold())
-    return words[0] in _SHARED or "".join(words) in _SHARED
+    return is_shared_box(email.partition("@")[0])
 
 
 def canonical_linkedin(url: str | None) -> str | None:
     """Return a LinkedIn profile as `in/<name>`; None for what is no person's profile.
 
     Hosts that only look like LinkedIn (`linkedin.com.evil.com`, `linkedin.com@evil.com`) are
-    none, and neither are company pages.
+    none, and neither are company pages, templates that were never filled, and an address that has
+    another one in it.
 
         >>> canonical_linkedin("https://UK.linkedin.com/in/Ada-Lovelace/en?trk=public_profile")
         'in/ada-lovelace'
@@ -169,7 +173,7 @@ def canonical_linkedin(url: str | None) -> str | None:
     """
     if not url:
         return None
-    url = url.strip()
+    url = unseen(url).strip()
     try:
         address = urlsplit(url if _SCHEME.match(url) else f"//{url}", scheme="https")
         host, port = (address.hostname or "").removesuffix("."), address.port
@@ -182,13 +186,15 @@ def canonical_linkedin(url: str | None) -> str | None:
     path = [part for part in address.path.split("/") if part]
     if len(path) < 2 or path[0].casefold() not in {"in", "pub"}:
         return None
+    if "linkedin.com" in address.path.casefold() or any(part.endswith(":") for part in path):
+        return None
     folder = path[0].casefold()
     # Old addresses, /pub/ada-lovelace/1a/2b3/4c5, need their numbers; after /in/<name> come a
     # language or a page of the profile.
     wanted = path[1:2] if folder == "in" else path[1:5]
     name = "/".join(unicodedata.normalize("NFC", unquote(part)).casefold() for part in wanted)
-    broken = not name.isprintable() or " " in name or "\ufffd" in name
-    if broken or name.count("/") != len(wanted) - 1 or name in _NO_PROFILE:
+    broken = not name.isprintable() or "\ufffd" in name
+    if broken or name.count("/") != len(wanted) - 1 or is_no_profile(name.partition("/")[0]):
         return None
     return f"{folder}/{name}"
 
@@ -199,6 +205,74 @@ def names_agree(first: str | None, second: str | None) -> bool:
     if one is None or other is None:
         return False
     return one == other or sorted(one.split()) == sorted(other.split())
+
+
+def names_fit(first: str | None, second: str | None) -> bool:
+    """Whether two names of one profile can be one person's: one may be a shorter form.
+
+    Titles do not count, initials stand for a name, and parts may be missing.
+
+    >>> names_fit("Dr. Ida Strand", "I. Strand"), names_fit("Ida", "Ida Strand")
+    (True, True)
+    >>> names_fit("Ida Strand", "Tom Vang"), names_fit("Jon Lien Sr", "Jon Lien Jr")
+    (False, False)
+    """
+    one, other = canonical_name(first), canonical_name(second)
+    if one is None or other is None:
+        return True
+    ours, theirs = (
+        [word for word in _WORD.split(name) if word and word not in _HONORIFICS]
+        for name in (one, other)
+    )
+    if _GENERATIONS & set(ours) != _GENERATIONS & set(theirs):
+        return False
+    shorter, longer = sorted((ours, theirs), key=len)
+    for word in shorter:
+        match = next((there for there in longer if _one_name(word, there)), None)
+        if match is None:
+            return False
+        longer.remove(match)
+    return True
+
+
+def _one_name(one: str, other: str) -> bool:
+    return one == other or (1 in {len(one), len(other)} and one[0] == other[0])
+
+
+def _is_full(name: str) -> bool:
+    """Whether a name in comparable form has more than one part, initials aside."""
+    if _UNSPACED.search(name.replace(" ", "")):
+        return True
+    return sum(len(word) > 1 for word in name.split() if word not in _HONORIFICS) > 1
+
+
+def contradiction(
+    there: Mapping[str, Any], incoming: Mapping[str, Any], shared: Collection[str]
+) -> str | None:
+    """Return what says that two leads with a key in common are two persons; None for nothing.
+
+    Args:
+        there: `full_name`, `email` and `linkedin_url` of the one.
+        incoming: Those of the other.
+        shared: The kinds of key that both have.
+    """
+    by_profile = not _PROFILE_KINDS.isdisjoint(shared)
+    by_address = not _ADDRESS_KINDS.isdisjoint(shared)
+    names = there.get("full_name"), incoming.get("full_name")
+    if by_profile:
+        if not names_fit(*names):
+            return "another name"
+    else:
+        if by_address and not names_agree(*names):
+            return "another name"
+        profiles = {canonical_linkedin(lead.get("linkedin_url")) for lead in (there, incoming)}
+        if len(profiles - {None}) > 1:
+            return "another LinkedIn profile"
+    if not by_address:
+        emails = {canonical_email(lead.get("email")) for lead in (there, incoming)}
+        if len({one for one in emails if one and not is_shared_mailbox(one)}) > 1:
+            return "another e-mail address"
+    return None
 
 
 def _bounded(value: str) -> str:
@@ -217,12 +291,14 @@ def keys_of(fields: Mapping[str, Any]) -> dict[str, str]:
     keys: dict[str, str] = {}
     name = canonical_name(fields.get("full_name"))
     if profile := canonical_linkedin(fields.get("linkedin_url")):
+        if name:
+            keys["linkedin_name"] = _bounded(f"{profile}|{name}")
         keys["linkedin_url"] = _bounded(profile)
     if email := canonical_email(fields.get("email")):
         if name:
             keys["email_name"] = _bounded(f"{email}|{name}")
         if not is_shared_mailbox(email):
             keys["email"] = _bounded(email)
-    if name and (company := canonical_company(fields.get("company"))):
+    if name and _is_full(name) and (company := canonical_company(fields.get("company"))):
         keys["name_company"] = _bounded(f"{name}|{company}")
     return keys

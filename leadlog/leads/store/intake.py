@@ -15,16 +15,15 @@ from typing import Any, Literal
 from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from leadlog.leads.store import duplicates
 from leadlog.leads.store.bulk import Insertion
-from leadlog.leads.store.duplicates import keys_of, names_agree
+from leadlog.leads.store.duplicates import WITHOUT_NAME, contradiction, keys_of, names_agree
 from leadlog.leads.store.keys import ATTEMPTS, Key, chunks, exchange, lost_again, owners_of
 from leadlog.leads.store.merging import Match, match_of, merge_row, merged
 from leadlog.leads.store.models import Lead, LeadMerge
 from leadlog.leads.store.normalise import NormalisedLead
 from leadlog.leads.store.serialise import FIELDS, from_lead
 
-__all__ = ["AddOutcome", "Intake", "same_person"]
+__all__ = ["AddOutcome", "Intake"]
 
 _ADD_LEADS = Insertion(insert(Lead.__table__))  # type: ignore[arg-type]  # as the next line
 _MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
@@ -47,8 +46,8 @@ class AddOutcome:
         lead_id: Id of the created or updated lead; None for a rejected one.
         matched_on: The key by which it, or a possible duplicate of it, was there; else None.
         possible_duplicates: Ids of other leads that have one of its keys. They were left alone,
-            because their name or LinkedIn profile says that they are somebody else, or because a
-            stronger key is another lead's.
+            because their name, e-mail address or LinkedIn profile says that they are somebody
+            else, or because a stronger key is another lead's.
         changed: Whether anything was written.
         reason: Why it was rejected; else None.
     """
@@ -59,18 +58,6 @@ class AddOutcome:
     possible_duplicates: tuple[str, ...] = ()
     changed: bool = False
     reason: str | None = None
-
-
-def same_person(kind: str, there: Mapping[str, Any], incoming: Mapping[str, Any]) -> bool:
-    """Tell whether two leads that share a key are one; see `leadlog.leads.store.duplicates`."""
-    if kind == "email":
-        return names_agree(there["full_name"], incoming.get("full_name"))
-    if kind == "name_company":
-        profiles = [
-            duplicates.canonical_linkedin(lead.get("linkedin_url")) for lead in (there, incoming)
-        ]
-        return None in profiles or profiles[0] == profiles[1]
-    return True
 
 
 def _new_id() -> str:
@@ -146,7 +133,8 @@ class Intake:
             found = "id", wanted
         else:
             for kind, holder in holders.items():
-                if same_person(kind, self.rows[holder], fields):
+                shared = [one for one, who in holders.items() if who == holder]
+                if contradiction(self.rows[holder], fields, shared) is None:
                     found = match_of(kind), holder
                     break
         if found is None:
@@ -209,10 +197,14 @@ class Intake:
 
     def _claim(self, lead_id: str, key: Key, keys: Mapping[str, str]) -> None:
         # A name belongs to the key only where the address alone is nobody's or somebody else's.
-        if key[0] == "email_name" and "email" in keys:
-            holder = self._owners.get(("email", keys["email"]), lead_id)
-            if holder == lead_id:
-                return
+        alone = WITHOUT_NAME.get(key[0])
+        value = None if alone is None else keys.get(alone)
+        if (
+            alone is not None
+            and value is not None
+            and self._owners.get((alone, value), lead_id) == lead_id
+        ):
+            return
         if key not in self._owners:
             self._owners[key] = self._claimed[key] = lead_id
 

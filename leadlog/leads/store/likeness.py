@@ -19,6 +19,7 @@ from typing import Any
 from rapidfuzz import fuzz
 
 from leadlog.leads.store import duplicates
+from leadlog.leads.store.placeholders import is_no_number
 
 __all__ = ["Likeness", "Person", "likeness", "person"]
 
@@ -27,6 +28,7 @@ _GENERATIONS = frozenset(["jr", "sr", "junior", "senior", "ii", "iii", "iv"])
 _SAME = {"companies": "company", "e-mail addresses": "e-mail address", "names": "name"}
 _UNLIKE = 0.5
 _NAME_ALONE = 0.8
+_CONTRADICTED = 0.85
 _DIGITS_COMPARED = 8
 
 
@@ -61,6 +63,8 @@ def person(fields: Mapping[str, Any]) -> Person:
         fields: `full_name`, `company`, `email`, `linkedin_url`, `phone`; any may be missing.
     """
     digits = "".join(char for char in fields.get("phone") or "" if char.isdecimal())
+    if is_no_number(digits):
+        digits = ""
     return Person(
         duplicates.canonical_name(fields.get("full_name")),
         duplicates.canonical_company(fields.get("company")),
@@ -73,7 +77,9 @@ def person(fields: Mapping[str, Any]) -> Person:
 def likeness(one: Person, other: Person) -> Likeness | None:
     """Return how alike two leads are; None if they are plainly two persons."""
     if one.profile is not None and one.profile == other.profile:
-        return Likeness(1.0, "same LinkedIn profile")
+        if duplicates.names_fit(one.name, other.name):
+            return Likeness(1.0, "same LinkedIn profile")
+        return Likeness(_CONTRADICTED, "same LinkedIn profile; different names")
     if one.name is None or other.name is None:
         return None
     names = _names(one.name, other.name)
@@ -93,6 +99,8 @@ def likeness(one: Person, other: Person) -> Likeness | None:
     score = sum(weights[what] * alike for what, alike in found.items()) / total
     if len(found) == 1:
         score *= _NAME_ALONE
+    if found.get("names") == found.get("companies") == 1.0:
+        score = max(score, _CONTRADICTED)  # a key that something else contradicts
     reasons = [_reason(what, alike) for what, alike in found.items()]
     if one.profile is not None and other.profile is not None:
         score *= 0.5

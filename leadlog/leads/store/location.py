@@ -7,8 +7,9 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from leadlog.core.errors import StoreError
+from leadlog_processors.masking import mask_url
 
-__all__ = ["in_memory", "location", "make_folder"]
+__all__ = ["in_memory", "location", "make_folder", "masked"]
 
 _DRIVERS = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
 _ASYNCHRONOUS = frozenset({"sqlite+aiosqlite", "postgresql+psycopg"})
@@ -61,7 +62,26 @@ def location(database: str | os.PathLike[str] | URL, *, asynchronous: bool = Fal
         )
     if url.get_backend_name() == "sqlite" and not in_memory(url) and "uri" not in url.query:
         url = url.set(database=str(Path(str(url.database)).expanduser().absolute()))
-    return url
+    return masked(url)
+
+
+class _MaskedURL(URL):
+    """A URL whose text hides secrets in its query as well as the password."""
+
+    def render_as_string(self, hide_password: bool = True) -> str:
+        text = super().render_as_string(hide_password)
+        return mask_url(text) if hide_password else text
+
+    def __str__(self) -> str:
+        return self.render_as_string()
+
+    def __repr__(self) -> str:
+        return self.render_as_string()
+
+
+def masked(url: URL) -> URL:
+    """Return the same URL; its text hides the secrets in its query, too."""
+    return _MaskedURL._make(url)
 
 
 def in_memory(url: URL) -> bool:

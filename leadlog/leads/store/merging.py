@@ -16,6 +16,7 @@ READ_ONLY = frozenset({"id", "created_at", "updated_at", "row_version"})
 """The fields that only the store sets."""
 
 _RAW = "raw_data"
+_MATCHES = {"email_name": "email", "linkedin_name": "linkedin_url"}
 # Values that differ in spelling only are the same value: the one that is there stays.
 _SPELLED: dict[str, Callable[[str | None], str | None]] = {
     "full_name": duplicates.canonical_name,
@@ -27,7 +28,7 @@ _SPELLED: dict[str, Callable[[str | None], str | None]] = {
 
 def match_of(kind: str) -> Match:
     """Return what a kind of key is called in records."""
-    return "email" if kind == "email_name" else kind  # type: ignore[return-value]  # one of KINDS
+    return _MATCHES.get(kind, kind)  # type: ignore[return-value]  # one of KINDS
 
 
 def merged(there: Mapping[str, Any], lead: NormalisedLead) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def merged(there: Mapping[str, Any], lead: NormalisedLead) -> dict[str, Any]:
         present = there[field]
         if value is None or value == present or field in READ_ONLY:
             continue
-        if field == "full_name" and lead.part_of_name:
+        if field == "full_name" and (lead.part_of_name or _is_shorter(value, present)):
             continue
         if field in _SPELLED:
             form = _SPELLED[field](value)
@@ -52,6 +53,11 @@ def merged(there: Mapping[str, Any], lead: NormalisedLead) -> dict[str, Any]:
     if raw != there["raw_data"]:
         changes["raw_data"] = raw
     return changes
+
+
+def _is_shorter(name: str, there: str) -> bool:
+    """Whether a name is a form of the one that is there with fewer parts, or with initials."""
+    return len(name) < len(there) and duplicates.names_fit(name, there)
 
 
 def merge_row(

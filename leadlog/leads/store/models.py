@@ -204,7 +204,7 @@ class MigrationRun(Base):
 
 
 class MigrationSource(Base):
-    """The content of a file that was migrated, under a number that its records share."""
+    """A file that was migrated, under a number that its records share."""
 
     __tablename__ = "migration_source"
 

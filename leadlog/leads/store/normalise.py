@@ -1,110 +1,36 @@
 """Column names of exports and forms, mapped to the fields of a lead.
 
-Case, spaces, underscores and hyphens in a column's name make no difference. A column that is
-nobody's alias stays in `raw_data` under its own name and with its own value. No value is ever
-lost: where two columns are for one field, the first that is not blank wins and the other one goes
-to `raw_data`.
+Which column is for which field is in `leadlog.leads.store.columns`. A column of nobody's stays in
+`raw_data` under its own name and with its own value. No value is ever lost: where two columns are
+for one field, the more specific one that is not blank wins and the other one goes to `raw_data`.
 
     >>> lead = to_fields({"First Name": "Ada", "Last Name": " King", "E-Mail": "", "Index": 1})
     >>> lead.fields, lead.raw_data
     ({'email': None, 'full_name': 'Ada King'}, {'Index': 1})
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from leadlog.core.errors import ValidationError
-from leadlog.leads.store import values
+from leadlog.leads.store import duplicates, values
+from leadlog.leads.store.columns import BY_VALUE, FIELD_NAMES, KEPT, KNOWN_COLUMNS, Columns, Place
 from leadlog.leads.store.models import MAX_TEXT
 
 __all__ = ["NormalisedLead", "field_of", "parse", "to_fields"]
 
-_RAW = "raw_data"
+_RAW = KEPT
 
-# Which columns a field is known by, without case, spaces, underscores and hyphens.
-_ALIASES: dict[str, tuple[str, ...]] = {
-    "id": ("id",),
-    "full_name": ("fullname", "name", "contactname", "leadname", "personname"),
-    "company": (
-        "company",
-        "companyname",
-        "organization",
-        "organisation",
-        "organizationname",
-        "organisationname",
-        "accountname",
-        "employer",
-    ),
-    "email": (
-        "email",
-        "email1",
-        "emailaddress",
-        "emailaddress1",
-        "primaryemail",
-        "workemail",
-        "businessemail",
-    ),
-    "title": ("title", "jobtitle", "position", "role"),
-    "linkedin_url": (
-        "linkedinurl",
-        "linkedin",
-        "linkedinprofile",
-        "linkedinprofileurl",
-        "personlinkedinurl",
-    ),
-    "phone": (
-        "phone",
-        "phone1",
-        "phonenumber",
-        "phonenumber1",
-        "primaryphone",
-        "workphone",
-        "mobile",
-        "mobilephone",
-        "telephone",
-        "tel",
-    ),
-    "website": ("website", "websiteurl", "companywebsite", "companyurl", "homepage"),
-    "location": ("location",),
-    "industry": ("industry", "companyindustry"),
-    "company_size": (
-        "companysize",
-        "employees",
-        "employeecount",
-        "numberofemployees",
-        "numemployees",
-    ),
-    "verified": ("verified", "isverified"),
-    "enriched": ("enriched", "isenriched"),
-    "status": ("status", "dealstage", "leadstatus", "stage"),
-    "source": ("source", "leadsource"),
-    "notes": ("notes", "note", "comments", "remarks"),
-    "sync_pending": ("syncpending",),
-    "created_at": ("createdat",),
-    "updated_at": ("updatedat",),
-    "row_version": ("rowversion",),
-    _RAW: ("rawdata",),
-}
-_FIELD_OF = {alias: field for field, aliases in _ALIASES.items() for alias in aliases}
-# In the order in which a name is written.
-_NAME_PARTS = {
-    "firstname": 0,
-    "givenname": 0,
-    "middlename": 1,
-    "lastname": 2,
-    "surname": 2,
-    "familyname": 2,
-}
-# A byte order mark in front of the first column comes with CSV files of spreadsheets.
-_IGNORED = re.compile(r"[\s_\-\ufeff]+")
-
+_PARTS, _SUFFIX = 4, 3
+_SALUTATIONS = frozenset(
+    ("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "herr", "frau", "fru", "hr", "sir")
+)
 _INDEXED = ("id", "full_name", "company", "email", "status")
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     field: partial(values.text, field=field, limit=MAX_TEXT if field in _INDEXED else None)
-    for field in _ALIASES
+    for field in FIELD_NAMES
     if field != _RAW
 }
 for _field in ("verified", "enriched", "sync_pending"):
@@ -131,9 +57,14 @@ class NormalisedLead:
     part_of_name: bool = False
 
 
-@lru_cache(maxsize=4096)  # a bound for callers whose column names never end
-def _squashed(column: str) -> str:
-    return _IGNORED.sub("", column).casefold()
+@dataclass(slots=True)
+class _Taken:
+    """A value that was taken from a column: as it was given, and as the field stores it."""
+
+    column: str
+    value: Any
+    found: Any
+    rank: int
 
 
 def field_of(column: str) -> str | None:
@@ -141,10 +72,10 @@ def field_of(column: str) -> str | None:
 
     The parts of a name (First Name, Last Name) are for `full_name`.
     """
-    squashed = _squashed(column)
-    if squashed in _NAME_PARTS:
-        return "full_name"
-    return _FIELD_OF.get(squashed)
+    place = KNOWN_COLUMNS.place(column)
+    if place is None:
+        return None
+    return "website" if place.field == BY_VALUE else place.field
 
 
 def parse(field: str, value: Any) -> Any:
@@ -156,12 +87,13 @@ def parse(field: str, value: Any) -> Any:
     return _PARSERS[field](value)
 
 
-def to_fields(lead: Mapping[Any, Any]) -> NormalisedLead:
+def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> NormalisedLead:
     """Map the columns of a lead to our fields.
 
     Args:
         lead: Values by column name. `raw_data` may be a mapping itself, whose columns are taken
             as they are.
+        columns: Tells what the columns are for.
 
     Returns:
         The fields and what else there was. A `created_at` or `updated_at` that is no ISO 8601
@@ -175,32 +107,36 @@ def to_fields(lead: Mapping[Any, Any]) -> NormalisedLead:
         raise ValidationError(
             f"a lead is a mapping of columns to values, such as a dict, not {values.shown(lead)}"
         )
-    fields: dict[str, Any] = {}
+    taken: dict[str, _Taken] = {}
     raw: dict[str, Any] = {}
-    parts: list[tuple[str, str] | None] = [None, None, None]
+    parts: list[_Taken | None] = [None] * _PARTS
     parts_seen = False
     for column, value in lead.items():
-        squashed = _squashed(column) if isinstance(column, str) else ""
-        if squashed in _NAME_PARTS:
-            parts_seen = True
-            _take_part(parts, _NAME_PARTS[squashed], column, value, raw)
-            continue
-        field = _FIELD_OF.get(squashed)
-        if field is None:
+        place = columns.place(column) if isinstance(column, str) else None
+        if place is None:
             _keep(raw, column, value)
-        elif field == _RAW:
+        elif place.part is not None:
+            parts_seen = True
+            _take_part(parts, place, column, value, raw)
+        elif place.field == _RAW:
             _take_raw(raw, column, value)
         else:
-            _take(fields, field, column, value, raw)
+            _take(taken, place, column, value, raw)
+    fields = {field: one.found for field, one in taken.items()}
     part_of_name = False
     if any(parts):
-        part_of_name = _compose(fields, parts, raw)
+        part_of_name = _compose(fields, taken.get("full_name"), parts, raw)
     elif parts_seen:
         fields.setdefault("full_name", None)
     return NormalisedLead(fields, raw, part_of_name)
 
 
-def _take(fields: dict[str, Any], field: str, column: str, value: Any, raw: dict[str, Any]) -> None:
+def _take(
+    taken: dict[str, _Taken], place: Place, column: str, value: Any, raw: dict[str, Any]
+) -> None:
+    field = place.field
+    if field == BY_VALUE:
+        field = "linkedin_url" if "linkedin.com/" in str(value).casefold() else "website"
     try:
         found = _PARSERS[field](value)
     except ValidationError:
@@ -208,39 +144,90 @@ def _take(fields: dict[str, Any], field: str, column: str, value: Any, raw: dict
             raise
         _keep(raw, column, value)
         return
-    present = fields.get(field)
-    if present is None:
-        fields[field] = found
-    elif found is not None and found != present:
+    if field == "title" and found is not None and _is_salutation(found):
+        _keep(raw, column, value)
+        return
+    present = taken.get(field)
+    if present is None or present.found is None:
+        taken[field] = _Taken(column, value, found, place.rank)
+    elif found is None or found == present.found:
+        present.rank = min(present.rank, place.rank) if found is not None else present.rank
+    elif place.rank < present.rank:
+        taken[field] = _Taken(column, value, found, place.rank)
+        _keep(raw, present.column, present.value)
+    else:
         _keep(raw, column, value)
 
 
+def _is_salutation(title: str) -> bool:
+    words = title.replace(".", " ").casefold().split()
+    return bool(words) and all(word in _SALUTATIONS for word in words)
+
+
 def _take_part(
-    parts: list[tuple[str, str] | None], place: int, column: str, value: Any, raw: dict[str, Any]
+    parts: list[_Taken | None], place: Place, column: str, value: Any, raw: dict[str, Any]
 ) -> None:
     found = values.text(value, column)
-    if found is None:
+    if found is None or place.part is None:
         return
-    present = parts[place]
+    if place.part == _SUFFIX and not duplicates.is_generation(found):
+        _keep(raw, column, value)
+        return
+    present = parts[place.part]
     if present is None:
-        parts[place] = (column, found)
-    elif found != present[1]:
+        parts[place.part] = _Taken(column, value, found, place.rank)
+    elif found != present.found:
         _keep(raw, column, value)
 
 
 def _compose(
-    fields: dict[str, Any], parts: list[tuple[str, str] | None], raw: dict[str, Any]
+    fields: dict[str, Any],
+    whole: _Taken | None,
+    parts: list[_Taken | None],
+    raw: dict[str, Any],
 ) -> bool:
-    """Make a full name of its parts, unless there is one that says otherwise."""
+    """Make a full name of its parts and of what a column for the whole name has.
+
+    A name that lacks a part gets it: Jon beside the surname Lien is Jon Lien. A name that has all
+    parts stays as it is. Where the two contradict each other, the parts are kept aside, unless
+    they have no word in common with the name: then it is a name of something else.
+
+    Returns:
+        Whether it is a first or a last name alone.
+    """
     given = [part for part in parts if part is not None]
-    composed = parse("full_name", " ".join(value for _, value in given))
-    if fields.get("full_name") is None:
+    composed = parse("full_name", " ".join(part.found for part in given))
+    name = fields.get("full_name")
+    if name is None or whole is None:
         fields["full_name"] = composed
         return parts[0] is None or parts[2] is None
-    if fields["full_name"] != composed:
-        for column, value in given:
-            _keep(raw, column, value)
+    ours, theirs = _words_of(name), _words_of(composed)
+    if theirs <= ours:
+        fields["full_name"] = name
+        if name != composed:
+            for part in given:
+                _keep(raw, part.column, part.value)
+        return ours == theirs and (parts[0] is None or parts[2] is None)
+    if parts[0] is None or parts[2] is None:
+        if not ours <= theirs:
+            first, middle, last, suffix = (None if part is None else part.found for part in parts)
+            words = (first or name, middle, last or name, suffix)
+            composed = parse("full_name", " ".join(filter(None, words)))
+        fields["full_name"] = composed
+        return False
+    if ours <= theirs:
+        fields["full_name"] = composed
+    elif ours & theirs:
+        for part in given:
+            _keep(raw, part.column, part.value)
+    else:
+        fields["full_name"] = composed
+        _keep(raw, whole.column, whole.value)
     return False
+
+
+def _words_of(name: str) -> set[str]:
+    return set((duplicates.comparable(name) or name).split())
 
 
 def _take_raw(raw: dict[str, Any], column: str, value: Any) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from leadlog.leads.store.duplicates import KINDS, keys_of
-from leadlog.leads.store.intake import same_person
+from leadlog.leads.store.duplicates import KINDS, WITHOUT_NAME, contradiction, keys_of
 from leadlog.leads.store.keys import owners_of
 from leadlog.leads.store.likeness import likeness, person
 from leadlog.leads.store.merging import match_of
@@ -37,40 +36,50 @@ def duplicates_of(
 
 def _sharing_a_key(connection: Connection, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     keys = keys_of(fields)
-    kinds: dict[str, str] = {}
+    kinds: dict[str, list[str]] = {}
     owners = owners_of(connection, [keys])
     for kind in KINDS:
         holder = owners.get((kind, keys.get(kind, "")))
         if holder is not None:
-            kinds.setdefault(holder, kind)
-    if "email" in keys:
-        for holder in _others_with_address(connection, keys["email"]):
-            kinds.setdefault(holder, "email")
+            kinds.setdefault(holder, []).append(kind)
+    for named, alone in WITHOUT_NAME.items():
+        if alone in keys:
+            for holder in _others_with(connection, named, keys[alone]):
+                kinds.setdefault(holder, [alone])
     kinds.pop(fields.get("id") or "", None)
     if not kinds:
         return []
     rows = connection.execute(select(*COLUMNS).where(COLUMNS[0].in_(list(kinds))))
     found = [from_row(row) for row in rows]
-    found.sort(key=lambda other: (KINDS.index(kinds[other["id"]]), other["id"]))
+    found.sort(key=lambda other: (KINDS.index(kinds[other["id"]][0]), other["id"]))
     merged, me = False, person(fields)
     for other in found:
-        kind = kinds[other["id"]]
-        merges = not merged and same_person(kind, other, fields)
+        shared_kinds = kinds[other["id"]]
+        kind = shared_kinds[0]
+        veto = contradiction(other, fields, shared_kinds)
+        merges = not merged and veto is None
         merged = merged or merges
         other["matched_on"] = match_of(kind)
         other["would_merge"] = merges
         shared = f"same {_SHARED.get(match_of(kind), 'name and company')}"
         alike = likeness(me, person(other))
         other["score"] = 1.0 if merges else 0.0 if alike is None else alike.score
-        other["reason"] = shared if merges or alike is None else f"{shared} ({alike.reason})"
+        but = "" if veto is None else f", but {veto}"
+        other["reason"] = shared if merges or alike is None else f"{shared}{but} ({alike.reason})"
     return found
 
 
-def _others_with_address(connection: Connection, email: str) -> list[str]:
-    """Ids of leads that came later, with another name, to an address that was taken."""
-    # "|" ends the address in such a key, and "}" is the character after it.
+def _others_with(connection: Connection, named: str, value: str) -> list[str]:
+    """Ids of leads that came later, with another name, to a value that was taken.
+
+    Args:
+        connection: Where to look.
+        named: The kind of key that has value and name.
+        value: The value.
+    """
+    # "|" ends the value in such a key, and "}" is the character after it.
     statement = select(LeadKey.lead_id).where(
-        LeadKey.kind == "email_name", LeadKey.value >= f"{email}|", LeadKey.value < f"{email}}}"
+        LeadKey.kind == named, LeadKey.value >= f"{value}|", LeadKey.value < f"{value}}}"
     )
     return list(connection.scalars(statement))
 

@@ -21,6 +21,7 @@ from typing import Any, SupportsIndex
 from uuid import UUID
 
 from leadlog.core.errors import ValidationError
+from leadlog.leads.store.invisible import trimmed
 
 __all__ = [
     "MAX_DEPTH",
@@ -38,8 +39,8 @@ __all__ = [
 MAX_DEPTH = 200
 """Deepest nesting of a value in raw_data."""
 
-_YES = frozenset({"1", "true", "t", "yes", "y", "on"})
-_NO = frozenset({"0", "false", "f", "no", "n", "off"})
+_YES = frozenset({"1", "true", "t", "yes", "y", "on", "checked"})
+_NO = frozenset({"0", "false", "f", "no", "n", "off", "unchecked"})
 _SHOWN = 60
 # Python refuses to write or read numbers of more than 4300 digits, against slow conversions.
 _MAX_BITS = 13_000
@@ -74,7 +75,7 @@ def storable(value: str, field: str) -> str:
 
 
 def text(value: Any, field: str, limit: int | None = None) -> str | None:
-    """Return a value as text without blanks around it; None for a blank one.
+    """Return a value as text without blanks around it; None where there is nothing to see.
 
     Numbers, dates, UUIDs, paths and members of an Enum become text, a whole float without its
     `.0`; NaN, which pandas has for a missing value, is blank.
@@ -90,7 +91,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
     if type(value) is not str and isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):
-        found = value.strip()
+        found = trimmed(value)
     elif value is None:
         return None
     elif isinstance(value, bool):
@@ -134,7 +135,8 @@ def flag(value: Any, field: str) -> bool | None:
     """Return yes or no as a bool; None for a blank value.
 
     Args:
-        value: A bool, 0 or 1, or true, yes, y, t, on, false, no, n, f, off in any case.
+        value: A bool, 0 or 1, or true, yes, y, t, on, checked, false, no, n, f, off, unchecked
+            in any case.
         field: Its name, for the message.
 
     Raises:

@@ -16,6 +16,7 @@ import orjson
 import zstandard
 
 from leadlog.core.errors import ReadError
+from leadlog.core.files import replace, sync_folder
 from leadlog.core.layout import ARCHIVE, LogFile
 from leadlog.reading.analytics.tally import Cause, Run, Slow, Tally
 
@@ -72,20 +73,10 @@ def store_buckets(
     data = {"version": _VERSION, "date": date, "sources": sources, **_data(tally)}
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=Path(root).stat().st_mode & 0o777, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp")
     content = zstandard.ZstdCompressor(write_checksum=True).compress(orjson.dumps(data))
-    try:
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(fd)
-        if _tally(orjson.loads(zstandard.ZstdDecompressor().decompress(content))) != tally:
-            raise ReadError(f"the bucket table of {date} does not read back as it was written")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _sync(path.parent)
+    if _tally(orjson.loads(zstandard.ZstdDecompressor().decompress(content))) != tally:
+        raise ReadError(f"the bucket table of {date} does not read back as it was written")
+    replace(path, content)
     return path
 
 
@@ -98,15 +89,7 @@ def remove_buckets(root: str | os.PathLike[str], date: str) -> None:
     path = buckets_path(root, date)
     if path.exists():
         path.unlink()
-        _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_folder(path.parent)
 
 
 def _sources(files: Iterable[LogFile]) -> list[list[Any]]:

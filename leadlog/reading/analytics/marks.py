@@ -16,6 +16,7 @@ import orjson
 
 from leadlog.core.clock import parse
 from leadlog.core.errors import LogDirectoryError, ReadError
+from leadlog.core.files import replace
 from leadlog.reading.moments import microseconds
 
 __all__ = ["Mark", "marks_path", "read_marks", "set_mark", "state_of"]
@@ -78,7 +79,8 @@ def set_mark(directory: str | os.PathLike[str], fingerprint: str, mark: Mark | N
             marks.pop(fingerprint, None)
             if mark is not None:
                 marks[fingerprint] = mark
-            _write(path, {key: asdict(one) for key, one in marks.items()})
+            plain = {key: asdict(one) for key, one in marks.items()}
+            replace(path, orjson.dumps(plain, option=orjson.OPT_INDENT_2))
     except OSError as error:
         raise LogDirectoryError(
             f"cannot write {path}: {error.strerror or error}; check that you may write there"
@@ -105,19 +107,5 @@ def _alone(folder: Path) -> Iterator[None]:
 
             fcntl.flock(fd, fcntl.LOCK_EX)
         yield
-        os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _write(path: Path, marks: dict[str, dict[str, object]]) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(orjson.dumps(marks, option=orjson.OPT_INDENT_2))
-            stream.flush()
-            os.fsync(fd)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -12,7 +12,6 @@ durations that were read.
 
 import datetime as dt
 import os
-import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ import orjson
 
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LogDirectoryError, ReadError
+from leadlog.core.files import replace
 from leadlog.core.layout import LogFile, log_files, summary_path
 from leadlog.reading.analytics.buckets import load_buckets
 from leadlog.reading.analytics.counting import Engine, EventCounter, engine_for
@@ -288,32 +288,13 @@ def write_daily_summary(
     text = orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(path, text)
+        replace(path, text)
     except OSError as error:
         raise LogDirectoryError(
             f"cannot write {path}: {error.strerror or error}; "
             "check that you may write there and that the disk has room"
         ) from error
     return path
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        # As private as the log itself: error messages may be in it.
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _day(date: str | dt.date) -> str:

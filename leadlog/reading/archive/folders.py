@@ -5,16 +5,17 @@ Only regular files of the log's own name grammar are ever looked at.
 """
 
 import datetime as dt
-import errno
 import fcntl
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
+from leadlog.core.files import DRAFT, draft, replacing, sync_folder
 from leadlog.core.layout import (
     LogFile,
     parse_name,
@@ -26,13 +27,11 @@ from leadlog.reading.archive.plan import Found, Hindrance
 __all__ = [
     "Folder",
     "LeftAloneError",
-    "draft_name",
     "unlock",
 ]
 
 IN_USE = "somebody writes to it"
-_DRAFT = re.compile(r"\.(?P<name>.+\.jsonl\.zst)\.tmp")
-_PART_DRAFT = re.compile(r"\.(?:part-.+\.parquet|_damaged-.+\.jsonl|_merged-.+\.txt)\.tmp")
+_PART_BESIDE = re.compile(r"_damaged-.+\.jsonl|_merged-.+\.txt")
 _OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold up anybody
 
 
@@ -50,11 +49,6 @@ class LeftAloneError(Exception):
     def __init__(self, reason: str, *, finding: bool = False) -> None:
         super().__init__(reason)
         self.hindrance = Hindrance(reason, finding)
-
-
-def draft_name(name: str) -> str:
-    """Where the file `name` is prepared: no reader and no name grammar knows it."""
-    return f".{name}.tmp"
 
 
 class Folder:
@@ -106,10 +100,10 @@ class Folder:
         with os.scandir(self._fd) as entries:
             for entry in entries:
                 name = entry.name
-                if _PART_DRAFT.fullmatch(name) and self.archived:
+                draft = DRAFT.fullmatch(name)
+                if self.archived and draft and _PART_BESIDE.fullmatch(draft["name"]):
                     drafts.append(name)
                     continue
-                draft = _DRAFT.fullmatch(name)
                 names.append(name)
                 file = parse_name(draft["name"] if draft else name)
                 if file is None or file.archived != self.archived or not _is_day(file.date):
@@ -145,21 +139,6 @@ class Folder:
         if f"{self.category}/{name}" in in_use:
             return Hindrance("a process may have lines for it; after a kill: `leadlog recover`")
         return None
-
-    def names(self, end: str) -> list[str]:
-        """The hidden files of ours whose names end so.
-
-        Raises:
-            OSError: it cannot be listed.
-        """
-        with os.scandir(self._fd) as entries:
-            return [
-                entry.name
-                for entry in entries
-                if entry.name.startswith(".")
-                and entry.name.endswith(end)
-                and entry.is_file(follow_symlinks=False)
-            ]
 
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds a file's lock; tried for a moment, together with others.
@@ -232,9 +211,13 @@ class Folder:
             return False
         return True
 
-    def rename(self, name: str, to: str) -> None:
-        """Gives a file another name."""
-        os.rename(name, to, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+    def draft(self, name: str) -> AbstractContextManager[str]:
+        """Gives the name of a draft of a file, as `leadlog.core.files.draft` does."""
+        return draft(Path(name), folder=self._fd)
+
+    def replacing(self, name: str) -> AbstractContextManager[IO[bytes]]:
+        """Gives a stream whose content takes a file's place when the block ends."""
+        return replacing(Path(name), folder=self._fd)
 
     def remove(self, name: str) -> None:
         """Removes a file."""
@@ -242,11 +225,7 @@ class Folder:
 
     def sync(self) -> None:
         """Waits until names that were given or taken are on the disk."""
-        try:
-            os.fsync(self._fd)
-        except OSError as error:
-            if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # no such thing for folders here
-                raise
+        sync_folder(self._fd)
 
 
 def unlock(fd: int) -> None:

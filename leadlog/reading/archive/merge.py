@@ -12,25 +12,23 @@ are in time order; of the same moment, in the order of the names of the parts.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from leadlog.core.errors import ReadError
+from leadlog.core.files import replacing, sync_folder
 from leadlog.core.layout import merged_list_path, merged_part_of, parse_name, replaced_parts
-from leadlog.reading.archive.folders import Folder, draft_name
+from leadlog.reading.archive.folders import Folder
 from leadlog.reading.archive.parts import (
     Content,
-    forget,
-    publish,
-    sync_folder,
     take_after_original,
-    write_part,
+    writing_part,
 )
 from leadlog.reading.archive.plan import Found
+from leadlog.reading.duck import connect, literally, parquet, unreadable
 from leadlog.reading.events import decode
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 from leadlog.reading.part import damaged_path, read_damaged
-from leadlog.reading.scan import connect, literally, unreadable
 
 __all__ = ["finish_merges", "merge_parts"]
 
@@ -62,8 +60,8 @@ def merge_parts(
     category = folder.category
     with ExitStack() as stack:
         sources = [stack.enter_context(folder.claimed(one)) for one in parts]
-        drafts = write_part(merged, category, _in_time_order(category, paths))
-        try:
+        content = _in_time_order(category, paths)
+        with writing_part(merged, category, content) as drafts:
             if _events_of(category, drafts[-1:]) != _events_of(category, paths):
                 raise ReadError(
                     f"{merged.name} does not hold the events of the {len(paths)} parts that it "
@@ -76,9 +74,6 @@ def merge_parts(
                 folder.check(one, source)
                 progress(one.size_bytes)
             _write_list(merged, paths)
-            publish(merged, drafts)
-        finally:
-            forget(drafts)
     finish_merges(folder)
     return merged.stat().st_size
 
@@ -119,8 +114,8 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
         connection = connect()
         try:
             found = connection.execute(
-                f"SELECT coalesce({RAW}, {line_of_columns(category)}) FROM read_parquet(?, "
-                "hive_partitioning = false, union_by_name = true, filename = true) "
+                f"SELECT coalesce({RAW}, {line_of_columns(category)}) FROM "
+                f"{parquet('?', 'union_by_name = true', 'filename = true')} "
                 f"ORDER BY timestamp, filename, {LINE_NUMBER}",
                 [[literally(path) for path in paths]],
             )
@@ -155,7 +150,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
             found = connection.execute(
                 "SELECT count(*), coalesce(sum(md5_number_lower(coalesce("
                 f"{RAW}, {line_of_columns(category)}))), 0) "
-                "FROM read_parquet(?, hive_partitioning = false)",
+                f"FROM {parquet('?')}",
                 [literally(path)],
             ).fetchall()
             count += found[0][0]
@@ -179,16 +174,6 @@ def _narrow(drafts: Sequence[Path], sources: Sequence[int]) -> None:
 
 def _write_list(merged: Path, paths: Sequence[Path]) -> None:
     path = merged_list_path(merged)
-    draft = path.with_name(draft_name(path.name))
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as stream:
-            stream.write("".join(f"{one.name}\n" for one in paths).encode())
-            stream.flush()
-            os.fchmod(fd, paths[0].stat().st_mode & 0o777)
-            os.fsync(fd)
-        draft.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
-    sync_folder(path.parent)
+    with replacing(path) as stream:
+        stream.write("".join(f"{one.name}\n" for one in paths).encode())
+        os.fchmod(stream.fileno(), paths[0].stat().st_mode & 0o777)

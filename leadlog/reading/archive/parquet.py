@@ -15,16 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from leadlog.core.files import sync_folder
 from leadlog.core.layout import part_path, replaced_parts
 from leadlog.reading.archive.folders import Folder, LeftAloneError
 from leadlog.reading.archive.parts import (
     Content,
     compare,
-    forget,
-    publish,
-    sync_folder,
     take_after_original,
-    write_part,
+    writing_part,
 )
 from leadlog.reading.archive.plan import Found
 from leadlog.reading.compressed import Unpacked
@@ -66,13 +64,9 @@ def seal_to_parquet(
         if part.exists():
             compare(part, found.file.category, content())
         else:
-            drafts = write_part(part, found.file.category, content)
-            try:
+            with writing_part(part, found.file.category, content) as drafts:
                 take_after_original(source, drafts)
                 folder.check(found, source)
-                publish(part, drafts)
-            finally:
-                forget(drafts)
         try:
             folder.check(found, source)
         except LeftAloneError:

@@ -12,7 +12,8 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,19 @@ import attrs
 import orjson
 
 from leadlog.core.errors import ReadError
-from leadlog.reading.archive.folders import draft_name
+from leadlog.core.files import draft, sync_folder
 from leadlog.reading.archive.seal import take_after
-from leadlog.reading.events import LINE_LIMIT_BYTES
+from leadlog.reading.duck import connect, literally, message_of, parquet, quoted
+from leadlog.reading.events import LINE_LIMIT_BYTES, TIMESTAMP_PATTERN
 from leadlog.reading.lines import LINE_NUMBER, RAW, columns_of_line, line_of_columns
 from leadlog.reading.part import Damaged, damaged_path, restored
-from leadlog.reading.scan import connect, literally, message_of, quoted
 
 __all__ = [
     "Content",
     "compare",
-    "forget",
-    "publish",
     "remove_part",
-    "sync_folder",
     "take_after_original",
-    "write_part",
+    "writing_part",
 ]
 
 Content = Callable[[], Iterable[bytes]]
@@ -51,67 +49,43 @@ class _Written:
     sha256: str
 
 
-def write_part(part: Path, category: str, content: Content) -> list[Path]:
-    """Writes a content as a part under hidden names, and reads it back.
+@contextmanager
+def writing_part(part: Path, category: str, content: Content) -> Iterator[list[Path]]:
+    """Writes a content as a part, reads it back, and gives it its name when the block ends.
 
     Args:
         part: the name it will have.
         category: whose lines.
         content: of a `.jsonl` file.
 
-    Returns:
-        The hidden files, for `publish`: that of the damaged lines, if there are any, and last
-        that of the part.
+    Yields:
+        The drafts: that of the damaged lines, if there are any, and last that of the part. They
+        get their names in this order.
 
     Raises:
         ReadError: it does not give back what went into it.
         MissingExtraError: DuckDB is not installed.
         OSError: something cannot be read or written; nothing is left.
     """
-    draft = part.with_name(draft_name(part.name))
-    damaged = damaged_path(part)
-    damaged_draft = damaged.with_name(draft_name(damaged.name))
-    drafts = [damaged_draft, draft]
-    try:
-        for path in drafts:
-            path.unlink(missing_ok=True)
-            # Before anything is in it: as private as can be.
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    beside = damaged_path(part)
+    with draft(part) as place, ExitStack() as stack:
         written = _measure(content())
         connection = connect()
         try:
-            events = _write_events(connection, draft, category, content, written)
+            events = _write_events(connection, Path(place), category, content, written)
         finally:
             connection.close()
+        drafts = [Path(place)]
         others = _others(content(), events)
-        with damaged_draft.open("wb") as stream:
-            count = _write_damaged(stream, others)
-        compare(draft, category, content(), damaged=damaged_draft)
-        if not count:
-            damaged_draft.unlink()
-            drafts = [draft]
-        for path in drafts:
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-    except BaseException:
-        forget(drafts)
-        raise
-    return drafts
-
-
-def publish(part: Path, drafts: list[Path]) -> None:
-    """Gives the files of `write_part` their names: the part has its name last.
-
-    Raises:
-        OSError: it cannot be done.
-    """
-    beside = damaged_path(part)
-    if len(drafts) > 1:
-        drafts[0].replace(beside)
-    drafts[-1].replace(part)
-    if len(drafts) == 1:
+        first = next(others, None)
+        if first is not None:
+            drafts.insert(0, Path(stack.enter_context(draft(beside))))
+            with drafts[0].open("wb") as stream:
+                _write_damaged(stream, chain([first], others))
+        compare(Path(place), category, content(), damaged=None if first is None else drafts[0])
+        yield drafts
+    if first is None:
         beside.unlink(missing_ok=True)
-    sync_folder(part.parent)
 
 
 def remove_part(part: Path) -> None:
@@ -127,35 +101,19 @@ def remove_part(part: Path) -> None:
         part.parent.rmdir()
 
 
-def sync_folder(path: Path) -> None:
-    """Waits until names that were given or taken in a folder are on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def take_after_original(source: int, drafts: Iterable[Path]) -> None:
-    """Gives the files of `write_part` the rights, the group and the time of an open file.
+    """Gives the files of `writing_part` the rights, the group and the time of an open file.
 
     Raises:
         OSError: it cannot be done.
     """
-    for draft in drafts:
-        fd = os.open(draft, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    for path in drafts:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             take_after(source, fd)
             os.fsync(fd)
         finally:
             os.close(fd)
-
-
-def forget(drafts: Iterable[Path]) -> None:
-    """Removes the files of `write_part` that were not given their names."""
-    for draft in drafts:
-        with suppress(OSError):  # renamed; or the next run removes it
-            draft.unlink()
 
 
 def _write_events(
@@ -174,19 +132,23 @@ def _write_events(
         "lines", pa.RecordBatchReader.from_batches(schema, _batches(pa, schema, content()))
     )
     text = line_of_columns(category)
+    is_moment = (
+        "timestamp IS NOT NULL AND regexp_full_match("
+        f"json_extract_string(line, '$.timestamp'), {quoted(TIMESTAMP_PATTERN)})"
+    )
     source = quoted(orjson.dumps(attrs.asdict(written)).decode())
     try:
         connection.execute(
             f"COPY (SELECT * EXCLUDE (line), CASE WHEN {text} IS DISTINCT FROM line THEN line END "
             f"AS {RAW} FROM (SELECT {LINE_NUMBER}, line, "
             f"{columns_of_line(category, 'CASE WHEN json_valid(line) THEN line END')} FROM lines) "
-            f"WHERE timestamp IS NOT NULL ORDER BY timestamp, {LINE_NUMBER}) "
+            f"WHERE {is_moment} ORDER BY timestamp, {LINE_NUMBER}) "
             f"TO {quoted(str(draft))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
             f"KV_METADATA {{leadlog: {source}}})"
         )
         events = bytearray(written.lines)
         numbers = connection.execute(
-            f"SELECT {LINE_NUMBER} FROM read_parquet(?, hive_partitioning = false)",
+            f"SELECT {LINE_NUMBER} FROM {parquet('?')}",
             [literally(draft)],
         )
         while rows := numbers.fetchmany(65_536):
@@ -231,9 +193,8 @@ def _others(content: Iterable[bytes], events: bytearray) -> Iterator[Damaged]:
             yield Damaged(number, rest, unfinished=True)
 
 
-def _write_damaged(stream: io.BufferedWriter, others: Iterable[Damaged]) -> int:
-    count = 0
-    for count, one in enumerate(others, 1):  # noqa: B007 - the last number is the count
+def _write_damaged(stream: io.BufferedWriter, others: Iterable[Damaged]) -> None:
+    for one in others:
         data: dict[str, Any] = {
             "line_number": one.line_number,
             "base64": base64.b64encode(one.content).decode(),
@@ -241,7 +202,6 @@ def _write_damaged(stream: io.BufferedWriter, others: Iterable[Damaged]) -> int:
         if one.unfinished:
             data["unfinished"] = True
         stream.write(orjson.dumps(data) + b"\n")
-    return count
 
 
 def _lines(content: Iterable[bytes]) -> Iterator[tuple[list[bytes], bytes]]:

@@ -22,7 +22,7 @@ import orjson
 
 from leadlog.core.clock import now_us, utc_date
 from leadlog.reading.archive.directory import open_folders, sole_janitor
-from leadlog.reading.archive.folders import Folder, LeftAloneError, draft_name
+from leadlog.reading.archive.folders import Folder, LeftAloneError
 from leadlog.reading.archive.plan import Found
 from leadlog.reading.archive.rewrite import rewrite
 from leadlog.reading.compressed import Unpacked
@@ -97,12 +97,11 @@ def _take(
         return "its day is not over, or it was written to today"
     if found.hindrance is not None:
         return found.hindrance.reason
-    name = found.file.path.name
     try:
         with folder.claimed(found) as source:
             _put_aside(root, found, lines)
             content = _without(source, found, lines)
-            rewrite(folder, found, source, content, draft=draft_name(name))
+            rewrite(folder, found, source, content)
     except LeftAloneError as error:
         return error.hindrance.reason
     except OSError as error:

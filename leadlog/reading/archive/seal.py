@@ -1,6 +1,6 @@
 """Compression of one closed file, such that it may be killed at any moment.
 
-    .2026-11-23.jsonl.zst.tmp   written, synced, read back and compared
+    .2026-11-23.jsonl.zst.<random>.tmp   written, synced, read back and compared
     2026-11-23.jsonl.zst        renamed, and the folder synced
     2026-11-23.jsonl            removed
 
@@ -13,7 +13,6 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import IO
 
 import attrs
@@ -21,7 +20,7 @@ import zstandard
 
 from leadlog.core.errors import ReadError
 from leadlog.core.layout import COMPRESSED
-from leadlog.reading.archive.folders import Folder, LeftAloneError, draft_name
+from leadlog.reading.archive.folders import Folder, LeftAloneError
 from leadlog.reading.archive.plan import Found
 from leadlog.reading.compressed import Unpacked
 
@@ -74,22 +73,15 @@ def seal(folder: Folder, found: Found, progress: Callable[[int], object]) -> int
     """
     name = found.file.path.name
     packed = name + COMPRESSED
-    draft = draft_name(packed)
     with folder.claimed(found) as source:
-        target = folder.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        try:
-            with os.fdopen(target, "wb", buffering=0) as stream:
+        with folder.draft(packed) as draft:
+            with os.fdopen(folder.open(draft, os.O_WRONLY), "wb", buffering=0) as stream:
                 content = _compress(source, stream, found, progress)
-                size = os.fstat(target).st_size
+                size = os.fstat(stream.fileno()).st_size
             _verify(folder, draft, content)
             folder.check(found, source)
             if folder.exists(packed):
                 raise LeftAloneError(f"{packed} has come into being meanwhile")
-            folder.rename(draft, packed)
-        finally:
-            with suppress(OSError):  # renamed; or the next run removes it
-                folder.remove(draft)
-        folder.sync()
         try:
             folder.check(found, source)
         except LeftAloneError:

@@ -5,7 +5,6 @@ on after a kill, or on a later day, takes what the first one found from here. It
 so it is readable by its owner only, and is removed with the last file that names them.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import attrs
 import orjson
 
 from leadlog.core.errors import ReadError
+from leadlog.core.files import replace, sync_folder
 from leadlog.reading.erasure.person import Identity
 
 __all__ = ["Journal"]
@@ -53,14 +53,7 @@ class Journal:
             OSError: it cannot be written.
         """
         data = {name: sorted(texts) for name, texts in attrs.asdict(identity).items()}
-        draft = self._path.with_name(f"{NAME}.tmp")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(orjson.dumps(data))
-            stream.flush()
-            os.fsync(fd)
-        draft.replace(self._path)
-        self._sync()
+        replace(self._path, orjson.dumps(data))
 
     def remove(self) -> None:
         """Forgets it.
@@ -69,12 +62,4 @@ class Journal:
             OSError: it cannot be removed.
         """
         self._path.unlink(missing_ok=True)
-        self._path.with_name(f"{NAME}.tmp").unlink(missing_ok=True)
-        self._sync()
-
-    def _sync(self) -> None:
-        fd = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_folder(self._path.parent)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from leadlog.reading.erasure.person import Identity
+from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode
 from leadlog_processors.privacy import Privacy
 
@@ -22,23 +23,10 @@ _GONE = object()
 
 def mentions(identity: Identity) -> Callable[[bytes], bool]:
     """A quick test whether some bytes may name one of the persons or their operations."""
-    sought = [text.encode() for text in (*identity.texts(), *identity.operations)]
-    if not sought:
-        return lambda _: False
-    # Of many operations a set is asked, of which every token in the bytes may be one.
-    found = re.compile(b"|".join(map(re.escape, sought)), re.IGNORECASE).search
-
-    def test(content: bytes) -> bool:
-        if found(content):
-            return True
-        if b"\\u" not in content and content.isascii():
-            return False
-        # Written in escapes, or with letters that have more than one case.
-        text = content.decode("utf-8", "replace").casefold()
-        unescaped = re.sub(r"\\u([0-9a-f]{4})", lambda one: chr(int(one[1], 16)), text)
-        return found(unescaped.casefold().encode("utf-8", "replace")) is not None
-
-    return test
+    spelling = Spelling(identity.texts())
+    operations = [re.escape(text.encode()) for text in identity.operations]
+    found = re.compile(b"|".join(operations) or rb"(?!)").search
+    return lambda content: spelling.may_be_in(content) or found(content) is not None
 
 
 class Cover:
@@ -57,12 +45,7 @@ class Cover:
         self._identity = identity
         self._privacy = Privacy("pseudonymised", key) if key else None
         self._mentions = mentions(identity)
-        texts = identity.texts()
-        # A whole id only: `lead-1` is not in `lead-12`.
-        self._text = re.compile(
-            "|".join(rf"(?<![\w-]){re.escape(text)}(?![\w-])" for text in texts) or r"(?!)",
-            re.IGNORECASE,
-        )
+        self._spelling = Spelling(identity.texts())
         self.lines_removed = self.lines_changed = 0
 
     def lines(self, content: Iterable[bytes]) -> Iterator[bytes]:
@@ -109,17 +92,30 @@ class Cover:
         if about and self._privacy is not None:
             event = dict(self._privacy(None, "info", event))
         covered = self.covered(event)
-        return line if covered == event and not about else orjson.dumps(covered)
+        if covered == event and not about:
+            return line
+        content = orjson.dumps(covered)
+        # What is still in it, no rule knows how to take out.
+        return None if any(map(self._spelling.is_in, _texts(covered))) else content
 
     def covered(self, value: Any) -> Any:
         """A value without the persons: entries about them go, their ids and addresses elsewhere."""
         if isinstance(value, str):
-            return self._text.sub(self._stand_in, value)
+            return self._spelling.replaced(value, self._stand_in)
         if isinstance(value, dict):
-            return {key: self.covered(item) for key, item in value.items()}
+            return {self._key(key, value): self.covered(item) for key, item in value.items()}
         if isinstance(value, list):
             return [item for item in map(self._entry, value) if item is not _GONE]
         return value
+
+    def _key(self, key: str, others: dict[str, Any]) -> str:
+        """A key without the persons, and another one than the others are."""
+        covered = new = self._spelling.replaced(key, self._stand_in)
+        number = 1
+        while new != key and new in others:
+            number += 1
+            new = f"{covered}_{number}"
+        return new
 
     def _entry(self, item: Any) -> Any:
         """An entry of a list; one about a person goes, or becomes one about nobody."""
@@ -141,9 +137,22 @@ class Cover:
             item in self._identity.lead_ids or item.casefold() in self._identity.emails
         )
 
-    def _stand_in(self, match: re.Match[str]) -> str:
+    def _stand_in(self, text: str) -> str:
         if self._privacy is None:
             return MASK
         # The same text as under any personal key, so that records can still be joined.
-        stand_in: str = self._privacy(None, "info", {"name": match[0]})["name"]
+        stand_in: str = self._privacy(None, "info", {"name": text})["name"]
         return stand_in
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

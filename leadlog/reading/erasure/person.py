@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Findings", "Identity", "leads_of"]
+__all__ = ["Findings", "Identity", "is_telling", "leads_of"]
 
 Data = Mapping[str, Any]
 
@@ -59,6 +59,14 @@ class Identity:
             if lead_id in self.lead_ids or (email or "").casefold() in self.emails:
                 return True
         return any(operation in self.operations for operation in _operations_of(event))
+
+
+_SHORTEST_TELLING = 6
+
+
+def is_telling(text: str) -> bool:
+    """Whether a text can be told from others where nothing says what it is: not so a number."""
+    return len(text) >= _SHORTEST_TELLING and not text.isdecimal()
 
 
 class Findings:

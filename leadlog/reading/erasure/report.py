@@ -1,5 +1,6 @@
 """What an erasure did, or would do; it names nobody."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Report:
         changed: files that named them.
         remaining: files that still name them, and why; a later run goes on.
         summaries: daily summaries that were made anew or covered.
+        covered: takes the persons out of plain data: a file's name may have them in it.
     """
 
     directory: Path
@@ -45,6 +47,7 @@ class Report:
     changed: tuple[Changed, ...]
     remaining: dict[str, str]
     summaries: tuple[str, ...]
+    covered: Callable[[Any], Any] = attrs.field(eq=False, repr=False)
 
     @property
     def lines_removed(self) -> int:
@@ -57,7 +60,7 @@ class Report:
         return sum(one.lines_changed for one in self.changed)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data, for JSON and for the audit record."""
+        """The report as plain data."""
         return {
             "dry_run": self.dry_run,
             "pseudonymised": self.pseudonymised,

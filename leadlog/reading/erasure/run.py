@@ -15,6 +15,7 @@ import orjson
 
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.errors import LogDirectoryError
+from leadlog.core.files import replace
 from leadlog.core.layout import LogFile, category_directory, log_files, summary_path
 from leadlog.reading.analytics.buckets import remove_buckets
 from leadlog.reading.analytics.summary import write_daily_summary
@@ -26,15 +27,17 @@ from leadlog.reading.archive.plan import Found, closed_since
 from leadlog.reading.archive.rewrite import rewrite
 from leadlog.reading.erasure.journal import Journal
 from leadlog.reading.erasure.lines import Cover, mentions
-from leadlog.reading.erasure.person import Findings, Identity
+from leadlog.reading.erasure.others import OtherFiles
+from leadlog.reading.erasure.person import Findings, Identity, is_telling
 from leadlog.reading.erasure.report import Changed, Report
+from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode, open_content
+from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.storage import Spool
 
 __all__ = ["run"]
 
 _BLOCK_BYTES = 1024 * 1024
-_DRAFT = ".erased.tmp"
 
 
 def run(
@@ -83,6 +86,7 @@ class _Erasure:
         self._journal = Journal(root)
         self._changed: list[Changed] = []
         self._remaining: dict[str, str] = {}
+        self._seen: set[str] = set()
 
     def run(self, asked: Identity, *, dry_run: bool) -> Report:
         with ExitStack() as stack:
@@ -96,6 +100,7 @@ class _Erasure:
                     self._journal.write(identity)
                 days = self._rewrite(identity, dry_run=dry_run)
                 summaries = self._summaries(identity, days, dry_run=dry_run)
+                self._others(identity, dry_run=dry_run)
             if not dry_run:
                 store_missing(self._root)
                 if not self._remaining:
@@ -108,6 +113,7 @@ class _Erasure:
             changed=tuple(self._changed),
             remaining=self._remaining,
             summaries=summaries,
+            covered=Cover(identity, self._key).covered,
         )
 
     def _widened(self, asked: Identity) -> Identity:
@@ -138,7 +144,7 @@ class _Erasure:
                 pass
             if not (cover.lines_removed or cover.lines_changed):
                 continue
-            name = str(file.path.relative_to(self._root))
+            name = self._name(file.path)
             hindrance = closed_since(found, self._today)
             if hindrance is not None:
                 self._remaining[name] = hindrance.reason
@@ -154,45 +160,83 @@ class _Erasure:
                 self._remaining[name] = error.hindrance.reason
         return days
 
+    def _others(self, identity: Identity, *, dry_run: bool) -> None:
+        """Everything that holds no lines, the rings, and files elsewhere."""
+        texts = [text for text in identity.texts() if is_telling(text)]
+        spelling = Spelling(texts)
+        others = OtherFiles(self._root, Cover(identity, self._key), spelling, dry_run=dry_run)
+        others.run(self._seen)
+        self._changed += others.changed
+        self._remaining = {**others.remaining, **self._remaining}
+        waiting = {
+            f"{one.category}.{one.process_id}" for one in ring_reports(self._root) if one.in_ring
+        }
+        for ring in Spool(self._root).files():
+            with suppress(OSError):
+                if ring.path.name.rpartition(".")[0].rpartition(".")[0] not in waiting:
+                    continue  # what is in it, is in the files too
+                if spelling.may_be_in(ring.path.read_bytes()):
+                    self._remaining[str(ring.path)] = (
+                        "a process has lines for the log in its memory; run this again, after a "
+                        "kill of that process after `leadlog recover`"
+                    )
+
     def _files(self, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
-        folders, _ = open_folders(self._root, self._in_use)
+        folders, unusable = open_folders(self._root, self._in_use)
         with ExitStack() as stack:
             for folder in folders:
                 stack.callback(folder.close)
+            for kept in unusable:
+                behind = self._behind_link(kept.file)
+                if behind is not None:
+                    stack.callback(behind.close)
+                    folders.append(behind)
             for folder in folders:
                 yield from self._of(folder, remove_drafts=remove_drafts)
             for folder in archive_folders(self._root, self._in_use):
                 yield from self._of(folder, remove_drafts=remove_drafts)
+
+    def _behind_link(self, file: LogFile) -> Folder | None:
+        """The folder that a link in a category's place points at.
+
+        The janitor leaves it alone; a person has to go from there, too.
+        """
+        try:
+            return Folder(file.category, file.path.resolve(strict=True), self._in_use)
+        except OSError:
+            return None  # whatever can be read there is found with the other files
 
     def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
         files, drafts = folder.scan()
         if remove_drafts:
             if folder.archived:
                 finish_merges(folder)
-            for name in (*drafts, *folder.names(_DRAFT)):
+            for name in drafts:
                 folder.remove(name)
         for found in files:
+            self._seen.add(os.path.realpath(found.file.path))
             yield folder, found
+
+    def _name(self, path: Path) -> str:
+        inside = path.is_relative_to(self._root)
+        return str(path.relative_to(self._root) if inside else path)
 
     def _replace(self, folder: Folder, found: Found, source: int, cover: Cover) -> None:
         file = found.file
         if file.archived:
             self._replace_part(found, source, cover)
             return
-        draft = f".{file.path.name}{_DRAFT}"
-        rewrite(folder, found, source, cover.lines(_blocks(file.path)), draft=draft)
+        rewrite(folder, found, source, cover.lines(_blocks(file.path)))
 
     def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
         from leadlog.reading.archive.parts import (  # as the libraries take a while
-            publish,
             take_after_original,
-            write_part,
+            writing_part,
         )
 
         path, category = found.file.path, found.file.category
-        drafts = write_part(path, category, lambda: cover.lines(_blocks(path)))
-        take_after_original(source, drafts)
-        publish(path, drafts)
+        with writing_part(path, category, lambda: cover.lines(_blocks(path))) as drafts:
+            take_after_original(source, drafts)
 
     def _summaries(self, identity: Identity, days: set[str], *, dry_run: bool) -> tuple[str, ...]:
         """Daily summaries: made anew where their events changed, covered where they are gone."""
@@ -218,19 +262,8 @@ class _Erasure:
                         Cover(identity, self._key).covered(orjson.loads(content)),
                         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
                     )
-                _write(path, content)
+                replace(path, content, mode=stat.S_IMODE(path.stat().st_mode))
         return tuple(done)
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}{_DRAFT}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as stream:
-        os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
-        stream.write(content)
-        stream.flush()
-        os.fsync(fd)
-    draft.replace(path)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

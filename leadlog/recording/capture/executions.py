@@ -2,6 +2,7 @@
 
 import random
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -12,7 +13,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 
 from leadlog.core.clock import now_us
 from leadlog.recording.capture.drivers import State
-from leadlog.recording.capture.emit import emit, is_duplicate
+from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.meter import current_meter
 from leadlog.recording.capture.operation import IDS_LISTED, Operation
 from leadlog.recording.capture.reads import Tally, count
@@ -107,7 +108,9 @@ def finished(
     )
     if operation is not None:
         keep = None if not target.returned else itemgetter(*target.returned)
-        count(result, partial(_wrote, context, result, target, operation), keep)
+        # Not the result: it holds its count, and nothing but the collector would part the two.
+        tally = count(result, partial(_wrote, context, target, operation), keep)
+        operation.unread = None if tally is None else weakref.ref(tally)
 
 
 def _is_wanted(target: Target) -> bool:
@@ -142,10 +145,10 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
     spent = spent_on(context, time.perf_counter_ns())
     spent.ready()
     operation = _new(target, spent)
-    operation.error = error
+    operation.fail(error)
     if target.kind != "read":
         _describe(operation, context, target, ())
-        operation.duplicate_detected = is_duplicate(error)
+        operation.duplicate_detected = operation.error is not None and operation.error.duplicate
         if len(_parameters(context)) > 1 and state is not State.FAILED:
             # The rows before the bad one lie in a transaction that goes on, or are committed.
             operation.doubtful = True
@@ -191,7 +194,8 @@ def _read(
             return
         operation.sample_rate = rate if rate < 1 and not slow and not tally.error else None
         operation.records_affected = tally.rows
-        operation.error = tally.error
+        if tally.error is not None:
+            operation.fail(tally.error)
         operation.close()
 
     count(result, end)
@@ -199,14 +203,13 @@ def _read(
 
 def _wrote(
     context: DefaultExecutionContext,
-    result: CursorResult[Any],
     target: Target,
     operation: Operation,
     tally: Tally,
 ) -> None:
     spent = spent_on(context, 0)
     spent.fetched(tally)
-    returned = tally.rows if result._metadata.returns_rows and tally.exhausted else None
+    returned = tally.rows if tally.exhausted else None
     operation.records_affected = rows = _rows(context, target, returned)
     _describe(operation, context, target, tally.kept)
     if target.conflicts and target.kind == "create" and rows is not None:

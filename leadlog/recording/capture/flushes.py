@@ -1,26 +1,27 @@
 """What Sessions flush: one operation per object, snapshotted when its SQL has run.
 
-`after_flush` still sees what the flush started from: which objects are new, changed and
-deleted, and the old values; at commit they are expired. A flush that fails rolls back, and
-`after_rollback` still sees the same.
+The unit of work's `execute` is wrapped: right after it, SQLAlchemy still knows which objects are
+new, changed and deleted, and the old values, whether it succeeded or not; at commit they are
+expired. Flushes without work and those that a listener refuses beforehand never get there, and
+however it ends, nothing is left behind.
 """
 
-import sys
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.orm import InstanceState, Session, UOWTransaction
+from sqlalchemy.orm import InstanceState, UOWTransaction
 
 from leadlog.recording.capture import journal
 from leadlog.recording.capture.drivers import State
-from leadlog.recording.capture.emit import emit, is_duplicate
+from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Entity, captured
-from leadlog.recording.capture.meter import Meter, current_meter
-from leadlog.recording.capture.operation import Call, Operation
+from leadlog.recording.capture.failures import error_facts
+from leadlog.recording.capture.meter import Meter
+from leadlog.recording.capture.operation import Call, Operation, current_operation
 from leadlog.recording.capture.rows import Changes, created, deleted, key_of, row_of, updated
 from leadlog.recording.capture.writing import record, safely
 from leadlog.recording.pipeline import is_enabled
@@ -51,11 +52,6 @@ class Flush:
         self.persisted = False
         self.updates: list[DefaultExecutionContext] = []
         self.meter = Meter(self, timed=True)
-
-    def running(self) -> bool:
-        """Whether its statements may come now; one that had no work never says that it ended."""
-        context = self.context
-        return context.session._flushing and "transaction" in vars(context)
 
     def wrote(self, execution: DefaultExecutionContext, state: State, *, done: bool) -> None:
         """Notes a statement.
@@ -94,58 +90,60 @@ def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str
                 yield state, "update"
 
 
-@safely
-def before_flush(_session: Session, context: UOWTransaction, _objects: object) -> None:
-    """Opens the flush, unless it is part of a call of the store."""
-    meter = current_meter()
-    if meter is not None:
-        owner = meter.owner
-        if isinstance(owner, Call) and not owner.closed:
+_original: Callable[[UOWTransaction], None] | None = None
+
+
+def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransaction], None]:
+    """`UOWTransaction.execute`, with an operation for each object that it writes."""
+
+    @functools.wraps(execute)
+    def run(self: UOWTransaction) -> None:
+        call = current_operation()
+        if isinstance(call, Call) and not call.closed:
+            execute(self)
+            _tell(call, self)
             return
-        if isinstance(owner, Flush) and not owner.running():
-            meter.__exit__()  # one that had no work
-    Flush(context).meter.__enter__()
+        flush = Flush(self)
+        failure: BaseException | None = None
+        try:
+            with flush.meter:
+                execute(self)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            flush.meter.close()
+            if flush.connections:
+                _end(flush, failure)
+            failure = None  # whose frames hold this one
+
+    return run
 
 
 @safely
-def after_flush(_session: Session, context: UOWTransaction) -> None:
-    """Makes an operation of each object."""
-    meter = current_meter()
-    owner = None if meter is None else meter.owner
-    if isinstance(owner, Flush) and owner.context is context:
-        owner.meter.__exit__()
-        owner.meter.close()
-        if owner.connections and is_enabled():
-            _note(owner)
-    elif isinstance(owner, Call):
-        _tell(owner, context)
-
-
-@safely
-def after_rollback(session: Session) -> None:
-    """Makes an operation of each object that a flush failed to write, while they are there."""
-    meter = current_meter()
-    flush = None if meter is None else meter.owner
-    if isinstance(flush, Flush) and flush.context.session is session and flush.running():
-        flush.meter.__exit__()
-        flush.meter.close()
-        if flush.connections and is_enabled():
-            _note_failure(flush, sys.exc_info()[1])
-
-
-_LISTENERS = (before_flush, after_flush, after_rollback)
+def _end(flush: Flush, failure: BaseException | None) -> None:
+    if not is_enabled():
+        return
+    if failure is None:
+        _note(flush)
+    else:
+        _note_failure(flush, failure)
 
 
 def listen() -> None:
     """Follows every Session's flushes."""
-    for listener in _LISTENERS:
-        event.listen(Session, listener.__name__, listener)
+    global _original  # noqa: PLW0603 - the class of SQLAlchemy is one, and so is what it had
+    if _original is None:
+        _original = UOWTransaction.execute
+        UOWTransaction.execute = _watched(_original)  # type: ignore[assignment, method-assign]
 
 
 def release() -> None:
     """Follows them no more."""
-    for listener in _LISTENERS:
-        event.remove(Session, listener.__name__, listener)
+    global _original  # noqa: PLW0603 - see `listen`
+    if _original is not None:
+        UOWTransaction.execute = _original  # type: ignore[assignment, method-assign]
+        _original = None
 
 
 def _flushed(flush: Flush) -> Iterator[tuple[Connection, Flushed]]:
@@ -204,7 +202,7 @@ def _operation(state: InstanceState[Any], kind: str, entity: Entity, changes: Ch
     return operation
 
 
-def _note_failure(flush: Flush, error: BaseException | None) -> None:
+def _note_failure(flush: Flush, error: BaseException) -> None:
     """Records what was not written; with AUTOCOMMIT some of it may have been."""
     failed = []
     for _, (state, kind, entity) in _flushed(flush):
@@ -213,14 +211,16 @@ def _note_failure(flush: Flush, error: BaseException | None) -> None:
             failed.append(_operation(state, kind, entity, changes))
     automatic = State.NONE in flush.connections.values()
     unsure = flush.persisted or (automatic and len(failed) > 1)
+    facts = error_facts(error)
     for operation in failed:
-        operation.error = error
-        if len(failed) == 1 and error is not None:  # else nobody knows which one it was
-            operation.duplicate_detected = is_duplicate(error)
+        operation.error = facts
+        if len(failed) == 1:  # else nobody knows which one it was
+            operation.duplicate_detected = facts.duplicate
         operation.settle(journal.UNKNOWN if unsure else journal.FAILED)
         operation.close()
 
 
+@safely
 def _tell(call: Call, context: UOWTransaction) -> None:
     """Tells a call of the store what its flush wrote."""
     if call.bulk:

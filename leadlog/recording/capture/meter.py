@@ -53,7 +53,7 @@ class Meter:
         self.wall_ns = 0
         self.cpu_ns: int | None = 0 if timed else None
         self._timed = timed
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may come in between
         self._parent: Meter | None = None
         self._token: Token[Meter | None] | None = None
 

@@ -12,7 +12,9 @@ from sqlalchemy.engine import Dialect
 
 from leadlog.core.clock import new_id, now_us
 from leadlog.recording.capture import journal
+from leadlog.recording.capture.failures import ErrorFacts, error_facts
 from leadlog.recording.capture.meter import Meter, current_meter
+from leadlog.recording.pipeline.facts import context_of
 from leadlog_processors.session import current_session
 
 Emit = Callable[["Operation"], None]
@@ -60,6 +62,7 @@ class Operation:
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
         session: the session that it was made in.
+        context: what was bound when it was made; None where nothing was.
         started_us: when it began, microseconds since 1970.
         ended_us: when it ended.
         watch: its wall and CPU time; None where its share of a flush is not known.
@@ -85,6 +88,7 @@ class Operation:
         error: what it raised.
         transaction_id: the database transaction of its writes.
         doubtful: whether it failed when some of its rows may have been written.
+        unread: gives what counts the rows of its result, while somebody may still fetch them.
         closed: whether the call has ended.
         recorded: whether the record is written.
     """
@@ -108,9 +112,10 @@ class Operation:
     lead_count: int | None = None
     lead_outcomes: Mapping[str, Any] | None = None
     sample_rate: float | None = None
-    error: BaseException | None = None
+    error: ErrorFacts | None = None
     transaction_id: str | None = None
     doubtful = False
+    unread: Callable[[], Any] | None = None
     closed = False
     recorded = False
     _pending = 0
@@ -132,9 +137,10 @@ class Operation:
         self.started_us = self.ended_us = started = started_us or now_us()
         self.operation_id = new_id(started)
         self.session = current_session()
+        self.context = context_of(self.session)
         self.bulk = self._was_bulk = bulk
         self._emit = emit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may come in between
         self._outcomes: list[str] = []
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
@@ -200,6 +206,12 @@ class Operation:
             self._outcomes.append(outcome)
             self._pending -= 1
             self.transaction_id = transaction_id
+            decided = self._pending == 0
+        if decided and not self.closed and self.unread is not None:
+            tally = self.unread()  # nobody has read its rows, and perhaps nobody will
+            if tally is not None:
+                tally.close()
+        with self._lock:
             ready = self.closed and self._pending == 0 and not self.recorded
         if ready:
             self._emit(self)
@@ -218,7 +230,7 @@ class Operation:
 
     def fail(self, error: BaseException) -> None:
         """Notes what the call raised."""
-        self.error = error
+        self.error = error_facts(error)
 
     def close(self) -> None:
         """Ends the call; its record is written now, or when the last write is resolved.

@@ -13,6 +13,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.engine.cursor import CursorFetchStrategy, ResultFetchStrategy
 
 from leadlog.recording.capture.operation import IDS_LISTED
+from leadlog.recording.pipeline import report_failure
 
 
 class Tally:
@@ -31,6 +32,7 @@ class Tally:
     """
 
     __slots__ = (
+        "__weakref__",
         "_busy",
         "_closed",
         "_end",
@@ -78,7 +80,11 @@ class Tally:
         self._closed = True
         if not self._busy and self._end is not None:
             end, self._end = self._end, None
-            end(self)
+            try:
+                end(self)
+            except Exception as error:  # noqa: BLE001 - the application has its rows
+                report_failure(error)
+            self.error = None  # whose frames hold this tally
 
 
 def _one(row: Any) -> Sequence[Any]:
@@ -151,16 +157,20 @@ def count(
     result: CursorResult[Any],
     end: Callable[[Tally], None],
     keep: Callable[[Any], Any] | None = None,
-) -> None:
+) -> Tally | None:
     """Counts the rows that will be fetched of a result; one that has none ends at once.
 
     Args:
         result: a result whose rows are still to come.
         end: told once, with what was fetched.
         keep: what to keep of the first rows.
+
+    Returns:
+        What counts, where there are rows to come; it lives as long as the result.
     """
     tally = Tally(end, keep)
     if result._soft_closed:
         tally.close()
-    else:
-        result.cursor_strategy = Counting(result.cursor_strategy, tally)
+        return None
+    result.cursor_strategy = Counting(result.cursor_strategy, tally)
+    return tally

@@ -1,5 +1,6 @@
 """`capture`: attaches the hooks to whatever a caller has his database in."""
 
+import atexit
 import inspect
 from collections.abc import Iterable
 from threading import RLock
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper, Session
 
-from leadlog.recording.capture import flushes, gets
+from leadlog.recording.capture import flushes, gets, journal
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Watch, captured
 from leadlog.recording.capture.instrument import Instrument, instrument_of
@@ -21,6 +22,8 @@ from leadlog.recording.capture.options import CaptureOptions
 from leadlog.recording.pipeline import is_enabled, report_failure
 
 __all__ = ["Handle", "attach", "capture"]
+
+atexit.register(journal.settle_open)  # after the pipeline's exit function, so it is called before
 
 
 class _Hooks:
@@ -52,9 +55,12 @@ class _Hooks:
     def instrument(self, engine: Engine) -> None:
         """Places the hooks on an engine; a second time does nothing."""
         with self._lock:
-            if instrument_of(engine.dialect) is None:
+            found = instrument_of(engine.dialect)
+            if found is None:
                 Instrument(engine)
-                self._dialects.add(engine.dialect)
+            else:
+                found.resume()
+            self._dialects.add(engine.dialect)
 
     def extend(self, watch: Watch, engine: Engine) -> None:
         """Adds an engine to a watch."""

@@ -9,18 +9,22 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, Processor
 
 from leadlog.core import settings as _settings
 from leadlog.core.records import shape
 from leadlog.core.settings import Loaded
-from leadlog.recording.pipeline.build import build_chain, build_sink
-from leadlog.recording.pipeline.complete import Complete
+from leadlog.recording.pipeline.build import build_sink
+from leadlog.recording.pipeline.events import category_of
+from leadlog.recording.pipeline.facts import Facts, add_failure, frame_of, is_facts, open_facts
 from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Slot
+from leadlog.recording.pipeline.policy import finisher, policy_of
 from leadlog.recording.pipeline.stdlib import LoggingHandler as _LoggingHandler
 from leadlog.recording.resources import Sampler
-from leadlog.recording.sinks import Sink, SinkStats
+from leadlog.recording.sinks import Sink, SinkStats, SpoolSink
+from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION, MONITORING_DATA
 from leadlog_processors.session import open_session as session
 
 __all__ = [
@@ -41,6 +45,8 @@ __all__ = [
 
 _CLOSE_SECONDS = 2.0
 _OFF = 1000
+_MOST_FACTS_BYTES = 32 * 1024
+"""Facts above this are finished by their caller, which cuts them to the length of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Stats:
 
 
 class Pipeline:
-    """A processor chain, its sink and its background sampler.
+    """What takes events to their sink: facts, their finisher, and the background sampler.
 
     Also a context manager that closes at the end. Made by `configure`; a pipeline made
     directly is independent of the one that `leadlog.get_logger` writes to.
@@ -95,13 +101,15 @@ class Pipeline:
         settings = loaded.settings
         self.level = LEVELS[settings.level] if settings.enabled else _OFF
         self._sampler = Sampler(settings.memory_sample_seconds, settings.store_sample_seconds)
-        self._chain = build_chain(settings, self._sampler, processors)
+        self._live = settings.enrich == "caller"
+        self._finisher = finisher(
+            orjson.loads(policy_of(settings)), settings.pseudonym_key, processors
+        )
         self._slot = Slot(lambda: self)
         self._failures_before = _current.failures
-        self._sink = sink or build_sink(settings, self._tell_health)
-        self.process = self._chain.run
-        self.process_complete = self._chain.without(Complete).run
-        self.write = self._sink.write
+        self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
+        spool = self._sink if isinstance(self._sink, SpoolSink) else None
+        self._spool = spool if spool is not None and spool.takes_facts and not self._live else None
         self._slot.target = self
         if settings.enabled:
             self._sampler.start()
@@ -122,6 +130,52 @@ class Pipeline:
         event = shape.monitoring_data("log_health", {"metrics": condition})
         ended = condition["state"] == "ended"
         self.get_logger().emit("info" if ended else "warning", "monitoring.log_health", event)
+
+    def free(self, method: str, name: Any, values: dict[str, Any]) -> tuple[str, bytes]:
+        """See `Target.free`."""
+        exc_info = values.pop("exc_info", None)
+        if type(name) is not str:
+            name = _text_of(name)
+        facts = open_facts("free", method, name)
+        facts["values"] = values
+        if exc_info:
+            add_failure(facts, exc_info)
+        return category_of(method, values, failed="failure" in facts), self._frame(facts)
+
+    def event(self, method: str, name: str, event: EventDict) -> tuple[str, bytes]:
+        """See `Target.event`."""
+        facts = open_facts("event", method, name, event["timestamp"], event["event_id"])
+        exc_info = event.pop("exc_info", None)
+        if exc_info:
+            add_failure(facts, exc_info)
+        facts["event"] = self._sampler(None, method, event)
+        category = CATEGORIES.get(event["log_type"], CATEGORIES[MONITORING_DATA])
+        return category, self._frame(facts)
+
+    def call(self, method: str, name: str, event_id: str, call: list[Any]) -> tuple[str, bytes]:
+        """See `Target.call`."""
+        facts = open_facts("call", method, name, None, event_id)
+        facts["memory"] = self._sampler.memory_mb()
+        facts["call"] = call
+        return CATEGORIES[DATABASE_OPERATION], self._frame(facts)
+
+    def memory_mb(self) -> float | None:
+        """See `Target.memory_mb`."""
+        return self._sampler.memory_mb()
+
+    def _frame(self, facts: Facts) -> bytes:
+        """The frame of facts; the finished line where the processors are to get live objects."""
+        frame = frame_of(facts)
+        return self._finisher.finish_live(facts, frame) if self._live else frame
+
+    def write(self, category: str, frame: bytes) -> bool:
+        """See `Target.write`."""
+        spool = self._spool
+        if spool is not None and len(frame) <= _MOST_FACTS_BYTES and not spool.crowded(category):
+            return not frame or spool.write(category, frame)
+        if is_facts(frame):
+            frame = self._finisher.finish(frame)
+        return not frame or self._sink.write(category, frame)
 
     def get_logger(self) -> BoundLogger:
         """A logger that writes to this pipeline, whichever is the current one."""
@@ -150,13 +204,17 @@ class Pipeline:
         counts: SinkStats = self._sink.stats()
         return Stats(
             directory=str(self.loaded.settings.directory),
-            accepted=dict(counts.accepted),
+            accepted={
+                name: taken
+                for name, count in counts.accepted.items()
+                if (taken := count - counts.omitted.get(name, 0))
+            },
             written=dict(counts.written),
             dropped={name: dict(causes) for name, causes in counts.dropped.items()},
             in_ring=dict(counts.in_ring),
             degraded=dict(counts.degraded),
-            sampled_out=self._chain.counts.sampled_out,
-            processor_errors=self._chain.counts.errors,
+            sampled_out=self._finisher.counts.sampled_out,
+            processor_errors=self._finisher.counts.errors,
             failures=_current.failures - self._failures_before + self._slot.failures,
         )
 
@@ -202,7 +260,7 @@ def configure(
                 old.close()
     if take_over:
         structlog.configure(
-            processors=[_process],
+            processors=[_current.processor],
             wrapper_class=BoundLogger,
             context_class=dict,
             logger_factory=lambda *_: _current,
@@ -221,13 +279,15 @@ def current() -> Pipeline:
 _current = Slot(current)
 
 
-def _process(logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:
-    return _current.process(logger, method_name, event_dict)
+def _text_of(name: object) -> str:
+    try:
+        return str(name)
+    except Exception:  # noqa: BLE001 - a value's own code may raise anything
+        return f"<unprintable {type(name).__name__}>"
 
 
 def _logger(slot: Slot) -> BoundLogger:
-    process = _process if slot is _current else slot.process
-    return BoundLogger(slot, processors=[process], context={})
+    return BoundLogger(slot, processors=[slot.processor], context={})
 
 
 def get_logger() -> BoundLogger:

@@ -1,17 +1,17 @@
 """The bound logger, and the slot in which a pipeline sits.
 
-structlog's parts in their own places: a bound logger, a list of processors, and a wrapped
-logger that takes what the last processor gives. The only processor of the list looks up the
-pipeline in the slot, so that a logger fetched once follows every later `configure`.
+structlog's parts in their own places: a bound logger, a list of processors, and a wrapped logger
+that takes what the last processor gives. The only processor of the list makes the frame of facts
+of the pipeline in the slot, so that a logger fetched once follows every later `configure`.
 """
 
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from leadlog.core.forks import renew_after_fork
 
@@ -25,18 +25,24 @@ class Target(Protocol):
     level: int
     """Lowest rank that is written."""
 
-    def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict, /) -> Any:
-        """Runs the chain."""
+    def free(self, method: str, name: Any, values: dict[str, Any], /) -> tuple[str, bytes]:
+        """Category and frame of what an application logs in its own words."""
         ...
 
-    def process_complete(
-        self, logger: WrappedLogger, method_name: str, event_dict: EventDict, /
-    ) -> Any:
-        """Runs the chain over an event that has every section of its log type."""
+    def event(self, method: str, name: str, event: EventDict, /) -> tuple[str, bytes]:
+        """Category and frame of an event that has every section of its log type."""
         ...
 
-    def write(self, category: str, line: bytes) -> bool:
-        """Hands the line to the sink; False when that is closed."""
+    def call(self, method: str, name: str, event_id: str, call: list[Any], /) -> tuple[str, bytes]:
+        """Category and frame of a call on the store that somebody logs by hand."""
+        ...
+
+    def memory_mb(self) -> float | None:
+        """The resident set at the last sample, 10^6 bytes."""
+        ...
+
+    def write(self, category: str, frame: bytes) -> bool:
+        """Hands the frame to the sink; False when that is closed."""
         ...
 
 
@@ -50,6 +56,7 @@ class Slot:
         lock: held while another pipeline is put in.
         target: the pipeline in force, or None.
         failures: calls that could not be logged at all.
+        processor: the one processor of the loggers that write to it.
     """
 
     def __init__(self, configure: Callable[[], Target]) -> None:
@@ -57,6 +64,7 @@ class Slot:
         self.lock = threading.RLock()
         self.target: Target | None = None
         self.failures = 0
+        self.processor = self.process
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -70,24 +78,25 @@ class Slot:
             target = self._configure()
         return target
 
-    def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:
-        """The processor: runs the chain of the pipeline in force."""
-        return self.resolve().process(logger, method_name, event_dict)
+    def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:  # noqa: ARG002 - structlog's signature
+        """The processor: makes the frame of the pipeline in force."""
+        name = event_dict.pop("event", None)
+        return self.resolve().free(method_name, name, dict(event_dict)), {}
 
-    def write(self, category: str, line: bytes) -> None:
-        """The wrapped logger: hands a line to the pipeline in force.
+    def write(self, category: str, frame: bytes) -> None:
+        """The wrapped logger: hands a frame to the pipeline in force.
 
-        Another may just have taken its place; then that one gets the line.
+        Another may just have taken its place; then that one gets it.
         """
         for _ in range(3):
-            if self.resolve().write(category, line):
+            if self.resolve().write(category, frame):
                 return
         self.failures += 1
 
     def failed(self, error: Exception) -> None:
         """Counts a call that could not be logged, and says so once."""
         self.failures += 1
-        if self.failures == 1:
+        if self.failures == 1 and not sys.is_finalizing():  # else it may not even import
             print(f"leadlog: an event could not be logged: {error!r}", file=sys.stderr)  # noqa: T201 - the log itself failed
 
 
@@ -102,79 +111,167 @@ def _merged(text: Any, args: tuple[Any, ...]) -> str:
 class BoundLogger(structlog.BoundLoggerBase):
     """structlog's bound logger; its calls never raise.
 
-    Keywords become fields of the event. Positional arguments are merged into the event's
-    text with `%`, as `logging` does.
+    Keywords become fields of the event, whatever their names are. Positional arguments are merged
+    into the event's text with `%`, as `logging` does.
     """
 
     _logger: Slot
+    _processors: list[Processor]
 
-    def _log(self, rank: int, name: str, event: Any, args: tuple[Any, ...], kw: Any) -> None:
+    def bind(self, /, **new_values: Any) -> Self:
+        """A logger that adds these values to each of its events."""
+        return type(self)(self._logger, self._processors, {**self._context, **new_values})
+
+    def new(self, /, **new_values: Any) -> Self:
+        """A logger that adds these values, and no others, to each of its events."""
+        return type(self)(self._logger, self._processors, dict(new_values))
+
+    def _log(self, rank: int, method: str, event: Any, args: tuple[Any, ...], kw: Any) -> None:
         try:
             slot = self._logger
-            if rank < slot.resolve().level:
+            target = slot.target or slot.resolve()
+            if rank < target.level:
                 return
+            if event is None:
+                event = kw.pop("event", None)
             if args:
                 event = _merged(event, args)
-            positional, _ = self._process_event(name, event, kw)
-            slot.write(*positional)
+            if self._processors[0] is slot.processor:
+                values = {**self._context, **kw} if self._context else kw
+                category, frame = target.free(method, event, values)
+            else:  # structlog.testing.capture_logs puts its own there
+                (category, frame), _ = self._process_event(method, event, kw)
+            if not target.write(category, frame):
+                slot.write(category, frame)
         except structlog.DropEvent:
             return
         except Exception as error:  # noqa: BLE001 - logging never breaks the caller
             self._logger.failed(error)
 
-    def emit(self, method_name: str, event_name: str, event: EventDict) -> None:
-        """Logs an event that is complete already, without a copy of it.
+    def emit(self, method: str, name: str, event: EventDict) -> None:
+        """Logs an event that has every section of its log type already, without a copy of it.
 
         Args:
-            method_name: debug, info, warning, error or critical.
-            event_name: dotted name of what happened.
+            method: debug, info, warning, error or critical.
+            name: dotted name of what happened.
             event: as `leadlog.core.records.shape` makes it; belongs to the pipeline from now on.
         """
         try:
             slot = self._logger
             target = slot.target or slot.resolve()
-            if LEVELS[method_name] < target.level:
-                return
-            event["event_name"] = event_name
-            (category, line), _ = target.process_complete(slot, method_name, event)
-            if not target.write(category, line):
-                slot.write(category, line)
-        except structlog.DropEvent:
-            return
+            if LEVELS[method] >= target.level:
+                slot.write(*target.event(method, name, event))
         except Exception as error:  # noqa: BLE001 - logging never breaks the caller
             self._logger.failed(error)
 
-    def debug(self, event: Any = None, *args: Any, **kw: Any) -> None:
+    def call(self, method: str, name: str, event_id: str, call: list[Any]) -> None:
+        """Logs a call on the store, of which nothing has been looked at yet.
+
+        Args:
+            method: debug, info, warning, error or critical.
+            name: dotted name of what happened.
+            event_id: of its record.
+            call: the name of a function of `leadlog.core.records.shape`, and its arguments.
+        """
+        try:
+            slot = self._logger
+            target = slot.target or slot.resolve()
+            if LEVELS[method] >= target.level:
+                slot.write(*target.call(method, name, event_id, call))
+        except Exception as error:  # noqa: BLE001 - logging never breaks the caller
+            self._logger.failed(error)
+
+    def hand_over(self, category: str, frame: bytes) -> None:
+        """Writes a frame that was made already.
+
+        Args:
+            category: whose it is.
+            frame: as `leadlog.recording.pipeline.facts` makes it.
+        """
+        try:
+            self._logger.write(category, frame)
+        except Exception as error:  # noqa: BLE001 - logging never breaks the caller
+            self._logger.failed(error)
+
+    def memory_mb(self) -> float | None:
+        """The resident set at the last sample, 10^6 bytes."""
+        return self._logger.resolve().memory_mb()
+
+    def is_enabled_for(self, level: int) -> bool:
+        """Whether events of that rank are written."""
+        return level >= self._logger.resolve().level
+
+    def get_effective_level(self) -> int:
+        """The lowest rank that is written."""
+        return self._logger.resolve().level
+
+    def debug(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level debug."""
         self._log(10, "debug", event, args, kw)
 
-    def info(self, event: Any = None, *args: Any, **kw: Any) -> None:
+    def info(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level info."""
         self._log(20, "info", event, args, kw)
 
-    def warning(self, event: Any = None, *args: Any, **kw: Any) -> None:
+    msg = info
+
+    def warning(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level warning."""
         self._log(30, "warning", event, args, kw)
 
     warn = warning
 
-    def error(self, event: Any = None, *args: Any, **kw: Any) -> None:
+    def error(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level error."""
         self._log(40, "error", event, args, kw)
 
-    def exception(self, event: Any = None, *args: Any, **kw: Any) -> None:
+    def exception(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level error, with the exception being handled."""
         kw.setdefault("exc_info", True)
         self._log(40, "error", event, args, kw)
 
-    def critical(self, event: Any = None, *args: Any, **kw: Any) -> None:
+    def critical(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at level critical."""
         self._log(50, "critical", event, args, kw)
 
     fatal = critical
 
-    def log(self, level: int | str, event: Any = None, *args: Any, **kw: Any) -> None:
+    def log(self, level: int | str, event: Any = None, /, *args: Any, **kw: Any) -> None:
         """Logs at a level given by name or by `logging`'s number."""
         rank = LEVELS.get(level.lower(), 20) if isinstance(level, str) else level
         name = next((name for name, at in reversed(LEVELS.items()) if rank >= at), "debug")
         self._log(rank, name, event, args, kw)
+
+    async def adebug(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at level debug; like all of these, without waiting for anything."""
+        self.debug(event, *args, **kw)
+
+    async def ainfo(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at level info."""
+        self.info(event, *args, **kw)
+
+    amsg = ainfo
+
+    async def awarning(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at level warning."""
+        self.warning(event, *args, **kw)
+
+    awarn = awarning
+
+    async def aerror(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at level error."""
+        self.error(event, *args, **kw)
+
+    async def aexception(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at level error, with the exception being handled."""
+        self.exception(event, *args, **kw)
+
+    async def acritical(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at level critical."""
+        self.critical(event, *args, **kw)
+
+    afatal = acritical
+
+    async def alog(self, level: int | str, event: Any = None, /, *args: Any, **kw: Any) -> None:
+        """Logs at a level given by name or by `logging`'s number."""
+        self.log(level, event, *args, **kw)

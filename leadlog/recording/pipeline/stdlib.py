@@ -13,9 +13,10 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "t
 class LoggingHandler(logging.Handler):
     """A `logging` handler that logs each record as an event of the application's own.
 
-    The event is the record's text; logger name, place and `extra` values go with it. A
-    record made while another is being handled in the same thread is left out, so that a
-    library which logs inside our own code cannot go round in circles.
+    The event is the record's text; logger name, place and `extra` values go with it (one named
+    like our own, such as `function`, as `extra_function`). A record made while another is being
+    handled in the same thread is left out, so that a library which logs inside our own code cannot
+    go round in circles.
 
     Args:
         logger: where to log; the present pipeline by default.
@@ -33,18 +34,18 @@ class LoggingHandler(logging.Handler):
             return
         self._inside.now = True
         try:
-            extra = {key: value for key, value in record.__dict__.items() if key not in _OWN}
+            values: dict[str, Any] = {
+                "logger": record.name,
+                "module": record.module,
+                "function": record.funcName,
+                "line": record.lineno,
+            }
             if record.exc_info:
-                extra["exc_info"] = record.exc_info
-            self._logger.log(
-                record.levelno,
-                record.getMessage(),
-                logger=record.name,
-                module=record.module,
-                function=record.funcName,
-                line=record.lineno,
-                **{key: value for key, value in extra.items() if key != "event"},
-            )
+                values["exc_info"] = record.exc_info
+            for key, value in record.__dict__.items():
+                if key not in _OWN:
+                    values[f"extra_{key}" if key in values else key] = value
+            self._logger.log(record.levelno, record.getMessage(), **values)
         except Exception:  # noqa: BLE001 - logging's own rule: report, never raise
             self.handleError(record)
         finally:

@@ -1,14 +1,16 @@
 """The way of one category's lines from its ring into files, resumed at the exact byte.
 
-The file's length and the ring's `Progress` together always tell how much of the ring is in the
+The file's length and the ring's `Progress` together always tell how much of the output is in the
 file. A line that went in halfway, because the disk was full or the process was killed, is
 completed there; none is written twice.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from leadlog.recording.sinks.header import Progress
+from leadlog.recording.sinks.contract import Finish
+from leadlog.recording.sinks.finishing import Finishing
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.segments import DAY_US, Files, Segment
 
@@ -29,6 +31,7 @@ class Channel:
         ring: where they come from; a dead process's too.
         files: where they go.
         clock: gives microseconds since 1970; decides the day of each batch.
+        finish: makes lines of facts; None where every frame is a line.
 
     Attributes:
         error: what went wrong at the last attempt, or None.
@@ -36,8 +39,16 @@ class Channel:
         synced: position in the ring up to which the lines were synced.
     """
 
-    def __init__(self, category: str, ring: Ring, files: Files, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        category: str,
+        ring: Ring,
+        files: Files,
+        clock: Callable[[], int],
+        finish: Finish | None = None,
+    ) -> None:
         self._category = category
+        self._finishing = None if finish is None else Finishing(category, ring, finish)
         self.ring = ring
         self._files = files
         self._clock = clock
@@ -49,12 +60,17 @@ class Channel:
         self._pause = _FIRST_PAUSE_SECONDS
         self._retry_at = 0.0
         self.error: Exception | None = None
-        self.synced = ring.progress.head
+        self.synced = ring.filed
 
     @property
     def unsynced(self) -> bool:
         """Whether lines were written that `sync` was not called for."""
-        return self.synced < self.ring.progress.head
+        return self.synced < self.ring.filed
+
+    @property
+    def contended(self) -> bool:
+        """Whether finishing had to wait for the application's threads the last time."""
+        return self._finishing is not None and self._finishing.contended
 
     def drain(self) -> bool:
         """Writes what is in the ring now, unless the last failure was a moment ago.
@@ -68,7 +84,7 @@ class Channel:
         if self._retry_at > now:
             self.ring.settle()
             return False
-        before = self.ring.progress.head
+        before = self.ring.progress.done
         try:
             self.transfer()
             self._rest()
@@ -77,10 +93,10 @@ class Channel:
             self._retry_at = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
         else:
-            if self.ring.progress.head > before:
+            if self.ring.progress.done > before:
                 self.error = None
                 self._pause = _FIRST_PAUSE_SECONDS
-        return self.ring.progress.head > before
+        return self.ring.progress.done > before
 
     def retry_now(self) -> None:
         """Ends the pause after a failure."""
@@ -95,7 +111,7 @@ class Channel:
         ring = self.ring
         ring.settle()
         goal = ring.goal
-        while ring.progress.head < min(goal, ring.tail):
+        while ring.progress.head < min(goal, ring.tail) or ring.progress.ahead:
             self._step()
             ring.settle()
 
@@ -103,14 +119,20 @@ class Channel:
         """Lets go of the file of a day that is over, though no line came since."""
         if self._segment and not self._partial and self._day != self._clock() // DAY_US:
             self._leave()
-            progress = self.ring.progress
-            self.ring.advance(Progress(progress.head, progress.written))
+            self.ring.advance(replace(self.ring.progress, name="", position=0, offset=0))
 
     def _step(self) -> None:
         """One batch, written at once."""
         ring = self.ring
+        if (
+            self._finishing
+            and not (self._partial or ring.progress.ahead)
+            and self._finishing.load()
+            and not ring.progress.ahead
+        ):
+            return  # all of it was left out
         segment = self._usable()
-        start = ring.progress.head + self._partial
+        start = ring.progress.out + self._partial
         data = ring.read(start, _BATCH_BYTES)
         end = self._cut(data, segment)
         if end == 0:
@@ -126,9 +148,7 @@ class Channel:
             return
         whole = data.rfind(b"\n", 0, count) + 1
         if whole:
-            old = ring.progress
-            lines = old.written + data.count(b"\n", 0, whole)
-            ring.advance(Progress(start + whole, lines, old.name, old.position, old.offset))
+            ring.wrote(self._partial + whole, data.count(b"\n", 0, whole))
             self._partial = count - whole
         else:
             self._partial += count
@@ -170,7 +190,9 @@ class Channel:
         """Notes in the ring that what comes now goes to the end of this file."""
         old = self.ring.progress
         try:
-            self.ring.advance(Progress(old.head, old.written, segment.name, old.head, segment.size))
+            self.ring.advance(
+                replace(old, name=segment.name, position=old.out, offset=segment.size)
+            )
         except ValueError:
             segment.close()
             raise
@@ -183,32 +205,24 @@ class Channel:
         Args:
             segment: the file.
             day: UTC day it is of.
-            position: in the ring; up to there it is in the file already.
+            position: in the output; up to there it is in the file already.
         """
-        progress = self.ring.progress
-        done = self.ring.read(progress.head, position - progress.head)
+        out = self.ring.progress.out
+        done = self.ring.read(out, position - out)
         whole = done.rfind(b"\n") + 1
         self._segment = segment
         self._day = day
         self._partial = len(done) - whole
         if whole:
-            self.ring.advance(
-                Progress(
-                    progress.head + whole,
-                    progress.written + done.count(b"\n"),
-                    progress.name,
-                    progress.position,
-                    progress.offset,
-                )
-            )
+            self.ring.wrote(whole, done.count(b"\n"))
 
     def sync(self) -> None:
         """Waits until what was written is on the disk; an error is kept in `error`."""
-        head = self.ring.progress.head
+        filed = self.ring.filed
         try:
             if self._segment is not None:
                 self._segment.sync()
-            self.synced = head
+            self.synced = filed
         except OSError as error:
             self.error = error
 

@@ -1,8 +1,17 @@
 """What a sink promises, and what a pipeline may expect of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+
+Finish = Callable[[str, list[bytes]], list[bytes]]
+"""Makes lines of facts: takes a category and frames that begin with `\\x01`, and returns for each
+the finished line, which begins with `{` and ends with a newline, or `b""` for an event that is left
+out on purpose. Called in the drain's thread, with a few frames at a time. Does not raise."""
+
+FinisherOf = Callable[[bytes | None], Finish]
+"""Makes a `Finish` of the policy that lies beside the ring of a dead process; None where it has
+none. The policy is a JSON object without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +24,7 @@ class SinkStats:
         dropped: lines lost, by category and cause.
         in_ring: lines taken that are still on their way, by category.
         degraded: lines that for a while lay where a kill would have lost them, by category.
+        omitted: events left out on purpose when they were finished, by category.
     """
 
     accepted: Mapping[str, int] = field(default_factory=dict)
@@ -22,6 +32,7 @@ class SinkStats:
     dropped: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     in_ring: Mapping[str, int] = field(default_factory=dict)
     degraded: Mapping[str, int] = field(default_factory=dict)
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
 
 class Sink(Protocol):

@@ -15,10 +15,27 @@ class Counts:
         waiting: lines on their way there.
         dropped: lines lost, by cause.
         degraded: lines that for a while lay in this process's own memory only.
+        omitted: events that were left out on purpose when they were finished.
     """
 
-    accepted: int
-    written: int
-    waiting: int
+    accepted: int = 0
+    written: int = 0
+    waiting: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     degraded: int = 0
+    omitted: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Both together."""
+        causes = self.dropped.keys() | other.dropped.keys()
+        return Counts(
+            accepted=self.accepted + other.accepted,
+            written=self.written + other.written,
+            waiting=self.waiting + other.waiting,
+            dropped={
+                cause: self.dropped.get(cause, 0) + other.dropped.get(cause, 0)
+                for cause in sorted(causes)
+            },
+            degraded=self.degraded + other.degraded,
+            omitted=self.omitted + other.omitted,
+        )

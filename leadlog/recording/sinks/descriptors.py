@@ -5,17 +5,24 @@ the last copy of the descriptor is closed. So a child closes every copy at once,
 unlocks, since that would unlock it for its parent too.
 """
 
+import itertools
 import os
+import secrets
 from collections.abc import Collection
 from pathlib import Path
 
-__all__ = ["Descriptors"]
+__all__ = ["TOKEN_LENGTH", "Descriptors"]
+
+TOKEN_LENGTH = 8
 
 _OPEN_FLAGS = getattr(os, "O_BINARY", 0)
 
 
 class Descriptors:
     """The descriptors of one sink in one process.
+
+    Attributes:
+        token: what the names of its files in memory have in common.
 
     Every one is known here from before it exists until after it is gone, so that a child can
     close them all even if another thread was just opening one when it was forked.
@@ -24,6 +31,12 @@ class Descriptors:
     def __init__(self) -> None:
         self._held: set[int] = set()
         self._under_way: set[object] = set()
+        self.token = secrets.token_hex(TOKEN_LENGTH // 2)
+        self._numbers = itertools.count()
+
+    def name(self) -> str:
+        """A name that nobody else has, beginning with `token`."""
+        return f"{self.token}{next(self._numbers):04x}"
 
     def open(self, path: Path, flags: int, mode: int = 0o600) -> int:
         """Opens a file as `os.open` does.

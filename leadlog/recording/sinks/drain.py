@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 
 from leadlog.core.forks import renew_after_fork
+from leadlog.core.threads import start_thread
 from leadlog.recording.sinks.channel import Channel
+from leadlog.recording.sinks.contract import Finish, FinisherOf
 from leadlog.recording.sinks.health import Health
 from leadlog.recording.sinks.mirror import Mirror
 from leadlog.recording.sinks.recover import recover_rings
 from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.rings import Rings
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
 
@@ -33,18 +36,20 @@ class Drain:
     """Empties the rings of one sink into files.
 
     Args:
-        rings: by category; the sink adds to it at any time.
+        rings: the rings; the sink adds to them at any time.
         files: opens the files.
         slot: the slot that they are named after.
         health: is shown the counts after each look.
         clock: gives microseconds since 1970.
         poll_seconds: how often it looks while lines come.
         recover_seconds: how often it looks for rings of dead processes.
+        finish: makes lines of facts; None where every frame is a line.
+        finisher_of: makes what finishes a dead process's frames.
     """
 
     def __init__(
         self,
-        rings: dict[str, Ring],
+        rings: Rings,
         files: Files,
         *,
         slot: SlotHolder,
@@ -52,7 +57,11 @@ class Drain:
         clock: Callable[[], int],
         poll_seconds: float,
         recover_seconds: float,
+        finish: Finish | None = None,
+        finisher_of: FinisherOf | None = None,
     ) -> None:
+        self._finish = finish
+        self._finisher_of = finisher_of
         self._rings = rings
         self._files = files
         self._slot = slot
@@ -64,7 +73,7 @@ class Drain:
         self._recover_at = 0.0
         self._sync_at = 0.0
         self._health_at = 0.0
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[Ring, Channel] = {}
         self._mirrors: dict[str, Mirror] = {}
         self._folders_made = False
         self._told: set[str] = set()
@@ -84,12 +93,7 @@ class Drain:
         spool = self._files.spool
         folders = {spool.path, spool.spare, self._files.directory / ".slots"}
         self._files.descriptors.abandon(folders)
-        for ring in self._rings.values():
-            try:
-                ring.abandon()
-            except (BufferError, ValueError):
-                continue  # another thread was just using it; here it uses nothing any more
-        self._rings = {}
+        self._rings.abandon()
         self._done = True
 
     def start(self) -> bool:
@@ -100,9 +104,7 @@ class Drain:
         """
         if self._thread is None and not self._done:
             thread = threading.Thread(target=self._run, name="leadlog-drain", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:
+            if not start_thread(thread):
                 return False
             self._thread = thread
         return True
@@ -142,35 +144,55 @@ class Drain:
                 self._sync_at = now + _SYNC_SECONDS
             busy = False
             today = self._clock()
-            for category, ring in list(self._rings.items()):
-                if ring.finished:
-                    continue
-                channel = self._channel(category, ring)
-                ring.seen(today)
-                if urgent:
-                    channel.retry_now()
-                busy |= channel.drain()
-                if sync and channel.unsynced:
-                    channel.sync()
-                if ring.storage.reason:
-                    self._mirror(category, ring).refresh()
+            for category in list(self._rings.current):
+                for ring in self._rings.of(category):
+                    if not ring.finished:
+                        ring.seen(today)
+                for ring in self._rings.of(category):
+                    if not ring.finished:
+                        busy |= self._empty(category, ring, urgent=urgent, sync=sync)
+                    if not (ring.finished or self._rings.is_current(category, ring)):
+                        break  # what came later waits
             if self._deadline is not None:
-                self._finish(self._deadline)
+                self._let_go(self._deadline)
         if now >= self._health_at or self._done:
             self._health_at = now + _HEALTH_SECONDS
             self._look_at_health()
         return busy
 
+    def _empty(self, category: str, ring: Ring, *, urgent: bool, sync: bool) -> bool:
+        """Bring the lines of one ring into files."""
+        channel = self._channel(category, ring)
+        if urgent:
+            channel.retry_now()
+        busy = channel.drain()
+        if sync and channel.unsynced:
+            channel.sync()
+        if ring.storage.reason:
+            self._mirror(category, ring).refresh()
+        if not self._rings.is_current(category, ring) and ring.idle:
+            path = ring.storage.path
+            channel.close()
+            if ring.finish(leave=False):
+                if path is not None:
+                    self._files.spool.retire(path)
+                self._channels.pop(ring)
+                self._rings.drop(category, ring)
+                busy = True
+        return busy
+
     def _look_at_health(self) -> None:
-        for category, channel in list(self._channels.items()):
-            ring = channel.ring
-            self._health.look(category, ring.counts(), channel.error, ring.reason)
+        for category in list(self._rings.current):
+            oldest, *_ = rings = self._rings.of(category)
+            channel = self._channels.get(oldest)
+            error = None if channel is None else channel.error
+            self._health.look(category, self._rings.counts(category), error, rings[-1].reason)
 
     def _channel(self, category: str, ring: Ring) -> Channel:
-        channel = self._channels.get(category)
+        channel = self._channels.get(ring)
         if channel is None:
-            channel = Channel(category, ring, self._files, self._clock)
-            self._channels[category] = channel
+            channel = Channel(category, ring, self._files, self._clock, self._finish)
+            self._channels[ring] = channel
         return channel
 
     def _mirror(self, category: str, ring: Ring) -> Mirror:
@@ -188,33 +210,19 @@ class Drain:
                 self._folders_made = True
             except OSError as error:
                 self._health.unusable(error)
-        own = frozenset(ring.storage.path for ring in self._rings.values() if ring.storage.path)
+        own = frozenset(ring.storage.path for _, ring in self._rings.all() if ring.storage.path)
         gone = {path for path in own if not path.exists()}
         self._files.spool.tidy()
-        for problem in recover_rings(self._files, own).errors:
+        for problem in recover_rings(self._files, own, self._finisher_of).errors:
             if problem not in self._told:
                 self._told.add(problem)
                 self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")
-        for category, ring in list(self._rings.items()):
-            if ring.storage.reason or ring.storage.path in gone:
-                self._mend(category, ring)
-
-    def _mend(self, category: str, ring: Ring) -> None:
-        """Tries to give a ring a file of its own that it has none of, or has no more."""
-        if ring.end == ring.progress.head:
-            try:
-                storage = self._files.spool.create(
-                    category, ring.capacity, self._files.descriptors, self._clock()
-                )
-            except OSError:
-                return
-            if ring.swap(storage):
+        for category, ring in list(self._rings.current.items()):
+            lost = ring.storage.reason or ring.storage.path in gone
+            if (lost or self._rings.outgrown(category)) and self._rings.renew(category):
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:
                     mirror.remove()
-            elif storage.path is not None:
-                storage.path.unlink(missing_ok=True)
-                storage.release()
 
     def flush(self, timeout: float) -> bool:
         """Waits until what is in the rings now is in files, and synced where that is asked for.
@@ -223,7 +231,7 @@ class Drain:
             timeout: seconds to wait at most.
         """
         deadline = time.monotonic() + timeout
-        goals = [(category, ring, ring.end) for category, ring in list(self._rings.items())]
+        goals = [(ring, ring.end) for _, ring in self._rings.all()]
         self._urgent = True
         while True:
             goals = [goal for goal in goals if not self._reached(*goal)]
@@ -237,10 +245,12 @@ class Drain:
             else:
                 self.look()
 
-    def _reached(self, category: str, ring: Ring, goal: int) -> bool:
-        if ring.progress.head < goal:
+    def _reached(self, ring: Ring, goal: int) -> bool:
+        if ring.finished:
+            return True
+        if ring.filed < goal:
             return False
-        channel = self._channels.get(category)
+        channel = self._channels.get(ring)
         return not self._files.durable or channel is None or channel.synced >= goal
 
     def stop(self, timeout: float) -> None:
@@ -253,7 +263,7 @@ class Drain:
         """
         self._deadline = time.monotonic() + timeout
         self._urgent = True
-        if not self._rings:
+        if not self._rings.current:
             self._done = True
         if self._thread is None or not self._thread.is_alive():
             while not self._done:
@@ -263,23 +273,23 @@ class Drain:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout + _GRACE_SECONDS)
 
-    def _finish(self, deadline: float) -> None:
+    def _let_go(self, deadline: float) -> None:
         """Lets go of each ring that is empty, or whose lines are safe where they are."""
         late = time.monotonic() >= deadline
-        for category, ring in list(self._rings.items()):
+        for category, ring in self._rings.all():
             channel = self._channel(category, ring)
             path = ring.storage.path
             safe = path is not None and channel.error is not None and ring.end == ring.tail
             leave = late or safe
-            if ring.finished or not (leave or ring.end == ring.progress.head):
+            if ring.finished or not (leave or ring.idle):
                 continue
             channel.close()
             if ring.finish(leave=leave):
-                if path is not None and ring.progress.head == ring.tail:
+                if path is not None and ring.empty:
                     self._files.spool.retire(path)
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:
                     mirror.finish()
-        if all(ring.finished for ring in self._rings.values()):
+        if all(ring.finished for _, ring in self._rings.all()):
             self._slot.release()
             self._done = True

@@ -22,10 +22,12 @@ CAUSES = ("ring_full", "oversize", "io_error")
 Memory = mmap | bytearray
 """A ring's bytes, header first: in a file that outlives the process, or in its heap."""
 
-MAGIC = int.from_bytes(b"leadlog1", sys.byteorder)
+MAGIC = int.from_bytes(b"leadlog2", sys.byteorder)
 (IDENTITY, TAIL, IN_MEMORY, DEGRADED, CAPACITY, PROCESS, CREATED_US, SEEN_US, WHICH) = range(9)
 DROPPED = 9
-_RECORD = struct.Struct("=5Q")
+STAGE = DROPPED + len(CAUSES)
+POLICY = STAGE + 1
+_RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
 
@@ -34,13 +36,23 @@ _NAME_BYTES = 1024
 class Progress:
     """How far a ring has been written to files.
 
+    The *output* is the stream of bytes that goes to files: frames that are finished lines as
+    they lie in the ring, and what the others became, by way of the stage. Where all frames are
+    finished lines, positions in the output are those in the ring.
+
     Attributes:
-        head: bytes of the ring that are in files, always up to the end of a line.
-        written: lines they are.
+        head: bytes of the ring that are in files or in the stage, always up to the end of a
+            frame.
+        written: lines in files.
         name: the file being written, relative to the log directory; "" for none yet.
-        position: a place in the ring's stream of bytes, and
+        position: a place in the output, and
         offset: where in that file it lies. So the file's length tells exactly how much of
-            the ring is in it, whatever the writer still managed to note.
+            the output is in it, whatever the writer still managed to note.
+        shift: what to add to `head` to have its place in the output.
+        staged: bytes that were put into the stage the last time.
+        ahead: bytes of them that are not in files yet, always from the start of a line on.
+        omitted: frames that were left out on purpose.
+        oversize: frames whose lines were larger than the stage, and dropped.
     """
 
     head: int = 0
@@ -48,6 +60,21 @@ class Progress:
     name: str = ""
     position: int = 0
     offset: int = 0
+    shift: int = 0
+    staged: int = 0
+    ahead: int = 0
+    omitted: int = 0
+    oversize: int = 0
+
+    @property
+    def out(self) -> int:
+        """Bytes of the output that are in files, up to the end of a line."""
+        return self.head + self.shift - self.ahead
+
+    @property
+    def done(self) -> int:
+        """Frames of which nothing more is to come."""
+        return self.written + self.omitted + self.oversize
 
 
 class Header:
@@ -73,10 +100,22 @@ class Header:
             raise ValueError("no ring of this version")
 
     @classmethod
-    def format(cls, memory: Memory, capacity: int, now_us: int) -> None:
-        """Makes the first page of zeros a header; this process is the owner."""
+    def format(
+        cls, memory: Memory, capacity: int, now_us: int, stage: int = 0, policy: int = 0
+    ) -> None:
+        """Make the first page of zeros a header; this process is the owner.
+
+        Args:
+            memory: the ring's bytes.
+            capacity: bytes of the ring, which follow the header.
+            now_us: microseconds since 1970.
+            stage: bytes of the stage, which follow the ring; 0 where all frames are lines.
+            policy: bytes of the policy, which follow the stage.
+        """
         with memoryview(memory)[:HEADER_BYTES].cast("Q") as words:
             words[CAPACITY] = capacity
+            words[STAGE] = stage
+            words[POLICY] = policy
             words[PROCESS] = os.getpid()
             words[CREATED_US] = words[SEEN_US] = now_us
             words[IDENTITY] = MAGIC
@@ -85,9 +124,9 @@ class Header:
         """What holds now."""
         start = _RECORDS_AT[self.words[WHICH]]
         page = bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES])
-        head, written, position, offset, length = _RECORD.unpack_from(page)
+        head, written, position, offset, *others, length = _RECORD.unpack_from(page)
         name = page[_RECORD.size : _RECORD.size + length]
-        return Progress(head, written, os.fsdecode(name), position, offset)
+        return Progress(head, written, os.fsdecode(name), position, offset, *others)
 
     def store(self, progress: Progress) -> None:
         """Puts `progress` in force, at once and as a whole.
@@ -101,8 +140,21 @@ class Header:
         if len(name) > _NAME_BYTES:
             raise ValueError(f"the file name {progress.name!r} is longer than {_NAME_BYTES} bytes")
         which = 1 - self.words[WHICH]
-        numbers = (progress.head, progress.written, progress.position, progress.offset)
-        record = _RECORD.pack(*numbers, len(name)) + name
+        record = (
+            _RECORD.pack(
+                progress.head,
+                progress.written,
+                progress.position,
+                progress.offset,
+                progress.shift,
+                progress.staged,
+                progress.ahead,
+                progress.omitted,
+                progress.oversize,
+                len(name),
+            )
+            + name
+        )
         start = _RECORDS_AT[which]
         memory[start : start + len(record)] = record
         self.words[WHICH] = which
@@ -114,6 +166,6 @@ class Header:
 
     def dropped(self) -> dict[str, int]:
         """Lines dropped, by cause; causes that occurred only."""
-        return {
-            cause: count for at, cause in enumerate(CAUSES) if (count := self.words[DROPPED + at])
-        }
+        counts = {cause: self.words[DROPPED + at] for at, cause in enumerate(CAUSES)}
+        counts["oversize"] += self.progress().oversize
+        return {cause: count for cause, count in counts.items() if count}

@@ -5,7 +5,6 @@ as a ring is, so that it tells whether its process lives.
 """
 
 import os
-import secrets
 import time
 
 from leadlog.core.locks import try_lock
@@ -36,7 +35,7 @@ class Mirror:
         self._fd = -1
         self._page = b""
         self._due = 0.0
-        self._path = spool.path / f"{category}.{os.getpid()}.{secrets.token_hex(4)}.ring"
+        self._path = spool.path / f"{category}.{os.getpid()}.{descriptors.name()}.ring"
 
     def refresh(self) -> None:
         """Writes the counts if they changed, at most once a second."""

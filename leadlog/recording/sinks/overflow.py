@@ -36,6 +36,10 @@ class Budget:
         self._overflows.append(overflow)
         return overflow
 
+    def forget(self, overflow: "Overflow") -> None:
+        """Let an empty overflow take part no more."""
+        self._overflows = [one for one in self._overflows if one is not overflow]
+
     def allows(self, overflow: "Overflow", cost: int) -> bool:
         """Whether `overflow` may take `cost` bytes more.
 

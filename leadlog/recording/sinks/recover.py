@@ -15,6 +15,7 @@ from pathlib import Path
 from leadlog.core.layout import CATEGORIES, parse_name
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.channel import Channel
+from leadlog.recording.sinks.contract import FinisherOf
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.header import HEADER_BYTES, IN_MEMORY, SEEN_US, Header
 from leadlog.recording.sinks.overflow import Budget
@@ -22,6 +23,7 @@ from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.segments import DAY_US, Files
 from leadlog.recording.sinks.slots import SlotHolder
 from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool, Storage
+from leadlog.recording.sinks.unsettled import lock_notes
 
 __all__ = ["Recovery", "recover", "recover_rings"]
 
@@ -34,6 +36,7 @@ class Recovery:
         rings: rings of dead processes that were emptied.
         lines: lines that were brought into files.
         lost: lines that had only been in the memory of a process that was killed.
+        unsettled: records of transactions whose outcome the dead could not tell any more.
         alive: rings left alone, since their processes live or somebody else recovers them.
         errors: what could not be recovered now, and why; it stays where it is.
     """
@@ -41,6 +44,7 @@ class Recovery:
     rings: int = 0
     lines: int = 0
     lost: int = 0
+    unsettled: int = 0
     alive: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -54,6 +58,7 @@ def recover(
     directory_mode: int = 0o700,
     memory: Path = MEMORY,
     write: Callable[[int, bytes], int] = os.write,
+    finisher_of: FinisherOf | None = None,
 ) -> Recovery:
     """Recovers the rings that dead processes left for a log directory.
 
@@ -65,6 +70,8 @@ def recover(
         directory_mode: of new folders.
         memory: the memory file system.
         write: `os.write`, or what a test has in its place.
+        finisher_of: makes what finishes the events of a dead process; without it those that
+            are not finished stay where they are.
     """
     spool = Spool(directory, memory)
     descriptors = Descriptors()
@@ -84,30 +91,52 @@ def recover(
         write=write,
     )
     try:
-        return recover_rings(files)
+        return recover_rings(files, finisher_of=finisher_of)
     finally:
         slot.release()
 
 
-def recover_rings(files: Files, own: frozenset[Path] = frozenset()) -> Recovery:
-    """Recovers the rings that dead processes left.
+def recover_rings(
+    files: Files, own: frozenset[Path] = frozenset(), finisher_of: FinisherOf | None = None
+) -> Recovery:
+    """Recover the rings that dead processes left.
 
     Args:
         files: opens the files.
         own: rings of this process, which are not even looked at.
+        finisher_of: as `recover`.
     """
     report = Recovery()
+    notes = lock_notes(files)
+    try:
+        _recover_all(files, own, report, finisher_of)
+        for unsettled in notes:
+            try:
+                if not unsettled.rings:
+                    report.unsettled += unsettled.settle(finisher_of)
+            except Exception as error:  # noqa: BLE001 - one process's trouble is its own
+                report.errors.append(f"{unsettled.path.name}: {error}")
+    finally:
+        for unsettled in notes:
+            unsettled.release()
+    return report
+
+
+def _recover_all(
+    files: Files, own: frozenset[Path], report: Recovery, finisher_of: FinisherOf | None
+) -> None:
     for file in files.spool.files():
         if file.past or file.path in own or file.category not in CATEGORIES:
             continue
         try:
-            _recover_one(file, files, report)
+            _recover_one(file, files, report, finisher_of)
         except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
             report.errors.append(f"{file.path.name}: {error}")
-    return report
 
 
-def _recover_one(file: RingFile, files: Files, report: Recovery) -> None:
+def _recover_one(
+    file: RingFile, files: Files, report: Recovery, finisher_of: FinisherOf | None
+) -> None:
     """Recovers one ring, unless it is in use.
 
     Raises:
@@ -130,9 +159,17 @@ def _recover_one(file: RingFile, files: Files, report: Recovery) -> None:
         header = Header(os.read(fd, HEADER_BYTES))
         if size > HEADER_BYTES:
             storage.memory = mmap.mmap(fd, size)
+            finish = None
+            if storage.stage:
+                if finisher_of is None:
+                    raise ValueError("`leadlog recover` can finish its events")
+                finish = finisher_of(storage.policy)
             ring = Ring(storage, Budget(0).overflow())
+            seen = header.words[SEEN_US]
+            # The last time that the owner's drain looked tells the day of what it had not seen.
+            channel = Channel(file.category, ring, files, lambda: seen, finish)
             try:
-                if not _empty(file.category, ring, files, header.words[SEEN_US], report):
+                if not _empty(file.category, channel, files, seen // DAY_US, report):
                     report.alive += 1
                     return
             finally:
@@ -144,8 +181,8 @@ def _recover_one(file: RingFile, files: Files, report: Recovery) -> None:
         storage.release()
 
 
-def _empty(category: str, ring: Ring, files: Files, seen_us: int, report: Recovery) -> bool:
-    """Brings the lines of a dead process's ring into files.
+def _empty(category: str, channel: Channel, files: Files, day: int, report: Recovery) -> bool:
+    """Bring the frames of a dead process's ring into files.
 
     Returns:
         False when somebody is busy with the file that has to be completed.
@@ -153,19 +190,18 @@ def _empty(category: str, ring: Ring, files: Files, seen_us: int, report: Recove
     Raises:
         OSError: it cannot be done now.
     """
+    ring = channel.ring
     before = ring.progress
-    if before.head == ring.tail:
+    if ring.empty:
         return True
-    # The last time that the owner's drain looked tells the day of what it had not seen yet.
-    channel = Channel(category, ring, files, lambda: seen_us)
     try:
         path = files.directory / before.name
         position = _reached(path, category, ring)
         if position is not None:
             segment = files.lock(path)
             if segment is not None:
-                channel.resume(segment, seen_us // DAY_US, position)
-            elif position > before.head and path.exists():
+                channel.resume(segment, day, position)
+            elif position > before.out and path.exists():
                 return False  # half a line is in there, which nothing else may follow
         channel.transfer()
     finally:
@@ -181,7 +217,7 @@ def _reached(path: Path, category: str, ring: Ring) -> int | None:
     anew by somebody else, or cut.
 
     Returns:
-        A position in the ring; None when the file is not what the ring wrote to.
+        A position in the output; None when the file is not what the ring wrote to.
     """
     progress = ring.progress
     if path.parent.name != category or parse_name(path.name) is None:
@@ -190,12 +226,12 @@ def _reached(path: Path, category: str, ring: Ring) -> int | None:
         with path.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             position = progress.position + size - progress.offset
-            if not progress.head <= position <= ring.tail:
+            beyond = position - progress.out
+            if not 0 <= beyond <= ring.capacity + ring.stage:
                 return None
-            beyond = position - progress.head
             stream.seek(max(size - beyond - 1, 0))
             end = stream.read()
     except OSError:
         return None
-    expected = ring.read(progress.head, beyond)
+    expected = ring.read(progress.out, beyond)
     return position if end in (expected, b"\n" + expected) else None

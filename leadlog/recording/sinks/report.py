@@ -18,6 +18,7 @@ from leadlog.recording.sinks.header import (
     HEADER_BYTES,
     IN_MEMORY,
     PROCESS,
+    STAGE,
     TAIL,
     Header,
 )
@@ -47,6 +48,7 @@ class RingReport:
         degraded: lines that for a while lay where a kill would have lost them.
         file: the file being written, relative to the log directory; "" for none.
         waiting_since: `timestamp` of the first line in the ring; None where none waits.
+        omitted: events left out on purpose.
     """
 
     process_id: int
@@ -60,6 +62,7 @@ class RingReport:
     degraded: int = 0
     file: str = ""
     waiting_since: str | None = None
+    omitted: int = 0
 
 
 def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
@@ -103,13 +106,14 @@ def _read(file: RingFile) -> RingReport:
         category=file.category,
         alive=alive,
         since_us=words[CREATED_US],
-        accepted=progress.written + in_ring + sum(dropped.values()),
+        accepted=progress.written + progress.omitted + in_ring + sum(dropped.values()),
         written=progress.written,
         in_ring=in_ring,
         dropped=dropped,
         degraded=words[DEGRADED],
         file=progress.name,
         waiting_since=_timestamp(first),
+        omitted=progress.omitted,
     )
 
 
@@ -133,12 +137,14 @@ def _consistent(fd: int) -> tuple[Header, int, bytes]:
             if os.fstat(fd).st_size > HEADER_BYTES:
                 capacity = header.words[CAPACITY]
                 ring = stream.read(capacity)
+                stage = stream.read(header.words[STAGE])
+                ahead = stage[progress.staged - progress.ahead : progress.staged]
                 first = progress.head % capacity
                 last = first + tail - progress.head
-                lines = ring.count(b"\n", first, last)
+                lines = ahead.count(b"\n") + ring.count(b"\n", first, last)
                 lines += ring.count(b"\n", 0, max(last - capacity, 0))
                 if lines:
-                    begin = (ring[first : first + _BEGIN] + ring[:_BEGIN])[:_BEGIN]
+                    begin = (ahead or ring[first : first + _BEGIN] + ring[:_BEGIN])[:_BEGIN]
             if _header(stream).progress() == progress or not tries:
                 return header, lines, begin
 

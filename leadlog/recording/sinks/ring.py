@@ -66,13 +66,19 @@ class Ring(Body):
         storage: the memory, formatted; a ring that was used goes on where it stood.
         overflow: takes what does not fit.
         wake: tells the drain to come soon; called from any thread or signal handler.
+        grow: called when it is full; returns whether another ring takes what comes from now on.
 
     Attributes:
         lock: held to put lines in or to change the storage.
+        overflow: as above.
     """
 
     def __init__(
-        self, storage: Storage, overflow: Overflow, wake: Callable[[], None] = lambda: None
+        self,
+        storage: Storage,
+        overflow: Overflow,
+        wake: Callable[[], None] = lambda: None,
+        grow: Callable[[], bool] = lambda: False,
     ) -> None:
         self.lock = threading.RLock()
         self._busy = False
@@ -80,10 +86,11 @@ class Ring(Body):
         self._claimed = False
         self._side: deque[tuple[bytes]] = deque()
         self._move: _Move | None = None
-        self._overflow = overflow
+        self.overflow = self._overflow = overflow
         self._wake = wake
+        self._grow = grow
         super().__init__(storage)
-        self._lines = self._lines_before = self.progress.written
+        self._lines = self._lines_before = self.progress.done
         self._dropped = tuple(self._words[DROPPED + at] for at in range(len(CAUSES)))
         self._degraded = self._words[DEGRADED]
         self._aim()
@@ -95,8 +102,9 @@ class Ring(Body):
         the outer one.
 
         Returns:
-            False when the ring is sealed and has not taken it; True also for a line that was
-            dropped, and counted.
+            False when the ring is sealed and has not taken it, perhaps only just, since it is
+            full and another one takes its place; True also for a line that was dropped, and
+            counted.
         """
         if self._claimed:
             self._give_way()
@@ -112,8 +120,7 @@ class Ring(Body):
                 if end > self._limit:
                     if self._sealed:
                         return False
-                    self._place(line)
-                    return True
+                    return self._place(line)
                 shift = self._shift
                 self._memory[tail + shift : end + shift] = line
                 self.tail = end
@@ -139,13 +146,17 @@ class Ring(Body):
             if not self._claimed:
                 return
 
-    def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> None:
-        """Takes a line the slow way: when there is no room, or the ring's end is near."""
+    def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> bool:
+        """Take a line the slow way: when there is no room, or the ring's end is near.
+
+        Returns:
+            Whether it was taken, as `put`.
+        """
         self._carry_out()
         size = len(line)
         if size > self.capacity:
             self._decide(dropped=self._dropped_more("oversize", 1), beside=beside)
-            return
+            return True
         if self._overflow and self._room() >= self.capacity // 2:
             # Rather here, where the lock is held anyway, than by the drain, which would have
             # to win it against all callers.
@@ -153,13 +164,19 @@ class Ring(Body):
         if not self._overflow and size <= self._room():
             self.storage.write(self.tail, line)
             self._decide(tail=self.tail + size, lines=self._lines + 1, beside=beside)
-            return
+            return True
+        if not (self._sealed or self._overflow) and self._grow():
+            self._sealed = True
+            self._limit = -1
+            if beside is None:
+                return False
         self._wake()
         come = self._overflow.admit(line)
         if come is None:
             self._decide(dropped=self._dropped_more("ring_full", 1), beside=beside)
         else:
             self._decide(come=come, beside=beside)
+        return True
 
     def _place_side(self) -> None:
         """Takes the lines that came from within a call."""
@@ -278,6 +295,16 @@ class Ring(Body):
             self._carry_out()
             return self.tail + self._overflow.size + sum(len(line) for (line,) in self._side)
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything taken so far is in files."""
+        return self.end == self.progress.head and not self.progress.ahead
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of it is taken; takes no lock."""
+        return self.tail - self.progress.head > self.capacity // 2
+
     def page(self) -> bytes:
         """The header as another process should see it if it cannot see the ring itself."""
         counts = self.counts()
@@ -292,16 +319,17 @@ class Ring(Body):
         """What became of the lines so far."""
         with self.lock:
             self._carry_out()
-            written = self.progress.written
+            progress = self.progress
             beside = len(self._overflow) + len(self._side)
-            dropped = {
-                cause: lines for cause, lines in zip(CAUSES, self._dropped, strict=True) if lines
-            }
+            dropped = dict(zip(CAUSES, self._dropped, strict=True))
+            accepted = self._lines + beside + sum(dropped.values())
+            dropped["oversize"] += progress.oversize
             return Counts(
-                accepted=self._lines + beside + sum(dropped.values()),
-                written=written,
-                waiting=self._lines - written + beside,
-                dropped=dropped,
+                accepted=accepted,
+                written=progress.written,
+                waiting=self._lines - progress.done + beside,
+                dropped={cause: lines for cause, lines in dropped.items() if lines},
+                omitted=progress.omitted,
                 degraded=self._degraded + self._overflow.total + self._unsafe_lines(),
             )
 
@@ -318,7 +346,7 @@ class Ring(Body):
         with self.lock:
             if self._busy or self._move or self._side or self._overflow:
                 return False
-            if self.tail != self.progress.head:
+            if not self.empty:
                 return False
             self._degraded += self._unsafe_lines()
             old = self.storage
@@ -349,13 +377,13 @@ class Ring(Body):
             False when it is not empty.
         """
         with self.lock:
-            if self._busy or (not leave and self.end != self.progress.head):
+            if self._busy or not (leave or self.idle):
                 return False
             self._place_side()
             self._degraded += self._unsafe_lines()
             tail, lines, given_up = self.tail, self._lines, len(self._overflow)
             if self.storage.path is None:
-                tail, lines = self.progress.head, self.progress.written
+                tail, lines = self.progress.head, self.progress.done
                 given_up += self._lines - lines
             self._lines_before = lines
             dropped = self._dropped_more("io_error", given_up)

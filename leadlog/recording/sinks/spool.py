@@ -28,22 +28,20 @@ from pathlib import Path
 from leadlog.core.clock import now_us
 from leadlog.core.forks import renew_after_fork
 from leadlog.core.layout import CATEGORIES
-from leadlog.recording.sinks.contract import SinkStats
+from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
 from leadlog.recording.sinks.health import Health, Notify
-from leadlog.recording.sinks.overflow import Budget
-from leadlog.recording.sinks.ring import Ring
+from leadlog.recording.sinks.intents import Frames, Intents, Token
+from leadlog.recording.sinks.rings import Rings, RingSizes
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
-from leadlog.recording.sinks.storage import MEMORY, Spool, heap
+from leadlog.recording.sinks.storage import MEMORY, Spool
 
 __all__ = ["DURABILITIES", "SpoolSink"]
 
 DURABILITIES = ("process", "fsync")
 """What a line survives once it is in its file: the process's death, or also a power cut."""
-
-_PAGE_BYTES = 4096
 
 
 class SpoolSink:
@@ -52,7 +50,8 @@ class SpoolSink:
     Args:
         directory: the log directory; made where it does not exist.
         ring_bytes: size of each ring, or of some by category; rounded up to 4 KiB.
-        overflow_bytes: most that waits in the heap when rings are full, over all categories.
+        overflow_bytes: most that further rings take when one is full, over all categories; and,
+            where there is no room for these, most that waits in the heap.
         poll_seconds: how often the drain looks while lines come.
         recover_seconds: how often it looks for what dead processes left.
         segment_bytes: size at which the next segment of a day's file is begun.
@@ -67,6 +66,11 @@ class SpoolSink:
             drain's thread, which holds no lock then.
         memory: the memory file system.
         write: `os.write`, or what a test has in its place.
+        finish: makes lines of facts; None where everything that is written is a line.
+        finisher_of: makes what finishes the facts that dead processes left.
+        policy: lies beside the rings, for whoever has to finish this process's facts.
+        intent_bytes: most memory for intents that do not fit into the usual slots.
+        stage_bytes: most that a finished line may take; at least 64 KiB are set apart.
 
     Raises:
         ValueError: `durability` is none of `DURABILITIES`.
@@ -90,12 +94,15 @@ class SpoolSink:
         notify: Notify | None = None,
         memory: Path = MEMORY,
         write: Callable[[int, bytes], int] = os.write,
+        finish: Finish | None = None,
+        finisher_of: FinisherOf | None = None,
+        policy: bytes = b"",
+        stage_bytes: int = 64 * 1024,
+        intent_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
         self._directory = directory.absolute()
-        self._ring_bytes = ring_bytes
-        self._overflow_bytes = overflow_bytes
         self._poll_seconds = poll_seconds
         self._recover_seconds = recover_seconds
         self._segment_bytes = segment_bytes
@@ -107,12 +114,18 @@ class SpoolSink:
         self._warn = warn
         self._notify = notify
         self._write = write
+        self._finish = finish
+        self._finisher_of = finisher_of
+        self._policy = policy
+        self._intent_bytes = intent_bytes
+        stage = 0 if finish is None else max(stage_bytes, 64 * 1024)
+        self._sizes = RingSizes(ring_bytes, overflow_bytes, stage)
         self._spool = Spool(self._directory, memory)
         self._closed = False
         self._begin()
         renew_after_fork(self)
         for category in CATEGORIES:
-            self._open(category)
+            self._rings.open(category)
         self._drain.start()
 
     def _begin(self) -> None:
@@ -120,9 +133,10 @@ class SpoolSink:
         self._lock = threading.RLock()
         self._opening = False
         self._early: deque[tuple[str, bytes]] = deque()
-        self._rings: dict[str, Ring] = {}
-        self._budget = Budget(self._overflow_bytes)
         self._descriptors = Descriptors()
+        self._rings = Rings(self._spool, self._descriptors, self._sizes, self._policy, self._clock)
+        self._current = self._rings.current
+        self._intents = Intents(self._spool, self._descriptors, self._policy, self._intent_bytes)
         slot = SlotHolder(
             self._directory,
             self._descriptors,
@@ -151,10 +165,14 @@ class SpoolSink:
             clock=self._clock,
             poll_seconds=self._poll_seconds,
             recover_seconds=self._recover_seconds,
+            finish=self._finish,
+            finisher_of=self._finisher_of,
         )
+        self._rings.wake = self._drain.wake
 
     def after_fork(self) -> None:
-        """In a forked child: begins anew, with rings of its own at the first lines."""
+        """In a forked child: begin anew, with rings of its own at the first lines."""
+        self._intents.abandon()
         self._begin()
 
     def write(self, category: str, line: bytes) -> bool:
@@ -163,13 +181,13 @@ class SpoolSink:
         Raises:
             ValueError: there is no such category.
         """
-        ring = self._rings.get(category)
+        ring = self._current.get(category)
         if ring is not None and ring.put(line):
             return True
         return self._write_slowly(category, line)
 
     def _write_slowly(self, category: str, line: bytes) -> bool:
-        """The first line of a category in this process, or a line after the end."""
+        """The first line of a category, one that found its ring full, or one after the end."""
         with self._lock:
             if self._closed:
                 return False
@@ -179,35 +197,45 @@ class SpoolSink:
                 return True
             self._opening = True
             try:
-                ring = self._open(category)
+                ring = self._rings.open(category)
                 runs = self._drain.start()
             finally:
                 self._opening = False
-        taken = ring.put(line)
+        while not (taken := ring.put(line)) and ring is not self._current[category]:
+            ring = self._current[category]
         while self._early:
             self.write(*self._early.popleft())
         if taken and not runs:
             self._drain.look()
         return taken
 
-    def _open(self, category: str) -> Ring:
-        """The ring of a category, made if there is none yet."""
-        ring = self._rings.get(category)
-        if ring is None:
-            if category not in CATEGORIES:
-                raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
-            wanted = self._ring_bytes
-            if not isinstance(wanted, int):
-                wanted = wanted.get(category, 1024 * 1024)
-            capacity = -(-wanted // _PAGE_BYTES) * _PAGE_BYTES
-            now = self._clock()
-            try:
-                storage = self._spool.create(category, capacity, self._descriptors, now)
-            except OSError as error:
-                storage = heap(capacity, now, str(error))
-            ring = Ring(storage, self._budget.overflow(), self._drain.wake)
-            self._rings[category] = ring
-        return ring
+    @property
+    def takes_facts(self) -> bool:
+        """Whether it finishes frames of facts; else it is given lines."""
+        return self._finish is not None
+
+    def crowded(self, category: str) -> bool:
+        """Whether the ring of a category is more than half full.
+
+        Whoever has facts for it had better finish them, since the drain is behind.
+        """
+        return self._rings.crowded(category)
+
+    def intend(self, frames: Frames, brief: Callable[[], Frames] | None = None) -> Token | None:
+        """Note frames, before the COMMIT that makes them true is sent; see `Intents.intend`.
+
+        If this process is killed before it calls `settle`, those of the frames that are not in
+        the log are brought there by recovery. Does not raise.
+
+        Args:
+            frames: each with its category.
+            brief: gives what is noted in their place where they are too large.
+        """
+        return self._intents.intend(frames, brief)
+
+    def settle(self, token: Token | None) -> None:
+        """Strike out what `intend` noted, after the frames were written. Does not raise."""
+        self._intents.settle(token)
 
     def flush(self, timeout: float) -> bool:
         """See `Sink.flush`."""
@@ -221,17 +249,18 @@ class SpoolSink:
         """
         with self._lock:
             self._closed = True
-        for ring in list(self._rings.values()):
-            ring.seal()
+        self._rings.seal()
         self._drain.stop(timeout)
+        self._intents.close()
 
     def stats(self) -> SinkStats:
         """See `Sink.stats`; counts of this process, also after it closed the sink."""
-        counts = {category: ring.counts() for category, ring in list(self._rings.items())}
+        counts = {category: self._rings.counts(category) for category in list(self._current)}
         return SinkStats(
             accepted={name: one.accepted for name, one in counts.items() if one.accepted},
             written={name: one.written for name, one in counts.items() if one.accepted},
             dropped={name: one.dropped for name, one in counts.items() if one.dropped},
             in_ring={name: one.waiting for name, one in counts.items() if one.waiting},
             degraded={name: one.degraded for name, one in counts.items() if one.degraded},
+            omitted={name: one.omitted for name, one in counts.items() if one.omitted},
         )

@@ -2,6 +2,7 @@
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/
         <category>.<process id>.<token>.ring    a ring; locked while its process lives
+        <process id>.<token>.intents            see leadlog.recording.sinks.intents
         <category>.<process id>.<token>.past    the header alone, kept for `leadlog doctor`
 
 Never a mapped file on a disk: a page fault on a disk that stands still would stop the whole
@@ -12,17 +13,23 @@ import hashlib
 import mmap
 import os
 import re
-import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.header import HEADER_BYTES, Header, Memory
+from leadlog.recording.sinks.header import (
+    CAPACITY,
+    HEADER_BYTES,
+    POLICY,
+    STAGE,
+    Header,
+    Memory,
+)
 
 __all__ = ["MEMORY", "NOWHERE", "RingFile", "Spool", "Storage", "heap", "state_directories"]
 
@@ -54,24 +61,57 @@ class Storage:
     descriptors: Descriptors | None = None
     reason: str = ""
 
+    def _word(self, number: int) -> int:
+        return int.from_bytes(self.memory[8 * number : 8 * number + 8], sys.byteorder)
+
     @property
     def capacity(self) -> int:
-        """Bytes behind the header."""
-        return len(self.memory) - HEADER_BYTES
+        """Bytes of the ring, behind the header."""
+        return self._word(CAPACITY)
+
+    @property
+    def stage(self) -> int:
+        """Bytes of the stage, behind the ring."""
+        return self._word(STAGE)
+
+    @property
+    def policy(self) -> bytes | None:
+        """What its owner said on how frames are to be finished; None for nothing."""
+        at = HEADER_BYTES + self.capacity + self.stage
+        return bytes(self.memory[at : at + self._word(POLICY)]) or None
 
     def read(self, position: int, count: int) -> bytes:
-        """Gives `count` bytes from a position in the ring on."""
-        at = HEADER_BYTES + position % self.capacity
-        first = bytes(self.memory[at : at + count])
-        rest = count - len(first)
-        return first + bytes(self.memory[HEADER_BYTES : HEADER_BYTES + rest]) if rest else first
+        """Return `count` bytes from a position in the ring on."""
+        capacity = self.capacity
+        at = position % capacity
+        first = min(count, capacity - at)
+        data = bytes(self.memory[HEADER_BYTES + at : HEADER_BYTES + at + first])
+        rest = count - first
+        return data + bytes(self.memory[HEADER_BYTES : HEADER_BYTES + rest]) if rest else data
 
     def write(self, position: int, data: bytes) -> None:
-        """Puts bytes at a position in the ring."""
-        at = HEADER_BYTES + position % self.capacity
-        first = min(len(data), len(self.memory) - at)
-        self.memory[at : at + first] = data[:first]
+        """Put bytes at a position in the ring."""
+        capacity = self.capacity
+        at = position % capacity
+        first = min(len(data), capacity - at)
+        self.memory[HEADER_BYTES + at : HEADER_BYTES + at + first] = data[:first]
         self.memory[HEADER_BYTES : HEADER_BYTES + len(data) - first] = data[first:]
+
+    def read_stage(self, at: int, count: int) -> bytes:
+        """Return `count` bytes of the stage."""
+        at += HEADER_BYTES + self.capacity
+        return bytes(self.memory[at : at + count])
+
+    def write_stage(self, data: bytes) -> None:
+        """Put bytes at the beginning of the stage.
+
+        Raises:
+            ValueError: it holds fewer.
+        """
+        if len(data) > self.stage:
+            raise ValueError(f"{len(data)} bytes do not fit into a stage of {self.stage}")
+        at = HEADER_BYTES + self.capacity
+        self.memory[at : at + len(data)] = data
 
     def release(self) -> None:
         """Unmaps the memory and closes the file, which unlocks it."""
@@ -85,10 +125,10 @@ NOWHERE = Storage(bytearray())
 """What a ring has after it has let go of its memory."""
 
 
-def heap(capacity: int, now_us: int, reason: str) -> Storage:
+def heap(capacity: int, now_us: int, reason: str, stage: int = 0) -> Storage:
     """Memory that dies with the process; `reason` says why it has to do."""
-    memory = bytearray(HEADER_BYTES + capacity)
-    Header.format(memory, capacity, now_us)
+    memory = bytearray(HEADER_BYTES + capacity + stage)
+    Header.format(memory, capacity, now_us, stage)
     return Storage(memory, reason=reason)
 
 
@@ -164,19 +204,62 @@ class Spool:
         self.path, self.spare = state_directories(directory, memory)
 
     def create(
-        self, category: str, capacity: int, descriptors: Descriptors, now_us: int
+        self,
+        category: str,
+        capacity: int,
+        descriptors: Descriptors,
+        now_us: int,
+        *,
+        stage: int = 0,
+        policy: bytes = b"",
+        owner: str = "",
     ) -> Storage:
-        """Memory for a new ring, all of it there from the start, locked by this process.
+        """Make memory for a new ring, all of it there from the start, locked by this process.
+
+        Args:
+            category: whose frames it is for.
+            capacity: bytes of the ring.
+            descriptors: where its file is opened.
+            now_us: microseconds since 1970.
+            stage: bytes of its stage.
+            policy: what others need to know to finish its frames.
+            owner: what the names of a dead process's files begin with, whose frames these are.
 
         Raises:
             OSError: there is no memory file system, or no room in it.
         """
+        size = HEADER_BYTES + capacity + stage + len(policy)
+
+        def fill(memory: mmap.mmap) -> None:
+            memory[size - len(policy) : size] = policy
+            Header.format(memory, capacity, now_us, stage, len(policy))
+
+        name = f"{category}.{owner or f'{os.getpid()}.'}{descriptors.name()}.ring"
+        memory, path, fd = self.make(name, size, descriptors, fill)
+        return Storage(memory, path, fd, descriptors)
+
+    def make(
+        self, name: str, size: int, descriptors: Descriptors, fill: Callable[[mmap.mmap], None]
+    ) -> tuple[mmap.mmap, Path, int]:
+        """Make a file, all of it there from the start, locked by this process.
+
+        Args:
+            name: of the file, which nobody else may have.
+            size: its bytes.
+            descriptors: where it is opened.
+            fill: puts in what must be there before others see it.
+
+        Returns:
+            Its bytes, its path and its descriptor.
+
+        Raises:
+            OSError: as `create`.
+        """
         if not _is_memory(self._memory):
             raise OSError(f"{self._memory} is no memory file system")
-        size = HEADER_BYTES + capacity
         for _ in range(_TRIES):
             make_private(self.path)
-            path = self.path / f"{category}.{os.getpid()}.{secrets.token_hex(4)}.ring"
+            path = self.path / name
             temporary = path.with_suffix(".new")
             fd = descriptors.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
@@ -186,7 +269,7 @@ class Spool:
                 # All of it now: a mapped page without memory behind it would be a SIGBUS.
                 os.posix_fallocate(fd, 0, size)
                 memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
-                Header.format(memory, capacity, now_us)
+                fill(memory)
                 temporary.rename(path)
             except FileNotFoundError:
                 descriptors.close(fd)
@@ -195,14 +278,14 @@ class Spool:
                 temporary.unlink(missing_ok=True)
                 descriptors.close(fd)
                 raise
-            return Storage(memory, path, fd, descriptors)
+            return memory, path, fd
         raise OSError(f"{self.path} is being removed again and again")
 
     def files(self) -> Iterator[RingFile]:
-        """The files of all rings, in no order."""
+        """The files of all rings, those of one process and category in the order of their age."""
         for folder in (self.path, self.spare):
             try:
-                names = [entry.name for entry in os.scandir(folder)]
+                names = sorted(os.listdir(folder))  # noqa: PTH208 - names suffice
             except OSError:
                 continue
             for name in names:

@@ -1,0 +1,123 @@
+"""Replacement of whole files: the one way in which leadlog writes a file that has a name already.
+
+    .report.csv.3f2a9c01.tmp    written and synced, in the same folder
+    report.csv                  renamed over, and the folder synced
+
+At any kill, error, full disk or Ctrl-C the file is the old one or the new one. A draft is removed
+on any error and locked while it is written, so what a killed process left can be told from what
+is being written now.
+"""
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from leadlog.core.locks import try_lock
+
+__all__ = ["DRAFT", "draft", "output_file", "replace", "replacing", "sync_folder"]
+
+DRAFT = re.compile(r"\.(?P<name>.+?)\.[0-9a-f]{8}\.tmp")
+"""The name of a draft; `name` is that of the file it was to become."""
+
+
+@contextmanager
+def draft(path: Path, *, mode: int = 0o600, folder: int | None = None) -> Iterator[str]:
+    """Give the path of an empty draft of `path`, which takes its place when the block ends.
+
+    Args:
+        path: The file to replace; it need not exist.
+        mode: The rights of the draft; the block may change them.
+        folder: An open descriptor of the folder, to which the draft's path is then relative.
+
+    Raises:
+        OSError: It cannot be written; the file is as it was, and no draft is left.
+    """
+    name = f".{path.name}.{secrets.token_hex(4)}.tmp"
+    place = name if folder is not None else str(path.with_name(name))
+    target = path.name if folder is not None else str(path)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    fd = os.open(place, flags, mode, dir_fd=folder)
+    try:
+        try:
+            with suppress(OSError):  # a file system without locks
+                try_lock(fd)
+            yield place
+            os.fsync(fd)
+        finally:
+            os.close(fd)  # before the renaming: Windows wants it so
+        os.replace(place, target, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(place, dir_fd=folder)
+        raise
+    sync_folder(path.parent if folder is None else folder)
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o600, folder: int | None = None) -> Iterator[IO[bytes]]:
+    """Give a stream whose content takes the place of `path` when the block ends.
+
+    Arguments and errors are those of `draft`.
+    """
+    with draft(path, mode=mode, folder=folder) as place:
+        fd = os.open(place, os.O_RDWR | getattr(os, "O_CLOEXEC", 0), dir_fd=folder)
+        with os.fdopen(fd, "wb") as stream:
+            yield stream
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put `content` in the place of a file; arguments and errors are those of `draft`."""
+    with replacing(path, mode=mode) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a stream to a file that the user named; what is there stays until the block ends well.
+
+    A link is followed, a device or a pipe is written to as it is, and the rights of a file that
+    is replaced are kept.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        state = target.stat()
+    except FileNotFoundError:
+        state = None
+    if state is not None and not stat.S_ISREG(state.st_mode):
+        with target.open("wb") as stream:
+            yield stream
+        return
+    with draft(target, mode=0o666) as place:
+        if state is not None:
+            Path(place).chmod(stat.S_IMODE(state.st_mode))
+        with Path(place).open("wb") as stream:
+            yield stream
+
+
+def sync_folder(folder: Path | int) -> None:
+    """Wait until names that were given or taken in a folder are on the disk.
+
+    Raises:
+        OSError: The folder cannot be opened, or the disk failed.
+    """
+    directory = getattr(os, "O_DIRECTORY", None)
+    if directory is None:  # Windows keeps names by itself
+        return
+    fd = folder if isinstance(folder, int) else os.open(folder, os.O_RDONLY | directory)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # no such thing for folders here
+            raise
+    finally:
+        if fd != folder:
+            os.close(fd)

@@ -1,0 +1,211 @@
+"""Everything that leadlog writes, and where: erasure, the archive and doctor ask here.
+
+A module that writes a file of its own has to be named here; a test holds the package to it.
+Patterns are relative to the log directory, as `PurePath.match` takes them; a place without any
+lies elsewhere, at `where`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePath
+from typing import Final
+
+from leadlog.core.files import DRAFT
+
+__all__ = ["EXPORTS", "INDEX", "PLACES", "Content", "Place", "exports", "note_export", "place_of"]
+
+EXPORTS: Final = ".exports"
+"""Names the files that commands wrote elsewhere, one absolute path per line."""
+INDEX: Final = ".index"
+"""The folder, or the beginning of the names of the files, of the index."""
+
+
+class Content(StrEnum):
+    """What a file holds, which decides how a person is taken out of it."""
+
+    LINES = "lines"  # JSON lines, plain or compressed; Parquet
+    DOCUMENT = "document"  # one JSON text, plain or compressed
+    DAMAGED = "damaged"  # JSON lines with what was no event, in base64
+    DATABASE = "database"  # SQLite
+    DERIVED = "derived"  # made anew from the events when it is gone
+    NAMES = "names"  # file names, process ids, locks: nothing of an event
+    RING = "ring"  # memory of a process; its lines go to files
+    ELSEWHERE = "elsewhere"  # a file that the user named, or the store's own
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One kind of file.
+
+    Attributes:
+        name: For people.
+        content: What it holds.
+        writers: The modules that write it.
+        patterns: Of paths relative to the log directory.
+        where: Where it lies, if it lies elsewhere.
+    """
+
+    name: str
+    content: Content
+    writers: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+    where: str = ""
+
+
+PLACES: Final = (
+    Place(
+        "log files",
+        Content.LINES,
+        (
+            "leadlog.recording.sinks.segments",
+            "leadlog.recording.sinks.recover",
+            "leadlog.reading.archive.seal",
+            "leadlog.reading.archive.rewrite",
+        ),
+        ("*/????-??-??*.jsonl", "*/????-??-??*.jsonl.zst"),
+    ),
+    Place(
+        "parts of the archive",
+        Content.LINES,
+        ("leadlog.reading.archive.parts", "leadlog.reading.archive.parquet"),
+        ("archive/category=*/date=*/part-*.parquet",),
+    ),
+    Place(
+        "damaged lines of parts",
+        Content.DAMAGED,
+        ("leadlog.reading.archive.parts",),
+        ("archive/category=*/date=*/_damaged-*.jsonl",),
+    ),
+    Place(
+        "lists of merged parts",
+        Content.NAMES,
+        ("leadlog.reading.archive.merge",),
+        ("archive/category=*/date=*/_merged-*.txt",),
+    ),
+    Place(
+        "bucket tables",
+        Content.DERIVED,
+        ("leadlog.reading.analytics.buckets",),
+        ("archive/buckets/*.json.zst",),
+    ),
+    Place(
+        "daily summaries",
+        Content.DOCUMENT,
+        ("leadlog.reading.analytics.summary",),
+        ("monitoring_data/daily-summary-*.json",),
+    ),
+    Place(
+        "quarantine",
+        Content.DAMAGED,
+        ("leadlog.reading.archive.quarantine",),
+        ("quarantine/*/*.jsonl", "quarantine/*/*.jsonl.zst"),
+    ),
+    Place(
+        "error marks",
+        Content.DOCUMENT,
+        ("leadlog.reading.analytics.marks",),
+        ("error-marks.json",),
+    ),
+    Place(
+        "monitor's state and outbox",
+        Content.DATABASE,
+        ("leadlog.monitor.state", "leadlog.monitor.notification.outbox"),
+        (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
+    ),
+    Place("index", Content.DERIVED, (), (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*")),
+    Place(
+        "locks",
+        Content.NAMES,
+        (
+            "leadlog.reading.archive.directory",
+            "leadlog.monitor.state",
+            "leadlog.recording.sinks.slots",
+        ),
+        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock"),
+    ),
+    Place("list of exports", Content.NAMES, ("leadlog.core.places",), (EXPORTS,)),
+    Place(
+        "journal of an erasure",
+        Content.NAMES,  # removed by the erasure itself when nothing remains
+        ("leadlog.reading.erasure.journal",),
+        (".erasure.json",),
+    ),
+    Place(
+        "rings and what became of them",
+        Content.RING,
+        ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
+        where="a folder of the log directory's own in the memory file system",
+    ),
+    Place(
+        "exports",
+        Content.ELSEWHERE,
+        ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
+        where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "rejected records",
+        Content.ELSEWHERE,
+        ("leadlog.leads.migration.manager",),
+        where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "lead store, its backups and locks",
+        Content.ELSEWHERE,
+        (
+            "leadlog.leads.store.backups",
+            "leadlog.leads.store.location",
+            "leadlog.leads.store.turn",
+            "leadlog.leads.migration.copies",
+            "leadlog.leads.migration.preparing",
+        ),
+        where="beside the store; the store's own data, which an erasure of the log leaves alone",
+    ),
+)
+
+
+def place_of(path: PurePath) -> Place | None:
+    """Return what a path relative to the log directory is; None where it is not leadlog's.
+
+    A draft is what it was to become.
+    """
+    draft = DRAFT.fullmatch(path.name)
+    if draft is not None:
+        path = path.with_name(draft["name"])
+    depth = len(path.parts)
+    for place in PLACES:
+        for pattern in place.patterns:
+            if pattern.count("/") + 1 == depth and path.match(pattern):
+                return place
+    return None
+
+
+def note_export(directory: Path, path: Path) -> None:
+    """Remember a file that was written elsewhere, so that an erasure can name it.
+
+    Raises:
+        OSError: The list cannot be written.
+    """
+    import os
+
+    if not directory.is_dir():
+        return
+    text = str(path.resolve())
+    if text in exports(directory) or "\n" in text:
+        return
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    fd = os.open(directory / EXPORTS, flags, 0o600)
+    with os.fdopen(fd, "a", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(f"{text}\n")
+
+
+def exports(directory: Path) -> list[str]:
+    """Return the absolute paths of the files that were written elsewhere.
+
+    Raises:
+        OSError: The list cannot be read.
+    """
+    try:
+        text = (directory / EXPORTS).read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()

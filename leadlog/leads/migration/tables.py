@@ -1,0 +1,241 @@
+"""The records of a table: finds the header, and tells leads from other lines.
+
+The header is the row that names most columns that are known; lines before it are skipped with a
+note. A row is a record where it has the cells of one. What is text and no row (the rest of a cell
+with a line break, a footer) is rejected with its reason, because no text becomes a person.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from leadlog.core.errors import ReadError
+from leadlog.leads.migration.csvs import Row, Rows
+from leadlog.leads.migration.decoding import Broken, Read, Table, shown
+from leadlog.leads.store.columns import Columns
+from leadlog.leads.store.duplicates import canonical_email
+
+__all__ = ["TableReader"]
+
+_SEARCHED = 50
+_CERTAIN = 2
+_EMAIL, _ANCHORS = "email", frozenset({"email", "linkedin_url", "phone", "website"})
+_LIKE_PHONE = re.compile(r"[\d\s()+\-./x#*]{5,}")
+_NAME_LENGTH, _NAME_WORDS = 80, 6
+_NO_NAME = re.compile(r"[:;!?=©®{}<>\[\]\d]|\.\s|\.\Z")
+_TOTALS = frozenset({"total", "totals", "grand total", "sum", "subtotal", "count", "end of report"})
+
+
+class TableReader:
+    """Iterates over the rows of a table as mappings of its header's names to values.
+
+    Args:
+        name: What to call the source.
+        rows: Its rows.
+        columns: Tells what columns are for.
+        header_row: The line of the header, from 1; None to find it.
+        not_utf8: Gives why a cell cannot be read as text; None if it can.
+
+    Attributes:
+        notes: What was odd about the source, though nothing was lost by it, and how often.
+        header: The names of the columns.
+
+    Raises:
+        ReadError: It is no table.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rows: Rows,
+        *,
+        columns: Columns,
+        header_row: int | None = None,
+        not_utf8: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        self._name = name
+        self._columns = columns
+        self._not_utf8 = not_utf8
+        self.notes: Counter[str] = Counter()
+        self.header: list[str] = []
+        self._given: list[str] = []
+        self._anchors: dict[int, str] = {}
+        self._rows: Iterator[Row] = iter(())
+        found = self._given_header(rows, header_row) if header_row else self._find(rows)
+        if found is not None:
+            rows.skip_to(found.line)
+            self._rows = iter(rows)
+            self._know(next(self._rows, found))
+        rows.plausible = self.plausible
+        self._table = Table(tuple(self.header), rows.delimiter)
+
+    # ---------------------------------------------------------------------------------- header
+
+    def _given_header(self, rows: Rows, line: int) -> Row:
+        rows.skip_to(line)
+        there = next(iter(rows.first(1)), None)
+        if there is None or there.line != line or there.blank:
+            raise ReadError(f"{self._name} has no row {line} that can be its header")
+        return there
+
+    def _find(self, rows: Rows) -> Row | None:
+        """The row that is the header; None where there is no row at all."""
+        there = [row for row in rows.first(_SEARCHED) if not row.blank]
+        if not there:
+            return None
+        scores = list(map(self._score, there))
+        best = max(range(len(there)), key=lambda place: (scores[place], -place))
+        widest_before = max((len(row.cells) for row in there[:best]), default=0)
+        if scores[best] < _CERTAIN and len(there[best].cells) <= widest_before:
+            best = 0
+        if not any(scores) and not self._is_table(there):
+            raise ReadError(
+                f"{self._name} is no table of leads: no line of it names a known column; give the "
+                "line of its header (--header-row), or what its columns are for (--map)"
+            )
+        if best:
+            self.notes["lines before the header, which were skipped"] = best
+        return there[best]
+
+    def _score(self, row: Row) -> int:
+        """How many columns of a row are known; none where it has values and no names."""
+        names = [cell for cell in row.cells if isinstance(cell, str) and len(cell) <= _NAME_LENGTH]
+        if any("@" in name for name in names):
+            return 0
+        return sum(self._columns.place(name) is not None for name in names)
+
+    @staticmethod
+    def _is_table(rows: Iterable[Row]) -> bool:
+        """Whether rows have more than one cell, and mostly as many as the first."""
+        widths = [len(row.cells) for row in rows]
+        return widths[0] > 1 and widths.count(widths[0]) * 2 > len(widths)
+
+    def _know(self, row: Row) -> None:
+        self._given = [_text(cell) for cell in row.cells]
+        while self._given and not self._given[-1]:
+            self._given.pop()
+        seen: Counter[str] = Counter()
+        for number, cell in enumerate(self._given, 1):
+            name = wanted = cell or f"column {number}"
+            seen[wanted] += 1
+            if seen[wanted] > 1:
+                self.notes[f"columns named {wanted[:60]!r}"] = seen[wanted]
+                name = f"{wanted} ({seen[wanted]})"
+            self.header.append(name)
+        wrong = self._not_utf8("".join(self.header))
+        if wrong is not None:
+            raise ReadError(f"{self._name}, line {row.line}: {wrong}")
+        for number, name in enumerate(self.header):
+            place = self._columns.place(name)
+            if place is not None and place.field in _ANCHORS:
+                self._anchors[number] = place.field
+
+    # ----------------------------------------------------------------------------------- rows
+
+    def plausible(self, cells: list[str]) -> bool:
+        """Whether cells can be those of a whole row, after one that is broken."""
+        if len(cells) < len(self.header):
+            return False
+        anchored = self._anchored(cells)
+        if any(map(_text, cells[len(self.header) :])):
+            return bool(anchored)
+        return anchored is not False
+
+    def _anchored(self, cells: Sequence[object]) -> bool | None:
+        """Whether addresses and numbers stand where they belong; None where there are none."""
+        found: bool | None = None
+        for number, field in self._anchors.items():
+            text = _text(cells[number]) if number < len(cells) else ""
+            if not text:
+                continue
+            if field == _EMAIL:
+                if "@" not in text and " " in text:
+                    return False
+                found = found or canonical_email(text) is not None
+            elif field == "phone":
+                found = found or _LIKE_PHONE.fullmatch(text) is not None
+            else:
+                found = found or ("." in text and " " not in text)
+        return found
+
+    def __iter__(self) -> Iterator[Read | Broken]:
+        rows = self._rows
+        row = next(rows, None)
+        while row is not None:
+            following = next(rows, None)
+            if following is not None and self._continues(row, following):
+                row.lines += following.lines
+                row.problem = (
+                    "a line break in it is not quoted, so it is two rows; put quotes around the "
+                    "cell that has it"
+                )
+                following = next(rows, None)
+            one = self._one(row)
+            if one is not None:
+                yield one
+            row = following
+
+    def _continues(self, row: Row, following: Row) -> bool:
+        """Whether the next row is the rest of a row that lacks cells."""
+        return (
+            len(row.cells) < len(self.header)
+            and row.problem is None
+            and following.problem is None
+            and len(row.cells) + len(following.cells) - 1 == len(self.header)
+            and bool(self._anchored(row.cells))
+            and not self._anchored(following.cells)
+        )
+
+    def _one(self, row: Row) -> Read | Broken | None:
+        """A row as a record, or why it is none; None where there is nothing in it."""
+        if row.problem is not None:
+            return self._reject(row, row.problem)
+        if row.blank:
+            return None
+        width, cells = len(self.header), row.cells
+        if len(cells) > width:
+            if any(map(_text, cells[width:])):
+                return self._reject(
+                    row,
+                    f"the row has {len(cells)} cells and the header {width}; put quotes around "
+                    "cells that have the delimiter in them",
+                )
+            cells = cells[:width]
+        if len(cells) < width and not self._anchored(cells):
+            return self._reject(
+                row,
+                f"the row has {len(cells)} of {width} cells and reads like text, not like a lead; "
+                "if it is the rest of a cell, put quotes around that, and if it is a lead, add the "
+                "cells that are missing",
+            )
+        if _text(cells[0]) == self._given[0] and list(map(_text, cells)) == self._given:
+            self.notes["repeated headers, which were skipped"] += 1
+            return None
+        return self._record(row, cells)
+
+    def _record(self, row: Row, cells: Sequence[object]) -> Read | Broken:
+        for cell in cells:
+            if isinstance(cell, str) and not cell.isascii():
+                reason = self._not_utf8(cell)
+                if reason is not None:
+                    return self._reject(row, reason)
+        filled = [text for text in map(_text, cells) if text]
+        if len(filled) == 1 and len(self.header) > _CERTAIN and not _like_name(filled[0]):
+            return self._reject(row, "the row has one cell only, which reads like a line of text")
+        size = sum(len(cell) for cell in cells if isinstance(cell, str))
+        return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
+
+    def _reject(self, row: Row, reason: str) -> Broken:
+        raw = row.raw if row.lines else self._table.joined(row.cells)
+        return Broken(reason, row.line, shown(raw), row.cut, self._table)
+
+
+def _text(cell: object) -> str:
+    return "" if cell is None else str(cell).strip()
+
+
+def _like_name(text: str) -> bool:
+    """Whether a text can be a name that stands alone in a row."""
+    if len(text) > _NAME_LENGTH or len(text.split()) > _NAME_WORDS or _NO_NAME.search(text):
+        return False
+    return text.casefold() not in _TOTALS

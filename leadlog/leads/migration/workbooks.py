@@ -1,0 +1,112 @@
+"""The rows of a sheet of a workbook: .xlsx, .xlsb, .xls and .ods, whatever its name ends with."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from leadlog.core.errors import ReadError
+from leadlog.leads.migration.csvs import Row
+from leadlog.leads.store.values import plain
+
+__all__ = ["SheetRows", "is_workbook", "sheet_of"]
+
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+class SheetRows:
+    """The rows of a sheet.
+
+    Args:
+        rows: The same, from the first one that has anything.
+
+    Attributes:
+        delimiter: What is between two cells, where a row is told as text.
+        plausible: Says whether cells can be those of a row; a sheet is never in doubt.
+    """
+
+    delimiter = "\t"
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = iter(rows)
+        self._ahead: list[Row] = []
+        self.plausible: Callable[[list[str]], bool] = lambda _: True
+
+    def first(self, count: int) -> list[Row]:
+        """Return the first rows without going on."""
+        self._ahead += islice(self._rows, count - len(self._ahead))
+        return list(self._ahead)
+
+    def skip_to(self, line: int) -> None:
+        """Go on at a row."""
+        self._ahead = [row for row in self._ahead if row.line >= line]
+        while not self._ahead:
+            row = next(self._rows, None)
+            if row is None:
+                return
+            if row.line >= line:
+                self._ahead.append(row)
+
+    def __iter__(self) -> Iterator[Row]:
+        return chain(self._ahead, self._rows)
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether a file is a workbook, by its first bytes."""
+    with path.open("rb") as stream:
+        begin = stream.read(8)
+    return begin.startswith(_ZIP) or begin == _OLE
+
+
+@contextmanager
+def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
+    """Open a sheet.
+
+    Args:
+        path: The workbook.
+        wanted: Its name, or its number from 1; None for the first one that has rows.
+
+    Raises:
+        ReadError: It cannot be read, there is no such sheet, or there is nothing in it.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    try:
+        book = CalamineWorkbook.from_path(path)
+    except (CalamineError, OSError, ValueError) as error:
+        raise ReadError(
+            f"{path} is a workbook that cannot be read ({error}); save it again, or as CSV"
+        ) from error
+    with book:
+        names = book.sheet_names
+        try:
+            if wanted is None:
+                sheets = [book.get_sheet_by_name(name) for name in names]
+            else:
+                number = int(wanted) - 1 if wanted.isdecimal() and wanted not in names else None
+                if number is None:
+                    sheets = [book.get_sheet_by_name(wanted)]
+                else:
+                    sheets = [book.get_sheet_by_index(number)]
+        except (CalamineError, IndexError, OverflowError) as error:
+            raise ReadError(
+                f"{path} has no sheet {wanted!r}; its sheets: {', '.join(names) or 'none'}"
+            ) from error
+        sheet = next((one for one in sheets if one.height), None)
+        if sheet is None:
+            raise ReadError(f"{path} is a workbook with nothing in it; give one that has rows")
+        first = 1 + (sheet.start or (0, 0))[0]
+        yield SheetRows(
+            Row([_cell(cell) for cell in cells], number)
+            for number, cells in enumerate(sheet.iter_rows(), first)
+        )
+
+
+def _cell(value: Any) -> Any:
+    """A cell as a table of text would have it: blank is None, a whole number has no .0."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return plain(value, "a cell")

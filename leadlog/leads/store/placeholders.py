@@ -1,0 +1,177 @@
+"""Values that identify nobody: placeholders, templates, shared mailboxes and keyboard runs.
+
+A value of these is never a key, so two leads that have it have nothing in common. Words are
+compared in small letters and without accents; a value counts where all its words do.
+
+    >>> is_nobody("no name"), is_nobody("jon lien"), is_no_address("test1", "test.example")
+    (True, False, True)
+"""
+
+import re
+
+__all__ = [
+    "is_no_address",
+    "is_no_company",
+    "is_no_number",
+    "is_no_profile",
+    "is_nobody",
+    "is_shared_box",
+]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SHARED = _words(
+    "abuse accounting accounts admin administration administrator billing bookings bureau contact "
+    "contacto contactus customerservice enquiries enquiry feedback finance hello help "
+    "helpdesk hi hr info infos information inquiries inquiry invoice invoices it jobs kontakt mail "
+    "mailbox marketing media news newsletter office orders postmaster press reception "
+    "recruiting recruitment reservations sales secretary security service services shop staff "
+    "support team undisclosed unknown verkauf vertrieb webmaster noreply donotreply owner manager "
+    "director management purchasing reservation"
+)
+"""First words of addresses that several people read."""
+
+_MISSING = _words(
+    "- -- . ? 0 n/a n.a n/d na nan nil no none nope not null tba tbc tbd undefined unknown x "
+    "unbekannt inconnu desconocido unavailable unspecified missing blank empty anonymous anonym "
+    "available disclosed given known provided specified supplied yet deleted removed redacted "
+    "hidden invalid placeholder dummy fake sample example test testing tester temp "
+    "asdf asdfasdf asdfgh asdfghjkl qwe qwer qwert qwerty qwertz abc abcd abcde abcdef xyz foo bar "
+    "baz foobar lorem ipsum"
+)
+"""Words that stand where a value is missing."""
+
+_ROLES = _words(
+    "account accountant assistant buyer client colleague company contact customer department desk "
+    "director employee front general generic group guest head lead management manager member "
+    "nobody noone owner payable person private purchasing receivable representative somebody "
+    "someone user username"
+)
+_NAME_PARTS = _words(
+    "name fullname full first last firstname lastname given family surname forename your "
+    "yourname my the and mr mrs ms"
+)
+_NAMES = _MISSING | _SHARED | _ROLES | _NAME_PARTS
+_NO_COMPANY = _MISSING | _words(
+    "company companyname employer organisation organization business firm own name your my the "
+    "confidential consultant consulting freelance freelancer independent contractor personal "
+    "private individual retired self employed self-employed selfemployed stealth mode startup "
+    "student unemployed various between jobs job seeker jobseeker looking for work opportunities "
+    "seeking new home homemaker other others misc at currently open to"
+)
+_JUNK = (_MISSING - {"x"}) | _words(
+    "noemail nomail notanemail noaddress notprovided notavailable notgiven notset notspecified "
+    "notapplicable nothing nowhere noname nouser donotuse donotcontact donotemail unsubscribed "
+    "bounced"
+)
+_BOXES = (
+    _JUNK
+    | _NAME_PARTS
+    | _words(
+        "email emailaddress address e youremail myemail someemail anyemail user username somebody "
+        "someone nobody noone person customer client guest company lead"
+    )
+)
+"""Words of addresses that are placeholders; with a number only those of `_JUNK` are."""
+_NO_DOMAIN = _words(
+    "noemail nomail noaddress nodomain none na null unknown undefined fake dummy placeholder "
+    "invalid notprovided notavailable yourdomain yourcompany mydomain mycompany companyname "
+    "domainname"
+)
+_PROFILES = (
+    _MISSING
+    | _NAME_PARTS
+    | _words(
+        "me user username profile profiles url link linkedin linked in pub public www http https "
+        "com here handle slug id vanity edit view feed login signin authwall search people "
+        "company school found error 404 customurl custom john jane doe johndoe janedoe"
+    )
+)
+_DIGITS = re.compile(r"\d+")
+_NO_LETTERS = re.compile(r"[\W_\d]+")
+# Braces, brackets and the like of a template that was never filled, and addresses in addresses.
+_TEMPLATE = re.compile(r"[{}\[\]<>:$=@*|\\%\s]")
+_RUNS = ("0123456789", "9876543210", "1234567890", "0987654321")
+
+
+def _all_in(text: str, known: frozenset[str]) -> bool:
+    """Whether a text is known as a whole, or all its words are."""
+    if text in known:
+        return True
+    if any(char.isdecimal() for char in text):
+        return False  # a number tells one from another
+    words = [word for word in _NO_LETTERS.split(text) if word]
+    return bool(words) and ("".join(words) in known or all(word in known for word in words))
+
+
+def _repeats(text: str) -> bool:
+    return len(text) > 1 and len(set(text)) == 1 and text.isascii()
+
+
+def is_nobody(name: str) -> bool:
+    """Whether the comparable form of a name names nobody."""
+    return not name or _repeats(name) or _all_in(name, _NAMES)
+
+
+def is_no_company(company: str) -> bool:
+    """Whether the comparable form of a company names none."""
+    if not any(char.isalnum() for char in company):
+        return True
+    return _all_in(company, _NO_COMPANY) or _repeats(company)
+
+
+def is_shared_box(box: str) -> bool:
+    """Whether the part of an address before its `@` is of one that several people read."""
+    words = _NO_LETTERS.split(box.partition("+")[0].casefold())
+    return words[0] in _SHARED or "".join(words) in _SHARED
+
+
+def is_no_address(box: str, domain: str) -> bool:
+    """Whether an address is a placeholder.
+
+    Args:
+        box: Its part before the `@`, in small letters.
+        domain: Its part after it.
+    """
+    labels = domain.split(".")
+    if labels[-1] == "invalid":
+        return True
+    if any(label.replace("-", "") in _NO_DOMAIN for label in labels[:-1]):
+        return True
+    plain = box.partition("+")[0]
+    if not any(char.isalpha() for char in plain):
+        return plain == "0" or _repeats(plain) or _is_run(plain)
+    return _repeats(plain) or _all_in(plain, _BOXES) or _all_in(_DIGITS.sub("", plain), _JUNK)
+
+
+def is_no_profile(slug: str) -> bool:
+    """Whether the name in the address of a profile is a placeholder, or no name at all.
+
+    Args:
+        slug: The name, in small letters, without the percent signs of its encoding.
+    """
+    if _TEMPLATE.search(slug) or "linkedin.com" in slug or slug.startswith("www."):
+        return True
+    letters = "".join(char for char in slug if char.isalnum())
+    if not any(char.isalpha() for char in letters) or _repeats(letters):
+        return True
+    return _all_in(slug, _PROFILES)
+
+
+def is_no_number(digits: str) -> bool:
+    """Whether the digits of a number are no number of anybody: too few, all one, or a run.
+
+    >>> [is_no_number(digits) for digits in ("0000000", "123456789", "12", "4755501001")]
+    [True, True, True, False]
+    """
+    digits = "".join(char for char in digits if char.isdecimal())
+    if len(digits) < 5 or _repeats(digits) or _repeats(digits[-7:]):
+        return True
+    return _is_run(digits)
+
+
+def _is_run(digits: str) -> bool:
+    return len(digits) > 2 and any(digits in run + run for run in _RUNS)

@@ -1,0 +1,175 @@
+"""When somebody is told, and of what together. A pure function of what was told and what is.
+
+The alerts of one rule are one group. Its first message waits a little, so that what comes
+together is told together; what changes after that is told at intervals; what stays is told again
+after hours; and each alert that was told is told to be resolved once. A suppressed alert is not
+told of, neither that it fires nor that it is resolved, until it is suppressed no more.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import attrs
+
+from leadlog.monitor.rules.base import SEVERITIES
+from leadlog.monitor.states import Alert, Key
+
+__all__ = ["Group", "Notice", "Pace", "plan"]
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """How often a group is told of.
+
+    Attributes:
+        wait: seconds from a group's first alert to its first message.
+        interval: seconds between two messages about changes.
+        repeat: seconds after which what still fires is told again; 0: never.
+    """
+
+    wait: float = 30.0
+    interval: float = 300.0
+    repeat: float = 4 * 3600.0
+
+    def at_once(self) -> "Pace":
+        """The same without the waiting, for one look that nothing follows soon."""
+        return Pace(wait=0.0, interval=0.0, repeat=self.repeat)
+
+
+@attrs.frozen
+class Group:
+    """What was told of the alerts of one rule.
+
+    Attributes:
+        told: label to the alert as it was last told of.
+        waited: seconds since the first alert that was not told of; None without one.
+        since: seconds since the last message; None before the first.
+    """
+
+    told: Mapping[str, Alert] = attrs.field(factory=dict)
+    waited: float | None = None
+    since: float | None = None
+
+
+@attrs.frozen
+class Notice:
+    """Something to tell.
+
+    Attributes:
+        kind: `firing` (something is new, worse or over), `again`, or `resolved` (none fires).
+        rule: the group.
+        firing: all that fire now and are not suppressed.
+        resolved: those that were told of and have been resolved since.
+    """
+
+    kind: str
+    rule: str
+    firing: tuple[Alert, ...] = ()
+    resolved: tuple[Alert, ...] = ()
+
+    @property
+    def severity(self) -> str:
+        """The worst of those that fire; `info` where none does."""
+        return max((one.severity for one in self.firing), key=SEVERITIES.index, default="info")
+
+
+def plan(
+    groups: Mapping[str, Group],
+    alerts: Iterable[Alert],
+    suppressed: Collection[Key],
+    pace: Pace,
+    elapsed: float,
+) -> tuple[dict[str, Group], list[Notice]]:
+    """Decide what is to be told now.
+
+    Args:
+        groups: by rule, as they were after the last look.
+        alerts: all that there are.
+        suppressed: keys of those that nobody wants to hear of, whether they exist or not.
+        pace: how often.
+        elapsed: seconds since the last look; less than 0 counts as 0.
+    """
+    elapsed = max(elapsed, 0.0)
+    firing: dict[str, dict[str, Alert]] = {}
+    for alert in alerts:
+        if alert.state == "firing":
+            firing.setdefault(alert.rule, {})[alert.label] = alert
+    after: dict[str, Group] = {}
+    notices: list[Notice] = []
+    for rule in sorted({*groups, *firing}):
+        quiet = {key[1] for key in suppressed if key[0] == rule}
+        before = _aged(groups.get(rule, Group()), elapsed)
+        change = _Change.between(before, firing.get(rule, {}), quiet)
+        kind = change.kind(pace)
+        if kind is not None:
+            notices.append(change.notice(rule, kind))
+            told = change.told_now()
+            if told:
+                after[rule] = Group(told, None, 0.0)
+        elif change.told or change.waited is not None:
+            after[rule] = attrs.evolve(before, waited=change.waited)
+    return after, notices
+
+
+def _aged(group: Group, elapsed: float) -> Group:
+    waited = None if group.waited is None else group.waited + elapsed
+    return attrs.evolve(
+        group, waited=waited, since=None if group.since is None else group.since + elapsed
+    )
+
+
+@attrs.frozen
+class _Change:
+    """What differs between what was told of a group and what is.
+
+    Attributes:
+        told: label to the alert as it was last told of.
+        loud: label to each alert that fires and is not suppressed.
+        news: whether one of them was not told of, fires anew, or became worse.
+        over: labels of those that were told of, fire no more, and are not suppressed.
+        waited: seconds since the first change that was not told of; None without one.
+        since: seconds since the last message; None before the first.
+    """
+
+    told: Mapping[str, Alert]
+    loud: Mapping[str, Alert]
+    news: bool
+    over: Sequence[str]
+    waited: float | None
+    since: float | None
+
+    @classmethod
+    def between(
+        cls, group: Group, firing: Mapping[str, Alert], quiet: Collection[str]
+    ) -> "_Change":
+        loud = {label: alert for label, alert in sorted(firing.items()) if label not in quiet}
+        news = any(_is_news(alert, group.told.get(label)) for label, alert in loud.items())
+        over = sorted(group.told.keys() - firing.keys() - set(quiet))
+        waited = (group.waited or 0.0) if news or over else None
+        return cls(group.told, loud, news, over, waited, group.since)
+
+    def kind(self, pace: Pace) -> str | None:
+        """Return the kind of the notice that is due; None where none is."""
+        if self.told and self.over and not self.loud:
+            return "resolved"
+        if self.waited is not None:
+            rested = self.since is None or self.since >= pace.interval
+            return "firing" if rested and self.waited >= pace.wait else None
+        is_old = self.since is not None and self.since >= pace.repeat > 0
+        return "again" if self.loud and is_old else None
+
+    def notice(self, rule: str, kind: str) -> Notice:
+        """Return what is to be told."""
+        return Notice(
+            kind, rule, tuple(self.loud.values()), tuple(self.told[label] for label in self.over)
+        )
+
+    def told_now(self) -> dict[str, Alert]:
+        """Return what was told, once the notice is."""
+        kept = {label: alert for label, alert in self.told.items() if label not in self.over}
+        return kept | dict(self.loud)
+
+
+def _is_news(alert: Alert, told: Alert | None) -> bool:
+    if told is None or alert.fired_us != told.fired_us:
+        return True
+    return SEVERITIES.index(alert.severity) > SEVERITIES.index(told.severity)

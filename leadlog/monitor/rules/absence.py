@@ -1,0 +1,51 @@
+"""What the rules on silence share: nothing comes any more, for longer than is usual."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from leadlog.monitor.figures.activity import Activity
+from leadlog.monitor.rules.base import Finding, Rule, duration, number, severity
+
+__all__ = ["Absence"]
+
+
+@attrs.frozen(kw_only=True)
+class Absence(Rule):
+    """Nothing comes any more."""
+
+    what = ""
+
+    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    keep: float = duration(
+        "0s", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
+    )
+    severity: str = severity("critical")
+    after: float = duration("1h", "How long there must be nothing.")
+    usual_factor: float = number(
+        2.0, "And how many times the longest usual pause; 0: whatever is usual."
+    )
+
+    def silence(self, activity: Activity, now: int) -> Iterator[Finding]:
+        """Yield a finding where nothing has come for longer than is usual.
+
+        Args:
+            activity: the minutes in which something came.
+            now: the present, in minutes since 1970.
+        """
+        if not activity.last:
+            return  # there never was one, so that there is none says nothing
+        limit = self.after / 60
+        if self.usual_factor:
+            if activity.known_minutes(now) < 7 * 1440:
+                return  # a week has to be known: closed nights and weekends are usual
+            limit = max(limit, self.usual_factor * activity.usual_gap(now))
+        silent = now - activity.last
+        if silent >= limit:
+            yield self.found(
+                self.severity,
+                f"no {self.what} for {silent} minutes",
+                value=silent,
+                threshold=limit,
+                remedy="see whether the application runs, and whether it logs here: leadlog doctor",
+            )

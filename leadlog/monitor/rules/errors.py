@@ -1,0 +1,274 @@
+"""Rules on errors: the success objective, and errors by fingerprint.
+
+The objective is held against how fast its error budget is being used up, over several windows. A
+budget of 1 % that is used 14.4 times as fast as it may be is gone in two days. Each pair of windows
+fires only while both the long one and the short one burn that fast: the long one makes sure that it
+matters, the short one that it still goes on. (Google's SRE workbook, chapter 5.)
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import attrs
+from typing_extensions import override
+
+from leadlog.monitor.durations import describe
+from leadlog.monitor.figures.fingerprints import MOST_SESSIONS, Fingerprint
+from leadlog.monitor.figures.rolling import OPERATIONS
+from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
+
+__all__ = ["BurnRate", "FingerprintNew", "FingerprintReturned", "FingerprintSurging"]
+
+_LEARNT_MINUTES: Final = 1440  # before that, every error is new to us
+_SURE: Final = 3.0  # standard deviations by which one of many operations must be over its budget
+_NAMED: Final = 3  # operations that a message names
+
+
+class _Pair(NamedTuple):
+    long: int  # minutes
+    short: int
+    factor: float
+
+
+_PAIRS: Final = {
+    "fast": ("critical", (_Pair(60, 5, 14.4), _Pair(360, 30, 6.0))),
+    "slow": ("warning", (_Pair(1440, 120, 3.0), _Pair(4320, 360, 1.0))),
+}
+"""Label to severity and pairs, of which the first that burns is told of."""
+
+
+@attrs.frozen(kw_only=True)
+class BurnRate(Rule):
+    """Too many operations fail, held against the objective over four pairs of windows."""
+
+    kind = "burn_rate"
+    about = (
+        "More operations fail than the objective allows (1 h/5 min … 3 d/6 h): over all, and by "
+        "`Class.operation` where all together keep it."
+    )
+
+    hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
+    objective_percent: float = percent(99.0, "Share of operations that is to succeed.")
+    by_operation: bool = attrs.field(
+        default=True,
+        validator=attrs.validators.instance_of(bool),
+        metadata={
+            "help": "Whether each `Class.operation` has the objective, too.",
+            "key": "",
+            "unit": "",
+        },
+    )
+    minimum_events: float = number(50, "Operations in the long window below which it is silent.")
+    minimum_failures: float = number(5, "Failures in the long window below which it is silent.")
+
+    def __attrs_post_init__(self) -> None:
+        """Checks that there is a budget."""
+        if self.objective_percent >= 100:
+            raise ValueError("objective_percent = 100 leaves no budget; write at most 99.99")
+
+    @override
+    def look(self, view: View) -> Iterator[Finding]:
+        over_all = list(self._burns(view, OPERATIONS))
+        for burn in over_all:
+            yield self._found(view, burn)
+        known = {burn.label for burn in over_all}
+        if not self.by_operation or "fast" in known:
+            return
+        for name in sorted(view.figures.tallies.operations()):
+            # The worst label of an operation is enough, and what all together burn is told above.
+            for burn in self._burns(view, name):
+                if burn.label not in known:
+                    yield self._found(view, burn)
+                break
+
+    def _burns(self, view: View, series: str) -> Iterator["_Burn"]:
+        """Yield the first pair of windows that burns too fast, for each label."""
+        for label, (_, pairs) in _PAIRS.items():
+            for pair in pairs:
+                burn = self._burn(view, series, label, pair)
+                if burn is not None:
+                    yield burn
+                    break
+
+    def _burn(self, view: View, series: str, label: str, pair: _Pair) -> "_Burn | None":
+        """Return how fast the long window burns, where both windows burn too fast."""
+        budget = 1 - self.objective_percent / 100
+        limit = pair.factor * budget
+        tally, now = view.figures.tallies.get(series), view.minute
+        bad, total = (
+            tally.sum(column, now - pair.long + 1, now) for column in (tally.bad, tally.total)
+        )
+        allowed = limit * total
+        if series != OPERATIONS:
+            # One of many series burns by chance sooner or later.
+            allowed += _SURE * math.sqrt(allowed)
+        if bad < max(self.minimum_failures, allowed) or total < self.minimum_events:
+            return None
+        bad_lately, lately = (
+            tally.sum(column, now - pair.short + 1, now) for column in (tally.bad, tally.total)
+        )
+        if bad_lately <= 0 or bad_lately < limit * lately:
+            return None
+        return _Burn(series, label, pair, bad, total, bad / total / budget)
+
+    def _found(self, view: View, burn: "_Burn") -> Finding:
+        is_all = burn.series == OPERATIONS
+        what = "operations" if is_all else f"calls of {burn.series}"
+        message = (
+            f"{100 * burn.bad / burn.total:.1f} % of the {what} of the last "
+            f"{describe(burn.pair.long * 60)} failed ({burn.bad:.0f} of {burn.total:.0f}), "
+            f"{burn.rate:.1f} times what the objective of {self.objective_percent:g} % allows"
+        )
+        if is_all:
+            message += _most_of_them(view, burn)
+        error = _worst_error(view, "" if is_all else burn.series)
+        return self.found(
+            _PAIRS[burn.label][0],
+            message + ("" if error is None else f"; most often {_told(error, view.minute)}"),
+            label=burn.label if is_all else f"{burn.label}:{burn.series}",
+            value=round(burn.rate, 2),
+            threshold=burn.pair.factor,
+            remedy="see what fails: leadlog errors"
+            if error is None
+            else f"see what fails: leadlog errors {error.fingerprint}",
+        )
+
+
+class _Burn(NamedTuple):
+    series: str
+    label: str
+    pair: _Pair
+    bad: float
+    total: float
+    rate: float
+
+
+def _most_of_them(view: View, burn: _Burn) -> str:
+    """Return which operations failed most."""
+    first = view.minute - burn.pair.long + 1
+    failed = [
+        (tally.sum(tally.bad, first, view.minute), name)
+        for name, tally in view.figures.tallies.operations().items()
+    ]
+    named = [f"{name} {bad:.0f}" for bad, name in sorted(failed, reverse=True)[:_NAMED] if bad >= 1]
+    return f": {', '.join(named)}" if named else ""
+
+
+def _worst_error(view: View, operation: str) -> Fingerprint | None:
+    """Return the error that came most often in the last hour, of one operation or of all."""
+    now = view.minute
+    counted = [
+        (one.lately(now), one.fingerprint)
+        for one in view.figures.fingerprints.known.values()
+        if one.last > now - 60 and operation in ("", one.operation)
+    ]
+    worst = max(counted, default=(0.0, ""))
+    return view.figures.fingerprints.known[worst[1]] if worst[0] > 0 else None
+
+
+def _told(one: Fingerprint, now: int) -> str:
+    """Return what an error is, where it came from, and how many sessions met it."""
+    said = f"{one.error_type or 'error'}" + (f" of {one.operation}" if one.operation else "")
+    if one.message:
+        said += f": {one.message}"
+    details = []
+    sessions = one.sessions_lately(now)
+    if sessions:
+        many = " or more" if sessions == MOST_SESSIONS else ""
+        details.append(f"{sessions}{many} session{'' if sessions == 1 else 's'}")
+    if one.frames:
+        details.append("at " + ", called by ".join(one.frames))
+    return f"{said} ({'; '.join(details)})" if details else said
+
+
+@attrs.frozen(kw_only=True)
+class _OfFingerprints(Rule):
+    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    severity: str = severity("warning")
+    minimum: float = number(3, "Occurrences in an hour from which it fires.", least=1)
+
+    def _of(
+        self, view: View, one: Fingerprint, what: str, times: float, threshold: float
+    ) -> Finding:
+        return self.found(
+            self.severity,
+            f"{what} {_told(one, view.minute)}; {times:.0f} in the last hour",
+            label=one.fingerprint,
+            value=round(times, 2),
+            threshold=round(threshold, 2),
+            remedy=f"see it: leadlog errors {one.fingerprint}",
+        )
+
+    def _seen(self, view: View) -> Iterator[tuple[Fingerprint, float]]:
+        """The errors of the last hour."""
+        now = view.minute
+        for one in view.figures.fingerprints.known.values():
+            if one.last > now - 60:
+                times = one.lately(now)
+                if times > 0:
+                    yield one, times
+
+
+@attrs.frozen(kw_only=True)
+class FingerprintNew(_OfFingerprints):
+    """An error that was never seen before; a critical one at its first occurrence."""
+
+    kind = "fingerprint_new"
+    about = "A kind of error that was never seen before."
+
+    @override
+    def look(self, view: View) -> Iterator[Finding]:
+        now, known = view.minute, view.figures.known_since
+        if not known or now - known < _LEARNT_MINUTES:
+            return
+        for one, times in self._seen(view):
+            critical = one.critical > now - 60
+            if one.first > max(now - 60, known + _LEARNT_MINUTES) and (
+                times >= self.minimum or critical
+            ):
+                yield self._of(view, one, "new", times, 1.0 if critical else self.minimum)
+
+
+@attrs.frozen(kw_only=True)
+class FingerprintReturned(_OfFingerprints):
+    """An error that had been gone."""
+
+    kind = "fingerprint_returned"
+    about = "A kind of error that had not been seen for days."
+
+    gone_for: float = duration("7d", "How long it must have been gone; at least 1 d.")
+
+    @override
+    def look(self, view: View) -> Iterator[Finding]:
+        for one, times in self._seen(view):
+            gone = one.spell - one.before
+            if (
+                one.before
+                and one.spell > view.minute - 60
+                and gone * 60 >= self.gone_for
+                and times >= self.minimum
+            ):
+                what = f"after {gone // 1440} days again"
+                yield self._of(view, one, what, times, self.minimum)
+
+
+@attrs.frozen(kw_only=True)
+class FingerprintSurging(_OfFingerprints):
+    """An error that comes much more often than it did."""
+
+    kind = "fingerprint_surging"
+    about = "A kind of error that comes far more often than in the last week."
+
+    minimum: float = number(20, "Occurrences in an hour from which it fires.", least=1)
+    factor: float = number(5.0, "How many times the hourly mean of the last week.", least=1)
+
+    @override
+    def look(self, view: View) -> Iterator[Finding]:
+        for one, times in self._seen(view):
+            if times < self.minimum or one.first > view.minute - _LEARNT_MINUTES:
+                continue
+            usual = one.hourly(view.minute, view.figures.known_since)
+            if usual is not None and times >= self.factor * usual:
+                threshold = max(self.minimum, self.factor * usual)
+                yield self._of(view, one, f"{usual:.1f} in an hour is usual:", times, threshold)

@@ -1,0 +1,117 @@
+"""Silences, which people make, and inhibition, by which one alert inhibits its consequences."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import attrs
+
+from leadlog.monitor.states import Alert, Key
+
+__all__ = ["Inhibition", "Silence", "inhibited", "matches", "silenced"]
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Return whether a pattern covers a whole text.
+
+    Only `*`, any characters, and `?`, any one, stand for others: brackets are common in labels.
+    """
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = (re.escape(part) for part in re.split(r"([*?])", pattern))
+    return re.compile("".join(_WILD.get(part, part) for part in parts), re.DOTALL)
+
+
+_WILD: Final = {re.escape("*"): ".*", re.escape("?"): "."}
+
+
+@attrs.frozen
+class Silence:
+    """Somebody wants to hear nothing of some alerts for a while.
+
+    Attributes:
+        number: its name.
+        rule: which rules; `*` and `?` stand for any characters.
+        label: which labels, likewise.
+        comment: why.
+        by: who made it.
+        created_us: when, microseconds since 1970.
+        ends_us: until when.
+    """
+
+    number: int
+    rule: str
+    label: str
+    comment: str
+    by: str
+    created_us: int
+    ends_us: int
+
+    def covers(self, key: Key) -> bool:
+        """Whether it is about this alert."""
+        return matches(key[0], self.rule) and matches(key[1], self.label)
+
+    def is_active(self, now_us: int) -> bool:
+        """Whether it holds now."""
+        return self.created_us <= now_us < self.ends_us
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
+        raise ValueError(f'{value!r} is no list of rules; write ["burn_rate", "latency"]')
+    return tuple(given)
+
+
+@attrs.frozen(kw_only=True)
+class Inhibition:
+    """While one alert fires, others are its consequences, and nobody is told of them.
+
+    Attributes:
+        rule: the rule of the cause.
+        label: its label; `*` and `?` stand for any characters.
+        inhibits: rules of the consequences, likewise; `rule:label` for some of its labels only.
+    """
+
+    rule: str = attrs.field(validator=attrs.validators.instance_of(str))
+    label: str = attrs.field(default="*", validator=attrs.validators.instance_of(str))
+    inhibits: tuple[str, ...] = attrs.field(converter=_patterns)
+
+    def is_cause(self, alert: Alert) -> bool:
+        """Whether this alert inhibits others."""
+        return (
+            alert.state == "firing"
+            and matches(alert.rule, self.rule)
+            and matches(alert.label, self.label)
+        )
+
+    def suppresses(self, key: Key) -> bool:
+        """Whether this alert is suppressed."""
+        for pattern in self.inhibits:
+            rule, colon, label = pattern.partition(":")
+            if matches(key[0], rule) and (not colon or matches(key[1], label)):
+                return True
+        return False
+
+
+def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> set[Key]:
+    """Those of the alerts that a silence covers now."""
+    active = [one for one in silences if one.is_active(now_us)]
+    return {key for key in keys if any(one.covers(key) for one in active)}
+
+
+def inhibited(
+    keys: Iterable[Key], alerts: Mapping[Key, Alert], inhibitions: Iterable[Inhibition]
+) -> set[Key]:
+    """Those of the alerts that are consequences of one that fires."""
+    found: set[Key] = set()
+    keys = list(keys)
+    for inhibition in inhibitions:
+        causes = {key for key, alert in alerts.items() if inhibition.is_cause(alert)}
+        if causes:
+            found |= {key for key in keys if inhibition.suppresses(key) and key not in causes}
+    return found

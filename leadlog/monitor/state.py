@@ -1,0 +1,225 @@
+"""What a monitor keeps beside the log: an SQLite database, and the lock of the only monitor.
+
+Positions, figures, alerts and messages are written in one transaction, so whatever ends a
+monitor, the next one finds all of them as they were at one moment.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from leadlog.core.errors import LeadlogError, LogDirectoryError, ReadError
+from leadlog.core.locks import try_lock
+from leadlog.monitor import storage
+from leadlog.monitor.notification import outbox
+from leadlog.reading.follow import Follower, Position
+
+__all__ = [
+    "DATABASE",
+    "Lock",
+    "StandbyError",
+    "database_path",
+    "get",
+    "load_positions",
+    "open_state",
+    "put",
+    "read_state",
+    "save_positions",
+    "write_state",
+]
+
+DATABASE: Final = ".monitor.sqlite3"
+_LOCK: Final = ".monitor.lock"
+_VERSION: Final = 1
+_BUSY_SECONDS: Final = 5.0
+
+
+class StandbyError(LeadlogError):
+    """Another monitor watches this log directory."""
+
+
+def database_path(directory: Path) -> Path:
+    """Where the state of the monitor of a log directory is."""
+    return directory / DATABASE
+
+
+class Lock:
+    """Held by the only monitor of a log directory, for as long as its process lives.
+
+    Args:
+        directory: the log directory; made where it does not exist.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / _LOCK
+        self._fd: int | None = None
+
+    def take(self) -> None:
+        """Takes it.
+
+        Raises:
+            StandbyError: another monitor has it; names its process.
+            LogDirectoryError: it cannot be written, or the file system knows no locks.
+        """
+        if self._fd is not None:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LogDirectoryError(
+                f"cannot write {self._path}: {error.strerror or error}; run the monitor as the "
+                "user who writes the log"
+            ) from error
+        try:
+            free = try_lock(fd)
+            process = os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+            if free:
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(fd)
+            raise LogDirectoryError(
+                f"cannot lock {self._path}: {error.strerror or error}; put the log directory on "
+                "a file system that knows locks"
+            ) from error
+        if not free:
+            os.close(fd)
+            raise StandbyError(f"process {process or 'unknown'} watches {self._path.parent}")
+        self._fd = fd
+
+    def release(self) -> None:
+        """Lets another one have it; in a forked child, closes the child's copy."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def open_state(directory: Path) -> sqlite3.Connection:
+    """The database of a monitor that holds the lock; made where there is none.
+
+    Raises:
+        ReadError: it is damaged, or of a newer version.
+        LogDirectoryError: it cannot be written.
+    """
+    path = database_path(directory)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # The thread that closes a monitor may be another one than the one that opened it.
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise LogDirectoryError(
+            f"cannot write {path}: {error}; run the monitor as the user who writes the log"
+        ) from error
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # What a power cut takes back is read again from the log: positions go back with it.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        _check_version(connection, path)
+        with connection:
+            _create(connection)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise ReadError(
+            f"{path} cannot be used: {error}; if it is damaged, move it away: the monitor then "
+            "learns anew from the log, and silences are lost"
+        ) from error
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > _VERSION:
+        raise ReadError(f"{path} was made by a newer leadlog; use that one, or move the file away")
+    if not version:
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS positions (file TEXT PRIMARY KEY, read_to INTEGER NOT NULL, "
+        "head_bytes INTEGER NOT NULL, head TEXT NOT NULL, packed_bytes INTEGER NOT NULL) "
+        "WITHOUT ROWID"
+    )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID"
+    )
+    storage.create(connection)
+    outbox.create(connection)
+
+
+@contextmanager
+def read_state(directory: Path) -> Iterator[sqlite3.Connection]:
+    """The database, to be read beside a running monitor.
+
+    Raises:
+        ReadError: there is none, or it cannot be read.
+    """
+    path = database_path(directory)
+    if not path.is_file():
+        raise ReadError(
+            f"no monitor has watched {directory} yet; run `leadlog monitor`, or "
+            "`leadlog monitor --once`"
+        )
+    try:
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            yield connection
+    except sqlite3.Error as error:
+        raise ReadError(f"cannot read {path}: {error}") from error
+
+
+@contextmanager
+def write_state(directory: Path) -> Iterator[sqlite3.Connection]:
+    """The database, to add something beside a running monitor; committed at the end.
+
+    Raises:
+        ReadError: it cannot be used.
+        LogDirectoryError: it cannot be written.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = database_path(directory)
+    with closing(open_state(directory)) as connection:
+        try:
+            with connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise ReadError(f"cannot write {path}: {error}") from error
+
+
+def get(connection: sqlite3.Connection, name: str) -> object:
+    """A value kept by `put`; None where there is none."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def put(connection: sqlite3.Connection, name: str, value: str | float) -> None:
+    """Keeps a value by name."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def load_positions(connection: sqlite3.Connection, follower: Follower) -> None:
+    """Has a follower go on where the last one stopped."""
+    for name, *values in connection.execute("SELECT * FROM positions"):
+        follower.positions[name] = Position(*values)
+
+
+def save_positions(connection: sqlite3.Connection, follower: Follower) -> Callable[[], None]:
+    """Writes what changed into the open transaction.
+
+    Returns:
+        What to call when it was committed.
+    """
+    names = set(follower.dirty)
+    connection.executemany(
+        "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)",
+        [
+            (name, one.offset, one.head_bytes, one.head, one.packed_bytes)
+            for name, one in follower.positions.items()
+            if name in names
+        ],
+    )
+    return follower.dirty.clear

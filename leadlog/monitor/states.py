@@ -1,0 +1,160 @@
+"""From findings to alerts: pending, firing, resolved. A pure function of what was and what is.
+
+Time is what passed between two looks, not the clock: it is never negative, and a pause (the
+monitor was down, the clock was set) counts as `LONGEST_STEP` at most. So a clock that is set
+neither fires nor resolves anything.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple
+
+import attrs
+
+from leadlog.monitor.rules.base import SEVERITIES, Finding
+
+__all__ = ["LONGEST_STEP", "Alert", "Key", "Timing", "Transition", "step"]
+
+LONGEST_STEP: Final = 300.0
+"""Seconds that a pause between two looks counts at most."""
+
+Key = tuple[str, str]
+"""Rule and label."""
+
+
+class Timing(NamedTuple):
+    """How long a rule wants something to last.
+
+    Attributes:
+        hold: seconds that it must be so before it fires.
+        keep: seconds that it must not be so before it is resolved.
+    """
+
+    hold: float
+    keep: float
+
+
+@attrs.frozen
+class Alert:
+    """One alert.
+
+    Attributes:
+        rule: name of the rule.
+        label: what it is about, or "".
+        state: `pending` or `firing`; `resolved` only in the transition that ends it.
+        severity: of the newest finding; while it fires, the worst so far.
+        message: of the newest finding.
+        value: of the newest finding.
+        threshold: of the newest finding.
+        remedy: what to do.
+        since_us: when it was first found, microseconds since 1970.
+        fired_us: when it began to fire; None before.
+        held: seconds for which it has been so.
+        clear: seconds for which it has not been so; None while it is.
+    """
+
+    rule: str
+    label: str
+    state: str
+    severity: str
+    message: str
+    value: float | None
+    threshold: float | None
+    remedy: str
+    since_us: int
+    fired_us: int | None = None
+    held: float = 0.0
+    clear: float | None = None
+
+    @property
+    def key(self) -> Key:
+        """Rule and label."""
+        return self.rule, self.label
+
+
+@attrs.frozen
+class Transition:
+    """An alert that changed its state.
+
+    Attributes:
+        before: its state before: `inactive`, `pending` or `firing`.
+        alert: as it is now.
+        at_us: when.
+    """
+
+    before: str
+    alert: Alert
+    at_us: int
+
+
+def worse(first: str, second: str) -> str:
+    """The worse of two severities."""
+    return max(first, second, key=SEVERITIES.index)
+
+
+def step(
+    alerts: Mapping[Key, Alert],
+    findings: Iterable[Finding],
+    timing: Callable[[str], Timing],
+    elapsed: float,
+    now_us: int,
+) -> tuple[dict[Key, Alert], list[Transition]]:
+    """What becomes of the alerts.
+
+    Args:
+        alerts: as they were after the last look.
+        findings: what is wrong now.
+        timing: what a rule, by its name, wants.
+        elapsed: seconds since the last look.
+        now_us: the clock, for people; nothing is decided by it.
+
+    Returns:
+        The alerts now, and what changed. A pending one that went away is dropped silently; one
+        that is resolved is in the changes only.
+    """
+    elapsed = min(max(elapsed, 0.0), LONGEST_STEP)
+    found: dict[Key, Finding] = {}
+    for finding in findings:
+        known = found.get(finding.key)
+        if known is None or worse(known.severity, finding.severity) != known.severity:
+            found[finding.key] = finding
+    after: dict[Key, Alert] = {}
+    changes: list[Transition] = []
+    for key, finding in sorted(found.items()):
+        old = alerts.get(key)
+        alert = _held(old, finding, timing(finding.rule).hold, elapsed, now_us)
+        after[key] = alert
+        before = "inactive" if old is None else old.state
+        if alert.state != before:
+            changes.append(Transition(before, alert, now_us))
+    for key, old in alerts.items():
+        if key in found or old.state != "firing":
+            continue
+        clear = 0.0 if old.clear is None else old.clear + elapsed
+        if clear >= timing(old.rule).keep:
+            resolved = attrs.evolve(old, state="resolved", clear=clear)
+            changes.append(Transition("firing", resolved, now_us))
+        else:
+            after[key] = attrs.evolve(old, clear=clear)
+    return after, changes
+
+
+def _held(old: Alert | None, finding: Finding, hold: float, elapsed: float, now_us: int) -> Alert:
+    held = 0.0 if old is None else old.held + elapsed
+    state = "firing" if held >= hold or (old is not None and old.state == "firing") else "pending"
+    severity = finding.severity
+    if old is not None and old.state == "firing":
+        severity = worse(old.severity, severity)
+    fired_us = old.fired_us if old is not None else None
+    return Alert(
+        rule=finding.rule,
+        label=finding.label,
+        state=state,
+        severity=severity,
+        message=finding.message,
+        value=finding.value,
+        threshold=finding.threshold,
+        remedy=finding.remedy,
+        since_us=now_us if old is None else old.since_us,
+        fired_us=now_us if state == "firing" and fired_us is None else fired_us,
+        held=held,
+    )

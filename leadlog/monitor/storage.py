@@ -1,0 +1,192 @@
+"""Alerts, what was told of them, silences and history, in SQLite beside the log."""
+
+from collections.abc import Mapping
+from sqlite3 import Connection
+from typing import Any, Final
+
+import attrs
+import orjson
+
+from leadlog.core.clock import new_id
+from leadlog.monitor.notification.groups import Group
+from leadlog.monitor.silences import Silence
+from leadlog.monitor.states import Alert, Key, Transition
+
+__all__ = [
+    "History",
+    "add_silence",
+    "create",
+    "end_silence",
+    "history",
+    "load_alerts",
+    "load_groups",
+    "load_silences",
+    "recorded",
+    "save_alerts",
+    "save_transitions",
+]
+
+_SCHEMA: Final = (
+    (
+        "CREATE TABLE IF NOT EXISTS alerts (rule TEXT NOT NULL, label TEXT NOT NULL, "
+        "data BLOB NOT NULL, PRIMARY KEY (rule, label)) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS alert_groups (rule TEXT PRIMARY KEY, data BLOB NOT NULL) "
+        "WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS transitions (id TEXT PRIMARY KEY, at_us INTEGER NOT NULL, "
+        "before TEXT NOT NULL, data BLOB NOT NULL, recorded INTEGER NOT NULL) WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE IF NOT EXISTS silences (number INTEGER PRIMARY KEY, rule TEXT NOT NULL, "
+        "label TEXT NOT NULL, comment TEXT NOT NULL, made_by TEXT NOT NULL, "
+        "created_us INTEGER NOT NULL, ends_us INTEGER NOT NULL)"
+    ),
+)
+_HISTORY_KEPT: Final = 10_000
+
+
+@attrs.frozen
+class History:
+    """One change of state that was.
+
+    Attributes:
+        id: its name, also the `monitoring_id` of its record.
+        transition: what changed.
+    """
+
+    id: str
+    transition: Transition
+
+
+def create(connection: Connection) -> None:
+    """Makes the tables where they are missing."""
+    for statement in _SCHEMA:
+        connection.execute(statement)
+
+
+def _pack(alert: Alert) -> bytes:
+    return orjson.dumps(attrs.asdict(alert))
+
+
+def load_alerts(connection: Connection) -> dict[Key, Alert]:
+    """The alerts that are pending or firing."""
+    rows = connection.execute("SELECT data FROM alerts ORDER BY rule, label")
+    alerts = (Alert(**orjson.loads(data)) for (data,) in rows)
+    return {alert.key: alert for alert in alerts}
+
+
+def load_groups(connection: Connection) -> dict[str, Group]:
+    """What was told of them."""
+    groups = {}
+    for rule, data in connection.execute("SELECT rule, data FROM alert_groups"):
+        values: dict[str, Any] = orjson.loads(data)
+        told = {label: Alert(**alert) for label, alert in values.pop("told").items()}
+        groups[rule] = Group(told, **values)
+    return groups
+
+
+def save_alerts(
+    connection: Connection, alerts: Mapping[Key, Alert], groups: Mapping[str, Group]
+) -> None:
+    """Writes both into the open transaction."""
+    connection.execute("DELETE FROM alerts")
+    connection.executemany(
+        "INSERT INTO alerts VALUES (?, ?, ?)", [(*key, _pack(one)) for key, one in alerts.items()]
+    )
+    connection.execute("DELETE FROM alert_groups")
+    connection.executemany(
+        "INSERT INTO alert_groups VALUES (?, ?)",
+        [(rule, orjson.dumps(attrs.asdict(group))) for rule, group in groups.items()],
+    )
+
+
+def save_transitions(connection: Connection, transitions: list[Transition]) -> list[History]:
+    """Writes changes of state, which have no record in the log yet."""
+    kept = [History(new_id(), one) for one in transitions]
+    connection.executemany(
+        "INSERT INTO transitions VALUES (?, ?, ?, ?, 0)",
+        [
+            (one.id, one.transition.at_us, one.transition.before, _pack(one.transition.alert))
+            for one in kept
+        ],
+    )
+    if kept:
+        connection.execute(
+            "DELETE FROM transitions WHERE recorded AND id <= (SELECT id FROM transitions "
+            "ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (_HISTORY_KEPT,),
+        )
+    return kept
+
+
+def history(
+    connection: Connection, *, rule: str = "", limit: int = -1, unrecorded: bool = False
+) -> list[History]:
+    """Changes of state, the newest first.
+
+    Args:
+        connection: of the state.
+        rule: only those of this rule.
+        limit: how many at most; all of them below 0.
+        unrecorded: only those that have no record in the log yet.
+    """
+    rows = connection.execute(
+        "SELECT id, at_us, before, data FROM transitions WHERE (NOT ? OR NOT recorded) "
+        "ORDER BY id DESC",
+        (unrecorded,),
+    )
+    found: list[History] = []
+    for name, at_us, before, data in rows:
+        alert = Alert(**orjson.loads(data))
+        if limit >= 0 and len(found) >= limit:
+            break
+        if not rule or alert.rule == rule:
+            found.append(History(name, Transition(before, alert, at_us)))
+    return found
+
+
+def recorded(connection: Connection, ids: list[str]) -> None:
+    """Says that these changes have their records."""
+    connection.executemany(
+        "UPDATE transitions SET recorded = 1 WHERE id = ?", [(one,) for one in ids]
+    )
+
+
+def load_silences(connection: Connection) -> list[Silence]:
+    """All silences, ended ones too, by number."""
+    rows = connection.execute(
+        "SELECT number, rule, label, comment, made_by, created_us, ends_us FROM silences "
+        "ORDER BY number"
+    )
+    return [Silence(*row) for row in rows]
+
+
+def add_silence(
+    connection: Connection,
+    *,
+    rule: str,
+    label: str,
+    comment: str,
+    by: str,
+    created_us: int,
+    ends_us: int,
+) -> int:
+    """Makes a silence; returns its number."""
+    made = connection.execute(
+        "INSERT INTO silences (rule, label, comment, made_by, created_us, ends_us) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (rule, label, comment, by, created_us, ends_us),
+    )
+    return int(made.lastrowid or 0)
+
+
+def end_silence(connection: Connection, number: int, now_us: int) -> bool:
+    """Ends a silence now; False where there is no such one, or it has ended."""
+    done = connection.execute(
+        "UPDATE silences SET ends_us = ? WHERE number = ? AND ends_us > ?",
+        (now_us, number, now_us),
+    )
+    return done.rowcount > 0

@@ -1,0 +1,310 @@
+"""What leadlog keeps beside its lines, and what others put there: persons go, or are named.
+
+Each file of the log directory that holds no lines is looked at, behind links too, unpacked where
+it is compressed. `leadlog.core.places` tells what it is and so what is done with it; what nobody
+may change, or what is not leadlog's, is named with what to do about it.
+"""
+
+import base64
+import gzip
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+import zstandard
+
+from leadlog.core.errors import LeadlogError
+from leadlog.core.files import DRAFT, replace
+from leadlog.core.locks import try_lock
+from leadlog.core.places import EXPORTS, INDEX, Content, Place, exports, place_of
+from leadlog.reading.duck import connect, literally
+from leadlog.reading.erasure.journal import NAME as JOURNAL
+from leadlog.reading.erasure.lines import Cover
+from leadlog.reading.erasure.report import Changed
+from leadlog.reading.erasure.spelling import Spelling
+
+__all__ = ["OtherFiles", "holds", "walk"]
+
+_BLOCK_BYTES = 1024 * 1024
+_OVERLAP_BYTES = 8 * 1024
+_BUSY_SECONDS = 5.0
+_MONITOR_LOCK = ".monitor.lock"
+_ZSTD, _GZIP, _PARQUET, _SQLITE = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"PAR1", b"SQLi"
+_BUSY = "somebody is writing it; run this again"
+_REMOVE = "take the person out of it by hand, or remove it"
+
+
+class OtherFiles:
+    """The files of a log directory that hold no lines.
+
+    Args:
+        root: the log directory.
+        cover: takes the persons out of content.
+        spelling: finds them in any spelling.
+        dry_run: changes nothing.
+
+    Attributes:
+        changed: files that named them.
+        remaining: files that still do, and why.
+    """
+
+    def __init__(self, root: Path, cover: Cover, spelling: Spelling, *, dry_run: bool) -> None:
+        self._root = root
+        self._cover = cover
+        self._spelling = spelling
+        self._dry_run = dry_run
+        self.changed: list[Changed] = []
+        self.remaining: dict[str, str] = {}
+
+    def run(self, done: set[str]) -> None:
+        """Take the persons out of all of them.
+
+        Args:
+            done: real paths of files that were looked at already.
+        """
+        for path in walk(self._root):
+            name = str(path.relative_to(self._root))
+            if name == JOURNAL or os.path.realpath(path) in done:
+                continue
+            place = place_of(Path(name))
+            try:
+                reason = self._file(path, name, place)
+            except (OSError, sqlite3.Error, LeadlogError) as error:
+                reason = f"it cannot be read or written ({error}); {_REMOVE}"
+            if reason is not None:
+                self.remaining[name] = reason
+        self._exports()
+
+    def _file(self, path: Path, name: str, place: Place | None) -> str | None:
+        """Take the persons out of one; returns why it still names them, if it does."""
+        draft = DRAFT.fullmatch(path.name) is not None
+        derived = place is not None and place.content is Content.DERIVED
+        if place is not None and (draft or derived):
+            return self._removed(path, name, draft=draft)
+        if not holds(path, self._spelling):
+            return None
+        if self._dry_run:
+            self.changed.append(Changed(name, 0, 1))
+            return None
+        content = None if place is None else place.content
+        change = self._changes().get(content) if content is not None else None
+        if change is None:
+            whose = "it is not a file of leadlog's" if place is None else "it was not rewritten"
+            return f"{whose}; {_REMOVE}"
+        reason = change(path, name)
+        if reason is None and holds(path, self._spelling):
+            return f"a spelling in it could not be covered; {_REMOVE}"
+        return reason
+
+    def _changes(self) -> "dict[Content, Callable[[Path, str], str | None]]":
+        return {
+            Content.DOCUMENT: self._document,
+            Content.DAMAGED: self._damaged,
+            Content.DATABASE: self._database,
+        }
+
+    def _removed(self, path: Path, name: str, *, draft: bool) -> str | None:
+        """Remove what is made anew, and what a killed process left, if the persons may be in it."""
+        if not (name.startswith(INDEX) or holds(path, self._spelling)):
+            return None
+        if not self._dry_run:
+            if draft and _is_locked(path):
+                return _BUSY
+            path.unlink(missing_ok=True)
+        self.changed.append(Changed(name, 1, 0))
+        return None
+
+    def _document(self, path: Path, name: str) -> str | None:
+        covered = self._cover.covered(orjson.loads(path.read_bytes()))
+        content = orjson.dumps(covered, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        replace(path, content, mode=path.stat().st_mode & 0o777)
+        self.changed.append(Changed(name, 0, 1))
+        return None
+
+    def _damaged(self, path: Path, name: str) -> str | None:
+        """Remove the damaged lines that name them."""
+        if path.suffix != ".jsonl":
+            return f"it is a damaged file as it was found; {_REMOVE}"
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if not self._names_somebody(line)]
+        replace(path, b"".join(kept), mode=path.stat().st_mode & 0o777)
+        self.changed.append(Changed(name, len(lines) - len(kept), 0))
+        return None
+
+    def _names_somebody(self, line: bytes) -> bool:
+        return any(self._spelling.is_in_bytes(one) for one in _unpacked_line(line))
+
+    def _database(self, path: Path, name: str) -> str | None:
+        """Cover the cells, and let nothing of them stay in free pages or in the journal."""
+        if path.suffix != ".sqlite3":
+            return None  # the journal of one, which went with its last reader
+        if _is_locked(path.with_name(_MONITOR_LOCK)):
+            return "`leadlog monitor` is running; stop it and run this again"
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            with connection:
+                tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+                changed = sum(self._table(connection, table) for (table,) in tables.fetchall())
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.changed.append(Changed(name, 0, changed))
+        return None
+
+    def _table(self, connection: sqlite3.Connection, table: str) -> int:
+        cursor = connection.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - its own schema says so
+        columns = [column[0] for column in cursor.description]
+        same = " AND ".join(f'"{column}" IS ?' for column in columns)
+        values = ", ".join("?" for _ in columns)
+        changed = 0
+        for row in cursor.fetchall():
+            new = [self._cell(cell) for cell in row]
+            if new != list(row):
+                changed += 1
+                connection.execute(f'DELETE FROM "{table}" WHERE {same}', row)  # noqa: S608
+                connection.execute(f'INSERT OR REPLACE INTO "{table}" VALUES ({values})', new)  # noqa: S608
+        return changed
+
+    def _cell(self, cell: Any) -> Any:
+        content = cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
+        if not isinstance(content, bytes) or not self._spelling.may_be_in(content):
+            return cell
+        try:
+            covered: Any = orjson.dumps(self._cover.covered(orjson.loads(content)))
+        except orjson.JSONDecodeError:
+            covered = self._cover.covered(content.decode("utf-8", "replace")).encode()
+        return covered.decode() if isinstance(cell, str) else covered
+
+    def _exports(self) -> None:
+        """Name the files elsewhere that have the persons in them; forget those that are gone."""
+        listed = exports(self._root)
+        there = [path for path in listed if Path(path).exists()]
+        for path in there:
+            try:
+                found = holds(Path(path), self._spelling)
+            except (OSError, LeadlogError) as error:
+                self.remaining[path] = f"it was written from this log and cannot be read: {error}"
+                continue
+            if found:
+                self.remaining[path] = "it was written from this log; remove it, or write it anew"
+        if there != listed and not self._dry_run:
+            text = "".join(f"{path}\n" for path in there)
+            replace(self._root / EXPORTS, text.encode("utf-8", "surrogateescape"))
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Give every file below a directory, behind links too, each folder once."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        state = Path(folder).stat()
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        folders.sort()
+        for name in sorted(files):
+            path = Path(folder, name)
+            if path.is_file():  # no socket, no FIFO, no link to nowhere
+                yield path
+
+
+def holds(path: Path, spelling: Spelling) -> bool:
+    """Whether a file names one of the persons, in whatever form it is kept.
+
+    Raises:
+        OSError: it cannot be read.
+        ReadError: it is a Parquet file and damaged.
+    """
+    return any(spelling.is_in_bytes(block) for block in _blocks(path))
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """What a file holds, unpacked, in blocks that overlap where no line ends."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+        stream.seek(0)
+        if head == _PARQUET:
+            yield from _rows(path)
+            return
+        if head == _SQLITE:
+            yield from _cells(path)
+            return
+        rest = b""
+        for data in _unpacked(stream, head):
+            whole, newline, rest = (rest + data).rpartition(b"\n")
+            if newline:
+                yield from _unpacked_lines(whole)
+            if len(rest) > _BLOCK_BYTES:
+                yield rest
+                rest = rest[-_OVERLAP_BYTES:]
+        yield from _unpacked_lines(rest)
+
+
+def _unpacked(stream: IO[bytes], head: bytes) -> Iterator[bytes]:
+    """A stream's content, unpacked; of a damaged one, what can be read."""
+    unpacked: Any = stream
+    if head == _ZSTD:
+        unpacked = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    elif head.startswith(_GZIP):
+        unpacked = gzip.GzipFile(fileobj=stream)
+    with suppress(zstandard.ZstdError, EOFError, zlib.error, gzip.BadGzipFile):
+        while data := unpacked.read(_BLOCK_BYTES):
+            yield data
+
+
+def _unpacked_lines(content: bytes) -> Iterator[bytes]:
+    yield content
+    if b'"base64"' in content:
+        for line in content.split(b"\n"):
+            yield from _unpacked_line(line)
+
+
+def _unpacked_line(line: bytes) -> Iterator[bytes]:
+    """A line, and what leadlog put into it in base64."""
+    yield line
+    if b'"base64"' in line:
+        with suppress(ValueError, KeyError, TypeError):
+            yield base64.b64decode(orjson.loads(line)["base64"])
+
+
+def _rows(path: Path) -> Iterator[bytes]:
+    import duckdb
+
+    from leadlog.reading.duck import unreadable
+
+    with connect() as connection:
+        try:
+            found = connection.execute(
+                "SELECT to_json(part)::VARCHAR "
+                "FROM read_parquet(?, hive_partitioning = false) part",
+                [literally(path)],
+            )
+            while rows := found.fetchmany(4096):
+                yield "\n".join(row[0] for row in rows).encode("utf-8", "replace")
+        except duckdb.Error as error:
+            raise unreadable(str(path), error) from error
+
+
+def _cells(path: Path) -> Iterator[bytes]:
+    """The cells of a database, since in its pages nothing parts one from the next."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        connection.text_factory = bytes
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            for row in connection.execute(f'SELECT * FROM "{table.decode()}"'):  # noqa: S608 - its own schema says so
+                yield b"\n".join(cell for cell in row if isinstance(cell, bytes))
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not try_lock(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,165 @@
+"""The finisher: from frames of facts to lines, behind the ring or, where need be, in front of it.
+
+The chain is structlog's: plain callables over the event dict, called in order. A processor that
+raises, or returns something that is not an event, costs its own contribution and nothing else: the
+facts are decoded again and go through the others. What comes last, masking and rendering, cannot be
+left out.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from structlog import DropEvent
+from structlog.typing import EventDict, Processor
+
+from leadlog.recording.pipeline.events import event_of
+from leadlog.recording.pipeline.facts import PREFIX, Facts, event_id_of
+from leadlog_processors.clock import now_us
+from leadlog_processors.envelope import Envelope
+from leadlog_processors.privacy import Privacy
+from leadlog_processors.rendering import JSONLine, to_plain
+
+__all__ = ["FinishCounts", "Finisher"]
+
+
+@dataclass(slots=True)
+class FinishCounts:
+    """What became of the events.
+
+    Attributes:
+        errors: how often a processor raised.
+        sampled_out: events that a processor dropped on purpose.
+    """
+
+    errors: int = 0
+    sampled_out: int = 0
+
+
+class Finisher:
+    """Makes lines of frames of facts; never raises. Safe to call from several threads.
+
+    Args:
+        processors: called in order, the user's own last.
+        privacy: masks what they leave.
+        line: renders what that leaves; ends the line with a newline.
+        foreign: whether some of the processors are the user's, which may put any object in.
+        recovered: whether the frames are of another process, which is dead.
+
+    Attributes:
+        counts: what became of the events.
+    """
+
+    def __init__(
+        self,
+        processors: Sequence[Processor],
+        privacy: Privacy,
+        line: JSONLine,
+        *,
+        foreign: bool = False,
+        recovered: bool = False,
+    ) -> None:
+        self._processors = tuple(processors)
+        self._privacy = privacy
+        self._line = line
+        self._foreign = foreign
+        self._recovered = recovered
+        self.counts = FinishCounts()
+
+    def __call__(self, category: str, frames: list[bytes]) -> list[bytes]:  # noqa: ARG002 - the contract of the sinks
+        """The line of each frame; empty for an event that a processor dropped.
+
+        Called in the drain's thread, which no processor may end, by `sys.exit` for one.
+        """
+        return [self._finish(lambda: _decoded(frame), frame, BaseException) for frame in frames]  # noqa: B023 - called at once
+
+    def finish(self, frame: bytes) -> bytes:
+        """The line of one frame; empty where a processor dropped the event."""
+        return self._finish(lambda: _decoded(frame), frame, Exception)
+
+    def finish_live(self, facts: Facts, frame: bytes) -> bytes:
+        """As `finish`, with the objects that the application logged.
+
+        Args:
+            facts: made by `open_facts`.
+            frame: the same facts, for a second attempt.
+        """
+        given: list[Facts] = [facts]
+        return self._finish(lambda: given.pop() if given else _decoded(frame), frame, Exception)
+
+    def _finish(
+        self, read: Callable[[], Facts], frame: bytes, caught: type[BaseException]
+    ) -> bytes:
+        try:
+            method, event = self._processed(read, caught)
+        except DropEvent:
+            self.counts.sampled_out += 1
+            return b""
+        except Exception as error:  # noqa: BLE001 - no facts of this version; nothing may be lost
+            method, event = "error", _unreadable(frame, error)
+        if self._recovered:
+            event["recovered"] = True
+        if self._foreign:
+            event = to_plain(event)
+        return self._line(None, method, self._privacy(None, method, event))
+
+    def _processed(
+        self, read: Callable[[], Facts], caught: type[BaseException]
+    ) -> tuple[str, EventDict]:
+        left_out: dict[int, str] = {}
+        while True:
+            facts = read()
+            method = facts["method"]
+            event = event_of(facts)
+            for at, process in enumerate(self._processors):
+                if at in left_out:
+                    continue
+                try:
+                    event = _checked(process(None, method, event))
+                except DropEvent:
+                    raise
+                except caught as error:
+                    self.counts.errors += 1
+                    left_out[at] = f"{_name_of(process)}: {type(error).__name__}: {error}"
+                    break
+            else:
+                if left_out:
+                    event["processor_errors"] = list(left_out.values())
+                return method, event
+
+
+def _decoded(frame: bytes) -> Facts:
+    facts: Facts = orjson.loads(memoryview(frame)[len(PREFIX) :])
+    return facts
+
+
+def _unreadable(frame: bytes, error: Exception) -> EventDict:
+    """The event that stands for facts of which none can be made."""
+    facts = {
+        "kind": "free",
+        "id": event_id_of(frame),
+        "at": now_us(),
+        "name": "facts.unreadable",
+        "session": "",
+        "pid": 0,
+        "thread": "",
+        "method": "info",
+        "values": {
+            "facts": frame.decode("utf-8", "backslashreplace"),
+            "error": f"{type(error).__name__}: {error}",
+        },
+    }
+    return Envelope()(None, "error", event_of(facts))
+
+
+def _checked(event: Any) -> EventDict:
+    if type(event) is dict:
+        return event
+    if not isinstance(event, Mapping):
+        raise TypeError(f"returned {type(event).__name__}, not an event")
+    return dict(event)
+
+
+def _name_of(process: Any) -> str:
+    return getattr(process, "__qualname__", type(process).__name__)

@@ -1,0 +1,114 @@
+"""The policy in force: the rules by which facts become a record, without any secret.
+
+It lies beside the rings, so that whoever finishes the facts of a dead process applies that
+process's rules. The user's own processors cannot travel; such records say `recovered`.
+"""
+
+import functools
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import orjson
+from structlog.typing import Processor
+
+from leadlog.core.settings import Settings
+from leadlog.recording.pipeline.finish import Finisher
+from leadlog_processors import privacy
+from leadlog_processors.envelope import Envelope
+from leadlog_processors.failure import Failure
+from leadlog_processors.labels import TrainingLabels
+from leadlog_processors.quality import DataQuality
+from leadlog_processors.rendering import JSONLine
+from leadlog_processors.sampling import Sampling
+from leadlog_processors.timing import PerformanceTier, Tiers
+
+_FIELDS: Final = (
+    "pii",
+    "tier_excellent_ms",
+    "tier_good_ms",
+    "tier_acceptable_ms",
+    "tier_slow_ms",
+    "tier_overrides",
+    "complexity_size_bytes",
+    "complexity_queries",
+    "optimization_needed_ms",
+    "sampling",
+    "line_limit_bytes",
+)
+_DEFAULTS: Final = Settings()
+_STRICTEST: Final[dict[str, Any]] = {
+    **{name: getattr(_DEFAULTS, name) for name in _FIELDS},
+    "pii": "masked",
+    "key": "",
+}
+"""Where a policy is not known: the defaults, and nothing personal."""
+
+
+def policy_of(settings: Settings) -> bytes:
+    """The policy of the settings, as a JSON object; of the pseudonyms' key no more than a check."""
+    policy = {name: getattr(settings, name) for name in _FIELDS}
+    return orjson.dumps({**policy, "key": _check(settings.pseudonym_key)})
+
+
+def finisher(
+    policy: Mapping[str, Any],
+    key: str,
+    extra: Sequence[Processor] = (),
+    *,
+    recovered: bool = False,
+) -> Finisher:
+    """The finisher that applies a policy.
+
+    Args:
+        policy: as `policy_of` writes it.
+        key: the key of the pseudonyms.
+        extra: the user's own processors; they see the labelled event before anything in it is
+            masked.
+        recovered: whether the facts are a dead process's.
+    """
+    general = Tiers(*(policy[name] for name in _FIELDS[1:5]))
+    overrides = {name: Tiers(*limits) for name, limits in policy["tier_overrides"].items()}
+    processors: list[Processor] = [
+        Envelope(),
+        Failure(),
+        PerformanceTier(general, overrides),
+        DataQuality(),
+        TrainingLabels(
+            complexity_size_bytes=policy["complexity_size_bytes"],
+            complexity_queries=policy["complexity_queries"],
+            optimization_needed_ms=policy["optimization_needed_ms"],
+        ),
+    ]
+    if policy["sampling"]:
+        processors.append(Sampling(policy["sampling"]))
+    return Finisher(
+        [*processors, *extra],
+        privacy.Privacy(cast(privacy.Policy, policy["pii"]), key.encode() or None),
+        JSONLine(policy["line_limit_bytes"], newline=True),
+        foreign=bool(extra),
+        recovered=recovered,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def finisher_of(policy: bytes | None, key: str = "") -> Finisher:
+    """The finisher for the facts that a dead process left; it never masks less than that one did.
+
+    Args:
+        policy: what lay beside its rings; None, or what cannot be read, is the strictest.
+        key: this process's key of the pseudonyms; another one than the policy was written under
+            masks what would have been pseudonyms.
+    """
+    try:
+        found = {**_STRICTEST, **orjson.loads(policy or b"")}
+        if found["pii"] == "pseudonymised" and not hmac.compare_digest(found["key"], _check(key)):
+            found["pii"] = "masked"
+        return finisher(found, key, recovered=True)
+    except (ValueError, TypeError, KeyError):
+        return finisher(_STRICTEST, "", recovered=True)
+
+
+def _check(key: str) -> str:
+    """Tells whether two keys are the same, and nothing else of them."""
+    return hmac.digest(key.encode(), b"leadlog pseudonym key", "sha256").hex() if key else ""

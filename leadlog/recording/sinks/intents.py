@@ -1,0 +1,294 @@
+"""Intents: what a transaction is about to do, kept where a kill cannot reach it.
+
+Whoever dies after COMMIT was sent and before its records were made would leave rows of which
+the log knows nothing. So the records are noted here first, as frames, and the note is struck out
+once they are in the rings. A note that recovery finds becomes records, see
+`leadlog.recording.sinks.recover`.
+
+    /dev/shm/leadlog-<uid>/<hash of the log directory>/
+        <process id>.<token>.intents    notes; locked while their process lives
+
+A note lies in a slot. The length of what is in a slot is one word: storing it makes the note
+valid, and clearing it strikes it out. What does not fit into a slot gets a file of its own.
+"""
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from mmap import mmap
+from pathlib import Path
+
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.header import HEADER_BYTES
+from leadlog.recording.sinks.storage import Spool
+
+__all__ = ["Frames", "Intents", "Note", "Token", "read_notes"]
+
+Frames = Sequence[tuple[str, bytes]]
+"""Frames, each with its category."""
+
+_MAGIC = int.from_bytes(b"leadlogI", sys.byteorder)
+_IDENTITY, _SLOTS, _SLOT_BYTES, _POLICY_BYTES = range(4)
+_LENGTHS = 8
+_TIMES = 256
+_MOST_SLOTS = _TIMES - _LENGTHS
+_USUAL_SLOTS = 64
+_USUAL_BYTES = 4096
+_LEAST_LARGE_BYTES = 64 * 1024
+
+
+class _Area:
+    """Slots in one file.
+
+    Args:
+        memory: the file's bytes, formatted.
+        path: the file.
+        fd: the file, open and locked.
+
+    Attributes:
+        free: numbers of the slots that hold no note.
+        slot_bytes: what a slot holds.
+        words: the first page as native words; None once it belongs to another process.
+    """
+
+    def __init__(self, memory: mmap, path: Path, fd: int) -> None:
+        self._memory = memory
+        self.path = path
+        self.fd = fd
+        self.words: memoryview | None = memoryview(memory)[:HEADER_BYTES].cast("Q")
+        self.slot_bytes: int = self.words[_SLOT_BYTES]
+        self.count: int = self.words[_SLOTS]
+        self.free = deque(range(self.count))
+
+    @staticmethod
+    def format(memory: mmap, slots: int, slot_bytes: int, policy: bytes) -> None:
+        """Make a file of zeros one without notes."""
+        at = HEADER_BYTES + slots * slot_bytes
+        memory[at : at + len(policy)] = policy
+        with memoryview(memory)[:HEADER_BYTES].cast("Q") as words:
+            words[_SLOTS] = slots
+            words[_SLOT_BYTES] = slot_bytes
+            words[_POLICY_BYTES] = len(policy)
+            words[_IDENTITY] = _MAGIC
+
+    def note(self, slot: int, data: bytes) -> None:
+        """Put a note into a free slot; the last store makes it valid."""
+        words = self.words
+        if words is not None:
+            at = HEADER_BYTES + slot * self.slot_bytes
+            self._memory[at : at + len(data)] = data
+            words[_TIMES + slot] = time.time_ns() // 1000
+            words[_LENGTHS + slot] = len(data)
+
+    def strike(self, slot: int) -> None:
+        """Strike a note out."""
+        words = self.words
+        if words is not None and words[_LENGTHS + slot]:
+            words[_LENGTHS + slot] = 0
+            self.free.append(slot)
+
+    @property
+    def unused(self) -> bool:
+        """Whether it holds no note."""
+        return len(self.free) == self.count
+
+    def abandon(self) -> None:
+        """Let go of the memory; the file stays as it is."""
+        words, self.words = self.words, None
+        if words is not None:
+            words.release()
+            self._memory.close()
+
+
+Token = tuple[_Area, int]
+"""Stands for a note that is to be struck out."""
+
+
+class Intents:
+    """The notes of one process.
+
+    No call raises: what cannot be noted is counted, and then a kill in the wrong microsecond
+    costs the record of a committed row, as if there were no notes.
+
+    Args:
+        spool: where the files lie.
+        descriptors: where they are opened.
+        policy: what others need to know to finish the frames.
+        limit: most bytes that notes beyond the usual slots may take.
+
+    Attributes:
+        unguarded: transactions that could not be noted.
+    """
+
+    def __init__(
+        self, spool: Spool, descriptors: Descriptors, policy: bytes = b"", limit: int = 1 << 24
+    ) -> None:
+        self._spool = spool
+        self._descriptors = descriptors
+        self._policy = policy
+        self._limit = limit
+        self._usual: _Area | None = None
+        self._large: list[_Area] = []
+        self._retry_at = 0.0
+        self._closed = False
+        self.unguarded = 0
+
+    def intend(self, frames: Frames, brief: Callable[[], Frames] | None = None) -> Token | None:
+        """Note frames before the COMMIT that makes them true is sent.
+
+        Args:
+            frames: they.
+            brief: gives what is noted in their place where they are too large: counts, keys.
+
+        Returns:
+            What `settle` takes; None when it could not be noted.
+        """
+        try:
+            token = self._noted(_encoded(frames))
+            if token is None and brief is not None:
+                token = self._noted(_encoded(brief()))
+        except Exception:  # noqa: BLE001 - the caller is about to commit, and must
+            token = None
+        if token is None:
+            self.unguarded += 1
+        return token
+
+    def settle(self, token: Token | None) -> None:
+        """Strike out a note, once its frames are in the rings, or will never be true."""
+        if token is None:
+            return
+        area, slot = token
+        try:
+            area.strike(slot)
+            if area is not self._usual or self._closed:
+                self._give_back(area)
+        except Exception:  # noqa: BLE001 - as above
+            return
+
+    def _noted(self, data: bytes) -> Token | None:
+        if self._closed:
+            return None
+        area = self._usual
+        if area is None:
+            area = self._usual = self._made(_USUAL_SLOTS, _USUAL_BYTES)
+        if area is not None and len(data) <= area.slot_bytes:
+            try:
+                slot = area.free.popleft()
+            except IndexError:
+                pass
+            else:
+                area.note(slot, data)
+                return area, slot
+        return self._noted_apart(data)
+
+    def _noted_apart(self, data: bytes) -> Token | None:
+        """In a file of its own, new or one that is kept from before."""
+        for area in list(self._large):
+            if len(data) <= area.slot_bytes:
+                try:
+                    slot = area.free.popleft()
+                except IndexError:
+                    continue
+                area.note(slot, data)
+                return area, slot
+        size = max(1 << (len(data) - 1).bit_length(), _LEAST_LARGE_BYTES)
+        if size + sum(area.slot_bytes for area in self._large) > self._limit:
+            return None
+        made = self._made(1, size)
+        if made is None:
+            return None
+        slot = made.free.popleft()
+        made.note(slot, data)
+        self._large.append(made)
+        return made, slot
+
+    def _made(self, slots: int, slot_bytes: int) -> _Area | None:
+        """A new area; None where there is no room, which is asked again after a second only."""
+        now = time.monotonic()
+        if now < self._retry_at:
+            return None
+        size = HEADER_BYTES + slots * slot_bytes + len(self._policy)
+        try:
+            memory, path, fd = self._spool.make(
+                f"{os.getpid()}.{self._descriptors.name()}.intents",
+                size,
+                self._descriptors,
+                lambda memory: _Area.format(memory, slots, slot_bytes, self._policy),
+            )
+        except OSError:
+            self._retry_at = now + 1.0
+            return None
+        return _Area(memory, path, fd)
+
+    def _give_back(self, area: _Area) -> None:
+        """Remove a file without notes that is not needed any more; one large one is kept."""
+        if not area.unused or (not self._closed and area in self._large[:1]):
+            return
+        try:
+            self._large.remove(area)
+        except ValueError:
+            if area is not self._usual or not self._closed:
+                return
+        area.path.unlink(missing_ok=True)
+        area.abandon()
+        self._descriptors.close(area.fd)
+
+    def close(self) -> None:
+        """Remove the files; those with notes stay until these are struck out, or recovered."""
+        self._closed = True
+        for area in (self._usual, *self._large):
+            if area is not None:
+                self._give_back(area)
+
+    def abandon(self) -> None:
+        """In a forked child: leave everything to the parent."""
+        for area in (self._usual, *self._large):
+            if area is not None:
+                area.abandon()
+
+
+def _encoded(frames: Frames) -> bytes:
+    return b"".join([category.encode() + b"\t" + frame for category, frame in frames])
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note of a dead process.
+
+    Attributes:
+        frames: what was noted.
+        time_us: when, in microseconds since 1970.
+    """
+
+    frames: list[tuple[str, bytes]]
+    time_us: int
+
+
+def read_notes(content: bytes) -> tuple[list[Note], bytes | None]:
+    """The valid notes in a file of a dead process, and the policy that lies beside them.
+
+    Raises:
+        ValueError: this is no such file.
+    """
+    if len(content) < HEADER_BYTES:
+        raise ValueError("no intents: too short for a header")
+    words = memoryview(content)[:HEADER_BYTES].cast("Q")
+    slots, size, policy = words[_SLOTS], words[_SLOT_BYTES], words[_POLICY_BYTES]
+    end = HEADER_BYTES + slots * size
+    if words[_IDENTITY] != _MAGIC or slots > _MOST_SLOTS or end + policy > len(content):
+        raise ValueError("no intents of this version")
+    notes = []
+    for slot in range(slots):
+        at = HEADER_BYTES + slot * size
+        data = content[at : at + words[_LENGTHS + slot]]
+        if data:
+            notes.append(Note(_decoded(data.split(b"\n")[:-1]), words[_TIMES + slot]))
+    return notes, content[end : end + policy] or None
+
+
+def _decoded(entries: Iterable[bytes]) -> list[tuple[str, bytes]]:
+    parts = (entry.partition(b"\t") for entry in entries)
+    return [(category.decode(), frame + b"\n") for category, _, frame in parts]

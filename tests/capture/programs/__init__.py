@@ -1,0 +1,1 @@
+"""Small programs that must not notice that they are captured."""

@@ -1,0 +1,207 @@
+"""What a transaction intended is in the log though its process was killed; once, and only then."""
+
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from leadlog.core.layout import log_files
+from leadlog.recording.sinks.contract import Finish
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.intents import Intents
+from leadlog.recording.sinks.recover import Recovery, recover
+from leadlog.recording.sinks.spool import SpoolSink
+from leadlog.recording.sinks.storage import Spool, state_directories
+from tests.sinks.snapshots import every_moment
+
+pytestmark = pytest.mark.handmade_lines
+
+POLICY = b'{"pii": "masked"}'
+
+
+def frame(event_id: str, length: int = 0) -> bytes:
+    """Facts of one event."""
+    return b"\x01" + json.dumps({"event_id": event_id, "pad": "x" * length}).encode() + b"\n"
+
+
+def finish(category: str, frames: list[bytes]) -> list[bytes]:
+    """Compact JSON, as the pipeline renders it."""
+    lines = []
+    for one in frames:
+        record = {**json.loads(one[1:]), "category": category}
+        lines.append(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+    return lines
+
+
+def finisher_of(policy: bytes | None) -> Finish:
+    """For the events of the dead."""
+    assert policy == POLICY
+    return finish
+
+
+def ids(directory: Path, category: str = "error_logs") -> list[str]:
+    """The events in the files of a category."""
+    return [
+        json.loads(line)["event_id"]
+        for file in log_files(directory, [category])
+        for line in file.path.read_bytes().splitlines()
+    ]
+
+
+def _noted(
+    directory: Path, *transactions: Sequence[tuple[str, bytes]], limit: int = 1 << 20
+) -> Intents:
+    intents = Intents(Spool(directory), Descriptors(), POLICY, limit)
+    for frames in transactions:
+        assert intents.intend(frames) is not None
+    return intents
+
+
+def _die(intents: Intents) -> None:
+    """As a kill does: nothing is struck out, the locks go."""
+    for area in (intents._usual, *intents._large):
+        if area is not None:
+            area.abandon()
+            os.close(area.fd)
+
+
+def _recover(directory: Path) -> Recovery:
+    return recover(directory, finisher_of=finisher_of)
+
+
+def test_what_was_intended_and_not_settled_becomes_records(directory: Path) -> None:
+    """Of every category, under the policy of the process that died; once."""
+    intents = _noted(
+        directory,
+        [("error_logs", frame("a")), ("database_operations", frame("b"))],
+        [("error_logs", frame("c"))],
+    )
+    assert _recover(directory) == Recovery()  # it lives
+    _die(intents)
+    report = _recover(directory)
+    assert (report.unsettled, report.errors) == (3, [])
+    assert ids(directory) == ["a", "c"]
+    assert ids(directory, "database_operations") == ["b"]
+    assert _recover(directory) == Recovery()
+    assert ids(directory) == ["a", "c"]
+
+
+def test_what_was_settled_leaves_nothing(directory: Path) -> None:
+    """However many transactions there were, one after the other."""
+    intents = _noted(directory)
+    for number in range(500):
+        token = intents.intend([("error_logs", frame(str(number)))])
+        assert token is not None
+        intents.settle(token)
+    _die(intents)
+    assert _recover(directory).unsettled == 0
+    assert not (directory / "error_logs").exists()
+    assert list(Spool(directory).path.iterdir()) == []
+
+
+def test_records_that_are_in_the_log_already_are_not_written_again(directory: Path) -> None:
+    """Killed after the first of three records was in its ring, and it may be in the file."""
+    sink = SpoolSink(directory, finish=finish, finisher_of=finisher_of, policy=POLICY)
+    intents = _noted(directory, [("error_logs", frame(name)) for name in "abc"])
+    sink.write("error_logs", frame("b"))
+    sink.close(5)
+    assert ids(directory) == ["b"]
+    _die(intents)
+    assert _recover(directory).unsettled == 2
+    assert ids(directory) == ["b", "a", "c"]
+
+
+def test_more_transactions_than_slots_and_larger_ones_are_noted_too(directory: Path) -> None:
+    """They get files of their own, which go when they are settled."""
+    many = [[("error_logs", frame(f"many{number}"))] for number in range(70)]
+    large = [("error_logs", frame(f"large{number}", 1000)) for number in range(200)]
+    intents = _noted(directory, *many, large)
+    token = intents.intend([("error_logs", frame("settled", 30_000))])
+    assert len(list(Spool(directory).path.iterdir())) == 9
+    intents.settle(token)
+    assert len(list(Spool(directory).path.iterdir())) == 8
+    _die(intents)
+    assert _recover(directory).unsettled == 270
+    assert sorted(ids(directory)) == sorted(
+        [f"many{number}" for number in range(70)] + [f"large{number}" for number in range(200)]
+    )
+
+
+def test_beyond_the_bound_the_brief_is_noted(directory: Path) -> None:
+    """Counts and keys of a transaction that is too large; without them it is counted."""
+    intents = _noted(directory, limit=100_000)
+    large = [("error_logs", frame("large", 200_000))]
+    assert intents.intend(large) is None
+    assert intents.unguarded == 1
+    assert intents.intend(large, lambda: [("error_logs", frame("brief"))]) is not None
+    assert intents.unguarded == 1
+    _die(intents)
+    _recover(directory)
+    assert ids(directory) == ["brief"]
+
+
+def test_a_sink_that_ends_leaves_no_file(directory: Path) -> None:
+    """Also where a transaction is settled after the end; only what is not settled stays."""
+    sink = SpoolSink(directory, finish=finish, finisher_of=finisher_of, policy=POLICY)
+    early, late = (sink.intend([("error_logs", frame(name))]) for name in "ab")
+    sink.settle(early)
+    sink.settle(early)
+    sink.close(5)
+    spool = Spool(directory).path
+    assert len(list(spool.iterdir())) == 1
+    sink.settle(late)
+    assert list(spool.iterdir()) == []
+    assert sink.intend([("error_logs", frame("c"))]) is None
+    sink.settle(None)
+
+
+def test_a_forked_child_leaves_the_notes_of_its_parent_alone(directory: Path) -> None:
+    """It may settle what it inherited; the parent's note stays, and its own are its own."""
+    sink = SpoolSink(directory, finish=finish, finisher_of=finisher_of, policy=POLICY)
+    token = sink.intend([("error_logs", frame("parent"))])
+    child = os.fork()
+    if child == 0:
+        sink.settle(token)
+        sink.intend([("error_logs", frame("child"))])
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert _recover(directory).unsettled == 1
+    assert ids(directory) == ["child"]
+    sink.settle(token)
+    sink.close(5)
+
+
+def test_where_there_is_no_memory_file_system_nothing_is_noted(directory: Path) -> None:
+    """And nothing raises."""
+    sink = SpoolSink(directory, memory=Path("/proc"), finish=finish, policy=POLICY)
+    token = sink.intend([("error_logs", frame("a"))])
+    assert token is None
+    sink.settle(token)
+    sink.close(5)
+
+
+def test_a_recovery_of_notes_may_be_killed_at_any_store() -> None:
+    """Whatever it had done until then, the next one does the rest, and nothing twice."""
+    place = Path(tempfile.mkdtemp(prefix="leadlog-test-", dir="/dev/shm"))
+    try:
+        directory = place / "logs"
+        _die(_noted(directory, [("error_logs", frame(name, 40)) for name in "abc"]))
+        with every_moment(Spool(directory).path, directory) as moments:
+            assert _recover(directory).unsettled == 3
+        assert len(moments) > 5
+        for number, moment in enumerate(moments):
+            again = place / str(number)
+            moment.restore(Spool(again).path, again)
+            report = _recover(again)
+            assert report.errors == []
+            assert ids(again) == ["a", "b", "c"], number
+            shutil.rmtree(Spool(again).path)
+    finally:
+        for folder in itertools.chain(*map(state_directories, place.iterdir())):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(place)
