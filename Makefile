@@ -12,8 +12,8 @@ PYTEST := $(BIN)/python -m pytest
 DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks \
-	sqlalchemy-tests peer-suites spark-tests build constraints clean
+.PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks
+.PHONY: sqlalchemy-tests peer-suites spark-tests build constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
