@@ -142,6 +142,12 @@ PLACES: Final = (
         where="a folder of the log directory's own in the memory file system",
     ),
     Place(
+        "copies for DuckDB",
+        Content.ELSEWHERE,
+        ("leadlog.reading.washed",),
+        where="files without a name, which end with the process",
+    ),
+    Place(
         "exports",
         Content.ELSEWHERE,
         ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
