@@ -31,6 +31,7 @@ from leadlog.reading.columns import columns, flat_columns, record_of
 from leadlog.reading.compressed import is_cut
 from leadlog.reading.damage import unfinished_line
 from leadlog.reading.events import Skipped, decode, read_events
+from leadlog.reading.moments import shifted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -227,7 +228,7 @@ def scan(
     """
     record_of(category)
     first = None if since is None else _day(since)
-    last = None if until is None else _day(until) + dt.timedelta(days=1)  # some lines come late
+    last = None if until is None else shifted(_day(until), 1)  # some lines come late
     days = str(first) if first else None, str(last) if last else None
     found = log_files(directory, [category], *days)
     files = tuple(file for file in found if not file.archived)
