@@ -12,10 +12,22 @@ from typing import Final
 
 from leadlog.core.files import DRAFT
 
-__all__ = ["EXPORTS", "INDEX", "PLACES", "Content", "Place", "exports", "note_export", "place_of"]
+__all__ = [
+    "EXPORTS",
+    "INDEX",
+    "PLACES",
+    "WORKING_COPIES",
+    "Content",
+    "Place",
+    "exports",
+    "note_export",
+    "place_of",
+]
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
+WORKING_COPIES: Final = ("leadlog-washed-*", "leadlog-spill-*")
+"""Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
 
@@ -135,6 +147,17 @@ PLACES: Final = (
         Content.RING,
         ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
         where="a folder of the log directory's own in the memory file system",
+    ),
+    Place(
+        "working copies",
+        Content.ELSEWHERE,
+        (
+            "leadlog.reading.compressed",
+            "leadlog.reading.duck",
+            "leadlog.reading.part",
+            "leadlog.reading.washed",
+        ),
+        where="the system's temporary folder; they go with the process, if it is not killed",
     ),
     Place(
         "exports",
