@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 import leadlog
+from leadlog.recording.capture.targets import Handle
 from tests.capture.people import Base, Late, Log, Note, Person, begin_recipe, logging_to_memory
 
 
@@ -18,8 +19,8 @@ def log() -> Iterator[Log]:
 
 
 @pytest.fixture(params=["sqlite", "sqlite_begin", "postgresql"])
-def people(request: pytest.FixtureRequest, tmp_path: Path, log: Log) -> Iterator[sa.Engine]:
-    """An engine with empty, captured tables: SQLite both ways, and PostgreSQL."""
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    """An engine with empty tables: SQLite both ways, and PostgreSQL."""
     if request.param == "postgresql":
         engine = sa.create_engine(request.getfixturevalue("postgres_database"))
     else:
@@ -27,8 +28,20 @@ def people(request: pytest.FixtureRequest, tmp_path: Path, log: Log) -> Iterator
     if request.param == "sqlite_begin":
         begin_recipe(engine)
     Base.metadata.create_all(engine)
-    handle = leadlog.capture(engine, Person, Note, Late)
     yield engine
-    handle.release()
     engine.dispose()
-    assert not {"do_commit", "do_execute", "execution_ctx_cls"} & vars(engine.dialect).keys()
+
+
+@pytest.fixture
+def capture(database: sa.Engine, log: Log) -> Iterator[Handle]:
+    """The capture of its classes."""
+    handle = leadlog.capture(database, Person, Note, Late)
+    yield handle
+    handle.release()
+    assert not {"do_commit", "do_execute", "execution_ctx_cls"} & vars(database.dialect).keys()
+
+
+@pytest.fixture
+def people(database: sa.Engine, capture: Handle) -> sa.Engine:
+    """The engine, captured."""
+    return database

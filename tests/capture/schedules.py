@@ -42,6 +42,8 @@ ACTIONS = (
     "insert",
     "insert_many",
     "insert_returning",
+    "insert_unread",
+    "update_half_read",
     "update_one",
     "update_set",
     "update_expression",
@@ -238,6 +240,16 @@ class Actor:
         self.session.execute(
             sa.insert(Person).values(email=f"p{a}", version=1).returning(Person.id, Person.email)
         ).all()
+
+    def do_insert_unread(self, a: int, b: int) -> None:
+        self.session.execute(
+            sa.insert(Person).values(email=f"p{a}", version=1).returning(Person.id)
+        )
+
+    def do_update_half_read(self, a: int, b: int) -> None:
+        statement = sa.update(Person).where(Person.score <= a).values(score=b)
+        statement = statement.execution_options(synchronize_session=False)
+        self.session.execute(statement.returning(Person.id)).fetchone()
 
     def do_update_one(self, a: int, b: int) -> None:
         if (person := self._any(a)) is not None:

@@ -6,7 +6,7 @@ added as whole microseconds, and percentiles come from counts by bucket (`BUCKET
 add up exactly over days and machines; a bucket's upper bound is at most 2.02 % above what is in it.
 """
 
-from leadlog.reading.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS
+from leadlog.reading.analytics.durations import MOST_MS, bucket_sql
 
 __all__ = [
     "BATCHES",
@@ -103,7 +103,7 @@ FROM (
                SUM(CAST(ROUND(ms * 1000) AS BIGINT)) AS us, MAX(ms) AS most_ms,
                SUM(database_queries) AS queries, MAX(database_queries) AS most_queries
         FROM {_RUNS}
-        WHERE ms >= 0 AND ms < {MOST_MS}
+        WHERE ms >= 0 AND ms <= {MOST_MS}
         GROUP BY operation, rate
     ) t
     GROUP BY operation
@@ -119,11 +119,10 @@ DURATIONS = f"""
 SELECT operation, bucket, {_meant("n")} AS n
 FROM (
     SELECT operation, rate,
-           CASE WHEN ms < {LEAST_MS} THEN -1000
-                ELSE CAST(CEIL(LN(ms) / {BUCKET_WIDTH}) AS BIGINT) END AS bucket,
+           {bucket_sql("ms")} AS bucket,
            COUNT(*) AS n
     FROM {_RUNS}
-    WHERE ms >= 0 AND ms < {MOST_MS}
+    WHERE ms >= 0 AND ms <= {MOST_MS}
     GROUP BY 1, 2, 3
 ) t
 GROUP BY operation, bucket

@@ -11,7 +11,7 @@ from typing import Any
 
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.records import RECORDS
-from leadlog.reading.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS, NO_TIME, RATIO
+from leadlog.reading.analytics.durations import MOST_MS, NO_TIME, RATIO, bucket_sql
 from leadlog.reading.analytics.sections import PERCENTS, Exact, at_ranks, weighted
 from leadlog.reading.analytics.subjects import SUBJECTS, Subject
 from leadlog.reading.analytics.tally import LISTED, Cause, Run, Slow, Tally
@@ -52,9 +52,7 @@ def columns_of(category: str) -> str:
         "tier": _optional(category, "performance_tier"),
         "quality": _optional(category, "data_quality"),
         "ms": f"CASE WHEN {timed} >= 0 AND {timed} <= {MOST_MS!r} THEN {timed} END",
-        "bucket": f"CASE WHEN {timed} >= 0 AND {timed} < {LEAST_MS!r} THEN {NO_TIME} "
-        f"WHEN {timed} >= 0 AND {timed} <= {MOST_MS!r} "
-        f"THEN CAST(CEIL(LN({timed}) / {BUCKET_WIDTH!r}) AS INTEGER) END",
+        "bucket": f"CASE WHEN {timed} >= 0 AND {timed} <= {MOST_MS!r} THEN {bucket_sql(timed)} END",
         "memory_mb": _greatest([name(place) for place in subject.memory_mb]),
         "cpu_percent": _greatest([name(place) for place in (subject.cpu_percent,) if place]),
         **_counted(subject, name),

@@ -58,12 +58,13 @@ class Instrument:
         self._dialect = engine.dialect
         self._state = asker(engine.dialect)
         self._poisons = engine.dialect.name == "postgresql"
+        self._retiring = False
         self._names: list[str] = []
         self._listeners: list[tuple[str, Callable[..., None]]] = []
         try:
             self._place()
         except BaseException:
-            self.release()
+            self._remove()
             raise
 
     def _place(self) -> None:
@@ -89,10 +90,21 @@ class Instrument:
         self._names.append(name)
 
     def release(self) -> None:
-        """Removes every hook."""
-        for name, listener in self._listeners:
+        """Removes every hook, once no open transaction has writes without an outcome."""
+        self._retiring = True
+        if not journal.is_waiting_on(self._dialect):
+            self._remove()
+
+    def resume(self) -> None:
+        """Stays, where it was to be released."""
+        self._retiring = False
+
+    def _remove(self) -> None:
+        listeners, self._listeners = self._listeners, []
+        for name, listener in listeners:
             event.remove(self._engine, name, listener)
-        for name in self._names:
+        names, self._names = self._names, []
+        for name in names:
             del vars(self._dialect)[name]
 
     # ------------------------------------------------------------------------------ statements
@@ -101,6 +113,8 @@ class Instrument:
         """One of the dialect's `do_execute…`, counted and timed."""
 
         def measured(cursor: Any, statement: str, *rest: Any) -> None:
+            if journal.any_open() and rest and rest[-1] is not None:
+                self._about_to_execute(rest[-1].root_connection)
             started = time.perf_counter_ns()
             done = False
             try:
@@ -114,6 +128,21 @@ class Instrument:
                     report_failure(error)
 
         return measured
+
+    @safely
+    def _about_to_execute(self, connection: Connection) -> None:
+        self._look(info_of(connection), connection.connection)
+
+    def _look(self, info: journal.Info, connection: PoolProxiedConnection) -> None:
+        """Finds out whether the driver has ended or lost the transaction by itself."""
+        transaction = journal.find(info)
+        if transaction is None:
+            return
+        state = self._state(connection)
+        if state is State.NONE:
+            journal.ended_elsewhere(info)
+        elif state is State.FAILED:
+            transaction.poisoned = True
 
     def _executed(
         self, statement: str, rest: tuple[Any, ...], started: int, elapsed: int, done: bool
@@ -161,11 +190,11 @@ class Instrument:
         elif found["rollback"]:
             journal.finalise(info, journal.ROLLED_BACK)
         elif found["savepoint"]:
-            journal.transaction_of(info).savepoint(name)
+            journal.transaction_of(info, self._dialect).savepoint(name)
         elif found["undo"]:
-            journal.transaction_of(info).rollback_to(name)
+            journal.transaction_of(info, self._dialect).rollback_to(name)
         elif found["release"]:
-            journal.transaction_of(info).release(name)
+            journal.transaction_of(info, self._dialect).release(name)
             if self._state(connection.connection) is State.NONE:  # it was the outermost
                 journal.finalise(info, journal.COMMITTED)
 
@@ -205,7 +234,14 @@ class Instrument:
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
         elif self._poisons and failure.statement is not None:
-            journal.transaction_of(info).poisoned = True
+            journal.transaction_of(info, self._dialect).poisoned = True
+        elif (
+            failure.statement is not None
+            and journal.find(info) is not None
+            and self._state(connection.connection) is State.NONE  # it was open a moment ago
+        ):
+            unsure = "commit" in failure.statement.lower()
+            journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
         owner = None if meter is None else meter.owner
         context: Any = failure.execution_context
@@ -226,7 +262,8 @@ class Instrument:
     def _do_commit(self, connection: PoolProxiedConnection) -> None:
         """COMMIT, as the dialect does it, and what became of it."""
         info = info_of(connection)
-        journal.commits(info, poisoned=self._poisons and self._state(connection) is State.FAILED)
+        self._look(info, connection)
+        journal.commits(info)
         started = time.perf_counter_ns()
         try:
             self._commit(connection)
@@ -263,6 +300,7 @@ class Instrument:
     def _do_rollback(self, connection: PoolProxiedConnection) -> None:
         """ROLLBACK, as the dialect does it."""
         info = info_of(connection)
+        self._look(info, connection)
         started = time.perf_counter_ns()
         try:
             self._rollback(connection)
@@ -277,8 +315,10 @@ class Instrument:
             connection: Connection, xid: Any, is_prepared: bool = True, recover: bool = False
         ) -> None:
             info = {} if recover else info_of(connection)  # recovered: somebody else's
-            if commits:
-                journal.commits(info, poisoned=False)
+            transaction = journal.find(info)
+            if transaction is not None:
+                transaction.prepared = True
+                transaction.committing = commits
             started = time.perf_counter_ns()
             try:
                 finish(connection, xid, is_prepared=is_prepared, recover=recover)
@@ -293,6 +333,8 @@ class Instrument:
         try:
             self._spent(started_ns)
             journal.finalise(info, outcome)
+            if self._retiring:
+                self.release()
         except Exception as error:  # noqa: BLE001 - see `safely`
             report_failure(error)
 

@@ -8,9 +8,9 @@ transaction is marked as poisoned.
 """
 
 import os
+import weakref
 from collections.abc import Hashable, MutableMapping
 from typing import Any, Protocol
-from weakref import WeakSet
 
 from leadlog.core.clock import new_id
 from leadlog.recording.pipeline import get_logger, report_failure
@@ -85,6 +85,7 @@ class Transaction:
         poisoned: whether COMMIT would roll it back.
         committing: whether COMMIT was sent and its answer is not known yet.
         commit_failed: whether a COMMIT failed and left the transaction open.
+        prepared: whether it waits for the second phase, and the driver has no transaction any more.
         count: writes noted so far.
     """
 
@@ -95,15 +96,19 @@ class Transaction:
         "commit_failed",
         "committing",
         "count",
+        "dialect",
         "poisoned",
+        "prepared",
         "transaction_id",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: object) -> None:
+        self.dialect = weakref.ref(dialect)
         self.transaction_id = new_id()
         self.poisoned = False
         self.committing = False
         self.commit_failed = False
+        self.prepared = False
         self.count = 0
         self._frames = [_Frame("")]
         self._note: object = None
@@ -125,6 +130,11 @@ class Transaction:
         """The last write of the innermost frame."""
         pendings = self._frames[-1].pendings
         return pendings[-1] if pendings else None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are writes without an outcome."""
+        return any(frame.pendings for frame in self._frames)
 
     def rest(self, kind: Hashable) -> Rest | None:
         """What stands for the writes of that kind that the innermost frame does not list."""
@@ -217,7 +227,7 @@ class Transaction:
             pending.intents = (*pending.intents, intent)  # type: ignore[attr-defined]
 
 
-_open: WeakSet[Transaction] = WeakSet()
+_open: weakref.WeakSet[Transaction] = weakref.WeakSet()
 
 
 def settle_open() -> None:
@@ -233,33 +243,53 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)  # they are the parent's
 
 
+def any_open() -> bool:
+    """Whether any connection of the process has a journal."""
+    return len(_open) > 0
+
+
+def is_waiting_on(dialect: object) -> bool:
+    """Whether a transaction of that engine has writes without an outcome."""
+    return any(one.is_waiting for one in list(_open) if one.dialect() is dialect)
+
+
 def find(info: Info) -> Transaction | None:
     """The journal of a connection, by its `info`; None where it has none."""
     return info.get(_KEY)
 
 
-def transaction_of(info: Info) -> Transaction:
-    """The journal of a connection, by its `info`; a new one where there is none."""
+def transaction_of(info: Info, dialect: object) -> Transaction:
+    """The journal of a connection, by its `info`; a new one where there is none.
+
+    Args:
+        info: the connection's `info`.
+        dialect: the engine's; not kept alive.
+    """
     found: Transaction | None = info.get(_KEY)
     if found is None:
-        found = info[_KEY] = Transaction()
+        found = info[_KEY] = Transaction(dialect)
         _open.add(found)
     return found
 
 
-def commits(info: Info, *, poisoned: bool) -> None:
-    """Notes that COMMIT is being sent.
-
-    Args:
-        info: the connection's `info`.
-        poisoned: whether the driver says that the transaction has failed.
-    """
+def commits(info: Info) -> None:
+    """Notes that COMMIT is being sent."""
     transaction: Transaction | None = info.get(_KEY)
     if transaction is not None:
         transaction.committing = True
-        transaction.poisoned = transaction.poisoned or poisoned
         if not transaction.poisoned:
             transaction.intend()
+
+
+def ended_elsewhere(info: Info) -> None:
+    """Notes that the driver has no transaction, before SQLAlchemy has ended it.
+
+    The driver's own `commit` or `rollback` did; nobody knows which.
+    """
+    transaction: Transaction | None = info.get(_KEY)
+    if transaction is not None and not transaction.prepared:
+        transaction.poisoned = transaction.committing = False
+        finalise(info, UNKNOWN)
 
 
 def commit_failed(info: Info, *, still_open: bool) -> None:

@@ -55,9 +55,12 @@ class _Hooks:
     def instrument(self, engine: Engine) -> None:
         """Places the hooks on an engine; a second time does nothing."""
         with self._lock:
-            if instrument_of(engine.dialect) is None:
+            found = instrument_of(engine.dialect)
+            if found is None:
                 Instrument(engine)
-                self._dialects.add(engine.dialect)
+            else:
+                found.resume()
+            self._dialects.add(engine.dialect)
 
     def extend(self, watch: Watch, engine: Engine) -> None:
         """Adds an engine to a watch."""

@@ -63,7 +63,7 @@ def record(
         operation = make()
         operation.settle(journal.COMMITTED)
         return operation
-    transaction = journal.transaction_of(info_of(connection))
+    transaction = journal.transaction_of(info_of(connection), connection.dialect)
     if transaction.count < entity.options.transaction_records:
         operation = make()
         operation.wrote(transaction, connection)
@@ -88,4 +88,4 @@ def settle(operation: Operation, connection: Connection, state: State) -> None:
     if state is State.NONE:
         operation.settle(journal.COMMITTED)
     else:
-        operation.wrote(journal.transaction_of(info_of(connection)), connection)
+        operation.wrote(journal.transaction_of(info_of(connection), connection.dialect), connection)
