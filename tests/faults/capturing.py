@@ -2,7 +2,7 @@
 
 capturing.py DIRECTORY DATABASE NAME before|after|SECONDS session|many|store|caller
 
-Killed before or after the driver's COMMIT of the third transaction, or after a time. `many` writes
+Killed before or after the driver's COMMIT of the third transaction, or some time after the first. `many` writes
 40 rows a transaction, `store` uses the lead store, whose record is written some time after COMMIT,
 and `caller` is `session` with `enrich = "caller"`.
 """
@@ -22,6 +22,7 @@ import leadlog
 
 DIRECTORY, DATABASE, NAME, WHEN, MODE = sys.argv[1:]
 KILLED = 3
+going = threading.Event()
 
 
 class Base(DeclarativeBase):
@@ -44,7 +45,13 @@ def die() -> None:
 def arm() -> None:
     """Have the process killed."""
     if WHEN not in ("before", "after"):
-        threading.Thread(target=lambda: (time.sleep(float(WHEN)), die()), daemon=True).start()
+
+        def later() -> None:
+            going.wait()
+            time.sleep(float(WHEN))
+            die()
+
+        threading.Thread(target=later, daemon=True).start()
         return
     commit, commits = DefaultDialect.do_commit, 0
 
@@ -71,6 +78,7 @@ def main() -> None:
         while True:
             lead = {"id": f"{NAME}-{number}", "name": f"Ann Field{number}", "company": NAME}
             store.add_lead(lead)
+            going.set()
             number += 1
     engine = create_engine(f"sqlite:///{DATABASE}", connect_args={"timeout": 30})
     Base.metadata.create_all(engine)
@@ -81,6 +89,7 @@ def main() -> None:
             for at in range(40 if MODE == "many" else 1):
                 session.add(Note(id=f"{NAME}-{number}-{at}", text="password=hunter2"))
             session.commit()
+        going.set()
         number += 1
 
 

@@ -276,9 +276,9 @@ def commits(info: Info) -> None:
     """Notes that COMMIT is being sent."""
     transaction: Transaction | None = info.get(_KEY)
     if transaction is not None:
-        transaction.committing = True
         if not transaction.poisoned:
             transaction.intend()
+        transaction.committing = True
 
 
 def ended_elsewhere(info: Info) -> None:
