@@ -2,8 +2,8 @@
 
 capturing.py DIRECTORY DATABASE NAME before|after|SECONDS session|many|store|caller
 
-Killed before or after the driver's COMMIT of the third transaction, or some time after the first. `many` writes
-40 rows a transaction, `store` uses the lead store, whose record is written some time after COMMIT,
+Killed before or after the COMMIT of the third transaction, or some time after the first. `many`
+writes 40 rows at once, `store` uses the lead store, whose record is written some time after COMMIT,
 and `caller` is `session` with `enrich = "caller"`.
 """
 

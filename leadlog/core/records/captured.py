@@ -12,8 +12,7 @@ from typing import Any, Final
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
 from leadlog.core.records.section import Event
-from leadlog_processors.envelope import SCHEMA_VERSION
-from leadlog_processors.fields import DATABASE_OPERATION, LEAD
+from leadlog_processors.fields import DATABASE_OPERATION, LEAD, SCHEMA_VERSION
 
 _BLANK: Final = shape.blank(DATABASE_OPERATION)
 _NOBODY, _UNLABELLED = _BLANK["lead_identifier"], _BLANK["training_labels"]
@@ -27,6 +26,7 @@ KNOWN: Final = (
     "started_us",
     "records_affected",
     "records_cut",
+    "schema",
     "duplicate_detected",
     "duplicate_action",
     "duplicate_matched_on",
@@ -96,7 +96,10 @@ def operation(facts: Mapping[str, Any]) -> Event:
         },
         "training_labels": _UNLABELLED.copy(),
     }
-    for section, key in ((data, "change"), (details, "records_cut"), (event, "sample_rate")):
+    for section, key in (
+        *((details, "records_cut"), (details, "schema")),
+        *((data, "change"), (event, "sample_rate")),
+    ):
         if known(key) is not None:
             section[key] = known(key)
     if known("lead_outcomes") is not None:

@@ -1,10 +1,39 @@
 """database_operation: one call on the lead store."""
 
-from typing import Any, Literal, NotRequired
+from typing import Any, Final, Literal, NotRequired
 
 from typing_extensions import ReadOnly, TypedDict
 
 from leadlog.core.records.envelope import Outcome, Tier, WithContext
+
+STATEMENT_OPERATIONS: Final = ("create", "read", "update", "delete", "upsert")
+"""Operation types that say nothing without the class."""
+
+OPERATION_TYPES = (
+    *STATEMENT_OPERATIONS,
+    *("add_lead", "add_leads", "backup", "check", "delete_lead", "explain_quality"),
+    *("find_all_duplicates", "find_duplicates", "get_all_leads", "get_lead", "get_linked_leads"),
+    *("get_merges", "get_sync_pending_leads", "get_unlinked_leads", "mark_for_sync"),
+    *("search_leads", "stats", "undo_merge", "update_lead", "update_leads", "vacuum"),
+)
+"""What capture and the lead store call their operations; a record by hand may have others."""
+
+
+def operation_name(operation_type: str | None, entity: Any) -> str | None:
+    """Return what readers call an operation: `Class.operation`, so that classes are told apart.
+
+    The store's own calls name what they are about themselves.
+
+    >>> operation_name("update", "Deal"), operation_name("add_lead", "Lead")
+    ('Deal.update', 'add_lead')
+
+    Args:
+        operation_type: of the record.
+        entity: of the record; the mapped class's name, or anything else for none.
+    """
+    if operation_type in STATEMENT_OPERATIONS and isinstance(entity, str):
+        return f"{entity}.{operation_type}"
+    return operation_type
 
 
 class OperationDetails(TypedDict):
@@ -38,13 +67,16 @@ class OperationDetails(TypedDict):
     records_cut: NotRequired[ReadOnly[int]]
     """Changes of this class and kind that have no record of their own, because their
     transaction had too many."""
+    schema: NotRequired[ReadOnly[str]]
+    """Schema of the table, where the class or the statement names one."""
 
 
 class LeadIdentifier(TypedDict):
     """Which lead."""
 
     lead_id: ReadOnly[str | None]
-    """The primary key as text; parts of a composite key joined by `,`."""
+    """The primary key as text; parts of a composite key joined by `,`, with a backslash in
+    front of a comma or backslash inside one."""
     name: ReadOnly[str | None]
     """The person's full name."""
     company: ReadOnly[str | None]

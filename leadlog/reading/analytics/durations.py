@@ -8,6 +8,8 @@ most 1 %.
 import math
 from typing import Any, TypeGuard
 
+from leadlog.core.records.coerce import MOST_MS
+
 __all__ = [
     "BUCKET_WIDTH",
     "LEAST_MS",
@@ -28,10 +30,7 @@ BUCKET_WIDTH = 0.02000066670666948
 """LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
 
 LEAST_MS = 1e-6
-"""Below a nanosecond no clock measures."""
-
-MOST_MS = 1e12
-"""Durations outside of 0 to this were not measured by any clock, and count as not measured."""
+"""Shorter durations count as none; negative ones, and those above `MOST_MS`, as not measured."""
 
 NO_TIME = -1000
 """The bucket of durations below a nanosecond, zero above all."""

@@ -30,7 +30,16 @@ Info = MutableMapping[Any, Any]
 
 
 class Pending(Protocol):
-    """A write that waits for the end of its transaction."""
+    """A write that waits for the end of its transaction.
+
+    Attributes:
+        follows: whether it is a read instead, which only keeps its place among the writes.
+    """
+
+    @property
+    def follows(self) -> bool:
+        """As above."""
+        ...
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told once per frame that it was added to; never raises."""
@@ -87,16 +96,12 @@ class Transaction:
         commit_failed: whether a COMMIT failed and left the transaction open.
         prepared: whether it waits for the second phase, and the driver has no transaction any more.
         count: writes noted so far.
+        followers: reads that wait for the records of the writes before them.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_frames",
-        "_note",
-        "commit_failed",
-        "committing",
-        "count",
-        "dialect",
+        *("__weakref__", "_frames", "_note", "commit_failed", "committing", "count", "dialect"),
+        "followers",
         "poisoned",
         "prepared",
         "transaction_id",
@@ -110,6 +115,7 @@ class Transaction:
         self.commit_failed = False
         self.prepared = False
         self.count = 0
+        self.followers = 0
         self._frames = [_Frame("")]
         self._note: object = None
 
@@ -125,6 +131,11 @@ class Transaction:
         pendings.append(pending)
         self.count += 1
         return True
+
+    def follow(self, pending: Pending) -> None:
+        """Note a read, which keeps its place among the writes."""
+        self._frames[-1].pendings.append(pending)
+        self.followers += 1
 
     def last(self) -> Pending | None:
         """The last write of the innermost frame."""
@@ -179,8 +190,7 @@ class Transaction:
         """Finalises what came after savepoint `name`, which stays open."""
         while self._has(name):
             frame = self._frames.pop()
-            for pending in frame.pendings:
-                pending.resolve(SAVEPOINT_ROLLED_BACK, self.transaction_id)
+            self._tell([frame], SAVEPOINT_ROLLED_BACK)
             if frame.name == name:
                 self._frames.append(_Frame(name))
                 break
@@ -213,9 +223,7 @@ class Transaction:
     def finalise(self, outcome: str) -> None:
         """Tells every pending write what became of it."""
         frames, self._frames = self._frames, [_Frame("")]
-        pendings = [pending for frame in frames for pending in frame.pendings]
-        for pending in pendings:
-            pending.resolve(outcome, self.transaction_id)
+        pendings = self._tell(frames, outcome)
         if self._note is None:
             return
         open_calls = [pending for pending in pendings if not getattr(pending, "recorded", True)]
@@ -225,6 +233,15 @@ class Transaction:
         intent, self._note = Intent(self._note, len(open_calls)), None
         for pending in open_calls:
             pending.intents = (*pending.intents, intent)  # type: ignore[attr-defined]
+
+    def _tell(self, frames: list[_Frame], outcome: str) -> list[Pending]:
+        pendings = [pending for frame in frames for pending in frame.pendings]
+        if outcome != COMMITTED and self.followers:
+            # What was read is told while the log still takes the writes for done.
+            pendings.sort(key=lambda pending: not pending.follows)
+        for pending in pendings:
+            pending.resolve(outcome, self.transaction_id)
+        return pendings
 
 
 _open: weakref.WeakSet[Transaction] = weakref.WeakSet()
