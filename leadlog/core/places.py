@@ -26,7 +26,7 @@ __all__ = [
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
-WORKING_COPIES: Final = ("leadlog-washed-*", "leadlog-spill-*")
+WORKING_COPIES: Final = ("leadlog-spill-*",)
 """Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
@@ -124,7 +124,12 @@ PLACES: Final = (
         ("leadlog.monitor.state", "leadlog.monitor.notification.outbox"),
         (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
     ),
-    Place("index", Content.DERIVED, (), (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*")),
+    Place(
+        "index",
+        Content.DERIVED,
+        ("leadlog.reading.index.store",),
+        (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
+    ),
     Place(
         "locks",
         Content.NAMES,
@@ -157,7 +162,7 @@ PLACES: Final = (
             "leadlog.reading.part",
             "leadlog.reading.washed",
         ),
-        where="the system's temporary folder; they go with the process, if it is not killed",
+        where="without a name, or DuckDB's in the system's temporary folder; they go with the process",
     ),
     Place(
         "exports",

@@ -284,7 +284,7 @@ def test_exports_that_name_her_are_named(small, tmp_path):
 def test_a_working_copy_of_a_killed_command_is_named(small, tmp_path, monkeypatch):
     """It lies in the temporary folder until somebody removes it."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left = put(tmp_path, "leadlog-washed-x1/1.jsonl", f"note to {EMAIL}".encode())
+    left = put(tmp_path, "leadlog-spill-0-1/1.tmp", f"note to {EMAIL}".encode())
     assert list(erase(small).remaining) == [str(left)]
     left.unlink()
     assert erase(small).remaining == {}
