@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks sqlalchemy-tests spark-tests build constraints clean
+.PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks sqlalchemy-floor sqlalchemy-tests spark-tests build constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +78,9 @@ test-clocks: install ## Run what reads the clock on other dates, over midnight a
 
 sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with capture, and compare
 	$(BIN)/python -m tests.sqlalchemy_suite.run --jobs $(JOBS) $(ARGS)
+
+sqlalchemy-floor: install ## Run what depends on SQLAlchemy on the oldest version supported (VERSION=2.0.40)
+	bash .ci/sqlalchemy '==$(or $(VERSION),2.0.40)' $(ARGS)
 
 spark-tests: install ## Install PySpark (500 MB) and Java 17, and compare Spark with DuckDB and plain Python
 	@bash .ci/system-packages java
