@@ -162,7 +162,7 @@ PLACES: Final = (
             "leadlog.reading.part",
             "leadlog.reading.washed",
         ),
-        where="without a name, or DuckDB's in the system's temporary folder; they go with the process",
+        where="without a name, or in the system's temporary folder; they go with the process",
     ),
     Place(
         "exports",
