@@ -91,7 +91,10 @@ INHIBITIONS: Final = (
 )
 """What is suppressed by default: the consequences of a database or Airtable that is down, …"""
 
-_TOP: Final = ("enabled", "every", "wait", "interval", "repeat", "rules", "inhibit")
+_TOP: Final = (
+    *("enabled", "every", "user_errors_count", "wait", "interval", "repeat"),
+    *("rules", "inhibit"),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -101,6 +104,7 @@ class Configuration:
     Attributes:
         enabled: whether anything is evaluated.
         every: seconds between two looks.
+        user_errors_count: whether failures that were the user's count against the objective.
         rules: those in force, by name.
         inhibitions: which alerts inhibit which.
         pace: how often somebody is told.
@@ -108,6 +112,7 @@ class Configuration:
 
     enabled: bool = True
     every: float = 15.0
+    user_errors_count: bool = False
     rules: Mapping[str, Rule] = attrs.field(factory=dict)
     inhibitions: tuple[Inhibition, ...] = INHIBITIONS
     pace: Pace = attrs.field(factory=Pace)
@@ -140,9 +145,6 @@ def configure(table: Mapping[str, Any] | None = None) -> Configuration:
     for key in table:
         if key not in _TOP:
             raise SettingsError(_unknown(f"alerts.{key}", key, _TOP))
-    enabled = table.get("enabled", True)
-    if not isinstance(enabled, bool):
-        raise SettingsError(f"alerts.enabled = {enabled!r} is neither true nor false")
     try:
         every = seconds(table.get("every", 15))
         given = {key: seconds(table[key]) for key in ("wait", "interval", "repeat") if key in table}
@@ -151,12 +153,20 @@ def configure(table: Mapping[str, Any] | None = None) -> Configuration:
     if every < 1:
         raise SettingsError(f"alerts.every = {every:g} s is too often; write at least 1")
     return Configuration(
-        enabled=enabled,
+        enabled=_flag(table, "enabled", default=True),
         every=every,
+        user_errors_count=_flag(table, "user_errors_count", default=False),
         rules=_rules(_mapping(table.get("rules", {}), "alerts.rules")),
         inhibitions=(*INHIBITIONS, *_inhibitions(table.get("inhibit", []))),
         pace=Pace(**given),
     )
+
+
+def _flag(table: Mapping[str, Any], key: str, *, default: bool) -> bool:
+    value = table.get(key, default)
+    if not isinstance(value, bool):
+        raise SettingsError(f"alerts.{key} = {value!r} is neither true nor false")
+    return value
 
 
 def _rules(given: Mapping[str, Any]) -> dict[str, Rule]:

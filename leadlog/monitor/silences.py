@@ -1,14 +1,32 @@
 """Silences, which people make, and inhibition, by which one alert inhibits its consequences."""
 
+import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import attrs
 
 from leadlog.monitor.states import Alert, Key
 
-__all__ = ["Inhibition", "Silence", "inhibited", "silenced"]
+__all__ = ["Inhibition", "Silence", "inhibited", "matches", "silenced"]
+
+
+def matches(text: str, pattern: str) -> bool:
+    """Return whether a pattern covers a whole text.
+
+    Only `*`, any characters, and `?`, any one, stand for others: brackets are common in labels.
+    """
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = (re.escape(part) for part in re.split(r"([*?])", pattern))
+    return re.compile("".join(_WILD.get(part, part) for part in parts), re.DOTALL)
+
+
+_WILD: Final = {re.escape("*"): ".*", re.escape("?"): "."}
 
 
 @attrs.frozen
@@ -35,7 +53,7 @@ class Silence:
 
     def covers(self, key: Key) -> bool:
         """Whether it is about this alert."""
-        return fnmatchcase(key[0], self.rule) and fnmatchcase(key[1], self.label)
+        return matches(key[0], self.rule) and matches(key[1], self.label)
 
     def is_active(self, now_us: int) -> bool:
         """Whether it holds now."""
@@ -67,15 +85,15 @@ class Inhibition:
         """Whether this alert inhibits others."""
         return (
             alert.state == "firing"
-            and fnmatchcase(alert.rule, self.rule)
-            and fnmatchcase(alert.label, self.label)
+            and matches(alert.rule, self.rule)
+            and matches(alert.label, self.label)
         )
 
     def suppresses(self, key: Key) -> bool:
         """Whether this alert is suppressed."""
         for pattern in self.inhibits:
             rule, colon, label = pattern.partition(":")
-            if fnmatchcase(key[0], rule) and (not colon or fnmatchcase(key[1], label)):
+            if matches(key[0], rule) and (not colon or matches(key[1], label)):
                 return True
         return False
 

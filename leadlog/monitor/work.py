@@ -113,7 +113,7 @@ class Work:
     def __init__(self, parts: Parts) -> None:
         directory, notice = parts.directory, parts.notice
         self._parts = parts
-        self.figures = Rolling()
+        self.figures = Rolling(user_errors_count=parts.configuration.user_errors_count)
         self._follower = Follower(directory, notice=notice)
         self._outbox = Outbox(
             state.database_path(directory),

@@ -82,12 +82,16 @@ def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
                 if not line.endswith(b"\n") and unpacked is not None and unpacked.damage:
                     rest = line
                     break
+                length = len(line)
                 whole = line.endswith(b"\n")
-                if not whole or decode(line) is None:
+                while not whole and (more := stream.readline(_BLOCK_BYTES)):
+                    length += len(more)  # of a line beyond the limit only its beginning is kept
+                    whole = more.endswith(b"\n")
+                if not whole or (decode(line) is None and not line.isspace()):
                     yield DamagedLine(
                         file, number, offset, line.removesuffix(b"\n"), unfinished=not whole
                     )
-                offset += len(line)
+                offset += length
                 number += 1
             if unpacked is not None and unpacked.damage is not None:
                 yield DamagedLine(file, number, offset, rest, cut=str(unpacked.damage))

@@ -3,14 +3,20 @@
 A compressed file, or a part of the archive, is read as what it holds; offsets are those in its
 content. A file that was compressed or sealed since it was listed is read in its new place.
 
-A line without its newline is still being written, so it is not an event yet. A line that is no
-event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) is counted in `Skipped`
-and passed over; it never ends the reading and is never dropped unseen.
+A line without its newline is still being written, so it is not an event yet. A line that is not an
+event (torn, overwritten, not UTF-8, too long, nested too deeply, not a JSON object with a
+`timestamp`) is counted in `Skipped` and passed over; it never ends the reading and is never dropped
+unseen. An empty line is nothing at all. `decode` is the one place where that is decided; what reads
+lines with DuckDB comes to the same counts (`leadlog.reading.scan`).
 """
 
+import json
 import os
+import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
     from leadlog.reading.part import Predicate
 
 __all__ = [
+    "LINE_LIMIT_BYTES",
+    "TIMESTAMP_PATTERN",
     "Event",
     "LineReader",
     "Skipped",
@@ -36,6 +44,11 @@ __all__ = [
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
 """Longer lines are damage (writers cut at 16 KiB), and are skipped without being held in memory."""
 
+TIMESTAMP_PATTERN = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?Z"
+"""What a `timestamp` looks like, for Python and for DuckDB; the calendar must have the day, too."""
+
+_timestamp_like = re.compile(TIMESTAMP_PATTERN, re.ASCII).fullmatch
+_not_finite = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}").search
 _BLOCK_BYTES = 64 * 1024
 _PLACES_KEPT = 20
 
@@ -92,14 +105,45 @@ class Skipped:
 
 
 def decode(raw: bytes) -> dict[str, Any] | None:
-    """The event that a line says, or None where it says none."""
+    """The event that a line says, or None where it says none.
+
+    NaN and infinite numbers, which leadlog never writes, are null.
+    """
     try:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return None
-    if type(data) is dict and type(data.get("timestamp")) is str:
+        data = _without_odd_numbers(raw)
+    if type(data) is dict and type(stamp := data.get("timestamp")) is str and _is_moment(stamp):
         return data
     return None
+
+
+def _is_moment(stamp: str) -> bool:
+    if not (len(stamp) == 27 and stamp[10] == "T" and stamp[19] == "." and stamp[11:13] < "24"):
+        if _timestamp_like(stamp) is None:
+            return False
+    elif stamp[26] != "Z":
+        return False
+    with suppress(ValueError):
+        datetime.fromisoformat(stamp)
+        return True
+    return False
+
+
+def _without_odd_numbers(raw: bytes) -> Any:
+    """The object of a line that has numbers which JSON has not; None for any other line."""
+    if _not_finite(raw) is None:
+        return None
+    with suppress(ValueError, RecursionError):
+        found = json.loads(raw, parse_constant=lambda _: None, parse_float=_finite)
+        orjson.dumps(found)  # what it cannot write, such as half a surrogate pair, is damage
+        return found
+    return None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if abs(number) != float("inf") else None
 
 
 class LineReader:
@@ -134,10 +178,10 @@ class LineReader:
             else:
                 data = decode(line)
             self.offset = offset + length
-            if data is None:
-                skipped.damaged(path, offset)
-            else:
+            if data is not None:
                 yield Event(data, line[:-1], path, offset)
+            elif not line.isspace():
+                skipped.damaged(path, offset)
 
     def _to_newline(self) -> int | None:
         """How many more bytes belong to this line; None where it has no end yet."""
@@ -225,10 +269,10 @@ def read_backwards(
         try:
             for offset, raw in _lines_backwards(stream, end):
                 data = None if raw is None else decode(raw)
-                if data is None or raw is None:
-                    skipped.damaged(path, offset)
-                else:
+                if data is not None and raw is not None:
                     yield Event(data, raw, path, offset)
+                elif raw is None or raw.strip():
+                    skipped.damaged(path, offset)
         except OSError as error:
             raise _unreadable(path, error) from error
 
@@ -249,13 +293,14 @@ def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, b
         for piece in reversed(pieces):
             offset -= len(piece)
             if complete:
-                yield offset, None if line is None else piece + line
+                short = line is not None and len(piece) + len(line) < LINE_LIMIT_BYTES
+                yield offset, piece + line if short and line is not None else None
             complete, line = True, b""
             offset -= 1
         if complete and line is not None:
             line = head + line if len(line) < LINE_LIMIT_BYTES else None
     if complete:
-        yield 0, line
+        yield 0, line if line is not None and len(line) < LINE_LIMIT_BYTES else None
 
 
 def open_content(

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from leadlog.core.errors import MissingExtraError
+from leadlog.reading.duck import connect
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
-from leadlog.reading.scan import connect
 from leadlog.reading.tables import Tables
 
 if TYPE_CHECKING:

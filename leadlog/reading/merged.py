@@ -10,15 +10,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leadlog.core.layout import LogFile, log_files
-from leadlog.reading.events import Event, Skipped, read_events
+from leadlog.reading.events import Event, LineReader, Skipped, open_content, read_events
 
 if TYPE_CHECKING:
     from leadlog.reading.part import Predicate
 
 __all__ = ["read_merged"]
+
+_MANY = 64
+"""Writers from which on not all of their files are kept open."""
+_PIECE_BYTES = 64 * 1024
 
 _timestamp = attrgetter("timestamp")
 
@@ -50,17 +55,38 @@ def read_merged(
     skipped = Skipped() if skipped is None else skipped
     files = sorted(log_files(directory, categories, since, until), key=_writer)
     pushdown = pushdown or {}
-    streams = [_chain(list(own), skipped, pushdown) for _, own in groupby(files, key=_writer)]
+    writers = [list(own) for _, own in groupby(files, key=_writer)]
+    many = len(writers) > _MANY
+    streams = [_chain(own, skipped, pushdown, many) for own in writers]
     if len(streams) == 1:
         return streams[0]
     return merge(*streams, key=_timestamp)
 
 
 def _chain(
-    files: list[LogFile], skipped: Skipped, pushdown: "Mapping[str, Predicate]"
+    files: list[LogFile], skipped: Skipped, pushdown: "Mapping[str, Predicate]", many: bool
 ) -> Iterator[Event]:
     for file in sorted(files, key=lambda one: (one.date, one.segment)):
-        yield from read_events(file.path, skipped=skipped, predicate=pushdown.get(file.category))
+        if many and not (file.compressed or file.archived):
+            yield from _in_pieces(file.path, skipped)
+        else:
+            predicate = pushdown.get(file.category)
+            yield from read_events(file.path, skipped=skipped, predicate=predicate)
+
+
+def _in_pieces(path: Path, skipped: Skipped) -> Iterator[Event]:
+    """The events of a plain file, which is open only while some of them are read."""
+    offset = 0
+    while True:
+        with open_content(path) as stream:
+            reader = LineReader(stream, path, offset, skipped)
+            found = list(reader.read(_PIECE_BYTES))
+            if reader.offset == offset:
+                if offset < stream.seek(0, os.SEEK_END):
+                    skipped.open_ended(path, offset)
+                return
+            offset = reader.offset
+        yield from found
 
 
 def _writer(file: LogFile) -> tuple[str, str, int]:

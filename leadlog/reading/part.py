@@ -19,6 +19,7 @@ import orjson
 
 from leadlog.core.errors import ReadError
 from leadlog.core.layout import parse_name
+from leadlog.reading.duck import connect, literally, parquet, unreadable
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 
 if TYPE_CHECKING:
@@ -115,8 +116,6 @@ def restored(
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import literally
-
     others = read_damaged(damaged_path(part) if damaged is None else damaged)
     other = next(others, None)
     where, parameters = "", {"path": literally(part)}
@@ -141,8 +140,6 @@ def restored(
 @contextmanager
 def _opened(part: Path) -> "Iterator[DuckDBPyConnection]":
     """A connection to read a part; what DuckDB cannot read is told as a ReadError."""
-    from leadlog.reading.scan import connect, unreadable
-
     with connect() as connection:
         import duckdb
 
@@ -160,7 +157,7 @@ def _lines(category: str) -> str:
     """A SELECT of (line number, line) of a part; where its text is not kept, of its columns."""
     return (
         f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
-        "FROM read_parquet($path, hive_partitioning = false, file_row_number = true)"
+        f"FROM {parquet('$path', 'file_row_number = true')}"
     )
 
 
@@ -177,12 +174,10 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import literally
-
     path, size = literally(part), _FIRST_ROWS
     with _opened(part) as connection:
         (last,) = connection.execute(
-            f"SELECT max({LINE_NUMBER}) FROM read_parquet(?, hive_partitioning = false)", [path]
+            f"SELECT max({LINE_NUMBER}) FROM {parquet('?')}", [path]
         ).fetchall()[0]
         high = -1 if last is None else last + 1
         while high > 0:
@@ -210,8 +205,6 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import literally
-
     path = literally(part)
     with _opened(part) as connection:
         (rows,) = connection.execute(
@@ -237,11 +230,9 @@ def distinct_values(part: Path, column: str, most: int) -> list[str]:
         ReadError: it cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
-    from leadlog.reading.scan import literally
-
     with _opened(part) as connection:
         found = connection.execute(
-            f"SELECT DISTINCT {column} FROM read_parquet(?, hive_partitioning = false) "
+            f"SELECT DISTINCT {column} FROM {parquet('?')} "
             f"WHERE {column} IS NOT NULL LIMIT {most:d}",
             [literally(part)],
         )

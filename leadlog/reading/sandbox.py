@@ -25,8 +25,9 @@ import pyarrow.compute
 import pyarrow.dataset as ds
 
 from leadlog.core.errors import LeadlogError, QueryError
-from leadlog.reading.scan import connect, message_of
+from leadlog.reading.duck import connect, message_of
 from leadlog.reading.tables import Tables
+from leadlog.reading.washed import remove_copies
 
 __all__ = ["main"]
 
@@ -80,6 +81,7 @@ def _run(job: dict[str, Any]) -> Any:
     files = connect(memory_mb=job["memory_mb"])
     files.execute("SET temp_directory = ''")
     tables = Tables(files, job["directory"], job["since"], job["until"])
+    tables.make_readable()
     sql = _locked(tables, job["memory_mb"], job["threads"])
     _limit(job)
     late = threading.Event()
@@ -188,5 +190,6 @@ def _dataset(tables: Tables, name: str) -> ds.Dataset:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
+    remove_copies()
     # Threads that an interrupted query left would crash the interpreter's orderly end.
     os._exit(status)

@@ -1,6 +1,7 @@
 """One category of a log as one SQL relation: plain lines, compressed lines and Parquet.
 
-    from leadlog.reading.scan import connect, scan
+    from leadlog.reading.duck import connect
+    from leadlog.reading.scan import scan
 
     connection = connect()
     found = scan("database_logs", "database_operations", since="2026-11-23T00:00:00.000000Z")
@@ -10,36 +11,39 @@ Files are chosen by the day in their names; a line stands in the file of the day
 written, which is that of its `timestamp` or a later one. What lies there in several forms comes
 out once (`leadlog.core.layout`); the files of one day must hold different events.
 
-A line that is no event (torn, overwritten, not UTF-8, no JSON object with a `timestamp`) comes out
-of DuckDB as a row of nulls, which `select` leaves out and `damaged` counts. So does a last line
-that is still being written; where it lacks nothing but its newline, it is left out by its id.
-Values that have not the type of their column are null there.
+A line that is not an event (`leadlog.reading.events.decode`) comes out of DuckDB as a row without a
+timestamp, which `select` leaves out and `damaged` counts. So does a last line that is still being
+written; where it lacks nothing but its newline, it is left out by its id. DuckDB refuses a whole
+file for one line that is too long, so such a file is read from a copy without it (`washed`). Values
+that have not the type of their column are null there.
 """
 
 import datetime as dt
 import os
-import re
-import tempfile
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from leadlog.core.errors import MissingExtraError, ReadError
+from leadlog.core.errors import ReadError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.columns import columns, flat_columns, record_of
 from leadlog.reading.compressed import is_cut
 from leadlog.reading.damage import unfinished_line
-from leadlog.reading.events import Skipped, decode, read_events
+from leadlog.reading.duck import literally, parquet, path_list, quoted
+from leadlog.reading.events import TIMESTAMP_PATTERN, Skipped, decode, read_events
+from leadlog.reading.washed import has_long_line, readable_paths
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Part", "Scan", "connect", "literally", "message_of", "quoted", "scan", "unreadable"]
+__all__ = ["Part", "Scan", "scan"]
 
-MEMORY_MB = 512
 _ALWAYS_READ = {"timestamp", "event_id"}
-_PATTERN_SIGN = re.compile(r"[*?\[]")
+_MOMENT = (
+    f"CASE WHEN regexp_full_match(timestamp, {quoted(TIMESTAMP_PATTERN)}) "
+    "THEN TRY_CAST(timestamp AS TIMESTAMP) END"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,11 +139,21 @@ class Scan:
         return f"SELECT date, {', '.join(casts)} FROM ({parquet})"
 
     def _lines(self, kinds: Mapping[str, str]) -> str:
-        wanted = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in kinds.items())
         return (
             "SELECT CAST(parse_filename(filename)[:10] AS DATE) AS date, * EXCLUDE (filename) "
-            f"FROM read_ndjson({_paths(file.path for file in self.files)}, columns = {{{wanted}}}, "
-            f"ignore_errors = true, filename = true){self._without_rests()}"
+            f"FROM ({self._plain_lines(kinds)}){self._without_rests()}"
+        )
+
+    def _plain_lines(self, kinds: Mapping[str, str]) -> str:
+        """Every line of the files, with `filename`; what is not an event has no timestamp."""
+        # As text, since DuckDB takes more for a time than a record may have.
+        read = {**kinds, "timestamp": "VARCHAR"}
+        wanted = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in read.items())
+        paths = readable_paths(file.path for file in self.files)
+        return (
+            f"SELECT * REPLACE ({_MOMENT} AS timestamp) FROM read_ndjson({path_list(paths)}, "
+            f"columns = {{{wanted}}}, ignore_errors = true, filename = true, "
+            "hive_partitioning = false)"
         )
 
     def _without_rests(self) -> str:
@@ -158,10 +172,11 @@ class Scan:
         return f" WHERE NOT ({' OR '.join(said)})" if said else ""
 
     def _parquet(self, parts: tuple[Part, ...]) -> str:
+        paths = path_list(part.path for part in parts)
+        read = parquet(paths, "union_by_name = true", "filename = true")
         return (
-            f"SELECT * EXCLUDE (category) FROM read_parquet({_paths(part.path for part in parts)}, "
-            "union_by_name = true, hive_partitioning = true, "
-            "hive_types = {'category': 'VARCHAR', 'date': 'DATE'})"
+            "SELECT CAST(regexp_extract(parse_filename(filename), '[0-9]{4}-[0-9]{2}-[0-9]{2}') "
+            f"AS DATE) AS date, * EXCLUDE (filename) FROM {read}"
         )
 
     def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
@@ -180,18 +195,29 @@ class Scan:
         skipped = Skipped() if skipped is None else skipped
         if not self.files:
             return skipped
+        # Two columns, since DuckDB looks into all of a line where it is asked for one.
+        lines = self._plain_lines({"timestamp": "VARCHAR", "event_id": "VARCHAR"})
         rows = connection.execute(
-            "SELECT filename FROM read_ndjson("
-            f"{_paths(file.path for file in self.files)}, columns = {{timestamp: 'TIMESTAMP'}}, "
-            "ignore_errors = true, filename = true) WHERE timestamp IS NULL GROUP BY filename"
+            f"SELECT filename FROM ({lines}) WHERE timestamp IS NULL GROUP BY filename"
         ).fetchall()
-        paths = {Path(path) for (path,) in rows} | set(self.cut_files())
+        listed = [file.path for file in self.files]
+        paths = {Path(path) for (path,) in rows} & set(listed) | set(self.cut_files())
         plain = [file.path for file in self.files if not file.compressed]
         paths |= {path for path in plain if unfinished_line(path)}
+        paths |= {path for path in listed if has_long_line(path)}
         for path in sorted(paths):
             for _ in read_events(path, skipped=skipped, to_damage=True):
                 pass
         return skipped
+
+    def has_damage(self) -> bool:
+        """Return whether some lines are known to be damaged before any is read.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        listed = [file.path for file in self.files]
+        return bool(self.cut_files()) or any(map(has_long_line, listed))
 
     def cut_files(self) -> list[Path]:
         """Compressed files that end before their content does, of which the rest is missing.
@@ -227,64 +253,14 @@ def scan(
     """
     record_of(category)
     first = None if since is None else _day(since)
-    last = None if until is None else _day(until) + dt.timedelta(days=1)  # some lines come late
+    last = None if until is None else _day(until)
+    if last is not None and last < dt.date.max:
+        last += dt.timedelta(days=1)  # some lines come late
     days = str(first) if first else None, str(last) if last else None
     found = log_files(directory, [category], *days)
     files = tuple(file for file in found if not file.archived)
     parts = tuple(Part(file.date, file.path) for file in found if file.archived)
     return Scan(category, files, parts, since, until)
-
-
-def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckDBPyConnection":
-    """An empty DuckDB database in memory, set up for reading logs.
-
-    Args:
-        threads: how many may work at a time; one per processor by default.
-        memory_mb: 10^6 bytes that it may take; what needs more goes to temporary files.
-
-    Raises:
-        MissingExtraError: DuckDB is not installed.
-    """
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingExtraError(
-            "this needs DuckDB, which is not installed; install leadlog[analytics]"
-        ) from error
-    # A table is what the SQL says it is, never a variable of the caller's.
-    connection = duckdb.connect(config={"python_enable_replacements": False})
-    connection.execute(f"SET memory_limit = '{memory_mb}MB'")
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET preserve_insertion_order = false")
-    connection.execute("SET autoinstall_known_extensions = false")
-    # It would be drawn on standard output, where results belong, once a query takes a while.
-    connection.execute("SET enable_progress_bar = false")
-    # Not the working directory, which may be anybody's.
-    spill = Path(tempfile.gettempdir()) / f"leadlog-spill-{os.getuid()}-{os.getpid()}"
-    connection.execute(f"SET temp_directory = {quoted(str(spill))}")
-    if threads is not None:
-        connection.execute(f"SET threads = {threads:d}")
-    return connection
-
-
-def message_of(error: Exception) -> str:
-    """What DuckDB says went wrong, on one line and without the copy of the SQL that follows."""
-    return " ".join(str(error).partition("\n\nLINE ")[0].split())
-
-
-def unreadable(what: str, error: Exception) -> ReadError:
-    """The error to raise where DuckDB could not read files of the log.
-
-    Args:
-        what: was to be read.
-        error: of DuckDB or of Arrow; names the file, where that is to blame.
-    """
-    import duckdb
-
-    remedy = ""
-    if not isinstance(error, duckdb.OutOfMemoryException):
-        remedy = "; put a copy of the file from a backup in its place, or move it out of the log"
-    return ReadError(f"cannot read {what}: {message_of(error)}{remedy}")
 
 
 def _nothing(kinds: Mapping[str, str]) -> str:
@@ -293,23 +269,8 @@ def _nothing(kinds: Mapping[str, str]) -> str:
     return f"SELECT CAST(NULL AS DATE) AS date, {', '.join(empty)} WHERE false"
 
 
-def quoted(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _name(key: str) -> str:
     return f'"{key}"'
-
-
-def _paths(paths: Iterator[Path]) -> str:
-    """Paths as a list of SQL literals."""
-    return "[" + ", ".join(quoted(literally(path)) for path in paths) + "]"
-
-
-def literally(path: Path) -> str:
-    """A path in which DuckDB finds no pattern; it looks for one in parameters, too."""
-    return _PATTERN_SIGN.sub(r"[\g<0>]", str(path))
 
 
 def _day(moment: str) -> dt.date:

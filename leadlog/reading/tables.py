@@ -18,8 +18,10 @@ from leadlog.core.errors import ReadError
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.records.envelope import WithContext
 from leadlog.core.records.hints import all_keys_of
+from leadlog.reading.duck import unreadable
 from leadlog.reading.events import Skipped
-from leadlog.reading.scan import Scan, scan, unreadable
+from leadlog.reading.scan import Scan, scan
+from leadlog.reading.washed import readable_paths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +70,15 @@ class Tables:
         )
         self._damaged: set[str] = set()
         self.unread: ReadError | None = None
+
+    def make_readable(self) -> None:
+        """Make the copies that some files are read from, while files can still be written.
+
+        Raises:
+            ReadError: a file cannot be read.
+        """
+        for category in CATEGORIES:
+            readable_paths(file.path for file in self._scan(category).files)
 
     @staticmethod
     def names() -> tuple[str, ...]:
@@ -125,7 +136,7 @@ class Tables:
         # A cursor of its own, since a query may scan several tables at a time.
         with self._connection.cursor() as cursor:
             scanned = self._scan(category)
-            if scanned.cut_files():
+            if scanned.has_damage():
                 self._damaged.add(category)
             sql = scanned.select(cursor, flat=flat, damaged=True)
             reader = cursor.sql(

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from structlog.typing import EventDict, WrappedLogger
 
 from leadlog_processors.clock import format_us, new_id, now_us
-
-SCHEMA_VERSION = 1
+from leadlog_processors.fields import SCHEMA_VERSION
 
 ENVELOPE = {
     "timestamp": None,

@@ -22,6 +22,9 @@ CATEGORIES: Final[dict[str, str]] = {
 }
 """Log type to category; a category is a folder below the log directory."""
 
+SCHEMA_VERSION: Final = 1
+"""Of the record contract."""
+
 LOG_TYPES: Final = tuple(CATEGORIES)
 
 LEAD: Final = "_lead"

@@ -1,6 +1,9 @@
 """Messages are delivered once, in order, and survive whatever ends the monitor."""
 
+import logging
 import sqlite3
+import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -191,6 +194,54 @@ def test_the_thread_delivers_while_nobody_waits(database, webhook, clocks):
     box.stop(20)
     assert webhook.titles == ["[leadlog] critical: disk"]
     assert states(database) == ["sent"]
+
+
+def test_a_channel_that_takes_long_delays_no_other(database, clocks):
+    """Neither in threads of their own, nor where somebody waits for all deliveries."""
+    held, others = threading.Event(), threading.Event()
+    slow, quick = Sink("slow"), Sink("quick")
+    slow.during = lambda: held.wait(30)
+    quick.during = others.set
+    box = opened(database, {"a": slow, "b": quick}, clocks)
+    put(box, database, "first")
+    box.start()
+    assert others.wait(30)
+    assert not slow.taken
+    held.set()
+    while box.waiting():
+        time.sleep(0.01)
+    box.stop()
+
+    both = threading.Barrier(2)  # each waits for the other, so they are delivered side by side
+    sinks = {"a": Sink("a"), "b": Sink("b")}
+    for sink in sinks.values():
+        sink.during = lambda: both.wait(30)
+    box = opened(database, sinks, clocks)
+    put(box, database, "second")
+    assert box.deliver_due() == 2
+    assert [sink.taken for sink in sinks.values()] == [[("second", "body")]] * 2
+
+
+def test_a_reason_is_that_of_its_own_channel(webhook):
+    """What Apprise logs meanwhile of another channel may hold the other one's secrets."""
+    (channel,) = channels(webhook.url).values()
+    webhook.refusing = True
+    noise = threading.Event()
+
+    def talk():
+        while not noise.is_set():
+            logging.getLogger("apprise").warning("other-secret")
+
+    other = threading.Thread(target=talk)
+    other.start()
+    try:
+        with pytest.raises(DeliveryError) as caught:
+            channel.send("title", "body", "warning")
+    finally:
+        noise.set()
+        other.join()
+    assert "503" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_mail_arrives(mailbox):

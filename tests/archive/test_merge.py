@@ -12,9 +12,10 @@ from leadlog.reading import erasure
 from leadlog.reading.analytics.summary import count_days
 from leadlog.reading.archive import Policy
 from leadlog.reading.damage import damaged_lines
+from leadlog.reading.duck import connect
 from leadlog.reading.events import read_events
 from leadlog.reading.merged import read_merged
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.scan import scan
 from tests.bench.made_events import events
 
 DAY = "2026-11-01"

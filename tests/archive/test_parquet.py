@@ -14,10 +14,11 @@ from leadlog.core.layout import CATEGORIES, archive_directory, log_files, part_p
 from leadlog.reading.analytics.summary import count_days
 from leadlog.reading.archive import Policy
 from leadlog.reading.archive.parts import writing_part
+from leadlog.reading.duck import connect
 from leadlog.reading.events import Skipped, read_backwards, read_events
 from leadlog.reading.part import damaged_path, restored
 from leadlog.reading.sampled import spread_events
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.scan import scan
 from tests.bench.made_events import events, write
 
 DAY = "2026-11-01"

@@ -13,7 +13,8 @@ from leadlog.core.layout import CATEGORIES, log_files
 from leadlog.reading import archive, erasure
 from leadlog.reading.analytics.summary import count_days
 from leadlog.reading.archive import Policy
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.duck import connect
+from leadlog.reading.scan import scan
 from tests.bench.made_events import write
 
 SOAK = bool(os.environ.get("SOAK"))

@@ -70,6 +70,7 @@ def test_categories_are_counted(run, log):
         "events_today": 2,
         "last_event": last,
         "damaged_lines": 0,
+        "odd_events": 0,
     }
     assert rows["sync_operations"]["files"] == 0
 
@@ -94,6 +95,19 @@ def test_older_days_are_checked_with_all(run, log):
     result = run("doctor", "--all")
     assert result.exit_code == 1
     assert "1 damaged lines" in result.stdout
+
+
+def test_odd_events_are_a_finding_with_their_place(run, log):
+    """The first is named with what is odd about it."""
+    log("error_logs", (1, {}), (2, {"schema_version": 99}))
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    (finding,) = report(result)["findings"]
+    assert "1 odd events in error_logs" in finding["finding"]
+    assert "schema_version 99" in finding["finding"]
+    command = finding["remedy"].partition(" This one: ")[2]
+    done = subprocess.run(["sh", "-c", command], capture_output=True, timeout=20, check=True)
+    assert json.loads(done.stdout)["schema_version"] == 99
 
 
 def test_a_file_in_the_directory_s_place_is_a_finding(run, tmp_path):

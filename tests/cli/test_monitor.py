@@ -143,7 +143,7 @@ def test_prometheus_is_answered_on_request(start, failing):
     process = start("monitor", "--no-checks", "--metrics-port", "0")
     assert process.stderr is not None
     address = process.stderr.readline().decode().split()[-1]
-    wanted = 'leadlog_operations_total{operation="add_lead",success="false"} 100.0'
+    wanted = 'leadlog_operations_total{entity="",operation="add_lead",success="false"} 100.0'
     page = ""
     while wanted not in page or 'leadlog_alerts{name="burn_rate:fast"' not in page:
         with urlopen(address, timeout=20) as answer:  # the test's own timeout ends this

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from leadlog.core.layout import log_files
+from leadlog.reading.duck import connect
 from leadlog.reading.merged import read_merged
-from leadlog.reading.scan import connect, scan
+from leadlog.reading.scan import scan
 
 READS = 24
 ROUNDS = 420 if os.environ.get("SOAK") else 1

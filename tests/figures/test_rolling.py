@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
+from leadlog.monitor.configuration import configure
+from leadlog.monitor.figures.fingerprints import frames_of
 from leadlog.monitor.figures.minutes import Tally
 from leadlog.monitor.figures.rolling import OPERATIONS, Rolling, minute_of
+from leadlog.monitor.rules.base import View
 
 NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
 MINUTE = 60_000_000
@@ -64,11 +67,150 @@ def test_operations_are_counted_by_minute():
     assert figures.latencies.window("add_lead", 0, figures.now_minute).n == 3
 
 
-def test_what_the_user_did_wrong_is_no_failure_of_the_system():
-    """An error_log of the user's takes its operation out of the failures."""
-    figures = rolling(operation(success=False), error(user=True), operation(success=False))
-    assert sums(figures) == (2, 1)
-    assert not figures.fingerprints.known
+def failed(number, **more):
+    event = operation(success=False, **more)
+    event["operation_details"].update(operation_id=str(number), entity="Contact")
+    return event
+
+
+def excuse(number, *, user=True):
+    event = error(user=user)
+    event["context"]["operation_id"] = str(number)
+    return event
+
+
+def by_series(figures, name):
+    tally = figures.tallies.get(name)
+    return tuple(
+        tally.sum(one, figures.now_minute - 59, figures.now_minute)
+        for one in (tally.total, tally.bad)
+    )
+
+
+@given(st.permutations(range(5)), st.integers(0, 5))
+def test_what_the_user_did_wrong_is_no_failure_of_the_system(order, stop):
+    """Over all and of its class, whichever record comes first, and over a restart between."""
+    events = [failed(1), failed(2), failed(3), excuse(1), excuse(3, user=False)]
+    with closing(connect(":memory:")) as database:
+        figures = rolling()
+        figures.load(database)
+        for at, i in enumerate(order):
+            if at == stop:
+                figures.save(database)
+                figures = rolling()
+                figures.load(database)
+            figures.take(events[i])
+    assert sums(figures) == by_series(figures, "Contact.add_lead") == (3, 2)
+    assert {one.operation for one in figures.fingerprints.known.values()} <= {
+        "Contact.add_lead",
+        "",
+    }
+
+
+def test_a_duplicate_is_the_users_without_any_error():
+    """The operation's own record says so; it can be counted nevertheless."""
+    one = failed(1)
+    one["operation_details"]["duplicate_detected"] = True
+    assert sums(rolling(one)) == (1, 0)
+    strict = Rolling(user_errors_count=True)
+    strict.advance(NOW)
+    for event in (one, failed(2), excuse(2)):
+        strict.take(event)
+    assert sums(strict) == (2, 2)
+
+
+def test_failures_that_nothing_excuses_are_forgotten():
+    """Of too many the oldest, in memory and in the database."""
+    figures = rolling()
+    with closing(connect(":memory:")) as database:
+        figures.load(database)
+        for number in range(5_003):
+            figures.take(failed(number))
+        figures.save(database)
+        (kept,) = database.execute("SELECT count(*) FROM failures").fetchone()
+    assert kept == 5_000
+    figures.take(excuse(0))
+    figures.take(excuse(5_002))
+    assert sums(figures) == (5_003, 5_002)
+
+
+def test_an_error_knows_where_it_came_from():
+    """Its class, the application's frames, innermost first, and how many sessions met it."""
+    figures = rolling(failed(1))
+    for number in range(3):
+        event = excuse(1, user=False) | {"session_id": f"s{number % 2}"}
+        event["error_details"]["stack_trace"] = (
+            'Traceback:\n  File "/srv/shop/app.py", line 31, in create\n    session.commit()\n'
+            '  File "/venv/lib/python3.12/site-packages/sqlalchemy/x.py", line 1, in commit\n'
+        )
+        figures.take(event)
+    (one,) = figures.fingerprints.known.values()
+    assert one.frames == ["app.py:31 in create"]
+    assert one.sessions_lately(figures.now_minute) == 2
+    assert frames_of("no frames") == []
+    assert frames_of('File "/venv/site-packages/x.py", line 1, in f') == ["x.py:1 in f"]
+
+
+HUGE = [1e308, -1.0, 10**400, float("1e13"), "5", True, [], {"a": 1}]
+
+
+@pytest.mark.parametrize("odd", HUGE)
+@pytest.mark.parametrize("make", [operation, None], ids=["operation", "performance"])
+def test_an_absurd_duration_is_counted_as_one_that_was_skipped(odd, make, connection):
+    """And nothing that was kept of it stops the next one that reads it."""
+    figures = rolling()
+    figures.load(connection)
+    if make is None:
+        event = shape.blank("performance_metrics") | {"timestamp": format_us(NOW)}
+        event["operation_info"].update(operation_name="job", total_duration_ms=odd)
+        event["system_info"]["pending_syncs"] = odd
+    else:
+        event = operation(ms=odd)
+    figures.take(event)
+    assert figures.ignored >= 1
+    figures.save(connection)
+    again = rolling()
+    again.load(connection)
+    assert not again.latencies.names()
+
+
+def test_a_duration_that_the_record_keeps_aside_is_counted_too():
+    """The record is whole but for it."""
+    figures = rolling(operation(ms=None) | {"extra": {"performance_metrics.execution_time_ms": 1}})
+    assert (figures.ignored, sums(figures)) == (1, (1, 0))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+def test_no_value_stops_it(data):
+    """Whatever stands in any field: it is taken or ignored, kept, and read again."""
+    log_type = data.draw(st.sampled_from(sorted(shape._BLANKS)))
+    event = shape.blank(log_type) | {"timestamp": format_us(NOW)}
+    for _ in range(data.draw(st.integers(1, 4))):
+        section = data.draw(st.sampled_from(sorted(event)))
+        if isinstance(event[section], dict) and event[section] and data.draw(st.booleans()):
+            event[section][data.draw(st.sampled_from(sorted(event[section])))] = data.draw(
+                json_values
+            )
+        elif section not in ("timestamp", "log_type"):
+            event[section] = data.draw(json_values)
+    with closing(connect(":memory:")) as database:
+        figures = rolling()
+        figures.load(database)
+        figures.take(event)
+        figures.save(database)
+        database.commit()
+        figures.saved()
+        again = rolling()
+        again.load(database)
+    for rule in configure().rules.values():
+        list(rule.look(View(again)))
 
 
 def test_a_sampled_event_stands_for_those_that_were_left_out():

@@ -31,10 +31,11 @@ NAMES = {
     "leadlog_leads_added": {"data_quality"},
     "leadlog_log_lines": {"category", "state"},
     "leadlog_migrations": {"migration_type", "success"},
-    "leadlog_operation_duration_seconds": {"operation", "le"},
-    "leadlog_operations": {"operation", "success"},
+    "leadlog_operation_duration_seconds": {"entity", "operation", "le"},
+    "leadlog_operations": {"entity", "operation", "success"},
     "leadlog_sync_leads": {"result"},
     "leadlog_syncs": {"sync_type", "success"},
+    "leadlog_user_errors": set(),
 }
 """The contract: a name that is taken away or changed breaks somebody's dashboard."""
 
@@ -79,11 +80,12 @@ def samples(said):
 def test_the_figures_are_those_of_the_log(figures):
     """Counts, sums and states come out as they went in."""
     found = samples(text(figures))
-    assert found["leadlog_operations_total", "add_lead", "true"] == 1
-    assert found["leadlog_operations_total", "add_lead", "false"] == 1
-    assert found["leadlog_operation_duration_seconds_count", "search_leads"] == 1
-    assert 0 < found["leadlog_operation_duration_seconds_sum", "search_leads"] < 10
-    assert found["leadlog_operation_duration_seconds_bucket", "+Inf", "search_leads"] == 1
+    assert found["leadlog_operations_total", "Lead", "add_lead", "true"] == 1
+    assert found["leadlog_operations_total", "Lead", "add_lead", "false"] == 1
+    assert found[("leadlog_user_errors_total",)] == 1
+    assert found["leadlog_operation_duration_seconds_count", "Lead", "search_leads"] == 1
+    assert 0 < found["leadlog_operation_duration_seconds_sum", "Lead", "search_leads"] < 10
+    assert found["leadlog_operation_duration_seconds_bucket", "+Inf", "Lead", "search_leads"] == 1
     assert found["leadlog_leads_added_total", "high"] == 1
     assert found["leadlog_syncs_total", "to_airtable", "true"] == 1
     assert found["leadlog_sync_leads_total", "synced"] == 7
@@ -145,6 +147,7 @@ def test_thousands_of_names_make_no_thousands_of_series():
             }
         )
     assert len(counts.operations) <= 201
+    assert {entity for entity, _, _ in counts.operations} == {"", "(others)"}
     assert sum(counts.operations.values()) == 5000
 
 
@@ -182,5 +185,7 @@ def test_dashboard_and_rules_name_only_metrics_that_exist():
     rules = (DOCS / "leadlog-rules.yml").read_text()
     assert metrics_in(rules) <= set(NAMES)
     assert len(asked) > 8
+    by_class = [panel["title"] for panel in dashboard["panels"] if "class" in panel["title"]]
+    assert by_class == ["Operations by class", "Failed by class", "p95 by class"]
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))

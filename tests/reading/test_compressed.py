@@ -9,6 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
 from leadlog.core.layout import log_files
 from leadlog.reading.compressed import Unpacked, is_cut, open_unpacked, spool_unpacked
@@ -24,7 +25,7 @@ def pack(content):
 def lines(count, start=0):
     """A file's content: `count` events."""
     return b"".join(
-        json.dumps({"timestamp": f"{number:06d}", "n": number}).encode() + b"\n"
+        json.dumps({"timestamp": format_us(number), "n": number}).encode() + b"\n"
         for number in range(start, start + count)
     )
 

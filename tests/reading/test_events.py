@@ -6,12 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
 from leadlog.reading import events as module
 from leadlog.reading.events import Skipped, decode, read_backwards, read_events
 
+
+def line(number, **more):
+    """The bytes of an event's line."""
+    return json.dumps({"timestamp": format_us(number), **more}).encode() + b"\n"
+
+
 NO_EVENT = [
-    b"",
     b"null",
     b"17",
     b"[1]",
@@ -21,13 +27,14 @@ NO_EVENT = [
     b'{"timestamp": "\xff"}',
     b'{"timestamp": "\\ud800"}',
     b"\x00\x00\x00",
-    b'{"timestamp": "x"}{"timestamp": "y"}',
+    line(1)[:-1] + line(2)[:-1],
+    b'{"timestamp": "yesterday"}',
+    b'{"timestamp": "2026-02-30T10:00:00.000000Z"}',
+    b'{"timestamp": "2026-11-23T24:00:00.000000Z"}',
+    b'{"timestamp": "2026-11-23T10:00:00.000000+02:00"}',
+    b'{"timestamp": "2026-11-23 10:00:00.000000Z"}',
+    b'{"timestamp": "+10000-12-31T10:00:00.000000Z"}',
 ]
-
-
-def line(number, **more):
-    """The bytes of an event's line."""
-    return json.dumps({"timestamp": f"{number:06d}", **more}).encode() + b"\n"
 
 
 def test_events_come_with_their_place(append, event):
@@ -45,25 +52,51 @@ def test_damage_is_counted_and_passed_over(append, damage):
     """A line that is no event is counted with its place, and what is around it is read."""
     path = append("error_logs/2026-11-23.jsonl", line(1), damage + b"\n", line(2))
     skipped = Skipped()
-    assert [event.timestamp for event in read_events(path, skipped=skipped)] == ["000001", "000002"]
+    assert [event.timestamp for event in read_events(path, skipped=skipped)] == [
+        format_us(1),
+        format_us(2),
+    ]
     assert (skipped.lines, skipped.places) == (1, [(path, len(line(1)))])
     skipped = Skipped()
     assert [event.timestamp for event in read_backwards(path, skipped=skipped)] == [
-        "000002",
-        "000001",
+        format_us(2),
+        format_us(1),
     ]
     assert (skipped.lines, skipped.places) == (1, [(path, len(line(1)))])
+
+
+@pytest.mark.parametrize("blank", [b"", b"  ", b"\r", b"\t"])
+def test_an_empty_line_is_nothing(append, blank):
+    """It is neither an event nor damage."""
+    path = append("error_logs/2026-11-23.jsonl", line(1), blank + b"\n", line(2))
+    for read in (read_events, read_backwards):
+        skipped = Skipped()
+        assert sum(1 for _ in read(path, skipped=skipped)) == 2
+        assert skipped == Skipped()
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1E+999"])
+def test_a_number_that_json_has_not_is_null(number):
+    """Other programs write it; the event is one all the same."""
+    raw = line(1, n=17, m=[0.5]).replace(b"17", number)
+    assert decode(raw) == {"timestamp": format_us(1), "n": None, "m": [0.5]}
+
+
+@pytest.mark.parametrize("stamp", ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.1Z"])
+def test_a_moment_may_have_fewer_digits(stamp):
+    """What other programs wrote by the format's rules but for that is an event."""
+    assert decode(json.dumps({"timestamp": stamp}).encode()) == {"timestamp": stamp}
 
 
 def test_a_line_without_its_newline_is_no_event_yet(append):
     """What a writer has not finished is left alone, and told apart from damage."""
     path = append("error_logs/2026-11-23.jsonl", line(1), line(2)[:-1])
     skipped = Skipped()
-    assert [event.timestamp for event in read_events(path, skipped=skipped)] == ["000001"]
+    assert [event.timestamp for event in read_events(path, skipped=skipped)] == [format_us(1)]
     assert (skipped.lines, skipped.unfinished) == (0, 1)
-    assert [event.timestamp for event in read_backwards(path)] == ["000001"]
+    assert [event.timestamp for event in read_backwards(path)] == [format_us(1)]
     append("error_logs/2026-11-23.jsonl", b"\n")
-    assert [event.timestamp for event in read_events(path, start=len(line(1)))] == ["000002"]
+    assert [event.timestamp for event in read_events(path, start=len(line(1)))] == [format_us(2)]
 
 
 @pytest.mark.parametrize("content", [b"", b"no newline", b"\n"])
@@ -93,7 +126,7 @@ def test_backwards_is_forwards_reversed(tmp_path_factory, lines, finished):
     events = list(read_events(path, skipped=forwards))
     assert list(read_backwards(path, skipped=backwards)) == events[::-1]
     assert forwards.lines == backwards.lines
-    complete = lines if finished else lines[:-1]
+    complete = [one for one in (lines if finished else lines[:-1]) if one.strip()]
     assert len(events) + forwards.lines == len(complete)
     assert [event.data for event in events] == [
         data for data in map(decode, complete) if data is not None
@@ -105,8 +138,8 @@ def test_a_line_beyond_the_limit_is_one_damaged_line(append):
     huge = b'{"fill": "' + b"x" * (2 * module.LINE_LIMIT_BYTES) + b'"}\n'
     path = append("error_logs/2026-11-23.jsonl", line(1), huge, line(2))
     for read, order in (
-        (read_events, ["000001", "000002"]),
-        (read_backwards, ["000002", "000001"]),
+        (read_events, [format_us(1), format_us(2)]),
+        (read_backwards, [format_us(2), format_us(1)]),
     ):
         skipped = Skipped()
         assert [event.timestamp for event in read(path, skipped=skipped)] == order
@@ -117,7 +150,7 @@ def test_a_line_beyond_the_limit_without_end_is_unfinished(append):
     """An endless line at the end of a file is not counted as damage yet."""
     path = append("error_logs/2026-11-23.jsonl", line(1), b"x" * (module.LINE_LIMIT_BYTES + 1))
     skipped = Skipped()
-    assert [event.timestamp for event in read_events(path, skipped=skipped)] == ["000001"]
+    assert [event.timestamp for event in read_events(path, skipped=skipped)] == [format_us(1)]
     assert (skipped.lines, skipped.unfinished) == (0, 1)
 
 

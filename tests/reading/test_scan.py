@@ -1,6 +1,7 @@
 """One relation over plain lines, compressed lines and Parquet."""
 
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 import zstandard
 
-from leadlog.core.layout import CATEGORIES
+from leadlog.core.layout import CATEGORIES, log_files
 from leadlog.core.records import RECORDS
+from leadlog.reading import archive
 from leadlog.reading.columns import columns, flat_columns
+from leadlog.reading.duck import connect, quoted
 from leadlog.reading.merged import read_merged
 from leadlog.reading.query import run_query
-from leadlog.reading.scan import Scan, connect, quoted, scan
+from leadlog.reading.scan import Scan, scan
+from tests.bench.made_events import write
 
 DAY = 1_795_392_000_000_000  # 2026-11-23
 CATEGORY = "database_operations"
@@ -236,3 +240,28 @@ def test_every_key_of_a_record_has_a_column() -> None:
         assert columns(category).keys() == record.__annotations__.keys()
     with pytest.raises(ValueError, match="no category 'sync'; there are database_operations"):
         columns("sync")
+
+
+def test_a_folder_above_the_log_is_a_name_and_no_column(tmp_path: Path) -> None:
+    """Whatever it is called, the days are those of the files, plain and sealed."""
+    root = tmp_path / "date=2025-12-24" / "category=x" / "log"
+    write(root, "2026-11-01", 60)
+    write(root, "2026-11-02", 60)
+    for file in log_files(root):
+        if file.date == "2026-11-01":
+            os.utime(file.path, (1_793_534_400, 1_793_534_400))
+    report = archive.run(root, archive.Policy(parquet_after_days=1), today="2026-11-30")
+    assert report.errors == ()
+    with connect() as connection:
+        select = scan(root, "database_operations").select(connection)
+        rows = connection.execute(
+            f"SELECT CAST(date AS VARCHAR), count(*) FROM ({select}) GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+    assert [day for day, _ in rows] == ["2026-11-01", "2026-11-02"]
+
+
+def test_the_last_day_of_the_calendar_is_a_day(tmp_path: Path) -> None:
+    """There is none after it to look for late lines in."""
+    write(tmp_path, "2026-11-01", 60)
+    found = scan(tmp_path, "database_operations", until="9999-12-31T00:00:00.000000Z")
+    assert len(found.files) == 1

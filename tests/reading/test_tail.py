@@ -151,8 +151,8 @@ def test_a_line_is_an_event_once_its_newline_is_there(append, event, tmp_path):
     batches = follow(
         tail,
         lambda: append("error_logs/2026-11-23.jsonl", begun[10:20]),
-        lambda: append("error_logs/2026-11-23.jsonl", begun[20:] + b"\n", b'{"timestamp": '),
-        lambda: append("error_logs/2026-11-23.jsonl", b'"2", "n": 2}\n'),
+        lambda: append("error_logs/2026-11-23.jsonl", begun[20:] + b"\n", b'{"timestamp": "2026-'),
+        lambda: append("error_logs/2026-11-23.jsonl", b'11-23T10:00:02Z", "n": 2}\n'),
     )
     assert numbers(batches) == [1, 2]
     assert tail.skipped == Skipped()

@@ -4,6 +4,7 @@ Seeded, so that every run sees the same. Days are busy, nights nearly silent, we
 night there is an import, each quarter of an hour a sync; some operations fail, some users err.
 """
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -111,9 +112,12 @@ def events(minute: int, shop: Shop, draw: random.Random) -> Iterator[dict[str, A
         yield from _operation(at, name, shop, draw)
     for _ in range(_count(shop.extra_errors, draw)):
         at = format_us(began + draw.randrange(MINUTE_US))
-        yield _error(at, shop.fingerprint or "f00", user=False)
+        yield _error(at, shop.fingerprint or "f00", "of no operation")
     if shop.syncs and minute % 15 == 0:
         yield _sync(format_us(began + draw.randrange(MINUTE_US)), shop, draw)
+
+
+_numbers = itertools.count()
 
 
 def _operation(at: str, name: str, shop: Shop, draw: random.Random) -> Iterator[dict[str, Any]]:
@@ -126,8 +130,12 @@ def _operation(at: str, name: str, shop: Shop, draw: random.Random) -> Iterator[
     event = shape.blank("database_operation")
     event["timestamp"] = at
     event["operation_details"].update(
-        operation_type=name, success=not (fails or errs), execution_time_ms=ms
+        operation_type=name,
+        operation_id=f"{at} {next(_numbers)}",
+        success=not (fails or errs),
+        execution_time_ms=ms,
     )
+    operation_id = event["operation_details"]["operation_id"]
     tier = "very_slow" if ms > 5000 else "slow" if ms > 2000 else "good"
     event["training_labels"]["performance_tier"] = tier
     if name in ("add_lead", "update_lead"):
@@ -136,19 +144,19 @@ def _operation(at: str, name: str, shop: Shop, draw: random.Random) -> Iterator[
     yield event
     if fails:
         usual = FINGERPRINTS[min(int(draw.expovariate(0.7)), 7)]
-        yield _error(at, shop.fingerprint or usual, user=False)
+        yield _error(at, shop.fingerprint or usual, operation_id)
     elif errs:
-        yield _error(at, "u00", user=True)
+        yield _error(at, "u00", operation_id, user=True)
 
 
-def _error(at: str, fingerprint: str, *, user: bool) -> dict[str, Any]:
+def _error(at: str, fingerprint: str, operation_id: str, *, user: bool = False) -> dict[str, Any]:
     event = shape.blank("error_log")
     event["timestamp"] = at
     kind = "validation_error" if user else "database_error"
     event["error_details"].update(
         fingerprint=fingerprint, error_type=kind, error_message="made up", severity="error"
     )
-    event["context"]["operation_id"] = "some"
+    event["context"]["operation_id"] = operation_id
     event["training_labels"]["user_error"] = user
     return event
 

@@ -209,6 +209,7 @@ def test_it_runs_in_a_thread_of_an_application(scene):
         channels={},
         checks=False,
         emit=lambda level, name, event: read.set(),
+        clock=lambda: NOW,
         measure=lambda _: {},
     )
     with monitor:

@@ -31,7 +31,7 @@ def _user() -> str:
 
 @click.command()
 @click.argument("rule")
-@click.option("--label", default="*", help="Only alerts with this label; `*` and `?` match any.")
+@click.option("--label", help="Only alerts with this label; the same as in `rule:label`.")
 @click.option(
     "--for",
     "duration",
@@ -46,7 +46,7 @@ def _user() -> str:
 def silence(
     *,
     rule: str,
-    label: str,
+    label: str | None,
     duration: float,
     comment: str,
     directory: Path | None,
@@ -54,28 +54,33 @@ def silence(
 ) -> None:
     """Hear nothing of some alerts for a while.
 
-    RULE is the name of a rule; `*` and `?` stand for any characters. The alerts go on, and are
-    in `leadlog alerts list`; nobody is told of them until the silence ends.
+    RULE is the name of a rule, or `rule:label` as in `leadlog alerts list` and in the settings.
+    `*` and `?` stand for any characters, and nothing else is special. The alerts go on, and are in
+    `leadlog alerts list`; nobody is told of them until the silence ends.
 
     \b
     Examples:
       leadlog alerts silence latency --for 2h --comment "reindexing"
-      leadlog alerts silence 'fingerprint_*' --label 3f2a* --for 1d --comment "ticket 812"
+      leadlog alerts silence 'fingerprint_*:3f2a*' --for 1d --comment "ticket 812"
+      leadlog alerts silence latency --label 'import [eu]' --for 2h --comment "new index"
       leadlog alerts silence '*' --for 30m --comment "maintenance"
     """  # noqa: D301 - click wants real backspaces
-    from fnmatch import fnmatchcase
-
     from leadlog.core.settings import load
     from leadlog.monitor.configuration import configure
+    from leadlog.monitor.silences import matches, silenced
     from leadlog.monitor.state import write_state
-    from leadlog.monitor.storage import add_silence
+    from leadlog.monitor.storage import add_silence, load_alerts, load_silences
 
     if not 0 < duration <= 366 * 86_400:
         raise click.BadParameter("a silence lasts a year at most, and not 0", param_hint="--for")
     if not comment.strip():
         raise click.BadParameter("say why", param_hint="--comment")
+    rule, colon, said = rule.partition(":")
+    if colon and label is not None:
+        raise click.BadParameter("RULE has a label already", param_hint="--label")
+    label = said if colon else "*" if label is None else label
     rules = configure(load().settings.alerts).rules
-    if not any(fnmatchcase(name, rule) for name in rules):
+    if not any(matches(name, rule) for name in rules):
         message(f"no rule in force is called {rule!r}; there are {', '.join(rules)}")
     now = now_us()
     ends = now + round(duration * 1e6)
@@ -89,8 +94,15 @@ def silence(
             created_us=now,
             ends_us=ends,
         )
+        made = [one for one in load_silences(connection) if one.number == number]
+        covered = len(silenced(load_alerts(connection), made, now))
+    if not covered:
+        message(
+            "no alert matches it now; it holds for those to come. See `leadlog alerts list` for "
+            "the rules and labels of those that there are"
+        )
     if as_json:
-        print_json({"number": number, "ends": format_us(ends)})
+        print_json({"number": number, "ends": format_us(ends), "alerts": covered})
     else:
         until = format_us(ends)[:19].replace("T", " ")
         click.echo(

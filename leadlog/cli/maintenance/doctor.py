@@ -19,7 +19,8 @@ from leadlog.core.errors import ReadError, SettingsError
 from leadlog.core.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
 from leadlog.monitor.health.checks import Check
 from leadlog.monitor.health.log import directory_checks, ring_checks
-from leadlog.reading.events import Skipped, read_backwards, read_events
+from leadlog.reading.events import Event, Skipped, read_backwards, read_events
+from leadlog.reading.oddities import oddities
 from leadlog.recording.sinks.report import ring_reports
 
 __all__ = ["doctor"]
@@ -201,6 +202,7 @@ def _category(
         "events_today": 0,
         "last_event": None,
         "damaged_lines": 0,
+        "odd_events": 0,
     }
     if not folder.is_dir():
         return report
@@ -217,10 +219,17 @@ def _category(
     report["files"] = len(files)
     report["bytes"] = sum(file.path.stat().st_size for file in files)
     skipped = Skipped()
+    first: tuple[Event, str] | None = None
     try:
         for file in files:
             if everything or file.date == files[-1].date:
-                events = sum(1 for _ in read_events(file.path, skipped=skipped))
+                events = 0
+                for event in read_events(file.path, skipped=skipped):
+                    events += 1
+                    odd = next(oddities(event.data, file.date), None)
+                    if odd is not None:
+                        report["odd_events"] += 1
+                        first = first or (event, odd)
                 report["events_today"] += events if file.date == today else 0
         report["last_event"] = _last(files)
     except ReadError as error:
@@ -234,6 +243,15 @@ def _category(
             f"at byte {offset}",
             "`leadlog doctor --lines` shows them all; this one: "
             f"{_show_from(path, offset)} | head -n 1",
+        )
+    if first is not None:
+        event, odd = first
+        _find(
+            findings,
+            f"{report['odd_events']} odd events in {category}, the first in {event.path.name} "
+            f"at byte {event.offset}: {odd}",
+            "mend what writes such values; sums and percentiles leave them out. This one: "
+            f"{_show_from(event.path, event.offset)} | head -n 1",
         )
     return report
 
@@ -266,8 +284,8 @@ def _show(report: dict[str, Any]) -> None:
         _section(
             "Categories",
             [tuple(category.values()) for category in report["categories"]],
-            ("category", "files", "bytes", "events today", "last event", "damaged lines"),
-            right=(1, 2, 3, 5),
+            ("category", "files", "bytes", "events today", "last event", "damaged lines", "odd"),
+            right=(1, 2, 3, 5, 6),
         )
     _section(
         "Rings: events by process",

@@ -1,7 +1,6 @@
 """`leadlog query`: SQL over the log."""
 
 import csv
-import datetime as dt
 import sys
 from collections.abc import Callable, Iterable
 from itertools import chain, islice
@@ -15,6 +14,7 @@ from leadlog.cli.options import directory_option, existing_log, moment_option, n
 from leadlog.cli.terminal import message, safe_json, table
 from leadlog.core.files import output_file
 from leadlog.reading.query import Limits, Rows, run_query
+from leadlog.reading.values import json_text, plain
 
 __all__ = ["query"]
 
@@ -157,9 +157,10 @@ def _table(rows: Rows, out: Any) -> None:
 
 
 def _cell(value: Any) -> str | None:
+    value = plain(value)
     if value is None:
         return None
-    text = value if isinstance(value, str) else _json(value).decode().strip('"')
+    text = _text(value)
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
 
 
@@ -167,26 +168,9 @@ def _json_lines(rows: Rows, out: Any) -> None:
     """An array with one row per line: the whole is JSON, and so is a line without its comma."""
     begin = b"["
     for one in _objects(rows):
-        out.write(begin + safe_json(_json(one)))
+        out.write(begin + safe_json(json_text(one)))
         begin = b",\n "
     out.write(b"[]\n" if begin == b"[" else b"]\n")
-
-
-def _json(value: Any) -> bytes:
-    return orjson.dumps(_plain(value), option=orjson.OPT_PASSTHROUGH_DATETIME, default=str)
-
-
-def _plain(value: Any) -> Any:
-    """Maps come as pairs, and may have keys that JSON has not."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        if value and all(isinstance(one, tuple) for one in value):
-            return {str(key): _plain(inner) for key, inner in value}
-        return [_plain(one) for one in value]
-    if isinstance(value, dt.datetime):
-        return f"{value.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
-    return value.hex() if isinstance(value, bytes) else value
 
 
 def _csv(rows: Rows, out: Any) -> None:
@@ -204,9 +188,12 @@ def _csv(rows: Rows, out: Any) -> None:
 
 
 def _field(value: Any) -> Any:
-    if value is None or type(value) in {str, int, float}:
-        return value
-    return _json(value).decode().strip('"')
+    value = plain(value)
+    return value if value is None or type(value) in {str, int, float} else _text(value)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json_text(value).decode().strip('"')
 
 
 def _parquet(rows: Rows, out: Any) -> None:

@@ -12,8 +12,7 @@ from typing import Any, Final
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
 from leadlog.core.records.section import Event
-from leadlog_processors.envelope import SCHEMA_VERSION
-from leadlog_processors.fields import DATABASE_OPERATION, LEAD
+from leadlog_processors.fields import DATABASE_OPERATION, LEAD, SCHEMA_VERSION
 
 _BLANK: Final = shape.blank(DATABASE_OPERATION)
 _NOBODY, _UNLABELLED = _BLANK["lead_identifier"], _BLANK["training_labels"]

@@ -1,10 +1,30 @@
 """database_operation: one call on the lead store."""
 
-from typing import Any, Literal, NotRequired
+from typing import Any, Final, Literal, NotRequired
 
 from typing_extensions import ReadOnly, TypedDict
 
 from leadlog.core.records.envelope import Outcome, Tier, WithContext
+
+STATEMENT_OPERATIONS: Final = ("create", "read", "update", "delete", "upsert")
+"""Operation types that say nothing without the class."""
+
+
+def operation_name(operation_type: str | None, entity: Any) -> str | None:
+    """Return what readers call an operation: `Class.operation`, so that classes are told apart.
+
+    The store's own calls name what they are about themselves.
+
+    >>> operation_name("update", "Deal"), operation_name("add_lead", "Lead")
+    ('Deal.update', 'add_lead')
+
+    Args:
+        operation_type: of the record.
+        entity: of the record; the mapped class's name, or anything else for none.
+    """
+    if operation_type in STATEMENT_OPERATIONS and isinstance(entity, str):
+        return f"{entity}.{operation_type}"
+    return operation_type
 
 
 class OperationDetails(TypedDict):

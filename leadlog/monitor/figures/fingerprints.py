@@ -1,21 +1,39 @@
-"""Errors by fingerprint: when each was first and last seen, and how often lately."""
+"""Errors by fingerprint: when each was first and last seen, how often lately, and where."""
 
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
 from sqlite3 import Connection
 from typing import Any, Final
 
 import attrs
 import orjson
 
-__all__ = ["Fingerprint", "Fingerprints"]
+__all__ = ["MOST_SESSIONS", "Fingerprint", "Fingerprints", "frames_of"]
 
 _MOST: Final = 10_000
 _HOURS_KEPT: Final = 7 * 24
 _MINUTES_KEPT: Final = 60
+MOST_SESSIONS: Final = 100
+"""Sessions that are kept of one error."""
+_MOST_FRAMES: Final = 3
+_FRAME: Final = re.compile(r'File "([^"\n]{1,500})", line (\d+), in (\S+)')
+_LIBRARIES: Final = re.compile(r"site-packages|dist-packages|[/\\]lib[/\\]python|[/\\]leadlog[/\\]")
 
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS fingerprints "
     "(fingerprint TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
 )
+
+
+def frames_of(stack_trace: str) -> list[str]:
+    """Return the innermost frames of the application, or of whatever else where it has none."""
+    found = _FRAME.findall(stack_trace)
+    own = [frame for frame in found if not _LIBRARIES.search(frame[0])] or found
+    return [
+        f"{PurePath(path).name}:{line} in {function}"
+        for path, line, function in reversed(own[-_MOST_FRAMES:])
+    ]
 
 
 @attrs.define
@@ -31,6 +49,9 @@ class Fingerprint:
         last: minute of the newest one.
         spell: minute at which the present spell began: after a day without any.
         critical: whether one of the last hour was critical.
+        operation: `Class.operation` of the newest occurrence, or "".
+        frames: where the newest one came from, innermost first, as `file.py:31 in function`.
+        sessions: session to the minute of its newest occurrence, at most 100 of them.
         minutes: minute to weight, of the last hour.
         hours: hour to weight, of the last week.
     """
@@ -43,6 +64,9 @@ class Fingerprint:
     last: int = 0
     spell: int = 0
     critical: int = 0
+    operation: str = ""
+    frames: list[str] = attrs.field(factory=list)
+    sessions: dict[str, int] = attrs.field(factory=dict)
     minutes: dict[int, float] = attrs.field(factory=dict)
     hours: dict[int, float] = attrs.field(factory=dict)
 
@@ -53,6 +77,10 @@ class Fingerprint:
             for minute, weight in self.minutes.items()
             if now_minute - _MINUTES_KEPT < minute <= now_minute
         )
+
+    def sessions_lately(self, now_minute: int) -> int:
+        """How many sessions met it in the last hour; 100 means that many or more."""
+        return sum(now_minute - _MINUTES_KEPT < at <= now_minute for at in self.sessions.values())
 
     def hourly(self, now_minute: int, known_since: int) -> float | None:
         """Mean number in an hour of the week before the last hour; None with less than a day."""
@@ -91,8 +119,16 @@ class Fingerprints:
         self._dirty: set[str] = set()
         self._forgotten: set[str] = set()
 
-    def take(self, details: dict[str, Any], minute: int, weight: float) -> None:
-        """Counts the error of an error_log's `error_details`."""
+    def take(self, event: Mapping[str, Any], minute: int, weight: float, operation: str) -> None:
+        """Count the error of an error_log.
+
+        Args:
+            event: the record.
+            minute: of its timestamp.
+            weight: how many it stands for.
+            operation: the `Class.operation` that failed; "" takes what the record says.
+        """
+        details = event["error_details"]
         name = details.get("fingerprint")
         if type(name) is not str:
             return
@@ -106,6 +142,14 @@ class Fingerprints:
         if minute == one.last:
             one.error_type = str(details.get("error_type") or "")
             one.message = str(details.get("error_message") or "")[:300]
+            one.operation = operation or str(event["context"].get("operation_in_progress") or "")
+            one.frames = frames_of(str(details.get("stack_trace") or ""))
+        session = event.get("session_id")
+        if type(session) is str and session:
+            one.sessions.pop(session, None)
+            one.sessions[session] = minute
+            if len(one.sessions) > MOST_SESSIONS:
+                del one.sessions[next(iter(one.sessions))]
         if details.get("severity") == "critical":
             one.critical = max(one.critical, minute)
         self._dirty.add(name)

@@ -85,6 +85,14 @@ class Tallies:
             found = self.series.setdefault(name, Tally())
         return found
 
+    def operations(self) -> dict[str, Tally]:
+        """Return the tallies of `Class.operation`s: neither sums of several nor other runs."""
+        return {
+            name: tally
+            for name, tally in self.series.items()
+            if not name.startswith(("(", "performance.", "sync.", "migration."))
+        }
+
     def load(self, connection: Connection) -> None:
         """Makes the table where it is missing, and reads it."""
         connection.execute(_SCHEMA)

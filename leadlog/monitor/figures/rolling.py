@@ -6,17 +6,21 @@ from typing import Any, Final, NamedTuple
 
 from leadlog.core.clock import parse
 from leadlog.monitor.figures.activity import Activity
+from leadlog.monitor.figures.failures import Failed, Failures
 from leadlog.monitor.figures.fingerprints import Fingerprints
 from leadlog.monitor.figures.latencies import BASELINE_HOURS, Latencies
 from leadlog.monitor.figures.minutes import DAYS, MINUTES_AHEAD, Tallies
 from leadlog.monitor.figures.runs import SyncRun, SyncRuns
+from leadlog.reading.analytics.durations import is_duration
 
-__all__ = ["OPERATIONS", "Gauge", "Rolling", "minute_of"]
+__all__ = ["OPERATIONS", "Gauge", "Rolling", "minute_of", "weight_of"]
 
 OPERATIONS: Final = "(operations)"
 """The series of all database operations together."""
 
 _MINUTE_US: Final = 60_000_000
+_LEAST_RATE: Final = 1e-6
+_MOST_GAUGE: Final = 1e15
 _SLOW_TIERS: Final = frozenset(("slow", "very_slow"))
 _NOTHING: Final[dict[str, Any]] = {}
 
@@ -46,31 +50,54 @@ def minute_of(us: int) -> int:
     return us // _MINUTE_US
 
 
+def weight_of(event: Mapping[str, Any]) -> float:
+    """Return how many events a record stands for: `1 / sample_rate`; at most a million."""
+    rate = event.get("sample_rate")
+    return 1.0 / rate if type(rate) is float and _LEAST_RATE <= rate < 1.0 else 1.0
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("a name that is not text")
+    return value
+
+
+def series_of(entity: Any, operation: str) -> str:
+    """Return `Class.operation`, or the operation alone where no class is named."""
+    return f"{entity}.{operation}" if type(entity) is str and entity else operation
+
+
 class Rolling:
     """What the last minutes, hours and days add up to.
 
-    A record that sampling kept with a rate stands for `1 / sample_rate` events. The failures of
-    which an error_log says that they were the user's are no failures of the system: `bad` leaves
-    them out.
+    A failure that was the user's is not the system's: one of a duplicate, and one of whose error
+    the error_log says so. `bad` leaves them out.
+
+    Args:
+        user_errors_count: whether the user's failures count in `bad` nevertheless.
 
     Attributes:
         now_minute: the clock, in minutes since 1970; set by `advance`.
         known_since: minute of the oldest event taken; 0 for none.
-        tallies: sums by operation, and under `OPERATIONS` those of all.
-        latencies: durations by operation.
+        tallies: sums by `Class.operation`, and under `OPERATIONS` those of all.
+        latencies: durations by `Class.operation`.
+        failures: failed operations whose errors may still say that they were the user's.
         fingerprints: errors by kind.
         syncs: the last runs.
         events: minutes with events other than monitoring_data.
         sync_minutes: minutes with syncs.
         gauges: newest values by name.
-        ignored: records that could not be used: too old, too far ahead of the clock, or odd.
+        ignored: records that could not be used, or not whole: too old, too far ahead of the
+            clock, or with a value that no clock or counter gave.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, user_errors_count: bool = False) -> None:
+        self._user_errors_count = user_errors_count
         self.now_minute = 0
         self.known_since = 0
         self.tallies = Tallies()
         self.latencies = Latencies()
+        self.failures = Failures()
         self.fingerprints = Fingerprints()
         self.syncs = SyncRuns()
         self.events = Activity("events")
@@ -105,10 +132,11 @@ class Rolling:
             if not -MINUTES_AHEAD <= age <= BASELINE_HOURS * 60:
                 self.ignored += 1
                 return
-            rate = event.get("sample_rate")
-            weight = 1.0 / rate if type(rate) is float and 0.0 < rate < 1.0 else 1.0
             log_type = event["log_type"]
-            self._takers[log_type](event, minute, weight)
+            self._takers[log_type](event, minute, weight_of(event))
+            extra = event.get("extra")
+            if extra and any(key.endswith("_ms") for key in extra):
+                self.ignored += 1  # a duration that no clock measured was put there
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             self.ignored += 1
             return
@@ -124,18 +152,22 @@ class Rolling:
         names: tuple[str, ...],
         minute: int,
         weight: float,
-        success: Any,
         ms: Any,
         *,
+        bad: bool,
         slow: bool = False,
         score: Any = None,
+        is_latency: bool = True,
     ) -> None:
-        """Adds one run to some series."""
+        """Add one run to some series, and its duration to the latencies of the last of them."""
+        timed = is_duration(ms)
+        if timed and is_latency:
+            self.latencies.add(names[-1], minute, ms, weight)
+        if ms is not None and not timed:
+            self.ignored += 1
         if self.now_minute - minute > DAYS * 1440:
             return
-        bad = success is False
-        timed = type(ms) is float or type(ms) is int
-        scored = type(score) is float or type(score) is int
+        scored = (type(score) is float or type(score) is int) and 0 <= score <= 1
         for name in names:
             tally = self.tallies.get(name)
             at = tally.slot(minute)
@@ -156,34 +188,33 @@ class Rolling:
     def _operation(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         details = event["operation_details"]
         labels = event.get("training_labels") or _NOTHING
-        success, ms = details["success"], details["execution_time_ms"]
         slow = labels.get("performance_tier") in _SLOW_TIERS
         score = labels.get("data_quality_score")
-        name = details["operation_type"]
-        self._count((OPERATIONS, name), minute, weight, success, ms, slow=slow, score=score)
-        if type(ms) is float or type(ms) is int:
-            self.latencies.add(name, minute, ms, weight)
+        names = OPERATIONS, series_of(details.get("entity"), _text(details["operation_type"]))
+        bad = details["success"] is False
+        if bad and not self._user_errors_count:
+            bad = details.get("duplicate_detected") is not True and not self.failures.fail(
+                details.get("operation_id"), Failed(minute, weight, names)
+            )
+        ms = details["execution_time_ms"]
+        self._count(names, minute, weight, ms, bad=bad, slow=slow, score=score)
 
     def _performance(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         info = event["operation_info"]
         labels = event.get("training_labels") or _NOTHING
-        name = f"performance.{info['operation_name']}"
+        name = f"performance.{_text(info['operation_name'])}"
         slow = labels.get("performance_tier") in _SLOW_TIERS
-        ms = info["total_duration_ms"]
-        self._count((name,), minute, weight, info["success"], ms, slow=slow)
-        if type(ms) is float or type(ms) is int:
-            self.latencies.add(name, minute, ms, weight)
+        ms, bad = info["total_duration_ms"], info["success"] is False
+        self._count((name,), minute, weight, ms, bad=bad, slow=slow)
         self._gauge("pending_syncs", event["system_info"].get("pending_syncs"), minute)
         self._gauge("process_memory_mb", event["performance_data"].get("memory_usage_mb"), minute)
 
     def _sync(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
         details, results = event["sync_details"], event["sync_results"]
-        name = f"sync.{details['sync_type']}"
+        name = f"sync.{_text(details['sync_type'])}"
         success = results["success"]
         ms = results["execution_time_ms"]
-        self._count((name,), minute, weight, success, ms)
-        if type(ms) is float or type(ms) is int:
-            self.latencies.add(name, minute, ms, weight)
+        self._count((name,), minute, weight, ms, bad=success is False)
         run = SyncRun(
             event["timestamp"],
             str(details["sync_id"]),
@@ -196,27 +227,33 @@ class Rolling:
         self.sync_minutes.mark(min(minute, self.now_minute))
 
     def _migration(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
-        name = f"migration.{event['migration_details']['migration_type']}"
+        name = f"migration.{_text(event['migration_details']['migration_type'])}"
         results = event["migration_results"]
-        ms = results["execution_time_ms"]
-        self._count((name,), minute, weight, results["success"], ms)
+        ms, bad = results["execution_time_ms"], results["success"] is False
+        self._count((name,), minute, weight, ms, bad=bad, is_latency=False)
 
     def _error(self, event: Mapping[str, Any], minute: int, weight: float) -> None:
+        operation_id = event["context"].get("operation_id")
         if (event.get("training_labels") or _NOTHING).get("user_error") is not True:
-            self.fingerprints.take(event["error_details"], minute, weight)
+            self.fingerprints.take(event, minute, weight, self.failures.settle(operation_id))
             return
-        # Its operation, written in the same moment, counted as failed.
-        if event["context"].get("operation_id") is not None:
-            tally = self.tallies.get(OPERATIONS)
-            at = tally.slot(minute)
+        failed = self.failures.excuse(operation_id, minute)
+        if failed is None or self._user_errors_count:
+            return
+        for name in failed.series:
+            tally = self.tallies.get(name)
+            at = tally.slot(failed.minute)
             if at >= 0:
-                tally.bad[at] -= weight
+                tally.bad[at] -= failed.weight
 
     def _monitoring(self, event: Mapping[str, Any], minute: int, weight: float) -> None:  # noqa: ARG002 - a taker's signature
         self._gauge("pending_syncs", event["system_health"].get("sync_queue_size"), minute)
 
     def _gauge(self, name: str, value: Any, minute: int) -> None:
         if type(value) is not float and type(value) is not int:
+            return
+        if not 0 <= value <= _MOST_GAUGE:
+            self.ignored += 1
             return
         known = self.gauges.get(name)
         if known is None or minute >= known.minute:
@@ -233,7 +270,13 @@ class Rolling:
         """Makes the tables where they are missing, and reads them."""
         for statement in _SCHEMA:
             connection.execute(statement)
-        for part in (self.tallies, self.latencies, self.fingerprints, self.syncs):
+        for part in (
+            self.tallies,
+            self.latencies,
+            self.failures,
+            self.fingerprints,
+            self.syncs,
+        ):
             part.load(connection)
         self.events.load(connection)
         self.sync_minutes.load(connection)
@@ -247,6 +290,7 @@ class Rolling:
         now = self.now_minute
         self.tallies.save(connection, now)
         self.latencies.save(connection, now)
+        self.failures.save(connection)
         self.fingerprints.save(connection)
         self.syncs.save(connection)
         self.events.save(connection, now)
@@ -262,7 +306,13 @@ class Rolling:
 
     def saved(self) -> None:
         """Forgets what was to be written."""
-        for part in (self.tallies, self.latencies, self.fingerprints, self.syncs):
+        for part in (
+            self.tallies,
+            self.latencies,
+            self.failures,
+            self.fingerprints,
+            self.syncs,
+        ):
             part.saved()
         self.events.saved()
         self.sync_minutes.saved()

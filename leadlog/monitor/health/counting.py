@@ -9,6 +9,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from leadlog.monitor.figures.rolling import weight_of
+from leadlog.reading.analytics.durations import is_duration
+
 __all__ = ["LIMITS_SECONDS", "Durations", "EventCounts"]
 
 LIMITS_SECONDS: tuple[float, ...] = (
@@ -46,10 +49,11 @@ class EventCounts:
     """What the events so far add up to; an event that sampling kept counts for all it stands for.
 
     Attributes:
-        operations: count by operation and success (`true`, `false`, `unknown`).
-        durations: durations by operation.
+        operations: count by entity, operation and success (`true`, `false`, `unknown`).
+        durations: durations by entity and operation.
         qualities: leads that came, by data quality.
         errors: count by error type and severity.
+        user_errors: failed operations whose errors were the user's.
         syncs: count by sync type and success.
         sync_leads: leads of syncs, by what became of them.
         api_calls: calls of Airtable that syncs made.
@@ -58,21 +62,22 @@ class EventCounts:
     """
 
     def __init__(self) -> None:
-        self.operations: defaultdict[tuple[str, str], float] = defaultdict(float)
-        self.durations: defaultdict[str, Durations] = defaultdict(Durations)
+        self.operations: defaultdict[tuple[str, str, str], float] = defaultdict(float)
+        self.durations: defaultdict[tuple[str, str], Durations] = defaultdict(Durations)
         self.qualities: defaultdict[str, float] = defaultdict(float)
         self.errors: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.user_errors = 0.0
         self.syncs: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.sync_leads: defaultdict[str, float] = defaultdict(float)
         self.api_calls = 0.0
         self.migrations: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.events: defaultdict[str, float] = defaultdict(float)
         self._names: dict[object, str] = {}
+        self._pairs: set[tuple[str, str]] = set()
 
     def add(self, data: Mapping[str, Any]) -> None:
         """Takes one event, as it stands in its file."""
-        rate = data.get("sample_rate")
-        weight = 1 / rate if type(rate) is float and 0 < rate < 1 else 1.0
+        weight = weight_of(data)
         log_type = data.get("log_type")
         if log_type == "database_operation":
             self._operation(data, weight)
@@ -80,6 +85,9 @@ class EventCounts:
             details = _section(data, "error_details")
             key = self._name(details.get("error_type")), str(details.get("severity"))
             self.errors[key] += weight
+            is_users = _section(data, "training_labels").get("user_error") is True
+            if is_users and _section(data, "context").get("operation_id") is not None:
+                self.user_errors += weight
         elif log_type == "sync_operation":
             self._sync(data, weight)
         elif log_type == "migration_operation":
@@ -90,11 +98,13 @@ class EventCounts:
 
     def _operation(self, data: Mapping[str, Any], weight: float) -> None:
         details = _section(data, "operation_details")
-        name = self._name(details.get("operation_type"))
-        self.operations[name, _word(details.get("success"))] += weight
+        operation = details.get("operation_type")
+        key = self._pair(details.get("entity"), operation)
+        self.operations[*key, _word(details.get("success"))] += weight
         took = details.get("execution_time_ms")
-        if isinstance(took, int | float):
-            self.durations[name].add(took / 1000, weight)
+        if is_duration(took):
+            self.durations[key].add(took / 1000, weight)
+        name = str(operation)
         if name.startswith("add"):
             quality = _section(data, "training_labels").get("data_quality")
             if isinstance(quality, str):
@@ -111,6 +121,15 @@ class EventCounts:
         calls = _section(data, "performance_metrics").get("api_calls_made")
         if isinstance(calls, int):
             self.api_calls += calls * weight
+
+    def _pair(self, entity: object, operation: object) -> tuple[str, str]:
+        """Return the labels entity and operation; of too many pairs the rest share one."""
+        known = entity if isinstance(entity, str) else "", str(operation)
+        if known not in self._pairs:
+            if len(self._pairs) >= _MOST_NAMES:
+                return _OTHERS, _OTHERS
+            self._pairs.add(known)
+        return known
 
     def _name(self, value: object) -> str:
         """A label's value; a log with thousands of names must not make thousands of series."""

@@ -121,7 +121,12 @@ class _Figures(Collector):
 
 def _counts(counts: EventCounts) -> Iterator[Metric]:
     for name, help_text, labels, found in (
-        ("operations", "Operations on the store.", ("operation", "success"), counts.operations),
+        (
+            "operations",
+            "Operations on the store and on captured classes.",
+            ("entity", "operation", "success"),
+            counts.operations,
+        ),
         ("errors", "Errors that were logged.", ("error_type", "severity"), counts.errors),
         ("syncs", "Runs of the sync.", ("sync_type", "success"), counts.syncs),
         ("migrations", "Runs of migrations.", ("migration_type", "success"), counts.migrations),
@@ -140,17 +145,22 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
             family.add_metric((value,), number)
         yield family
     yield CounterMetricFamily(
+        "leadlog_user_errors",
+        "Operations that failed by an error of the user's.",
+        value=counts.user_errors,
+    )
+    yield CounterMetricFamily(
         "leadlog_api_calls", "Calls of Airtable that syncs made.", value=counts.api_calls
     )
     histogram = HistogramMetricFamily(
-        "leadlog_operation_duration_seconds", "Wall time of operations.", labels=("operation",)
+        "leadlog_operation_duration_seconds",
+        "Wall time of operations.",
+        labels=("entity", "operation"),
     )
-    for operation, durations in sorted(counts.durations.items()):
+    for labels, durations in sorted(counts.durations.items()):
         limits = [*map(str, LIMITS_SECONDS), "+Inf"]
         passed = accumulate(durations.buckets)
-        histogram.add_metric(
-            (operation,), list(zip(limits, passed, strict=True)), durations.seconds
-        )
+        histogram.add_metric(labels, list(zip(limits, passed, strict=True)), durations.seconds)
     yield histogram
 
 

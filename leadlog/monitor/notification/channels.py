@@ -5,9 +5,12 @@ its host where that is a machine, and known in the database by a hash.
 """
 
 import hashlib
+import logging
 import re
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol
 from urllib.parse import unquote
 
 from leadlog.core.errors import LeadlogError, SettingsError
@@ -79,7 +82,6 @@ class AppriseChannel:
                 f"one of alerts_urls ({scheme}://***) is no URL that Apprise understands; "
                 f"see what `apprise --details` says of {scheme}"
             )
-        self._capture: Any = apprise.LogCapture
         self._apprise = apprise.Apprise(asset=asset)
         self._apprise.add(made)
         self._types = {name: apprise.NotifyType(kind) for name, kind in _TYPES.items()}
@@ -88,7 +90,7 @@ class AppriseChannel:
 
     def send(self, title: str, body: str, severity: str) -> None:
         """See `Channel.send`."""
-        with self._capture(level=30, fmt="%(message)s") as said:
+        with _overheard() as said:
             try:
                 taken = bool(
                     self._apprise.notify(body, title=title, notify_type=self._types[severity])
@@ -96,7 +98,7 @@ class AppriseChannel:
             except Exception as error:
                 raise DeliveryError(self._clean(repr(error))) from error
             if not taken:
-                raise DeliveryError(self._clean(said.getvalue()) or "it was not taken")
+                raise DeliveryError(self._clean(" ".join(said)) or "it was not taken")
 
     def _clean(self, text: str) -> str:
         """A reason in one line, without the URL's secrets."""
@@ -106,6 +108,35 @@ class AppriseChannel:
 
     def __repr__(self) -> str:
         return f"AppriseChannel({self.name})"
+
+
+_said: Final[ContextVar[list[str] | None]] = ContextVar("leadlog_apprise_said", default=None)
+
+
+class _Overhearing(logging.Handler):
+    """Collects what Apprise logs of the delivery at hand; others go on at the same time.
+
+    Apprise may send from a thread of its own, which has the caller's context.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = _said.get()
+        if said is not None:
+            said.append(record.getMessage())
+
+
+_OVERHEARING: Final = _Overhearing(logging.WARNING)
+
+
+@contextmanager
+def _overheard() -> Iterator[list[str]]:
+    logging.getLogger("apprise").addHandler(_OVERHEARING)  # the same one is there once
+    said: list[str] = []
+    token = _said.set(said)
+    try:
+        yield said
+    finally:
+        _said.reset(token)
 
 
 def _name(url: str) -> str:

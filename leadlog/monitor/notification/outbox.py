@@ -1,4 +1,4 @@
-"""Messages on their way: kept in SQLite until they are taken, delivered by a thread of its own.
+"""Messages on their way: kept in SQLite until they are taken, each channel by its own thread.
 
 A message is written in the transaction of the state that asks for it, so a kill neither loses nor
 doubles it. Between the moment at which a server took it and the note of that there is a gap that
@@ -11,7 +11,9 @@ nevertheless; after a kill in that state they may be sent again.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -76,8 +78,8 @@ class Outbox:
     """Takes messages from the monitor and delivers them.
 
     Each channel gets its messages in their order; one that does not take a message is tried again
-    after 5 s, then longer and longer, and after a day the message is given up. Other channels do
-    not wait for it.
+    after 5 s, then longer and longer, and after a day the message is given up. Each channel has a
+    queue and a thread of its own, so none waits for another.
 
     Args:
         path: the database.
@@ -110,7 +112,7 @@ class Outbox:
         self._unsaved: dict[int, Message] = {}
         self._written: list[tuple[Any, ...]] = []
         self._stopped = False
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     # ------------------------------------------------------------------------- the monitor's side
 
@@ -153,7 +155,7 @@ class Outbox:
             )
 
     def release(self, *, saved: bool) -> None:
-        """Hands what is new to the thread.
+        """Hands what is new to the threads.
 
         Args:
             saved: whether it was committed; if not, `save` has it again.
@@ -170,61 +172,76 @@ class Outbox:
             self._staged = []
             self._news.notify_all()
 
-    # ---------------------------------------------------------------------------- the thread's side
+    # --------------------------------------------------------------------------- the threads' side
 
     def start(self) -> None:
-        """Starts the thread."""
-        if self._thread is None and self.channels:
-            self._thread = threading.Thread(
-                target=self._run, name="leadlog-notifications", daemon=True
+        """Start a thread for each channel."""
+        if self._threads:
+            return
+        self._threads = [
+            threading.Thread(
+                target=self._run, args=(target,), name=f"leadlog-notify-{number}", daemon=True
             )
-            self._thread.start()
+            for number, target in enumerate(self.channels, 1)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stops the thread, which ends the delivery it is at."""
+        """Stop the threads, each of which ends the delivery it is at.
+
+        Args:
+            timeout: seconds to wait for all of them together.
+        """
         with self._news:
             self._stopped = True
             self._news.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        end = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(end - time.monotonic(), 0.0))
 
     def waiting(self) -> int:
         """How many messages are on their way."""
         with self._lock:
             return sum(map(len, self._queues.values()))
 
-    def _run(self) -> None:
+    def _run(self, target: str) -> None:
         while True:
             with self._news:
                 if self._stopped:
                     return
-                message, pause = self._next()
+                message, pause = self._next(target)
                 if message is None:
                     self._news.wait(pause)
                     continue
             self._deliver(message)
 
     def deliver_due(self) -> int:
-        """Delivers what is due, in this thread; returns how many attempts that took."""
+        """Deliver what is due and wait for that; return how many attempts it took."""
+        with self._lock:
+            due = [target for target in self.channels if self._next(target)[0] is not None]
+        if len(due) < 2:
+            return sum(map(self._deliver_all, due))
+        with ThreadPoolExecutor(len(due), "leadlog-notify") as threads:
+            return sum(threads.map(self._deliver_all, due))
+
+    def _deliver_all(self, target: str) -> int:
         attempts = 0
         while True:
             with self._lock:
-                message, _ = self._next()
+                message, _ = self._next(target)
             if message is None:
                 return attempts
             self._deliver(message)
             attempts += 1
 
-    def _next(self) -> tuple[Message | None, float | None]:
-        """The next message that is due, or how long there is none; None for until there is news."""
-        now = self._monotonic()
-        due = [
-            queue[0] for target, queue in self._queues.items() if queue and self._due[target] <= now
-        ]
-        if due:
-            return min(due, key=lambda one: one.id), None
-        pauses = [self._due[target] - now for target, queue in self._queues.items() if queue]
-        return None, min(pauses, default=None)
+    def _next(self, target: str) -> tuple[Message | None, float | None]:
+        """Return the message that is due, or how long none is; None for until there is news."""
+        queue = self._queues[target]
+        if not queue:
+            return None, None
+        pause = self._due[target] - self._monotonic()
+        return (queue[0], None) if pause <= 0 else (None, pause)
 
     def _deliver(self, message: Message) -> None:
         channel = self.channels[message.target]

@@ -6,6 +6,7 @@ fires only while both the long one and the short one burn that fast: the long on
 matters, the short one that it still goes on. (Google's SRE workbook, chapter 5.)
 """
 
+import math
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -13,13 +14,15 @@ import attrs
 from typing_extensions import override
 
 from leadlog.monitor.durations import describe
-from leadlog.monitor.figures.fingerprints import Fingerprint
+from leadlog.monitor.figures.fingerprints import MOST_SESSIONS, Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
 
 __all__ = ["BurnRate", "FingerprintNew", "FingerprintReturned", "FingerprintSurging"]
 
 _LEARNT_MINUTES: Final = 1440  # before that, every error is new to us
+_SURE: Final = 3.0  # standard deviations by which one of many operations must be over its budget
+_NAMED: Final = 3  # operations that a message names
 
 
 class _Pair(NamedTuple):
@@ -40,10 +43,22 @@ class BurnRate(Rule):
     """Too many operations fail, held against the objective over four pairs of windows."""
 
     kind = "burn_rate"
-    about = "More operations fail than the objective allows (1 h/5 min … 3 d/6 h)."
+    about = (
+        "More operations fail than the objective allows (1 h/5 min … 3 d/6 h): over all, and by "
+        "`Class.operation` where all together keep it."
+    )
 
     hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
     objective_percent: float = percent(99.0, "Share of operations that is to succeed.")
+    by_operation: bool = attrs.field(
+        default=True,
+        validator=attrs.validators.instance_of(bool),
+        metadata={
+            "help": "Whether each `Class.operation` has the objective, too.",
+            "key": "",
+            "unit": "",
+        },
+    )
     minimum_events: float = number(50, "Operations in the long window below which it is silent.")
     minimum_failures: float = number(5, "Failures in the long window below which it is silent.")
 
@@ -54,44 +69,117 @@ class BurnRate(Rule):
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        for label, (level, pairs) in _PAIRS.items():
+        over_all = list(self._burns(view, OPERATIONS))
+        for burn in over_all:
+            yield self._found(view, burn)
+        known = {burn.label for burn in over_all}
+        if not self.by_operation or "fast" in known:
+            return
+        for name in sorted(view.figures.tallies.operations()):
+            # The worst label of an operation is enough, and what all together burn is told above.
+            for burn in self._burns(view, name):
+                if burn.label not in known:
+                    yield self._found(view, burn)
+                break
+
+    def _burns(self, view: View, series: str) -> Iterator["_Burn"]:
+        """Yield the first pair of windows that burns too fast, for each label."""
+        for label, (_, pairs) in _PAIRS.items():
             for pair in pairs:
-                burning = self._burning(view, pair)
-                if burning is not None:
-                    message, rate = burning
-                    yield self.found(
-                        level,
-                        message,
-                        label=label,
-                        value=round(rate, 2),
-                        threshold=pair.factor,
-                        remedy="see what fails: "
-                        "leadlog tail --where operation_details.success=false",
-                    )
+                burn = self._burn(view, series, label, pair)
+                if burn is not None:
+                    yield burn
                     break
 
-    def _burning(self, view: View, pair: _Pair) -> tuple[str, float] | None:
-        """What to say where both windows burn too fast, and how fast the long one does."""
+    def _burn(self, view: View, series: str, label: str, pair: _Pair) -> "_Burn | None":
+        """Return how fast the long window burns, where both windows burn too fast."""
         budget = 1 - self.objective_percent / 100
         limit = pair.factor * budget
-        tally, now = view.figures.tallies.get(OPERATIONS), view.minute
+        tally, now = view.figures.tallies.get(series), view.minute
         bad, total = (
             tally.sum(column, now - pair.long + 1, now) for column in (tally.bad, tally.total)
         )
-        if bad < max(self.minimum_failures, limit * total) or total < self.minimum_events:
+        allowed = limit * total
+        if series != OPERATIONS:
+            # One of many series burns by chance sooner or later.
+            allowed += _SURE * math.sqrt(allowed)
+        if bad < max(self.minimum_failures, allowed) or total < self.minimum_events:
             return None
         bad_lately, lately = (
             tally.sum(column, now - pair.short + 1, now) for column in (tally.bad, tally.total)
         )
         if bad_lately <= 0 or bad_lately < limit * lately:
             return None
-        rate = bad / total / budget
+        return _Burn(series, label, pair, bad, total, bad / total / budget)
+
+    def _found(self, view: View, burn: "_Burn") -> Finding:
+        is_all = burn.series == OPERATIONS
+        what = "operations" if is_all else f"calls of {burn.series}"
         message = (
-            f"{100 * bad / total:.1f} % of the operations of the last {describe(pair.long * 60)} "
-            f"failed ({bad:.0f} of {total:.0f}), {rate:.1f} times what the objective of "
-            f"{self.objective_percent:g} % allows"
+            f"{100 * burn.bad / burn.total:.1f} % of the {what} of the last "
+            f"{describe(burn.pair.long * 60)} failed ({burn.bad:.0f} of {burn.total:.0f}), "
+            f"{burn.rate:.1f} times what the objective of {self.objective_percent:g} % allows"
         )
-        return message, rate
+        if is_all:
+            message += _most_of_them(view, burn)
+        error = _worst_error(view, "" if is_all else burn.series)
+        return self.found(
+            _PAIRS[burn.label][0],
+            message + ("" if error is None else f"; most often {_told(error, view.minute)}"),
+            label=burn.label if is_all else f"{burn.label}:{burn.series}",
+            value=round(burn.rate, 2),
+            threshold=burn.pair.factor,
+            remedy="see what fails: leadlog errors"
+            if error is None
+            else f"see what fails: leadlog errors {error.fingerprint}",
+        )
+
+
+class _Burn(NamedTuple):
+    series: str
+    label: str
+    pair: _Pair
+    bad: float
+    total: float
+    rate: float
+
+
+def _most_of_them(view: View, burn: _Burn) -> str:
+    """Return which operations failed most."""
+    first = view.minute - burn.pair.long + 1
+    failed = [
+        (tally.sum(tally.bad, first, view.minute), name)
+        for name, tally in view.figures.tallies.operations().items()
+    ]
+    named = [f"{name} {bad:.0f}" for bad, name in sorted(failed, reverse=True)[:_NAMED] if bad >= 1]
+    return f": {', '.join(named)}" if named else ""
+
+
+def _worst_error(view: View, operation: str) -> Fingerprint | None:
+    """Return the error that came most often in the last hour, of one operation or of all."""
+    now = view.minute
+    counted = [
+        (one.lately(now), one.fingerprint)
+        for one in view.figures.fingerprints.known.values()
+        if one.last > now - 60 and operation in ("", one.operation)
+    ]
+    worst = max(counted, default=(0.0, ""))
+    return view.figures.fingerprints.known[worst[1]] if worst[0] > 0 else None
+
+
+def _told(one: Fingerprint, now: int) -> str:
+    """Return what an error is, where it came from, and how many sessions met it."""
+    said = f"{one.error_type or 'error'}" + (f" of {one.operation}" if one.operation else "")
+    if one.message:
+        said += f": {one.message}"
+    details = []
+    sessions = one.sessions_lately(now)
+    if sessions:
+        many = " or more" if sessions == MOST_SESSIONS else ""
+        details.append(f"{sessions}{many} session{'' if sessions == 1 else 's'}")
+    if one.frames:
+        details.append("at " + ", called by ".join(one.frames))
+    return f"{said} ({'; '.join(details)})" if details else said
 
 
 @attrs.frozen(kw_only=True)
@@ -100,16 +188,16 @@ class _OfFingerprints(Rule):
     severity: str = severity("warning")
     minimum: float = number(3, "Occurrences in an hour from which it fires.", least=1)
 
-    def _of(self, one: Fingerprint, what: str, times: float, threshold: float) -> Finding:
-        said = f": {one.message}" if one.message else ""
+    def _of(
+        self, view: View, one: Fingerprint, what: str, times: float, threshold: float
+    ) -> Finding:
         return self.found(
             self.severity,
-            f"{what} {one.error_type or 'error'} ({times:.0f} in the last hour){said}",
+            f"{what} {_told(one, view.minute)}; {times:.0f} in the last hour",
             label=one.fingerprint,
             value=round(times, 2),
             threshold=round(threshold, 2),
-            remedy="see it: leadlog tail --category error_logs --where "
-            f"error_details.fingerprint={one.fingerprint}",
+            remedy=f"see it: leadlog errors {one.fingerprint}",
         )
 
     def _seen(self, view: View) -> Iterator[tuple[Fingerprint, float]]:
@@ -139,7 +227,7 @@ class FingerprintNew(_OfFingerprints):
             if one.first > max(now - 60, known + _LEARNT_MINUTES) and (
                 times >= self.minimum or critical
             ):
-                yield self._of(one, "new", times, 1.0 if critical else self.minimum)
+                yield self._of(view, one, "new", times, 1.0 if critical else self.minimum)
 
 
 @attrs.frozen(kw_only=True)
@@ -162,7 +250,7 @@ class FingerprintReturned(_OfFingerprints):
                 and times >= self.minimum
             ):
                 what = f"after {gone // 1440} days again"
-                yield self._of(one, what, times, self.minimum)
+                yield self._of(view, one, what, times, self.minimum)
 
 
 @attrs.frozen(kw_only=True)
@@ -183,4 +271,4 @@ class FingerprintSurging(_OfFingerprints):
             usual = one.hourly(view.minute, view.figures.known_since)
             if usual is not None and times >= self.factor * usual:
                 threshold = max(self.minimum, self.factor * usual)
-                yield self._of(one, f"{usual:.1f} in an hour is usual:", times, threshold)
+                yield self._of(view, one, f"{usual:.1f} in an hour is usual:", times, threshold)

@@ -25,7 +25,11 @@ class Latency(Rule):
     operation: str = attrs.field(
         default="",
         validator=attrs.validators.instance_of(str),
-        metadata={"help": "Only this operation; all of them by default.", "key": "", "unit": ""},
+        metadata={
+            "help": "Only this operation, as `Class.operation` or of every class; all by default.",
+            "key": "",
+            "unit": "",
+        },
     )
     window: float = duration(
         "10m", "Of which time the p95 is taken; up to six times that where too little came."
@@ -43,7 +47,9 @@ class Latency(Rule):
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        for name in [self.operation] if self.operation else view.figures.latencies.names():
+        for name in view.figures.latencies.names():
+            if self.operation and self.operation not in (name, name.rpartition(".")[2]):
+                continue
             minutes, window = self._window(view, name)
             p95 = window.percentile(95)
             if p95 is None or p95 < self.floor_ms or window.n < self.minimum_events:
@@ -61,8 +67,7 @@ class Latency(Rule):
                     label=name,
                     value=round(p95, 1),
                     threshold=round(limit, 1),
-                    remedy="see the slow ones: leadlog tail --where "
-                    f"'operation_details.execution_time_ms>={limit:.0f}'",
+                    remedy="see the slow ones: leadlog slow",
                 )
 
     def _window(self, view: View, name: str) -> tuple[int, Sketch]:
@@ -110,5 +115,5 @@ class SlowOperations(Rule):
                 "were slow",
                 value=slow,
                 threshold=self.minimum_slow,
-                remedy="see them: leadlog tail --where training_labels.performance_tier~slow",
+                remedy="see them: leadlog slow",
             )

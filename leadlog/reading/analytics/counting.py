@@ -11,8 +11,10 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from leadlog.core.layout import LogFile
+from leadlog.core.records.operation import operation_name
 from leadlog.reading.analytics.durations import is_duration
 from leadlog.reading.analytics.sections import PERCENTS, Exact, at_ranks
+from leadlog.reading.analytics.subjects import LEAST_RATE
 from leadlog.reading.analytics.tally import Tally
 from leadlog.reading.events import Skipped, read_events
 
@@ -76,10 +78,12 @@ class EventCounter:
         duration: Any = details.get("execution_time_ms")
         if is_duration(duration):
             rate = event.get("sample_rate")
-            rate = rate if isinstance(rate, float) and 0.0 < rate < 1.0 else 1.0
+            rate = rate if isinstance(rate, float) and LEAST_RATE <= rate < 1.0 else 1.0
             operation = details.get("operation_type")
-            name = operation if isinstance(operation, str) else "unknown"
-            self._durations[name, rate].append(float(duration))
+            name = operation_name(
+                operation if isinstance(operation, str) else None, details.get("entity")
+            )
+            self._durations[name or "unknown", rate].append(float(duration))
 
     def exact(self) -> Exact:
         """The percentiles of all that was counted, by operation."""

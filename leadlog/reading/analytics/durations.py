@@ -6,7 +6,9 @@ most 1 %.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
+
+from leadlog.core.records.coerce import MOST_MS
 
 __all__ = [
     "BUCKET_WIDTH",
@@ -15,6 +17,7 @@ __all__ = [
     "NO_TIME",
     "RATIO",
     "bucket_of",
+    "bucket_sql",
     "is_duration",
     "middle_of",
     "nanoseconds",
@@ -27,8 +30,7 @@ BUCKET_WIDTH = 0.02000066670666948
 """LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
 
 LEAST_MS = 1e-6
-MOST_MS = 1e12
-"""Durations outside of 0 to this were not measured by any clock, and count as not measured."""
+"""Shorter durations count as none; negative ones, and those above `MOST_MS`, as not measured."""
 
 NO_TIME = -1000
 """The bucket of durations below a nanosecond, zero above all."""
@@ -37,6 +39,14 @@ NO_TIME = -1000
 def bucket_of(ms: float) -> int:
     """The bucket of a duration."""
     return NO_TIME if ms < LEAST_MS else math.ceil(math.log(ms) / BUCKET_WIDTH)
+
+
+def bucket_sql(ms: str) -> str:
+    """Return `bucket_of` in SQL, for an expression that is a duration from 0 to `MOST_MS`."""
+    return (
+        f"CASE WHEN {ms} < {LEAST_MS!r} THEN {NO_TIME} "
+        f"ELSE CAST(CEIL(LN({ms}) / {BUCKET_WIDTH!r}) AS INTEGER) END"
+    )
 
 
 def middle_of(bucket: int) -> float:
@@ -49,6 +59,6 @@ def nanoseconds(ms: float) -> int:
     return math.floor(ms * 1_000_000 + 0.5)
 
 
-def is_duration(value: Any) -> bool:
+def is_duration(value: Any) -> TypeGuard[float]:
     """Whether it is a number of milliseconds that a clock may have measured."""
     return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS

@@ -1,16 +1,23 @@
 """What runs the built-in queries: DuckDB in this process, over the files where they lie."""
 
 import os
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from leadlog.reading.duck import connect, unreadable
 from leadlog.reading.events import Skipped
-from leadlog.reading.scan import Scan, connect, scan, unreadable
+from leadlog.reading.scan import Scan, scan
 from leadlog.reading.tables import FLAT
 
-__all__ = ["DuckDBEngine", "Engine"]
+__all__ = ["DuckDBEngine", "Engine", "whole"]
 
 _ATTEMPTS = 3
+
+
+def whole(value: Any) -> Any:
+    """Return a decimal, of which the built-in queries have whole ones only, as an int."""
+    return int(value) if isinstance(value, Decimal) else value
 
 
 class Engine(Protocol):
@@ -72,7 +79,7 @@ class DuckDBEngine:
                 self._make_views(sql)
                 cursor = self._connection.execute(sql, parameters)
                 names = [column[0] for column in cursor.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+                return [dict(zip(names, map(whole, row), strict=True)) for row in cursor.fetchall()]
             except duckdb.IOException as error:
                 # A file was compressed or removed after it was listed; list them again.
                 if attempt + 1 == _ATTEMPTS:

@@ -4,9 +4,13 @@ They read the flat tables of `leadlog.reading.tables`. Of SQL they use what the 
 last digit: count, sum of whole numbers, min, max, CASE, LN, CEIL, ROUND, CAST. So durations are
 added as whole microseconds, and percentiles come from counts by bucket (`BUCKET_WIDTH`), which
 add up exactly over days and machines; a bucket's upper bound is at most 2.02 % above what is in it.
+
+A duration, a count or a rate that nothing can have measured is null in all of them, as it is in the
+summary, so that no record stops a query.
 """
 
-from leadlog.reading.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS
+from leadlog.reading.analytics.durations import MOST_MS, bucket_sql
+from leadlog.reading.analytics.subjects import LEAST_RATE, MOST_COUNT, OPERATION_NAME
 
 __all__ = [
     "BATCHES",
@@ -19,33 +23,53 @@ __all__ = [
     "VOLUME",
 ]
 
-_RATE = "CASE WHEN sample_rate > 0 AND sample_rate < 1 THEN sample_rate ELSE CAST(1 AS DOUBLE) END"
+_RATE = (
+    f"CASE WHEN sample_rate >= {LEAST_RATE} AND sample_rate < 1 THEN sample_rate "
+    "ELSE CAST(1 AS DOUBLE) END"
+)
 """The share of such events that was kept; records that say nothing of it are all of them."""
 
+
+def _ms(column: str) -> str:
+    return f"CASE WHEN {column} >= 0 AND {column} <= {MOST_MS} THEN {column} END"
+
+
+def _us(column: str) -> str:
+    """Whole microseconds, of a type in which any number of them adds up."""
+    return f"CAST(ROUND(({_ms(column)}) * 1000) AS DECIMAL(38, 0))"
+
+
+def _count(column: str) -> str:
+    return f"CASE WHEN {column} >= 0 AND {column} <= {MOST_COUNT} THEN {column} END"
+
+
 _RUNS = f"""(
-    SELECT event_id, {_RATE} AS rate, operation_type AS operation, success,
-           execution_time_ms AS ms, database_queries
+    SELECT event_id, {_RATE} AS rate, {OPERATION_NAME} AS operation, success,
+           {_ms("execution_time_ms")} AS ms, {_count("database_queries")} AS database_queries
     FROM operations
     UNION ALL
-    SELECT event_id, {_RATE}, operation_name, success, total_duration_ms, database_queries
+    SELECT event_id, {_RATE}, operation_name, success, {_ms("total_duration_ms")},
+           {_count("database_queries")}
     FROM performance
     UNION ALL
-    SELECT event_id, {_RATE}, event_name, success, execution_time_ms, CAST(NULL AS BIGINT)
+    SELECT event_id, {_RATE}, event_name, success, {_ms("execution_time_ms")},
+           CAST(NULL AS BIGINT)
     FROM syncs
     UNION ALL
-    SELECT event_id, {_RATE}, event_name, success, execution_time_ms, CAST(NULL AS BIGINT)
+    SELECT event_id, {_RATE}, event_name, success, {_ms("execution_time_ms")},
+           CAST(NULL AS BIGINT)
     FROM migrations
 )"""
 
 
 def _meant(count: str) -> str:
     """Of counts by rate, how many events were meant; as whole millionths, in whatever order."""
-    return f"CAST(SUM(CAST(ROUND({count} / rate * 1000000) AS BIGINT)) AS DOUBLE) / 1000000"
+    return f"CAST(SUM(CAST(ROUND({count} / rate * 1000000) AS DECIMAL(38, 0))) AS DOUBLE) / 1000000"
 
 
 def _meant_whole(total: str) -> str:
     """The same of sums so large that a fraction does not matter."""
-    return f"SUM(CAST(ROUND({total} / rate) AS BIGINT))"
+    return f"SUM(CAST(ROUND({total} / rate) AS DECIMAL(38, 0)))"
 
 
 VOLUME = """
@@ -100,10 +124,10 @@ FROM (
     FROM (
         SELECT operation, rate, COUNT(ms) AS n,
                SUM(CASE WHEN NOT success THEN 1 ELSE 0 END) AS failed,
-               SUM(CAST(ROUND(ms * 1000) AS BIGINT)) AS us, MAX(ms) AS most_ms,
+               SUM({_us("ms")}) AS us, MAX(ms) AS most_ms,
                SUM(database_queries) AS queries, MAX(database_queries) AS most_queries
         FROM {_RUNS}
-        WHERE ms >= 0 AND ms < {MOST_MS}
+        WHERE ms IS NOT NULL
         GROUP BY operation, rate
     ) t
     GROUP BY operation
@@ -119,11 +143,10 @@ DURATIONS = f"""
 SELECT operation, bucket, {_meant("n")} AS n
 FROM (
     SELECT operation, rate,
-           CASE WHEN ms < {LEAST_MS} THEN -1000
-                ELSE CAST(CEIL(LN(ms) / {BUCKET_WIDTH}) AS BIGINT) END AS bucket,
+           {bucket_sql("ms")} AS bucket,
            COUNT(*) AS n
     FROM {_RUNS}
-    WHERE ms >= 0 AND ms < {MOST_MS}
+    WHERE ms IS NOT NULL
     GROUP BY 1, 2, 3
 ) t
 GROUP BY operation, bucket
@@ -138,12 +161,11 @@ SELECT operation_type, entity, bulk, fields_processed, {_meant("n")} AS n,
        MAX(most_records) AS most_records
 FROM (
     SELECT operation_type, entity, bulk, fields_processed, {_RATE} AS rate, COUNT(*) AS n,
-           SUM(CAST(ROUND(execution_time_ms * 1000) AS BIGINT)) AS us,
-           MAX(execution_time_ms) AS most_ms,
-           SUM(CAST(ROUND(database_time_ms * 1000) AS BIGINT)) AS database_us,
-           SUM(database_queries) AS queries, MAX(records_affected) AS most_records
+           SUM({_us("execution_time_ms")}) AS us, MAX(execution_time_ms) AS most_ms,
+           SUM({_us("database_time_ms")}) AS database_us,
+           SUM({_count("database_queries")}) AS queries, MAX(records_affected) AS most_records
     FROM operations
-    WHERE execution_time_ms >= 0
+    WHERE execution_time_ms >= 0 AND execution_time_ms <= {MOST_MS}
     GROUP BY operation_type, entity, bulk, fields_processed, {_RATE}
 ) t
 GROUP BY operation_type, entity, bulk, fields_processed
@@ -153,12 +175,12 @@ ORDER BY total_us DESC, operation_type, entity, bulk, fields_processed
 which class with which columns, and whether for one row or for many. Numbers and sums are of all
 that ran."""
 
-REPEATED = """
+REPEATED = f"""
 SELECT operation_type, entity, COUNT(*) AS transactions, SUM(calls) AS calls,
        MAX(calls) AS most_calls, SUM(us) AS total_us, MAX(last_event_id) AS last_event_id
 FROM (
     SELECT transaction_id, operation_type, entity, COUNT(*) AS calls,
-           SUM(CAST(ROUND(execution_time_ms * 1000) AS BIGINT)) AS us,
+           SUM({_us("execution_time_ms")}) AS us,
            MAX(event_id) AS last_event_id
     FROM operations
     WHERE transaction_id IS NOT NULL AND records_affected <= 1
@@ -170,12 +192,12 @@ ORDER BY calls DESC, operation_type, entity
 """
 """The same call for one row each, ten times and more within one transaction: N+1."""
 
-BATCHES = """
+BATCHES = f"""
 SELECT batch_size, COUNT(*) AS runs, SUM(CASE WHEN success THEN 1 ELSE 0 END) AS succeeded,
-       SUM(leads_synced) AS leads_synced, SUM(leads_failed) AS leads_failed,
-       SUM(api_calls_made) AS api_calls, SUM(retry_attempts) AS retries,
+       SUM({_count("leads_synced")}) AS leads_synced, SUM({_count("leads_failed")}) AS leads_failed,
+       SUM({_count("api_calls_made")}) AS api_calls, SUM({_count("retry_attempts")}) AS retries,
        SUM(CASE WHEN airtable_rate_limited THEN 1 ELSE 0 END) AS rate_limited,
-       SUM(CAST(ROUND(execution_time_ms * 1000) AS BIGINT)) AS total_us
+       SUM({_us("execution_time_ms")}) AS total_us
 FROM syncs
 WHERE batch_size IS NOT NULL
 GROUP BY batch_size

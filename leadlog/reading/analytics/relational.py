@@ -15,8 +15,9 @@ from leadlog.core.layout import LogFile
 from leadlog.reading.analytics.sections import Exact
 from leadlog.reading.analytics.tally import Tally
 from leadlog.reading.analytics.tally_queries import TIMED, TallyQueries, columns_of
+from leadlog.reading.duck import connect, literally, unreadable
 from leadlog.reading.part import damaged_path, read_damaged
-from leadlog.reading.scan import Part, Scan, connect, literally, unreadable
+from leadlog.reading.scan import Part, Scan
 
 __all__ = ["TableCounter"]
 

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from leadlog.core.errors import MissingExtraError, ReadError
+from leadlog.reading.analytics.engine import whole
 from leadlog.reading.columns import SPARK, columns, flat_columns
+from leadlog.reading.duck import quoted
 from leadlog.reading.events import Skipped
-from leadlog.reading.scan import quoted
 from leadlog.reading.tables import FLAT
 
 __all__ = ["SparkEngine"]
@@ -80,7 +81,10 @@ class SparkEngine:
         Raises:
             ReadError: Spark cannot read the archive.
         """
-        return [row.asDict(recursive=True) for row in self._collected(sql, parameters or {})]
+        return [
+            {name: whole(value) for name, value in row.asDict(recursive=True).items()}
+            for row in self._collected(sql, parameters or {})
+        ]
 
     def tuples(self, sql: str, parameters: Mapping[str, str]) -> list[tuple[Any, ...]]:
         """The same without the names of the columns.

@@ -1,9 +1,24 @@
 """What a tally counts of each kind of record, and where the record has it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["SUBJECTS", "Subject"]
+from leadlog.core.records.coerce import MOST
+from leadlog.core.records.operation import STATEMENT_OPERATIONS
+
+__all__ = ["LEAST_RATE", "MOST_COUNT", "OPERATION_NAME", "SUBJECTS", "Subject"]
+
+LEAST_RATE: Final = 0.000001
+"""A smaller share of kept events was not set by anybody, and counts as none."""
+
+MOST_COUNT: Final = int(MOST)
+"""A larger number of rows, statements or calls was not counted by anything, and is null."""
+
+OPERATION_NAME: Final = (
+    f"CASE WHEN entity IS NOT NULL AND operation_type IN {STATEMENT_OPERATIONS} "
+    "THEN concat(entity, '.', operation_type) ELSE operation_type END"
+)
+"""SQL over `operations` for what `leadlog.core.records.operation.operation_name` gives."""
 
 
 class Subject(NamedTuple):

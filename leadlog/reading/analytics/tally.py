@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from leadlog.core.records.operation import operation_name
 from leadlog.reading.analytics.durations import bucket_of, is_duration, nanoseconds
-from leadlog.reading.analytics.subjects import SUBJECTS, Subject
+from leadlog.reading.analytics.subjects import LEAST_RATE, MOST_COUNT, SUBJECTS, Subject
 
 __all__ = ["LISTED", "Cause", "Run", "Slow", "Tally"]
 
@@ -126,6 +127,9 @@ class Tally:
         ms = duration if is_duration(duration) else None
         labels = _section(event, "training_labels")
         operation = _text(_value(event, subject.operation))
+        if log_type == "database_operation":
+            entity = _section(event, "operation_details").get("entity")
+            operation = operation_name(operation, entity)
         success = _value(event, subject.success)
         run = Run(
             log_type,
@@ -142,7 +146,7 @@ class Tally:
         if subject.outermost is None or _value(event, subject.outermost) is None:
             for name, place in subject.sums.items():
                 number = _value(event, place)
-                if type(number) is int:
+                if type(number) is int and 0 <= number <= MOST_COUNT:
                     self.add_sum(name, rate, 1, number)
         for place in subject.memory_mb:
             self.add_peaks(_value(event, place), None)
@@ -257,13 +261,13 @@ def _by_slowness(one: Slow) -> tuple[float, str, str]:
 
 
 def _highest(known: float | None, value: Any) -> float | None:
-    if type(value) is not float and type(value) is not int:
+    if (type(value) is not float and type(value) is not int) or not 0 <= value <= MOST_COUNT:
         return known
     return float(value) if known is None else max(known, float(value))
 
 
 def _rate(value: Any) -> float:
-    return value if isinstance(value, float) and 0.0 < value < 1.0 else 1.0
+    return value if isinstance(value, float) and LEAST_RATE <= value < 1.0 else 1.0
 
 
 def _section(event: Data, name: str) -> Data:

@@ -11,9 +11,15 @@ from typing import Any
 
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.records import RECORDS
-from leadlog.reading.analytics.durations import BUCKET_WIDTH, LEAST_MS, MOST_MS, NO_TIME, RATIO
+from leadlog.reading.analytics.durations import MOST_MS, NO_TIME, RATIO, bucket_sql
 from leadlog.reading.analytics.sections import PERCENTS, Exact, at_ranks, weighted
-from leadlog.reading.analytics.subjects import SUBJECTS, Subject
+from leadlog.reading.analytics.subjects import (
+    LEAST_RATE,
+    MOST_COUNT,
+    OPERATION_NAME,
+    SUBJECTS,
+    Subject,
+)
 from leadlog.reading.analytics.tally import LISTED, Cause, Run, Slow, Tally
 from leadlog.reading.columns import flat_columns
 from leadlog.reading.moments import stamp
@@ -28,7 +34,7 @@ _LOG_TYPE_OF: Mapping[str, str] = dict(zip(CATEGORIES, RECORDS, strict=True))
 TIMED = CATEGORIES[0]
 """The category whose single durations `TallyQueries.exact` needs."""
 
-_RATE = "CASE WHEN sample_rate > 0 AND sample_rate < 1 THEN sample_rate ELSE 1.0 END"
+_RATE = f"CASE WHEN sample_rate >= {LEAST_RATE} AND sample_rate < 1 THEN sample_rate ELSE 1.0 END"
 
 
 def columns_of(category: str) -> str:
@@ -47,14 +53,14 @@ def columns_of(category: str) -> str:
     chosen = {
         "date": "date",
         "rate": _RATE,
-        "operation": name(subject.operation),
+        "operation": OPERATION_NAME
+        if log_type == "database_operation"
+        else name(subject.operation),
         "success": name(subject.success),
         "tier": _optional(category, "performance_tier"),
         "quality": _optional(category, "data_quality"),
         "ms": f"CASE WHEN {timed} >= 0 AND {timed} <= {MOST_MS!r} THEN {timed} END",
-        "bucket": f"CASE WHEN {timed} >= 0 AND {timed} < {LEAST_MS!r} THEN {NO_TIME} "
-        f"WHEN {timed} >= 0 AND {timed} <= {MOST_MS!r} "
-        f"THEN CAST(CEIL(LN({timed}) / {BUCKET_WIDTH!r}) AS INTEGER) END",
+        "bucket": f"CASE WHEN {timed} >= 0 AND {timed} <= {MOST_MS!r} THEN {bucket_sql(timed)} END",
         "memory_mb": _greatest([name(place) for place in subject.memory_mb]),
         "cpu_percent": _greatest([name(place) for place in (subject.cpu_percent,) if place]),
         **_counted(subject, name),
@@ -114,7 +120,8 @@ class TallyQueries:
         sums = "".join(f", COUNT({name}), SUM({name})" for name in subject.sums)
         common = "date, operation, success, tier, rate, bucket"
         grouped = self._rows(
-            f"SELECT {common}, COUNT(*), SUM(CAST(FLOOR(ms * 1000000 + 0.5) AS BIGINT)), "
+            f"SELECT {common}, COUNT(*), "
+            "SUM(CAST(CAST(FLOOR(ms * 1000000 + 0.5) AS BIGINT) AS DECIMAL(38, 0))), "
             f"MAX(memory_mb), MAX(cpu_percent){sums} FROM {relation} t GROUP BY {common}",
             {},
         )
@@ -284,17 +291,17 @@ def _optional(category: str, column: str) -> str:
 
 
 def _greatest(columns: Sequence[str]) -> str:
-    if not columns:
+    measured = [f"CASE WHEN {one} >= 0 AND {one} <= {MOST_COUNT} THEN {one} END" for one in columns]
+    if not measured:
         return "CAST(NULL AS DOUBLE)"
-    return f"greatest({', '.join(columns)})" if len(columns) > 1 else columns[0]
+    return f"greatest({', '.join(measured)})" if len(measured) > 1 else measured[0]
 
 
 def _counted(subject: Subject, name: Callable[[tuple[str, str]], str]) -> dict[str, str]:
     """The numbers that are added up."""
-    if subject.outermost is None:
-        return {column: name(place) for column, place in subject.sums.items()}
-    outermost = f"{name(subject.outermost)} IS NULL"
+    outermost = f" AND {name(subject.outermost)} IS NULL" if subject.outermost else ""
     return {
-        column: f"CASE WHEN {outermost} THEN {name(place)} END"
+        column: f"CASE WHEN {name(place)} >= 0 AND {name(place)} <= {MOST_COUNT}{outermost} "
+        f"THEN {name(place)} END"
         for column, place in subject.sums.items()
     }

@@ -7,8 +7,9 @@ import orjson
 
 from leadlog.core.clock import format_us
 from leadlog.core.layout import CATEGORIES
+from leadlog.reading.duck import connect, unreadable
 from leadlog.reading.moments import microseconds
-from leadlog.reading.scan import connect, scan, unreadable
+from leadlog.reading.scan import scan
 
 __all__ = ["timeline"]
 

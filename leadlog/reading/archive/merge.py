@@ -25,10 +25,10 @@ from leadlog.reading.archive.parts import (
     writing_part,
 )
 from leadlog.reading.archive.plan import Found
+from leadlog.reading.duck import connect, literally, parquet, unreadable
 from leadlog.reading.events import decode
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
 from leadlog.reading.part import damaged_path, read_damaged
-from leadlog.reading.scan import connect, literally, unreadable
 
 __all__ = ["finish_merges", "merge_parts"]
 
@@ -114,8 +114,8 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
         connection = connect()
         try:
             found = connection.execute(
-                f"SELECT coalesce({RAW}, {line_of_columns(category)}) FROM read_parquet(?, "
-                "hive_partitioning = false, union_by_name = true, filename = true) "
+                f"SELECT coalesce({RAW}, {line_of_columns(category)}) FROM "
+                f"{parquet('?', 'union_by_name = true', 'filename = true')} "
                 f"ORDER BY timestamp, filename, {LINE_NUMBER}",
                 [[literally(path) for path in paths]],
             )
@@ -150,7 +150,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
             found = connection.execute(
                 "SELECT count(*), coalesce(sum(md5_number_lower(coalesce("
                 f"{RAW}, {line_of_columns(category)}))), 0) "
-                "FROM read_parquet(?, hive_partitioning = false)",
+                f"FROM {parquet('?')}",
                 [literally(path)],
             ).fetchall()
             count += found[0][0]

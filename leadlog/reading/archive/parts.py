@@ -23,10 +23,10 @@ import orjson
 from leadlog.core.errors import ReadError
 from leadlog.core.files import draft, sync_folder
 from leadlog.reading.archive.seal import take_after
-from leadlog.reading.events import LINE_LIMIT_BYTES
+from leadlog.reading.duck import connect, literally, message_of, parquet, quoted
+from leadlog.reading.events import LINE_LIMIT_BYTES, TIMESTAMP_PATTERN
 from leadlog.reading.lines import LINE_NUMBER, RAW, columns_of_line, line_of_columns
 from leadlog.reading.part import Damaged, damaged_path, restored
-from leadlog.reading.scan import connect, literally, message_of, quoted
 
 __all__ = [
     "Content",
@@ -132,19 +132,23 @@ def _write_events(
         "lines", pa.RecordBatchReader.from_batches(schema, _batches(pa, schema, content()))
     )
     text = line_of_columns(category)
+    is_moment = (
+        "timestamp IS NOT NULL AND regexp_full_match("
+        f"json_extract_string(line, '$.timestamp'), {quoted(TIMESTAMP_PATTERN)})"
+    )
     source = quoted(orjson.dumps(attrs.asdict(written)).decode())
     try:
         connection.execute(
             f"COPY (SELECT * EXCLUDE (line), CASE WHEN {text} IS DISTINCT FROM line THEN line END "
             f"AS {RAW} FROM (SELECT {LINE_NUMBER}, line, "
             f"{columns_of_line(category, 'CASE WHEN json_valid(line) THEN line END')} FROM lines) "
-            f"WHERE timestamp IS NOT NULL ORDER BY timestamp, {LINE_NUMBER}) "
+            f"WHERE {is_moment} ORDER BY timestamp, {LINE_NUMBER}) "
             f"TO {quoted(str(draft))} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false, "
             f"KV_METADATA {{leadlog: {source}}})"
         )
         events = bytearray(written.lines)
         numbers = connection.execute(
-            f"SELECT {LINE_NUMBER} FROM read_parquet(?, hive_partitioning = false)",
+            f"SELECT {LINE_NUMBER} FROM {parquet('?')}",
             [literally(draft)],
         )
         while rows := numbers.fetchmany(65_536):

@@ -22,11 +22,11 @@ from leadlog.core.errors import LeadlogError
 from leadlog.core.files import DRAFT, replace
 from leadlog.core.locks import try_lock
 from leadlog.core.places import EXPORTS, INDEX, Content, Place, exports, place_of
+from leadlog.reading.duck import connect, literally
 from leadlog.reading.erasure.journal import NAME as JOURNAL
 from leadlog.reading.erasure.lines import Cover
 from leadlog.reading.erasure.report import Changed
 from leadlog.reading.erasure.spelling import Spelling
-from leadlog.reading.scan import connect, literally
 
 __all__ = ["OtherFiles", "holds", "walk"]
 
@@ -274,7 +274,7 @@ def _unpacked_line(line: bytes) -> Iterator[bytes]:
 def _rows(path: Path) -> Iterator[bytes]:
     import duckdb
 
-    from leadlog.reading.scan import unreadable
+    from leadlog.reading.duck import unreadable
 
     with connect() as connection:
         try:
