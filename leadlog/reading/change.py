@@ -51,7 +51,8 @@ class Change(NamedTuple):
     Attributes:
         at: when the operation ended, as in the record.
         event_id: of the record.
-        entity: the mapped class's name; None where a statement's is not known.
+        entity: the mapped class's name, behind its table's schema where the record tells one;
+            None where a statement's is not known.
         operation: `operation_type`.
         kind: create, update, delete or read; None where it may be any.
         outcome: what the database did; "" where the record does not say.
@@ -122,7 +123,9 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         what = {}
     get = details.get
     operation, outcome, rows = get("operation_type"), get("outcome"), get("records_affected")
-    entity, transaction = get("entity"), get("transaction_id")
+    entity, transaction, schema = get("entity"), get("transaction_id"), get("schema")
+    if type(schema) is str and type(entity) is str:
+        entity = f"{schema}.{entity}"
     columns, event_id, rate = (
         what.get("fields_changed"),
         data.get("event_id"),

@@ -76,7 +76,7 @@ class Replay:
 
     def apply(self, change: Change) -> None:
         """Takes one change over, in its place in time: some are held to be sorted."""
-        if change.entity is not None and self._entities and change.entity not in self._entities:
+        if change.entity is not None and self._entities and not self._wanted(change.entity):
             return
         if change.outcome == "completed":  # in time or not, it only tells that a row is there
             self._apply(change)
@@ -86,6 +86,11 @@ class Replay:
                 self._release(_WINDOW)
         elif change.entity in self.tables:
             self.tables[change.entity].undone(change)
+
+    def _wanted(self, entity: str) -> bool:
+        """Whether an entity was asked for, by its name or by that with its schema."""
+        asked = self._entities or ()
+        return entity in asked or entity.rpartition(".")[2] in asked
 
     def _release(self, count: int) -> None:
         self._held.sort(key=_order)

@@ -320,7 +320,7 @@ def test_upserts(people: sa.Engine, log: Log) -> None:
 
 
 def test_sql_as_text(people: sa.Engine, log: Log) -> None:
-    """A written table tells the class; one that is only mentioned does not."""
+    """A table that is written or read tells the class; one in a comment or literal does not."""
     fill(people, log, "a", "b")
     with people.connect() as connection:
         connection.execute(sa.text("UPDATE people SET score = 3 -- of notes"))
@@ -333,10 +333,10 @@ def test_sql_as_text(people: sa.Engine, log: Log) -> None:
         connection.commit()
     records = log.records()
     assert [(r["event_name"], r["operation_details"]["entity"]) for r in records] == [
-        ("person.read", "Person"),
-        ("database.read", None),
         ("person.update", "Person"),
         ("person.delete", "Person"),
+        ("person.read", "Person"),
+        ("person.read", "Person"),
     ]
     assert log.told() == [("person.update", "committed", 2), ("person.delete", "committed", 1)]
 

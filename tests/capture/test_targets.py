@@ -224,11 +224,11 @@ def test_a_scoped_session_and_several_binds(
 @pytest.mark.parametrize(
     ("target", "classes", "message"),
     [
-        (sa.create_engine("sqlite://"), (), "name the mapped classes"),
-        (sa.create_engine("sqlite://"), (dict,), "no mapped class"),
-        (sa.create_engine("sqlite://"), (Customer(name="A"),), "no mapped class"),
+        (sa.create_engine("sqlite://"), (), "nothing to capture"),
+        (sa.create_engine("sqlite://"), (dict,), "is not a mapped class"),
+        (sa.create_engine("sqlite://"), (Customer(name="A"),), "is not a mapped class"),
         ("sqlite://", (Customer,), "give an Engine"),
-        (Session, (), "name the mapped classes"),
+        (Session, (), "nothing to capture"),
     ],
 )
 def test_what_cannot_be_captured(target: Any, classes: Any, message: str) -> None:

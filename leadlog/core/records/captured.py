@@ -26,6 +26,7 @@ KNOWN: Final = (
     "started_us",
     "records_affected",
     "records_cut",
+    "schema",
     "duplicate_detected",
     "duplicate_action",
     "duplicate_matched_on",
@@ -95,7 +96,10 @@ def operation(facts: Mapping[str, Any]) -> Event:
         },
         "training_labels": _UNLABELLED.copy(),
     }
-    for section, key in ((data, "change"), (details, "records_cut"), (event, "sample_rate")):
+    for section, key in (
+        *((details, "records_cut"), (details, "schema")),
+        *((data, "change"), (event, "sample_rate")),
+    ):
         if known(key) is not None:
             section[key] = known(key)
     if known("lead_outcomes") is not None:

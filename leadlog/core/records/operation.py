@@ -9,6 +9,15 @@ from leadlog.core.records.envelope import Outcome, Tier, WithContext
 STATEMENT_OPERATIONS: Final = ("create", "read", "update", "delete", "upsert")
 """Operation types that say nothing without the class."""
 
+OPERATION_TYPES = (
+    *STATEMENT_OPERATIONS,
+    *("add_lead", "add_leads", "backup", "check", "delete_lead", "explain_quality"),
+    *("find_all_duplicates", "find_duplicates", "get_all_leads", "get_lead", "get_linked_leads"),
+    *("get_merges", "get_sync_pending_leads", "get_unlinked_leads", "mark_for_sync"),
+    *("search_leads", "stats", "undo_merge", "update_lead", "update_leads", "vacuum"),
+)
+"""What capture and the lead store call their operations; a record by hand may have others."""
+
 
 def operation_name(operation_type: str | None, entity: Any) -> str | None:
     """Return what readers call an operation: `Class.operation`, so that classes are told apart.
@@ -58,13 +67,16 @@ class OperationDetails(TypedDict):
     records_cut: NotRequired[ReadOnly[int]]
     """Changes of this class and kind that have no record of their own, because their
     transaction had too many."""
+    schema: NotRequired[ReadOnly[str]]
+    """Schema of the table, where the class or the statement names one."""
 
 
 class LeadIdentifier(TypedDict):
     """Which lead."""
 
     lead_id: ReadOnly[str | None]
-    """The primary key as text; parts of a composite key joined by `,`."""
+    """The primary key as text; parts of a composite key joined by `,`, with a backslash in
+    front of a comma or backslash inside one."""
     name: ReadOnly[str | None]
     """The person's full name."""
     company: ReadOnly[str | None]

@@ -1,13 +1,15 @@
 """What a setting's value has to be, and what is known of the setting besides."""
 
-import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any
 
 import attrs
 
+from leadlog.core.records.operation import OPERATION_TYPES
+from leadlog_processors.fields import LOG_TYPES
 from leadlog_processors.masking import MASK, mask_url
 
 __all__ = [
@@ -35,7 +37,7 @@ def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
 
     def check(instance: object, attribute: Any, value: object) -> None:
         if value not in allowed:
-            close = difflib.get_close_matches(str(value), allowed, 1)
+            close = get_close_matches(str(value), allowed, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise ValueError(f"{attribute.name} = {value!r} is none of {', '.join(allowed)}{hint}")
 
@@ -68,8 +70,15 @@ def ring_sizes(instance: object, attribute: Any, value: Mapping[str, int]) -> No
 
 
 def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
-    """A validator: names to numbers from 0 to 1."""
+    """A validator: operations and log types to numbers from 0 to 1."""
+    known = (*OPERATION_TYPES, *LOG_TYPES, "*")
     for name, rate in value.items():
+        near = () if name in known else get_close_matches(str(name), known, 1, 0.8)
+        if near:  # another name may be that of an operation of the application's own
+            raise ValueError(
+                f"{attribute.name}: there is no operation or log type {name!r}; did you mean "
+                f"{near[0]!r}?"
+            )
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise ValueError(
                 f"{attribute.name}: the rate {rate!r} of {name!r} is no number from 0 to 1"

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import URL, Engine
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.util import await_, greenlet_spawn
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from leadlog.core.errors import StoreError
 from leadlog.leads.store.ways import WAIT_SECONDS, Ways
@@ -38,7 +38,7 @@ class _Turns:
                 "first"
             )
         try:
-            await_(asyncio.wait_for(self._lock.acquire(), WAIT_SECONDS))
+            await_only(asyncio.wait_for(self._lock.acquire(), WAIT_SECONDS))
         except TimeoutError:
             raise StoreError(
                 f"waited {WAIT_SECONDS:g} s for another task that has {self._what}; keep "
@@ -56,7 +56,7 @@ def _create(url: URL, **options: Any) -> Engine:
 
 
 def _sleep(seconds: float) -> None:
-    await_(asyncio.sleep(seconds))
+    await_only(asyncio.sleep(seconds))
 
 
 def _forget(engine: Engine) -> None:
@@ -83,6 +83,6 @@ def pulled(items: AsyncIterable[T]) -> Iterator[T]:
     iterator = aiter(items)
     while True:
         try:
-            yield await_(cast(Any, anext(iterator)))
+            yield await_only(cast(Any, anext(iterator)))
         except StopAsyncIteration:
             return

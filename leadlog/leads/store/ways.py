@@ -119,11 +119,14 @@ _dumps = json.JSONEncoder(separators=(",", ":")).encode
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Off: the driver would begin transactions on its own, and deferred ones. `_begin_sqlite` does.
     connection.isolation_level = None
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    cursor = connection.cursor()  # `connection.execute` of SQLAlchemy 2.0's aiosqlite has none
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA journal_mode")
+    (mode,) = cursor.fetchone()
     if mode not in {"wal", "memory"}:
-        connection.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:

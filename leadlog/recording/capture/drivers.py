@@ -5,11 +5,14 @@ savepoint, what was written is committed although nobody sent COMMIT; on Postgre
 transaction answers COMMIT with a rollback and no error.
 """
 
+import datetime as dt
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection
 
 
@@ -75,3 +78,40 @@ def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
             return State.UNKNOWN
 
     return state
+
+
+class _Local(dt.tzinfo):
+    """The process's own time zone."""
+
+    def utcoffset(self, moment: dt.datetime | None) -> dt.timedelta | None:
+        """The difference to UTC at a moment of local time."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def tzname(self, moment: dt.datetime | None) -> str | None:
+        """Not known."""
+        del moment
+        return None
+
+    def dst(self, moment: dt.datetime | None) -> dt.timedelta | None:
+        """Not known."""
+        del moment
+        return None
+
+
+_ZONES: dict[str, Callable[[Any], dt.tzinfo | None]] = {
+    "psycopg": lambda driver: driver.info.timezone,
+    "psycopg_async": lambda driver: driver.info.timezone,
+    "psycopg2": lambda driver: ZoneInfo(driver.get_parameter_status("TimeZone")),
+    "asyncpg": lambda _driver: _Local(),  # it converts by itself, before it sends
+}
+
+
+def zone_of(context: DefaultExecutionContext) -> dt.tzinfo | None:
+    """The time zone in which the database takes times without one; None where it is not known."""
+    ask = _ZONES.get(getattr(context.dialect, "driver", ""))
+    if ask is None:
+        return None
+    try:
+        return ask(context.root_connection.connection.driver_connection)
+    except Exception:  # noqa: BLE001 - a closed connection may fail in any way
+        return None

@@ -1,72 +1,96 @@
-"""What is captured: watches, and the captured classes as the hooks need them."""
+"""What is captured: watches, and the captured classes and tables as the hooks need them."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet, ref
 
 import attrs
 import sqlalchemy as sa
-from sqlalchemy import Column, Table
+from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Mapper
-from sqlalchemy.sql.selectable import FromClause
+from sqlalchemy.sql.selectable import TableClause
 
+from leadlog.recording.capture import seam
 from leadlog.recording.capture.options import CaptureOptions
+from leadlog.recording.capture.values import Store
+
+__all__ = ["Entities", "Entity", "Watch", "captured", "is_guessed"]
 
 _LEAD_NAMES = frozenset(("name", "full_name", "first_name", "last_name"))
 _LEAD_FIELDS = frozenset(("email", "company", "company_name", "linkedin_url", "phone"))
+_KINDS = ("create", "read", "update", "delete", "upsert")
+_SYSTEM = frozenset(("information_schema", "mysql", "performance_schema", "pg_catalog", "sys"))
+
+Name = tuple[str | None, str]
+"""Schema and name of a table, in lower case."""
+
+
+def name_of(table: Any) -> Name:
+    """What tells a table from others; equal for each Table object that stands for it."""
+    schema = getattr(table, "schema", None)
+    return (None if schema is None else str(schema).lower()), str(table.name).lower()
 
 
 class Entity:
-    """A captured class.
+    """A captured class, or a captured table without one.
+
+    Args:
+        subject: the class's mapper, or the table.
+        options: what of it is captured.
 
     Attributes:
-        name: the class's name.
-        mapper: its mapper.
+        name: the class's name, or the table's.
+        mapper: the class's mapper; None for a table.
         options: what of it is captured.
-        names: attribute to column name.
+        tables: those that its rows lie in.
+        primary_key: the columns of the key; all of them for a table that has none.
+        keys: attributes of the primary key, in its order.
+        names: attribute to the name that its column has in the records.
         columns: the same, without the excluded ones.
         excluded: the attributes of the excluded ones.
+        hidden: the names of the excluded ones.
         table_of: attribute to the tables that its column lies in.
-        keys: attributes of the primary key, in its order.
+        parameters: attribute to these tables, with what the unit of work calls its value there.
         guessed: attributes that may hold a value after an INSERT although none was given:
             defaults, identities, generated columns.
         touched: attributes that an UPDATE of their table changes by itself, with that table.
         versioned: the table of the version, which changes with every other.
-        labels: column name to what the database stores for each member of its enumeration.
+        types: attribute to the type of its column.
         is_lead: whether its rows look like leads, which are scored.
         events: create, read, update, delete and upsert to the record's dotted name.
     """
 
-    def __init__(self, mapper: Mapper[Any], options: CaptureOptions) -> None:
-        self.name = mapper.class_.__name__
-        self.mapper = mapper
+    def __init__(self, subject: Any, options: CaptureOptions) -> None:
         self.options = options
-        # Not `column_attrs`: that would configure the mappers before their application does.
-        columns: Iterable[Any] = mapper.columns
-        attributes: list[Any] = [
-            mapper.get_property_by_column(column)
-            for column in columns
-            if isinstance(column, Column)
-        ]
-        self.names: dict[str, str] = {a.key: a.columns[0].name for a in attributes}
-        self.columns = {
-            key: name for key, name in self.names.items() if name not in options.exclude
+        self.mapper: Mapper[Any] | None = subject if isinstance(subject, Mapper) else None
+        if self.mapper is not None:
+            attributes = _attributes(self.mapper)
+            self.name = self.mapper.class_.__name__
+            self.tables: tuple[Any, ...] = tuple(self.mapper.tables)
+            self.primary_key: tuple[Any, ...] = tuple(self.mapper.primary_key)
+            version: Any = self.mapper.version_id_col
+        else:
+            attributes = [(column.key, [column]) for column in subject.c]
+            self.name = str(subject.name)
+            self.tables = (subject,)
+            self.primary_key = tuple(subject.primary_key) or tuple(subject.c)
+            version = None
+        self.names = _names(attributes, self.tables)
+        self.excluded = {
+            key for key, name in self.names.items() if not {key, name}.isdisjoint(options.exclude)
         }
-        self.excluded = self.names.keys() - self.columns.keys()
-        self.keys = tuple(
-            mapper.get_property_by_column(column).key for column in mapper.primary_key
-        )
+        self.columns = {k: name for k, name in self.names.items() if k not in self.excluded}
+        self.hidden = frozenset(self.names[key] for key in self.excluded)
+        by_column = {column: key for key, columns in attributes for column in columns}
+        self.keys = tuple(by_column[column] for column in self.primary_key)
         # An attribute of a joined subclass has several columns: one in each of its tables.
-        self.guessed = {
-            a.key for a in attributes if any(is_guessed(column) for column in a.columns)
-        }
-        version: Any = mapper.version_id_col
+        self.guessed = {k for k, columns in attributes if any(is_guessed(c) for c in columns)}
         self.touched = [
-            (a.key, column.table)
-            for a in attributes
-            for column in a.columns
+            (key, column.table)
+            for key, columns in attributes
+            for column in columns
             if (
                 isinstance(column, Column)
                 and (column.onupdate is not None or column.server_onupdate is not None)
@@ -74,40 +98,62 @@ class Entity:
             or column is version
         ]
         self.versioned = () if version is None else (version.table,)
-        self.table_of = {a.key: [column.table for column in a.columns] for a in attributes}
-        self.labels: dict[str, dict[Hashable, str]] = {
-            self.columns[a.key]: labels
-            for a in attributes
-            if a.key in self.columns and (labels := _labels(a.columns[0].type))
+        self.table_of = {key: [column.table for column in columns] for key, columns in attributes}
+        self.parameters = {
+            key: [(column.table, column.key) for column in columns] for key, columns in attributes
         }
+        self.types: dict[str, Any] = {key: columns[0].type for key, columns in attributes}
         names = {name.casefold() for name in self.columns.values()} | set(self.columns)
         self.is_lead = bool(names & _LEAD_NAMES) and bool(names & _LEAD_FIELDS)
         lower = self.name.lower()
-        self.events = {
-            kind: f"{lower}.{kind}" for kind in ("create", "read", "update", "delete", "upsert")
-        }
-        self.cache = mapper.base_mapper._compiled_cache
+        self.events = {kind: f"{lower}.{kind}" for kind in _KINDS}
+
+    @property
+    def conceals(self) -> bool:
+        """Whether the texts of its errors may hold a value that must not be in the log."""
+        return bool(self.excluded)
+
+    @property
+    def schema(self) -> str | None:
+        """The schema that its table was defined with."""
+        return getattr(self.tables[0], "schema", None)
+
+    @property
+    def cache(self) -> object:
+        """The cache of the statements that the unit of work makes for the class."""
+        return None if self.mapper is None else seam.cache_of(self.mapper)
 
 
-def _labels(column_type: Any) -> dict[Hashable, str]:
-    """Member to what is stored for it, which by SQLAlchemy's default is its name, not its value."""
-    members = getattr(column_type, "enum_class", None)
-    if members is None or not isinstance(column_type, sa.Enum):
-        return {}
-    enumeration: Any = column_type
-    stored = enumeration.bind_processor(DefaultDialect())
-    if stored is None:
-        return {}
-    # Not the class itself: SQLAlchemy takes any class that has `__members__`.
-    return {member: stored(member) for member in members.__members__.values()}
+def _attributes(mapper: Mapper[Any]) -> list[tuple[str, list[Any]]]:
+    # Not `column_attrs`: that would configure the mappers before their application does.
+    columns: Iterable[Any] = mapper.columns
+    found: dict[str, list[Any]] = {}
+    for column in columns:
+        if isinstance(column, Column):
+            attribute: Any = mapper.get_property_by_column(column)
+            found[attribute.key] = list(attribute.columns)
+    return list(found.items())
+
+
+def _names(attributes: list[tuple[str, list[Any]]], tables: tuple[Any, ...]) -> dict[str, str]:
+    """Attribute to column name; of two columns of one name the subclass's has its table's, too."""
+    order = {table: place for place, table in enumerate(tables)}
+    taken: dict[str, str] = {}
+    for key, columns in sorted(attributes, key=lambda one: order.get(one[1][0].table, 0)):
+        name = columns[0].name
+        taken.setdefault(name, key)
+    return {
+        key: name if taken[name := columns[0].name] == key else f"{columns[0].table.name}.{name}"
+        for key, columns in attributes
+    }
 
 
 def is_guessed(column: Any) -> bool:
     """Whether a column may hold a value after an INSERT although none was given."""
     return bool(
         column.primary_key
-        or column.default is not None
-        or column.server_default is not None
+        or getattr(column, "default", None) is not None
+        or getattr(column, "server_default", None) is not None
         or getattr(column, "computed", None) is not None
         or getattr(column, "identity", None) is not None
     )
@@ -115,10 +161,13 @@ def is_guessed(column: Any) -> bool:
 
 @attrs.define(eq=False)
 class Watch:
-    """One call of `capture`: which classes, on which engines, and how.
+    """One call of `capture`: what, on which engines, and how.
 
     Attributes:
-        classes: mapped classes, their subclasses included.
+        classes: mapped classes and bases of such; their subclasses are included.
+        tables: tables without a class.
+        registries: registries, with every class of theirs.
+        everything: whether every class and every table is.
         options: what of them is captured.
         dialects: of the engines; None for every engine.
     """
@@ -126,22 +175,124 @@ class Watch:
     classes: tuple[type, ...]
     options: CaptureOptions
     dialects: WeakSet[Dialect] | None
+    tables: tuple[Any, ...] = ()
+    registries: tuple[Any, ...] = ()
+    everything: bool = False
+    _bases: frozenset[type] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._bases = frozenset(self.classes)
 
     def covers(self, dialect: Dialect) -> bool:
         """Whether that engine is among them."""
         return self.dialects is None or dialect in self.dialects
 
+    def takes(self, mapper: Mapper[Any]) -> bool:
+        """Whether a class is captured."""
+        return (
+            self.everything
+            or not self._bases.isdisjoint(mapper.class_.__mro__)
+            or mapper.registry in self.registries
+        )
+
+    def mappers(self) -> Iterator[Mapper[Any]]:
+        """The captured classes that are mapped by now."""
+        return filter(self.takes, seam.mappers())
+
+    def check(self) -> None:
+        """Refuse to exclude what no captured class or table has.
+
+        Raises:
+            ValueError: a name in `exclude` is no attribute and no column.
+        """
+        if not self.options.exclude:
+            return
+        subjects = *self.mappers(), *self.tables, *_association_tables(self.mappers())
+        known = {
+            name
+            for entity in (Entity(subject, self.options) for subject in subjects)
+            for pair in entity.names.items()
+            for name in pair
+        }
+        for name in sorted(self.options.exclude - known):
+            near = get_close_matches(name, sorted(known), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"exclude: no captured class has an attribute or column {name!r}{hint}; it knows "
+                f"{', '.join(sorted(known)) or 'no column yet: map the classes before capture'}"
+            )
+
+
+class _Directory:
+    """Every mapped table of the process by its name, made once for all captures and engines."""
+
+    def __init__(self) -> None:
+        self._generation = -1
+        self._classes: dict[Name, list[ref[Mapper[Any]]]] = {}
+        self._links: dict[Name, list[tuple[ref[Any], ref[Mapper[Any]]]]] = {}
+
+    def _now(self, generation: int) -> None:
+        if generation == self._generation:
+            return
+        self._classes, self._links, self._generation = {}, {}, generation
+        for mapper in seam.mappers():
+            table: Any = mapper.local_table
+            if isinstance(table, TableClause) and not _single(mapper):
+                self._classes.setdefault(name_of(table), []).append(ref(mapper))
+            for link in seam.secondaries(mapper):
+                if isinstance(link, TableClause):
+                    self._links.setdefault(name_of(link), []).append((ref(link), ref(mapper)))
+
+    def classes(self, name: Name, generation: int) -> Iterator[Mapper[Any]]:
+        """The classes of a table, base classes first."""
+        self._now(generation)
+        found = [mapper for one in self._classes.get(name, ()) if (mapper := one()) is not None]
+        return iter(sorted(found, key=lambda mapper: len(list(mapper.iterate_to_root()))))
+
+    def links(self, name: Name, generation: int) -> Iterator[tuple[Any, Mapper[Any]]]:
+        """The association table of that name, with each class that it belongs to."""
+        self._now(generation)
+        for table, mapper in self._links.get(name, ()):
+            one, other = table(), mapper()
+            if one is not None and other is not None:
+                yield one, other
+
+    def names(self, generation: int) -> frozenset[str]:
+        """The names of all tables, without their schemas."""
+        self._now(generation)
+        return frozenset(name for _schema, name in (*self._classes, *self._links))
+
+
+def _association_tables(mappers: Iterable[Mapper[Any]]) -> Iterator[Any]:
+    return (t for mapper in mappers for t in seam.secondaries(mapper) if isinstance(t, TableClause))
+
+
+def _is_system(name: Name) -> bool:
+    """Whether a table is the database's own."""
+    return name[0] in _SYSTEM or name[1].startswith(("sqlite_", "pg_"))
+
+
+def _single(mapper: Mapper[Any]) -> bool:
+    """Whether a class shares the table of the class that it inherits from."""
+    return mapper.inherits is not None and mapper.local_table is mapper.inherits.local_table
+
 
 class Entities(dict[Mapper[Any], Entity | None]):
     """Mapper to captured class on one engine; None for classes that are not captured.
 
-    Attributes:
-        tables: table to captured class; None for other tables.
+    Args:
+        dialect: of the engine.
+        watches: those that cover it.
+        generation: of the mappings and captures that it stands for.
     """
 
-    def __init__(self, watches: Iterable[Watch]) -> None:
+    def __init__(self, dialect: Dialect, watches: Iterable[Watch], generation: int) -> None:
+        self.generation = generation
+        self._dialect = dialect
         self._watches = tuple(watches)
-        self.tables = _Tables(self)
+        self._named: dict[tuple[Name, tuple[str, ...]], tuple[Entity, ...]] = {}
+        self._stores: dict[Entity, Store] = {}
+        self._words: frozenset[str] | None = None
 
     def __hash__(self) -> int:  # type: ignore[override]  # by identity: it is found, not compared
         return id(self)
@@ -152,71 +303,113 @@ class Entities(dict[Mapper[Any], Entity | None]):
     def __missing__(self, mapper: Mapper[Any]) -> Entity | None:
         found = None
         for watch in self._watches:
-            if issubclass(mapper.class_, watch.classes):
+            if watch.takes(mapper):
                 found = Entity(mapper, watch.options)
                 break
         self[mapper] = found
         return found
 
-    def mappers(self) -> Iterator[Mapper[Any]]:
-        """The mappers of the classes that were asked for, as long as they are mapped."""
+    def store(self, entity: Entity) -> Store:
+        """How the values of a class or table are stored on this engine."""
+        found = self._stores.get(entity)
+        if found is None:
+            found = self._stores[entity] = Store(entity.types, self._dialect)
+        return found
+
+    def of(self, table: Any, translate: Mapping[Any, Any] | None = None) -> Entity | None:
+        """The captured class of a table, or the captured table.
+
+        Args:
+            table: any object that stands for it.
+            translate: the `schema_translate_map` in force: a table that a class's is translated
+                to is the class's.
+        """
+        if not isinstance(table, TableClause):
+            return None
+        name = self._plain(name_of(table))
+        key = name, tuple(table.c.keys())
+        found = self._named.get(key)
+        if found is None:
+            found = self._named[key] = tuple(self._find(name, table))
+        if not found and translate:
+            for before, after in translate.items():
+                if after is not None and str(after).lower() == name[0]:
+                    return self.of(sa.table(table.name, *table.c, schema=before))
+        same = (entity for entity in found if table in entity.tables)
+        return next(same, None) or next(iter(found), None)
+
+    def named(
+        self, schema: str | None, name: str, translate: Mapping[Any, Any] | None = None
+    ) -> Entity | None:
+        """The captured class, or table, that SQL text calls by that name."""
+        return self.of(sa.table(name, schema=schema), translate)
+
+    def _plain(self, name: Name) -> Name:
+        """The name without a schema where that is the engine's default one."""
+        default = getattr(self._dialect, "default_schema_name", None)
+        return (None, name[1]) if name[0] == str(default or "").lower() else name
+
+    def _find(self, name: Name, table: Any) -> Iterator[Entity]:
+        """The captured classes of a table, those of the first capture first; else the table."""
+        generation = captured.generation
+        default = getattr(self._dialect, "default_schema_name", None)
+        names = [name, *([(str(default).lower(), name[1])] if default and not name[0] else ())]
+        mappers = [m for one in names for m in _directory.classes(one, generation)]
         for watch in self._watches:
-            for captured_class in watch.classes:
-                mapper: Any = sa.inspect(captured_class, raiseerr=False)
-                if isinstance(mapper, Mapper):
-                    yield mapper
+            for mapper in filter(watch.takes, mappers):
+                entity = self[mapper]
+                if entity is not None:
+                    yield entity
+            if mappers:
+                continue
+            for own in watch.tables:
+                if self._plain(name_of(own)) == name:
+                    yield Entity(own, watch.options)
+            for one in names:
+                for link, mapper in _directory.links(one, generation):
+                    if watch.takes(mapper):
+                        yield Entity(link, watch.options)
+                        break
+            if watch.everything and not _is_system(name):
+                yield Entity(table, watch.options)
 
-
-class _Tables(dict[FromClause, Entity | None]):
-    """Table to the captured class that it belongs to: of several, the base class."""
-
-    def __init__(self, entities: Entities) -> None:
-        self._entities = entities
-
-    def __missing__(self, table: FromClause) -> Entity | None:
-        found = None
-        for mapper in self._entities.mappers():
-            for candidate in mapper.base_mapper.self_and_descendants:
-                if candidate.local_table is table and not _single(candidate):
-                    found = self._entities[candidate]
-        self[table] = found
-        return found
-
-    def named(self) -> dict[str, Entity]:
-        """Name to captured class, of every table that belongs to one."""
-        found = {}
-        for mapper in self._entities.mappers():
-            for table in mapper.tables:
-                entity = self[table]
-                if entity is not None and isinstance(table, Table):
-                    found[table.name.lower()] = entity
-        return found
-
-
-def _single(mapper: Mapper[Any]) -> bool:
-    """Whether a class shares the table of the class that it inherits from."""
-    return mapper.inherits is not None and mapper.local_table is mapper.inherits.local_table
+    def may_name(self, words: frozenset[str]) -> bool:
+        """Whether one of these words is the name of a captured table, perhaps."""
+        if self._words is None:
+            tables = {name_of(table)[1] for watch in self._watches for table in watch.tables}
+            self._words = _directory.names(captured.generation) | tables
+        everything = any(watch.everything for watch in self._watches)
+        return everything or not self._words.isdisjoint(words)
 
 
 class Captured:
-    """All watches in force."""
+    """All watches in force.
+
+    Attributes:
+        watches: in the order of their calls; the first that covers a class tells how.
+        generation: changes whenever a watch comes or goes, or a class is mapped.
+    """
+
+    _KEY = "leadlog_entities"
 
     def __init__(self) -> None:
         self.watches: list[Watch] = []
-        self._on: WeakKeyDictionary[Dialect, Entities] = WeakKeyDictionary()
+        self.generation = 0
 
     def on(self, dialect: Dialect) -> Entities:
         """What is captured on an engine."""
-        found = self._on.get(dialect)
-        if found is None:
-            found = Entities(watch for watch in self.watches if watch.covers(dialect))
-            self._on[dialect] = found
+        # The dialect keeps it, so that it goes with the engine.
+        found: Entities | None = vars(dialect).get(self._KEY)
+        if found is None or found.generation != self.generation:
+            watches = [watch for watch in self.watches if watch.covers(dialect)]
+            found = vars(dialect)[self._KEY] = Entities(dialect, watches, self.generation)
         return found
 
-    def forget(self) -> None:
+    def forget(self, *_event: object) -> None:
         """Finds everything anew: a watch came or went, or classes were mapped."""
-        self._on = WeakKeyDictionary()
+        self.generation += 1
 
 
+_directory = _Directory()
 captured = Captured()
 """SQLAlchemy's events on classes are the process's, and so is what listens to them."""

@@ -12,14 +12,18 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from leadlog.core.clock import now_us
-from leadlog.recording.capture.drivers import State
+from leadlog.core.records.keys import key_text
+from leadlog.recording.capture import journal, seam
+from leadlog.recording.capture.drivers import State, zone_of
 from leadlog.recording.capture.emit import emit
+from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.meter import current_meter
 from leadlog.recording.capture.operation import IDS_LISTED, Operation
 from leadlog.recording.capture.reads import Tally, count
-from leadlog.recording.capture.rows import Changes, as_stored, key_text
-from leadlog.recording.capture.statements import Target, is_internal, target_of
-from leadlog.recording.capture.writing import record, settle
+from leadlog.recording.capture.rows import Changes
+from leadlog.recording.capture.statements import Target, is_internal, targets_of
+from leadlog.recording.capture.values import UNKNOWN, Store
+from leadlog.recording.capture.writing import info_of, record, settle
 
 
 class Spent:
@@ -92,25 +96,65 @@ def finished(
         state: asks the driver for the state of the transaction.
         flushing: whether a flush is under way.
     """
-    target = target_of(context)
-    if target is None or (flushing and _is_the_flushs(context, target)):
-        return
-    spent = spent_on(context, time.perf_counter_ns())
-    spent.ready()
-    if not _is_wanted(target):
-        return
-    if target.kind == "read":
-        if target.main.options.internal or not _is_internal(context):
-            _read(context, result, target, spent)
-        return
-    operation = record(
-        context.root_connection, state(), target.kind, target.main, partial(_new, target, spent)
-    )
-    if operation is not None:
-        keep = None if not target.returned else itemgetter(*target.returned)
-        # Not the result: it holds its count, and nothing but the collector would part the two.
-        tally = count(result, partial(_wrote, context, target, operation), keep)
-        operation.unread = None if tally is None else weakref.ref(tally)
+    for place, target in enumerate(targets_of(context)):
+        if flushing and _is_the_flushs(context, target):
+            continue
+        spent = spent_on(context, time.perf_counter_ns())
+        spent.ready()
+        if not _is_wanted(target):
+            continue
+        if target.kind == "read":
+            if target.main.options.internal or not _is_internal(context):
+                _read(context, result, target, spent)
+        elif flushing and target.main.mapper is None and target.table is not None:
+            _wrote_links(context, target, state())
+        else:
+            make = partial(_new, target, spent)
+            connection = context.root_connection
+            operation = record(connection, state(), target.kind, target.main, make)
+            if operation is None:
+                continue
+            if place:  # the driver counts for one table only
+                operation.bulk = True
+                operation.close()
+            else:
+                keep = itemgetter(*target.returned) if target.returned else None
+                # Not the result: it holds its count; only the collector would part the two.
+                tally = count(result, partial(_wrote, context, target, operation), keep)
+                operation.unread = None if tally is None else weakref.ref(tally)
+
+
+def _wrote_links(context: DefaultExecutionContext, target: Target, state: State) -> None:
+    """Makes an operation of each row of an association table that a flush wrote."""
+    entity, parameters = target.main, _parameters(context)
+    rows = context.rowcount
+    known = target.kind == "create" or rows == len(parameters)
+    for place in range(len(parameters)):
+        make = partial(_link, context, target, place)
+        operation = record(context.root_connection, state, target.kind, entity, make)
+        if operation is not None:
+            operation.records_affected = 1 if known else None
+            operation.close()
+
+
+def _link(context: DefaultExecutionContext, target: Target, place: int) -> Operation:
+    entity, store = target.main, captured.on(context.dialect).store(target.main)
+    operation = Operation(target.kind, entity.events[target.kind], entity.name, emit)
+    operation.schema = target.schema
+    operation.lead_id = _key(store, target, _parameters(context)[place], zone_of(context))
+    changes = _changes(context, target, place)
+    if target.kind == "delete":
+        given = _parameters(context)[place]
+        names = zip(entity.keys, target.keys, strict=False)
+        stored = {key: store.value(key, given[name], zone_of(context)) for key, name in names}
+        changes = {
+            entity.columns[key]: {"old": value}
+            for key, value in stored.items()
+            if key in entity.columns and value is not UNKNOWN
+        }
+    operation.changed("create" if target.kind == "upsert" else target.kind, changes)
+    operation.fields_processed = list(changes)
+    return operation
 
 
 def _is_wanted(target: Target) -> bool:
@@ -137,32 +181,33 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         error: why.
         state: what the driver says of the transaction.
     """
-    target = target_of(context)
-    if target is None or not _is_wanted(target):
-        return
-    if target.kind == "read" and _is_internal(context):
-        return
-    spent = spent_on(context, time.perf_counter_ns())
-    spent.ready()
-    operation = _new(target, spent)
-    operation.fail(error)
-    if target.kind != "read":
-        _describe(operation, context, target, ())
-        operation.duplicate_detected = operation.error is not None and operation.error.duplicate
-        if len(_parameters(context)) > 1 and state is not State.FAILED:
-            # The rows before the bad one lie in a transaction that goes on, or are committed.
-            operation.doubtful = True
-            settle(operation, context.root_connection, state)
-    operation.close()
+    for target in targets_of(context):
+        if not _is_wanted(target) or (target.kind == "read" and _is_internal(context)):
+            continue
+        spent = spent_on(context, time.perf_counter_ns())
+        spent.ready()
+        operation = _new(target, spent)
+        operation.fail(error, concealed=target.main.conceals)
+        if target.kind != "read":
+            _describe(operation, context, target, ())
+            operation.duplicate_detected = operation.error is not None and operation.error.duplicate
+            if len(_parameters(context)) > 1 and state is not State.FAILED:
+                # The rows before the bad one lie in a transaction that goes on, or are committed.
+                operation.doubtful = True
+                settle(operation, context.root_connection, state)
+        operation.close()
 
 
 def _new(target: Target, spent: Spent) -> Operation:
-    entity = target.entity
-    name = target.main.events[target.kind] if entity else f"database.{target.kind}"
-    started = now_us() - spent.wall_ns // 1000
+    entity = target.main
     operation = Operation(
-        target.kind, name, None if entity is None else entity.name, emit, started_us=started
+        target.kind,
+        entity.events[target.kind],
+        entity.name,
+        emit,
+        started_us=now_us() - spent.wall_ns // 1000,
     )
+    operation.schema = target.schema
     operation.watch = operation.meter = spent
     return operation
 
@@ -177,15 +222,18 @@ def _read(
 ) -> None:
     options = target.main.options
     rate, slow_ms = options.read_sample, options.slow_read_ms
+    most = options.transaction_records
     sampled = rate >= 1 or random.random() < rate  # noqa: S311 - no secret
     if not sampled and slow_ms is None:
         return
     operation = _new(target, spent)
+    returns = result.returns_rows  # COPY TO and SELECT INTO do not
     # What `Session.get` names its parameters; semi-private, pinned by a test.
     parameters: Mapping[str, Any] = next(iter(_parameters(context)), {})
     if "pk_1" in parameters:
-        keys = [parameters.get(f"pk_{place + 1}") for place in range(len(target.main.keys))]
-        operation.lead_id = key_text(keys)
+        names = [f"pk_{place + 1}" for place in range(len(target.main.keys))]
+        store = captured.on(context.dialect).store(target.main)
+        operation.lead_id = _text(store, target, [parameters.get(name) for name in names])
 
     def end(tally: Tally) -> None:
         spent.fetched(tally)
@@ -193,9 +241,12 @@ def _read(
         if not (sampled or slow or tally.error):
             return
         operation.sample_rate = rate if rate < 1 and not slow and not tally.error else None
-        operation.records_affected = tally.rows
+        transaction = journal.find(info_of(context.root_connection))
+        if transaction is not None and transaction.count and transaction.followers < most:
+            operation.follow(transaction)
+        operation.records_affected = tally.rows if returns else _counted(context)
         if tally.error is not None:
-            operation.fail(tally.error)
+            operation.fail(tally.error, concealed=target.main.conceals)
         operation.close()
 
     count(result, end)
@@ -221,12 +272,16 @@ def _rows(context: DefaultExecutionContext, target: Target, returned: int | None
     """How many rows were written; None where the database did not tell."""
     if target.kind == "create" and not target.many and not target.conflicts:
         return len(_parameters(context))
-    if returned is not None:
+    if returned is not None and target.counted:
         return returned
     if context.returned_default_rows is not None:
         return len(context.returned_default_rows)
-    if context.dialect.name == "sqlite" and context._is_explicit_returning:
+    if context.dialect.name == "sqlite" and seam.returns_explicitly(context):
         return None  # its driver counts no rows of RETURNING
+    return _counted(context) if target.counted else None
+
+
+def _counted(context: DefaultExecutionContext) -> int | None:
     rows = context.rowcount
     return rows if rows >= 0 else None
 
@@ -245,11 +300,12 @@ def _describe(
     if target.table is None:
         return
     if one and target.kind != "delete":
-        operation.fields_changed = changes = _changes(target, parameters[0])
+        operation.fields_changed = changes = _changes(context, target, 0)
         operation.fields_processed = list(changes)
     if returned and len(target.returned) == 1:
         returned = [(key,) for key in returned]
-    ids = _texts(returned) if returned else _ids(context, target, rows)
+    store = captured.on(context.dialect).store(target.main)
+    ids = _texts(store, target, returned) if returned else _ids(context, store, target, rows)
     if not operation.bulk and ids:
         operation.lead_id = ids[0]
         operation.change = target.kind if rows else None
@@ -265,48 +321,81 @@ def _name(
     returned: Sequence[Any],
 ) -> None:
     """Tells who a row is about, where the statement wrote that."""
+    entity = target.main
     changes = operation.fields_changed or {}
     row = {name: change["new"] for name, change in changes.items() if "new" in change}
-    if target.kind == "create":
-        keys = returned[0] if returned else context.inserted_primary_key_rows[0]
-        for column, value in zip(target.main.mapper.primary_key, keys, strict=True):
-            hidden = column.name in target.main.options.exclude
-            if value is not None and not hidden and not changes.get(column.name):
-                changes[column.name] = {"new": value}
+    made = returned or context.inserted_primary_key_rows if target.kind == "create" else ()
+    if made and len(made[0]) == len(entity.keys):
+        store = captured.on(context.dialect).store(entity)
+        for key, value in zip(entity.keys, made[0], strict=True):
+            name = entity.columns.get(key)
+            if value is not None and name is not None and not changes.get(name):
+                stored = store.value(key, value)
+                changes[name] = {} if stored is UNKNOWN else {"new": stored}
     operation.identify(row, whole=target.kind == "create" and target.main.is_lead)
 
 
-def _changes(target: Target, parameters: Any) -> Changes:
+def _changes(context: DefaultExecutionContext, target: Target, place: int) -> Changes:
     entity = target.main
-    hidden = {entity.names[key] for key in entity.excluded}
+    given, sent = _parameters(context)[place], seam.sent(context, place)
+    store = captured.on(context.dialect).store(entity)
+    zone = zone_of(context)
     changes: Changes = {}
-    for key, name in target.columns.items():
-        if key in parameters:
-            value = parameters[key]
-            if name in hidden:
+    for parameter, key in target.columns.items():
+        name = entity.names[key]
+        if parameter not in given:
+            if name in target.unknown:
+                changes[name] = {}
+        elif key in entity.excluded:
+            changes[name] = {}
+        else:
+            value = store.written(key, given[parameter], sent.get(parameter, UNKNOWN), zone)
+            if value is UNKNOWN:
                 changes[name] = {}
             elif value is not None or target.kind != "create":
                 changes[name] = {"new": value}
-        elif name in target.unknown:
-            changes[name] = {}
-    return as_stored(entity, changes)
+    return changes
 
 
-def _ids(context: DefaultExecutionContext, target: Target, rows: int | None) -> Sequence[str]:
+def _ids(
+    context: DefaultExecutionContext, store: Store, target: Target, rows: int | None
+) -> Sequence[str]:
     """The primary keys of the rows, where the database or the statement's WHERE tells them."""
+    parameters, zone = _parameters(context), zone_of(context)
     if target.kind == "create":
-        if target.many or (target.conflicts and rows != len(_parameters(context))):
+        if target.many or (target.conflicts and rows != len(parameters)):
             return ()
-        return _texts(context.inserted_primary_key_rows)
-    if target.keys:
-        return _texts([[one.get(key) for key in target.keys] for one in _parameters(context)])
-    return ()
+        made = context.inserted_primary_key_rows
+        if made and len(made[0]) == len(target.main.keys):
+            return _texts(store, target, made)
+    elif not target.keys:
+        return ()
+    texts = [_key(store, target, given, zone) for given in parameters]
+    return () if None in texts else [text for text in texts if text is not None]
 
 
-def _texts(keys: Iterable[Any]) -> Sequence[str]:
+def _key(store: Store, target: Target, given: Any, zone: Any) -> str | None:
+    """The key of the row that a statement's parameters name."""
+    names = target.keys
+    if target.kind in ("create", "upsert"):
+        by_attribute = {key: name for name, key in target.columns.items()}
+        names = tuple(by_attribute.get(key, "") for key in target.main.keys)
+    return _text(store, target, [given.get(name) for name in names], zone)
+
+
+def _text(store: Store, target: Target, parts: Sequence[Any], zone: Any = None) -> str | None:
+    entity = target.main
+    if not parts or any(part is None for part in parts) or entity.excluded & set(entity.keys):
+        return None
+    stored = [store.value(key, part, zone) for key, part in zip(entity.keys, parts, strict=True)]
+    return None if UNKNOWN in stored or None in stored else key_text(stored)
+
+
+def _texts(store: Store, target: Target, keys: Iterable[Any]) -> Sequence[str]:
     texts = []
     for parts in keys:
-        if parts is None or any(part is None for part in parts):
+        text = None if parts is None else _text(store, target, tuple(parts))
+        if text is None:
             return ()
-        texts.append(key_text(parts))
+        texts.append(text)
     return texts

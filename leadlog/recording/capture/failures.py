@@ -4,8 +4,13 @@ The exception itself is not kept: its frames hold the application's objects, and
 for the end of a transaction.
 """
 
+from collections.abc import Iterator
+from traceback import extract_tb
+from typing import Any
+
 import attrs
 
+from leadlog_processors.exceptions import class_name, error_code
 from leadlog_processors.failure import describe
 
 _SQLITE_DUPLICATES = (
@@ -33,9 +38,48 @@ class ErrorFacts:
     details: dict[str, str | None]
 
 
-def error_facts(error: BaseException) -> ErrorFacts:
-    """Return the facts of an exception; never raises because of its own code."""
-    return ErrorFacts(error_type_of(error), _message(error), _is_duplicate(error), describe(error))
+def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
+    """Return the facts of an exception; never raises because of its own code.
+
+    Args:
+        error: what was raised.
+        concealed: whether its text may hold a value that must not be in the log. Drivers quote
+            values in their messages, SQLAlchemy the statement and its parameters, and a line of
+            source code may be SQL: none of that is kept.
+    """
+    message, details = _message(error), describe(error)
+    if concealed:
+        message = _without_values(error)
+        details |= {"error_message": message, "stack_trace": "\n".join(_places(error, message))}
+    return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details)
+
+
+def _without_values(error: BaseException) -> str:
+    """Return the class and code of an error, and the names that the driver tells apart."""
+    driver: Any = getattr(error, "orig", None) or error
+    names = getattr(driver, "diag", driver)  # psycopg's; asyncpg has them at the error itself
+    parts = [type(driver).__name__, str(error_code(error) or "")]
+    for kind in ("table_name", "column_name", "constraint_name"):
+        name = getattr(names, kind, None)
+        if isinstance(name, str):
+            parts.append(f"{kind.removesuffix('_name')} {name}")
+    told = ", ".join(part for part in parts if part)
+    return f"{told} (the message is left out: it may hold an excluded value)"
+
+
+def _places(error: BaseException, message: str) -> Iterator[str]:
+    """Yield where an exception came from, without source lines and texts."""
+    yield "Traceback (most recent call last), without lines of code:"
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    for one in reversed(chain):
+        for frame in extract_tb(one.__traceback__):
+            yield f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}'
+        yield class_name(one)
+    yield message
 
 
 def error_type_of(error: BaseException) -> str:

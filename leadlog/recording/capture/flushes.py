@@ -15,19 +15,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import InstanceState, UOWTransaction
 
-from leadlog.recording.capture import journal
-from leadlog.recording.capture.drivers import State
+from leadlog.recording.capture import journal, seam
+from leadlog.recording.capture.drivers import State, zone_of
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Entity, captured
 from leadlog.recording.capture.failures import error_facts
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.capture.operation import Call, Operation, current_operation
-from leadlog.recording.capture.rows import Changes, created, deleted, key_of, row_of, updated
+from leadlog.recording.capture.rows import Changes, Row, Written
 from leadlog.recording.capture.writing import record, safely
 from leadlog.recording.pipeline import is_enabled
-
-Flushed = tuple[InstanceState[Any], str, Entity]
-"""An object, what was done to it, and its class."""
 
 
 class Flush:
@@ -40,17 +37,17 @@ class Flush:
         connections: those that it wrote to, on captured engines, with what the driver said of
             the transaction after the last statement.
         persisted: whether a statement's rows were committed at once.
-        updates: its UPDATE statements.
+        writes: its INSERT and UPDATE statements.
         meter: what it costs.
     """
 
-    __slots__ = ("connections", "context", "meter", "persisted", "updates")
+    __slots__ = ("connections", "context", "meter", "persisted", "writes")
 
     def __init__(self, context: UOWTransaction) -> None:
         self.context = context
         self.connections: dict[Connection, State] = {}
         self.persisted = False
-        self.updates: list[DefaultExecutionContext] = []
+        self.writes: list[DefaultExecutionContext] = []
         self.meter = Meter(self, timed=True)
 
     def wrote(self, execution: DefaultExecutionContext, state: State, *, done: bool) -> None:
@@ -63,13 +60,19 @@ class Flush:
         """
         self.connections[execution.root_connection] = state
         self.persisted = self.persisted or (done and state is State.NONE)
-        if execution.isupdate and execution.compiled is not None:
-            self.updates.append(execution)
+        writes = self.writes
+        if (
+            (execution.isupdate or execution.isinsert)
+            and execution.compiled is not None
+            and "compiled_cache" in execution.execution_options  # the unit of work's own
+            and not (writes and writes[-1] is execution)
+        ):
+            writes.append(execution)
 
 
 def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str]]:
     """What a flush writes: states, and create, update or delete."""
-    states: dict[InstanceState[Any], tuple[bool, bool]] = context.states
+    states = seam.flushes(context)
     replaced = None
     for state, (is_delete, listed_only) in states.items():
         if listed_only:
@@ -82,12 +85,11 @@ def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str
             # A new object in place of a deleted one with its key is an UPDATE of that row.
             if replaced is None:
                 replaced = {gone.key for gone, flags in states.items() if flags == (True, True)}
-            key = replaced and state.mapper._identity_key_from_state(state)
+            key = replaced and seam.identity_of(state)
             yield state, "update" if key in replaced else "create"
-    for later, _ in context.post_update_states.values():
-        for state in later:
-            if states.get(state) == (False, True):
-                yield state, "update"
+    for state in seam.post_updated(context):
+        if states.get(state) == (False, True):
+            yield state, "update"
 
 
 _original: Callable[[UOWTransaction], None] | None = None
@@ -146,44 +148,39 @@ def release() -> None:
         _original = None
 
 
-def _flushed(flush: Flush) -> Iterator[tuple[Connection, Flushed]]:
-    """The captured objects of a flush, with the connection of each."""
+def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, Row]]:
+    """The captured objects of a flush: the connection of each, what was done, and its row."""
     context = flush.context
     only = next(iter(flush.connections)) if len(flush.connections) == 1 else None
+    zones = {execution.root_connection: zone_of(execution) for execution in flush.writes}
+    written: Written | None = None
     for state, kind in states_of(context):
-        connection = only or _connection_of(context, state)
-        entity = captured.on(connection.dialect)[state.mapper]
-        if entity is not None and kind in entity.options.operations:
-            yield connection, (state, kind, entity)
+        connection = only or seam.used_connection(context, state)
+        entities = captured.on(connection.dialect)
+        entity = entities[state.mapper]
+        if entity is None or kind not in entity.options.operations:
+            continue
+        store = entities.store(entity)
+        if store.sealed and written is None:
+            written = Written(flush.writes)
+        yield connection, kind, Row(entity, state, store, zones.get(connection), written)
 
 
-def _connection_of(context: UOWTransaction, state: InstanceState[Any]) -> Connection:
-    choose = context.session.connection_callable
-    if choose is not None:  # several databases for one class
-        return choose(state.mapper, state.obj())
-    return context.transaction.connection(state.mapper)
-
-
-def _changes(
-    kind: str,
-    entity: Entity,
-    state: InstanceState[Any],
-    updates: Iterable[DefaultExecutionContext] = (),
-) -> Changes:
+def _changes(kind: str, row: Row, writes: Iterable[DefaultExecutionContext] = ()) -> Changes:
     if kind == "update":
-        return updated(entity, state, updates)
-    return created(entity, state) if kind == "create" else deleted(entity, state)
+        return row.updated([execution for execution in writes if execution.isupdate])
+    return row.created() if kind == "create" else row.deleted()
 
 
 def _note(flush: Flush) -> None:
     noted = []
-    for connection, (state, kind, entity) in _flushed(flush):
-        changes = _changes(kind, entity, state, flush.updates)
+    for connection, kind, row in _flushed(flush):
+        changes = _changes(kind, row, flush.writes)
         if kind == "update" and not changes:
             continue  # a dirty object without a changed column: no SQL ran
-        make = partial(_operation, state, kind, entity, changes)
+        make = partial(_operation, kind, row, changes, schema=_schema(connection, row.entity))
         known = flush.connections.get(connection, State.UNKNOWN)
-        operation = record(connection, known, kind, entity, make)
+        operation = record(connection, known, kind, row.entity, make)
         if operation is not None:
             operation.records_affected = 1
             noted.append(operation)
@@ -193,11 +190,20 @@ def _note(flush: Flush) -> None:
         operation.close()
 
 
-def _operation(state: InstanceState[Any], kind: str, entity: Entity, changes: Changes) -> Operation:
+def _schema(connection: Connection, entity: Entity) -> str | None:
+    schema = entity.schema
+    translate = connection.get_execution_options().get("schema_translate_map") or {}
+    found = translate.get(schema, schema)
+    return None if found is None else str(found)
+
+
+def _operation(kind: str, row: Row, changes: Changes, schema: str | None) -> Operation:
+    entity = row.entity
     operation = Operation(kind, entity.events[kind], entity.name, emit)
+    operation.schema = schema
     operation.changed(kind, changes)
-    operation.identify(row_of(entity, state), whole=entity.is_lead)
-    operation.lead_id = key_of(entity, state)
+    operation.identify(row.values(), whole=entity.is_lead)
+    operation.lead_id = row.key()
     operation.fields_processed = list(changes)
     return operation
 
@@ -205,13 +211,14 @@ def _operation(state: InstanceState[Any], kind: str, entity: Entity, changes: Ch
 def _note_failure(flush: Flush, error: BaseException) -> None:
     """Records what was not written; with AUTOCOMMIT some of it may have been."""
     failed = []
-    for _, (state, kind, entity) in _flushed(flush):
-        changes = _changes(kind, entity, state)
+    for connection, kind, row in _flushed(flush):
+        changes = _changes(kind, row)
         if changes or kind != "update":
-            failed.append(_operation(state, kind, entity, changes))
+            failed.append(_operation(kind, row, changes, _schema(connection, row.entity)))
     automatic = State.NONE in flush.connections.values()
     unsure = flush.persisted or (automatic and len(failed) > 1)
-    facts = error_facts(error)
+    concealed = any(row.entity.conceals for _connection, _kind, row in _flushed(flush))
+    facts = error_facts(error, concealed=concealed)
     for operation in failed:
         operation.error = facts
         if len(failed) == 1:  # else nobody knows which one it was
@@ -228,9 +235,10 @@ def _tell(call: Call, context: UOWTransaction) -> None:
     entities = captured.on(call.dialect)
     for state, kind in states_of(context):
         entity = entities[state.mapper]
-        changes = None if entity is None else _changes(kind, entity, state)
-        if entity is not None and changes:
+        row = None if entity is None else Row(entity, state, entities.store(entity))
+        changes = None if row is None else _changes(kind, row)
+        if row is not None and changes:
             call.changed(kind, changes)
             if call.bulk:
                 return
-            call.identify(row_of(entity, state), whole=entity.is_lead)
+            call.identify(row.values(), whole=row.entity.is_lead)

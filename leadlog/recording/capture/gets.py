@@ -7,15 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapper, Session
 
+from leadlog.recording.capture import seam
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.executions import INTERNAL
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.capture.operation import Operation, current_operation
-from leadlog.recording.capture.rows import key_of, row_of
+from leadlog.recording.capture.rows import Row
 from leadlog.recording.pipeline import is_enabled, report_failure
-
-_MERGES = ("merge", "merge_all")
 
 _originals: dict[str, Callable[..., Any]] = {}
 
@@ -61,12 +60,14 @@ def _note_hit(session: Session, found: object) -> None:
     try:
         state = sa.inspect(found, raiseerr=True)
         mapper: Mapper[Any] = state.mapper
-        entity = captured.on(session.get_bind(mapper).dialect)[mapper]
+        entities = captured.on(session.get_bind(mapper).dialect)
+        entity = entities[mapper]
         if entity is None or not entity.options.hits or not is_enabled():
             return
         operation = Operation("read", entity.events["read"], entity.name, emit)
-        operation.lead_id = key_of(entity, state)
-        operation.identify(row_of(entity, state), whole=False)
+        row = Row(entity, state, entities.store(entity))
+        operation.lead_id = row.key()
+        operation.identify(row.values(), whole=False)
         operation.records_affected = 1
         operation.meter = Meter()  # which counted nothing, since there was nothing to count
         operation.close()
@@ -88,7 +89,7 @@ def _remove(name: str) -> None:
 
 def listen_to_merges() -> None:
     """Follows `merge` and `merge_all` of every Session."""
-    for name in _MERGES:
+    for name in seam.merges():
         _place(name, _merging)
 
 
@@ -99,7 +100,7 @@ def listen_to_gets() -> None:
 
 def release_merges() -> None:
     """Follows them no more."""
-    for name in _MERGES:
+    for name in seam.merges():
         _remove(name)
 
 

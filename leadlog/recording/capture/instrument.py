@@ -5,18 +5,16 @@ twice the calls, and what else listens to them would be in the time. The instanc
 come before the class's methods; `release` deletes them again.
 """
 
-import functools
-import re
 import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import TextClause, event
 from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine, ExceptionContext
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection, PoolResetState
 
-from leadlog.recording.capture import executions, journal
+from leadlog.recording.capture import executions, journal, seam, sql
 from leadlog.recording.capture.drivers import State, asker
 from leadlog.recording.capture.flushes import Flush
 from leadlog.recording.capture.meter import current_meter
@@ -24,26 +22,22 @@ from leadlog.recording.capture.operation import Operation
 from leadlog.recording.capture.writing import info_of, safely, settle
 from leadlog.recording.pipeline import is_enabled, report_failure
 
-_CONTROL = re.compile(
-    r"\s*(?:(?P<savepoint>savepoint)\s+|(?P<release>release)\s+(?:savepoint\s+)?"
-    r"|rollback\s+(?:transaction\s+|work\s+)?(?P<undo>to)\s+(?:savepoint\s+)?"
-    r"|(?P<commit>commit|end)\b|(?P<rollback>rollback|abort)\b|begin\b|start\s+transaction\b)"
-    r"\s*(?P<name>[^\s;]*)",
-    re.IGNORECASE,
-)
-_WRITE = re.compile(
-    r"\s*(?:insert|update|delete|replace|merge)\b"
-    r"|\s*with\b.*\b(?:(?:insert|merge)\s+into|delete\s+from|update\s+\S+\s+set)\b",
-    re.IGNORECASE | re.DOTALL,
-)
 _EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
 _SELF = "leadlog_instrument"
 
 
-@functools.lru_cache(maxsize=512)
-def _kind(statement: str) -> tuple[bool, bool]:
-    """Whether a statement controls the transaction; whether it may write."""
-    return _CONTROL.match(statement) is not None, _WRITE.match(statement) is not None
+def _kind(statement: str, context: Any) -> tuple[tuple[sql.Control, ...], bool]:
+    """(the transaction control in a statement, whether it may write)."""
+    compiled = None if context is None else context.compiled
+    clause = None if compiled is None else compiled.statement
+    verb = seam.SAVEPOINTS.get(type(clause))
+    if clause is not None and verb is not None:
+        return (sql.Control(verb, str(clause.ident).lower()),), False
+    if compiled is None or isinstance(clause, TextClause):
+        return sql.controls(statement), sql.writes(statement)
+    if context.isinsert or context.isupdate or context.isdelete:
+        return (), True
+    return (), bool(getattr(compiled, "ctes", None)) and sql.writes(statement)
 
 
 class Instrument:
@@ -147,19 +141,22 @@ class Instrument:
     def _executed(
         self, statement: str, rest: tuple[Any, ...], started: int, elapsed: int, done: bool
     ) -> None:
-        control, writes = _kind(statement)
+        context = rest[-1] if rest else None
+        control, writes = _kind(statement, context)
         meter = current_meter()
         owner = None
         if meter is not None:
-            meter.add(0 if control else 1, elapsed)
+            meter.add(0 if control and not writes else 1, elapsed)
             owner = meter.owner
-        context = rest[-1] if rest else None
         if context is None:
             return
         if control:
             if done:
-                self._controlled(statement, context.root_connection)
-        elif isinstance(owner, Operation):
+                for one in control:
+                    self._controlled(one, context.root_connection)
+            if not writes:
+                return
+        if isinstance(owner, Operation):
             if writes and done:
                 self._wrote(owner, context.root_connection)
         else:
@@ -179,22 +176,19 @@ class Instrument:
             return
         settle(call, connection, self._state(connection.connection))
 
-    def _controlled(self, statement: str, connection: Connection) -> None:
+    def _controlled(self, control: sql.Control, connection: Connection) -> None:
         """Follows what a statement did to the transaction, SQLAlchemy's own or a user's."""
-        found = _CONTROL.match(statement)
-        if found is None:
-            return
-        info, name = info_of(connection), found["name"].strip('"').lower()
-        if found["commit"]:
+        info = info_of(connection)
+        if control.verb == "commit":
             journal.finalise(info, journal.COMMITTED)
-        elif found["rollback"]:
+        elif control.verb == "rollback":
             journal.finalise(info, journal.ROLLED_BACK)
-        elif found["savepoint"]:
-            journal.transaction_of(info, self._dialect).savepoint(name)
-        elif found["undo"]:
-            journal.transaction_of(info, self._dialect).rollback_to(name)
-        elif found["release"]:
-            journal.transaction_of(info, self._dialect).release(name)
+        elif control.verb == "savepoint":
+            journal.transaction_of(info, self._dialect).savepoint(control.name)
+        elif control.verb == "rollback_to":
+            journal.transaction_of(info, self._dialect).rollback_to(control.name)
+        elif control.verb == "release":
+            journal.transaction_of(info, self._dialect).release(control.name)
             if self._state(connection.connection) is State.NONE:  # it was the outermost
                 journal.finalise(info, journal.COMMITTED)
 

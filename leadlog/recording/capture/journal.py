@@ -28,7 +28,16 @@ Info = MutableMapping[Any, Any]
 
 
 class Pending(Protocol):
-    """A write that waits for the end of its transaction."""
+    """A write that waits for the end of its transaction.
+
+    Attributes:
+        follows: whether it is a read instead, which only keeps its place among the writes.
+    """
+
+    @property
+    def follows(self) -> bool:
+        """As above."""
+        ...
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told once per frame that it was added to; never raises."""
@@ -64,15 +73,12 @@ class Transaction:
         commit_failed: whether a COMMIT failed and left the transaction open.
         prepared: whether it waits for the second phase, and the driver has no transaction any more.
         count: writes noted so far.
+        followers: reads that wait for the records of the writes before them.
     """
 
     __slots__ = (
-        "__weakref__",
-        "_frames",
-        "commit_failed",
-        "committing",
-        "count",
-        "dialect",
+        *("__weakref__", "_frames", "commit_failed", "committing", "count", "dialect"),
+        "followers",
         "poisoned",
         "prepared",
         "transaction_id",
@@ -86,6 +92,7 @@ class Transaction:
         self.commit_failed = False
         self.prepared = False
         self.count = 0
+        self.followers = 0
         self._frames = [_Frame("")]
 
     def add(self, pending: Pending) -> bool:
@@ -100,6 +107,11 @@ class Transaction:
         pendings.append(pending)
         self.count += 1
         return True
+
+    def follow(self, pending: Pending) -> None:
+        """Note a read, which keeps its place among the writes."""
+        self._frames[-1].pendings.append(pending)
+        self.followers += 1
 
     def last(self) -> Pending | None:
         """The last write of the innermost frame."""
@@ -154,8 +166,7 @@ class Transaction:
         """Finalises what came after savepoint `name`, which stays open."""
         while self._has(name):
             frame = self._frames.pop()
-            for pending in frame.pendings:
-                pending.resolve(SAVEPOINT_ROLLED_BACK, self.transaction_id)
+            self._tell([frame], SAVEPOINT_ROLLED_BACK)
             if frame.name == name:
                 self._frames.append(_Frame(name))
                 break
@@ -164,9 +175,15 @@ class Transaction:
     def finalise(self, outcome: str) -> None:
         """Tells every pending write what became of it."""
         frames, self._frames = self._frames, [_Frame("")]
-        for frame in frames:
-            for pending in frame.pendings:
-                pending.resolve(outcome, self.transaction_id)
+        self._tell(frames, outcome)
+
+    def _tell(self, frames: list[_Frame], outcome: str) -> None:
+        pendings = [pending for frame in frames for pending in frame.pendings]
+        if outcome != COMMITTED and self.followers:
+            # What was read is told while the log still takes the writes for done.
+            pendings.sort(key=lambda pending: not pending.follows)
+        for pending in pendings:
+            pending.resolve(outcome, self.transaction_id)
 
 
 _open: weakref.WeakSet[Transaction] = weakref.WeakSet()

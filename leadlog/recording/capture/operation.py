@@ -24,7 +24,7 @@ IDS_LISTED = 100
 """Keys that `lead_ids` names at most."""
 
 
-class Watch(Protocol):
+class Timing(Protocol):
     """How long something took."""
 
     @property
@@ -59,6 +59,7 @@ class Operation:
         operation_type: add_lead, get_lead, …; create, read, update, delete or upsert.
         event_name: dotted name of its record.
         entity: name of the mapped class; None where a statement does not tell.
+        schema: of its table; None for the engine's default one.
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
         session: the session that it was made in.
@@ -87,6 +88,7 @@ class Operation:
         sample_rate: share of such calls that is recorded; None for all of them.
         error: what it raised.
         transaction_id: the database transaction of its writes.
+        follows: False; see `journal.Pending`.
         doubtful: whether it failed when some of its rows may have been written.
         unread: gives what counts the rows of its result, while somebody may still fetch them.
         closed: whether the call has ended.
@@ -94,7 +96,8 @@ class Operation:
     """
 
     # What most calls leave as it is stands in the class, which costs a new one nothing.
-    watch: Watch | None = None
+    schema: str | None = None
+    watch: Timing | None = None
     meter: Counts | None = None
     change: str | None = None
     records_affected: int | None = None
@@ -115,6 +118,7 @@ class Operation:
     error: ErrorFacts | None = None
     transaction_id: str | None = None
     doubtful = False
+    follows = False
     unread: Callable[[], Any] | None = None
     closed = False
     recorded = False
@@ -216,6 +220,23 @@ class Operation:
         if ready:
             self._emit(self)
 
+    def follow(self, transaction: journal.Transaction) -> None:
+        """Have the record of a read wait for those of the writes before it.
+
+        Args:
+            transaction: the journal of the connection.
+        """
+        self._pending += 1
+        transaction.follow(_Follower(self))
+
+    def written_before(self) -> None:
+        """Note that the writes before a read have their records."""
+        with self._lock:
+            self._pending -= 1
+            ready = self.closed and self._pending == 0 and not self.recorded
+        if ready:
+            self._emit(self)
+
     def settle(self, outcome: str) -> None:
         """Notes a write whose outcome is known already, as with AUTOCOMMIT."""
         with self._lock:
@@ -228,9 +249,9 @@ class Operation:
         self.fields_changed = self.change = None
         self.bulk = self._was_bulk
 
-    def fail(self, error: BaseException) -> None:
-        """Notes what the call raised."""
-        self.error = error_facts(error)
+    def fail(self, error: BaseException, *, concealed: bool = False) -> None:
+        """Note what the call raised; see `error_facts`."""
+        self.error = error_facts(error, concealed=concealed)
 
     def close(self) -> None:
         """Ends the call; its record is written now, or when the last write is resolved.
@@ -260,6 +281,19 @@ class Operation:
             if outcome in found:
                 return journal.UNKNOWN if self.doubtful else outcome
         return "completed"
+
+
+class _Follower:
+    """A read in the journal of a connection, which keeps its place among the writes."""
+
+    follows = True
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+
+    def resolve(self, _outcome: str, _transaction_id: str) -> None:
+        """Told that the transaction or savepoint has ended."""
+        self._operation.written_before()
 
 
 class Rest(Operation):

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.engine.cursor import CursorFetchStrategy, ResultFetchStrategy
 
+from leadlog.recording.capture import seam
 from leadlog.recording.capture.operation import IDS_LISTED
 from leadlog.recording.pipeline import report_failure
 
@@ -95,7 +95,7 @@ def _all(rows: Sequence[Any]) -> Sequence[Any]:
     return rows
 
 
-class Counting(CursorFetchStrategy):
+class Counting(seam.CursorFetchStrategy):
     """Wraps a result's strategy and counts what it fetches.
 
     Args:
@@ -105,7 +105,7 @@ class Counting(CursorFetchStrategy):
 
     __slots__ = ("_inner", "_tally", "alternate_cursor_description")
 
-    def __init__(self, inner: ResultFetchStrategy, tally: Tally) -> None:
+    def __init__(self, inner: seam.ResultFetchStrategy, tally: Tally) -> None:
         self._inner = inner
         self._tally = tally
         self.alternate_cursor_description = inner.alternate_cursor_description
@@ -169,7 +169,7 @@ def count(
         What counts, where there are rows to come; it lives as long as the result.
     """
     tally = Tally(end, keep)
-    if result._soft_closed:
+    if seam.is_soft_closed(result):
         tally.close()
         return None
     result.cursor_strategy = Counting(result.cursor_strategy, tally)

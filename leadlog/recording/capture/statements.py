@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
-from sqlalchemy import Delete, Insert, Select, Table, TextClause, Update
+from sqlalchemy import Delete, Insert, Select, TextClause, Update
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -15,9 +14,12 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, BooleanClauseList
 from sqlalchemy.sql.selectable import CompoundSelect, FromClause, Join
 
+from leadlog.recording.capture import seam, sql
 from leadlog.recording.capture.entities import Entities, Entity, captured, is_guessed
 
 _KINDS: Mapping[type, str] = {Insert: "create", Update: "update", Delete: "delete"}
+_REPLACES = re.compile(r"\breplace\b", re.IGNORECASE)
+_IGNORES = re.compile(r"\bignore\b", re.IGNORECASE)
 
 
 @attrs.frozen(eq=False)
@@ -26,96 +28,179 @@ class Target:
 
     Attributes:
         kind: create, read, update, delete or upsert.
-        entity: the captured class; None where only its table's name says that it is read.
-        main: the class whose options hold; `entity`, or one of several that are named.
+        main: the captured class or table; the first one of those that are read.
+        schema: of the table, after `schema_translate_map`; None for the engine's default.
         table: the table that is written; None for reads and for SQL given as text.
-        columns: parameter to column name, of the columns that a write may set.
-        unknown: columns that may get a value that only the database knows.
-        keys: parameters that hold the primary key of the one row that WHERE names.
+        columns: parameter to attribute, of the columns that a write may set.
+        unknown: names of columns that may get a value that only the database knows.
+        keys: parameters that hold the primary key of the one row that WHERE names, in its order.
         conflicts: whether a row that is there already may be left or updated instead.
         many: whether one execution writes any number of rows.
         returned: where RETURNING gives the primary key, its places in a row.
+        counted: whether the driver's row count is about this table.
     """
 
     kind: str
-    entity: Entity | None
     main: Entity
-    table: Table | None = None
+    schema: str | None = None
+    table: Any = None
     columns: Mapping[str, str] = attrs.field(factory=dict)
     unknown: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
     conflicts: bool = False
     many: bool = True
     returned: tuple[int, ...] = ()
+    counted: bool = True
 
 
-_known: WeakKeyDictionary[Any, tuple[Entities, Target | None]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[Target, ...]]]] = WeakKeyDictionary()
 
 
-def target_of(context: DefaultExecutionContext) -> Target | None:
-    """What the statement of an execution is about; None where it concerns no captured class."""
+def targets_of(context: DefaultExecutionContext) -> tuple[Target, ...]:
+    """What the statement of an execution is about; none where it concerns no captured class.
+
+    Several where it writes several captured classes, as SQL text and a CTE may.
+    """
     compiled = context.compiled
     entities = captured.on(context.dialect)
+    translate = context.execution_options.get("schema_translate_map")
     if compiled is None:
-        return _of_text(context.statement or "", entities)
+        return _of_text(context.statement or "", context.dialect.name, entities, translate)
     if not isinstance(compiled, SQLCompiler):
-        return None
+        return ()
     known = _known.get(compiled)
     if known is None or known[0] is not entities:
-        known = _known[compiled] = entities, _analyse(compiled, entities)
-    return known[1]
+        known = _known[compiled] = entities, {}
+    key = tuple(translate.items()) if translate else None
+    if key not in known[1]:
+        known[1][key] = _Analysis(compiled, entities, translate).targets()
+    return known[1][key]
 
 
-def _analyse(compiled: SQLCompiler, entities: Entities) -> Target | None:
-    statement: Any = compiled.statement
-    if isinstance(statement, TextClause):
-        return _of_text(statement.text, entities)
-    if isinstance(statement, UpdateBase):
-        return _of_write(statement, compiled, entities)
-    if compiled.ctes:
-        for inner in visitors.iterate(statement):
-            if isinstance(inner, UpdateBase):
-                entity = _written(inner, entities)
-                if entity is not None:
-                    return Target(_kind(inner), entity, entity)
-    entity = _read(statement, entities)
-    return None if entity is None else Target("read", entity, entity)
+class _Analysis:
+    """One look at a compiled statement."""
 
+    def __init__(self, compiled: SQLCompiler, entities: Entities, translate: Any) -> None:
+        self._compiled = compiled
+        self._entities = entities
+        self._translate: Mapping[Any, Any] = translate or {}
 
-def _subject(statement: Any, entities: Entities) -> Entity | None:
-    """The class that an ORM statement is about."""
-    subject = statement._propagate_attrs.get("plugin_subject")
-    return None if subject is None else entities[subject.mapper]
+    def targets(self) -> tuple[Target, ...]:
+        compiled = self._compiled
+        statement: Any = compiled.statement
+        if isinstance(statement, TextClause):
+            text, dialect = compiled.string, compiled.dialect.name
+            return _of_text(text, dialect, self._entities, self._translate)
+        found = []
+        if isinstance(statement, UpdateBase):
+            target = self._write(statement)
+            found += [] if target is None else [target]
+        if compiled.ctes:
+            for inner in visitors.iterate(statement):
+                if isinstance(inner, UpdateBase) and inner is not statement:
+                    entity = self._written(inner)
+                    if entity is not None:
+                        schema = self._schema(inner.table)
+                        kind = _kind(inner)
+                        found.append(Target(kind, entity, schema, counted=False))
+        if not found:
+            read = self._read(statement)
+            if read is not None:
+                table, entity = read
+                found.append(Target("read", entity, self._schema(table)))
+        return tuple(found)
 
+    def _schema(self, table: Any) -> str | None:
+        schema = getattr(table, "schema", None)
+        schema = self._translate.get(schema, schema)
+        return None if schema is None else str(schema)
 
-def _written(statement: Any, entities: Entities) -> Entity | None:
-    return _subject(statement, entities) or entities.tables[statement.table]
+    def _of(self, table: Any) -> Entity | None:
+        return self._entities.of(table, self._translate)
+
+    def _subject(self, statement: Any) -> tuple[Any, Entity] | None:
+        """The class that an ORM statement is about."""
+        mapper = seam.subject_of(statement)
+        entity = None if mapper is None else self._entities[mapper]
+        return None if entity is None else (entity.tables[0], entity)
+
+    def _written(self, statement: Any) -> Entity | None:
+        subject = self._subject(statement)
+        return self._of(statement.table) if subject is None else subject[1]
+
+    def _read(self, statement: Any) -> tuple[Any, Entity] | None:
+        """What a query reads: its subject, a column's class, or the first in FROM."""
+        if isinstance(statement, Insert):
+            return None if statement.select is None else self._read(statement.select)
+        found = self._subject(statement)
+        if found is not None:
+            return found
+        if isinstance(statement, CompoundSelect):
+            return next(filter(None, map(self._read, statement.selects)), None)
+        if not isinstance(statement, Select):
+            return None
+        tables: list[FromClause] = [
+            column.table for column in statement.selected_columns if hasattr(column, "table")
+        ]
+        tables += [table for start in statement.get_final_froms() for table in _in(start)]
+        for table in tables:
+            entity = self._of(table)
+            if entity is not None:
+                return table, entity
+        return None
+
+    def _write(self, statement: Any) -> Target | None:
+        entity = self._written(statement)
+        if entity is None:
+            return None
+        kind, conflicts = _kind(statement), _conflicts(statement)
+        table, schema = statement.table, self._schema(statement.table)
+        if len(entity.tables) > 1 or not hasattr(table, "c"):
+            # Never the whole row.
+            return Target(kind, entity, schema, conflicts=conflicts)
+        compiled = self._compiled
+        values = seam.given_values(statement)
+        unknown = {
+            _name(key) for key, value in values.items() if not isinstance(value, BindParameter)
+        }
+        unknown.update(column.name for column in compiled.postfetch or ())
+        many = True
+        if isinstance(statement, Insert):
+            unknown.update(column.name for column in entity.tables[0].c if is_guessed(column))
+            unknown |= entity.hidden
+            many = statement.select is not None or seam.has_many_values(statement)
+        attributes = {name: key for key, name in entity.names.items()}
+        return Target(
+            kind,
+            entity,
+            schema,
+            table,
+            {c.key: attributes[c.name] for c in table.c if c.name in attributes},
+            frozenset(unknown),
+            () if isinstance(statement, Insert) else _keys(statement, entity, compiled),
+            conflicts,
+            many,
+            _returned(entity, compiled),
+        )
 
 
 def _kind(statement: Any) -> str:
-    for kind, name in _KINDS.items():
-        if isinstance(statement, kind):
-            return name
-    return "update"
+    clause = seam.conflict_clause(statement)
+    if isinstance(statement, Insert) and (
+        (clause is not None and "update" in clause.__visit_name__)
+        or _REPLACES.search(seam.prefixes(statement))
+    ):
+        return "upsert"
+    return next((name for kind, name in _KINDS.items() if isinstance(statement, kind)), "update")
 
 
-def _read(statement: Any, entities: Entities) -> Entity | None:
-    """The captured class that a query reads: its subject, a column's, or the first in FROM."""
-    entity = _subject(statement, entities)
-    if entity is not None:
-        return entity
-    if isinstance(statement, CompoundSelect):
-        return next(filter(None, (_read(one, entities) for one in statement.selects)), None)
-    if not isinstance(statement, Select):
-        return None
-    tables: list[FromClause] = [
-        column.table for column in statement.selected_columns if hasattr(column, "table")
-    ]
-    for table in tables + [table for start in statement.get_final_froms() for table in _in(start)]:
-        entity = entities.tables[table]
-        if entity is not None:
-            return entity
-    return None
+def _conflicts(statement: Any) -> bool:
+    words = seam.prefixes(statement)
+    return (
+        seam.conflict_clause(statement) is not None
+        or _REPLACES.search(words) is not None
+        or _IGNORES.search(words) is not None
+    )
 
 
 def _in(start: FromClause) -> Iterator[FromClause]:
@@ -127,49 +212,15 @@ def _in(start: FromClause) -> Iterator[FromClause]:
         yield start
 
 
-def _of_write(statement: Any, compiled: SQLCompiler, entities: Entities) -> Target | None:
-    entity = _written(statement, entities)
-    if entity is None:
-        return None
-    clause = getattr(statement, "_post_values_clause", None)
-    kind = _kind(statement)
-    many = kind != "create" or bool(
-        getattr(statement, "select", None) is not None or statement._multi_values
-    )
-    table: Any = entity.mapper.local_table
-    if len(entity.mapper.tables) > 1 or not isinstance(table, Table):
-        return Target(kind, entity, entity, conflicts=clause is not None)  # never the whole row
-    values = dict(getattr(statement, "_values", None) or ())
-    values.update(getattr(statement, "_ordered_values", None) or ())
-    unknown = {_name(key) for key, value in values.items() if not isinstance(value, BindParameter)}
-    unknown.update(column.name for column in compiled.postfetch or ())
-    if kind == "create":
-        unknown.update(column.name for column in table.c if is_guessed(column))
-        unknown.update(entity.names[key] for key in entity.excluded)
-    return Target(
-        "upsert" if clause is not None and "update" in clause.__visit_name__ else kind,
-        entity,
-        entity,
-        table,
-        {column.key: column.name for column in table.c},
-        frozenset(unknown),
-        () if kind == "create" else _keys(statement, table, compiled),
-        clause is not None,
-        many,
-        _returned(table, compiled),
-    )
-
-
-def _returned(table: Table, compiled: SQLCompiler) -> tuple[int, ...]:
+def _returned(entity: Entity, compiled: SQLCompiler) -> tuple[int, ...]:
     """Where RETURNING gives the primary key as the driver's own values; empty where it does not."""
-    if not compiled.effective_returning:
-        return ()
+    columns = seam.result_columns(compiled)
     places = []
-    for key in table.primary_key:
-        if key.type._cached_result_processor(compiled.dialect, None) is not None:
+    for key in entity.primary_key if columns else ():
+        if seam.has_result_processor(key.type, compiled.dialect):
             return ()
-        for place, column in enumerate(compiled._result_columns):
-            if any(hash(found) == hash(key) for found in column.objects):
+        for place, column in enumerate(columns):
+            if any(getattr(found, "name", None) == key.name for found in column.objects):
                 places.append(place)
                 break
         else:
@@ -181,16 +232,16 @@ def _name(column: Any) -> str:
     return str(getattr(column, "name", column))
 
 
-def _keys(statement: Any, table: Table, compiled: SQLCompiler) -> tuple[str, ...]:
+def _keys(statement: Any, entity: Entity, compiled: SQLCompiler) -> tuple[str, ...]:
     """The parameters of `WHERE key = …`; none where it does not name one row."""
     found: dict[str, str] = {}
-    for clause in statement._where_criteria:
+    names = seam.binds(compiled)
+    for clause in seam.where(statement):
         for left, bind in _equalities(clause):
-            if left.table is not None and hash(left.table) == hash(table):
-                name = compiled.bind_names.get(bind)
-                if name is not None:
-                    found[left.name] = name
-    keys = [column.name for column in table.primary_key]
+            name = names.get(bind)
+            if left.table is not None and hash(left.table) == hash(statement.table) and name:
+                found[left.name] = name
+    keys = [column.name for column in entity.primary_key]
     return tuple(found[key] for key in keys) if keys and set(keys) <= set(found) else ()
 
 
@@ -204,48 +255,32 @@ def _equalities(clause: Any) -> Iterator[tuple[Any, BindParameter[Any]]]:
                 yield column, bind
 
 
-_NOISE = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
-_FIRST = re.compile(
-    r"\s*(select|with|insert|update|delete|replace|merge|values|table)\b", re.IGNORECASE
-)
-_IDENTIFIER = r'(?:"[^"]+"|[\w$]+)'
-_NAME = rf"(?:{_IDENTIFIER}\s*\.\s*)*(?P<table>{_IDENTIFIER})"
-_WRITES = re.compile(
-    r"\b(?P<verb>insert|replace|update|delete|merge)\b(?:\s+or\s+\w+)?(?:\s+(?:into|from))?"
-    rf"(?:\s+only)?\s+{_NAME}",
-    re.IGNORECASE,
-)
-_FROM = re.compile(rf"\bfrom\s+{_NAME}", re.IGNORECASE)
-_VERBS = {"insert": "create", "replace": "upsert", "merge": "upsert"}
-
-
-@lru_cache(maxsize=512)
-def _of_text(text: str, entities: Entities) -> Target | None:
+def _of_text(
+    text: str, dialect: str, entities: Entities, translate: Mapping[Any, Any] | None
+) -> tuple[Target, ...]:
     """What SQL given as text is about, by the tables that it names."""
-    bare = _NOISE.sub("''", text)
-    if _FIRST.match(bare) is None:
-        return None
-    named = entities.tables.named()
-    for write in _WRITES.finditer(bare):
-        entity = named.get(write["table"].strip('"').lower())
+    if not entities.may_name(sql.names_in(text)):
+        return ()
+    written: list[Target] = []
+    read: list[Target] = []
+    for mention in sql.mentions(text, dialect):
+        entity = entities.named(mention.schema, mention.table, translate)
         if entity is not None:
-            verb = write["verb"].lower()
-            return Target(_VERBS.get(verb, verb), entity, entity, conflicts=verb != "insert")
-    words = re.findall(r"[\w$]+", bare.lower())
-    mentioned = [named[word] for word in dict.fromkeys(words) if word in named]
-    if not mentioned or _WRITES.match(bare):
-        return None
-    first = _FROM.search(bare)
-    entity = named.get(first["table"].strip('"').lower()) if first else None
-    return Target("read", entity, entity or mentioned[0])
+            schema = mention.schema or entity.schema
+            found = Target(mention.kind, entity, schema)
+            if mention.kind == "read":
+                read.append(found)
+            else:
+                written.append(
+                    attrs.evolve(found, conflicts=mention.conflicts, counted=mention.counted)
+                )
+    return tuple(written or read[:1])
 
 
 def is_internal(context: DefaultExecutionContext) -> bool:
     """Whether SQLAlchemy reads for itself: a lazy load, a refresh, the keys of a bulk write."""
-    if "_sa_orm_update_options" in context.execution_options:
-        return True
-    options = getattr(context.invoked_statement, "_compile_options", None)
-    if options is None:
-        return False
-    path = getattr(options, "_current_path", None)
-    return bool(path) or bool(getattr(options, "_for_refresh_state", False))
+    return (
+        seam.is_of_a_bulk_write(context)
+        or seam.is_on_a_path(context)
+        or seam.is_for_refresh(context)
+    )

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import NoInspectionAvailable
-from sqlalchemy.orm import Mapper, Session
+from sqlalchemy.orm import Mapper, Session, registry
+from sqlalchemy.sql.selectable import TableClause
 
 from leadlog.recording.capture import flushes, gets, journal
 from leadlog.recording.capture.emit import emit
@@ -24,6 +25,10 @@ from leadlog.recording.pipeline import is_enabled, report_failure
 __all__ = ["Handle", "attach", "capture"]
 
 atexit.register(journal.settle_open)  # after the pipeline's exit function, so it is called before
+
+
+_MAPPED = ("after_mapper_constructed", "after_configured")
+"""SQLAlchemy's events after which there may be classes that were not there."""
 
 
 class _Hooks:
@@ -39,7 +44,8 @@ class _Hooks:
             if not captured.watches:
                 flushes.listen()
                 gets.listen_to_merges()
-                event.listen(Mapper, "after_configured", captured.forget)
+                for name in _MAPPED:
+                    event.listen(Mapper, name, captured.forget)
             captured.watches.append(watch)
             captured.forget()
             if watch.dialects is None and not self._any():
@@ -99,7 +105,8 @@ class _Hooks:
             if not captured.watches:
                 flushes.release()
                 gets.release_merges()
-                event.remove(Mapper, "after_configured", captured.forget)
+                for name in _MAPPED:
+                    event.remove(Mapper, name, captured.forget)
 
 
 _hooks = _Hooks()
@@ -119,7 +126,9 @@ class Handle:
         self._released = False
 
     def __repr__(self) -> str:
-        names = ", ".join(captured.__name__ for captured in self._watch.classes)
+        watch = self._watch
+        subjects = [one.__name__ for one in watch.classes] + [str(one) for one in watch.tables]
+        names = "everything" if watch.everything else ", ".join(subjects) or "a registry"
         return f"<capture of {names}{' (released)' if self._released else ''}>"
 
     def release(self) -> None:
@@ -142,54 +151,67 @@ class Handle:
         return Call(operation_type, event_name, entity, emit, dialect, bulk=bulk)
 
 
-def capture(target: Any, *classes: type, **options: Any) -> Handle:
-    """Logs every create, read, update and delete on mapped classes, with its true outcome.
+class Capture:
+    """`leadlog.capture`, and its door for a whole engine."""
 
-    One record per object that a Session flushes, and one per statement, ORM or Core or SQL
-    text, that reads or writes the classes' tables. Raw driver cursors, triggers, cascades
-    inside the database and other programs are not seen.
+    def __call__(self, target: Any, *subjects: Any, **options: Any) -> Handle:
+        """Log every create, read, update and delete, with its true outcome.
 
-    Args:
-        target: an Engine or AsyncEngine; a sessionmaker, async_sessionmaker or Session class,
-            which stands for the engines that its sessions use; or a mapped class, which is
-            then captured on every engine, also on those created later.
-        classes: mapped classes, with their subclasses.
-        options: `operations`, `exclude`, `read_sample`, `slow_read_ms`, `internal`, `hits`,
-            `transaction_records`, see `leadlog.recording.capture.options.CaptureOptions`.
+        One record per object that a Session flushes and per row of an association table that goes
+        with it, and one per statement, ORM or Core or SQL text, that reads or writes the tables.
+        A table is known by its schema and name, whichever Table object stands for it. Raw driver
+        cursors, triggers, cascades inside the database and other programs are not seen.
 
-    Returns:
-        The handle, whose `release()` removes the hooks again. What several captures cover is
-        recorded once, as the first of them says.
+        Args:
+            target: an Engine or AsyncEngine; a sessionmaker, async_sessionmaker or Session class,
+                which stands for the engines that its sessions use; or a mapped class or a
+                declarative base, which is then captured on every engine, also on those created
+                later.
+            subjects: mapped classes, with their subclasses and the association tables of their
+                relationships; a declarative base or a registry, which stands for all of its
+                classes, those mapped later included; Tables.
+            options: `operations`, `exclude`, `read_sample`, `slow_read_ms`, `internal`, `hits`,
+                `transaction_records`, see `leadlog.recording.capture.options.CaptureOptions`.
 
-    Raises:
-        TypeError: `target` is none of these; or one of `classes` is not mapped, or there is
-            none; or an option does not exist.
-        ValueError: an option has a bad value.
+        Returns:
+            The handle, whose `release()` removes the hooks again. What several captures cover is
+            recorded once, as the first of them says.
 
-    Example:
-        >>> import sqlalchemy as sa
-        >>> from leadlog.leads.store.models import Lead
-        >>> engine = sa.create_engine("sqlite://")
-        >>> handle = capture(engine, Lead, exclude=["notes"], read_sample=0.1)
-        >>> handle.release()
-    """
-    chosen = CaptureOptions(**options)
-    if _is_mapped(target):
-        return _watch((target, *classes), chosen, None)
-    if not classes:
-        raise TypeError("no class to capture; name the mapped classes behind the target")
-    maker = _session_class(target)
-    if maker is not None:
-        handle = _watch(classes, chosen, ())
-        watch = handle._watch
+        Raises:
+            TypeError: `target` is none of these; or one of `subjects` is not, or there is none;
+                or an option does not exist.
+            ValueError: an option has a bad value, or names a column that there is not.
 
-        def began(_session: Session, _transaction: object, connection: Connection) -> None:
-            _hooks.extend(watch, connection.engine)
+        Example:
+            >>> import sqlalchemy as sa
+            >>> from leadlog.leads.store.models import Lead
+            >>> engine = sa.create_engine("sqlite://")
+            >>> handle = capture(engine, Lead, exclude=["notes"], read_sample=0.1)
+            >>> handle.release()
+        """
+        chosen = CaptureOptions(**options)
+        if _is_class(target):
+            return _watch((target, *subjects), chosen, None)
+        if not subjects:
+            raise TypeError(
+                "nothing to capture; name mapped classes, their base or tables behind the target, "
+                "or call capture.everything(target)"
+            )
+        return _on(target, subjects, chosen)
 
-        event.listen(maker, "after_begin", began)
-        handle._session_hook = (maker, "after_begin", began)
-        return handle
-    return _watch(classes, chosen, _engines_of(target))
+    def everything(self, target: Any, **options: Any) -> Handle:
+        """Log what is done to every table: of mapped classes, and of none.
+
+        The database's own tables are left out.
+
+        Args:
+            target: as for `capture`, but no class.
+            options: as for `capture`.
+        """
+        return _on(target, (), CaptureOptions(**options), everything=True)
+
+
+capture = Capture()
 
 
 def attach(engine: Engine, *classes: type) -> Handle:
@@ -197,24 +219,56 @@ def attach(engine: Engine, *classes: type) -> Handle:
     return _watch(classes, CaptureOptions(), (engine,))
 
 
-def _watch(
-    classes: tuple[type, ...], options: CaptureOptions, engines: Iterable[Engine] | None
+def _on(
+    target: Any, subjects: tuple[Any, ...], options: CaptureOptions, *, everything: bool = False
 ) -> Handle:
-    for mapped in classes:
-        if not _is_mapped(mapped):
-            raise TypeError(f"{mapped!r} is no mapped class; give a class that SQLAlchemy maps")
+    maker = _session_class(target)
+    if maker is None:
+        return _watch(subjects, options, _engines_of(target), everything=everything)
+    handle = _watch(subjects, options, (), everything=everything)
+    watch = handle._watch
+
+    def began(_session: Session, _transaction: object, connection: Connection) -> None:
+        _hooks.extend(watch, connection.engine)
+
+    event.listen(maker, "after_begin", began)
+    handle._session_hook = (maker, "after_begin", began)
+    return handle
+
+
+def _watch(
+    subjects: tuple[Any, ...],
+    options: CaptureOptions,
+    engines: Iterable[Engine] | None,
+    *,
+    everything: bool = False,
+) -> Handle:
+    classes = [subject for subject in subjects if _is_class(subject)]
+    tables = [subject for subject in subjects if isinstance(subject, TableClause)]
+    registries = [subject for subject in subjects if isinstance(subject, registry)]
+    for subject in subjects:
+        if not (_is_class(subject) or isinstance(subject, TableClause | registry)):
+            raise TypeError(
+                f"{subject!r} is not a mapped class, a declarative base, a registry or a Table"
+            )
     engines = None if engines is None else tuple(engines)
     dialects = None if engines is None else WeakSet(engine.dialect for engine in engines)
-    watch = Watch(classes, options, dialects)
+    watch = Watch(
+        tuple(classes), options, dialects, tuple(tables), tuple(registries), everything=everything
+    )
+    watch.check()
     _hooks.add(watch, engines or ())
     return Handle(watch)
 
 
-def _is_mapped(mapped: object) -> bool:
-    try:
-        return inspect.isclass(mapped) and isinstance(sa.inspect(mapped), Mapper)
-    except NoInspectionAvailable:
+def _is_class(subject: object) -> bool:
+    """Whether it is a mapped class, or a base of such."""
+    if not inspect.isclass(subject):
         return False
+    try:
+        return isinstance(sa.inspect(subject), Mapper)
+    except NoInspectionAvailable:
+        return isinstance(getattr(subject, "registry", None), registry)
 
 
 def _binds_of(target: Any) -> tuple[Any, ...]:

@@ -1,0 +1,33 @@
+"""Primary keys as text: `lead_id` and `lead_ids` of the records."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from leadlog_processors.rendering import to_json_type
+
+__all__ = ["key_text"]
+
+
+def key_text(parts: Iterable[Any]) -> str:
+    r"""A primary key as the records have it; different keys never have one text.
+
+    The parts of a composite key are joined by commas; a comma or backslash in one of them has a
+    backslash in front. Bytes are `0x` and their hexadecimal digits.
+
+    >>> key_text([7]), key_text(["a,b"]), key_text(["a,b", "c"]), key_text([b"\x00a"])
+    ('7', 'a,b', 'a\\,b,c', '0x0061')
+    """
+    texts = [_text(part) for part in parts]
+    if len(texts) == 1:
+        return texts[0]
+    return ",".join(text.replace("\\", "\\\\").replace(",", "\\,") for text in texts)
+
+
+def _text(part: Any) -> str:
+    if isinstance(part, bytes | bytearray | memoryview):
+        return "0x" + bytes(part).hex()
+    if type(part) in (str, int):
+        return str(part)
+    if isinstance(part, bool | int | float | str):
+        return str(part)
+    return str(to_json_type(part))

@@ -1,0 +1,259 @@
+"""Every private or semi-private name of SQLAlchemy that capture relies on, for 2.0 and 2.1 alike.
+
+No other module names them. `tests/capture/test_seam.py` has a test for each, which says what
+breaks once SQLAlchemy renames it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column
+from sqlalchemy.engine import CursorResult, Dialect
+from sqlalchemy.engine.cursor import CursorFetchStrategy, ResultFetchStrategy
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.orm import InstanceState, Mapper, RelationshipProperty, Session, UOWTransaction
+from sqlalchemy.orm.base import PASSIVE_NO_INITIALIZE, LoaderCallableStatus
+from sqlalchemy.orm.mapper import _all_registries
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import (
+    ReleaseSavepointClause,
+    RollbackToSavepointClause,
+    SavepointClause,
+)
+
+__all__ = [
+    "SAVEPOINTS",
+    "CursorFetchStrategy",
+    "LoaderCallableStatus",
+    "ResultFetchStrategy",
+    "bind_expression",
+    "binds",
+    "cache_of",
+    "conflict_clause",
+    "flushes",
+    "given_values",
+    "has_begun",
+    "has_many_values",
+    "has_result_processor",
+    "history_of",
+    "identity_of",
+    "is_flushing",
+    "is_for_refresh",
+    "is_of_a_bulk_write",
+    "is_on_a_path",
+    "is_soft_closed",
+    "json_serializer",
+    "label_of",
+    "mappers",
+    "merges",
+    "post_updated",
+    "prefixes",
+    "registry_tables",
+    "result_columns",
+    "returns_explicitly",
+    "secondaries",
+    "sent",
+    "subject_of",
+    "used_connection",
+    "where",
+]
+
+# ---------------------------------------------------------------------------------- unit of work
+
+
+def flushes(context: UOWTransaction) -> Mapping[InstanceState[Any], tuple[bool, bool]]:
+    """What a flush writes: state to (is it deleted, is it only listed)."""
+    return context.states
+
+
+def post_updated(context: UOWTransaction) -> Iterator[InstanceState[Any]]:
+    """The states that a flush updates after their INSERT (`post_update`)."""
+    for states, _columns in context.post_update_states.values():
+        yield from states
+
+
+def is_flushing(session: Session) -> bool:
+    """Whether a flush of the session is under way."""
+    return session._flushing
+
+
+def has_begun(context: UOWTransaction) -> bool:
+    """Whether a flush has work, so that `after_flush` or a rollback will end it."""
+    return "transaction" in vars(context)
+
+
+def used_connection(context: UOWTransaction, state: InstanceState[Any]) -> Any:
+    """The connection on which a flush writes an object."""
+    choose = context.session.connection_callable
+    if choose is not None:  # several databases for one class
+        return choose(state.mapper, state.obj())
+    return context.transaction.connection(state.mapper)
+
+
+def identity_of(state: InstanceState[Any]) -> Any:
+    """The identity key of a new object, from its values."""
+    return state.mapper._identity_key_from_state(state)
+
+
+def history_of(state: InstanceState[Any], key: str) -> Any:
+    """The history of an attribute; loads nothing."""
+    return state.get_history(key, PASSIVE_NO_INITIALIZE)
+
+
+def cache_of(mapper: Mapper[Any]) -> object:
+    """The cache in which the unit of work keeps its own statements for a class."""
+    return mapper.base_mapper._compiled_cache
+
+
+def label_of(column: Column[Any]) -> str:
+    """What the unit of work calls the parameter of `WHERE column = …`."""
+    return str(column._label)
+
+
+# ------------------------------------------------------------------------------------- mappings
+
+
+def mappers() -> Iterator[Mapper[Any]]:
+    """Every mapper of the process."""
+    for registry in list(_all_registries()):
+        yield from registry.mappers
+
+
+def merges() -> Iterator[str]:
+    """The methods of Session that merge; `merge_all` came with 2.1."""
+    return (name for name in ("merge", "merge_all") if hasattr(Session, name))
+
+
+def secondaries(mapper: Mapper[Any]) -> Iterator[Any]:
+    """The association tables of a class's relationships; configures no mapper.
+
+    One that is named by a callable is not known until the mappers are configured.
+    """
+    for relation in list(mapper._init_properties.values()) + list(mapper._props.values()):
+        if isinstance(relation, RelationshipProperty):
+            table: Any = relation._init_args.secondary.resolved
+            if table is None:
+                table = relation._init_args.secondary.argument
+            if isinstance(table, str):
+                table = registry_tables(mapper).get(table)
+            if table is not None and not callable(table):
+                yield table
+
+
+def registry_tables(mapper: Mapper[Any]) -> Mapping[str, Any]:
+    """The tables of a class's registry, by name."""
+    return mapper.registry.metadata.tables
+
+
+# ------------------------------------------------------------------------------------ statements
+
+SAVEPOINTS: dict[type, str] = {
+    SavepointClause: "savepoint",
+    ReleaseSavepointClause: "release",
+    RollbackToSavepointClause: "rollback_to",
+}
+"""SQLAlchemy's own statements about savepoints; `ident` is the name."""
+
+
+def subject_of(statement: Any) -> Mapper[Any] | None:
+    """The mapper that an ORM statement is about."""
+    subject = statement._propagate_attrs.get("plugin_subject")
+    return None if subject is None else subject.mapper
+
+
+def conflict_clause(statement: Any) -> Any:
+    """ON CONFLICT or ON DUPLICATE KEY of an INSERT, where it has one."""
+    return getattr(statement, "_post_values_clause", None)
+
+
+def prefixes(statement: Any) -> str:
+    """What `prefix_with` put into a statement, such as OR REPLACE."""
+    return " ".join(str(clause) for clause, _dialect in getattr(statement, "_prefixes", ()))
+
+
+def given_values(statement: Any) -> dict[Any, Any]:
+    """The values that a statement itself sets, by column or name."""
+    values = dict(getattr(statement, "_values", None) or ())
+    values.update(getattr(statement, "_ordered_values", None) or ())
+    return values
+
+
+def has_many_values(statement: Any) -> bool:
+    """Whether an INSERT has several rows of VALUES."""
+    return bool(statement._multi_values)
+
+
+def where(statement: Any) -> tuple[Any, ...]:
+    """The criteria of an UPDATE or DELETE."""
+    return tuple(statement._where_criteria)
+
+
+def binds(compiled: SQLCompiler) -> Mapping[Any, str]:
+    """Bound parameter to its name in the compiled statement."""
+    return compiled.bind_names
+
+
+def result_columns(compiled: SQLCompiler) -> Sequence[Any]:
+    """The columns of a statement's rows."""
+    return compiled._result_columns if compiled.effective_returning else ()
+
+
+def has_result_processor(column_type: Any, dialect: Dialect) -> bool:
+    """Whether SQLAlchemy changes the driver's value of a column."""
+    return column_type._cached_result_processor(dialect, None) is not None
+
+
+def json_serializer(dialect: Dialect) -> Any:
+    """What an engine was given to write JSON with; None for the standard library's."""
+    return getattr(dialect, "_json_serializer", None)
+
+
+def bind_expression(column_type: Any) -> bool:
+    """Whether the database computes what is stored from what is sent."""
+    return bool(column_type._has_bind_expression)
+
+
+def is_of_a_bulk_write(context: DefaultExecutionContext) -> bool:
+    """Whether an execution reads the keys of an ORM UPDATE or DELETE."""
+    return "_sa_orm_update_options" in context.execution_options
+
+
+def is_on_a_path(context: DefaultExecutionContext) -> bool:
+    """Whether an execution loads a relationship."""
+    options = getattr(context.invoked_statement, "_compile_options", None)
+    return bool(getattr(options, "_current_path", None))
+
+
+def is_for_refresh(context: DefaultExecutionContext) -> bool:
+    """Whether an execution reads expired or deferred columns of an object."""
+    options = getattr(context.invoked_statement, "_compile_options", None)
+    return bool(getattr(options, "_for_refresh_state", False))
+
+
+# ------------------------------------------------------------------------------------ executions
+
+
+def returns_explicitly(context: DefaultExecutionContext) -> bool:
+    """Whether a statement's RETURNING was asked for, rather than SQLAlchemy's own."""
+    return bool(context._is_explicit_returning)
+
+
+def is_soft_closed(result: CursorResult[Any]) -> bool:
+    """Whether a result has no rows left to fetch."""
+    return bool(result._soft_closed)
+
+
+def sent(context: DefaultExecutionContext, place: int) -> Mapping[str, Any]:
+    """What was sent to the driver for one of a statement's executions, by parameter.
+
+    Empty where the driver's parameters do not stand beside the statement's.
+    """
+    compiled, parameters = context.compiled, context.parameters
+    if not isinstance(compiled, SQLCompiler) or len(parameters) <= place:
+        return {}
+    one: Any = parameters[place]
+    if isinstance(one, Mapping):
+        escaped = compiled.escaped_bind_names
+        return {name: one[to] for name in compiled.binds if (to := escaped.get(name, name)) in one}
+    names = compiled.positiontup or ()
+    return dict(zip(names, one, strict=True)) if len(names) == len(one) else {}

@@ -1,0 +1,322 @@
+"""Values as the database stores them.
+
+What an object holds is often not what is stored: a type of the application's own encrypts or
+normalises it, an enumeration is written by its name, a list may change once it was written. So a
+record has what was sent, in the plain form of its column's type.
+"""
+
+import datetime as dt
+import enum
+import json
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, Final
+
+from sqlalchemy import types
+from sqlalchemy.engine import Dialect
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from leadlog.recording.capture import seam
+
+__all__ = ["UNKNOWN", "Store", "plain"]
+
+
+class Unknown(enum.Enum):
+    """Stands for a value that only the database knows."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+Convert = Callable[[Any, dt.tzinfo | None], Any]
+"""Takes a value and the time zone of the database session, where it is known."""
+
+_PLAIN: Final = frozenset(
+    (
+        *(type(None), bool, int, float, str, bytes, Decimal, uuid.UUID),
+        *(dt.datetime, dt.date, dt.time, dt.timedelta),
+    )
+)
+_RESULTS: Final = _PLAIN | {list, dict, Unknown}
+_MISSING: Final = frozenset(("NAType", "NaTType"))
+
+
+class Store:
+    """How the values of one class are stored on one engine.
+
+    Args:
+        types: attribute to the type of its column.
+        dialect: of the engine.
+
+    Attributes:
+        sealed: attributes whose stored value is not what the object holds.
+    """
+
+    def __init__(self, types: Mapping[str, TypeEngine[Any]], dialect: Dialect) -> None:
+        self._converts = {key: _convert(kind, dialect) for key, kind in types.items()}
+        self._adapts = dialect.driver in ("pysqlite", "aiosqlite")
+        self._direct = frozenset(key for key, kind in types.items() if _is_direct(kind, dialect))
+        self.sealed = frozenset(key for key, kind in types.items() if _is_sealed(kind, dialect))
+
+    def value(self, key: str, value: Any, zone: dt.tzinfo | None = None) -> Any:
+        """The stored value; `UNKNOWN` where only the database knows it.
+
+        Args:
+            key: the attribute.
+            value: what the object holds, or what a statement was given.
+            zone: the session's time zone.
+        """
+        if value is None:
+            return None
+        try:
+            found = self._converts[key](value, zone)
+            if self._adapts and type(found) not in _RESULTS:
+                # As SQLite's driver does with an object of the application's own.
+                found = plain(sqlite3.adapt(found, sqlite3.PrepareProtocol, found))
+            return found
+        except Exception:  # noqa: BLE001 - a type's own code may raise anything
+            return UNKNOWN
+
+    def written(self, key: str, value: Any, sent: Any, zone: dt.tzinfo | None = None) -> Any:
+        """The stored value of a write, from what was sent where that tells it.
+
+        Args:
+            key: the attribute.
+            value: what the object holds, or what the statement was given.
+            sent: what went to the driver; `UNKNOWN` where it was not seen.
+            zone: the session's time zone.
+        """
+        if sent is not UNKNOWN and key in self._direct:
+            return plain(sent)
+        return self.value(key, value, zone)
+
+
+# -------------------------------------------------------------------------------------- by type
+
+
+def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert:
+    if seam.bind_expression(kind):
+        return _unknown
+    own = kind.dialect_impl(dialect)
+    if isinstance(own, TypeDecorator):
+        if _defines(own, "process_bind_param"):
+            inner = _convert(own.impl_instance, dialect)
+            return _processed(lambda value: own.process_bind_param(value, dialect), inner)
+        if isinstance(own, types.PickleType):
+            return lambda value, _zone: bytes(own.pickler.dumps(value, own.protocol))
+        if _defines(own, "bind_processor"):
+            return _sending(own, dialect)
+        return _convert(own.impl_instance, dialect)
+    if _defines(own, "bind_processor"):
+        return _sending(own, dialect)
+    for base, make in _BY_TYPE:
+        if isinstance(own, base):
+            return make(own, dialect)
+    return _as_it_is
+
+
+def _defines(kind: TypeEngine[Any], method: str) -> bool:
+    """Whether a method of a type is the application's or an extension's, not SQLAlchemy's."""
+    owner = next(cls for cls in type(kind).__mro__ if method in vars(cls))
+    return owner.__module__.partition(".")[0] != "sqlalchemy"
+
+
+def _is_sealed(kind: TypeEngine[Any], dialect: Dialect) -> bool:
+    if seam.bind_expression(kind):
+        return True
+    own: Any = kind.dialect_impl(dialect)
+    while isinstance(own, TypeDecorator):
+        if _defines(own, "process_bind_param") or _defines(own, "bind_processor"):
+            return True
+        own = own.impl_instance
+    return _defines(own, "bind_processor")
+
+
+def _is_direct(kind: TypeEngine[Any], dialect: Dialect) -> bool:
+    """Whether what is sent for a sealed type is what the type's own code made of the value."""
+    if not _is_sealed(kind, dialect) or seam.bind_expression(kind):
+        return False
+    own: Any = kind.dialect_impl(dialect)
+    while isinstance(own, TypeDecorator):
+        own = own.impl_instance
+    return own.bind_processor(dialect) is None and not isinstance(own, types.DateTime)
+
+
+def _unknown(_value: Any, _zone: dt.tzinfo | None) -> Any:
+    return UNKNOWN
+
+
+def _as_it_is(value: Any, _zone: dt.tzinfo | None) -> Any:
+    return plain(value)
+
+
+def _processed(process: Callable[[Any], Any], inner: Convert) -> Convert:
+    """What a type's own code makes of a value, unless it makes something else of it each time."""
+
+    def convert(value: Any, zone: dt.tzinfo | None) -> Any:
+        one = process(value)
+        if one is not value and one != process(value):
+            return UNKNOWN
+        return None if one is None else inner(one, zone)
+
+    return convert
+
+
+def _sending(kind: TypeEngine[Any], dialect: Dialect) -> Convert:
+    process = kind.bind_processor(dialect)
+    return _as_it_is if process is None else _processed(process, _as_it_is)
+
+
+def _json(_kind: Any, dialect: Dialect) -> Convert:
+    dumps = seam.json_serializer(dialect) or json.dumps
+
+    def convert(value: Any, _zone: dt.tzinfo | None) -> Any:
+        if value is types.JSON.NULL:
+            return None
+        return json.loads(dumps(value))
+
+    return convert
+
+
+def _enum(kind: Any, _dialect: Dialect) -> Convert:
+    stored = kind.bind_processor(DefaultDialect())
+
+    def convert(value: Any, _zone: dt.tzinfo | None) -> Any:
+        try:
+            return plain(value if stored is None else stored(value))
+        except LookupError:
+            return plain(value)
+
+    return convert
+
+
+def _array(kind: Any, dialect: Dialect) -> Convert:
+    inner = _convert(kind.item_type, dialect)
+
+    def convert(value: Any, zone: dt.tzinfo | None) -> Any:
+        if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+            return None if value is None else inner(value, zone)
+        items = [convert(item, zone) for item in value]
+        return UNKNOWN if UNKNOWN in items else items
+
+    return convert
+
+
+def _uuid(_kind: Any, _dialect: Dialect) -> Convert:
+    return lambda value, _zone: str(uuid.UUID(str(value)))
+
+
+def _number(kind: Any, _dialect: Dialect) -> Convert:
+    scale, decimals = kind.scale, kind.asdecimal
+
+    def convert(value: Any, _zone: dt.tzinfo | None) -> Any:
+        value = plain(value)
+        if type(value) not in (int, float, Decimal):
+            return value
+        if not decimals:
+            return float(value) if type(value) is Decimal else value
+        number = value if type(value) is Decimal else Decimal(str(value))
+        if scale is not None and number.is_finite():
+            number = number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
+        return number
+
+    return convert
+
+
+def _datetime(kind: Any, dialect: Dialect) -> Convert:
+    zoned = bool(kind.timezone) and dialect.name not in ("sqlite", "mysql", "mariadb")
+
+    def convert(value: Any, zone: dt.tzinfo | None) -> Any:
+        value = plain(value)
+        if type(value) is not dt.datetime:
+            return value
+        if zoned and value.tzinfo is None:
+            # The database takes it for its session's time; a record would take it for UTC.
+            return value.isoformat() if zone is None else value.replace(tzinfo=zone)
+        if not zoned and value.tzinfo is not None:
+            if dialect.name == "postgresql" and zone is not None:
+                value = value.astimezone(zone)
+            return value.replace(tzinfo=None)
+        return value
+
+    return convert
+
+
+def _date(_kind: Any, _dialect: Dialect) -> Convert:
+    def convert(value: Any, _zone: dt.tzinfo | None) -> Any:
+        value = plain(value)
+        return value.date() if type(value) is dt.datetime else value
+
+    return convert
+
+
+def _boolean(_kind: Any, _dialect: Dialect) -> Convert:
+    def convert(value: Any, _zone: dt.tzinfo | None) -> Any:
+        value = plain(value)
+        return bool(value) if value in (0, 1) else value
+
+    return convert
+
+
+def _integer(_kind: Any, _dialect: Dialect) -> Convert:
+    def convert(value: Any, _zone: dt.tzinfo | None) -> Any:
+        value = plain(value)
+        return int(value) if type(value) is bool else value
+
+    return convert
+
+
+_BY_TYPE: Final[tuple[tuple[Any, Callable[[Any, Dialect], Convert]], ...]] = (
+    (types.JSON, _json),
+    (types.Enum, _enum),
+    (types.ARRAY, _array),
+    (types.Uuid, _uuid),
+    (types.Numeric, _number),
+    (types.DateTime, _datetime),
+    (types.Date, _date),
+    (types.Boolean, _boolean),
+    (types.Integer, _integer),
+)
+
+# -------------------------------------------------------------------------------------- by value
+
+
+def plain(value: Any) -> Any:
+    """A value without its class: subclasses of the plain types, and numpy's and pandas' own.
+
+    What can change is copied. What is missing in pandas' sense is None.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind.__name__ in _MISSING:
+        return None
+    if kind.__module__ == "numpy" and hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, dt.datetime):
+        return _parts(value)
+    for base in (int, float):
+        if isinstance(value, base):
+            return base(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, uuid.UUID):
+        return uuid.UUID(int=value.int)
+    if isinstance(value, Decimal):
+        return Decimal(value)
+    if isinstance(value, list | tuple) and kind.__name__ != "Row":
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+def _parts(value: dt.datetime) -> dt.datetime:
+    day, time = value.date(), value.timetz()
+    return dt.datetime.combine(dt.date(day.year, day.month, day.day), time)
