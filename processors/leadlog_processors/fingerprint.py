@@ -57,12 +57,19 @@ def _first_line(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def is_foreign(file: str) -> bool:
-    """Whether a file belongs to the standard library or to an installed package."""
+    """Whether code belongs to the standard library, to an installed package or was made by one."""
     return (
-        file.startswith((*_FOREIGN_DIRECTORIES, "<frozen "))
+        file.startswith((*_FOREIGN_DIRECTORIES, "<frozen ", "<sqlalchemy "))
         or "site-packages" in file
         or "dist-packages" in file
     )
+
+
+def is_own(frame: FrameType) -> bool:
+    """Whether a frame is of the application's own code, which leadlog's is not."""
+    module = frame.f_globals.get("__name__")
+    leadlogs = isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors."))
+    return not leadlogs and not is_foreign(frame.f_code.co_filename)
 
 
 def _function(frame: FrameType) -> str:
@@ -77,13 +84,13 @@ def _place(
     exc: BaseException, trace: TracebackType | None, callers: Sequence[FrameType] = ()
 ) -> str:
     """The innermost function of the application's own, else the innermost."""
-    own = next((f for f in reversed(callers) if not is_foreign(f.f_code.co_filename)), None)
+    own = next((frame for frame in reversed(callers) if is_own(frame)), None)
     innermost = None
     functions: Counter[str] = Counter()
     recurs = isinstance(exc, RecursionError)
     while trace is not None:
         innermost = trace.tb_frame
-        if not is_foreign(innermost.f_code.co_filename):
+        if is_own(innermost):
             own = innermost
         if recurs:
             functions[_function(innermost)] += 1

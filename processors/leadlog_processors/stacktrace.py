@@ -145,7 +145,7 @@ def stack_trace(
         found = error.__traceback__
         if found is None and error is exc:
             found = trace
-        shown = callers if error is exc else ()
+        shown = () if lines else callers  # they led to all of the chain
         if found is not None or shown:
             lines.append("Traceback (most recent call last):\n")
             for frame in shown[-INNER_FRAMES:]:
