@@ -104,7 +104,9 @@ def _was_measured(event: EventDict) -> bool:
     """Return whether anything was measured; alerts without the sections were handed in alone."""
     if "system_health" not in event:
         return True
-    points = _section(event, "monitoring_info").get("data_points")
+    info = _section(event, "monitoring_info")
+    # An event of the application's own has its own values there, and looked at nothing.
+    points = info.get("monitoring_type") != "application_event" and info.get("data_points")
     values = (*_section(event, "system_health").values(), *_section(event, "statistics").values())
     return bool(points) or any(value is not None for value in values)
 

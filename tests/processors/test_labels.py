@@ -656,6 +656,16 @@ def test_duplicates_and_answers_of_4xx_are_the_users_errors(
         ({"alerts": [], "statistics": {"total_leads": 3}}, True),
         ({"alerts": [], "monitoring_info": {"data_points": {"disk": 1}}}, True),
         ({"alerts": [], "monitoring_info": {"data_points": {}}}, None),
+        (
+            {
+                "alerts": [],
+                "monitoring_info": {
+                    "monitoring_type": "application_event",
+                    "data_points": {"rows": 3},
+                },
+            },
+            None,
+        ),
         ({"alerts": [{"severity": "warning"}]}, True),
         ({"alerts": [{"severity": "critical"}]}, False),
     ],

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ Run = Callable[[Any, bool], Any]
 
 _SHOWN = 20
 _CUT = 60
+_LONGEST = 600.0
 
 
 def _run_options(function: F) -> F:
@@ -30,6 +31,13 @@ def _run_options(function: F) -> F:
             type=click.FloatRange(min=0),
             metavar="SECONDS",
             help="Go on for ever, with so many seconds between two runs.",
+        ),
+        click.option(
+            "--deletes",
+            type=click.Choice(["guarded", "apply", "undo"]),
+            default="guarded",
+            show_default=True,
+            help="Hold many deletes back, do them all, or bring back what they would delete.",
         ),
         click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done."),
         directory_option,
@@ -115,31 +123,69 @@ def _command(
     directory: Path | None,
     dry_run: bool,
     watch: float | None,
+    deletes: str,
     as_json: bool,
 ) -> None:
     import leadlog
 
     leadlog.configure(directory=directory, database=database)
-    failed = False
     with opened(database, capture=True) as store, _Bar() as bar:
-        manager = leadlog.AirtableSyncManager(store, progress=bar)
-        while True:
-            try:
-                result = run(manager, dry_run)
-            except leadlog.QuotaError:
-                raise
-            except leadlog.AirtableError as error:
-                if watch is None:
-                    raise
-                message(str(error))
-            else:
+        manager = leadlog.AirtableSyncManager(store, progress=bar, deletes=deletes)
+        if watch is not None:
+            _watch(lambda: run(manager, dry_run), bar, watch, as_json=as_json)
+        result = run(manager, dry_run)
+        bar.close()
+        _tell(result, as_json=as_json)
+    ctx.exit(1 if result.failed or not result.success else 0)
+
+
+def _tell(result: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _show(result)
+
+
+def _watch(run: Callable[[], Any], bar: "_Bar", seconds: float, *, as_json: bool) -> NoReturn:
+    """Run for ever, whatever happens to one run; only what no waiting mends ends it.
+
+    What goes wrong is said once until it changes, and so is that it goes well again. After a
+    failure it waits longer each time, up to ten minutes; another sync of the store is waited for
+    as after any run.
+    """
+    from sqlalchemy.exc import OperationalError
+
+    import leadlog
+
+    said: str | None = None
+    failures = 0
+    while True:
+        problem: str | None = None
+        try:
+            result = run()
+        except (leadlog.QuotaError, leadlog.SettingsError):
+            raise
+        except leadlog.SyncBusyError as error:
+            problem = str(error)
+            failures = 0
+        except (leadlog.LeadlogError, OperationalError, OSError) as error:
+            problem = str(error)
+            failures += 1
+        else:
+            failures = 0
+            if result.error is None or result.error != said:
                 bar.close()
-                failed = bool(result.failed) or not result.success
-                (print_json if as_json else _show)(result.as_dict() if as_json else result)
-            if watch is None:
-                break
-            time.sleep(watch)
-    ctx.exit(1 if failed else 0)
+                _tell(result, as_json=as_json)
+            if result.error is not None:
+                said = result.error
+            elif said is not None:
+                message("the sync goes well again")
+                said = None
+        if problem is not None and problem != said:
+            bar.close()
+            message(f"{problem}; the watch goes on")
+            said = problem
+        time.sleep(seconds if failures == 0 else min(max(seconds, 1.0) * 2**failures, _LONGEST))
 
 
 class _Bar:

@@ -6,12 +6,13 @@ from typing import Any
 
 from leadlog.core.errors import StaleLeadError, ValidationError
 from leadlog.leads.airtable.context import Context
-from leadlog.leads.airtable.mapping import local_values
+from leadlog.leads.airtable.mapping import LEAD_ID, local_values
 from leadlog.leads.airtable.options import later
 from leadlog.leads.airtable.pushing import Pusher
 from leadlog.leads.airtable.reconcile import Merge, reconcile
 from leadlog.leads.airtable.remote import Row
 from leadlog.leads.airtable.report import LeadOutcome
+from leadlog.leads.store import links
 from leadlog.leads.store.linked import Agreed
 from leadlog.leads.store.links import Link
 
@@ -45,9 +46,9 @@ class Comparer:
         """
         context = self.context
         fields = context.binding.fields
-        wins, why = later(
-            lead["updated_at"], None if row is None else row.modified, context.options.conflict
-        )
+        modified = None if row is None else row.modified
+        policy = context.options.conflict
+        wins, why = later(lead["updated_at"], modified, policy)
         return reconcile(
             local_values(fields, lead),
             link.base_remote if row is None else row.values,
@@ -55,6 +56,9 @@ class Comparer:
             link.base_remote,
             remote_wins=wins,
             reason=why,
+            by_field={
+                name: later(changed, modified, policy) for name, changed in link.changed.items()
+            },
             ours={one.name for one in fields if one.ours},
             needed=_NEEDED,
         )
@@ -65,7 +69,7 @@ class Comparer:
             self._refuse(lead, row)
             return
         merge = self.merge(lead, link, row)
-        stamp = row is not None and row.lead_id != lead["id"]
+        stamp = row is not None and self._stamps(lead, link, row)
         self._agree(lead["id"], merge)
         if not merge.push and not merge.pull and not stamp:
             self.context.unchanged(lead["id"])
@@ -83,6 +87,32 @@ class Comparer:
         if push or stamp:
             self.pusher.update(outcome, lead["id"], link.record_id, push, stamp=stamp)
         self._unmark(now, outcome)
+
+    def _stamps(self, lead: Lead, link: Link, row: Row) -> bool:
+        """Whether the id of the lead is to be written into its row.
+
+        Not over that of somebody else who writes his own over ours: two stores on one table would
+        do so for ever. It is told once.
+        """
+        written = link.base_remote.get(LEAD_ID)
+        if row.lead_id == lead["id"]:
+            return False
+        if row.lead_id is None or written is None:
+            return True
+        if row.lead_id != written:
+            outcome = self.context.outcome(lead, lead["id"], row.record_id)
+            outcome.worsen(
+                "skipped",
+                f"its row has the Lead ID {row.lead_id} of another store now, so two stores "
+                "synchronise with this table; use one store for a table, or give each a Lead ID "
+                "field of its own (airtable_lead_id_field)",
+            )
+            if not self.context.dry:
+                agreed: Agreed = ({}, {LEAD_ID: row.lead_id})
+                self.context.store.write(
+                    lambda connection, now: links.agree(connection, {lead["id"]: agreed}, now)
+                )
+        return False
 
     def _unmark(self, lead: Lead, outcome: LeadOutcome | None) -> None:
         if lead["sync_pending"] and (outcome is None or outcome.status == "synced"):

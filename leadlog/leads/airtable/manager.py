@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from pyairtable import Api
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from leadlog.core import settings as _settings
@@ -14,7 +16,7 @@ from leadlog.leads.airtable.context import Context, Progress
 from leadlog.leads.airtable.credentials import find_api_key
 from leadlog.leads.airtable.events import Events
 from leadlog.leads.airtable.mapping import LEAD_ID, names_of, new_field
-from leadlog.leads.airtable.options import Options
+from leadlog.leads.airtable.options import Options, checked_deletes
 from leadlog.leads.airtable.pace import Paces, shared_paces
 from leadlog.leads.airtable.remote import RemoteTable
 from leadlog.leads.airtable.report import SyncResult, SyncType
@@ -61,6 +63,8 @@ class AirtableSyncManager:
             not tell when.
         max_delete_share: Share of the linked leads that one run may delete.
         typecast: Whether Airtable may convert values, and add options to selects.
+        deletes: `guarded` holds back deletes beyond that share, `apply` does them all, and `undo`
+            brings back what would be deleted.
         progress: Told what is being done, how many are done, and of how many.
         paces: The clock that calls go by, and how fast they may; by default the system's, shared
             with all other syncs of this process.
@@ -74,6 +78,7 @@ class AirtableSyncManager:
     Raises:
         SettingsError: A setting is bad, or the base is not set.
         SyncError: There is no token.
+        ValidationError: `deletes` is none of these.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class AirtableSyncManager:
         conflict: str | None = None,
         max_delete_share: float | None = None,
         typecast: bool | None = None,
+        deletes: str = "guarded",
         progress: Progress = _silent,
         paces: Paces | None = None,
     ) -> None:
@@ -120,6 +126,7 @@ class AirtableSyncManager:
             "local" if found.airtable_conflict == "local" else "remote",
             found.airtable_max_delete_share,
             found.airtable_typecast,
+            checked_deletes(deletes),
         )
         self.database = database
         self._store = LinkedLeads(database)
@@ -285,7 +292,7 @@ class AirtableSyncManager:
             binding.check()
             self._check_table(before, binding)
             if not dry_run:
-                self._begin(result, binding)
+                self._begin(result, binding, before)
             run_round(
                 Context(
                     store=self._store,
@@ -331,21 +338,31 @@ class AirtableSyncManager:
             if not result.dry_run:
                 self._end(result, failure)
 
-    def _begin(self, result: SyncResult, binding: Binding) -> None:
+    def _begin(
+        self, result: SyncResult, binding: Binding, before: Mapping[str, Any] | None
+    ) -> None:
         names = {**self._options.names, LEAD_ID: self._options.lead_id_field}
-        self._store.write(
-            lambda connection, now: syncs.begin_run(
-                connection,
-                {
-                    "sync_id": result.sync_id,
-                    "sync_type": result.sync_type,
-                    "base_id": self.base_id,
-                    "table_id": binding.table_id,
-                    "fields": binding.known(names),
-                    "started_at": now,
-                },
-            )
-        )
+        fields = binding.known(names)
+        known = {} if before is None else before["fields"]
+        # A field that was removed and made anew is blank in all rows, and nobody blanked it there.
+        anew = {
+            name for name in fields if name in known and fields[name]["id"] != known[name]["id"]
+        }
+
+        def begin(connection: Connection, now: datetime) -> None:
+            if anew:
+                links.forget_fields(connection, anew)
+            run = {
+                "sync_id": result.sync_id,
+                "sync_type": result.sync_type,
+                "base_id": self.base_id,
+                "table_id": binding.table_id,
+                "fields": fields,
+                "started_at": now,
+            }
+            syncs.begin_run(connection, run)
+
+        self._store.write(begin)
 
     def _end(self, result: SyncResult, failure: BaseException | None) -> None:
         """Log how the run ended first: that works whatever became of the database."""

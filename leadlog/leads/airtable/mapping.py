@@ -4,7 +4,7 @@ Values are compared as the lead would have them: what a row has is turned into t
 form first (`Field.to_local`), so that a number, a select or a blank compares with text.
 """
 
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +53,9 @@ _TEXT = (
     "singleSelect",
 )
 _NUMBERS = ("number", "currency", "percent", "rating", "duration")
+# What reads the same when it comes back: no sign +, no zeros before it, no exponent, no blanks.
+_PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
+_EXACT_DIGITS = 15
 _NEW = {
     "email": "email",
     "linkedin_url": "url",
@@ -160,15 +163,20 @@ class Field:
         return value
 
     def _number(self, value: Any) -> float | int:
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
+        text = str(value)
+        remedy = f"map {self.name} to a text field (airtable_fields), or change the value"
+        if not _PLAIN_NUMBER.fullmatch(text):
             raise ValidationError(
-                f"{self.name} {values.shown(value)} is no number, and the Airtable field "
-                f"{self.title!r} holds numbers; map {self.name} to a text or select field"
+                f"{self.name} {values.shown(value)} is not a plain number and the Airtable field "
+                f"{self.title!r} holds numbers, so it would change on the way; {remedy}"
             )
+        if len(text.lstrip("-0.").replace(".", "")) > _EXACT_DIGITS:
+            raise ValidationError(
+                f"{self.name} {values.shown(value)} has more than {_EXACT_DIGITS} digits, which "
+                f"the Airtable field {self.title!r} of type {self.kind} does not hold exactly; "
+                f"{remedy}"
+            )
+        number = float(text)
         return int(number) if number.is_integer() else number
 
     def to_local(self, value: Any) -> Any:

@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
-__all__ = ["Options", "later"]
+from leadlog.core.errors import ValidationError
+
+__all__ = ["Deletes", "Options", "checked_deletes", "later"]
+
+Deletes = Literal["guarded", "apply", "undo"]
+"""What a run does with deletes."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -21,6 +26,8 @@ class Options:
         conflict: Who wins a field that both sides changed, where the row does not tell when.
         max_delete_share: Share of the linked leads that one run may delete.
         typecast: Whether Airtable may convert values, and add options to selects.
+        deletes: `guarded` holds back deletes beyond the share, `apply` does them all, `undo` brings
+            back what would be deleted: rows become leads again, and leads get new rows.
     """
 
     names: Mapping[str, str]
@@ -29,10 +36,24 @@ class Options:
     conflict: Literal["local", "remote"] = "remote"
     max_delete_share: float = 0.2
     typecast: bool = False
+    deletes: Deletes = "guarded"
 
     def may_delete(self, number: int, linked: int) -> bool:
         """Whether one run may delete so many; one always, so that small tables work too."""
-        return number <= max(1, int(self.max_delete_share * linked))
+        return self.deletes == "apply" or number <= max(1, int(self.max_delete_share * linked))
+
+
+def checked_deletes(deletes: str) -> Deletes:
+    """Return what a run does with deletes.
+
+    Raises:
+        ValidationError: There is no such choice.
+    """
+    for one in get_args(Deletes):
+        if deletes == one:
+            found: Deletes = one
+            return found
+    raise ValidationError(f"deletes is {deletes!r}; give {', '.join(get_args(Deletes))}")
 
 
 def later(local: datetime, remote: datetime | None, policy: str) -> tuple[bool, str]:

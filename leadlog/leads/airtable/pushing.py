@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from leadlog.core.errors import AirtableError, SyncError, ValidationError
 from leadlog.leads.airtable.context import Context
-from leadlog.leads.airtable.mapping import local_values
+from leadlog.leads.airtable.mapping import LEAD_ID, local_values
 from leadlog.leads.airtable.reconcile import blank
 from leadlog.leads.airtable.remote import BATCH, MISSING_ROW, Row, cells_of
 from leadlog.leads.airtable.report import Batch, LeadOutcome
@@ -33,7 +33,10 @@ _NO_FIELD = "UNKNOWN_FIELD_NAME"
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """What one row is to get: `sent` by field of the lead, `cells` by field id."""
+    """What one row is to get: `sent` by field of the lead, `cells` by field id.
+
+    `whole` tells that no value of the lead was set aside.
+    """
 
     outcome: LeadOutcome
     lead_id: str
@@ -42,6 +45,7 @@ class _Write:
     cells: Mapping[str, Any]
     stamp: bool = False
     again: bool = False
+    whole: bool = True
 
 
 @dataclass(slots=True)
@@ -75,11 +79,10 @@ class Pusher:
             sent: New values by field of the lead.
             stamp: Whether the row gets the id of the lead, too.
         """
-        cells = self._cells(outcome, lead_id, sent)
-        if cells is None:
-            if not stamp:
-                return
-            sent, cells = {}, {}
+        wanted = sent
+        sent, cells = self._cells(outcome, lead_id, wanted)
+        if not cells and not stamp:
+            return
         if stamp:
             cells[self.context.binding.key.id] = lead_id
             outcome.actions.append("stamp")
@@ -88,7 +91,8 @@ class Pusher:
             outcome.push = dict(sent)
         if self.context.dry:
             return
-        self._updates.append(_Write(outcome, lead_id, record_id, sent, cells, stamp))
+        whole = len(sent) == len(wanted)
+        self._updates.append(_Write(outcome, lead_id, record_id, sent, cells, stamp, whole=whole))
         if len(self._updates) == BATCH:
             self._flush_updates()
 
@@ -101,16 +105,19 @@ class Pusher:
             again: Whether it had one, which somebody deleted.
         """
         values = local_values(self.context.binding.fields, lead)
-        sent = {name: value for name, value in values.items() if not blank(value)}
-        cells = self._cells(outcome, lead["id"], sent)
-        if cells is None:
+        wanted = {name: value for name, value in values.items() if not blank(value)}
+        sendable, cells = self._cells(outcome, lead["id"], wanted)
+        if not cells:
             return
         cells[self.context.binding.key.id] = lead["id"]
         outcome.actions.append("create_row")
-        outcome.push = sent
+        outcome.push = dict(sendable)
         if self.context.dry:
             return
-        self._creates.append(_Write(outcome, lead["id"], "", sent, cells, again=again))
+        whole = len(sendable) == len(wanted)
+        self._creates.append(
+            _Write(outcome, lead["id"], "", sendable, cells, again=again, whole=whole)
+        )
         if len(self._creates) == BATCH:
             self._flush_creates()
 
@@ -129,17 +136,19 @@ class Pusher:
 
     def _cells(
         self, outcome: LeadOutcome, lead_id: str, sent: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
+    ) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """Return what can be sent, by field of the lead and by field id; the rest is set aside."""
         subject = f"push:{lead_id}"
         why = self.context.is_parked(subject, sent) if sent else None
         if why is not None:
             outcome.worsen("skipped", why)
-            return None
-        try:
-            return cells_of(self.context.binding.fields, sent)
-        except ValidationError as error:
-            self.context.fail(outcome, subject, sent, error)
-            return None
+            return {}, {}
+        cells, refused = cells_of(self.context.binding.fields, sent)
+        if refused:
+            reason = ValidationError("; ".join(map(str, refused.values())))
+            self.context.fail(outcome, subject, {name: sent[name] for name in refused}, reason)
+            sent = {name: value for name, value in sent.items() if name not in refused}
+        return sent, cells
 
     def _flush_agreed(self) -> None:
         agreed, self._agreed = self._agreed, {}
@@ -184,7 +193,7 @@ class Pusher:
         agreed = {
             one.lead_id: (one.sent, _received(one, rows.get(one.record_id)))
             for one in batch
-            if one.sent
+            if one.sent or one.stamp
         }
         if agreed:
             self.context.store.write(lambda connection, now: links.agree(connection, agreed, now))
@@ -218,7 +227,7 @@ class Pusher:
         self._done(batch)
 
     def _done(self, batch: Sequence[_Write]) -> None:
-        self.context.release(*(f"push:{one.lead_id}" for one in batch if one.sent))
+        self.context.release(*(f"push:{one.lead_id}" for one in batch if one.sent and one.whole))
 
     def _alone(self, one: _Write, error: AirtableError) -> bool:
         if error.code == _NO_FIELD:
@@ -241,11 +250,15 @@ class Pusher:
 
 
 def _received(one: _Write, row: Row | None) -> dict[str, Any]:
-    """What the row has now in the fields that were sent; as sent where the answer is no value."""
-    return {
+    """What the row has now in the fields that were sent; as sent where the answer is no value.
+
+    The Lead ID that was written is among them, so that somebody else's is told later.
+    """
+    received = {
         name: value if row is None or name in row.wrong else row.values[name]
         for name, value in one.sent.items()
     }
+    return {**received, LEAD_ID: one.lead_id} if one.stamp or not one.record_id else received
 
 
 def halved(

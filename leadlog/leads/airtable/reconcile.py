@@ -84,6 +84,7 @@ def reconcile(
     *,
     remote_wins: bool,
     reason: str = "",
+    by_field: Mapping[str, tuple[bool, str]] | None = None,
     ours: Collection[str] = (),
     needed: Collection[str] = (),
 ) -> Merge:
@@ -96,6 +97,7 @@ def reconcile(
         base_remote: What the row had; not always the same, because Airtable normalises values.
         remote_wins: Who wins a field that both changed.
         reason: Why, for the conflict.
+        by_field: The same two for fields whose own time is known.
         ours: Fields of which the lead's value always wins.
         needed: Fields that are never taken blank from the row.
     """
@@ -113,8 +115,8 @@ def reconcile(
             if changed_here:
                 merge.push[name] = mine
             continue
-        winner: Winner = "remote" if remote_wins else "local"
-        why = reason
+        wins, why = (by_field or {}).get(name, (remote_wins, reason))
+        winner: Winner = "remote" if wins else "local"
         if name in ours:
             winner, why = "local", "only the store sets this field"
         elif name in needed and blank(theirs):

@@ -227,10 +227,20 @@ def _text(value: Any) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def cells_of(fields: Sequence[Field], new: Mapping[str, Any]) -> dict[str, Any]:
+def cells_of(
+    fields: Sequence[Field], new: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, ValidationError]]:
     """Return values by field of a lead as values by field id, for a write.
 
-    Raises:
-        ValidationError: A field of the table cannot hold its value.
+    Returns:
+        The values, and why a field of the table cannot hold its value, by field of the lead.
     """
-    return {one.id: one.to_remote(new[one.name]) for one in fields if one.name in new}
+    cells: dict[str, Any] = {}
+    refused: dict[str, ValidationError] = {}
+    for one in fields:
+        if one.name in new:
+            try:
+                cells[one.id] = one.to_remote(new[one.name])
+            except ValidationError as error:
+                refused[one.name] = error
+    return cells, refused

@@ -105,7 +105,8 @@ class Remover:
             if not self.context.dry:
                 self._forget([grave])
             return
-        edited = differs(row.values, grave.base_remote)
+        undone = self.context.options.deletes == "undo"
+        edited = undone or differs(row.values, grave.base_remote)
         if edited and self.context.pull:
             # The row becomes a lead again, as any row that is none.
             del self.graves[grave.lead_id]
@@ -154,6 +155,7 @@ class Remover:
         kept: list[tuple[dict[str, Any], Link]] = []
         for lead, link in self._absent:
             edited = differs(local_values(self.context.binding.fields, lead), link.base_local)
+            edited = edited or self.context.options.deletes == "undo"
             (kept if edited else lost).append((lead, link))
         if not self.context.options.may_delete(len(lost), self.linked):
             outcomes = [
@@ -198,7 +200,8 @@ class Remover:
         share = self.context.options.max_delete_share
         reason = (
             f"{len(outcomes)} {what} of {self.linked} would be deleted, more than the share of "
-            f"{share:g} that one sync may (airtable_max_delete_share)"
+            f"{share:g} that one sync may (airtable_max_delete_share); to delete them run: leadlog "
+            "sync both --deletes apply; to bring them back: leadlog sync both --deletes undo"
         )
         for outcome in outcomes:
             outcome.worsen("skipped", reason)

@@ -18,13 +18,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
 
 from leadlog.core.errors import StoreError
 from leadlog.core.files import draft
+from leadlog.leads.store.carrying import Synced, carry_over, synced
 from leadlog.leads.store.engine import Connections
 from leadlog.leads.store.location import in_memory
 from leadlog.leads.store.models import Base
 from leadlog.leads.store.schema import REVISIONS, VERSION_TABLE, prepare
+from leadlog.leads.store.triggers import FUNCTION
 
 __all__ = ["Backup", "create", "restore"]
 
@@ -96,12 +99,26 @@ def restore(connections: Connections, source: Path, *, replace: bool = False) ->
             f"the lead store {connections.url} has {there} leads, which the backup would replace; "
             "back it up, and say that they may be replaced (--replace)"
         )
+    known = _synced(connections)
     if connections.sqlite:
         _restore_sqlite(connections, source)
     else:
         _restore_dump(connections, source)
     prepare(connections)
+    if known is not None:
+        links, tombstones, runs, now = known
+        connections.in_transaction(
+            lambda session: carry_over(session.connection(), links, tombstones, runs, now)
+        )
     return _present(connections)
+
+
+def _synced(connections: Connections) -> Synced | None:
+    """What the store knows of its sync before it is replaced; None where it never had one."""
+    try:
+        return connections.reading(synced)
+    except DBAPIError:
+        return None  # a store that is new, old or damaged
 
 
 def _present(connections: Connections) -> int:
@@ -253,6 +270,8 @@ def _dump(connections: Connections, target: Path) -> int:
 
 
 def _restore_dump(connections: Connections, source: Path) -> None:
+    with connections.engine.begin() as connection:
+        connection.exec_driver_sql(FUNCTION)  # which the backup of a trigger's table needs
     connections.engine.dispose()  # locks of our own would keep the tables from being dropped
     _run(
         _program("pg_restore"),

@@ -34,7 +34,13 @@ Agreed = tuple[Mapping[str, Any], Mapping[str, Any]]
 _PAGE = 500
 _MARKS = 100  # the ids that a record names, so that it tells of all of them
 _WIDTH = len(COLUMNS)
-_LINK = (SyncLink.lead_id, SyncLink.record_id, SyncLink.base_local, SyncLink.base_remote)
+_LINK = (
+    SyncLink.lead_id,
+    SyncLink.record_id,
+    SyncLink.base_local,
+    SyncLink.base_remote,
+    SyncLink.local_times,
+)
 _LINKED = (
     select(*COLUMNS, *_LINK)
     .join(SyncLink, SyncLink.lead_id == Lead.id)

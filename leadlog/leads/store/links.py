@@ -3,9 +3,9 @@
 Statements on a connection; the caller commits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, exists, func, insert, select, update
@@ -20,6 +20,7 @@ __all__ = [
     "bury",
     "bury_orphans",
     "forget",
+    "forget_fields",
     "graves_of",
     "last_synced",
     "link",
@@ -32,7 +33,13 @@ __all__ = [
 
 _LINKS: Table = SyncLink.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _GRAVES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
-_LINK = (_LINKS.c.lead_id, _LINKS.c.record_id, _LINKS.c.base_local, _LINKS.c.base_remote)
+_LINK = (
+    _LINKS.c.lead_id,
+    _LINKS.c.record_id,
+    _LINKS.c.base_local,
+    _LINKS.c.base_remote,
+    _LINKS.c.local_times,
+)
 _ORPHANS = ~exists().where(Lead.id == _LINKS.c.lead_id)
 
 
@@ -44,13 +51,26 @@ class Link:
         lead_id: The lead.
         record_id: The row.
         base_local: Values of the lead by field.
-        base_remote: Values of the row by the field of the lead, as the lead would have them.
+        base_remote: Values of the row by the field of the lead, as the lead would have them; under
+            `id` the Lead ID that was written into it.
+        local_times: When fields of the lead were last changed, as the database writes times; none
+            for fields that were not changed since they are linked.
     """
 
     lead_id: str
     record_id: str
     base_local: Mapping[str, Any]
     base_remote: Mapping[str, Any]
+    local_times: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> dict[str, datetime]:
+        """When fields of the lead were last changed, by field, as far as that is known."""
+        found = {name: datetime.fromisoformat(time) for name, time in self.local_times.items()}
+        return {
+            name: time.replace(tzinfo=UTC) if time.tzinfo is None else time
+            for name, time in found.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +174,25 @@ def agree(
                 }
             )
     if rows:
+        connection.execute(update(_LINKS).where(_LINKS.c.lead_id == bindparam("the_lead")), rows)
+
+
+def forget_fields(connection: Connection, names: Collection[str]) -> None:
+    """Note that nothing is agreed on any more about some fields, of all leads.
+
+    Args:
+        connection: Where.
+        names: The fields.
+    """
+    for some in chunks(connection.execute(select(*_LINK)).all()):
+        rows = [
+            {
+                "the_lead": row.lead_id,
+                "base_local": {k: v for k, v in row.base_local.items() if k not in names},
+                "base_remote": {k: v for k, v in row.base_remote.items() if k not in names},
+            }
+            for row in some
+        ]
         connection.execute(update(_LINKS).where(_LINKS.c.lead_id == bindparam("the_lead")), rows)
 
 

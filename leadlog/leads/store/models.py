@@ -30,6 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
 from sqlalchemy.types import TypeDecorator
 
+from leadlog.leads.store import triggers
+
 __all__ = [
     "MAX_TEXT",
     "Base",
@@ -254,9 +256,18 @@ class SyncLink(Base):
     base_local: Mapped[dict[str, Any]]
     base_remote: Mapped[dict[str, Any]]
     synced_at: Mapped[datetime]
+    # When fields of the lead were last changed; a trigger notes it, whoever changes them.
+    local_times: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
     def __repr__(self) -> str:
         return f"<SyncLink {self.lead_id} {self.record_id}>"
+
+
+@event.listens_for(SyncLink.__table__, "after_create")
+def _create_triggers(_: object, connection: Connection, **__: object) -> None:
+    for statement, dialect in triggers.STATEMENTS:
+        if connection.dialect.name == dialect:
+            connection.exec_driver_sql(statement)
 
 
 class Tombstone(Base):

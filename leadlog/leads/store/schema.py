@@ -38,7 +38,7 @@ __all__ = [
     "upgrade_or_explain",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """All revisions, oldest first."""
 
 VERSION_TABLE = "leadlog_version"

@@ -100,7 +100,7 @@ def _error_rate(window: Sequence[Event], before: Sequence[Event], context: Conte
         critical=limit * 4 if math.isfinite(limit) else None,
         unit="%",
         message=message,
-        remedy="see what fails: leadlog tail --level error",
+        remedy="see what fails: leadlog errors",
     )
 
 
@@ -148,7 +148,7 @@ def _latency(window: Sequence[Event], before: Sequence[Event], context: Context)
         critical=limit * 3,
         unit="times",
         message=highest[1],
-        remedy="see the slowest: leadlog summary; and whether it came with a change: "
+        remedy="see the slowest: leadlog slow; and whether it came with a change: "
         "leadlog trends",
     )
 

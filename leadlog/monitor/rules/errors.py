@@ -93,8 +93,8 @@ class BurnRate(Rule):
 
     def _burn(self, view: View, series: str, label: str, pair: _Pair) -> "_Burn | None":
         """Return how fast the long window burns, where both windows burn too fast."""
-        budget = 1 - self.objective_percent / 100
-        limit = pair.factor * budget
+        budget = (100 - self.objective_percent) / 100
+        limit = pair.factor * budget * (1 - 1e-12)  # 14.4 * 0.01 is a little above 0.144
         tally, now = view.figures.tallies.get(series), view.minute
         bad, total = (
             tally.sum(column, now - pair.long + 1, now) for column in (tally.bad, tally.total)
