@@ -112,7 +112,12 @@ PLACES: Final = (
         ("leadlog.monitor.state", "leadlog.monitor.notification.outbox"),
         (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
     ),
-    Place("index", Content.DERIVED, (), (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*")),
+    Place(
+        "index",
+        Content.DERIVED,
+        ("leadlog.reading.index.store",),
+        (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
+    ),
     Place(
         "locks",
         Content.NAMES,
@@ -135,6 +140,12 @@ PLACES: Final = (
         Content.RING,
         ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
         where="a folder of the log directory's own in the memory file system",
+    ),
+    Place(
+        "copies for DuckDB",
+        Content.ELSEWHERE,
+        ("leadlog.reading.washed",),
+        where="files without a name, which end with the process",
     ),
     Place(
         "exports",

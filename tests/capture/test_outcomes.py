@@ -397,7 +397,7 @@ def test_ctrl_c_while_the_record_is_written_does_not_lose_it(
     asked = iter([True])
 
     def interrupt(logger: Any, name: str, event: Any) -> Any:
-        if next(asked, False):
+        if event["operation_details"]["outcome"] == "committed" and next(asked, False):
             raise KeyboardInterrupt
         return event
 
