@@ -244,10 +244,9 @@ def _read(
         return
     operation = _new(target, spent)
     returns = result.returns_rows  # COPY TO and SELECT INTO do not
-    # What `Session.get` names its parameters; semi-private, pinned by a test.
     parameters: Mapping[str, Any] = next(iter(_parameters(context)), {})
-    if "pk_1" in parameters:
-        names = [f"pk_{place + 1}" for place in range(len(target.main.keys))]
+    names = seam.key_parameters(len(target.main.keys))
+    if names and names[0] in parameters:
         store = captured.on(context.dialect).store(target.main)
         operation.lead_id = _text(store, target, [parameters.get(name) for name in names])
 

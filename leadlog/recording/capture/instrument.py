@@ -72,7 +72,7 @@ class Instrument:
         self._replace("do_rollback", self._do_rollback)
         for name in ("do_commit_twophase", "do_rollback_twophase"):
             self._replace(name, self._two_phase(getattr(dialect, name), name))
-        self._replace("execution_ctx_cls", self._context_class(dialect.execution_ctx_cls))
+        self._replace("execution_ctx_cls", seam.telling(dialect.execution_ctx_cls, self._finished))
         # A synchronous connection that is dropped gets its ROLLBACK from the pool.
         for name in ("handle_error", "invalidate", *(("reset",) if dialect.is_async else ())):
             listener = safely(getattr(self, f"_{name}"))
@@ -162,7 +162,7 @@ class Instrument:
         else:
             if writes and isinstance(owner, Flush):
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
-                if "compiled_cache" in context.execution_options:  # the unit of work's own
+                if seam.is_of_a_flush(context):  # the unit of work's own
                     return
             executions.spent_on(context, started).executed(elapsed)
 
@@ -191,18 +191,6 @@ class Instrument:
             journal.transaction_of(info, self._dialect).release(control.name)
             if self._state(connection.connection) is State.NONE:  # it was the outermost
                 journal.finalise(info, journal.COMMITTED)
-
-    def _context_class(self, base: type[Any]) -> type[Any]:
-        """The dialect's class of executions, which tells when a result is there."""
-        finished = self._finished
-
-        class Captured(base):  # type: ignore[misc]  # the base is the dialect's
-            def _setup_result_proxy(self) -> Any:
-                result = super()._setup_result_proxy()
-                finished(self, result)
-                return result
-
-        return Captured
 
     def _finished(self, context: DefaultExecutionContext, result: CursorResult[Any]) -> None:
         try:
