@@ -47,7 +47,7 @@ def test_what_remains_makes_the_exit_code_1(run, log):
     assert json.loads(result.stdout)["remaining"] == {
         f"database_operations/{today}.jsonl": "its day is not over"
     }
-    assert "run `leadlog erase --resume` on a later day" in result.stderr
+    assert "`leadlog erase --resume` goes on" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,8 @@ def _show(found: History) -> None:
         last = found.doubts[-1]
         message(
             f"{count(len(found.doubts), 'time')} the log tells of lost records, or of calls on "
-            f"rows of no known class, that may have changed it, the last at {last.at} (event {last.event_id})"
+            f"rows of no known class, that may have changed it, the last at "
+            f"{last.at} (event {last.event_id})"
         )
 
 
