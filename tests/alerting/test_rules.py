@@ -7,7 +7,7 @@ import pytest
 
 from leadlog.monitor.figures.fingerprints import Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS, Gauge, Rolling
-from leadlog.monitor.figures.runs import SyncRun
+from leadlog.monitor.figures.runs import LoggedSync
 from leadlog.monitor.rules.base import View
 from leadlog.monitor.rules.errors import (
     BurnRate,
@@ -152,6 +152,31 @@ def test_one_class_burns_where_all_together_do_not(bad, fires, figures):
     wanted = ["fast:Contact.update"] if fires else []
     assert labels(BurnRate(), figures) == wanted
     assert labels(OVER_ALL, figures) == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "wanted"),
+    [
+        ("Contact.update", ["fast:Contact.update"]),
+        ("update", ["fast:Contact.update", "fast:Deal.update"]),
+        ("Contact", []),
+    ],
+)
+def test_an_operation_can_have_an_objective_of_its_own(operation, wanted, figures):
+    """By its name in a class, or in every class; all together are the business of another rule."""
+    put(figures, 0, 1000, 900)
+    put(figures, 0, 1000, 900, name="Deal.update")
+    assert labels(BurnRate(operation=operation), figures) == wanted
+
+
+@pytest.mark.parametrize(("objective", "is_one"), [(99.99, True), (100, False), (100.1, False)])
+def test_an_objective_leaves_a_budget(objective, is_one):
+    """All of them is none."""
+    if is_one:
+        BurnRate(objective_percent=objective)
+        return
+    with pytest.raises(ValueError, match="objective_percent"):
+        BurnRate(objective_percent=objective)
 
 
 def test_what_all_together_burn_is_told_once(figures):
@@ -377,7 +402,7 @@ def runs(figures, said, ago=0):
     for number, one in enumerate(said):
         success = {"f": False, "s": True, "l": True, "?": None}[one]
         at = f"2026-11-23T10:00:{number:02d}"
-        figures.syncs.take(SyncRun(at, str(number), NOW - ago, success, one == "l", "no"))
+        figures.syncs.take(LoggedSync(at, str(number), NOW - ago, success, one == "l", "no"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,17 @@ from typing_extensions import override
 from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.fingerprints import MOST_SESSIONS, Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS
-from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
+from leadlog.monitor.rules.base import (
+    Rule,
+    RuleFinding,
+    View,
+    duration,
+    is_called,
+    number,
+    operation,
+    percent,
+    severity,
+)
 
 __all__ = ["BurnRate", "FingerprintNew", "FingerprintReturned", "FingerprintSurging"]
 
@@ -50,6 +60,7 @@ class BurnRate(Rule):
 
     hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
     objective_percent: float = percent(99.0, "Share of operations that is to succeed.")
+    operation: str = operation()
     by_operation: bool = attrs.field(
         default=True,
         validator=attrs.validators.instance_of(bool),
@@ -63,19 +74,21 @@ class BurnRate(Rule):
     minimum_failures: float = number(5, "Failures in the long window below which it is silent.")
 
     def __attrs_post_init__(self) -> None:
-        """Checks that there is a budget."""
+        """Check that there is a budget."""
         if self.objective_percent >= 100:
             raise ValueError("objective_percent = 100 leaves no budget; write at most 99.99")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
-        over_all = list(self._burns(view, OPERATIONS))
+    def look(self, view: View) -> Iterator[RuleFinding]:
+        over_all = [] if self.operation else list(self._burns(view, OPERATIONS))
         for burn in over_all:
             yield self._found(view, burn)
         known = {burn.label for burn in over_all}
         if not self.by_operation or "fast" in known:
             return
         for name in sorted(view.figures.tallies.operations()):
+            if not is_called(name, self.operation):
+                continue
             # The worst label of an operation is enough, and what all together burn is told above.
             for burn in self._burns(view, name):
                 if burn.label not in known:
@@ -112,7 +125,7 @@ class BurnRate(Rule):
             return None
         return _Burn(series, label, pair, bad, total, bad / total / budget)
 
-    def _found(self, view: View, burn: "_Burn") -> Finding:
+    def _found(self, view: View, burn: "_Burn") -> RuleFinding:
         is_all = burn.series == OPERATIONS
         what = "operations" if is_all else f"calls of {burn.series}"
         message = (
@@ -155,13 +168,13 @@ def _most_of_them(view: View, burn: _Burn) -> str:
     return f": {', '.join(named)}" if named else ""
 
 
-def _worst_error(view: View, operation: str) -> Fingerprint | None:
-    """Return the error that came most often in the last hour, of one operation or of all."""
+def _worst_error(view: View, series: str) -> Fingerprint | None:
+    """Return the error that came most often in the last hour, of one series or of all."""
     now = view.minute
     counted = [
         (one.lately(now), one.fingerprint)
         for one in view.figures.fingerprints.known.values()
-        if one.last > now - 60 and operation in ("", one.operation)
+        if one.last > now - 60 and series in ("", one.operation)
     ]
     worst = max(counted, default=(0.0, ""))
     return view.figures.fingerprints.known[worst[1]] if worst[0] > 0 else None
@@ -190,7 +203,7 @@ class _OfFingerprints(Rule):
 
     def _of(
         self, view: View, one: Fingerprint, what: str, times: float, threshold: float
-    ) -> Finding:
+    ) -> RuleFinding:
         return self.found(
             self.severity,
             f"{what} {_told(one, view.minute)}; {times:.0f} in the last hour",
@@ -201,7 +214,7 @@ class _OfFingerprints(Rule):
         )
 
     def _seen(self, view: View) -> Iterator[tuple[Fingerprint, float]]:
-        """The errors of the last hour."""
+        """Return the errors of the last hour."""
         now = view.minute
         for one in view.figures.fingerprints.known.values():
             if one.last > now - 60:
@@ -218,7 +231,7 @@ class FingerprintNew(_OfFingerprints):
     about = "A kind of error that was never seen before."
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         now, known = view.minute, view.figures.known_since
         if not known or now - known < _LEARNT_MINUTES:
             return
@@ -240,7 +253,7 @@ class FingerprintReturned(_OfFingerprints):
     gone_for: float = duration("7d", "How long it must have been gone; at least 1 d.")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for one, times in self._seen(view):
             gone = one.spell - one.before
             if (
@@ -264,7 +277,7 @@ class FingerprintSurging(_OfFingerprints):
     factor: float = number(5.0, "How many times the hourly mean of the last week.", least=1)
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for one, times in self._seen(view):
             if times < self.minimum or one.first > view.minute - _LEARNT_MINUTES:
                 continue

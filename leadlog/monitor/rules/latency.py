@@ -8,7 +8,17 @@ from typing_extensions import override
 from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.figures.sketch import Sketch
-from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
+from leadlog.monitor.rules.base import (
+    Rule,
+    RuleFinding,
+    View,
+    duration,
+    is_called,
+    number,
+    operation,
+    percent,
+    severity,
+)
 
 __all__ = ["Latency", "SlowOperations"]
 
@@ -22,15 +32,7 @@ class Latency(Rule):
 
     hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
     severity: str = severity("warning")
-    operation: str = attrs.field(
-        default="",
-        validator=attrs.validators.instance_of(str),
-        metadata={
-            "help": "Only this operation, as `Class.operation` or of every class; all by default.",
-            "key": "",
-            "unit": "",
-        },
-    )
+    operation: str = operation()
     window: float = duration(
         "10m", "Of which time the p95 is taken; up to six times that where too little came."
     )
@@ -46,9 +48,9 @@ class Latency(Rule):
     floor_ms: float = number(100.0, "A p95 below this is never held against it.", unit="ms")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for name in view.figures.latencies.names():
-            if self.operation and self.operation not in (name, name.rpartition(".")[2]):
+            if not is_called(name, self.operation):
                 continue
             minutes, window = self._window(view, name)
             p95 = window.percentile(95)
@@ -71,7 +73,7 @@ class Latency(Rule):
                 )
 
     def _window(self, view: View, name: str) -> tuple[int, Sketch]:
-        """The shortest window with enough in it, in minutes, and what is in it."""
+        """Return the shortest window with enough in it, in minutes, and what is in it."""
         window, minutes = Sketch(), 0
         for factor in (1, 3, 6):
             minutes = max(int(self.window * factor // 60), 1)
@@ -104,7 +106,7 @@ class SlowOperations(Rule):
     minimum_percent: float = percent(5.0, "Least share of all operations.")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get(OPERATIONS), view.minute
         first = now - int(self.window // 60) + 1
         slow, total = (tally.sum(column, first, now) for column in (tally.slow, tally.total))
