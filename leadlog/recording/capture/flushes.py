@@ -115,7 +115,7 @@ def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransact
             raise
         finally:
             flush.meter.close()
-            if flush.connections:
+            if flush.connections or failure is not None:
                 _end(flush, failure)
             failure = None  # whose frames hold this one
 
@@ -155,7 +155,11 @@ def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, Row]]:
     zones = {execution.root_connection: zone_of(execution) for execution in flush.writes}
     written: Written | None = None
     for state, kind in states_of(context):
-        connection = only or seam.used_connection(context, state)
+        connection: Any = only
+        if not flush.connections:  # it failed before its first statement, perhaps to connect
+            connection = context.session.get_bind(state.mapper)
+        elif only is None:
+            connection = seam.used_connection(context, state)
         entities = captured.on(connection.dialect)
         entity = entities[state.mapper]
         if entity is None or kind not in entity.options.operations:

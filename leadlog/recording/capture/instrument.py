@@ -213,30 +213,35 @@ class Instrument:
             return
         info = info_of(connection)
         error = failure.sqlalchemy_exception or failure.original_exception
+        asked = failure.statement is not None and failure.execution_context is not None
+        state = self._state_after(failure, connection) if asked else State.UNKNOWN
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
-        elif self._poisons and failure.statement is not None:
+        elif state is State.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
-        elif (
-            failure.statement is not None
-            and journal.find(info) is not None
-            and self._state(connection.connection) is State.NONE  # it was open a moment ago
-        ):
+        elif state is State.NONE and failure.statement is not None:  # it was open a moment ago
             unsure = "commit" in failure.statement.lower()
             journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
         owner = None if meter is None else meter.owner
         context: Any = failure.execution_context
-        if context is not None and owner is None and failure.statement and is_enabled():
-            executions.failed(context, error, self._state_after(failure, connection))
+        if owner is None and failure.statement and is_enabled():
+            if context is None:
+                executions.refused(connection, failure.statement, error)
+            else:
+                executions.failed(context, error, state)
 
     def _state_after(self, failure: ExceptionContext, connection: Connection) -> State:
         """What an error made of the transaction."""
         if failure.is_disconnect:
             return State.FAILED
         state = self._state(connection.connection)
-        if state is State.OPEN and self._poisons:
-            return State.FAILED  # which asyncpg cannot tell from an open one
+        if self._poisons and state in (State.OPEN, State.UNKNOWN):
+            # asyncpg cannot tell a failed one from an open one; what it refuses by itself has no
+            # severity, and the server knows nothing of it.
+            cause = failure.original_exception.__cause__
+            told = getattr(cause, "severity", None) is not None
+            return State.FAILED if told or state is State.UNKNOWN else state
         return state
 
     # ---------------------------------------------------------------------------- transactions
