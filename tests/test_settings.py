@@ -1,11 +1,16 @@
 """Settings have an order of strength, and a mistake is named with its remedy."""
 
+import os
+import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from leadlog.core import settings
 from leadlog.core.errors import SettingsError
+from leadlog.core.settings import load
 
 
 def test_the_strongest_origin_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +108,95 @@ def test_every_setting_is_documented() -> None:
     rows = settings.describe(settings.load())
     assert [row.name for row in rows] == settings.names()
     assert all(row.help.endswith(".") for row in rows)
+
+
+def child(program: str, folder: Path, **environment: str) -> None:
+    """Run a program that asserts what it wants, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before the import", "after it"])
+def test_a_working_directory_that_is_gone_is_no_error(tmp_path: Path, early: bool) -> None:
+    """An absolute log directory is all that is needed; a relative one is an error that says so."""
+    leave = "import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+    program = f"""
+import leadlog
+{"" if early else leave}
+leadlog.configure(directory={str(tmp_path / "log")!r})
+leadlog.get_logger().info("started")
+leadlog.flush()
+assert leadlog.stats().written == {{"monitoring_data": 1}}, leadlog.stats()
+try:
+    leadlog.configure(directory="elsewhere")
+except leadlog.SettingsError as error:
+    assert "'elsewhere' is relative" in str(error), error
+else:
+    raise AssertionError("a log directory below a directory that is gone")
+"""
+    child(leave + program if early else program, tmp_path)
+
+
+@pytest.mark.parametrize("given", ["~/logs", "~{user}/logs"])
+@pytest.mark.parametrize("origin", ["environment", "keyword", "file"])
+def test_a_tilde_is_the_home_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, origin: str
+) -> None:
+    """`~` and `~user` mean the same wherever a path is written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    entry = pwd.getpwuid(os.getuid())
+    path = given.format(user=entry.pw_name)
+    expected = tmp_path / "home" if given.startswith("~/") else Path(entry.pw_dir)
+    if origin == "environment":
+        monkeypatch.setenv("LEADLOG_DIRECTORY", path)
+    elif origin == "file":
+        (tmp_path / "leadlog.toml").write_text(f'directory = "{path}"')
+    loaded = load(**({"directory": path} if origin == "keyword" else {}))
+    assert loaded.settings.directory == (expected / "logs").resolve()
+
+
+def test_a_home_that_nobody_has_is_named() -> None:
+    """The error has the value, its origin and the remedy."""
+    with pytest.raises(SettingsError, match=r"~nobody-at-all.*keyword.*whole path"):
+        load(directory="~nobody-at-all/logs")
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "PORT=tcp://10.0.0.7:8765",
+        "SERVICE_HOST=10.0.0.7",
+        "SERVICE_PORT=8765",
+        "SERVICE_PORT_HTTP=8765",
+        "PORT_8765_TCP=tcp://10.0.0.7:8765",
+        "PORT_8765_TCP_ADDR=10.0.0.7",
+        "PORT_8765_UDP_PROTO=udp",
+        "DASHBOARD_SERVICE_HOST=10.0.0.8",
+        "DASHBOARD_PORT=tcp://10.0.0.8:80",
+        "DASHBOARD_PORT_80_TCP_PORT=80",
+    ],
+)
+def test_a_service_link_is_no_setting(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """A cluster sets them for services called leadlog, and leadlog-something."""
+    name, _, value = variable.partition("=")
+    monkeypatch.setenv(f"LEADLOG_{name}", value)
+    load()
+
+
+@pytest.mark.parametrize("variable", ["DIRECTRY=x", "PORT=8765", "SERVICE=x", "PORT_TCP=1"])
+def test_a_mistyped_variable_is_still_found(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """Only what has the form of a service link is left alone."""
+    name, _, value = variable.partition("=")
+    monkeypatch.setenv(f"LEADLOG_{name}", value)
+    with pytest.raises(SettingsError, match=f"LEADLOG_{name}"):
+        load()

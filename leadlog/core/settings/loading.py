@@ -3,27 +3,28 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
-import typed_settings
-from typed_settings.types import (
-    LoadedSettings,
-    LoaderMeta,
-    OptionList,
-    SettingsClass,
-    SettingsDict,
-)
 
 from leadlog.core.errors import SettingsError
 from leadlog.core.settings.fields import FIELDS, Settings
+from leadlog.core.settings.library import somewhere, typed_settings, types
 
 __all__ = ["ENVIRONMENT_PREFIX", "Loaded", "load", "unknown"]
 
 ENVIRONMENT_PREFIX = "LEADLOG_"
 _TABLE = "airtable"  # its settings may stand in a table of their own
+_PATHS = frozenset(
+    name for name, field in attrs.fields_dict(Settings).items() if field.type is Path
+)
+_SERVICE_LINK = re.compile(
+    r"(\w+_)?(service_(host|port(_\w+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)=.*"
+    r"|(\w+_)?port=(tcp|udp|sctp)://.*"
+)
+"""What a cluster sets in every container for a service called leadlog, or leadlog-something."""
 _TOKEN = "airtable_api_key"  # noqa: S105 - the name of a setting
 
 
@@ -46,19 +47,41 @@ class _Source:
     def __init__(
         self, name: str, values: Mapping[str, Any], base: Path, origins: dict[str, str]
     ) -> None:
-        self._values = {key.replace("-", "_"): value for key, value in values.items()}
+        named = ((key.replace("-", "_"), value) for key, value in values.items())
+        self.values = {key: _expanded(key, value, name) for key, value in named}
         self._name = name
         self._base = base
         self._origins = origins
 
-    def __call__(self, settings_cls: SettingsClass, options: OptionList) -> LoadedSettings:  # noqa: ARG002 - typed-settings calls a loader with both
-        for key in self._values:
+    def __call__(
+        self,
+        settings_cls: types.SettingsClass,  # noqa: ARG002 - typed-settings calls a loader with both
+        options: types.OptionList,  # noqa: ARG002 - as above
+    ) -> types.LoadedSettings:
+        for key in self.values:
             if key not in FIELDS:
                 raise SettingsError(unknown(key, self._name))
             self._origins[key] = self._name
-        return LoadedSettings(
-            cast(SettingsDict, dict(self._values)), LoaderMeta(self._name, base_dir=self._base)
+        return types.LoadedSettings(
+            cast(types.SettingsDict, dict(self.values)),
+            types.LoaderMeta(self._name, base_dir=self._base),
         )
+
+
+def _expanded(key: str, value: Any, origin: str) -> Any:
+    """A path with `~` and `~user` replaced by the home directory; any other value as it is.
+
+    Raises:
+        SettingsError: there is no such home directory.
+    """
+    if key not in _PATHS or not isinstance(value, str | os.PathLike):
+        return value
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{key} {os.fspath(value)!r} (set by {origin}): {error}; write the whole path"
+        ) from error
 
 
 def unknown(name: str, origin: str) -> str:
@@ -93,9 +116,44 @@ def _environment() -> dict[str, dict[str, str]]:
         if variable.startswith(ENVIRONMENT_PREFIX) and value:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             if name not in FIELDS:
+                if _SERVICE_LINK.fullmatch(f"{name}={value}"):
+                    continue
                 raise SettingsError(unknown(name, f"environment {variable}"))
             found[variable] = {name: value}
     return found
+
+
+def _working_directory() -> Path | None:
+    """The working directory; None where it was removed or may not be entered."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def _found(name: str, here: Path) -> Path | None:
+    """A file of the working directory or of one above it; None where there is none to be read."""
+    try:
+        path = Path(typed_settings.find(name, start_dir=here))
+        return path if path.is_file() else None
+    except OSError:
+        return None
+
+
+def _demand_absolute(sources: Sequence[_Source]) -> None:
+    """Check that the log directory can be found without a working directory.
+
+    Raises:
+        SettingsError: it is relative to it.
+    """
+    given = [source.values["directory"] for source in sources if "directory" in source.values]
+    directory = Path(given[-1] if given else attrs.fields(Settings).directory.default)
+    if not directory.is_absolute():
+        raise SettingsError(
+            f"directory {str(directory)!r} is relative to the working directory, which is gone or "
+            "may not be entered; give an absolute path, for example "
+            "LEADLOG_DIRECTORY=/var/log/leadlog"
+        )
 
 
 def load(**keywords: Any) -> Loaded:
@@ -109,19 +167,23 @@ def load(**keywords: Any) -> Loaded:
             set and what would do.
     """
     origins = dict.fromkeys(FIELDS, "default")
-    here = Path.cwd()
+    here = _working_directory()
+    base = here or Path(os.sep)
     sources = []
     for name, section in (("pyproject.toml", "tool.leadlog"), ("leadlog.toml", None)):
-        path = Path(typed_settings.find(name))
-        if path.is_file():
+        path = None if here is None else _found(name, here)
+        if path is not None:
             values = _file_values(path, section)
             sources.append(_Source(str(path), values, path.resolve().parent, origins))
     for variable, values in _environment().items():
-        sources.append(_Source(f"environment {variable}", values, here, origins))
+        sources.append(_Source(f"environment {variable}", values, base, origins))
     given = {key: value for key, value in keywords.items() if value is not None}
-    sources.append(_Source("keyword", given, here, origins))
+    sources.append(_Source("keyword", given, base, origins))
+    if here is None:
+        _demand_absolute(sources)
     try:
-        settings = typed_settings.load_settings(Settings, sources, base_dir=here)
+        with somewhere():
+            settings = typed_settings.load_settings(Settings, sources, base_dir=base)
     except typed_settings.exceptions.InvalidSettingsError as group:
         problems = "; ".join(_explain(error, origins) for error in group.exceptions)
         raise SettingsError(problems) from group

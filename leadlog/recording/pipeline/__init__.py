@@ -4,6 +4,7 @@
 """
 
 import atexit
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -106,18 +107,31 @@ class Pipeline:
         policy, key = orjson.loads(policy_of(settings)), settings.pseudonym_key
         self._finisher = finisher(policy, key, processors)
         self._notes_finisher = finisher(policy, key, processors, recovered=True)
-        self._slot = Slot(lambda: self)
+        self._slot = Slot(lambda: self, (_slot_of, (loaded,)))
         self._failures_before = _current.failures
         self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
         self._intents = spool if spool is not None and spool.takes_facts else None
         self._spool = None if self._live else self._intents
         self._slot.target = self
+        _open.add(self)
         if settings.enabled:
             self._sampler.start()
 
     def __enter__(self) -> Self:
         return self
+
+    def __copy__(self) -> Self:
+        """Return the pipeline itself: a copy of what logs to it logs to it, too."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """See `__copy__`."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., "Pipeline"], tuple[Any, ...]]:
+        """Pickle as the settings; see `_pipeline_of`."""
+        return _pipeline_of, (self.loaded,)
 
     def __exit__(
         self,
@@ -215,6 +229,7 @@ class Pipeline:
         """Writes what is left and releases everything; further calls do nothing."""
         if _current.target is self:
             _current.target = None
+        _open.discard(self)
         self._sampler.close()
         self._sink.close(timeout)
 
@@ -295,7 +310,25 @@ def current() -> Pipeline:
         return target if isinstance(target, Pipeline) else configure()
 
 
-_current = Slot(current)
+def _current_slot() -> Slot:
+    """The slot of the loggers that follow `configure`, in whichever process unpickles one."""
+    return _current
+
+
+def _pipeline_of(loaded: Loaded) -> Pipeline:
+    """The pipeline of these settings that is open in this process; a new one where none is."""
+    for pipeline in list(_open):
+        if pipeline.loaded.settings == loaded.settings:
+            return pipeline
+    return Pipeline(loaded)
+
+
+def _slot_of(loaded: Loaded) -> Slot:
+    return _pipeline_of(loaded).get_logger()._logger
+
+
+_open: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+_current = Slot(current, (_current_slot, ()))
 
 
 def _text_of(name: object) -> str:

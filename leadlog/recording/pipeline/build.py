@@ -9,6 +9,7 @@ from leadlog.core.settings import Settings
 from leadlog.recording.pipeline.finish import Finisher
 from leadlog.recording.pipeline.policy import finisher_of, policy_of
 from leadlog.recording.sinks import ConsoleSink, MemorySink, Notify, Sink, SpoolSink, Tee
+from leadlog.recording.sinks.console import is_terminal
 
 
 def build_sink(settings: Settings, notify: Notify, finisher: Finisher) -> Sink:
@@ -38,6 +39,6 @@ def build_sink(settings: Settings, notify: Notify, finisher: Finisher) -> Sink:
         policy=policy_of(settings),
         stage_bytes=settings.line_limit_bytes,
     )
-    if settings.console == "on" or (settings.console == "auto" and sys.stderr.isatty()):
+    if settings.console == "on" or (settings.console == "auto" and is_terminal(sys.stderr)):
         sink = Tee(sink, ConsoleSink())
     return sink

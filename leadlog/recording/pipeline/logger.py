@@ -5,7 +5,6 @@ that takes what the last processor gives. The only processor of the list makes t
 of the pipeline in the slot, so that a logger fetched once follows every later `configure`.
 """
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol, Self
@@ -14,6 +13,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from leadlog.core.forks import renew_after_fork, renew_if_forked
+from leadlog.core.stderr import tell
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Level names and their rank."""
@@ -63,6 +63,7 @@ class Slot:
 
     Args:
         configure: makes the pipeline when the first event comes before any was set.
+        reference: a function and its arguments that give the slot where it is unpickled.
 
     Attributes:
         lock: held while another pipeline is put in.
@@ -71,13 +72,30 @@ class Slot:
         processor: the one processor of the loggers that write to it.
     """
 
-    def __init__(self, configure: Callable[[], Target]) -> None:
+    def __init__(
+        self,
+        configure: Callable[[], Target],
+        reference: tuple[Callable[..., "Slot"], tuple[Any, ...]],
+    ) -> None:
         self._configure = configure
+        self._reference = reference
         self.lock = threading.RLock()
         self.target: Target | None = None
         self.failures = 0
         self.processor = self.process
         renew_after_fork(self)
+
+    def __copy__(self) -> Self:
+        """Return the slot itself: copies of a logger log as the original."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """See `__copy__`."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., "Slot"], tuple[Any, ...]]:
+        """Pickle as what leads to the slot of the process that unpickles."""
+        return self._reference
 
     def after_fork(self) -> None:
         """Gives a forked child a lock that no thread of its parent holds."""
@@ -109,8 +127,8 @@ class Slot:
     def failed(self, error: Exception) -> None:
         """Counts a call that could not be logged, and says so once."""
         self.failures += 1
-        if self.failures == 1 and not sys.is_finalizing():  # else it may not even import
-            print(f"leadlog: an event could not be logged: {error!r}", file=sys.stderr)  # noqa: T201 - the log itself failed
+        if self.failures == 1:
+            tell(f"leadlog: an event could not be logged: {error!r}")
 
 
 def _merged(text: Any, args: tuple[Any, ...]) -> str:

@@ -31,16 +31,24 @@ def facts(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; one that is closed, or None, is not."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
 class ConsoleSink:
     """Prints events to a stream, with colours where it is a terminal.
 
     Args:
-        stream: standard error by default.
+        stream: standard error by default; where there is none, nothing is printed.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._render = structlog.dev.ConsoleRenderer(colors=self._stream.isatty())
+        self._render = structlog.dev.ConsoleRenderer(colors=is_terminal(self._stream))
 
     def write(self, category: str, line: bytes) -> bool:  # noqa: ARG002 - every category is shown
         """See `Sink.write`; a stream that is gone is no reason to stop logging."""
@@ -53,7 +61,7 @@ class ConsoleSink:
                 **facts(record),
             }
             self._stream.write(str(self._render(None, record["level"], shown)) + "\n")
-        except (OSError, ValueError, KeyError):
+        except (AttributeError, OSError, ValueError, KeyError):
             return True
         return True
 
@@ -61,7 +69,7 @@ class ConsoleSink:
         """See `Sink.flush`."""
         try:
             self._stream.flush()
-        except (OSError, ValueError):
+        except (AttributeError, OSError, ValueError):
             return False
         return True
 

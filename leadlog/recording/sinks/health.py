@@ -4,13 +4,13 @@ Told twice: as events, for the log itself, and as lines on standard error, for t
 log is what is broken. Neither may become a flood.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leadlog.core.stderr import tell
 from leadlog.recording.sinks.counts import Counts
 
 __all__ = ["Health", "Notify"]
@@ -70,7 +70,7 @@ class Health:
     ) -> None:
         self._directory = directory
         self._notify = notify
-        self._warn = warn or _warn_on_stderr
+        self._warn = warn or tell
         self._now = now
         self._warn_at = 0.0
         self._conditions: dict[tuple[str, str], _Condition] = {}
@@ -172,7 +172,3 @@ class Health:
 
 def _describe(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
-
-
-def _warn_on_stderr(message: str) -> None:
-    print(message, file=sys.stderr)  # noqa: T201 - the log itself cannot take it

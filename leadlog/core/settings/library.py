@@ -1,0 +1,29 @@
+"""typed-settings, which asks for the working directory, where there is none, too."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["somewhere", "typed_settings", "types"]
+
+
+@contextmanager
+def somewhere() -> Iterator[None]:
+    """Be in the root directory for the block, if the working directory is gone."""
+    try:
+        os.getcwd()  # noqa: PTH109 - the question is whether it raises
+    except OSError:
+        here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+        try:
+            os.chdir(os.sep)
+            yield
+        finally:
+            os.fchdir(here)
+            os.close(here)
+    else:
+        yield
+
+
+with somewhere():
+    import typed_settings
+    from typed_settings import types
