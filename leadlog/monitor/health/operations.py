@@ -148,8 +148,7 @@ def _latency(window: Sequence[Event], before: Sequence[Event], context: Context)
         critical=limit * 3,
         unit="times",
         message=highest[1],
-        remedy="see the slowest: leadlog slow; and whether it came with a change: "
-        "leadlog trends",
+        remedy="see the slowest: leadlog slow; and whether it came with a change: leadlog trends",
     )
 
 
