@@ -26,7 +26,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from leadlog.core.layout import CATEGORIES
-from leadlog.recording.sinks.storage import state_directories
+from leadlog.recording.sinks.storage import MEMORY, PATH_SUFFIX
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -102,9 +102,29 @@ def isolated(
     structlog.reset_defaults()
     if request.node.get_closest_marker("handmade_lines") is None:
         _check_lines(tmp_path)
-    for folder in tmp_path.rglob("database_operations"):
-        for state in state_directories(folder.parent):
-            shutil.rmtree(state, ignore_errors=True)
+    for folder in _shared_memory_of(tmp_path):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(PATH_SUFFIX).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave nothing of this run's log directories in shared memory."""
+    yield
+    assert _shared_memory_of(tmp_path_factory.getbasetemp()) == []
+
+
+def _shared_memory_of(above: Path) -> list[Path]:
+    """Folders in shared memory of the log directories below a folder."""
+    found = []
+    for note in MEMORY.glob(f"leadlog-*/*{PATH_SUFFIX}"):
+        try:
+            directory = Path(os.fsdecode(note.read_bytes()))
+        except OSError:
+            continue  # removed meanwhile, or another user's
+        if directory.is_relative_to(above.resolve()):
+            found.append(note.with_suffix(""))
+    return found
 
 
 @cache

@@ -12,10 +12,22 @@ from typing import Final
 
 from leadlog.core.files import DRAFT
 
-__all__ = ["EXPORTS", "INDEX", "PLACES", "Content", "Place", "exports", "note_export", "place_of"]
+__all__ = [
+    "EXPORTS",
+    "INDEX",
+    "PLACES",
+    "WORKING_COPIES",
+    "Content",
+    "Place",
+    "exports",
+    "note_export",
+    "place_of",
+]
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
+WORKING_COPIES: Final = ("leadlog-spill-*",)
+"""Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
 
@@ -112,7 +124,12 @@ PLACES: Final = (
         ("leadlog.monitor.state", "leadlog.monitor.notification.outbox"),
         (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
     ),
-    Place("index", Content.DERIVED, (), (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*")),
+    Place(
+        "index",
+        Content.DERIVED,
+        ("leadlog.reading.index.store",),
+        (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
+    ),
     Place(
         "locks",
         Content.NAMES,
@@ -135,6 +152,17 @@ PLACES: Final = (
         Content.RING,
         ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
         where="a folder of the log directory's own in the memory file system",
+    ),
+    Place(
+        "working copies",
+        Content.ELSEWHERE,
+        (
+            "leadlog.reading.compressed",
+            "leadlog.reading.duck",
+            "leadlog.reading.part",
+            "leadlog.reading.washed",
+        ),
+        where="without a name, or in the system's temporary folder; they go with the process",
     ),
     Place(
         "exports",

@@ -32,6 +32,7 @@ from leadlog.reading.compressed import is_cut
 from leadlog.reading.damage import unfinished_line
 from leadlog.reading.duck import literally, parquet, path_list, quoted
 from leadlog.reading.events import TIMESTAMP_PATTERN, Skipped, decode, read_events
+from leadlog.reading.moments import shifted
 from leadlog.reading.washed import has_long_line, readable_paths
 
 if TYPE_CHECKING:
@@ -253,9 +254,7 @@ def scan(
     """
     record_of(category)
     first = None if since is None else _day(since)
-    last = None if until is None else _day(until)
-    if last is not None and last < dt.date.max:
-        last += dt.timedelta(days=1)  # some lines come late
+    last = None if until is None else shifted(_day(until), 1)  # some lines come late
     days = str(first) if first else None, str(last) if last else None
     found = log_files(directory, [category], *days)
     files = tuple(file for file in found if not file.archived)

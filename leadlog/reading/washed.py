@@ -2,7 +2,8 @@
 
 For a line of more than about 32 MB, DuckDB refuses the whole file. Finding out whether a file has
 one takes a look at every 16 MiB of it, not at all of its bytes. The copy has the file's events
-only, lies in a private temporary folder, and goes when the process ends.
+only, and no name: it is gone with the process, however that ends. What has a name is a link to it,
+in a private temporary folder.
 """
 
 import mmap
@@ -12,6 +13,7 @@ import tempfile
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from leadlog.core.errors import ReadError
 from leadlog.reading.events import LINE_LIMIT_BYTES, Skipped, read_events
@@ -24,6 +26,7 @@ class _Copies:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
+        self._files: list[IO[bytes]] = []
         self._known: dict[tuple[str, int, int, int], Path] = {}
 
     def of(self, path: Path) -> Path:
@@ -34,19 +37,25 @@ class _Copies:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="leadlog-washed-"))
                 weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            copy = self._folder / str(len(self._known)) / path.name
-            copy.parent.mkdir()
-            with copy.open("wb") as stream:
-                for event in read_events(path, skipped=Skipped()):
-                    stream.write(event.raw + b"\n")
-            self._known[key] = copy
+            stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the link is
+            self._files.append(stream)
+            for event in read_events(path, skipped=Skipped()):
+                stream.write(event.raw + b"\n")
+            stream.flush()
+            link = self._folder / str(len(self._known)) / path.name
+            link.parent.mkdir()
+            link.symlink_to(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
+            self._known[key] = link
         return self._known[key]
 
     def remove(self) -> None:
         """Remove all copies."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+        for stream in self._files:
+            stream.close()
         self._folder = None
+        self._files.clear()
         self._known.clear()
 
 

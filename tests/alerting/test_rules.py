@@ -154,6 +154,31 @@ def test_one_class_burns_where_all_together_do_not(bad, fires, figures):
     assert labels(OVER_ALL, figures) == []
 
 
+@pytest.mark.parametrize(
+    ("operation", "wanted"),
+    [
+        ("Contact.update", ["fast:Contact.update"]),
+        ("update", ["fast:Contact.update", "fast:Deal.update"]),
+        ("Contact", []),
+    ],
+)
+def test_an_operation_can_have_an_objective_of_its_own(operation, wanted, figures):
+    """By its name in a class, or in every class; all together are the business of another rule."""
+    put(figures, 0, 1000, 900)
+    put(figures, 0, 1000, 900, name="Deal.update")
+    assert labels(BurnRate(operation=operation), figures) == wanted
+
+
+@pytest.mark.parametrize(("objective", "is_one"), [(99.99, True), (100, False), (100.1, False)])
+def test_an_objective_leaves_a_budget(objective, is_one):
+    """All of them is none."""
+    if is_one:
+        BurnRate(objective_percent=objective)
+        return
+    with pytest.raises(ValueError, match="objective_percent"):
+        BurnRate(objective_percent=objective)
+
+
 def test_what_all_together_burn_is_told_once(figures):
     """With the operations that it comes from, its commonest error, and the next command."""
     put(figures, 0, 1000, 900)

@@ -17,7 +17,7 @@ from leadlog.reading.analytics.queries import BUILT_IN
 from leadlog.reading.analytics.reports import batches_report, error_report, slow_report
 from leadlog.reading.analytics.sections import sections
 from leadlog.reading.analytics.summary import count_days
-from leadlog.reading.analytics.timeline import timeline
+from leadlog.reading.lookup import records_of_session
 
 DAY = 1_795_392_000_000_000  # 2026-11-23
 
@@ -215,7 +215,7 @@ def test_a_session_is_told_over_all_categories(write: Write, tmp_path: Path) -> 
     write("error_logs", 2, context={"user": "ana"}, **error("f1"))
     write("database_operations", 1, **operation(1))
     write("database_operations", 1.5, "bbbbbbbb", **operation(1))
-    found = timeline(tmp_path / "log", "aaaaaaaa")
+    found = records_of_session(tmp_path / "log", "aaaaaaaa")
     assert [one["log_type"] for one in found] == ["database_operations", "error_logs"]
     assert found[1]["context"] == {"user": "ana"}
     assert found[0]["timestamp"] == "2026-11-23T00:00:01.000000Z"

@@ -160,6 +160,28 @@ leadlog.shutdown(0.1)
     assert run("recover", "--directory", logs).stdout.startswith("0 events recovered")
 
 
+def test_shared_memory_is_shown_and_brought_home(run, tmp_path):
+    """What another directory's dead process left is a finding until `recover --all`."""
+    elsewhere = tmp_path / "elsewhere"
+    code = """
+import os, sys, leadlog
+leadlog.configure(directory=sys.argv[1], poll_seconds=3600)
+leadlog.get_logger().error("left behind")
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", code, elsewhere], check=True)
+    elsewhere.mkdir(exist_ok=True)
+    found = json.loads(run("doctor", "--json").stdout)
+    (left,) = [one for one in found["shared_memory"] if one["directory"] == str(elsewhere)]
+    assert (left["exists"], left["in_use"], left["waiting"]) == (True, False, 1)
+    assert left["bytes"] > 1_000_000
+    assert any("recover --all" in one["remedy"] for one in found["findings"])
+    assert str(elsewhere) in run("doctor").stdout.replace("\n", "")
+    done = json.loads(run("recover", "--all", "--json").stdout)
+    assert done["others"][str(elsewhere)]["lines"] == 1
+    assert len(list(elsewhere.glob("error_logs/*.jsonl"))) == 1
+
+
 def test_versions_are_shown(run):
     """Python and the libraries in use are named with their versions."""
     import structlog

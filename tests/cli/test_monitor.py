@@ -42,6 +42,50 @@ def test_once_says_what_is_wrong_and_exits_with_one(run, failing):
     assert "critical" in people.stdout
 
 
+def test_an_absurd_duration_stops_no_monitor(run, log):
+    """Written by another program, for what the API takes is bounded: counted, at every start."""
+    now = now_us()
+    for ms in (12.5, 1e308):
+        event = shape.blank("database_operation")
+        event["operation_details"].update(operation_type="import", execution_time_ms=ms)
+        del event["timestamp"]
+        log("database_operations", (now, event), date=format_us(now)[:10])
+    for _ in range(2):
+        result = run("monitor", "--once", "--no-checks", "--json")
+        assert result.exit_code == 0, result.output
+        assert json.loads(result.stdout)["ignored"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "covers"),
+    [
+        (("burn_rate:fast",), 1),
+        (("burn_rate", "--label", "fast"), 1),
+        (("burn_rate:f?st",), 1),
+        (("burn_*",), 2),
+        (("burn_rate:[f]ast",), 0),
+        (("burn_rate", "--label", "fas"), 0),
+        (("disk",), 0),
+    ],
+)
+def test_a_silence_says_how_many_alerts_it_covers(run, failing, asked, covers):
+    """`*` and `?` alone are special, in both ways to write a label."""
+    run("monitor", "--once", "--no-checks")
+    made = run("alerts", "silence", *asked, "--for", "2h", "--comment", "x", "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["alerts"] == covers
+    assert ("no alert matches it" in made.stderr) is (covers == 0)
+    alerts = json.loads(run("alerts", "list", "--json").stdout)["alerts"]
+    assert sum(one["suppressed"] == "silenced" for one in alerts) == covers
+
+
+def test_a_label_is_given_once(run, failing):
+    """Behind the rule, or as an option."""
+    result = run("alerts", "silence", "disk:a", "--label", "b", "--for", "1h", "--comment", "x")
+    assert result.exit_code == 2
+    assert "RULE has a label" in result.stderr
+
+
 def test_once_on_a_quiet_log(run, tmp_path):
     """Nothing is wrong with nothing."""
     result = run("monitor", "--once", "--no-checks")

@@ -106,9 +106,10 @@ def test_a_session_is_shown_as_a_timeline(run: Run, session_id: str) -> None:
     """Its events in order with its errors counted; an unknown one exits with 1."""
     result = run("session", session_id)
     assert result.exit_code == 0, result.stderr
-    first, *lines = result.stdout.splitlines()
+    first, bound, *lines = result.stdout.splitlines()
+    assert bound.strip() == "user=ana"
     assert first.startswith(f"session {session_id}: {len(lines)} events in ")
-    assert first.endswith(" 1 errors")
+    assert first.endswith(" 1 error")
     assert "\x1b" not in result.stdout
     records = json.loads(run("session", session_id, "--json").stdout)
     assert len(records) == len(lines)

@@ -162,7 +162,7 @@ class Log:
         on_disk = sum(map(len, found.numbers.values()))
         assert on_disk - len(taken) <= sum(taken.values()) - dropped <= on_disk
         accounts = self.reports(logged_to)
-        assert on_disk == sum(one.written for one in accounts)
+        assert on_disk >= sum(one.written for one in accounts)  # who ended well left none
         for one in accounts:
             assert one.accepted == one.written + one.in_ring + sum(one.dropped.values())
         assert sum(sum(one.dropped.values()) for one in accounts) == dropped

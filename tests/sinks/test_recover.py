@@ -14,7 +14,7 @@ from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.recover import Recovery, recover
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.ring import Ring
-from leadlog.recording.sinks.storage import Spool, state_directories
+from leadlog.recording.sinks.storage import Spool
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -69,8 +69,10 @@ def test_a_file_is_completed_from_any_byte(
     (account,) = ring_reports(directory)
     assert (account.accepted, account.written, account.in_ring) == (3, 3, 0)
     assert recover(directory) == Recovery()
-    for path in state_directories(directory)[0].iterdir():
+    spool = Spool(directory)
+    for path in spool.path.iterdir():
         path.unlink()
+    spool.leave()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +158,44 @@ def test_living_rings_and_damaged_ones_are_left_alone(directory: Path) -> None:
     assert (report.alive, report.rings) == (1, 0)
     assert report.errors == [f"{damaged.name}: no ring of this version"]
     storage.release()
+
+
+def test_a_ring_belongs_to_a_directory_and_not_to_its_path(directory: Path) -> None:
+    """In another container the same path is another directory, whose log these lines are not."""
+    directory.mkdir()
+    _leave(directory, name="")
+    elsewhere = directory.rename(directory.with_name("elsewhere"))
+    directory.mkdir()
+    report = recover(directory)
+    assert (report.rings, report.lines) == (0, 0)
+    assert "another directory" in report.errors[0]
+    assert list(directory.rglob("*.jsonl")) == []
+    directory.rmdir()
+    elsewhere.rename(directory)
+    assert recover(directory).lines == 3
+
+
+def test_a_directory_that_is_made_anew_under_a_living_process_is_still_its_own(
+    directory: Path,
+) -> None:
+    """Somebody ran `rm -rf` on the log; the next line notes where it went."""
+    from leadlog.recording.sinks.spool import SpoolSink
+    from tests.sinks.conftest import until
+
+    sink = SpoolSink(directory, clock=lambda: 0)
+    sink.write("error_logs", b"one\n")
+    assert sink.flush(5)
+    directory.rename(directory.with_name("gone"))
+    file = directory / "error_logs" / "1970-01-01.jsonl"
+    for _ in range(200):
+        sink.write("error_logs", b"two\n")
+        if until(file.exists, 0.05):
+            break
+    assert sink.flush(5)
+    (ring,) = Spool(directory).path.glob("error_logs.*.ring")
+    with ring.open("rb") as stream:
+        assert Header(stream.read(4096)).belongs(directory)
+    sink.close(5)
 
 
 def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:

@@ -195,18 +195,22 @@ def test_a_closed_sink_says_so(directory: Path) -> None:
     assert sink.stats().written == {"error_logs": 1}
 
 
-def test_the_accounts_of_an_ended_process_stay_readable(directory: Path) -> None:
-    """Living: what is where; ended: what became of it all; rings nothing went through: none."""
-    sink = SpoolSink(directory, clock=lambda: 7)
+def test_a_plain_exit_leaves_nothing_and_a_loss_its_account(directory: Path) -> None:
+    """Living: what is where; ended well: no file; ended with a loss: what became of it all."""
+    sink = SpoolSink(directory, clock=lambda: 7, ring_bytes=1 << 16)
     sink.write("error_logs", b"one\n")
     assert sink.flush(5)
     (living,) = ring_reports(directory)
     assert (living.process_id, living.category, living.alive) == (os.getpid(), "error_logs", True)
     assert living.file == "error_logs/1970-01-01.jsonl"
     sink.close(5)
+    assert [folder for folder in state_directories(directory) if folder.exists()] == []
+    sink = SpoolSink(directory, clock=lambda: 7, ring_bytes=1 << 16)
+    sink.write("error_logs", b"x" * 70_000 + b"\n")
+    sink.close(5)
     (ended,) = ring_reports(directory)
     assert not ended.alive
-    assert (ended.accepted, ended.written, ended.in_ring, ended.dropped) == (1, 1, 0, {})
+    assert (ended.accepted, ended.written, ended.dropped) == (1, 0, {"oversize": 1})
     assert ended.since_us == 7
 
 

@@ -22,6 +22,7 @@ from leadlog.monitor.health.log import directory_checks, ring_checks
 from leadlog.reading.events import Event, Skipped, read_backwards, read_events
 from leadlog.reading.oddities import oddities
 from leadlog.recording.sinks.report import ring_reports
+from leadlog.recording.sinks.strays import shared_memory
 
 __all__ = ["doctor"]
 
@@ -100,6 +101,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         "directory": None,
         "categories": [],
         "rings": [],
+        "shared_memory": [],
         "versions": versions(),
         "findings": findings,
     }
@@ -133,7 +135,31 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         rings = ring_reports(directory.absolute())
         report["rings"] = [asdict(ring) for ring in rings]
         _findings(ring_checks(rings), findings)
+    here = None if directory is None else directory.resolve()
+    report["shared_memory"] = _shared_memory(here, findings)
     return report
+
+
+def _shared_memory(here: Path | None, findings: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """What lies in shared memory for all log directories of this user."""
+    found = []
+    for one in shared_memory():
+        found.append(
+            {
+                "directory": None if one.directory is None else str(one.directory),
+                "exists": one.exists,
+                "bytes": one.bytes,
+                "in_use": one.in_use,
+                "waiting": one.waiting,
+            }
+        )
+        if one.waiting and one.exists and not one.in_use and one.directory != here:
+            _find(
+                findings,
+                f"{one.waiting} events of {one.directory} wait in memory; no process logs there",
+                "run `leadlog recover --all`",
+            )
+    return found
 
 
 def versions() -> dict[str, str | None]:
@@ -292,6 +318,20 @@ def _show(report: dict[str, Any]) -> None:
         [row_of(ring) for ring in report["rings"]],
         COLUMNS,
         right=(0, 3, 4, 5, 7),
+    )
+    _section(
+        "Shared memory",
+        [
+            (
+                one["directory"] or "unknown",
+                f"{one['bytes'] / 1e6:.1f} MB",
+                one["waiting"],
+                "in use" if one["in_use"] else "left" if one["exists"] else "directory is gone",
+            )
+            for one in report["shared_memory"]
+        ],
+        ("log directory", "size", "waiting", "state"),
+        right=(1, 2),
     )
     _section("Versions", list(report["versions"].items()))
     if not report["findings"]:

@@ -1,6 +1,7 @@
 """`leadlog history`: who did what to one lead, when, and what became of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
+from leadlog.cli.reading.indexed import opened_index
 from leadlog.cli.reading.skipped import collect_nothing, say_skipped
 from leadlog.cli.terminal import message, print_json, safe
 from leadlog.reading.change import change_of
-from leadlog.reading.events import Skipped
+from leadlog.reading.events import Event, Skipped
 from leadlog.reading.history import (
     Entry,
     Histories,
@@ -22,12 +24,13 @@ from leadlog.reading.history import (
     sealed_keys,
 )
 from leadlog.reading.history import history as history_of
+from leadlog.reading.index import Index, IndexUnavailableError, events_of_row
 from leadlog.reading.merged import read_merged
 
 __all__ = ["history"]
 
 _VALUE_LIMIT = 100
-_CATEGORIES = ("database_operations", "monitoring_data")
+_KEYS_ASKED = 20_000  # to name one like the one that was asked for
 _WORDS = {"create": "created", "update": "updated", "delete": "deleted", "read": "read"}
 _COLOURS = {"create": "green", "update": "yellow", "delete": "red"}
 
@@ -79,20 +82,20 @@ def history(
     found: list[Histories] = []
     skipped = Skipped()
     keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity)
-    for key in keys:
-        skipped = Skipped()
-        read = read_merged(root, _CATEGORIES, skipped=skipped, pushdown=pushdown_for(key))
-        found.append(
-            history_of(
-                (event.data for event in read),
-                key,
-                entity=entity,
-                reads=reads,
-                since=since,
-                until=until,
-                others=sealed_keys(root),
+    with opened_index(root) as index:
+        for key in keys:
+            skipped = Skipped()
+            found.append(
+                history_of(
+                    (event.data for event in _events(root, key, index, skipped)),
+                    key,
+                    entity=entity,
+                    reads=reads,
+                    since=since,
+                    until=until,
+                    others=_other_keys(root, index),
+                )
             )
-        )
     rows = [row for one in found for row in one.rows]
     if as_json:
         print_json([_plain(row) for row in rows])
@@ -103,6 +106,21 @@ def history(
     if not rows:
         _say_why_nothing(found, lead_id, email)
         ctx.exit(1)
+
+
+def _events(root: Path, key: str, index: Index | None, skipped: Skipped) -> Iterable[Event]:
+    pushdown = pushdown_for(key)
+    if index is not None:
+        with suppress(IndexUnavailableError):
+            return events_of_row(root, index, key, pushdown=pushdown, skipped=skipped)
+    return read_merged(root, tuple(pushdown), skipped=skipped, pushdown=pushdown)
+
+
+def _other_keys(root: Path, index: Index | None) -> Iterator[str]:
+    if index is not None:
+        with suppress(IndexUnavailableError):
+            yield from index.keys(_KEYS_ASKED)
+    yield from sealed_keys(root)
 
 
 def _keys_of(root: Path, email: str, entity: str | None) -> list[str]:

@@ -20,7 +20,9 @@ __all__ = [
     "Rule",
     "View",
     "duration",
+    "is_called",
     "number",
+    "operation",
     "percent",
     "severity",
 ]
@@ -145,6 +147,24 @@ def percent(default: float, help: str) -> Any:  # noqa: A002 - as above
         validator=[attrs.validators.ge(0), attrs.validators.le(100)],
         metadata={"help": help, "key": "", "unit": "%"},
     )
+
+
+def operation() -> Any:
+    """A field that holds the name of an operation, of one class or of all of them."""
+    return attrs.field(
+        default="",
+        validator=attrs.validators.instance_of(str),
+        metadata={
+            "help": "Only this operation: `Class.operation`, or `operation` for every class.",
+            "key": "",
+            "unit": "",
+        },
+    )
+
+
+def is_called(series: str, operation: str) -> bool:
+    """Return whether a series is what such a field names; any is, where it names none."""
+    return operation in ("", series, series.rpartition(".")[2])
 
 
 def severity(default: str) -> Any:

@@ -16,7 +16,17 @@ from typing_extensions import override
 from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.fingerprints import MOST_SESSIONS, Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS
-from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
+from leadlog.monitor.rules.base import (
+    Finding,
+    Rule,
+    View,
+    duration,
+    is_called,
+    number,
+    operation,
+    percent,
+    severity,
+)
 
 __all__ = ["BurnRate", "FingerprintNew", "FingerprintReturned", "FingerprintSurging"]
 
@@ -50,6 +60,7 @@ class BurnRate(Rule):
 
     hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
     objective_percent: float = percent(99.0, "Share of operations that is to succeed.")
+    operation: str = operation()
     by_operation: bool = attrs.field(
         default=True,
         validator=attrs.validators.instance_of(bool),
@@ -69,13 +80,15 @@ class BurnRate(Rule):
 
     @override
     def look(self, view: View) -> Iterator[Finding]:
-        over_all = list(self._burns(view, OPERATIONS))
+        over_all = [] if self.operation else list(self._burns(view, OPERATIONS))
         for burn in over_all:
             yield self._found(view, burn)
         known = {burn.label for burn in over_all}
         if not self.by_operation or "fast" in known:
             return
         for name in sorted(view.figures.tallies.operations()):
+            if not is_called(name, self.operation):
+                continue
             # The worst label of an operation is enough, and what all together burn is told above.
             for burn in self._burns(view, name):
                 if burn.label not in known:
@@ -155,13 +168,13 @@ def _most_of_them(view: View, burn: _Burn) -> str:
     return f": {', '.join(named)}" if named else ""
 
 
-def _worst_error(view: View, operation: str) -> Fingerprint | None:
-    """Return the error that came most often in the last hour, of one operation or of all."""
+def _worst_error(view: View, series: str) -> Fingerprint | None:
+    """Return the error that came most often in the last hour, of one series or of all."""
     now = view.minute
     counted = [
         (one.lately(now), one.fingerprint)
         for one in view.figures.fingerprints.known.values()
-        if one.last > now - 60 and operation in ("", one.operation)
+        if one.last > now - 60 and series in ("", one.operation)
     ]
     worst = max(counted, default=(0.0, ""))
     return view.figures.fingerprints.known[worst[1]] if worst[0] > 0 else None

@@ -8,7 +8,17 @@ from typing_extensions import override
 from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.figures.sketch import Sketch
-from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
+from leadlog.monitor.rules.base import (
+    Finding,
+    Rule,
+    View,
+    duration,
+    is_called,
+    number,
+    operation,
+    percent,
+    severity,
+)
 
 __all__ = ["Latency", "SlowOperations"]
 
@@ -22,15 +32,7 @@ class Latency(Rule):
 
     hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
     severity: str = severity("warning")
-    operation: str = attrs.field(
-        default="",
-        validator=attrs.validators.instance_of(str),
-        metadata={
-            "help": "Only this operation, as `Class.operation` or of every class; all by default.",
-            "key": "",
-            "unit": "",
-        },
-    )
+    operation: str = operation()
     window: float = duration(
         "10m", "Of which time the p95 is taken; up to six times that where too little came."
     )
@@ -48,7 +50,7 @@ class Latency(Rule):
     @override
     def look(self, view: View) -> Iterator[Finding]:
         for name in view.figures.latencies.names():
-            if self.operation and self.operation not in (name, name.rpartition(".")[2]):
+            if not is_called(name, self.operation):
                 continue
             minutes, window = self._window(view, name)
             p95 = window.percentile(95)

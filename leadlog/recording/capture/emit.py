@@ -1,14 +1,13 @@
 """From an operation to its records."""
 
 from leadlog.core.records import shape
-from leadlog.core.records.captured import KNOWN, SUCCESSES
+from leadlog.core.records.captured import SUCCESSES
+from leadlog.recording.capture.facts import frame
 from leadlog.recording.capture.failures import ErrorFacts
 from leadlog.recording.capture.operation import Operation
 from leadlog.recording.pipeline import get_logger, report_failure
-from leadlog.recording.pipeline.facts import Facts, add_writer, joined
 from leadlog.recording.pipeline.logger import LEVELS
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION
-from leadlog_processors.rendering import render
 from leadlog_processors.session import resume_session
 
 _log = get_logger()
@@ -32,60 +31,22 @@ def _emit(operation: Operation) -> None:
     success = error is None and outcome in SUCCESSES
     level = "info" if success else "warning" if error is None else "error"
     if _log.is_enabled_for(LEVELS[level]):
-        _log.hand_over(_CATEGORY, frame(operation, level, outcome))
-    operation.recorded = True
+        _log.hand_over(_CATEGORY, frame(operation, level, outcome, operation.known))
+    operation.written()
     if error is not None:
         with resume_session(operation.session):
             _emit_error(operation, error)
 
 
 def _emit_error(operation: Operation, error: ErrorFacts) -> None:
-    failure = shape.error_log(
-        error.error_type,
-        {},
-        {
-            "operation": operation.operation_type,
-            "operation_id": operation.operation_id,
-            "lead_data": operation.lead,
-        },
-    )
+    context = {
+        "operation": operation.operation_type,
+        "operation_id": operation.operation_id,
+        "lead_data": operation.lead,
+    }
+    if error.called_from is not None:
+        context["called_from"] = error.called_from
+    failure = shape.error_log(error.error_type, {}, context)
     failure["error_details"].update(error.details)
     failure["timestamp"] = operation.ended_us
     _log.emit("error", f"error.{error.error_type.removesuffix('_error')}", failure)
-
-
-def frame(operation: Operation, level: str, outcome: str) -> bytes:
-    """The facts of an operation, in a frame."""
-    return joined(_late(operation, level, outcome), _known(operation))
-
-
-def _late(operation: Operation, level: str, outcome: str) -> Facts:
-    """What is known when the call has ended and the database has answered."""
-    error, watch, meter = operation.error, operation.watch, operation.meter
-    return {
-        "id": operation.operation_id,
-        "at": operation.ended_us,
-        "method": level,
-        "outcome": outcome,
-        "error_message": None if error is None else error.message,
-        "wall_ms": None if watch is None else watch.wall_ms,
-        "cpu_ms": None if watch is None else watch.cpu_ms,
-        "queries": None if meter is None else meter.queries,
-        "database_ms": None if meter is None else meter.database_ns / 1e6,
-        "transaction_id": operation.transaction_id,
-    }
-
-
-def _known(operation: Operation) -> bytes:
-    """What is known when the call has ended, as JSON; see `leadlog.core.records.captured`."""
-    facts: Facts = {
-        "kind": "operation",
-        "name": operation.event_name,
-        "session": operation.session.session_id,
-        "memory": _log.memory_mb(),
-        "operation": {key: getattr(operation, key) for key in KNOWN},
-    }
-    if operation.context is not None:
-        facts["context"] = operation.context
-    add_writer(facts)
-    return render(facts)

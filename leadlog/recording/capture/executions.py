@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy.engine import CursorResult
+from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from leadlog.core.clock import now_us
@@ -21,7 +21,7 @@ from leadlog.recording.capture.meter import current_meter
 from leadlog.recording.capture.operation import IDS_LISTED, Operation
 from leadlog.recording.capture.reads import Tally, count
 from leadlog.recording.capture.rows import Changes
-from leadlog.recording.capture.statements import Target, is_internal, targets_of
+from leadlog.recording.capture.statements import Target, is_internal, targets_of, targets_of_text
 from leadlog.recording.capture.values import UNKNOWN, Store
 from leadlog.recording.capture.writing import info_of, record, settle
 
@@ -198,6 +198,22 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         operation.close()
 
 
+def refused(connection: Connection, text: str, error: BaseException) -> None:
+    """Makes the operation of a statement that SQLAlchemy refused before it asked the driver.
+
+    Args:
+        connection: where it was to run.
+        text: its SQL.
+        error: why.
+    """
+    translate = connection.get_execution_options().get("schema_translate_map")
+    for target in targets_of_text(text, connection.dialect, translate):
+        if _is_wanted(target):
+            operation = _new(target, Spent(time.perf_counter_ns()))
+            operation.fail(error, concealed=target.main.conceals)
+            operation.close()
+
+
 def _new(target: Target, spent: Spent) -> Operation:
     entity = target.main
     operation = Operation(
@@ -228,10 +244,9 @@ def _read(
         return
     operation = _new(target, spent)
     returns = result.returns_rows  # COPY TO and SELECT INTO do not
-    # What `Session.get` names its parameters; semi-private, pinned by a test.
     parameters: Mapping[str, Any] = next(iter(_parameters(context)), {})
-    if "pk_1" in parameters:
-        names = [f"pk_{place + 1}" for place in range(len(target.main.keys))]
+    names = seam.key_parameters(len(target.main.keys))
+    if names and names[0] in parameters:
         store = captured.on(context.dialect).store(target.main)
         operation.lead_id = _text(store, target, [parameters.get(name) for name in names])
 

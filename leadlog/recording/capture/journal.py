@@ -13,7 +13,9 @@ from collections.abc import Hashable, MutableMapping
 from typing import Any, Protocol
 
 from leadlog.core.clock import new_id
+from leadlog.recording.pipeline import get_logger, report_failure
 
+_log = get_logger()
 _KEY = "leadlog_transaction"
 
 COMMITTED = "committed"
@@ -42,6 +44,27 @@ class Pending(Protocol):
     def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told once per frame that it was added to; never raises."""
         ...
+
+
+class Intent:
+    """What was noted of a transaction before COMMIT, until all of its records are written.
+
+    Args:
+        token: of the note.
+        waiting: records that are still to be written.
+    """
+
+    __slots__ = ("_token", "_waiting")
+
+    def __init__(self, token: object, waiting: int) -> None:
+        self._token = token
+        self._waiting = waiting
+
+    def strike_out(self) -> None:
+        """Told of each record that is written; with the last one the note goes."""
+        self._waiting -= 1
+        if self._waiting <= 0:
+            _log.settle(self._token)
 
 
 class Rest(Pending, Protocol):
@@ -77,7 +100,7 @@ class Transaction:
     """
 
     __slots__ = (
-        *("__weakref__", "_frames", "commit_failed", "committing", "count", "dialect"),
+        *("__weakref__", "_frames", "_note", "commit_failed", "committing", "count", "dialect"),
         "followers",
         "poisoned",
         "prepared",
@@ -94,6 +117,7 @@ class Transaction:
         self.count = 0
         self.followers = 0
         self._frames = [_Frame("")]
+        self._note: object = None
 
     def add(self, pending: Pending) -> bool:
         """Notes a write in the innermost frame.
@@ -172,18 +196,52 @@ class Transaction:
                 break
         self.poisoned = False
 
+    def intend(self) -> None:
+        """Note the records of its writes, so that no kill during COMMIT leaves them out."""
+        try:
+            self.forget()
+            # A read that waits for the writes before it intends nothing.
+            makers = [
+                pending.intended
+                for frame in self._frames
+                for pending in frame.pendings
+                if hasattr(pending, "intended")
+            ]
+            if makers:
+                self._note = _log.intend(
+                    [make() for make in makers], lambda: [make(brief=True) for make in makers]
+                )
+        except Exception as error:  # noqa: BLE001 - a hook that raises would fail the COMMIT
+            report_failure(error)
+
+    def forget(self) -> None:
+        """Strike out what was noted for a COMMIT that did not end the transaction."""
+        note, self._note = self._note, None
+        if note is not None:
+            _log.settle(note)
+
     def finalise(self, outcome: str) -> None:
         """Tells every pending write what became of it."""
         frames, self._frames = self._frames, [_Frame("")]
-        self._tell(frames, outcome)
+        pendings = self._tell(frames, outcome)
+        if self._note is None:
+            return
+        open_calls = [pending for pending in pendings if not getattr(pending, "recorded", True)]
+        if not open_calls:
+            self.forget()
+            return
+        intent, self._note = Intent(self._note, len(open_calls)), None
+        for pending in open_calls:
+            pending.intents = (*pending.intents, intent)  # type: ignore[attr-defined]
 
-    def _tell(self, frames: list[_Frame], outcome: str) -> None:
+    def _tell(self, frames: list[_Frame], outcome: str) -> list[Pending]:
         pendings = [pending for frame in frames for pending in frame.pendings]
         if outcome != COMMITTED and self.followers:
             # What was read is told while the log still takes the writes for done.
             pendings.sort(key=lambda pending: not pending.follows)
         for pending in pendings:
             pending.resolve(outcome, self.transaction_id)
+        return pendings
 
 
 _open: weakref.WeakSet[Transaction] = weakref.WeakSet()
@@ -235,6 +293,8 @@ def commits(info: Info) -> None:
     """Notes that COMMIT is being sent."""
     transaction: Transaction | None = info.get(_KEY)
     if transaction is not None:
+        if not transaction.poisoned:
+            transaction.intend()
         transaction.committing = True
 
 
@@ -262,6 +322,7 @@ def commit_failed(info: Info, *, still_open: bool) -> None:
     if still_open:
         transaction.committing = False
         transaction.commit_failed = True
+        transaction.forget()
     else:
         finalise(info, COMMIT_FAILED)
 

@@ -5,21 +5,23 @@ written when the call has ended and every write in it has an outcome.
 """
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Dialect
 
 from leadlog.core.clock import new_id, now_us
-from leadlog.recording.capture import journal
+from leadlog.recording.capture import facts, journal
 from leadlog.recording.capture.failures import ErrorFacts, error_facts
 from leadlog.recording.capture.meter import Meter, current_meter
 from leadlog.recording.pipeline.facts import context_of
+from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION
 from leadlog_processors.session import current_session
 
 Emit = Callable[["Operation"], None]
 """Writes the record of an operation; never raises."""
 
+_CATEGORY = CATEGORIES[DATABASE_OPERATION]
 IDS_LISTED = 100
 """Keys that `lead_ids` names at most."""
 
@@ -93,6 +95,8 @@ class Operation:
         unread: gives what counts the rows of its result, while somebody may still fetch them.
         closed: whether the call has ended.
         recorded: whether the record is written.
+        known: what does not depend on the outcome, rendered; None until the call has ended.
+        intents: what was noted before COMMIT and is struck out when the record is written.
     """
 
     # What most calls leave as it is stands in the class, which costs a new one nothing.
@@ -122,6 +126,8 @@ class Operation:
     unread: Callable[[], Any] | None = None
     closed = False
     recorded = False
+    known: bytes | None = None
+    intents: Sequence[journal.Intent] = ()
     _pending = 0
     _last: tuple[int, journal.Transaction] | None = None
 
@@ -220,6 +226,24 @@ class Operation:
         if ready:
             self._emit(self)
 
+    def intended(self, *, brief: bool = False) -> tuple[str, bytes]:
+        """Category and frame of the record that it gets if this process dies now.
+
+        Args:
+            brief: without the values.
+        """
+        if brief:
+            return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, facts.brief(self))
+        if self.closed and self.known is None:
+            self.known = facts.known(self)
+        return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)
+
+    def written(self) -> None:
+        """Told that its record is written."""
+        self.recorded = True
+        for intent in self.intents:
+            intent.strike_out()
+
     def follow(self, transaction: journal.Transaction) -> None:
         """Have the record of a read wait for those of the writes before it.
 
@@ -246,7 +270,7 @@ class Operation:
         """Forgets what was learnt of writes that a retried transaction has undone."""
         with self._lock:
             self._outcomes.clear()
-        self.fields_changed = self.change = None
+        self.fields_changed = self.change = self.known = None
         self.bulk = self._was_bulk
 
     def fail(self, error: BaseException, *, concealed: bool = False) -> None:
@@ -263,6 +287,8 @@ class Operation:
             self.closed = True
         with self._lock:
             ready = self._pending == 0 and not self.recorded
+            if self._pending and self.known is None:
+                self.known = facts.known(self)
         if ready:
             self._emit(self)
 
@@ -310,6 +336,7 @@ class Rest(Operation):
         """Counts more changes, or takes over what another one counted."""
         count = other if isinstance(other, int) else other.records_cut or 0
         self.records_cut = self.records_affected = (self.records_cut or 0) + count
+        self.known = None
 
 
 class Call(Operation):

@@ -4,10 +4,10 @@
 """
 
 import atexit
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import orjson
 import structlog
@@ -19,11 +19,12 @@ from leadlog.core.settings import Loaded
 from leadlog.recording.pipeline.build import build_sink
 from leadlog.recording.pipeline.events import category_of
 from leadlog.recording.pipeline.facts import Facts, add_failure, frame_of, is_facts, open_facts
-from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Slot
+from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Frames, Slot
 from leadlog.recording.pipeline.policy import finisher, policy_of
 from leadlog.recording.pipeline.stdlib import LoggingHandler as _LoggingHandler
 from leadlog.recording.resources import Sampler
 from leadlog.recording.sinks import Sink, SinkStats, SpoolSink
+from leadlog.recording.sinks.intents import Token
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION, MONITORING_DATA
 from leadlog_processors.session import open_session as session
 
@@ -102,14 +103,15 @@ class Pipeline:
         self.level = LEVELS[settings.level] if settings.enabled else _OFF
         self._sampler = Sampler(settings.memory_sample_seconds, settings.store_sample_seconds)
         self._live = settings.enrich == "caller"
-        self._finisher = finisher(
-            orjson.loads(policy_of(settings)), settings.pseudonym_key, processors
-        )
+        policy, key = orjson.loads(policy_of(settings)), settings.pseudonym_key
+        self._finisher = finisher(policy, key, processors)
+        self._notes_finisher = finisher(policy, key, processors, recovered=True)
         self._slot = Slot(lambda: self)
         self._failures_before = _current.failures
         self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
-        self._spool = spool if spool is not None and spool.takes_facts and not self._live else None
+        self._intents = spool if spool is not None and spool.takes_facts else None
+        self._spool = None if self._live else self._intents
         self._slot.target = self
         if settings.enabled:
             self._sampler.start()
@@ -176,6 +178,23 @@ class Pipeline:
         if is_facts(frame):
             frame = self._finisher.finish(frame)
         return not frame or self._sink.write(category, frame)
+
+    def intend(self, frames: Frames, brief: Callable[[], Frames]) -> Token | None:
+        """See `Target.intend`; what must not lie unmasked is noted as finished lines."""
+        if self._intents is None:
+            return None
+        if self._live:
+            return self._intents.intend(self._finished(frames), lambda: self._finished(brief()))
+        return self._intents.intend(frames, brief)
+
+    def _finished(self, frames: Frames) -> Frames:
+        found = [(category, self._notes_finisher.finish(frame)) for category, frame in frames]
+        return [(category, line) for category, line in found if line]
+
+    def settle(self, token: object) -> None:
+        """See `Target.settle`."""
+        if self._intents is not None:
+            self._intents.settle(cast(Token, token))
 
     def get_logger(self) -> BoundLogger:
         """A logger that writes to this pipeline, whichever is the current one."""

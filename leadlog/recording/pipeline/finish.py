@@ -15,7 +15,7 @@ from structlog import DropEvent
 from structlog.typing import EventDict, Processor
 
 from leadlog.recording.pipeline.events import event_of
-from leadlog.recording.pipeline.facts import PREFIX, Facts, event_id_of
+from leadlog.recording.pipeline.facts import PREFIX, Facts, event_id_of, is_facts
 from leadlog_processors.clock import now_us
 from leadlog_processors.envelope import Envelope
 from leadlog_processors.privacy import Privacy
@@ -72,7 +72,12 @@ class Finisher:
 
         Called in the drain's thread, which no processor may end, by `sys.exit` for one.
         """
-        return [self._finish(lambda: _decoded(frame), frame, BaseException) for frame in frames]  # noqa: B023 - called at once
+        return [
+            self._finish(lambda: _decoded(frame), frame, BaseException)  # noqa: B023 - called at once
+            if is_facts(frame)
+            else frame
+            for frame in frames
+        ]
 
     def finish(self, frame: bytes) -> bytes:
         """The line of one frame; empty where a processor dropped the event."""

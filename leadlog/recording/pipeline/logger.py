@@ -19,6 +19,10 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Level names and their rank."""
 
 
+Frames = list[tuple[str, bytes]]
+"""Frames, each with its category."""
+
+
 class Target(Protocol):
     """The pipeline, as far as a logger needs it."""
 
@@ -43,6 +47,14 @@ class Target(Protocol):
 
     def write(self, category: str, frame: bytes) -> bool:
         """Hands the frame to the sink; False when that is closed."""
+        ...
+
+    def intend(self, frames: Frames, brief: Callable[[], Frames]) -> object:
+        """Has the sink note frames; see `SpoolSink.intend`."""
+        ...
+
+    def settle(self, token: object) -> None:
+        """Has the sink strike them out."""
         ...
 
 
@@ -192,6 +204,23 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.write(category, frame)
         except Exception as error:  # noqa: BLE001 - logging never breaks the caller
             self._logger.failed(error)
+
+    def intend(self, frames: Frames, brief: Callable[[], Frames]) -> object:
+        """Note frames that become true with a COMMIT that is about to be sent.
+
+        Args:
+            frames: what recovery writes if this process dies before `settle`.
+            brief: gives what is noted in their place where they are too large.
+
+        Returns:
+            What `settle` takes; None where nothing was noted.
+        """
+        target = self._logger.resolve()
+        return target.intend(frames, brief) if target.level <= LEVELS["info"] else None
+
+    def settle(self, token: object) -> None:
+        """Strike out what `intend` noted; after its frames were written."""
+        self._logger.resolve().settle(token)
 
     def memory_mb(self) -> float | None:
         """The resident set at the last sample, 10^6 bytes."""

@@ -8,6 +8,7 @@ whoever goes on with it, and none is made twice.
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from leadlog.recording.sinks.header import SEEN_US, TAIL, Header, Progress
 from leadlog.recording.sinks.storage import NOWHERE, Storage
@@ -132,6 +133,10 @@ class Body:
         """Note how far the frames are on their way, which makes room; by the drain."""
         self._header.store(progress)
         self.progress = progress
+
+    def belong(self, directory: Path) -> None:
+        """Note which log directory the lines are for; by the drain."""
+        self._header.belong(directory)
 
     def seen(self, now_us: int) -> None:
         """Notes that the drain looked; what comes later is of this day or the next."""

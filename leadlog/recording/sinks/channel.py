@@ -189,6 +189,7 @@ class Channel:
     def _adopt(self, segment: Segment) -> None:
         """Notes in the ring that what comes now goes to the end of this file."""
         old = self.ring.progress
+        self.ring.belong(self._files.directory)
         try:
             self.ring.advance(
                 replace(old, name=segment.name, position=old.out, offset=segment.size)

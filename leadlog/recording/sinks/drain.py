@@ -19,6 +19,7 @@ from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.rings import Rings
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
+from leadlog.recording.sinks.strays import sweep
 
 __all__ = ["Drain"]
 
@@ -28,6 +29,8 @@ _LONGEST_IDLE_SECONDS = 0.06
 _SYNC_SECONDS = 1.0
 _HEALTH_SECONDS = 0.05
 _WAIT_SECONDS = 0.001
+_SWEEP_FIRST_SECONDS = 60.0
+_SWEEP_SECONDS = 3600.0
 _GRACE_SECONDS = 0.2
 """How long `stop` waits beyond its timeout for the thread to let go of everything."""
 
@@ -76,6 +79,7 @@ class Drain:
         self._channels: dict[Ring, Channel] = {}
         self._mirrors: dict[str, Mirror] = {}
         self._folders_made = False
+        self._sweep_at: float | None = None
         self._told: set[str] = set()
         self._urgent = False
         self._deadline: float | None = None
@@ -175,7 +179,7 @@ class Drain:
             channel.close()
             if ring.finish(leave=False):
                 if path is not None:
-                    self._files.spool.retire(path)
+                    self._files.spool.retire(path, quietly=True)
                 self._channels.pop(ring)
                 self._rings.drop(category, ring)
                 busy = True
@@ -217,12 +221,28 @@ class Drain:
             if problem not in self._told:
                 self._told.add(problem)
                 self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")
+        self._sweep()
         for category, ring in list(self._rings.current.items()):
             lost = ring.storage.reason or ring.storage.path in gone
             if (lost or self._rings.outgrown(category)) and self._rings.renew(category):
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:
                     mirror.remove()
+
+    def _sweep(self) -> None:
+        """Look after what others of this user left in shared memory, now and then."""
+        now = time.monotonic()
+        if self._sweep_at is None:
+            self._sweep_at = now + _SWEEP_FIRST_SECONDS
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + _SWEEP_SECONDS
+        spool = self._files.spool
+        swept = sweep(self._finisher_of, spool.memory, but=spool.directory)
+        for one in swept.removed:
+            self._health.trouble(
+                f"{one.waiting} events of {one.directory}, which is gone, were removed from memory"
+            )
 
     def flush(self, timeout: float) -> bool:
         """Waits until what is in the rings now is in files, and synced where that is asked for.
@@ -286,7 +306,7 @@ class Drain:
             channel.close()
             if ring.finish(leave=leave):
                 if path is not None and ring.empty:
-                    self._files.spool.retire(path)
+                    self._files.spool.retire(path, quietly=True)
                 mirror = self._mirrors.pop(category, None)
                 if mirror is not None:
                     mirror.finish()

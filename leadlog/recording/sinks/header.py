@@ -11,6 +11,7 @@ import struct
 import sys
 from dataclasses import dataclass
 from mmap import mmap
+from pathlib import Path
 
 __all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "Progress"]
 
@@ -27,6 +28,8 @@ MAGIC = int.from_bytes(b"leadlog2", sys.byteorder)
 DROPPED = 9
 STAGE = DROPPED + len(CAUSES)
 POLICY = STAGE + 1
+DEVICE = POLICY + 1
+INODE = DEVICE + 1
 _RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
@@ -159,10 +162,33 @@ class Header:
         memory[start : start + len(record)] = record
         self.words[WHICH] = which
 
+    def belong(self, directory: Path) -> None:
+        """Note which log directory the lines are for: not its path, which others may have, too."""
+        try:
+            state = directory.stat()
+        except OSError:
+            return  # not there yet
+        self.words[DEVICE], self.words[INODE] = state.st_dev, state.st_ino
+
+    def belongs(self, directory: Path) -> bool:
+        """Whether the lines are for this log directory, as far as that was noted."""
+        if not self.words[INODE]:
+            return True
+        try:
+            state = directory.stat()
+        except FileNotFoundError:
+            return True  # removed; it will be made anew
+        return (self.words[DEVICE], self.words[INODE]) == (state.st_dev, state.st_ino)
+
     @property
     def unused(self) -> bool:
         """Whether no line was ever taken."""
         return not any((self.words[TAIL], self.words[IN_MEMORY], *self.dropped().values()))
+
+    @property
+    def uneventful(self) -> bool:
+        """Whether every line is in its file and was safe all the way."""
+        return not (self.words[IN_MEMORY] or self.words[DEGRADED] or self.dropped())
 
     def dropped(self) -> dict[str, int]:
         """Lines dropped, by cause; causes that occurred only."""

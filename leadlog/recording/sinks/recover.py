@@ -157,6 +157,10 @@ def _recover_one(
             return  # a sibling was faster
         os.lseek(fd, 0, os.SEEK_SET)
         header = Header(os.read(fd, HEADER_BYTES))
+        if not header.belongs(files.directory):
+            raise ValueError(
+                f"it is of another directory that was, or elsewhere is, at {files.directory}"
+            )
         if size > HEADER_BYTES:
             storage.memory = mmap.mmap(fd, size)
             finish = None

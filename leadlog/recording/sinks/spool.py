@@ -252,6 +252,7 @@ class SpoolSink:
         self._rings.seal()
         self._drain.stop(timeout)
         self._intents.close()
+        self._spool.leave()
 
     def stats(self) -> SinkStats:
         """See `Sink.stats`; counts of this process, also after it closed the sink."""

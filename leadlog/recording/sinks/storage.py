@@ -4,6 +4,7 @@
         <category>.<process id>.<token>.ring    a ring; locked while its process lives
         <process id>.<token>.intents            see leadlog.recording.sinks.intents
         <category>.<process id>.<token>.past    the header alone, kept for `leadlog doctor`
+    /dev/shm/leadlog-<uid>/<hash of the log directory>.path     the log directory
 
 Never a mapped file on a disk: a page fault on a disk that stands still would stop the whole
 process, since it holds the interpreter's lock.
@@ -13,6 +14,7 @@ import hashlib
 import mmap
 import os
 import re
+import secrets
 import sys
 import tempfile
 import time
@@ -31,10 +33,22 @@ from leadlog.recording.sinks.header import (
     Memory,
 )
 
-__all__ = ["MEMORY", "NOWHERE", "RingFile", "Spool", "Storage", "heap", "state_directories"]
+__all__ = [
+    "MEMORY",
+    "NOWHERE",
+    "PATH_SUFFIX",
+    "RingFile",
+    "Spool",
+    "Storage",
+    "heap",
+    "state_directories",
+]
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, mode 0700
 """Where Linux has its memory file system."""
+
+PATH_SUFFIX = ".path"
+"""Of the name of a file that says which log directory the folder of that name is for."""
 
 _NAME = re.compile(r"(?P<category>\w+)\.\d+\.[0-9a-f]+\.(?P<kind>ring|past)", re.ASCII)
 _PAST_KEPT = 512
@@ -197,11 +211,34 @@ class Spool:
     Attributes:
         path: the folder, which may not exist.
         spare: one on an ordinary disk, for counts where there is no memory file system.
+        memory: as above.
+        directory: the log directory, without links.
     """
 
     def __init__(self, directory: Path, memory: Path = MEMORY) -> None:
-        self._memory = memory
+        self.memory = memory
+        self.directory = directory.resolve()
         self.path, self.spare = state_directories(directory, memory)
+
+    def _tell_whose(self) -> None:
+        """Note which log directory the folder is for, so that others can bring its lines home."""
+        note = self.path.with_suffix(PATH_SUFFIX)
+        if not note.exists():
+            draft = note.with_suffix(f".{secrets.token_hex(4)}.new")
+            draft.write_bytes(os.fsencode(self.directory))
+            draft.replace(note)
+
+    def leave(self) -> None:
+        """Remove the folder if nothing is in it any more."""
+        try:
+            self.path.rmdir()
+        except OSError:
+            return  # others use it, or it is gone
+        self.path.with_suffix(PATH_SUFFIX).unlink(missing_ok=True)
+        try:
+            self.path.parent.rmdir()
+        except OSError:
+            return
 
     def create(
         self,
@@ -233,6 +270,9 @@ class Spool:
         def fill(memory: mmap.mmap) -> None:
             memory[size - len(policy) : size] = policy
             Header.format(memory, capacity, now_us, stage, len(policy))
+            header = Header(memory)
+            header.belong(self.directory)
+            header.words.release()
 
         name = f"{category}.{owner or f'{os.getpid()}.'}{descriptors.name()}.ring"
         memory, path, fd = self.make(name, size, descriptors, fill)
@@ -255,10 +295,11 @@ class Spool:
         Raises:
             OSError: as `create`.
         """
-        if not _is_memory(self._memory):
-            raise OSError(f"{self._memory} is no memory file system")
+        if not _is_memory(self.memory):
+            raise OSError(f"{self.memory} is no memory file system")
         for _ in range(_TRIES):
             make_private(self.path)
+            self._tell_whose()
             path = self.path / name
             temporary = path.with_suffix(".new")
             fd = descriptors.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -311,16 +352,17 @@ class Spool:
                     continue
         return names
 
-    def retire(self, path: Path) -> None:
+    def retire(self, path: Path, *, quietly: bool = False) -> None:
         """Gives back the memory of a ring that is no longer used and whose lines are in files.
 
-        Its header stays for `leadlog doctor`, unless nothing ever went through. Safe against
-        a kill, and against a sibling that does the same.
+        Its header stays for `leadlog doctor`, unless nothing ever went through or (`quietly`)
+        it has no loss to tell of. Safe against a kill, and against a sibling that does the same.
         """
         past = path.with_suffix(".past")
         try:
             with path.open("rb") as stream:
-                if Header(stream.read(HEADER_BYTES)).unused:
+                header = Header(stream.read(HEADER_BYTES))
+                if header.unused or (quietly and header.uneventful):
                     path.unlink()
                     return
             path.rename(past)

@@ -1,7 +1,6 @@
-"""The tests of SQLAlchemy whose outcome capture may change, each with the reason.
+"""The tests of other projects whose outcome capture may change, each with the reason.
 
-A test that is not here and differs fails `make sqlalchemy-tests`, and so does one that is here
-and does not differ.
+A test that is not here and differs fails its run, and so does one that is here and does not differ.
 """
 
 import sqlite3
@@ -12,7 +11,7 @@ _KEPT = "asserts that a class is collected; a captured one is kept until its han
 _MIXIN = "test/orm/declarative/test_mixin.py"
 _EVENTS = "test/engine/test_execute.py::EngineEventsTest"
 
-EXPECTED: dict[str, str] = {
+SQLALCHEMY = {
     f"{_EVENTS}::test_add_event_after_connect": _NOBODY,
     f"{_EVENTS}::test_connection_clslevel_events[not_engine_has_events]": _NOBODY,
     f"{_EVENTS}::test_force_conn_events_false": _NOBODY,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
 
 import leadlog
 from leadlog.recording.pipeline.logger import Slot
-from tests.sqlalchemy_suite.expected import PROVOKED
+from leadlog_peers.expected import PROVOKED
 
 
 class Everything:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sqlalchemy_suite.outcomes import Run, differences, judge
-
-ROOT = Path(__file__).resolve().parents[2]
+from leadlog_peers.outcomes import Run, differences, judge
 
 SUITE = """
 import os
@@ -33,13 +31,13 @@ def run(folder: Path, name: str, **environment: str) -> Run:
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *("-p", "tests.sqlalchemy_suite.plugin", f"--leadlog-outcomes={path}", "test_it.py"),
+            *("-p", "leadlog_peers.plugin", f"--leadlog-outcomes={path}", "test_it.py"),
         ],
         cwd=folder,
         env={
             "PATH": "",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(Path(__file__).parent),
             **environment,
         },
         stdout=subprocess.DEVNULL,

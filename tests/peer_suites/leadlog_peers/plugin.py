@@ -1,6 +1,6 @@
 """A pytest plugin for SQLAlchemy's own tests: writes their outcomes, and captures everything.
 
-`run.py` loads it with `-p tests.sqlalchemy_suite.plugin`. Under xdist each worker captures in a
+`run.py` loads it with `-p leadlog_peers.plugin`. Under xdist each worker captures in a
 process of its own; the controller collects what became of the records, and the outcomes.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.sqlalchemy_suite.everything import Everything
-from tests.sqlalchemy_suite.outcomes import Run
+from leadlog_peers.everything import Everything
+from leadlog_peers.outcomes import Run
 
 _RUN = pytest.StashKey[Run]()
 _CAPTURED = pytest.StashKey[Everything]()

@@ -1,0 +1,16 @@
+"""Where in the files the events of a row, a session or an id are, so that nobody searches them.
+
+    <log directory>/.index/events.sqlite3     0600; deleting it costs the time to make it anew
+
+An SQLite database in WAL mode: any number of processes read it while one adds to it, where a DuckDB
+file admits one process in all. It knows each plain or compressed file up to the line where it
+stopped, and goes on from there. Sealed days are not in it; they are asked in SQL.
+
+Events are read from the log itself, never from here. An entry that does not lead to its event says
+that a file was replaced, and the file is indexed anew.
+"""
+
+from leadlog.reading.index.reading import events_of_row
+from leadlog.reading.index.store import Index, IndexUnavailableError, Progress, open_index
+
+__all__ = ["Index", "IndexUnavailableError", "Progress", "events_of_row", "open_index"]

@@ -1,0 +1,150 @@
+"""What lies in shared memory: the rings of all log directories of this user.
+
+A process that is killed leaves its rings. Whoever logs into the same directory next brings them
+in; where nobody ever does, any other process of the user does. Where the log directory is gone,
+there is nowhere to bring them: after a week they are removed, and counted.
+"""
+
+import os
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.contract import FinisherOf
+from leadlog.recording.sinks.recover import Recovery, recover
+from leadlog.recording.sinks.report import ring_reports
+from leadlog.recording.sinks.storage import MEMORY, PATH_SUFFIX, Spool
+
+__all__ = ["KEPT_SECONDS", "Shared", "Swept", "shared_memory", "sweep"]
+
+KEPT_SECONDS = 7 * 86_400
+"""How long rings are kept whose log directory is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What lies in shared memory for one log directory.
+
+    Attributes:
+        folder: where it lies.
+        directory: the log directory; None where nobody noted it.
+        exists: whether that stands.
+        bytes: how much it is.
+        in_use: whether a living process holds some of it.
+        waiting: events that are not in files.
+        age_seconds: since something was made or removed there.
+    """
+
+    folder: Path
+    directory: Path | None
+    exists: bool
+    bytes: int
+    in_use: bool
+    waiting: int
+    age_seconds: float
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep did.
+
+    Attributes:
+        recovered: log directory to what was brought into it.
+        removed: folders that were removed since their log directory was gone.
+        lost: events that were in these.
+    """
+
+    recovered: dict[Path, Recovery] = field(default_factory=dict)
+    removed: list[Shared] = field(default_factory=list)
+    lost: int = 0
+
+
+def shared_memory(memory: Path = MEMORY) -> list[Shared]:
+    """What lies in shared memory for all log directories of this user.
+
+    Args:
+        memory: the memory file system.
+    """
+    owner = os.getuid() if sys.platform != "win32" else 0
+    try:
+        folders = sorted((memory / f"leadlog-{owner}").iterdir())
+    except OSError:
+        return []
+    found = []
+    for folder in folders:
+        try:
+            if folder.is_dir() and not folder.is_symlink():
+                found.append(_look(folder, memory))
+            elif folder.suffix == PATH_SUFFIX and not folder.with_suffix("").exists():
+                folder.unlink()
+        except OSError:
+            continue  # removed meanwhile
+    return found
+
+
+def _look(folder: Path, memory: Path) -> Shared:
+    try:
+        directory = Path(os.fsdecode(folder.with_suffix(PATH_SUFFIX).read_bytes()))
+    except FileNotFoundError:
+        directory = None
+    files = [path for path in folder.iterdir() if path.is_file()]
+    there = directory is not None and directory.is_dir()
+    waiting = 0
+    if directory is not None and Spool(directory, memory).path == folder:
+        waiting = sum(one.in_ring for one in ring_reports(directory, memory))
+    return Shared(
+        folder,
+        directory,
+        there,
+        sum(path.stat().st_size for path in files),
+        any(_is_held(path) for path in files if path.suffix in {".ring", ".intents"}),
+        waiting,
+        time.time() - folder.stat().st_mtime,
+    )
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(fd, shared=True)
+    finally:
+        os.close(fd)
+
+
+def sweep(
+    finisher_of: FinisherOf | None,
+    memory: Path = MEMORY,
+    *,
+    but: Path | None = None,
+    kept_seconds: float = KEPT_SECONDS,
+) -> Swept:
+    """Bring home what dead processes left for any log directory, and remove what has no home.
+
+    Args:
+        finisher_of: as `leadlog.recording.sinks.recover.recover`.
+        memory: the memory file system.
+        but: a log directory that is left out.
+        kept_seconds: how long rings are kept whose log directory is gone.
+    """
+    swept = Swept()
+    for one in shared_memory(memory):
+        if one.directory is not None and one.directory == but:
+            continue
+        if one.exists and one.directory is not None and os.access(one.directory, os.W_OK):
+            if any(path.suffix in {".ring", ".intents"} for path in one.folder.iterdir()):
+                report = recover(one.directory, memory=memory, finisher_of=finisher_of)
+                if report.rings or report.unsettled or report.errors:
+                    swept.recovered[one.directory] = report
+            Spool(one.directory, memory).leave()
+        elif not one.exists and not one.in_use and one.age_seconds > kept_seconds:
+            swept.removed.append(one)
+            swept.lost += one.waiting
+            shutil.rmtree(one.folder, ignore_errors=True)
+            one.folder.with_suffix(PATH_SUFFIX).unlink(missing_ok=True)
+    return swept
