@@ -13,7 +13,7 @@ DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks
-.PHONY: sqlalchemy-tests peer-suites spark-tests build constraints clean
+.PHONY: sqlalchemy-floor sqlalchemy-tests peer-suites spark-tests build constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,9 @@ sqlalchemy-tests: install ## Run SQLAlchemy's own ORM tests without and with cap
 
 peer-suites: install ## Run the tests of five projects on SQLAlchemy without and with capture, and compare
 	PYTHONPATH=tests/peer_suites $(BIN)/python -m leadlog_peers.run --jobs $(JOBS) $(ARGS)
+
+sqlalchemy-floor: install ## Run what depends on SQLAlchemy on the oldest version supported (VERSION=2.0.40)
+	bash .ci/sqlalchemy '==$(or $(VERSION),2.0.40)' $(ARGS)
 
 spark-tests: install ## Install PySpark (500 MB) and Java 17, and compare Spark with DuckDB and plain Python
 	@bash .ci/system-packages java

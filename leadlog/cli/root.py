@@ -16,6 +16,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leadlog.cli.demo.demo:demo", "Run the main job on made-up leads, or on your own."),
     "migrate": ("leadlog.cli.migrate.run:migrate", "Migrate files of leads into the store."),
     "tail": ("leadlog.cli.reading.tail:tail", "Show the last events, and follow the coming ones."),
+    "show": (
+        "leadlog.cli.reading.show:show",
+        "Show one record with its error, transaction and session.",
+    ),
     "query": ("leadlog.cli.reading.query:query", "Ask the log in SQL."),
     "errors": ("leadlog.cli.reading.errors:errors", "Show what goes wrong, by cause."),
     "slow": ("leadlog.cli.reading.slow:slow", "Show where the time goes."),

@@ -187,7 +187,7 @@ def table(
     """
     shown = [["-" if cell is None else safe(str(cell)) for cell in row] for row in rows]
     if header:
-        shown.insert(0, list(header))
+        shown.insert(0, [safe(title) for title in header])
     if not shown:
         return []
     widths = [max(cells(row[column]) for row in shown) for column in range(len(shown[0]))]

@@ -12,10 +12,22 @@ from typing import Final
 
 from leadlog.core.files import DRAFT
 
-__all__ = ["EXPORTS", "INDEX", "PLACES", "Content", "Place", "exports", "note_export", "place_of"]
+__all__ = [
+    "EXPORTS",
+    "INDEX",
+    "PLACES",
+    "WORKING_COPIES",
+    "Content",
+    "Place",
+    "exports",
+    "note_export",
+    "place_of",
+]
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
+WORKING_COPIES: Final = ("leadlog-spill-*",)
+"""Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
 
@@ -142,10 +154,15 @@ PLACES: Final = (
         where="a folder of the log directory's own in the memory file system",
     ),
     Place(
-        "copies for DuckDB",
+        "working copies",
         Content.ELSEWHERE,
-        ("leadlog.reading.washed",),
-        where="files without a name, which end with the process",
+        (
+            "leadlog.reading.compressed",
+            "leadlog.reading.duck",
+            "leadlog.reading.part",
+            "leadlog.reading.washed",
+        ),
+        where="without a name, or in the system's temporary folder; they go with the process",
     ),
     Place(
         "exports",

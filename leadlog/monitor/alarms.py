@@ -9,10 +9,10 @@ from leadlog.monitor.configuration import Configuration
 from leadlog.monitor.notification import messages
 from leadlog.monitor.notification.groups import Group, plan
 from leadlog.monitor.notification.outbox import Outbox
-from leadlog.monitor.rules.base import Finding, View
+from leadlog.monitor.rules.base import RuleFinding, View
 from leadlog.monitor.silences import inhibited, silenced
-from leadlog.monitor.states import Alert, Key, Timing, Transition, step
-from leadlog.monitor.storage import History
+from leadlog.monitor.states import Alert, Key, RuleTiming, Transition, step
+from leadlog.monitor.storage import RecordedTransition
 
 __all__ = ["Alarms"]
 
@@ -46,11 +46,11 @@ class Alarms:
         self.suppressed: set[Key] = set()
         self._groups: dict[str, Group] = {}
         self._changes: list[Transition] = []
-        self._kept: list[History] = []
+        self._kept: list[RecordedTransition] = []
         self._changed = False
 
-    def load(self, connection: sqlite3.Connection) -> list[History]:
-        """Takes up what an earlier monitor left; returns changes that have no record yet."""
+    def load(self, connection: sqlite3.Connection) -> list[RecordedTransition]:
+        """Take up what an earlier monitor left; returns changes that have no record yet."""
         self.alerts = storage.load_alerts(connection)
         self._groups = storage.load_groups(connection)
         return storage.history(connection, unrecorded=True)[::-1]
@@ -64,7 +64,7 @@ class Alarms:
         *,
         at_once: bool = False,
     ) -> None:
-        """Looks with all rules, and stages what is to be told.
+        """Look with all rules, and stages what is to be told.
 
         Args:
             connection: of the state; silences are read from it.
@@ -90,8 +90,8 @@ class Alarms:
                 self._outbox.stage(messages.title(one), body, one.severity)
         self._changed = True
 
-    def _look(self, view: View) -> Sequence[Finding]:
-        found: list[Finding] = []
+    def _look(self, view: View) -> Sequence[RuleFinding]:
+        found: list[RuleFinding] = []
         for rule in self._configuration.rules.values():
             try:
                 found += rule.look(view)
@@ -100,18 +100,18 @@ class Alarms:
         return found
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Writes what changed into the open transaction; `saved` says that it was committed."""
+        """Write what changed into the open transaction; `saved` says that it was committed."""
         if self._changed:
             storage.save_alerts(connection, self.alerts, self._groups)
             self._kept = storage.save_transitions(connection, self._changes)
 
-    def saved(self) -> list[History]:
-        """Forgets what was to be written; returns the changes, whose records are to be made."""
+    def saved(self) -> list[RecordedTransition]:
+        """Forget what was to be written; returns the changes, whose records are to be made."""
         kept, self._kept = self._kept, []
         self._changes.clear()
         self._changed = False
         return kept
 
 
-def _at_once(_: str) -> Timing:
-    return Timing(0.0, 0.0)
+def _at_once(_: str) -> RuleTiming:
+    return RuleTiming(0.0, 0.0)

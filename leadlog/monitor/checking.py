@@ -34,7 +34,7 @@ class Checker:
         self._thread: threading.Thread | None = None
 
     def poll(self, *, wait: bool) -> list[Check]:
-        """Makes the checks that are due; returns the newest result of each that was made.
+        """Make the checks that are due; returns the newest result of each that was made.
 
         Args:
             wait: whether to wait for them; else a thread makes them.

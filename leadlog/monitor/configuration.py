@@ -24,7 +24,7 @@ import attrs
 
 from leadlog.core.errors import SettingsError
 from leadlog.monitor.durations import seconds
-from leadlog.monitor.notification.groups import Pace
+from leadlog.monitor.notification.groups import NotificationPace
 from leadlog.monitor.rules.base import Rule
 from leadlog.monitor.rules.errors import (
     BurnRate,
@@ -43,7 +43,7 @@ from leadlog.monitor.rules.resources import (
 )
 from leadlog.monitor.rules.sync import Backlog, NoSyncs, RateLimited, SyncFailures
 from leadlog.monitor.silences import Inhibition
-from leadlog.monitor.states import Timing
+from leadlog.monitor.states import RuleTiming
 
 __all__ = ["INHIBITIONS", "KINDS", "Configuration", "configure", "settings_of"]
 
@@ -115,12 +115,12 @@ class Configuration:
     user_errors_count: bool = False
     rules: Mapping[str, Rule] = attrs.field(factory=dict)
     inhibitions: tuple[Inhibition, ...] = INHIBITIONS
-    pace: Pace = attrs.field(factory=Pace)
+    pace: NotificationPace = attrs.field(factory=NotificationPace)
 
-    def timing(self, rule: str) -> Timing:
-        """How long a rule wants something to last; at once, for one that is no more."""
+    def timing(self, rule: str) -> RuleTiming:
+        """Return how long a rule wants something to last; at once, for one that is no more."""
         found = self.rules.get(rule)
-        return Timing(0.0, 0.0) if found is None else Timing(found.hold, found.keep)
+        return RuleTiming(0.0, 0.0) if found is None else RuleTiming(found.hold, found.keep)
 
 
 def settings_of(kind: type[Rule]) -> dict[str, "attrs.Attribute[Any]"]:
@@ -133,7 +133,7 @@ def settings_of(kind: type[Rule]) -> dict[str, "attrs.Attribute[Any]"]:
 
 
 def configure(table: Mapping[str, Any] | None = None) -> Configuration:
-    """The configuration that a table of the settings asks for.
+    """Return the configuration that a table of the settings asks for.
 
     Args:
         table: as in the example above; the defaults alone without one.
@@ -158,7 +158,7 @@ def configure(table: Mapping[str, Any] | None = None) -> Configuration:
         user_errors_count=_flag(table, "user_errors_count", default=False),
         rules=_rules(_mapping(table.get("rules", {}), "alerts.rules")),
         inhibitions=(*INHIBITIONS, *_inhibitions(table.get("inhibit", []))),
-        pace=Pace(**given),
+        pace=NotificationPace(**given),
     )
 
 

@@ -10,7 +10,7 @@ _WRITTEN: Final = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw]?)\s*", re.A
 
 
 def seconds(value: Any) -> float:
-    """A duration in seconds.
+    """Return a duration in seconds.
 
     >>> seconds(90), seconds("1.5m"), seconds("2h")
     (90.0, 90.0, 7200.0)
@@ -27,7 +27,7 @@ def seconds(value: Any) -> float:
 
 
 def describe(duration: float) -> str:
-    """A duration in the largest unit that says it in whole numbers.
+    """Return a duration in the largest unit that says it in whole numbers.
 
     >>> describe(90), describe(7200), describe(0)
     ('90 s', '2 h', '0 s')

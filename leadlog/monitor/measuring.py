@@ -15,7 +15,7 @@ DROPPED = "dropped_total"
 
 
 def measure(directory: Path) -> Mapping[str, float]:
-    """Looks now; what cannot be measured is left out.
+    """Look now; what cannot be measured is left out.
 
     Args:
         directory: the log directory.

@@ -14,7 +14,7 @@ from leadlog.monitor.configuration import Configuration, configure
 from leadlog.monitor.figures.rolling import Rolling
 from leadlog.monitor.health import Health
 from leadlog.monitor.measuring import measure
-from leadlog.monitor.notification.channels import Channel
+from leadlog.monitor.notification.channels import NotificationChannel
 from leadlog.monitor.notification.channels import channels as channels_of
 from leadlog.monitor.records import Emit, entry
 from leadlog.monitor.work import MonitorReport, Parts, Work
@@ -64,7 +64,7 @@ class Monitor:
         directory: str | Path | None = None,
         *,
         configuration: Configuration | None = None,
-        channels: Mapping[str, Channel] | None = None,
+        channels: Mapping[str, NotificationChannel] | None = None,
         database: Any = None,
         checks: bool = True,
         emit: Emit = _emit,
@@ -109,17 +109,17 @@ class Monitor:
         return Rolling() if self._work is None else self._work.figures
 
     def health(self) -> Health | None:
-        """The newest results of the health checks; None while there are none."""
+        """Return the newest results of the health checks; None while there are none."""
         work = self._work
         return Health(tuple(work.checks)) if work is not None and work.checks else None
 
     def alerts(self) -> list[dict[str, Any]]:
-        """The alerts that are pending or firing, as the records have them."""
+        """Return the alerts that are pending or firing, as the records have them."""
         work = self._work
         return [] if work is None else [entry(alert) for alert in work.alerts]
 
     def open(self) -> Work:
-        """Becomes the monitor of the directory, and takes up what the last one left.
+        """Become the monitor of the directory, and takes up what the last one left.
 
         Raises:
             StandbyError: another one watches it.
@@ -136,14 +136,14 @@ class Monitor:
         return self._work
 
     def close(self) -> None:
-        """Ends the work; what is on its way is kept for the next monitor. May be repeated."""
+        """End the work; what is on its way is kept for the next monitor. May be repeated."""
         if self._work is not None:
             self._work.close()
             self._work = None
         self._lock.release()
 
     def cycle(self) -> MonitorReport:
-        """Reads what is new, does what is due, and writes all of it in one transaction.
+        """Read what is new, does what is due, and writes all of it in one transaction.
 
         Raises:
             LeadlogError: as `open`.
@@ -151,7 +151,7 @@ class Monitor:
         return self.open().cycle()
 
     def once(self, deliver_seconds: float = 30.0) -> MonitorReport:
-        """Reads all that is new, looks once at everything, and tells what is to be told.
+        """Read all that is new, looks once at everything, and tells what is to be told.
 
         Nothing has to last for an alert to fire, since the next look may be hours away.
 
@@ -164,7 +164,7 @@ class Monitor:
         return self.open().once(deliver_seconds)
 
     def run(self, wait: Callable[[float], object] | None = None) -> None:
-        """Works until `stop` is called, or `wait` raises.
+        """Work until `stop` is called, or `wait` raises.
 
         Args:
             wait: waits some seconds between two cycles.
@@ -190,7 +190,7 @@ class Monitor:
             self.close()
 
     def start(self) -> None:
-        """Runs it in a daemon thread, which ends with the process."""
+        """Run it in a daemon thread, which ends with the process."""
         if self._thread is None or not self._thread.is_alive():
             self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="leadlog-monitor", daemon=True)
@@ -203,7 +203,7 @@ class Monitor:
             self._parts.notice(f"the monitor ended: {error}")
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Ends `run`, wherever it runs, and waits for the thread."""
+        """End `run`, wherever it runs, and waits for the thread."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)

@@ -8,7 +8,7 @@ from leadlog.core.records import shape
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.base import View
 from leadlog.monitor.states import Alert
-from leadlog.monitor.storage import History
+from leadlog.monitor.storage import RecordedTransition
 
 __all__ = ["Emit", "alert_record", "entry", "health_record"]
 
@@ -20,7 +20,7 @@ _LATELY_MINUTES = 5
 
 
 def entry(alert: Alert) -> dict[str, Any]:
-    """An alert as the records have it under `alerts`."""
+    """Return an alert as the records have it under `alerts`."""
     name = f"{alert.rule}:{alert.label}" if alert.label else alert.rule
     return {
         "name": name,
@@ -33,8 +33,8 @@ def entry(alert: Alert) -> dict[str, Any]:
     }
 
 
-def alert_record(emit: Emit, one: History) -> None:
-    """Writes one change of state, of the time at which it was."""
+def alert_record(emit: Emit, one: RecordedTransition) -> None:
+    """Write one change of state, of the time at which it was."""
     alert = one.transition.alert
     event = shape.monitoring_data(
         "alert",
@@ -49,7 +49,7 @@ def alert_record(emit: Emit, one: History) -> None:
 def health_record(
     emit: Emit, view: View, alerts: Iterable[Alert], every_seconds: float, now_us: int
 ) -> None:
-    """Writes what the checks and the figures say now, and which alerts there are."""
+    """Write what the checks and the figures say now, and which alerts there are."""
     event = shape.monitoring_data(
         "health_check",
         {

@@ -52,11 +52,11 @@ class Silence:
     ends_us: int
 
     def covers(self, key: Key) -> bool:
-        """Whether it is about this alert."""
+        """Return whether it is about this alert."""
         return matches(key[0], self.rule) and matches(key[1], self.label)
 
     def is_active(self, now_us: int) -> bool:
-        """Whether it holds now."""
+        """Return whether it holds now."""
         return self.created_us <= now_us < self.ends_us
 
 
@@ -82,7 +82,7 @@ class Inhibition:
     inhibits: tuple[str, ...] = attrs.field(converter=_patterns)
 
     def is_cause(self, alert: Alert) -> bool:
-        """Whether this alert inhibits others."""
+        """Return whether this alert inhibits others."""
         return (
             alert.state == "firing"
             and matches(alert.rule, self.rule)
@@ -90,7 +90,7 @@ class Inhibition:
         )
 
     def suppresses(self, key: Key) -> bool:
-        """Whether this alert is suppressed."""
+        """Return whether this alert is suppressed."""
         for pattern in self.inhibits:
             rule, colon, label = pattern.partition(":")
             if matches(key[0], rule) and (not colon or matches(key[1], label)):
@@ -99,7 +99,7 @@ class Inhibition:
 
 
 def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> set[Key]:
-    """Those of the alerts that a silence covers now."""
+    """Return those of the alerts that a silence covers now."""
     active = [one for one in silences if one.is_active(now_us)]
     return {key for key in keys if any(one.covers(key) for one in active)}
 
@@ -107,7 +107,7 @@ def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> s
 def inhibited(
     keys: Iterable[Key], alerts: Mapping[Key, Alert], inhibitions: Iterable[Inhibition]
 ) -> set[Key]:
-    """Those of the alerts that are consequences of one that fires."""
+    """Return those of the alerts that are consequences of one that fires."""
     found: set[Key] = set()
     keys = list(keys)
     for inhibition in inhibitions:

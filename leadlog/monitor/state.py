@@ -42,7 +42,7 @@ class StandbyError(LeadlogError):
 
 
 def database_path(directory: Path) -> Path:
-    """Where the state of the monitor of a log directory is."""
+    """Return where the state of the monitor of a log directory is."""
     return directory / DATABASE
 
 
@@ -58,7 +58,7 @@ class Lock:
         self._fd: int | None = None
 
     def take(self) -> None:
-        """Takes it.
+        """Take it.
 
         Raises:
             StandbyError: another monitor has it; names its process.
@@ -92,14 +92,14 @@ class Lock:
         self._fd = fd
 
     def release(self) -> None:
-        """Lets another one have it; in a forked child, closes the child's copy."""
+        """Let another one have it; in a forked child, closes the child's copy."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def open_state(directory: Path) -> sqlite3.Connection:
-    """The database of a monitor that holds the lock; made where there is none.
+    """Return the database of a monitor that holds the lock; made where there is none.
 
     Raises:
         ReadError: it is damaged, or of a newer version.
@@ -153,7 +153,7 @@ def _create(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def read_state(directory: Path) -> Iterator[sqlite3.Connection]:
-    """The database, to be read beside a running monitor.
+    """Return the database, to be read beside a running monitor.
 
     Raises:
         ReadError: there is none, or it cannot be read.
@@ -174,7 +174,7 @@ def read_state(directory: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def write_state(directory: Path) -> Iterator[sqlite3.Connection]:
-    """The database, to add something beside a running monitor; committed at the end.
+    """Return the database, to add something beside a running monitor; committed at the end.
 
     Raises:
         ReadError: it cannot be used.
@@ -191,24 +191,24 @@ def write_state(directory: Path) -> Iterator[sqlite3.Connection]:
 
 
 def get(connection: sqlite3.Connection, name: str) -> object:
-    """A value kept by `put`; None where there is none."""
+    """Return a value kept by `put`; None where there is none."""
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]
 
 
 def put(connection: sqlite3.Connection, name: str, value: str | float) -> None:
-    """Keeps a value by name."""
+    """Keep a value by name."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
 def load_positions(connection: sqlite3.Connection, follower: Follower) -> None:
-    """Has a follower go on where the last one stopped."""
+    """Have a follower go on where the last one stopped."""
     for name, *values in connection.execute("SELECT * FROM positions"):
         follower.positions[name] = Position(*values)
 
 
 def save_positions(connection: sqlite3.Connection, follower: Follower) -> Callable[[], None]:
-    """Writes what changed into the open transaction.
+    """Write what changed into the open transaction.
 
     Returns:
         What to call when it was committed.

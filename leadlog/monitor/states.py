@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from leadlog.monitor.rules.base import SEVERITIES, Finding
+from leadlog.monitor.rules.base import SEVERITIES, RuleFinding
 
-__all__ = ["LONGEST_STEP", "Alert", "Key", "Timing", "Transition", "step"]
+__all__ = ["LONGEST_STEP", "Alert", "Key", "RuleTiming", "Transition", "step"]
 
 LONGEST_STEP: Final = 300.0
 """Seconds that a pause between two looks counts at most."""
@@ -21,7 +21,7 @@ Key = tuple[str, str]
 """Rule and label."""
 
 
-class Timing(NamedTuple):
+class RuleTiming(NamedTuple):
     """How long a rule wants something to last.
 
     Attributes:
@@ -87,18 +87,18 @@ class Transition:
 
 
 def worse(first: str, second: str) -> str:
-    """The worse of two severities."""
+    """Return the worse of two severities."""
     return max(first, second, key=SEVERITIES.index)
 
 
 def step(
     alerts: Mapping[Key, Alert],
-    findings: Iterable[Finding],
-    timing: Callable[[str], Timing],
+    findings: Iterable[RuleFinding],
+    timing: Callable[[str], RuleTiming],
     elapsed: float,
     now_us: int,
 ) -> tuple[dict[Key, Alert], list[Transition]]:
-    """What becomes of the alerts.
+    """Return what becomes of the alerts.
 
     Args:
         alerts: as they were after the last look.
@@ -112,7 +112,7 @@ def step(
         that is resolved is in the changes only.
     """
     elapsed = min(max(elapsed, 0.0), LONGEST_STEP)
-    found: dict[Key, Finding] = {}
+    found: dict[Key, RuleFinding] = {}
     for finding in findings:
         known = found.get(finding.key)
         if known is None or worse(known.severity, finding.severity) != known.severity:
@@ -138,7 +138,9 @@ def step(
     return after, changes
 
 
-def _held(old: Alert | None, finding: Finding, hold: float, elapsed: float, now_us: int) -> Alert:
+def _held(
+    old: Alert | None, finding: RuleFinding, hold: float, elapsed: float, now_us: int
+) -> Alert:
     held = 0.0 if old is None else old.held + elapsed
     state = "firing" if held >= hold or (old is not None and old.state == "firing") else "pending"
     severity = finding.severity

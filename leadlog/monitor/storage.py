@@ -13,7 +13,7 @@ from leadlog.monitor.silences import Silence
 from leadlog.monitor.states import Alert, Key, Transition
 
 __all__ = [
-    "History",
+    "RecordedTransition",
     "add_silence",
     "create",
     "end_silence",
@@ -49,7 +49,7 @@ _HISTORY_KEPT: Final = 10_000
 
 
 @attrs.frozen
-class History:
+class RecordedTransition:
     """One change of state that was.
 
     Attributes:
@@ -62,7 +62,7 @@ class History:
 
 
 def create(connection: Connection) -> None:
-    """Makes the tables where they are missing."""
+    """Make the tables where they are missing."""
     for statement in _SCHEMA:
         connection.execute(statement)
 
@@ -72,14 +72,14 @@ def _pack(alert: Alert) -> bytes:
 
 
 def load_alerts(connection: Connection) -> dict[Key, Alert]:
-    """The alerts that are pending or firing."""
+    """Return the alerts that are pending or firing."""
     rows = connection.execute("SELECT data FROM alerts ORDER BY rule, label")
     alerts = (Alert(**orjson.loads(data)) for (data,) in rows)
     return {alert.key: alert for alert in alerts}
 
 
 def load_groups(connection: Connection) -> dict[str, Group]:
-    """What was told of them."""
+    """Return what was told of them."""
     groups = {}
     for rule, data in connection.execute("SELECT rule, data FROM alert_groups"):
         values: dict[str, Any] = orjson.loads(data)
@@ -91,7 +91,7 @@ def load_groups(connection: Connection) -> dict[str, Group]:
 def save_alerts(
     connection: Connection, alerts: Mapping[Key, Alert], groups: Mapping[str, Group]
 ) -> None:
-    """Writes both into the open transaction."""
+    """Write both into the open transaction."""
     connection.execute("DELETE FROM alerts")
     connection.executemany(
         "INSERT INTO alerts VALUES (?, ?, ?)", [(*key, _pack(one)) for key, one in alerts.items()]
@@ -103,9 +103,11 @@ def save_alerts(
     )
 
 
-def save_transitions(connection: Connection, transitions: list[Transition]) -> list[History]:
-    """Writes changes of state, which have no record in the log yet."""
-    kept = [History(new_id(), one) for one in transitions]
+def save_transitions(
+    connection: Connection, transitions: list[Transition]
+) -> list[RecordedTransition]:
+    """Write changes of state, which have no record in the log yet."""
+    kept = [RecordedTransition(new_id(), one) for one in transitions]
     connection.executemany(
         "INSERT INTO transitions VALUES (?, ?, ?, ?, 0)",
         [
@@ -124,7 +126,7 @@ def save_transitions(connection: Connection, transitions: list[Transition]) -> l
 
 def history(
     connection: Connection, *, rule: str = "", limit: int = -1, unrecorded: bool = False
-) -> list[History]:
+) -> list[RecordedTransition]:
     """Changes of state, the newest first.
 
     Args:
@@ -138,25 +140,25 @@ def history(
         "ORDER BY id DESC",
         (unrecorded,),
     )
-    found: list[History] = []
+    found: list[RecordedTransition] = []
     for name, at_us, before, data in rows:
         alert = Alert(**orjson.loads(data))
         if limit >= 0 and len(found) >= limit:
             break
         if not rule or alert.rule == rule:
-            found.append(History(name, Transition(before, alert, at_us)))
+            found.append(RecordedTransition(name, Transition(before, alert, at_us)))
     return found
 
 
 def recorded(connection: Connection, ids: list[str]) -> None:
-    """Says that these changes have their records."""
+    """Say that these changes have their records."""
     connection.executemany(
         "UPDATE transitions SET recorded = 1 WHERE id = ?", [(one,) for one in ids]
     )
 
 
 def load_silences(connection: Connection) -> list[Silence]:
-    """All silences, ended ones too, by number."""
+    """Return all silences, ended ones too, by number."""
     rows = connection.execute(
         "SELECT number, rule, label, comment, made_by, created_us, ends_us FROM silences "
         "ORDER BY number"
@@ -174,7 +176,7 @@ def add_silence(
     created_us: int,
     ends_us: int,
 ) -> int:
-    """Makes a silence; returns its number."""
+    """Make a silence; returns its number."""
     made = connection.execute(
         "INSERT INTO silences (rule, label, comment, made_by, created_us, ends_us) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -184,7 +186,7 @@ def add_silence(
 
 
 def end_silence(connection: Connection, number: int, now_us: int) -> bool:
-    """Ends a silence now; False where there is no such one, or it has ended."""
+    """End a silence now; False where there is no such one, or it has ended."""
     done = connection.execute(
         "UPDATE silences SET ends_us = ? WHERE number = ? AND ends_us > ?",
         (now_us, number, now_us),

@@ -34,7 +34,7 @@ class Summaries:
         self.done = ""
 
     def poll(self, now_us: int, *, wait: bool) -> None:
-        """Writes what is missing, once it is five minutes past midnight UTC.
+        """Write what is missing, once it is five minutes past midnight UTC.
 
         Args:
             now_us: the clock.

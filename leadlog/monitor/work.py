@@ -16,12 +16,12 @@ from leadlog.monitor.configuration import Configuration
 from leadlog.monitor.figures.rolling import Rolling
 from leadlog.monitor.health import Check
 from leadlog.monitor.measuring import DROPPED
-from leadlog.monitor.notification.channels import Channel
+from leadlog.monitor.notification.channels import NotificationChannel
 from leadlog.monitor.notification.outbox import Outbox
 from leadlog.monitor.records import Emit, alert_record, health_record
 from leadlog.monitor.rules.base import View
 from leadlog.monitor.states import Alert
-from leadlog.monitor.storage import History, recorded
+from leadlog.monitor.storage import RecordedTransition, recorded
 from leadlog.monitor.summaries import Summaries
 from leadlog.reading.follow import Follower
 
@@ -84,7 +84,7 @@ class Parts:
 
     directory: Path
     configuration: Configuration
-    channels: Mapping[str, Channel]
+    channels: Mapping[str, NotificationChannel]
     checker: Checker | None
     emit: Emit
     clock: Callable[[], int]
@@ -124,7 +124,7 @@ class Work:
         )
         self._alarms = Alarms(directory, parts.configuration, self._outbox, notice)
         self._summaries = Summaries(directory, notice)
-        self._unrecorded: list[History] = []
+        self._unrecorded: list[RecordedTransition] = []
         self._recorded: list[str] = []
         self._unwritten = True  # there may be changes whose records are missing
         self._evaluated_us: int | None = None
@@ -162,13 +162,13 @@ class Work:
         self._dropped = dropped if isinstance(dropped, float) else None
 
     def close(self) -> None:
-        """Ends the work; what is on its way is kept for the next monitor."""
+        """End the work; what is on its way is kept for the next monitor."""
         self._outbox.stop()
         self._commit()
         self.connection.close()
 
     def cycle(self) -> MonitorReport:
-        """Reads what is new, does what is due, and writes all of it in one transaction."""
+        """Read what is new, does what is due, and writes all of it in one transaction."""
         now = self._parts.clock()
         self.figures.advance(now)
         events, behind = self._follow(now)
@@ -182,7 +182,7 @@ class Work:
         return self._report(now, events, behind)
 
     def once(self, deliver_seconds: float) -> MonitorReport:
-        """Reads all that is new, looks once at everything, and tells what is to be told.
+        """Read all that is new, looks once at everything, and tells what is to be told.
 
         Args:
             deliver_seconds: how long messages are tried.
@@ -203,7 +203,7 @@ class Work:
         return self._report(now, events, behind)
 
     def _follow(self, now: int) -> tuple[int, bool]:
-        """Reads for a while; how many events, and whether there is more."""
+        """Read for a while; how many events, and whether there is more."""
         since = utc_date(now - _DAYS_READ * _DAY_US)
         try:
             self._follower.scan(since)
@@ -226,7 +226,7 @@ class Work:
         return events, True
 
     def _is_due(self, now: int, behind: bool) -> bool:
-        """Whether alerts are evaluated now: not on the way through the past."""
+        """Return whether alerts are evaluated now: not on the way through the past."""
         every = self._parts.configuration.every
         if behind and time.monotonic() - self._evaluated_at < 4 * every:
             return False
@@ -270,7 +270,7 @@ class Work:
         self._dropped = total
 
     def _commit(self) -> None:
-        """Writes everything; where that fails, goes on, and tries again in the next cycle."""
+        """Write everything; where that fails, goes on, and tries again in the next cycle."""
         connection = self.connection
         try:
             with connection:
@@ -300,7 +300,7 @@ class Work:
             self._record()
 
     def _record(self) -> None:
-        """Writes the records of changes, and notes that; a kill between makes one come twice."""
+        """Write the records of changes, and notes that; a kill between makes one come twice."""
         for one in self._unrecorded:
             alert_record(self._parts.emit, one)
             self._recorded.append(one.id)

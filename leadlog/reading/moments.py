@@ -9,13 +9,13 @@
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LeadlogError
 
-__all__ = ["MomentError", "microseconds", "moment", "stamp"]
+__all__ = ["MomentError", "microseconds", "moment", "shifted", "stamp"]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*([smhdw])(?:\s+ago)?", re.ASCII)
@@ -78,3 +78,15 @@ def moment(text: str, now: int | None = None) -> int:
             f"{text!r} is no point in time; write it like 2026-11-23T10:00:00Z, 2026-11-23, "
             "yesterday, or 2h for two hours ago (s, m, h, d, w)"
         ) from None
+
+
+def shifted(day: date, days: int) -> date:
+    """Return the day so many days later; the last or first of the calendar where there is none.
+
+    >>> shifted(date(9999, 12, 31), 1), shifted(date(2026, 2, 28), 1)
+    (datetime.date(9999, 12, 31), datetime.date(2026, 3, 1))
+    """
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return date.max if days > 0 else date.min

@@ -63,11 +63,11 @@ class Predicate(NamedTuple):
     Attributes:
         condition: SQL over the columns of the category. Lines that the columns do not give back
             as they were come in any case.
-        parameters: texts by their `$name` in the condition.
+        parameters: texts, or lists of them, by their `$name` in the condition.
     """
 
     condition: str
-    parameters: Mapping[str, str] = {}
+    parameters: Mapping[str, str | list[str]] = {}
 
 
 def damaged_path(part: Path) -> Path:
@@ -118,7 +118,8 @@ def restored(
     """
     others = read_damaged(damaged_path(part) if damaged is None else damaged)
     other = next(others, None)
-    where, parameters = "", {"path": literally(part)}
+    where = ""
+    parameters: dict[str, str | list[str]] = {"path": literally(part)}
     if predicate is not None:
         where = f"WHERE {RAW} IS NOT NULL OR ({predicate.condition})"
         parameters |= predicate.parameters

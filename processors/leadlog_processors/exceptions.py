@@ -43,13 +43,19 @@ def message_of(exc: BaseException) -> str:
 
 
 def caused_by(exc: BaseException) -> Iterator[BaseException]:
-    """The exception, and what explicitly caused it, as far as the chain may go."""
+    """The exception, and what explicitly caused it, as far as the chain may go.
+
+    A group is caused by the first exception inside it, unless it has a cause of its own.
+    """
     error: BaseException | None = exc
     seen: set[int] = set()
     while error is not None and id(error) not in seen and len(seen) < CHAIN_LIMIT:
         yield error
         seen.add(id(error))
-        error = error.__cause__
+        before = error.__cause__
+        if before is None and isinstance(error, BaseExceptionGroup):
+            before = error.exceptions[0]
+        error = before
 
 
 def _code_of(error: object) -> str | None:

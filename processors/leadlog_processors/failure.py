@@ -19,7 +19,8 @@ r"""Failure: what went wrong, as facts: message, code, class, stack trace, finge
 """
 
 import sys
-from types import TracebackType
+from collections.abc import Sequence
+from types import FrameType, TracebackType
 
 from structlog.typing import EventDict, WrappedLogger
 
@@ -39,12 +40,15 @@ __all__ = [
 ]
 
 
-def describe(exc: BaseException, trace: TracebackType | None = None) -> dict[str, str | None]:
+def describe(
+    exc: BaseException, trace: TracebackType | None = None, callers: Sequence[FrameType] = ()
+) -> dict[str, str | None]:
     """An exception as facts.
 
     Args:
         exc: any exception.
         trace: its traceback, if the exception does not carry it.
+        callers: frames still running that led to it, the outermost first.
 
     Returns:
         `error_message`, `error_code`, `exception_class`, `stack_trace`, `fingerprint`, as the
@@ -54,8 +58,8 @@ def describe(exc: BaseException, trace: TracebackType | None = None) -> dict[str
         "error_message": message_of(exc) or None,
         "error_code": error_code(exc),
         "exception_class": class_name(exc),
-        "stack_trace": stack_trace(exc, trace),
-        "fingerprint": fingerprint(exc, trace),
+        "stack_trace": stack_trace(exc, trace, callers),
+        "fingerprint": fingerprint(exc, trace, callers),
     }
 
 

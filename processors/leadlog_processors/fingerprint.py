@@ -4,7 +4,8 @@ It is made of the exception's class, the innermost function of the application's
 of the standard library, not of site-packages) in its module, and the first line of the message
 without what changes from one occurrence to the next: numbers, words with a digit in them (ids,
 addresses, dates), UUIDs, e-mail addresses and quoted texts; then of class and message of the
-exception that explicitly caused it. Line numbers, paths and callers play no part; of an endless
+exception that explicitly caused it; of a group also of the function and of class and message of the
+first exception inside it. Line numbers, paths and callers play no part; of an endless
 recursion the functions that recur do.
 
 >>> fingerprint_text("sync_error", "lead 17 of 'Ana' timed out after 3.5 s") == fingerprint_text(
@@ -17,12 +18,19 @@ import hashlib
 import re
 import sysconfig
 from collections import Counter
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final
 
-from leadlog_processors.exceptions import MESSAGE_LIMIT, caused_by, class_name, message_of
+from leadlog_processors.exceptions import (
+    CHAIN_LIMIT,
+    MESSAGE_LIMIT,
+    caused_by,
+    class_name,
+    message_of,
+)
 
 _RECURRING: Final = 10
 
@@ -48,13 +56,20 @@ def _first_line(text: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _is_foreign(file: str) -> bool:
-    """Whether a file belongs to the standard library or to an installed package."""
+def is_foreign(file: str) -> bool:
+    """Whether code belongs to the standard library, to an installed package or was made by one."""
     return (
-        file.startswith((*_FOREIGN_DIRECTORIES, "<frozen "))
+        file.startswith((*_FOREIGN_DIRECTORIES, "<frozen ", "<sqlalchemy "))
         or "site-packages" in file
         or "dist-packages" in file
     )
+
+
+def is_own(frame: FrameType) -> bool:
+    """Whether a frame is of the application's own code, which leadlog's is not."""
+    module = frame.f_globals.get("__name__")
+    leadlogs = isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors."))
+    return not leadlogs and not is_foreign(frame.f_code.co_filename)
 
 
 def _function(frame: FrameType) -> str:
@@ -65,14 +80,17 @@ def _function(frame: FrameType) -> str:
     return f"{module}.{_COMPREHENSION.sub('', frame.f_code.co_qualname)}"
 
 
-def _place(exc: BaseException, trace: TracebackType | None) -> str:
+def _place(
+    exc: BaseException, trace: TracebackType | None, callers: Sequence[FrameType] = ()
+) -> str:
     """The innermost function of the application's own, else the innermost."""
-    own = innermost = None
+    own = next((frame for frame in reversed(callers) if is_own(frame)), None)
+    innermost = None
     functions: Counter[str] = Counter()
     recurs = isinstance(exc, RecursionError)
     while trace is not None:
         innermost = trace.tb_frame
-        if not _is_foreign(innermost.f_code.co_filename):
+        if is_own(innermost):
             own = innermost
         if recurs:
             functions[_function(innermost)] += 1
@@ -91,14 +109,23 @@ def _digest(parts: list[str]) -> str:
     return hashlib.blake2b(joined, digest_size=8).hexdigest()
 
 
-def fingerprint(exc: BaseException, trace: TracebackType | None = None) -> str:
+def fingerprint(
+    exc: BaseException, trace: TracebackType | None = None, callers: Sequence[FrameType] = ()
+) -> str:
     """16 hex digits, the same for the same bug; the module says what they are made of.
 
     Args:
         exc: any exception.
         trace: its traceback, if the exception does not carry it.
+        callers: frames still running that led to it, the outermost first.
     """
-    parts = [_place(exc, exc.__traceback__ or trace)]
+    parts = [_place(exc, exc.__traceback__ or trace, callers)]
+    inner: BaseException = exc
+    for _ in range(CHAIN_LIMIT):
+        if not isinstance(inner, BaseExceptionGroup):
+            break
+        inner = inner.exceptions[0]
+        parts.append(_place(inner, inner.__traceback__))
     for error in caused_by(exc):
         parts += (class_name(error), _first_line(message_of(error)))
     return _digest(parts)

@@ -9,7 +9,7 @@ KeyError: 'name'; ValueError: no name
 
 import linecache
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -23,6 +23,9 @@ INNER_FRAMES: Final = 15
 
 _SOURCE_LIMIT: Final = 200
 _GROUP_LIMIT: Final = 10
+_GROUP_DEPTH: Final = 3
+_GROUP_FRAMES: Final = 24
+"""Frames that the exceptions of a group share, from the inside; each has three at least."""
 _NOTE_LIMIT: Final = 5
 _BY_CAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n\n"
 _BY_CONTEXT: Final = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -36,12 +39,22 @@ def _source_line(frame: FrameType, line: int) -> str:
     return source.strip()[:_SOURCE_LIMIT]
 
 
-def _frame_lines(trace: TracebackType | None) -> Iterator[str]:
+def _place_lines(frame: FrameType, line: int) -> Iterator[str]:
+    code = frame.f_code
+    yield f'  File "{code.co_filename}", line {line}, in {code.co_name}\n'
+    source = _source_line(frame, line)
+    if source:
+        yield f"    {source}\n"
+
+
+def _frame_lines(
+    trace: TracebackType | None, outer_most: int = OUTER_FRAMES, inner_most: int = INNER_FRAMES
+) -> Iterator[str]:
     outer: list[TracebackType] = []
-    inner: deque[TracebackType] = deque(maxlen=INNER_FRAMES)
+    inner: deque[TracebackType] = deque(maxlen=inner_most)
     count = 0
     while trace is not None:
-        if count < OUTER_FRAMES:
+        if count < outer_most:
             outer.append(trace)
         else:
             inner.append(trace)
@@ -49,16 +62,12 @@ def _frame_lines(trace: TracebackType | None) -> Iterator[str]:
         trace = trace.tb_next
     left_out = count - len(outer) - len(inner)
     for number, shown in enumerate((*outer, *inner)):
-        if number == OUTER_FRAMES and left_out:
+        if number == outer_most and left_out:
             yield f"  … {left_out} frames left out …\n"
-        code = shown.tb_frame.f_code
-        yield f'  File "{code.co_filename}", line {shown.tb_lineno}, in {code.co_name}\n'
-        source = _source_line(shown.tb_frame, shown.tb_lineno)
-        if source:
-            yield f"    {source}\n"
+        yield from _place_lines(shown.tb_frame, shown.tb_lineno)
 
 
-def _last_lines(exc: BaseException) -> Iterator[str]:
+def _last_lines(exc: BaseException, depth: int = 0) -> Iterator[str]:
     message = message_of(exc)
     yield f"{class_name(exc)}: {message}\n" if message else f"{class_name(exc)}\n"
     notes = read(exc, "__notes__")
@@ -67,11 +76,26 @@ def _last_lines(exc: BaseException) -> Iterator[str]:
             if isinstance(note, str):
                 yield f"{note[:MESSAGE_LIMIT]}\n"
     if isinstance(exc, BaseExceptionGroup):
-        for number, part in enumerate(exc.exceptions[:_GROUP_LIMIT], 1):
+        parts = exc.exceptions[:_GROUP_LIMIT]
+        for number, part in enumerate(parts, 1):
             first_line = message_of(part).partition("\n")[0]
             yield f"  {number}. {class_name(part)}: {first_line}\n"
+            if depth < _GROUP_DEPTH:
+                inner = max(3, _GROUP_FRAMES // len(parts))
+                yield from (f"    {line}" for line in _part_lines(part, depth + 1, inner))
         if len(exc.exceptions) > _GROUP_LIMIT:
             yield f"  … {len(exc.exceptions) - _GROUP_LIMIT} exceptions left out …\n"
+
+
+def _part_lines(part: BaseException, depth: int, frames: int) -> Iterator[str]:
+    """Where an exception of a group comes from, its causes first."""
+    for error, link in _chain(part):
+        yield from _frame_lines(error.__traceback__, 0, frames)
+        if error is not part or isinstance(part, BaseExceptionGroup):
+            lines = list(_last_lines(error, depth))
+            yield from lines if error is not part else lines[1:]
+        if link:
+            yield f"{link.strip()}\n"
 
 
 def _chain(exc: BaseException) -> list[tuple[BaseException, str]]:
@@ -100,13 +124,17 @@ def _without_middle(text: str) -> str:
     return f"{text[:head_end]}… {left_out} lines left out …\n{text[tail_start:]}"
 
 
-def stack_trace(exc: BaseException, trace: TracebackType | None = None) -> str:
+def stack_trace(
+    exc: BaseException, trace: TracebackType | None = None, callers: Sequence[FrameType] = ()
+) -> str:
     """The traceback of an exception and its causes as Python prints it, limited.
 
     Args:
         exc: any exception; long tracebacks, long or cyclic chains of causes, groups and exceptions
             that cannot be printed are fine.
         trace: its traceback, if the exception does not carry it.
+        callers: frames still running that led to it, the outermost first, which no traceback has
+            before the exception has passed them. They are shown first.
 
     Returns:
         At most `TRACE_LIMIT` characters, without the values of variables. Messages and source lines
@@ -117,8 +145,11 @@ def stack_trace(exc: BaseException, trace: TracebackType | None = None) -> str:
         found = error.__traceback__
         if found is None and error is exc:
             found = trace
-        if found is not None:
+        shown = () if lines else callers  # they led to all of the chain
+        if found is not None or shown:
             lines.append("Traceback (most recent call last):\n")
+            for frame in shown[-INNER_FRAMES:]:
+                lines.extend(_place_lines(frame, frame.f_lineno))
             lines.extend(_frame_lines(found))
         lines.extend(_last_lines(error))
         lines.append(link)

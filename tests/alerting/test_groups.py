@@ -4,10 +4,10 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.monitor.notification.groups import Pace, plan
+from leadlog.monitor.notification.groups import NotificationPace, plan
 from leadlog.monitor.states import Alert
 
-PACE = Pace(wait=30.0, interval=300.0, repeat=3600.0)
+PACE = NotificationPace(wait=30.0, interval=300.0, repeat=3600.0)
 KEYS = [("a", ""), ("a", "x"), ("a", "y"), ("b", "")]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from leadlog.monitor.figures.fingerprints import Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS, Gauge, Rolling
-from leadlog.monitor.figures.runs import SyncRun
+from leadlog.monitor.figures.runs import LoggedSync
 from leadlog.monitor.rules.base import View
 from leadlog.monitor.rules.errors import (
     BurnRate,
@@ -402,7 +402,7 @@ def runs(figures, said, ago=0):
     for number, one in enumerate(said):
         success = {"f": False, "s": True, "l": True, "?": None}[one]
         at = f"2026-11-23T10:00:{number:02d}"
-        figures.syncs.take(SyncRun(at, str(number), NOW - ago, success, one == "l", "no"))
+        figures.syncs.take(LoggedSync(at, str(number), NOW - ago, success, one == "l", "no"))
 
 
 @pytest.mark.parametrize(

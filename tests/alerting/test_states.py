@@ -3,15 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.monitor.rules.base import Finding
-from leadlog.monitor.states import LONGEST_STEP, Timing, step
+from leadlog.monitor.rules.base import RuleFinding
+from leadlog.monitor.states import LONGEST_STEP, RuleTiming, step
 
-RULES = {"a": Timing(60.0, 120.0), "b": Timing(0.0, 0.0), "c": Timing(30.0, 0.0)}
+RULES = {"a": RuleTiming(60.0, 120.0), "b": RuleTiming(0.0, 0.0), "c": RuleTiming(30.0, 0.0)}
 KEYS = [("a", ""), ("a", "x"), ("b", ""), ("c", "")]
 
 
 def finding(key, severity="warning", message="m"):
-    return Finding(key[0], key[1], severity, message, 1.0, 2.0)
+    return RuleFinding(key[0], key[1], severity, message, 1.0, 2.0)
 
 
 def play(looks, start=0):

@@ -17,7 +17,7 @@ from leadlog.reading.analytics.queries import BUILT_IN
 from leadlog.reading.analytics.reports import batches_report, error_report, slow_report
 from leadlog.reading.analytics.sections import sections
 from leadlog.reading.analytics.summary import count_days
-from leadlog.reading.analytics.timeline import timeline
+from leadlog.reading.lookup import records_of_session
 
 DAY = 1_795_392_000_000_000  # 2026-11-23
 
@@ -188,6 +188,17 @@ def test_the_same_call_again_and_again_in_one_transaction_is_a_hint(
     assert hint["hint"].startswith("get_lead Lead ran for one row each, up to 10 times in one")
 
 
+def test_lazy_loads_are_a_hint(write: Write, engine: DuckDBEngine) -> None:
+    """Ten of a class in one transaction; nine are none, nor are ten statements of another read."""
+    for entity, queries, load in (("Contact", 12, "lazy"), ("Deal", 9, "lazy"), ("Note", 12, None)):
+        event = operation(2, "read", entity=entity, **({} if load is None else {"load": load}))
+        event["performance_metrics"] = {"database_queries": queries}
+        write("database_operations", 1, **event)
+    (hint,) = (one for one in slow_report(engine)["hints"] if one["kind"] == "lazy_loads")
+    assert (hint["entity"], hint["calls"]) == ("Contact", 12)
+    assert hint["hint"].startswith("Contact was lazily loaded up to 12 times in one transaction")
+
+
 def test_the_best_batch_size_has_the_most_leads_per_second(
     write: Write, engine: DuckDBEngine
 ) -> None:
@@ -215,7 +226,7 @@ def test_a_session_is_told_over_all_categories(write: Write, tmp_path: Path) -> 
     write("error_logs", 2, context={"user": "ana"}, **error("f1"))
     write("database_operations", 1, **operation(1))
     write("database_operations", 1.5, "bbbbbbbb", **operation(1))
-    found = timeline(tmp_path / "log", "aaaaaaaa")
+    found = records_of_session(tmp_path / "log", "aaaaaaaa")
     assert [one["log_type"] for one in found] == ["database_operations", "error_logs"]
     assert found[1]["context"] == {"user": "ana"}
     assert found[0]["timestamp"] == "2026-11-23T00:00:01.000000Z"

@@ -94,7 +94,7 @@ def test_older_days_are_checked_with_all(run, log):
     assert run("doctor").exit_code == 0
     result = run("doctor", "--all")
     assert result.exit_code == 1
-    assert "1 damaged lines" in result.stdout
+    assert "1 damaged line " in result.stdout
 
 
 def test_odd_events_are_a_finding_with_their_place(run, log):

@@ -281,6 +281,15 @@ def test_exports_that_name_her_are_named(small, tmp_path):
     assert erase(small).remaining == {}
 
 
+def test_a_working_copy_of_a_killed_command_is_named(small, tmp_path, monkeypatch):
+    """It lies in the temporary folder until somebody removes it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = put(tmp_path, "leadlog-spill-0-1/1.tmp", f"note to {EMAIL}".encode())
+    assert list(erase(small).remaining) == [str(left)]
+    left.unlink()
+    assert erase(small).remaining == {}
+
+
 def test_a_folder_behind_a_link_is_reached(small, tmp_path, events):
     """A category on a larger disk."""
     elsewhere = tmp_path / "disk2"
@@ -399,7 +408,7 @@ def test_every_module_that_writes_a_file_is_registered():
                 found.add(module)
             if name in writing and (name in imported or name.startswith("write_")):
                 found.add(module)
-            if name in {"mkstemp", "NamedTemporaryFile", "copyfile", "copy2"}:
+            if name in {"mkstemp", "mkdtemp", "SpooledTemporaryFile", "copyfile", "copy2"}:
                 found.add(module)
             if ast.unparse(node.func) == "sqlite3.connect":
                 found.add(module)

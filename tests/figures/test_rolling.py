@@ -12,7 +12,7 @@ from leadlog.core.clock import format_us
 from leadlog.core.records import shape
 from leadlog.monitor.configuration import configure
 from leadlog.monitor.figures.fingerprints import frames_of
-from leadlog.monitor.figures.minutes import Tally
+from leadlog.monitor.figures.minutes import MinuteTally
 from leadlog.monitor.figures.rolling import OPERATIONS, Rolling, minute_of
 from leadlog.monitor.rules.base import View
 
@@ -270,7 +270,7 @@ def test_odd_records_are_counted_and_do_no_harm(odd):
 @given(st.lists(st.integers(0, 20_000), max_size=60), st.integers(0, 20_000), st.integers(1, 4320))
 def test_a_ring_is_a_sum_by_minute(minutes, ahead, window):
     """Whatever order minutes come in, a window of three days is exact."""
-    tally, newest = Tally(), 0
+    tally, newest = MinuteTally(), 0
     counted = []
     for minute in minutes:
         at = tally.slot(minute)

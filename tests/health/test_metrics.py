@@ -168,6 +168,24 @@ def test_the_rules_fire_when_they_should_and_resolve(promtool):
     assert code == 0, said
 
 
+def test_prometheus_takes_every_expression_of_the_dashboard(promtool, tmp_path):
+    """As rules, with what Grafana puts in for its variables."""
+    dashboard = json.loads((DOCS / "leadlog-dashboard.json").read_text())
+    rules = [
+        {
+            "record": f"panel:{panel['id']}_{number}",
+            "expr": target["expr"].replace("$__rate_interval", "5m").replace("$entity", ".*"),
+        }
+        for panel in dashboard["panels"]
+        for number, target in enumerate(panel["targets"])
+    ]
+    page = tmp_path / "panels.yml"
+    page.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    code, said = promtool("check", "rules", str(page))
+    assert code == 0, said
+    assert not any("$" in rule["expr"] for rule in rules)
+
+
 def metrics_in(expression):
     """The metrics of leadlog that an expression names, without Prometheus' suffixes."""
     names = re.findall(r"\bleadlog_[a-z_]+", expression)

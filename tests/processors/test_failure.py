@@ -1,6 +1,8 @@
 """Failure: exceptions as facts, stack traces, error codes and fingerprints."""
 
+import asyncio
 import errno
+import json
 import re
 import sqlite3
 import sys
@@ -22,6 +24,7 @@ from leadlog_processors.failure import (
     fingerprint_text,
     stack_trace,
 )
+from leadlog_processors.stacktrace import TRACE_LIMIT
 
 FACTS = ("error_message", "error_code", "exception_class", "stack_trace", "fingerprint")
 
@@ -578,3 +581,79 @@ def test_the_callers_section_is_not_written_to() -> None:
 def test_no_event_makes_it_raise(event: dict[str, Any]) -> None:
     """Whatever stands under our names."""
     assert "exc_info" not in process(event)
+
+
+# ---------------------------------------------------------------------------------------- groups
+
+
+async def _charge_card() -> None:
+    raise LookupError("no such card")
+
+
+async def _send_mail() -> None:
+    try:
+        raise KeyError("address")
+    except KeyError as error:
+        raise ValueError("no address") from error
+
+
+def _group_of(*tasks: Any) -> BaseExceptionGroup[Any]:
+    async def check_out() -> None:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(task())
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        asyncio.run(check_out())
+    return caught.value
+
+
+def test_a_group_shows_where_each_of_its_exceptions_was_raised() -> None:
+    """A TaskGroup's own traceback ends in asyncio; what failed are its tasks."""
+    trace = stack_trace(_group_of(_charge_card, _send_mail))
+    first, second = trace.index("1. LookupError"), trace.index("2. ValueError")
+    assert first < trace.index("in _charge_card") < second < trace.index("in _send_mail")
+    assert "KeyError: 'address'" in trace[second:]
+
+
+def test_a_group_is_shown_as_a_cause_and_inside_a_group() -> None:
+    """Each level keeps its frames."""
+    inner = _group_of(_charge_card)
+    try:
+        raise RuntimeError("checkout failed") from ExceptionGroup("outer", [inner])
+    except RuntimeError as error:
+        trace = stack_trace(error)
+    assert "in _charge_card" in trace
+    assert trace.splitlines()[-1] == "RuntimeError: checkout failed"
+
+
+def test_a_group_of_many_and_a_deep_one_have_an_end() -> None:
+    """However many exceptions there are, and however deep, the text is bounded."""
+    raised = [_group_of(_charge_card).exceptions[0] for _ in range(30)]
+    group: Exception = ExceptionGroup("wide", raised)
+    assert "… 20 exceptions left out …" in stack_trace(group)
+    for number in range(50):
+        group = ExceptionGroup(f"level {number}", [group])
+    assert len(stack_trace(group)) <= TRACE_LIMIT
+    assert len(fingerprint(group)) == 16
+
+
+def test_groups_of_different_failures_have_different_fingerprints() -> None:
+    """All groups of a TaskGroup have one message; the bug is inside."""
+    cards = {fingerprint(_group_of(_charge_card)) for _ in range(2)}
+    mails = {fingerprint(_group_of(_send_mail))}
+    assert len(cards) == 1
+    assert cards != mails
+
+
+def test_callers_that_still_run_come_first_and_name_the_place() -> None:
+    """An exception described before it reaches its caller has no frame of it yet."""
+
+    def ask() -> tuple[str, str]:
+        frame = sys._getframe()
+        error = json.JSONDecodeError("bad", "", 0)
+        return stack_trace(error, callers=[frame]), fingerprint(error, callers=[frame])
+
+    trace, place = ask()
+    assert "in ask" in trace.splitlines()[1]
+    assert place != fingerprint(json.JSONDecodeError("bad", "", 0))

@@ -13,7 +13,7 @@ import click
 from leadlog.cli.maintenance.damaged import list_lines
 from leadlog.cli.maintenance.rings import COLUMNS, row_of
 from leadlog.cli.options import directory_option, existing_log, json_option
-from leadlog.cli.terminal import print_json, safe, table
+from leadlog.cli.terminal import count, print_json, safe, table
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.errors import ReadError, SettingsError
 from leadlog.core.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
@@ -156,7 +156,8 @@ def _shared_memory(here: Path | None, findings: list[dict[str, str]]) -> list[di
         if one.waiting and one.exists and not one.in_use and one.directory != here:
             _find(
                 findings,
-                f"{one.waiting} events of {one.directory} wait in memory; no process logs there",
+                f"in memory: {count(one.waiting, 'event')} of {one.directory}; no process logs "
+                "there",
                 "run `leadlog recover --all`",
             )
     return found
@@ -265,7 +266,7 @@ def _category(
         path, offset = skipped.places[0]
         _find(
             findings,
-            f"{skipped.lines} damaged lines in {category}, the first in {path.name} "
+            f"{count(skipped.lines, 'damaged line')} in {category}, the first in {path.name} "
             f"at byte {offset}",
             "`leadlog doctor --lines` shows them all; this one: "
             f"{_show_from(path, offset)} | head -n 1",

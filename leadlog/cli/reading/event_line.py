@@ -1,13 +1,13 @@
 """One event as one readable line: when, what, with which outcome, who, about whom, what changed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from leadlog.cli.terminal import Styled, count, fit, line, safe
 
-__all__ = ["bound_context", "change", "event_line", "value"]
+__all__ = ["bound_context", "change", "common_context", "context_line", "event_line", "value"]
 
 Data = Mapping[str, Any]
 
@@ -54,12 +54,13 @@ def event_line(event: Data, width: int | None = None, *, context: Data | None = 
     level = _text(event.get("level"))
     loud = level.upper() if level in _LEVEL_COLOURS else ""
     outcome = list(_outcome(event)) or [loud.ljust(9) if loud else ""]
+    colours = {**_OUTCOME_COLOURS, loud: _LEVEL_COLOURS.get(level, "")}
     name = _text(event.get("event_name"))
     user, others = _user(event, context), _bound(event, context)
     parts: list[Styled | str] = [
         Styled(_time(event.get("timestamp"), narrow=narrow), {"dim": True}),
         Styled(name.ljust(12 if narrow else 18), {"bold": True, "fg": _LEVEL_COLOURS.get(level)}),
-        *(Styled(one, {"fg": _OUTCOME_COLOURS.get(one.strip(), "red")}) for one in outcome),
+        *(Styled(one, {"fg": colours.get(one.strip(), "red")}) for one in outcome),
         *_duration(event),
         Styled(user, {"fg": "cyan"}),
         *_subject(event, narrow=narrow),
@@ -90,18 +91,34 @@ def _bound(event: Data, told: Data | None) -> Iterator[str]:
             yield f"{_text(key)}={value(bound)}"
 
 
-def change(cell: Any) -> str:
-    """Return what became of a column, `old → new`."""
+def common_context(events: Iterable[Data]) -> dict[str, Any]:
+    """Return what was bound with the same value wherever something was bound."""
+    found: dict[str, Any] = {}
+    several: set[str] = set()
+    for event in events:
+        for key, bound in bound_context(event).items():
+            if found.setdefault(key, bound) != bound:
+                several.add(key)
+    return {key: bound for key, bound in found.items() if key not in several}
+
+
+def context_line(events: Iterable[Data]) -> str:
+    """Return what all of the events have in common of their context, for people."""
+    return "  ".join(f"{_text(key)}={value(one)}" for key, one in common_context(events).items())
+
+
+def change(cell: Any, limit: int | None = _VALUE_LIMIT) -> str:
+    """Return what became of a column, `old → new`, with values cut to so many cells."""
     if not isinstance(cell, Mapping) or not cell:
         return "written by the database"
     if "new" not in cell:
-        return f"was {value(cell.get('old'))}"
+        return f"was {value(cell.get('old'), limit)}"
     if "old" not in cell:
-        return value(cell["new"])
-    return f"{value(cell['old'])} → {value(cell['new'])}"
+        return value(cell["new"], limit)
+    return f"{value(cell['old'], limit)} → {value(cell['new'], limit)}"
 
 
-def value(stored: Any, limit: int = _VALUE_LIMIT) -> str:
+def value(stored: Any, limit: int | None = _VALUE_LIMIT) -> str:
     """Return a stored value as text for people, cut to so many cells."""
     if isinstance(stored, str):
         text = stored or '""'

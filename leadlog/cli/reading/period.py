@@ -6,6 +6,9 @@ import click
 
 __all__ = ["as_many_before", "asked_days"]
 
+_MOST_DAYS = 3_660
+"""About ten years: each is a line of the report."""
+
 
 def asked_days(
     date: str | None, week: str | None, first: str | None, last: str | None
@@ -15,12 +18,14 @@ def asked_days(
     Raises:
         click.UsageError: they contradict each other, or are no days.
     """
+    from leadlog.reading.moments import shifted
+
     ways = [date is not None, week is not None, first is not None or last is not None]
     if sum(ways) > 1:
         raise click.UsageError("give one of --date, --week, or --from with --to")
     if week is not None:
         monday = _monday(week)
-        return monday, monday + dt.timedelta(days=6)
+        return monday, shifted(monday, 6)
     if last is not None and first is None:
         raise click.UsageError("--to needs --from, the first day")
     begin = _day(date or first or "today")
@@ -29,13 +34,26 @@ def asked_days(
         raise click.UsageError(
             f"the last day {end} is before the first day {begin}; turn them round"
         )
+    if (end - begin).days >= _MOST_DAYS:
+        raise click.UsageError(
+            f"{begin} to {end} are {(end - begin).days + 1} days; give at most {_MOST_DAYS}"
+        )
     return begin, end
 
 
 def as_many_before(begin: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
-    """As many days, just before."""
+    """As many days, just before.
+
+    Raises:
+        click.UsageError: The calendar has none.
+    """
     length = end - begin + dt.timedelta(days=1)
-    return begin - length, end - length
+    try:
+        return begin - length, end - length
+    except OverflowError:
+        raise click.UsageError(
+            f"there are no days before {begin} to compare with; begin later"
+        ) from None
 
 
 def _day(text: str) -> dt.date:

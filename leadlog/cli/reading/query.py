@@ -11,7 +11,7 @@ import click
 import orjson
 
 from leadlog.cli.options import directory_option, existing_log, moment_option, note_export
-from leadlog.cli.terminal import message, safe_json, table
+from leadlog.cli.terminal import count, fit, message, safe, safe_json, table
 from leadlog.core.files import output_file
 from leadlog.reading.query import Limits, Rows, run_query
 from leadlog.reading.values import json_text, plain
@@ -20,6 +20,8 @@ __all__ = ["query"]
 
 _ROWS_SHOWN = 1_000
 _CELL = 80
+_MOST_SECONDS = 7 * 86_400
+_MOST_MB = 1_000_000
 
 
 def _parameters(
@@ -66,7 +68,7 @@ def _parameters(
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(min=0.1, max=_MOST_SECONDS),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -74,7 +76,7 @@ def _parameters(
 )
 @click.option(
     "--memory",
-    type=click.IntRange(min=64),
+    type=click.IntRange(min=64, max=_MOST_MB),
     default=512,
     show_default=True,
     metavar="MB",
@@ -131,7 +133,8 @@ def query(
     if rows.first_damaged is not None:
         path, offset = rows.first_damaged
         message(
-            f"skipped {rows.damaged_lines} damaged lines, the first in {path} at byte {offset}; "
+            f"skipped {count(rows.damaged_lines, 'damaged line')}, the first in {path} at byte "
+            f"{offset}; "
             "`leadlog doctor --lines` shows them"
         )
 
@@ -153,15 +156,14 @@ def _table(rows: Rows, out: Any) -> None:
         out.write(line.encode() + b"\n")
     rest = sum(1 for _ in found)
     if rest:
-        message(f"{rest} more rows; --format json or csv prints them all")
+        message(f"{count(rest, 'more row')}; --format json or csv prints all of them")
 
 
 def _cell(value: Any) -> str | None:
     value = plain(value)
     if value is None:
         return None
-    text = _text(value)
-    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+    return fit(safe(_text(value)), _CELL)
 
 
 def _json_lines(rows: Rows, out: Any) -> None:
@@ -176,13 +178,16 @@ def _json_lines(rows: Rows, out: Any) -> None:
 def _csv(rows: Rows, out: Any) -> None:
     import io
 
+    shown = out is sys.stdout.buffer and sys.stdout.isatty()
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     try:
         writer = csv.writer(text, lineterminator="\n")
         names = rows.reader.schema.names
-        writer.writerow(names)
+        writer.writerow(map(safe, names) if shown else names)
         for one in _objects(rows):
-            writer.writerow([_field(one[name]) for name in names])
+            row = [_field(one[name]) for name in names]
+            # What a terminal obeys is spelled out there; a file or a pipe gets the value.
+            writer.writerow([safe(one) if shown and isinstance(one, str) else one for one in row])
     finally:
         text.detach()
 

@@ -4,7 +4,7 @@ import gc
 
 import click
 
-from leadlog.cli.terminal import message
+from leadlog.cli.terminal import count, message
 from leadlog.reading.events import Skipped
 
 __all__ = ["collect_nothing", "say_skipped"]
@@ -24,4 +24,6 @@ def say_skipped(skipped: Skipped) -> None:
     """One line on standard error, where there were damaged lines."""
     if skipped.lines:
         path, offset = skipped.places[0]
-        message(f"skipped {skipped.lines} damaged lines, the first in {path} at byte {offset}")
+        message(
+            f"skipped {count(skipped.lines, 'damaged line')}, the first in {path} at byte {offset}"
+        )

@@ -52,7 +52,7 @@ def _conditions(
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(min=0),
+    type=click.IntRange(min=0, max=sys.maxsize),
     default=10,
     show_default=True,
     help="How many of the last events.",

@@ -40,7 +40,7 @@ class Activity:
             self.last = max(self.last, minute)
 
     def known_minutes(self, now_minute: int) -> int:
-        """How long ago the oldest known minute is; 0 for none."""
+        """Return how long ago the oldest known minute is; 0 for none."""
         return now_minute - min(self._minutes) if self._minutes else 0
 
     def usual_gap(self, now_minute: int) -> int:
@@ -59,14 +59,14 @@ class Activity:
         return self._usual[1]
 
     def load(self, connection: Connection) -> None:
-        """Makes the table where it is missing, and reads it."""
+        """Make the table where it is missing, and reads it."""
         connection.execute(_SCHEMA)
         rows = connection.execute("SELECT minute FROM activity WHERE kind = ?", (self.kind,))
         self._minutes = {minute for (minute,) in rows}
         self.last = max(self._minutes, default=0)
 
     def save(self, connection: Connection, now_minute: int) -> None:
-        """Writes what changed; `saved` says that it was committed."""
+        """Write what changed; `saved` says that it was committed."""
         connection.executemany(
             "INSERT OR IGNORE INTO activity VALUES (?, ?)",
             [(self.kind, minute) for minute in self._dirty],
@@ -78,5 +78,5 @@ class Activity:
             )
 
     def saved(self) -> None:
-        """Forgets what was to be written."""
+        """Forget what was to be written."""
         self._dirty.clear()

@@ -71,7 +71,7 @@ class Fingerprint:
     hours: dict[int, float] = attrs.field(factory=dict)
 
     def lately(self, now_minute: int) -> float:
-        """How many in the last hour."""
+        """Return how many in the last hour."""
         return sum(
             weight
             for minute, weight in self.minutes.items()
@@ -79,7 +79,7 @@ class Fingerprint:
         )
 
     def sessions_lately(self, now_minute: int) -> int:
-        """How many sessions met it in the last hour; 100 means that many or more."""
+        """Return how many sessions met it in the last hour; 100 means that many or more."""
         return sum(now_minute - _MINUTES_KEPT < at <= now_minute for at in self.sessions.values())
 
     def hourly(self, now_minute: int, known_since: int) -> float | None:
@@ -92,7 +92,7 @@ class Fingerprint:
         return sum(counted) / hours
 
     def take(self, minute: int, weight: float) -> None:
-        """Counts one more."""
+        """Count one more."""
         if not self.first:
             self.first = self.last = self.spell = minute
         elif minute - self.last > 1440:
@@ -155,14 +155,14 @@ class Fingerprints:
         self._dirty.add(name)
 
     def _forget(self) -> None:
-        """Makes room for a tenth, so that this is not needed for each new one."""
+        """Make room for a tenth, so that this is not needed for each new one."""
         for name in sorted(self.known, key=lambda key: self.known[key].last)[: _MOST // 10]:
             del self.known[name]
             self._dirty.discard(name)
             self._forgotten.add(name)
 
     def load(self, connection: Connection) -> None:
-        """Makes the table where it is missing, and reads it."""
+        """Make the table where it is missing, and reads it."""
         connection.execute(_SCHEMA)
         for name, data in connection.execute("SELECT fingerprint, data FROM fingerprints"):
             values = orjson.loads(data)
@@ -171,7 +171,7 @@ class Fingerprints:
             self.known[name] = Fingerprint(**values)
 
     def save(self, connection: Connection) -> None:
-        """Writes what changed; `saved` says that it was committed."""
+        """Write what changed; `saved` says that it was committed."""
         connection.executemany(
             "DELETE FROM fingerprints WHERE fingerprint = ?", [(name,) for name in self._forgotten]
         )
@@ -187,6 +187,6 @@ class Fingerprints:
         )
 
     def saved(self) -> None:
-        """Forgets what was to be written."""
+        """Forget what was to be written."""
         self._dirty.clear()
         self._forgotten.clear()

@@ -41,7 +41,7 @@ class Latencies:
         self._connection: Connection | None = None
 
     def add(self, series: str, minute: int, ms: float, weight: float) -> None:
-        """Takes one duration."""
+        """Take one duration."""
         if minute < self.oldest:
             self._hour(series, minute // 60).add(ms, weight)
             return
@@ -64,11 +64,11 @@ class Latencies:
         return self._hours.setdefault((series, hour), Sketch())
 
     def names(self) -> list[str]:
-        """All series with durations in the last two hours."""
+        """Return all series with durations in the last two hours."""
         return sorted({*self._minutes, *self._closed})
 
     def advance(self, now_minute: int) -> None:
-        """Merges minutes that became too old into their hours."""
+        """Merge minutes that became too old into their hours."""
         if now_minute - _MINUTES_KEPT <= self.oldest:
             return
         self.oldest = now_minute - _MINUTES_KEPT
@@ -84,7 +84,7 @@ class Latencies:
                 del held[series]
 
     def window(self, series: str, first: int, last: int) -> Sketch:
-        """The durations from minute `first` to minute `last`, both included."""
+        """Return the durations from minute `first` to minute `last`, both included."""
         found = Sketch()
         for minute, sketch in self._minutes.get(series, {}).items():
             if first <= minute <= last:
@@ -95,7 +95,7 @@ class Latencies:
         return found
 
     def baseline(self, series: str, now_minute: int) -> Sketch:
-        """The durations of the week that ended two hours ago; looked up once an hour."""
+        """Return the durations of the week that ended two hours ago; looked up once an hour."""
         hour = now_minute // 60
         known = self._baselines.get(series)
         if known is None or known[0] != hour:
@@ -116,7 +116,7 @@ class Latencies:
                 yield sketch
 
     def load(self, connection: Connection) -> None:
-        """Makes the tables where they are missing, and reads the minutes."""
+        """Make the tables where they are missing, and reads the minutes."""
         for statement in _SCHEMA:
             connection.execute(statement)
         self._connection = connection
@@ -124,7 +124,7 @@ class Latencies:
             self._closed.setdefault(series, {})[minute] = data
 
     def save(self, connection: Connection, now_minute: int) -> None:
-        """Writes what changed; `saved` says that it was committed."""
+        """Write what changed; `saved` says that it was committed."""
         connection.executemany(
             "INSERT OR REPLACE INTO minute_sketches VALUES (?, ?, ?)",
             [(name, at, self._minutes[name][at].to_bytes()) for name, at in self._dirty],
@@ -146,7 +146,7 @@ class Latencies:
             connection.execute("DELETE FROM hour_sketches WHERE hour < ?", (oldest,))
 
     def saved(self) -> None:
-        """Forgets what was to be written, and packs the minutes that nobody adds to."""
+        """Forget what was to be written, and packs the minutes that nobody adds to."""
         self._dirty.clear()
         self._expired.clear()
         self._hours.clear()

@@ -4,7 +4,7 @@ from array import array
 from sqlite3 import Connection
 from typing import Final
 
-__all__ = ["DAYS", "MINUTES_AHEAD", "Tallies", "Tally"]
+__all__ = ["DAYS", "MINUTES_AHEAD", "MinuteTally", "Tallies"]
 
 DAYS: Final = 3
 """How far back every window may reach."""
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS tallies (
 _COLUMNS: Final = ("total", "bad", "slow", "score", "scored", "ms", "timed")
 
 
-class Tally:
+class MinuteTally:
     """One series: weights of all events, of the bad and slow ones, scored and timed ones; sums.
 
     Minutes are counted since 1970. A minute may come late, in any order; one that is more than
@@ -43,7 +43,7 @@ class Tally:
         self.dirty: set[int] = set()
 
     def slot(self, minute: int) -> int:
-        """Where a minute's sums are; -1 where it is too old."""
+        """Return where a minute's sums are; -1 where it is too old."""
         if minute > self._newest:
             self._clear(minute)
         elif minute <= self._newest - _SLOTS:
@@ -52,7 +52,7 @@ class Tally:
         return minute % _SLOTS
 
     def _clear(self, newest: int) -> None:
-        """Makes the minutes up to a new newest one empty; the ring had older ones there."""
+        """Make the minutes up to a new newest one empty; the ring had older ones there."""
         for minute in range(max(self._newest + 1, newest - _SLOTS + 1), newest + 1):
             at = minute % _SLOTS
             self.total[at] = self.bad[at] = self.slow[at] = 0.0
@@ -60,7 +60,7 @@ class Tally:
         self._newest = newest
 
     def sum(self, column: "array[float]", first: int, last: int) -> float:
-        """What a column adds up to from minute `first` to minute `last`, both included."""
+        """Return what a column adds up to from minute `first` to minute `last`, both included."""
         first, last = max(first, self._newest - _SLOTS + 1), min(last, self._newest)
         if first > last:
             return 0.0
@@ -74,18 +74,18 @@ class Tallies:
     """The tallies of all series; beyond a number of them, the rest share one."""
 
     def __init__(self) -> None:
-        self.series: dict[str, Tally] = {}
+        self.series: dict[str, MinuteTally] = {}
 
-    def get(self, name: str) -> Tally:
-        """The tally of a series, made where there is none yet."""
+    def get(self, name: str) -> MinuteTally:
+        """Return the tally of a series, made where there is none yet."""
         found = self.series.get(name)
         if found is None:
             if len(self.series) >= _MOST_SERIES:
                 name = OTHERS
-            found = self.series.setdefault(name, Tally())
+            found = self.series.setdefault(name, MinuteTally())
         return found
 
-    def operations(self) -> dict[str, Tally]:
+    def operations(self) -> dict[str, MinuteTally]:
         """Return the tallies of `Class.operation`s: neither sums of several nor other runs."""
         return {
             name: tally
@@ -94,7 +94,7 @@ class Tallies:
         }
 
     def load(self, connection: Connection) -> None:
-        """Makes the table where it is missing, and reads it."""
+        """Make the table where it is missing, and reads it."""
         connection.execute(_SCHEMA)
         for name, minute, *sums in connection.execute("SELECT * FROM tallies ORDER BY minute"):
             tally = self.get(name)
@@ -104,7 +104,7 @@ class Tallies:
         self.saved()
 
     def save(self, connection: Connection, now_minute: int) -> None:
-        """Writes what changed; `saved` says that it was committed."""
+        """Write what changed; `saved` says that it was committed."""
         rows = []
         for name, tally in self.series.items():
             columns = [getattr(tally, column) for column in _COLUMNS]
@@ -119,6 +119,6 @@ class Tallies:
             connection.execute("DELETE FROM tallies WHERE minute < ?", (oldest,))
 
     def saved(self) -> None:
-        """Forgets what was to be written."""
+        """Forget what was to be written."""
         for tally in self.series.values():
             tally.dirty.clear()

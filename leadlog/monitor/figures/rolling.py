@@ -10,7 +10,7 @@ from leadlog.monitor.figures.failures import Failed, Failures
 from leadlog.monitor.figures.fingerprints import Fingerprints
 from leadlog.monitor.figures.latencies import BASELINE_HOURS, Latencies
 from leadlog.monitor.figures.minutes import DAYS, MINUTES_AHEAD, Tallies
-from leadlog.monitor.figures.runs import SyncRun, SyncRuns
+from leadlog.monitor.figures.runs import LoggedSync, SyncRuns
 from leadlog.reading.analytics.durations import is_duration
 
 __all__ = ["OPERATIONS", "Gauge", "Rolling", "minute_of", "weight_of"]
@@ -46,7 +46,7 @@ class Gauge(NamedTuple):
 
 
 def minute_of(us: int) -> int:
-    """The minute of a moment in microseconds since 1970."""
+    """Return the minute of a moment in microseconds since 1970."""
     return us // _MINUTE_US
 
 
@@ -116,12 +116,12 @@ class Rolling:
         }
 
     def advance(self, now_us: int) -> None:
-        """Sets the clock."""
+        """Set the clock."""
         self.now_minute = minute_of(now_us)
         self.latencies.advance(self.now_minute)
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Takes one record; never raises, whatever it holds."""
+        """Take one record; never raises, whatever it holds."""
         try:
             stamp = event["timestamp"][:16]
             if stamp != self._stamp:
@@ -215,7 +215,7 @@ class Rolling:
         success = results["success"]
         ms = results["execution_time_ms"]
         self._count((name,), minute, weight, ms, bad=success is False)
-        run = SyncRun(
+        run = LoggedSync(
             event["timestamp"],
             str(details["sync_id"]),
             minute,
@@ -260,14 +260,14 @@ class Rolling:
             self.gauges[name] = Gauge(float(value), minute)
 
     def measured(self, values: Mapping[str, float]) -> None:
-        """Takes what was measured now, by name."""
+        """Take what was measured now, by name."""
         for name, value in values.items():
             self.gauges[name] = Gauge(value, self.now_minute)
 
     # ---------------------------------------------------------------------------------- keeping
 
     def load(self, connection: Connection) -> None:
-        """Makes the tables where they are missing, and reads them."""
+        """Make the tables where they are missing, and reads them."""
         for statement in _SCHEMA:
             connection.execute(statement)
         for part in (
@@ -286,7 +286,7 @@ class Rolling:
             setattr(self, name, value)
 
     def save(self, connection: Connection) -> None:
-        """Writes what changed into the open transaction; `saved` says that it was committed."""
+        """Write what changed into the open transaction; `saved` says that it was committed."""
         now = self.now_minute
         self.tallies.save(connection, now)
         self.latencies.save(connection, now)
@@ -305,7 +305,7 @@ class Rolling:
         )
 
     def saved(self) -> None:
-        """Forgets what was to be written."""
+        """Forget what was to be written."""
         for part in (
             self.tallies,
             self.latencies,

@@ -3,7 +3,7 @@
 from sqlite3 import Connection
 from typing import Final, NamedTuple
 
-__all__ = ["SyncRun", "SyncRuns"]
+__all__ = ["LoggedSync", "SyncRuns"]
 
 _MOST: Final = 2_000
 
@@ -14,7 +14,7 @@ _SCHEMA: Final = (
 )
 
 
-class SyncRun(NamedTuple):
+class LoggedSync(NamedTuple):
     """One run.
 
     Attributes:
@@ -38,19 +38,19 @@ class SyncRuns:
     """The newest runs, at most two thousand."""
 
     def __init__(self) -> None:
-        self._runs: list[SyncRun] = []
-        self._dirty: list[SyncRun] = []
+        self._runs: list[LoggedSync] = []
+        self._dirty: list[LoggedSync] = []
 
-    def take(self, run: SyncRun) -> None:
-        """Takes a run; it may come late."""
+    def take(self, run: LoggedSync) -> None:
+        """Take a run; it may come late."""
         self._runs.append(run)
         if len(self._runs) > 1 and run.at < self._runs[-2].at:
             self._runs.sort()
         del self._runs[:-_MOST]
         self._dirty.append(run)
 
-    def since(self, minute: int, until: int) -> list[SyncRun]:
-        """The runs of the minutes from `minute` to `until`, oldest first."""
+    def since(self, minute: int, until: int) -> list[LoggedSync]:
+        """Return the runs of the minutes from `minute` to `until`, oldest first."""
         found = []
         for run in reversed(self._runs):
             if run.minute < minute:
@@ -60,9 +60,9 @@ class SyncRuns:
         found.reverse()
         return found
 
-    def failed_in_a_row(self, until: int) -> list[SyncRun]:
-        """The runs since the last one that succeeded, oldest first."""
-        found: list[SyncRun] = []
+    def failed_in_a_row(self, until: int) -> list[LoggedSync]:
+        """Return the runs since the last one that succeeded, oldest first."""
+        found: list[LoggedSync] = []
         for run in reversed(self._runs):
             if run.minute > until or run.success is None:
                 continue
@@ -73,18 +73,18 @@ class SyncRuns:
         return found
 
     def load(self, connection: Connection) -> None:
-        """Makes the table where it is missing, and reads it."""
+        """Make the table where it is missing, and reads it."""
         connection.execute(_SCHEMA)
         rows = connection.execute("SELECT * FROM sync_runs ORDER BY at, run")
         self._runs = [
-            SyncRun(
+            LoggedSync(
                 at, run, minute, None if success is None else bool(success), bool(limited), text
             )
             for at, run, minute, success, limited, text in rows
         ]
 
     def save(self, connection: Connection) -> None:
-        """Writes what changed; `saved` says that it was committed."""
+        """Write what changed; `saved` says that it was committed."""
         connection.executemany(
             "INSERT OR REPLACE INTO sync_runs VALUES (?, ?, ?, ?, ?, ?)", self._dirty
         )
@@ -92,5 +92,5 @@ class SyncRuns:
             connection.execute("DELETE FROM sync_runs WHERE at < ?", (self._runs[0].at,))
 
     def saved(self) -> None:
-        """Forgets what was to be written."""
+        """Forget what was to be written."""
         self._dirty.clear()

@@ -29,7 +29,7 @@ _TOKENS = "https://airtable.com/create/tokens"
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `airtable`, and where it answers `airtable_permissions` and `airtable_rate`."""
+    """Check `airtable`, and where it answers `airtable_permissions` and `airtable_rate`."""
     if not context.base_id and context.airtable is None:
         yield Check("airtable", "unknown", message="there is no base: airtable_base_id is not set")
         return
@@ -64,7 +64,7 @@ def probe(context: Context) -> Iterator[Check]:
 
 
 def _access(context: Context) -> tuple[str, str]:
-    """The token and the place.
+    """Return the token and the place.
 
     Raises:
         SyncError: There is no token.
@@ -109,7 +109,7 @@ def _reachable(answer: requests.Response, took: float) -> Check:
 
 
 def _permission(session: requests.Session, endpoint: str, base_id: str | None) -> Check:
-    """Whether the token may write to the base."""
+    """Return whether the token may write to the base."""
     name = "airtable_permissions"
     level: str | None = None
     offset: str | None = None
@@ -147,7 +147,7 @@ def _permission(session: requests.Session, endpoint: str, base_id: str | None) -
 
 
 def _rate(context: Context, throttled: bool) -> Check:
-    """Whether requests are refused for being too many, now or in the last sync."""
+    """Return whether requests are refused for being too many, now or in the last sync."""
     name = "airtable_rate"
     details: dict[str, Any] = {}
     files = log_files(context.directory, ["sync_operations"])

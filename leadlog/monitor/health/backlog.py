@@ -20,7 +20,7 @@ _NAMES = ("sync_backlog", "sync_age", "sync_refused")
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `sync_backlog`, `sync_age` and `sync_refused`."""
+    """Check `sync_backlog`, `sync_age` and `sync_refused`."""
     if database_missing(context) is not None:
         for name in _NAMES:
             yield Check(name, "unknown", message="there is no lead store")

@@ -46,7 +46,7 @@ class Check:
     latency_ms: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all of it as plain data."""
         return attrs.asdict(self)
 
 
@@ -73,7 +73,7 @@ class Health:
         return self.state not in ("critical", "warning")
 
     def __getitem__(self, name: str) -> Check:
-        """The check of a name.
+        """Return the check of a name.
 
         Raises:
             KeyError: no such check was made.
@@ -84,7 +84,7 @@ class Health:
         raise KeyError(name)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all of it as plain data."""
         return {
             "state": self.state,
             "checked_at": self.checked_at,
@@ -93,7 +93,7 @@ class Health:
 
 
 def worst(states: Iterable[State]) -> State:
-    """The worst of some states; `unknown` where there is no other."""
+    """Return the worst of some states; `unknown` where there is no other."""
     found = set(states)
     for state in _ORDER:
         if state in found:

@@ -40,7 +40,7 @@ class Durations:
         self.seconds = 0.0
 
     def add(self, seconds: float, weight: float) -> None:
-        """Takes one duration that stands for `weight` of them."""
+        """Take one duration that stands for `weight` of them."""
         self.buckets[bisect_left(LIMITS_SECONDS, seconds)] += weight
         self.seconds += seconds * weight
 
@@ -76,7 +76,7 @@ class EventCounts:
         self._pairs: set[tuple[str, str]] = set()
 
     def add(self, data: Mapping[str, Any]) -> None:
-        """Takes one event, as it stands in its file."""
+        """Take one event, as it stands in its file."""
         weight = weight_of(data)
         log_type = data.get("log_type")
         if log_type == "database_operation":

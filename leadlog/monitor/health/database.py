@@ -25,7 +25,7 @@ _BUSY_MS = 1000  # to wait for another writer; longer would only move the findin
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `database`, and where it answers the others whose names begin with `database_`."""
+    """Check `database`, and where it answers the others whose names begin with `database_`."""
     missing = database_missing(context)
     if missing is not None:
         yield missing
@@ -74,7 +74,7 @@ def probe(context: Context) -> Iterator[Check]:
 
 
 def database_missing(context: Context) -> Check | None:
-    """The check that says that there is no lead store, if there is none."""
+    """Return the check that says that there is no lead store, if there is none."""
     if context.database is None:
         return Check("database", message="there is no lead store", state="unknown")
     if hasattr(context.database, "session"):
@@ -98,7 +98,7 @@ def database_missing(context: Context) -> Check | None:
 
 
 def opened(database: Any) -> AbstractContextManager[Connection]:
-    """Lends a connection: to a path or URL one of its own, of an open store one of its pool."""
+    """Lend a connection: to a path or URL one of its own, of an open store one of its pool."""
     return _of_store(database) if hasattr(database, "session") else _of_url(database)
 
 

@@ -40,7 +40,7 @@ def register(
     interval_seconds: float = 60.0,
     late: State = "critical",
 ) -> None:
-    """Adds a check of your own to every `check` and to the monitor.
+    """Add a check of your own to every `check` and to the monitor.
 
         >>> from leadlog.monitor import health
         >>> health.register("greeting", lambda: True, interval_seconds=300)
@@ -68,12 +68,12 @@ def register(
 
 
 def unregister(name: str) -> None:
-    """Removes a check; one that is not there is no error."""
+    """Remove a check; one that is not there is no error."""
     _registered.pop(name, None)
 
 
 def registered() -> tuple[Registered, ...]:
-    """All checks with their intervals: those of leadlog, and yours."""
+    """Return all checks with their intervals: those of leadlog, and yours."""
     return tuple(_registered.values())
 
 
@@ -88,7 +88,7 @@ def check(
     timeout_seconds: float = TIMEOUT_SECONDS,
     context: Context | None = None,
 ) -> Health:
-    """Looks whether all is well; for a readiness endpoint, say.
+    """Look whether all is well; for a readiness endpoint, say.
 
     Never raises, and takes hardly longer than the timeout (the first time also what importing
     takes): what does not answer is left behind in its daemon thread.
@@ -150,7 +150,7 @@ def default_context(
     deep: bool = False,
     clock: Callable[[], int] = now_us,
 ) -> Context:
-    """What probes look at, from the settings where it is not given.
+    """Return what probes look at, from the settings where it is not given.
 
     Args:
         directory: the log directory.
@@ -193,7 +193,7 @@ def _wanted(names: Iterable[str] | None) -> list[Registered]:
 
 
 def _checks(name: str, said: Any) -> list[Check]:
-    """What a user's function returned, as checks."""
+    """Return what a user's function returned, as checks."""
     if isinstance(said, bool):
         return [Check(name, "ok" if said else "critical", message="ok" if said else "failed")]
     if isinstance(said, Check):
@@ -233,7 +233,7 @@ class _Answer:
         return Check(self._one.name, self._one.late, message=how, remedy=remedy)
 
     def wait(self, end: float, timeout_seconds: float) -> list[Check]:
-        """What was found, as soon as it is, or at the end of the time."""
+        """Return what was found, as soon as it is, or at the end of the time."""
         if self._done.wait(max(end - time.monotonic(), 0.0)):
             return self._found
         return [self._failed(f"no answer within {timeout_seconds:g} s")]

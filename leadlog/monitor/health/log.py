@@ -15,7 +15,7 @@ __all__ = ["directory_checks", "probe", "ring_checks"]
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `log_writable`, `log_disk`, `log_dropped`, `log_waiting`, `log_lag`, `log_clock`."""
+    """Check `log_writable`, `log_disk`, `log_dropped`, `log_waiting`, `log_lag`, `log_clock`."""
     directory = context.directory
     yield from directory_checks(directory, context.settings.health_disk_mb)
     rings = ring_reports(directory.absolute())
@@ -25,7 +25,7 @@ def probe(context: Context) -> Iterator[Check]:
 
 
 def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
-    """Whether the log directory can be written, and whether there is room.
+    """Return whether the log directory can be written, and whether there is room.
 
     Args:
         directory: the log directory; it need not exist yet.
@@ -54,7 +54,7 @@ def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
 
 
 def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
-    """What the rings of all processes say: lines lost, and lines that nobody brings in."""
+    """Return what the rings of all processes say: lines lost, and lines that nobody brings in."""
     causes: dict[str, int] = {}
     for ring in rings:
         for cause, lines in ring.dropped.items():
@@ -84,7 +84,7 @@ def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
 
 
 def _lag(rings: Sequence[RingReport], context: Context) -> Check:
-    """How long the first event that waits in a living process has waited."""
+    """Return how long the first event that waits in a living process has waited."""
     since = min((one.waiting_since for one in rings if one.alive and one.waiting_since), default="")
     lag = 0.0
     if since:
@@ -105,7 +105,7 @@ def _lag(rings: Sequence[RingReport], context: Context) -> Check:
 
 
 def _clock(context: Context) -> Check:
-    """Whether the newest events are of a time that has not come yet."""
+    """Return whether the newest events are of a time that has not come yet."""
     files = log_files(context.directory)
     newest = ""
     if files:

@@ -57,7 +57,7 @@ class Figures:
 
 
 def registry(figures: Figures) -> CollectorRegistry:
-    """A registry of its own that tells the figures, for `serve` or a web application.
+    """Return a registry of its own that tells the figures, for `serve` or a web application.
 
     Args:
         figures: where they come from.
@@ -68,13 +68,13 @@ def registry(figures: Figures) -> CollectorRegistry:
 
 
 def text(figures: Figures) -> str:
-    """The figures in Prometheus' text format, as for node_exporter's textfile collector."""
+    """Return the figures in Prometheus' text format, as for node_exporter's textfile collector."""
     return generate_latest(registry(figures)).decode()
 
 
 @contextmanager
 def serve(figures: Figures, address: str = "127.0.0.1", port: int = 9464) -> Iterator[int]:
-    """Answers `GET /metrics` until the block ends, in threads of its own.
+    """Answer `GET /metrics` until the block ends, in threads of its own.
 
     Args:
         figures: where they come from.
@@ -105,7 +105,7 @@ class _Figures(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics as they are now."""
+        """Return all metrics as they are now."""
         yield InfoMetricFamily(
             "leadlog", "The version of leadlog.", value={"version": metadata.version("leadlog")}
         )

@@ -38,7 +38,7 @@ _CATEGORIES = ("database_operations",)
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `error_rate`, `latency` and `data_quality`."""
+    """Check `error_rate`, `latency` and `data_quality`."""
     now = context.now_us()
     newest = list(
         newest_events(
@@ -66,7 +66,7 @@ def probe(context: Context) -> Iterator[Check]:
 
 
 def _earlier(before: Sequence[Event], window: Sequence[Event]) -> list[Event]:
-    """The events of the baseline that are older than a window, newest first."""
+    """Return the events of the baseline that are older than a window, newest first."""
     if not window:
         return list(before)
     return [event for event in before if event.timestamp < window[-1].timestamp]
@@ -117,7 +117,7 @@ def _failures(events: Iterable[Event]) -> tuple[float, float]:
 
 
 def _latency(window: Sequence[Event], before: Sequence[Event], context: Context) -> Check:
-    """The operation whose p95 rose most; one that is still excellent is not slow."""
+    """Return the operation whose p95 rose most; one that is still excellent is not slow."""
     now, usual = _durations(window), _durations(before)
     highest: tuple[float, str] | None = None
     for name, took in now.items():
@@ -167,7 +167,7 @@ def _p95(values: Sequence[float]) -> float:
 
 
 def _score(event: Event) -> float | None:
-    """The data-quality score of a lead that came."""
+    """Return the data-quality score of a lead that came."""
     details, labels = event.data["operation_details"], event.data.get("training_labels")
     if not str(details.get("operation_type")).startswith("add") or type(labels) is not dict:
         return None

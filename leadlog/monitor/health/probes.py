@@ -67,7 +67,7 @@ class Registered:
 
 
 def built_in() -> list[Registered]:
-    """The probes that come with leadlog; their modules are loaded when they run."""
+    """Return the probes that come with leadlog; their modules are loaded when they run."""
     return [
         _built_in("database", 30.0, late="critical"),
         _built_in("airtable", 60.0, late="warning"),
@@ -102,7 +102,7 @@ def _free_mb(path: Path) -> float:
 
 
 def disk_check(name: str, path: Path, disk_mb: float, where: str) -> Check:
-    """Whether there is room where a path lies.
+    """Return whether there is room where a path lies.
 
     Args:
         name: of the check.

@@ -16,7 +16,7 @@ _RUNS = "migration_run"
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Checks `migrations`."""
+    """Check `migrations`."""
     if database_missing(context) is not None:
         yield Check("migrations", "unknown", message="there is no lead store")
         return

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from leadlog.core.errors import LeadlogError, SettingsError
 from leadlog_processors.masking import mask_text
 
-__all__ = ["AppriseChannel", "Channel", "DeliveryError", "channels"]
+__all__ = ["AppriseChannel", "DeliveryError", "NotificationChannel", "channels"]
 
 _TYPES: Final[Mapping[str, str]] = {
     "info": "success",
@@ -36,7 +36,7 @@ class DeliveryError(LeadlogError):
     """A message was not taken; trying again later may help."""
 
 
-class Channel(Protocol):
+class NotificationChannel(Protocol):
     """Somewhere that messages go."""
 
     @property
@@ -45,7 +45,7 @@ class Channel(Protocol):
         ...
 
     def send(self, title: str, body: str, severity: str) -> None:
-        """Sends one message, or tries to; may take seconds.
+        """Send one message, or tries to; may take seconds.
 
         Raises:
             DeliveryError: it was not taken; says why, without secrets.
@@ -89,7 +89,7 @@ class AppriseChannel:
         self.name = _name(url)
 
     def send(self, title: str, body: str, severity: str) -> None:
-        """See `Channel.send`."""
+        """See `NotificationChannel.send`."""
         with _overheard() as said:
             try:
                 taken = bool(
@@ -101,7 +101,7 @@ class AppriseChannel:
                 raise DeliveryError(self._clean(" ".join(said)) or "it was not taken")
 
     def _clean(self, text: str) -> str:
-        """A reason in one line, without the URL's secrets."""
+        """Return a reason in one line, without the URL's secrets."""
         for part in _secrets(self._url):
             text = text.replace(part, "***")
         return " ".join(mask_text(text).split())[:_MOST_CHARACTERS]
@@ -159,8 +159,8 @@ def _secrets(url: str) -> list[str]:
     return sorted({part for part in both if len(part) >= _SHORTEST_SECRET}, key=len, reverse=True)
 
 
-def channels(urls: str) -> dict[str, Channel]:
-    """The channels of a setting.
+def channels(urls: str) -> dict[str, NotificationChannel]:
+    """Return the channels of a setting.
 
     Args:
         urls: Apprise URLs, parted by white space.
@@ -171,7 +171,7 @@ def channels(urls: str) -> dict[str, Channel]:
     Raises:
         SettingsError: Apprise is not installed, or does not understand one of them.
     """
-    found: dict[str, Channel] = {}
+    found: dict[str, NotificationChannel] = {}
     for url in urls.split():
         found[hashlib.blake2b(url.encode(), digest_size=8).hexdigest()] = AppriseChannel(url)
     return found

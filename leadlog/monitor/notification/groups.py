@@ -13,11 +13,11 @@ import attrs
 from leadlog.monitor.rules.base import SEVERITIES
 from leadlog.monitor.states import Alert, Key
 
-__all__ = ["Group", "Notice", "Pace", "plan"]
+__all__ = ["Group", "Notice", "NotificationPace", "plan"]
 
 
 @attrs.frozen(kw_only=True)
-class Pace:
+class NotificationPace:
     """How often a group is told of.
 
     Attributes:
@@ -30,9 +30,9 @@ class Pace:
     interval: float = 300.0
     repeat: float = 4 * 3600.0
 
-    def at_once(self) -> "Pace":
-        """The same without the waiting, for one look that nothing follows soon."""
-        return Pace(wait=0.0, interval=0.0, repeat=self.repeat)
+    def at_once(self) -> "NotificationPace":
+        """Return the same without the waiting, for one look that nothing follows soon."""
+        return NotificationPace(wait=0.0, interval=0.0, repeat=self.repeat)
 
 
 @attrs.frozen
@@ -76,7 +76,7 @@ def plan(
     groups: Mapping[str, Group],
     alerts: Iterable[Alert],
     suppressed: Collection[Key],
-    pace: Pace,
+    pace: NotificationPace,
     elapsed: float,
 ) -> tuple[dict[str, Group], list[Notice]]:
     """Decide what is to be told now.
@@ -147,7 +147,7 @@ class _Change:
         waited = (group.waited or 0.0) if news or over else None
         return cls(group.told, loud, news, over, waited, group.since)
 
-    def kind(self, pace: Pace) -> str | None:
+    def kind(self, pace: NotificationPace) -> str | None:
         """Return the kind of the notice that is due; None where none is."""
         if self.told and self.over and not self.loud:
             return "resolved"

@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 500
 
 
 def title(notice: Notice) -> str:
-    """The first line: how bad, which rule, how many."""
+    """Return the first line: how bad, which rule, how many."""
     if notice.kind == "resolved":
         return f"[leadlog] resolved: {notice.rule}"
     many = f" ({len(notice.firing)})" if len(notice.firing) > 1 else ""

@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from leadlog.core.clock import now_us
-from leadlog.monitor.notification.channels import Channel, DeliveryError
+from leadlog.monitor.notification.channels import DeliveryError, NotificationChannel
 
 __all__ = ["Message", "Outbox", "create"]
 
@@ -70,7 +70,7 @@ class Message:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Makes the table where it is missing."""
+    """Make the table where it is missing."""
     connection.execute(_SCHEMA)
 
 
@@ -92,7 +92,7 @@ class Outbox:
     def __init__(
         self,
         path: Path,
-        channels: Mapping[str, Channel],
+        channels: Mapping[str, NotificationChannel],
         *,
         clock: Callable[[], int] = now_us,
         monotonic: Callable[[], float],
@@ -117,7 +117,7 @@ class Outbox:
     # ------------------------------------------------------------------------- the monitor's side
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Takes up what an earlier monitor left; those for channels that are gone are given up."""
+        """Take up what an earlier monitor left; those for channels that are gone are given up."""
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()
         self._next_id = newest + 1
         rows = connection.execute(
@@ -134,7 +134,7 @@ class Outbox:
             self._queues[message.target].append(message)
 
     def stage(self, title: str, body: str, severity: str) -> None:
-        """Makes a message for every channel; it is delivered after `release`."""
+        """Make a message for every channel; it is delivered after `release`."""
         for target in self.channels:
             self._staged.append(
                 Message(self._next_id, target, title, body, severity, self._clock())
@@ -142,7 +142,7 @@ class Outbox:
             self._next_id += 1
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Writes what is new into the open transaction; `release` says that it was committed."""
+        """Write what is new into the open transaction; `release` says that it was committed."""
         with self._lock:
             self._written = [attrs.astuple(one) for one in self._unsaved.values()]
         connection.executemany(
@@ -155,7 +155,7 @@ class Outbox:
             )
 
     def release(self, *, saved: bool) -> None:
-        """Hands what is new to the threads.
+        """Hand what is new to the threads.
 
         Args:
             saved: whether it was committed; if not, `save` has it again.
@@ -201,7 +201,7 @@ class Outbox:
             thread.join(max(end - time.monotonic(), 0.0))
 
     def waiting(self) -> int:
-        """How many messages are on their way."""
+        """Return how many messages are on their way."""
         with self._lock:
             return sum(map(len, self._queues.values()))
 
@@ -270,7 +270,7 @@ class Outbox:
         self._notice(f"{name} did not take {message.title!r}: {error}; {what}")
 
     def _set(self, message: Message, state: str, attempts: int, error: str) -> None:
-        """Changes a message and writes it; where that fails, the monitor does later."""
+        """Change a message and writes it; where that fails, the monitor does later."""
         with self._lock:
             message.state, message.attempts, message.error = state, attempts, error
             row = attrs.astuple(message)

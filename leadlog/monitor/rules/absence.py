@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import attrs
 
 from leadlog.monitor.figures.activity import Activity
-from leadlog.monitor.rules.base import Finding, Rule, duration, number, severity
+from leadlog.monitor.rules.base import Rule, RuleFinding, duration, number, severity
 
 __all__ = ["Absence"]
 
@@ -26,7 +26,7 @@ class Absence(Rule):
         2.0, "And how many times the longest usual pause; 0: whatever is usual."
     )
 
-    def silence(self, activity: Activity, now: int) -> Iterator[Finding]:
+    def silence(self, activity: Activity, now: int) -> Iterator[RuleFinding]:
         """Yield a finding where nothing has come for longer than is usual.
 
         Args:

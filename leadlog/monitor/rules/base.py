@@ -16,8 +16,8 @@ from leadlog.monitor.figures.rolling import Gauge, Rolling
 __all__ = [
     "SEVERITIES",
     "CheckResult",
-    "Finding",
     "Rule",
+    "RuleFinding",
     "View",
     "duration",
     "is_called",
@@ -88,7 +88,7 @@ class View:
         return self.figures.now_minute
 
     def gauge(self, name: str, within_minutes: int) -> Gauge | None:
-        """The newest value of that name, if it is not older than that."""
+        """Return the newest value of that name, if it is not older than that."""
         found = self.figures.gauges.get(name)
         if found is None or self.minute - found.minute > within_minutes:
             return None
@@ -96,7 +96,7 @@ class View:
 
 
 @attrs.frozen
-class Finding:
+class RuleFinding:
     """Something that is wrong now.
 
     Attributes:
@@ -124,13 +124,13 @@ class Finding:
 
 
 def duration(default: str, help: str, *, key: str = "") -> Any:  # noqa: A002 - the word that settings use
-    """A field that holds seconds."""
+    """Return a field that holds seconds."""
     metadata = {"help": help, "key": key, "unit": "s"}
     return attrs.field(default=default, converter=seconds, metadata=metadata)
 
 
 def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> Any:  # noqa: A002 - as above
-    """A field that holds a number, `least` or more."""
+    """Return a field that holds a number, `least` or more."""
     return attrs.field(
         default=default,
         converter=_number,
@@ -140,7 +140,7 @@ def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> 
 
 
 def percent(default: float, help: str) -> Any:  # noqa: A002 - as above
-    """A field that holds a percentage from 0 to 100."""
+    """Return a field that holds a percentage from 0 to 100."""
     return attrs.field(
         default=default,
         converter=_number,
@@ -150,7 +150,7 @@ def percent(default: float, help: str) -> Any:  # noqa: A002 - as above
 
 
 def operation() -> Any:
-    """A field that holds the name of an operation, of one class or of all of them."""
+    """Return a field that holds the name of an operation, of one class or of all of them."""
     return attrs.field(
         default="",
         validator=attrs.validators.instance_of(str),
@@ -168,7 +168,7 @@ def is_called(series: str, operation: str) -> bool:
 
 
 def severity(default: str) -> Any:
-    """A field that holds a severity."""
+    """Return a field that holds a severity."""
     metadata = {"help": "How bad it is: info, warning or critical.", "key": "", "unit": ""}
     check = attrs.validators.in_(SEVERITIES)
     return attrs.field(default=default, validator=check, metadata=metadata)
@@ -203,12 +203,12 @@ class Rule(ABC):
     )
 
     @abstractmethod
-    def look(self, view: View) -> Iterator[Finding]:
-        """What is wrong now, as far as this rule can tell."""
+    def look(self, view: View) -> Iterator[RuleFinding]:
+        """Return what is wrong now, as far as this rule can tell."""
 
-    def found(self, severity: str, message: str, **more: Any) -> Finding:
-        """A finding of this rule."""
-        return Finding(
+    def found(self, severity: str, message: str, **more: Any) -> RuleFinding:
+        """Return a finding of this rule."""
+        return RuleFinding(
             rule=self.name or self.kind,
             label=more.pop("label", ""),
             severity=severity,

@@ -17,8 +17,8 @@ from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.fingerprints import MOST_SESSIONS, Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.base import (
-    Finding,
     Rule,
+    RuleFinding,
     View,
     duration,
     is_called,
@@ -74,12 +74,12 @@ class BurnRate(Rule):
     minimum_failures: float = number(5, "Failures in the long window below which it is silent.")
 
     def __attrs_post_init__(self) -> None:
-        """Checks that there is a budget."""
+        """Check that there is a budget."""
         if self.objective_percent >= 100:
             raise ValueError("objective_percent = 100 leaves no budget; write at most 99.99")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         over_all = [] if self.operation else list(self._burns(view, OPERATIONS))
         for burn in over_all:
             yield self._found(view, burn)
@@ -125,7 +125,7 @@ class BurnRate(Rule):
             return None
         return _Burn(series, label, pair, bad, total, bad / total / budget)
 
-    def _found(self, view: View, burn: "_Burn") -> Finding:
+    def _found(self, view: View, burn: "_Burn") -> RuleFinding:
         is_all = burn.series == OPERATIONS
         what = "operations" if is_all else f"calls of {burn.series}"
         message = (
@@ -203,7 +203,7 @@ class _OfFingerprints(Rule):
 
     def _of(
         self, view: View, one: Fingerprint, what: str, times: float, threshold: float
-    ) -> Finding:
+    ) -> RuleFinding:
         return self.found(
             self.severity,
             f"{what} {_told(one, view.minute)}; {times:.0f} in the last hour",
@@ -214,7 +214,7 @@ class _OfFingerprints(Rule):
         )
 
     def _seen(self, view: View) -> Iterator[tuple[Fingerprint, float]]:
-        """The errors of the last hour."""
+        """Return the errors of the last hour."""
         now = view.minute
         for one in view.figures.fingerprints.known.values():
             if one.last > now - 60:
@@ -231,7 +231,7 @@ class FingerprintNew(_OfFingerprints):
     about = "A kind of error that was never seen before."
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         now, known = view.minute, view.figures.known_since
         if not known or now - known < _LEARNT_MINUTES:
             return
@@ -253,7 +253,7 @@ class FingerprintReturned(_OfFingerprints):
     gone_for: float = duration("7d", "How long it must have been gone; at least 1 d.")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for one, times in self._seen(view):
             gone = one.spell - one.before
             if (
@@ -277,7 +277,7 @@ class FingerprintSurging(_OfFingerprints):
     factor: float = number(5.0, "How many times the hourly mean of the last week.", least=1)
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for one, times in self._seen(view):
             if times < self.minimum or one.first > view.minute - _LEARNT_MINUTES:
                 continue

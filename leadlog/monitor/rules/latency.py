@@ -9,8 +9,8 @@ from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.figures.sketch import Sketch
 from leadlog.monitor.rules.base import (
-    Finding,
     Rule,
+    RuleFinding,
     View,
     duration,
     is_called,
@@ -48,7 +48,7 @@ class Latency(Rule):
     floor_ms: float = number(100.0, "A p95 below this is never held against it.", unit="ms")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for name in view.figures.latencies.names():
             if not is_called(name, self.operation):
                 continue
@@ -73,7 +73,7 @@ class Latency(Rule):
                 )
 
     def _window(self, view: View, name: str) -> tuple[int, Sketch]:
-        """The shortest window with enough in it, in minutes, and what is in it."""
+        """Return the shortest window with enough in it, in minutes, and what is in it."""
         window, minutes = Sketch(), 0
         for factor in (1, 3, 6):
             minutes = max(int(self.window * factor // 60), 1)
@@ -106,7 +106,7 @@ class SlowOperations(Rule):
     minimum_percent: float = percent(5.0, "Least share of all operations.")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get(OPERATIONS), view.minute
         first = now - int(self.window // 60) + 1
         slow, total = (tally.sum(column, first, now) for column in (tally.slow, tally.total))

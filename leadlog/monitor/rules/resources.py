@@ -10,7 +10,7 @@ from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.minutes import DAYS
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.absence import Absence
-from leadlog.monitor.rules.base import Finding, Rule, View, duration, number, percent, severity
+from leadlog.monitor.rules.base import Rule, RuleFinding, View, duration, number, percent, severity
 
 __all__ = ["DataQualityDrop", "Disk", "DroppedEvents", "HealthCheck", "Memory", "NoEvents"]
 
@@ -31,7 +31,7 @@ class _Room(Rule):
     critical_mb: float = number(2_000, "Free room that is not critical.", unit="MB")
 
     def __attrs_post_init__(self) -> None:
-        """Checks the order of the limits."""
+        """Check the order of the limits."""
         if self.critical_percent > self.warning_percent or self.critical_mb > self.warning_mb:
             raise ValueError(
                 "critical_percent and critical_mb must not be above warning_percent and "
@@ -40,7 +40,7 @@ class _Room(Rule):
             )
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         share = view.gauge(f"{self.gauge}_free_percent", _FRESH_MINUTES)
         room = view.gauge(f"{self.gauge}_free_mb", _FRESH_MINUTES)
         if share is None or room is None:
@@ -97,7 +97,7 @@ class DroppedEvents(Rule):
     minimum: float = number(1, "Events dropped in fifteen minutes from which it fires.", least=1)
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get("(dropped)"), view.minute
         dropped = tally.sum(tally.total, now - 14, now)
         if dropped >= self.minimum:
@@ -125,7 +125,7 @@ class DataQualityDrop(Rule):
     drop: float = number(0.15, "By how much the mean score (0 to 1) may drop.")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get(OPERATIONS), view.minute
         first = now - int(self.window // 60) + 1
         scored = tally.sum(tally.scored, first, now)
@@ -157,7 +157,7 @@ class NoEvents(Absence):
     what = "event"
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         yield from self.silence(view.figures.events, view.minute)
 
 
@@ -171,7 +171,7 @@ class HealthCheck(Rule):
     severity: str = severity("critical")
 
     @override
-    def look(self, view: View) -> Iterator[Finding]:
+    def look(self, view: View) -> Iterator[RuleFinding]:
         for check in view.checks:
             if check.state == "critical":
                 yield self.found(

@@ -19,6 +19,7 @@ from leadlog.reading.analytics.engine import whole
 from leadlog.reading.columns import SPARK, columns, flat_columns
 from leadlog.reading.duck import quoted
 from leadlog.reading.events import Skipped
+from leadlog.reading.moments import shifted
 from leadlog.reading.tables import FLAT
 
 __all__ = ["SparkEngine"]
@@ -150,7 +151,7 @@ class SparkEngine:
         for limit, sign, days in zip(self._window, (">=", "<"), (0, 1), strict=True):
             if limit is not None:
                 # A condition on `timestamp` alone would open every file.
-                day = dt.date.fromisoformat(limit[:10]) + dt.timedelta(days=days)
+                day = shifted(dt.date.fromisoformat(limit[:10]), days)
                 where.append(f"date {sign[0]}= DATE {quoted(str(day))}")
                 moment = limit.rstrip("Z").replace("T", " ")
                 where.append(f"timestamp {sign} TIMESTAMP_NTZ {quoted(moment)}")

@@ -9,6 +9,7 @@ import base64
 import gzip
 import os
 import sqlite3
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -21,7 +22,7 @@ import zstandard
 from leadlog.core.errors import LeadlogError
 from leadlog.core.files import DRAFT, replace
 from leadlog.core.locks import try_lock
-from leadlog.core.places import EXPORTS, INDEX, Content, Place, exports, place_of
+from leadlog.core.places import EXPORTS, INDEX, WORKING_COPIES, Content, Place, exports, place_of
 from leadlog.reading.duck import connect, literally
 from leadlog.reading.erasure.journal import NAME as JOURNAL
 from leadlog.reading.erasure.lines import Cover
@@ -79,6 +80,7 @@ class OtherFiles:
             if reason is not None:
                 self.remaining[name] = reason
         self._exports()
+        self._working_copies()
 
     def _file(self, path: Path, name: str, place: Place | None) -> str | None:
         """Take the persons out of one; returns why it still names them, if it does."""
@@ -194,6 +196,18 @@ class OtherFiles:
         if there != listed and not self._dry_run:
             text = "".join(f"{path}\n" for path in there)
             replace(self._root / EXPORTS, text.encode("utf-8", "surrogateescape"))
+
+    def _working_copies(self) -> None:
+        """Name what a killed command left of this or of another log."""
+        temporary = Path(tempfile.gettempdir())
+        for folder in (one for pattern in WORKING_COPIES for one in temporary.glob(pattern)):
+            with suppress(OSError, LeadlogError):  # gone meanwhile, or another user's
+                for path in walk(folder):
+                    if holds(path, self._spelling):
+                        self.remaining[str(path)] = (
+                            "it is the working copy of a command that runs or was killed; run "
+                            "this again when it has ended, or remove it"
+                        )
 
 
 def walk(root: Path) -> Iterator[Path]:

@@ -39,15 +39,14 @@ def _emit(operation: Operation) -> None:
 
 
 def _emit_error(operation: Operation, error: ErrorFacts) -> None:
-    failure = shape.error_log(
-        error.error_type,
-        {},
-        {
-            "operation": operation.operation_type,
-            "operation_id": operation.operation_id,
-            "lead_data": operation.lead,
-        },
-    )
+    context = {
+        "operation": operation.operation_type,
+        "operation_id": operation.operation_id,
+        "lead_data": operation.lead,
+    }
+    if error.called_from is not None:
+        context["called_from"] = error.called_from
+    failure = shape.error_log(error.error_type, {}, context)
     failure["error_details"].update(error.details)
     failure["timestamp"] = operation.ended_us
     _log.emit("error", f"error.{error.error_type.removesuffix('_error')}", failure)

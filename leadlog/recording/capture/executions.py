@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy.engine import CursorResult
+from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from leadlog.core.clock import now_us
@@ -21,9 +21,12 @@ from leadlog.recording.capture.meter import current_meter
 from leadlog.recording.capture.operation import IDS_LISTED, Operation
 from leadlog.recording.capture.reads import Tally, count
 from leadlog.recording.capture.rows import Changes
-from leadlog.recording.capture.statements import Target, is_internal, targets_of
+from leadlog.recording.capture.statements import Target, is_internal, targets_of, targets_of_text
 from leadlog.recording.capture.values import UNKNOWN, Store
 from leadlog.recording.capture.writing import info_of, record, settle
+
+_LAZY_LOADS = "leadlog_lazy_loads"
+_MANY_LOADS = 10
 
 
 class Spent:
@@ -50,6 +53,12 @@ class Spent:
         """Counts an execution in the driver."""
         self.queries += 1
         self.database_ns += elapsed_ns
+
+    def add(self, other: "Spent") -> None:
+        """Adds what another statement cost."""
+        self.queries += other.queries
+        self.wall_ns += other.wall_ns
+        self.database_ns += other.database_ns
 
     def ready(self) -> None:
         """The result is there; rows may be still to fetch."""
@@ -104,6 +113,8 @@ def finished(
         if not _is_wanted(target):
             continue
         if target.kind == "read":
+            if seam.is_lazy_load(context):
+                _lazily_loaded(context, target, spent)
             if target.main.options.internal or not _is_internal(context):
                 _read(context, result, target, spent)
         elif flushing and target.main.mapper is None and target.table is not None:
@@ -157,6 +168,23 @@ def _link(context: DefaultExecutionContext, target: Target, place: int) -> Opera
     return operation
 
 
+def _lazily_loaded(context: DefaultExecutionContext, target: Target, spent: Spent) -> None:
+    """Adds a read to those of its class in its transaction; together they are told as one."""
+    loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
+    operation = loads.get(target.main.name)
+    if operation is None:
+        operation = loads[target.main.name] = _new(target, Spent(spent.started_ns))
+        operation.load, operation.bulk = "lazy", True
+    operation.meter.add(spent)
+
+
+def tell_lazy_loads(info: journal.Info) -> None:
+    """Records the lazy loads of a transaction that has ended, where they are many."""
+    for operation in info.pop(_LAZY_LOADS, {}).values():
+        if operation.meter.queries >= _MANY_LOADS:
+            operation.close()
+
+
 def _is_wanted(target: Target) -> bool:
     kind = "create" if target.kind == "upsert" else target.kind
     return kind in target.main.options.operations
@@ -198,6 +226,22 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         operation.close()
 
 
+def refused(connection: Connection, text: str, error: BaseException) -> None:
+    """Makes the operation of a statement that SQLAlchemy refused before it asked the driver.
+
+    Args:
+        connection: where it was to run.
+        text: its SQL.
+        error: why.
+    """
+    translate = connection.get_execution_options().get("schema_translate_map")
+    for target in targets_of_text(text, connection.dialect, translate):
+        if _is_wanted(target):
+            operation = _new(target, Spent(time.perf_counter_ns()))
+            operation.fail(error, concealed=target.main.conceals)
+            operation.close()
+
+
 def _new(target: Target, spent: Spent) -> Operation:
     entity = target.main
     operation = Operation(
@@ -227,11 +271,11 @@ def _read(
     if not sampled and slow_ms is None:
         return
     operation = _new(target, spent)
+    operation.load = "lazy" if seam.is_lazy_load(context) else None
     returns = result.returns_rows  # COPY TO and SELECT INTO do not
-    # What `Session.get` names its parameters; semi-private, pinned by a test.
     parameters: Mapping[str, Any] = next(iter(_parameters(context)), {})
-    if "pk_1" in parameters:
-        names = [f"pk_{place + 1}" for place in range(len(target.main.keys))]
+    names = seam.key_parameters(len(target.main.keys))
+    if names and names[0] in parameters:
         store = captured.on(context.dialect).store(target.main)
         operation.lead_id = _text(store, target, [parameters.get(name) for name in names])
 

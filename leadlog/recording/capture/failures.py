@@ -4,20 +4,25 @@ The exception itself is not kept: its frames hold the application's objects, and
 for the end of a transaction.
 """
 
-from collections.abc import Iterator
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
 from traceback import extract_tb
+from types import FrameType
 from typing import Any
 
 import attrs
 
 from leadlog_processors.exceptions import class_name, error_code
 from leadlog_processors.failure import describe
+from leadlog_processors.fingerprint import is_own
 
 _SQLITE_DUPLICATES = (
     "SQLITE_CONSTRAINT_UNIQUE",
     "SQLITE_CONSTRAINT_PRIMARYKEY",
     "SQLITE_CONSTRAINT_ROWID",
 )
+_CALLERS = 10
 _USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
 
 
@@ -30,12 +35,15 @@ class ErrorFacts:
         message: its text; its class where it has none.
         duplicate: whether the database refused a row because of another one with its key.
         details: `error_message`, `error_code`, `exception_class`, `stack_trace` and `fingerprint`.
+        called_from: file, line and function of the application that made the call; None where the
+            stack does not show any.
     """
 
     error_type: str
     message: str
     duplicate: bool
     details: dict[str, str | None]
+    called_from: str | None = None
 
 
 def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
@@ -47,11 +55,42 @@ def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
             values in their messages, SQLAlchemy the statement and its parameters, and a line of
             source code may be SQL: none of that is kept.
     """
-    message, details = _message(error), describe(error)
+    callers = _callers(error)
+    trace = getattr(getattr(error, "orig", None), "__traceback__", None)
+    message, details = _message(error), describe(error, trace, callers)
     if concealed:
         message = _without_values(error)
-        details |= {"error_message": message, "stack_trace": "\n".join(_places(error, message))}
-    return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details)
+        places = "\n".join(_places(error, callers, message))
+        details |= {"error_message": message, "stack_trace": places}
+    called_from = _place(callers[-1]) if callers else None
+    return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details, called_from)
+
+
+def _callers(error: BaseException) -> Sequence[FrameType]:
+    """Return the application's own frames that led to an exception, the outermost first.
+
+    They are still running, so the exception's traceback does not have them.
+    """
+    trace = error.__traceback__
+    frame = inspect.currentframe() if trace is None else trace.tb_frame.f_back
+    greenlet: Any = sys.modules.get("greenlet")
+    current = None if greenlet is None else greenlet.getcurrent()
+    found: list[FrameType] = []
+    while len(found) < _CALLERS:
+        if frame is None:  # SQLAlchemy runs what is awaited in a greenlet of its own
+            current = getattr(current, "parent", None)
+            frame = getattr(current, "gr_frame", None)
+            if frame is None:
+                break
+        if is_own(frame):
+            found.append(frame)
+        frame = frame.f_back
+    return found[::-1]
+
+
+def _place(frame: FrameType) -> str:
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} in {code.co_qualname}"
 
 
 def _without_values(error: BaseException) -> str:
@@ -67,9 +106,12 @@ def _without_values(error: BaseException) -> str:
     return f"{told} (the message is left out: it may hold an excluded value)"
 
 
-def _places(error: BaseException, message: str) -> Iterator[str]:
+def _places(error: BaseException, callers: Sequence[FrameType], message: str) -> Iterator[str]:
     """Yield where an exception came from, without source lines and texts."""
     yield "Traceback (most recent call last), without lines of code:"
+    for caller in callers:
+        code = caller.f_code
+        yield f'  File "{code.co_filename}", line {caller.f_lineno}, in {code.co_name}'
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:

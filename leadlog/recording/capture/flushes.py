@@ -64,7 +64,7 @@ class Flush:
         if (
             (execution.isupdate or execution.isinsert)
             and execution.compiled is not None
-            and "compiled_cache" in execution.execution_options  # the unit of work's own
+            and seam.is_of_a_flush(execution)
             and not (writes and writes[-1] is execution)
         ):
             writes.append(execution)
@@ -115,7 +115,7 @@ def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransact
             raise
         finally:
             flush.meter.close()
-            if flush.connections:
+            if flush.connections or failure is not None:
                 _end(flush, failure)
             failure = None  # whose frames hold this one
 
@@ -136,15 +136,15 @@ def listen() -> None:
     """Follows every Session's flushes."""
     global _original  # noqa: PLW0603 - the class of SQLAlchemy is one, and so is what it had
     if _original is None:
-        _original = UOWTransaction.execute
-        UOWTransaction.execute = _watched(_original)  # type: ignore[assignment, method-assign]
+        _original = seam.flush_method()
+        seam.set_flush_method(_watched(_original))
 
 
 def release() -> None:
     """Follows them no more."""
     global _original  # noqa: PLW0603 - see `listen`
     if _original is not None:
-        UOWTransaction.execute = _original  # type: ignore[assignment, method-assign]
+        seam.set_flush_method(_original)
         _original = None
 
 
@@ -155,7 +155,11 @@ def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, Row]]:
     zones = {execution.root_connection: zone_of(execution) for execution in flush.writes}
     written: Written | None = None
     for state, kind in states_of(context):
-        connection = only or seam.used_connection(context, state)
+        connection: Any = only
+        if not flush.connections:  # it failed before its first statement, perhaps to connect
+            connection = context.session.get_bind(state.mapper)
+        elif only is None:
+            connection = seam.used_connection(context, state)
         entities = captured.on(connection.dialect)
         entity = entities[state.mapper]
         if entity is None or kind not in entity.options.operations:

@@ -72,7 +72,7 @@ class Instrument:
         self._replace("do_rollback", self._do_rollback)
         for name in ("do_commit_twophase", "do_rollback_twophase"):
             self._replace(name, self._two_phase(getattr(dialect, name), name))
-        self._replace("execution_ctx_cls", self._context_class(dialect.execution_ctx_cls))
+        self._replace("execution_ctx_cls", seam.telling(dialect.execution_ctx_cls, self._finished))
         # A synchronous connection that is dropped gets its ROLLBACK from the pool.
         for name in ("handle_error", "invalidate", *(("reset",) if dialect.is_async else ())):
             listener = safely(getattr(self, f"_{name}"))
@@ -162,7 +162,7 @@ class Instrument:
         else:
             if writes and isinstance(owner, Flush):
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
-                if "compiled_cache" in context.execution_options:  # the unit of work's own
+                if seam.is_of_a_flush(context):  # the unit of work's own
                     return
             executions.spent_on(context, started).executed(elapsed)
 
@@ -192,18 +192,6 @@ class Instrument:
             if self._state(connection.connection) is State.NONE:  # it was the outermost
                 journal.finalise(info, journal.COMMITTED)
 
-    def _context_class(self, base: type[Any]) -> type[Any]:
-        """The dialect's class of executions, which tells when a result is there."""
-        finished = self._finished
-
-        class Captured(base):  # type: ignore[misc]  # the base is the dialect's
-            def _setup_result_proxy(self) -> Any:
-                result = super()._setup_result_proxy()
-                finished(self, result)
-                return result
-
-        return Captured
-
     def _finished(self, context: DefaultExecutionContext, result: CursorResult[Any]) -> None:
         try:
             meter = current_meter()
@@ -225,30 +213,35 @@ class Instrument:
             return
         info = info_of(connection)
         error = failure.sqlalchemy_exception or failure.original_exception
+        asked = failure.statement is not None and failure.execution_context is not None
+        state = self._state_after(failure, connection) if asked else State.UNKNOWN
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
-        elif self._poisons and failure.statement is not None:
+        elif state is State.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
-        elif (
-            failure.statement is not None
-            and journal.find(info) is not None
-            and self._state(connection.connection) is State.NONE  # it was open a moment ago
-        ):
+        elif state is State.NONE and failure.statement is not None:  # it was open a moment ago
             unsure = "commit" in failure.statement.lower()
             journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
         owner = None if meter is None else meter.owner
         context: Any = failure.execution_context
-        if context is not None and owner is None and failure.statement and is_enabled():
-            executions.failed(context, error, self._state_after(failure, connection))
+        if owner is None and failure.statement and is_enabled():
+            if context is None:
+                executions.refused(connection, failure.statement, error)
+            else:
+                executions.failed(context, error, state)
 
     def _state_after(self, failure: ExceptionContext, connection: Connection) -> State:
         """What an error made of the transaction."""
         if failure.is_disconnect:
             return State.FAILED
         state = self._state(connection.connection)
-        if state is State.OPEN and self._poisons:
-            return State.FAILED  # which asyncpg cannot tell from an open one
+        if self._poisons and state in (State.OPEN, State.UNKNOWN):
+            # asyncpg cannot tell a failed one from an open one; what it refuses by itself has no
+            # severity, and the server knows nothing of it.
+            cause = failure.original_exception.__cause__
+            told = getattr(cause, "severity", None) is not None
+            return State.FAILED if told or state is State.UNKNOWN else state
         return state
 
     # ---------------------------------------------------------------------------- transactions
@@ -327,6 +320,7 @@ class Instrument:
         try:
             self._spent(started_ns)
             journal.finalise(info, outcome)
+            executions.tell_lazy_loads(info)
             if self._retiring:
                 self.release()
         except Exception as error:  # noqa: BLE001 - see `safely`

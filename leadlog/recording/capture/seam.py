@@ -4,10 +4,10 @@ No other module names them. `tests/capture/test_seam.py` has a test for each, wh
 breaks once SQLAlchemy renames it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column
+from sqlalchemy import Column, inspect
 from sqlalchemy.engine import CursorResult, Dialect
 from sqlalchemy.engine.cursor import CursorFetchStrategy, ResultFetchStrategy
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -30,6 +30,7 @@ __all__ = [
     "binds",
     "cache_of",
     "conflict_clause",
+    "flush_method",
     "flushes",
     "given_values",
     "has_begun",
@@ -39,10 +40,13 @@ __all__ = [
     "identity_of",
     "is_flushing",
     "is_for_refresh",
+    "is_lazy_load",
     "is_of_a_bulk_write",
+    "is_of_a_flush",
     "is_on_a_path",
     "is_soft_closed",
     "json_serializer",
+    "key_parameters",
     "label_of",
     "mappers",
     "merges",
@@ -53,7 +57,9 @@ __all__ = [
     "returns_explicitly",
     "secondaries",
     "sent",
+    "set_flush_method",
     "subject_of",
+    "telling",
     "used_connection",
     "where",
 ]
@@ -90,6 +96,21 @@ def used_connection(context: UOWTransaction, state: InstanceState[Any]) -> Any:
     return context.transaction.connection(state.mapper)
 
 
+def flush_method() -> Callable[[UOWTransaction], None]:
+    """The method that runs the statements of every flush."""
+    return UOWTransaction.execute
+
+
+def set_flush_method(method: Callable[[UOWTransaction], None]) -> None:
+    """Put another method in its place."""
+    UOWTransaction.execute = method  # type: ignore[assignment, method-assign]
+
+
+def is_of_a_flush(context: DefaultExecutionContext) -> bool:
+    """Whether an execution is one of the unit of work's own."""
+    return "compiled_cache" in context.execution_options
+
+
 def identity_of(state: InstanceState[Any]) -> Any:
     """The identity key of a new object, from its values."""
     return state.mapper._identity_key_from_state(state)
@@ -114,9 +135,11 @@ def label_of(column: Column[Any]) -> str:
 
 
 def mappers() -> Iterator[Mapper[Any]]:
-    """Every mapper of the process."""
+    """Every mapper of the process, but for those that were only half made or are going."""
     for registry in list(_all_registries()):
-        yield from registry.mappers
+        for mapper in registry.mappers:
+            if inspect(mapper.class_, raiseerr=False) is mapper:
+                yield mapper
 
 
 def merges() -> Iterator[str]:
@@ -230,7 +253,32 @@ def is_for_refresh(context: DefaultExecutionContext) -> bool:
     return bool(getattr(options, "_for_refresh_state", False))
 
 
+def is_lazy_load(context: DefaultExecutionContext) -> bool:
+    """Whether an execution reads what an attribute of an object refers to."""
+    options = context.execution_options.get("_sa_orm_load_options")
+    return getattr(options, "_lazy_loaded_from", None) is not None
+
+
 # ------------------------------------------------------------------------------------ executions
+
+
+def telling(
+    base: type[Any], finished: Callable[[DefaultExecutionContext, CursorResult[Any]], None]
+) -> type[Any]:
+    """A dialect's class of executions, which tells when a result is there."""
+
+    class Captured(base):  # type: ignore[misc]  # the base is the dialect's
+        def _setup_result_proxy(self) -> Any:
+            result = super()._setup_result_proxy()
+            finished(self, result)
+            return result
+
+    return Captured
+
+
+def key_parameters(count: int) -> list[str]:
+    """What `Session.get` calls the parameters of a key of so many parts."""
+    return [f"pk_{place + 1}" for place in range(count)]
 
 
 def returns_explicitly(context: DefaultExecutionContext) -> bool:

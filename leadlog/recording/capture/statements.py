@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 from sqlalchemy import Delete, Insert, Select, TextClause, Update
+from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -275,6 +276,13 @@ def _of_text(
                     attrs.evolve(found, conflicts=mention.conflicts, counted=mention.counted)
                 )
     return tuple(written or read[:1])
+
+
+def targets_of_text(
+    text: str, dialect: Dialect, translate: Mapping[Any, Any] | None
+) -> tuple[Target, ...]:
+    """What SQL is about that has no execution."""
+    return _of_text(text, dialect.name, captured.on(dialect), translate)
 
 
 def is_internal(context: DefaultExecutionContext) -> bool:

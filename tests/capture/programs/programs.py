@@ -596,7 +596,7 @@ def after_flush_refuses(shop: Shop) -> None:
     shop.look()
 
 
-@program(vague=True)
+@program("update failed")
 def mapper_event_refuses(shop: Shop) -> None:
     @sa.event.listens_for(Seat, "before_update")
     def refuse(*_: Any) -> None:

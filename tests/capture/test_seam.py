@@ -1,0 +1,295 @@
+"""Each private name of SQLAlchemy that capture relies on, and what breaks when it goes.
+
+All of them stand in `leadlog.recording.capture.seam`; nothing else in the room names one.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstanceState,
+    Mapped,
+    Session,
+    mapped_column,
+    relationship,
+)
+
+import leadlog.recording.capture
+from leadlog.recording.capture import seam
+
+
+class Base(DeclarativeBase):
+    """The tests' own metadata."""
+
+
+class Tag(Base):
+    """The other side."""
+
+    __tablename__ = "tags"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+LINK = sa.Table(
+    "doc_tag",
+    Base.metadata,
+    sa.Column("doc_id", sa.ForeignKey("docs.id"), primary_key=True),
+    sa.Column("tag_id", sa.ForeignKey("tags.id"), primary_key=True),
+)
+
+
+class Doc(Base):
+    """Something to write and read."""
+
+    __tablename__ = "docs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str | None]
+    data: Mapped[Any | None] = mapped_column(sa.JSON)
+    tags: Mapped[list[Tag]] = relationship(secondary="doc_tag")
+
+
+class Seen:
+    """The executions and results of an engine, as its dialect tells them."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.contexts: list[Any] = []
+        self.results: list[Any] = []
+        self.closed: list[bool] = []
+        engine.dialect.execution_ctx_cls = seam.telling(
+            engine.dialect.execution_ctx_cls, self._note
+        )
+
+    def _note(self, context: Any, result: Any) -> None:
+        self.contexts.append(context)
+        self.results.append(result)
+        self.closed.append(seam.is_soft_closed(result))
+
+
+@pytest.fixture
+def engine() -> Iterator[sa.Engine]:
+    """An engine that nobody captures."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+def state_of(instance: object) -> InstanceState[Any]:
+    """An object's state."""
+    found = sa.inspect(instance)
+    assert isinstance(found, InstanceState)
+    return found
+
+
+def test_a_result_is_told_when_it_is_there(engine: sa.Engine) -> None:
+    """`_setup_result_proxy`, `_soft_closed`: without them no statement has a record."""
+    seen = Seen(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(Doc), {"id": 1})
+        connection.execute(sa.select(Doc.id)).all()
+    assert seen.closed == [True, False]
+    assert isinstance(seen.results[1].cursor_strategy, seam.ResultFetchStrategy)
+    assert issubclass(seam.CursorFetchStrategy, seam.ResultFetchStrategy)
+
+
+def test_what_a_flush_writes(engine: sa.Engine) -> None:
+    """`UOWTransaction.execute`, `.states`, `.transaction`: without them objects have no record."""
+    original = seam.flush_method()
+    told: list[Any] = []
+
+    def watching(context: Any) -> None:
+        original(context)
+        states = seam.flushes(context)
+        told.append((seam.is_flushing(context.session), seam.has_begun(context), dict(states)))
+        told.extend(seam.used_connection(context, state) for state in states)
+        assert list(seam.post_updated(context)) == []
+
+    seam.set_flush_method(watching)
+    try:
+        with Session(engine) as session:
+            doc = Doc(id=1)
+            session.add(doc)
+            session.flush()
+            assert told == [(True, True, {state_of(doc): (False, False)}), session.connection()]
+            assert seam.identity_of(state_of(doc)) == state_of(doc).key
+            assert not seam.is_flushing(session)
+    finally:
+        seam.set_flush_method(original)
+
+
+def test_the_statements_of_a_flush(engine: sa.Engine) -> None:
+    """`compiled_cache`, `_compiled_cache`, `_label`: else a flush's statements count twice."""
+    seen = Seen(engine)
+    with Session(engine) as session:
+        session.add(Doc(id=1))
+        session.flush()
+        session.execute(sa.update(Doc).values(body="x"))
+        session.get_one(Doc, 1).body = "y"
+        session.flush()
+    insert, bulk, *_, last = seen.contexts
+    assert seam.is_of_a_flush(insert)
+    assert not seam.is_of_a_flush(bulk)
+    assert insert.execution_options["compiled_cache"] is seam.cache_of(sa.inspect(Doc))
+    assert last.compiled_parameters[0][seam.label_of(Doc.__table__.c.id)] == 1
+
+
+def test_old_and_new_values_without_a_load(engine: sa.Engine) -> None:
+    """`PASSIVE_NO_INITIALIZE`, `LoaderCallableStatus`: else capture would run SQL of its own."""
+    with Session(engine) as session:
+        session.add(Doc(id=1, body="a"))
+        session.commit()
+        doc = session.get_one(Doc, 1)
+        doc.body = "b"
+        history = seam.history_of(state_of(doc), "body")
+        assert (list(history.added), list(history.deleted)) == (["b"], ["a"])
+        session.expire(doc)
+        doc.body = "c"
+        seen = Seen(engine)
+        assert not seam.history_of(state_of(doc), "body").deleted
+        assert seen.contexts == []
+    assert seam.LoaderCallableStatus.NO_VALUE
+
+
+def test_mappers_and_association_tables() -> None:
+    """`_all_registries`, `_init_args`, `_props`: else a Base has no classes and no links."""
+    assert {sa.inspect(Doc), sa.inspect(Tag)} <= set(seam.mappers())
+    assert set(seam.secondaries(sa.inspect(Doc))) == {LINK}
+    assert seam.registry_tables(sa.inspect(Doc))["doc_tag"] is LINK
+    assert "merge" in set(seam.merges())
+
+
+def test_what_a_statement_is_about() -> None:
+    """`_propagate_attrs`, `_where_criteria`, `_values`, …: else a record has no class or row."""
+    dialect = postgresql.dialect()
+    assert seam.subject_of(sa.select(Doc)) is sa.inspect(Doc)
+    assert seam.subject_of(sa.select(Doc.__table__)) is None
+    insert = postgresql.insert(Doc).on_conflict_do_nothing().values(id=1, body=sa.func.now())
+    assert seam.conflict_clause(insert) is not None
+    assert seam.conflict_clause(sa.insert(Doc)) is None
+    assert len(seam.given_values(insert)) == 2
+    ordered = sa.update(Doc).ordered_values((Doc.body, "x"))
+    assert len(seam.given_values(ordered)) == 1
+    assert seam.has_many_values(sa.insert(Doc).values([{"id": 1}, {"id": 2}]))
+    assert not seam.has_many_values(sa.insert(Doc))
+    assert "OR REPLACE" in seam.prefixes(sa.insert(Doc).prefix_with("OR REPLACE"))
+    update = sa.update(Doc).where(Doc.id == 7).returning(Doc.id)
+    compiled: Any = update.compile(dialect=dialect)
+    (criterion,) = seam.where(update)
+    assert seam.binds(compiled)[criterion.right] == "id_1"
+    assert [column.name for column in seam.result_columns(compiled)] == ["id"]
+    assert not seam.result_columns(sa.update(Doc).compile(dialect=dialect))  # type: ignore[arg-type]
+
+
+def test_what_a_type_does_to_values() -> None:
+    """`_cached_result_processor`, `_has_bind_expression`, `_json_serializer`: else values lie."""
+
+    class Loud(sa.TypeDecorator[str]):
+        impl = sa.String
+        cache_ok = True
+
+        def bind_expression(self, bindvalue: Any) -> Any:
+            return sa.func.upper(bindvalue)
+
+    dialect = sqlite.dialect()
+    assert seam.has_result_processor(sa.JSON(), dialect)
+    assert not seam.has_result_processor(sa.Integer(), dialect)
+    assert seam.bind_expression(Loud())
+    assert not seam.bind_expression(sa.String())
+    assert seam.json_serializer(sa.create_engine("sqlite://", json_serializer=repr).dialect) is repr
+
+
+def test_what_was_sent(engine: sa.Engine) -> None:
+    """`positiontup`, `binds`, `parameters`: else a sealed value is not known."""
+    seen = Seen(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(Doc), [{"id": 1, "data": {}}, {"id": 2, "data": [1]}])
+        connection.execute(sa.insert(Doc).values(id=3).returning(Doc.id)).all()
+        connection.exec_driver_sql("SELECT 1")
+    many, returning, driver = seen.contexts
+    assert [dict(seam.sent(many, place)) for place in range(2)] == [
+        {"id": 1, "data": "{}"},
+        {"id": 2, "data": "[1]"},
+    ]
+    assert seam.sent(many, 2) == {}
+    assert seam.sent(driver, 0) == {}
+    assert seam.returns_explicitly(returning)
+    assert not seam.returns_explicitly(many)
+
+
+def test_reads_of_sqlalchemys_own(engine: sa.Engine) -> None:
+    """`_current_path`, `_for_refresh_state`, `_sa_orm_update_options`: else they have records.
+
+    `_lazy_loaded_from` of `_sa_orm_load_options`: else nobody is told of N+1.
+    """
+    with Session(engine) as session:
+        session.add(Doc(id=1, tags=[Tag(id=1)]))
+        session.commit()
+        seen = Seen(engine)
+        doc = session.get_one(Doc, 1)
+        assert len(doc.tags) == 1
+        session.expire(doc, ["body"])
+        assert doc.body is None
+        session.execute(
+            sa.update(Doc).values(body="x").execution_options(synchronize_session="fetch")
+        )
+    told = [
+        (seam.is_on_a_path(one), seam.is_for_refresh(one), seam.is_of_a_bulk_write(one))
+        for one in seen.contexts
+        if not one.isupdate
+    ]
+    assert (True, False, False) in told
+    assert (False, True, False) in told
+    assert [seam.is_lazy_load(one) for one in seen.contexts[:3]] == [False, True, False]
+    get = seen.contexts[0]
+    assert seam.key_parameters(1)[0] in get.compiled_parameters[0]
+
+
+def test_savepoints_are_statements(engine: sa.Engine) -> None:
+    """`SavepointClause` and its siblings, `ident`: else what a savepoint undid is committed."""
+    seen: list[tuple[str, str]] = []
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def note(_conn: Any, _cursor: Any, _sql: str, _parameters: Any, context: Any, *_: Any) -> None:
+        clause = context.compiled.statement
+        seen.append((seam.SAVEPOINTS[type(clause)], clause.ident))
+
+    with engine.connect() as connection:
+        connection.begin_nested().commit()
+        connection.begin_nested().rollback()
+    first, second = seen[0][1], seen[2][1]
+    assert seen == [
+        ("savepoint", first),
+        ("release", first),
+        ("savepoint", second),
+        ("rollback_to", second),
+    ]
+
+
+OWN = {"_capture", "_watch", "_session_hook"}
+"""Private names of leadlog's own that one class of the room takes from another."""
+
+
+def test_no_other_module_names_what_is_private() -> None:
+    """So that a new SQLAlchemy is a change of one file."""
+    assert leadlog.recording.capture.__file__ is not None
+    found: list[str] = []
+    for path in Path(leadlog.recording.capture.__file__).parent.glob("*.py"):
+        if path.stem == "seam":
+            continue
+        found += [
+            f"{path.name}:{node.lineno}: {node.attr}"
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute)
+            and node.attr.startswith("_")
+            and not node.attr.startswith("__")
+            and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+            and node.attr not in OWN
+        ]
+    assert found == []
