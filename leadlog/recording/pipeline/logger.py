@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from leadlog.core.forks import renew_after_fork
+from leadlog.core.forks import renew_after_fork, renew_if_forked
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Level names and their rank."""
@@ -85,6 +85,7 @@ class Slot:
 
     def resolve(self) -> Target:
         """The pipeline in force; makes one where there is none."""
+        renew_if_forked()
         target = self.target
         if target is None:
             target = self._configure()
