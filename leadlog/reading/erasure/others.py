@@ -118,7 +118,7 @@ class OtherFiles:
             if draft and is_locked(path):
                 return _BUSY
             path.unlink(missing_ok=True)
-        self.changed.append(Changed(name, 1, 0))
+        self.changed.append(Changed(name, 0, 0))
         return None
 
     def _document(self, path: Path, name: str) -> str | None:
