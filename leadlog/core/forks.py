@@ -1,12 +1,24 @@
 """What a forked child must renew: locks, threads, counters.
 
 `os.register_at_fork` keeps what it is given for ever, so one hook serves all objects and
-holds them weakly.
+holds them weakly. It does not hear of a fork that is made in C, as uWSGI's are: so the kernel
+is asked to wipe a page of memory in every child, and whoever would use what a child must not
+looks at that page first (`renew_if_forked`).
 """
 
+import mmap
 import os
+import sys
+import threading
 import weakref
 from typing import Protocol
+
+from leadlog_processors import forks
+
+__all__ = ["Renewable", "renew_after_fork", "renew_if_forked"]
+
+_WIPE_ON_FORK = 18
+"""Linux's MADV_WIPEONFORK, which `mmap` has no name for in every version."""
 
 
 class Renewable(Protocol):
@@ -25,9 +37,47 @@ def renew_after_fork(renewable: Renewable) -> None:
     _renewables.add(renewable)
 
 
+def _page() -> mmap.mmap | bytearray:
+    """Memory whose first byte is 1, and 0 in a forked child; where there is none such, 1 always."""
+    if sys.platform == "linux":
+        page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        page[0] = 1
+        try:
+            page.madvise(_WIPE_ON_FORK)
+        except OSError:
+            return page  # an old kernel: it is copied
+        return page
+    return bytearray(b"\x01")
+
+
+_own = _page()
+_lock = threading.Lock()
+
+
+def renew_if_forked() -> None:
+    """Renew everything, if this is a forked child in which that was not done yet."""
+    if not _own[0]:
+        with _lock:
+            if not _own[0]:
+                _renew()
+
+
+def _renew() -> None:
+    """Do in a child what Python does after `os.fork`, and whoever forked in C left out."""
+    if len(os.listdir("/proc/self/task")) == 1:  # noqa: PTH208 - a number
+        import ctypes
+
+        # Also renews the interpreter's lock, which a thread of the parent's may have waited for.
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    if not _own[0]:
+        forks.renew()
+        _after_fork_in_child()
+
+
 def _after_fork_in_child() -> None:
     for renewable in list(_renewables):
         renewable.after_fork()
+    _own[0] = 1
 
 
 if hasattr(os, "register_at_fork"):

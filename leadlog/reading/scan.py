@@ -33,7 +33,7 @@ from leadlog.reading.damage import unfinished_line
 from leadlog.reading.duck import literally, parquet, path_list, quoted
 from leadlog.reading.events import TIMESTAMP_PATTERN, Skipped, decode, read_events
 from leadlog.reading.moments import shifted
-from leadlog.reading.washed import has_long_line, readable_paths
+from leadlog.reading.washed import readable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -150,7 +150,7 @@ class Scan:
         # As text, since DuckDB takes more for a time than a record may have.
         read = {**kinds, "timestamp": "VARCHAR"}
         wanted = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in read.items())
-        paths = readable_paths(file.path for file in self.files)
+        paths = readable(file.path for file in self.files).paths
         return (
             f"SELECT * REPLACE ({_MOMENT} AS timestamp) FROM read_ndjson({path_list(paths)}, "
             f"columns = {{{wanted}}}, ignore_errors = true, filename = true, "
@@ -160,8 +160,11 @@ class Scan:
     def _without_rests(self) -> str:
         """Leaves out last lines that are whole events but for their newline."""
         said = []
+        direct = readable(file.path for file in self.files).direct
         for file in self.files:
-            event = None if file.compressed else decode(unfinished_line(file.path))
+            if file.compressed or file.path not in direct:
+                continue
+            event = decode(unfinished_line(file.path))
             if event is not None:
                 stamp, event_id = event["timestamp"], event.get("event_id")
                 same = quoted(event_id) if isinstance(event_id, str) else "NULL"
@@ -201,24 +204,24 @@ class Scan:
         rows = connection.execute(
             f"SELECT filename FROM ({lines}) WHERE timestamp IS NULL GROUP BY filename"
         ).fetchall()
-        listed = [file.path for file in self.files]
-        paths = {Path(path) for (path,) in rows} & set(listed) | set(self.cut_files())
+        listed = {file.path for file in self.files}
+        direct = readable(listed).direct
+        paths = {Path(path) for (path,) in rows} & listed | set(self.cut_files())
         plain = [file.path for file in self.files if not file.compressed]
-        paths |= {path for path in plain if unfinished_line(path)}
-        paths |= {path for path in listed if has_long_line(path)}
+        paths |= {path for path in plain if path not in direct or unfinished_line(path)}
         for path in sorted(paths):
             for _ in read_events(path, skipped=skipped, to_damage=True):
                 pass
         return skipped
 
     def has_damage(self) -> bool:
-        """Return whether some lines are known to be damaged before any is read.
+        """Return whether lines may be damaged that DuckDB does not get to see.
 
         Raises:
             ReadError: a file cannot be read.
         """
-        listed = [file.path for file in self.files]
-        return bool(self.cut_files()) or any(map(has_long_line, listed))
+        direct = readable(file.path for file in self.files).direct
+        return bool(self.cut_files()) or len(direct) < len(self.files)
 
     def cut_files(self) -> list[Path]:
         """Compressed files that end before their content does, of which the rest is missing.

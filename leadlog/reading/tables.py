@@ -21,7 +21,7 @@ from leadlog.core.records.hints import all_keys_of
 from leadlog.reading.duck import unreadable
 from leadlog.reading.events import Skipped
 from leadlog.reading.scan import Scan, scan
-from leadlog.reading.washed import readable_paths
+from leadlog.reading.washed import readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +78,7 @@ class Tables:
             ReadError: a file cannot be read.
         """
         for category in CATEGORIES:
-            readable_paths(file.path for file in self._scan(category).files)
+            readable(file.path for file in self._scan(category).files)
 
     @staticmethod
     def names() -> tuple[str, ...]:

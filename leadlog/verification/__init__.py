@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from leadlog.core.errors import ReadError
 from leadlog.reading.doubts import Doubts
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
@@ -42,7 +43,8 @@ def verify(
     Args:
         directory: the log directory.
         database: a path or a URL.
-        entity: the mapped class's name, as in the records.
+        entity: the mapped class's name, as in the records; with the schema of its table in front
+            where the log has rows of several (`one.Customer`).
         table: the table's name; found by the entity's name by default.
         ignore: columns that are not compared.
 
@@ -53,6 +55,7 @@ def verify(
     skipped = Skipped()
     events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
     told = replay((event.data for event in events), entities=(entity,))
+    entity = _entity(entity, told.tables)
     replayed = told.tables.get(entity) or Table(entity, Doubts())
     causes = Causes(replayed, told.doubts, told.first, skipped, ring_reports(Path(directory)))
     with opened(database) as connection:
@@ -67,6 +70,35 @@ def verify(
     ]
     report.lost_update_count = replayed.lost_update_count
     return report
+
+
+def _entity(entity: str, tables: Collection[str]) -> str:
+    """The entity that was meant: that name, or the one with that name behind its schema.
+
+    Raises:
+        ReadError: several schemas have it.
+    """
+    found = sorted(one for one in tables if one.rpartition(".")[2] == entity)
+    if entity in tables or not found:
+        return entity
+    if len(found) > 1:
+        raise ReadError(f"the log has {', '.join(found)}; name one of them with --entity")
+    return found[0]
+
+
+def _name(column: sa.Column[Any], table: sa.Table, told: Table) -> str:
+    """What the log calls a column."""
+    for name in (f"{table.name}.{column.name}", column.key):
+        if name in told.columns:
+            return name
+    return column.name
+
+
+def _dashed(part: Any) -> Any:
+    """A UUID as text, of which SQLite keeps the digits only; anything else as it is."""
+    if type(part) is str and len(part) == 32:
+        return "-".join((part[:8], part[8:12], part[12:16], part[16:20], part[20:]))
+    return part
 
 
 class _Comparison:
@@ -91,12 +123,16 @@ class _Comparison:
         self._key = [columns.index(column) for column in real.primary_key.columns]
         # A log names columns by their names; a mapped class may have another name for one.
         self._columns = [
-            (place, column.key if column.key in told.columns else column.name, column.type)
+            (place, _name(column, real, told), column.type)
             for place, column in enumerate(columns)
             # By the key the rows are found, so it cannot differ.
             if not column.primary_key and not {column.name, column.key} & ignore
         ]
-        names = {name for column in columns for name in (column.name, column.key)}
+        names = {
+            name
+            for column in columns
+            for name in (column.name, column.key, f"{real.name}.{column.name}")
+        }
         report.columns_gone = sorted(told.columns - names - ignore)
 
     def run(self, connection: sa.Connection) -> None:
@@ -129,10 +165,10 @@ class _Comparison:
         table = self._told.rows
         places = self._key
         for found in rows_of(connection, self._real):
-            key = key_of(tuple(found[place] for place in places))
-            if key not in table and len(key) == 32:
-                # SQLite keeps a UUID without its dashes.
-                dashed = "-".join((key[:8], key[8:12], key[12:16], key[16:20], key[20:]))
+            parts = tuple(found[place] for place in places)
+            key = key_of(parts)
+            if key not in table:
+                dashed = key_of(tuple(map(_dashed, parts)))
                 key = dashed if dashed in table else key
             yield key, found
 

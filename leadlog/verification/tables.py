@@ -86,7 +86,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
 
     Args:
         connection: where it is.
-        entity: the mapped class's name.
+        entity: the mapped class's name, behind its table's schema where the log tells one.
         name: of the table, perhaps with its schema; by default it is found: customers, customer,
             Customer and the like for Customer.
 
@@ -94,10 +94,10 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
         ReadError: there is no such table, or more than one, or it has no primary key.
     """
     inspector = sa.inspect(connection)
-    schema = None
+    before, _, entity = entity.rpartition(".")
+    schema = before or None
     if name is None:
-        names = inspector.get_table_names()
-        name = _only(names, entity)
+        name = _only(inspector.get_table_names(schema), entity)
     elif "." in name and not inspector.has_table(name):
         schema, _, name = name.rpartition(".")
     if entity == "Lead" and schema is None and name == Lead.__tablename__:

@@ -15,6 +15,7 @@ from uuid import UUID
 import orjson
 import sqlalchemy as sa
 
+from leadlog.core.records.keys import key_text
 from leadlog_processors.rendering import render
 
 __all__ = ["equal", "key_of", "plain"]
@@ -38,12 +39,12 @@ def _odd(value: Any) -> bool:
 
 
 def key_of(values: tuple[object, ...]) -> str:
-    """A primary key as the log has it.
+    r"""A primary key as the log has it.
 
-    >>> key_of((7,)), key_of(("a", 1))
-    ('7', 'a,1')
+    >>> key_of((7,)), key_of(("a,b", 1))
+    ('7', 'a\\,b,1')
     """
-    return ",".join(map(str, values))
+    return key_text(values)
 
 
 def equal(

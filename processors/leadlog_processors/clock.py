@@ -10,11 +10,12 @@ time survives the way through float, text and back without a rounding error.
 """
 
 import itertools
-import os
 import re
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
+
+from leadlog_processors import forks
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
@@ -41,8 +42,8 @@ class _Seconds:
 
     def begin(self, us: int) -> tuple[int, str]:
         second = us // 1_000_000
-        text = (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.")
-        text = text.rjust(20, "0")  # strftime drops the zeros of years below 1000
+        # Not by strftime, which imports, and nothing is imported when the interpreter ends.
+        text = f"{(_EPOCH + timedelta(seconds=second)).isoformat()[:19]}."
         cached = self.cached = (second * 1_000_000, text)
         return cached
 
@@ -101,8 +102,7 @@ class _Writer:
 
 
 _writer = _Writer()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_writer.renew)
+forks.in_child(_writer.renew)
 
 
 def new_id(us: int | None = None) -> str:

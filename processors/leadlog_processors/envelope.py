@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from structlog.typing import EventDict, WrappedLogger
 
+from leadlog_processors import forks
 from leadlog_processors.clock import format_us, new_id, now_us
 from leadlog_processors.fields import SCHEMA_VERSION
 
@@ -59,8 +60,7 @@ class _Process:
 this_process = _Process()
 """The running process: its `pid`, read once and again after a fork."""
 _current_thread = threading.current_thread
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=this_process.renew)
+forks.in_child(this_process.renew)
 
 
 def trace_ids() -> tuple[str, str] | None:

@@ -12,7 +12,6 @@ log under the session is passed as `contextvars.copy_context().run, function`.
 (True, {'user': 'ana'})
 """
 
-import os
 import secrets
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from leadlog_processors import forks
 from leadlog_processors.fields import ERROR_LOG
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -60,8 +60,7 @@ class _Process:
 
 
 _process = _Process()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_process.renew)
+forks.in_child(_process.renew)
 
 _current: ContextVar[OpenSession | None] = ContextVar("leadlog_session", default=None)
 

@@ -34,6 +34,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 event["data_details"]["fields_processed"] = [["name"], ["name", "email"], None][
                     number % 3
                 ]
+                if number % 11 == 0:
+                    event["operation_details"]["load"] = "lazy"
+                    event["performance_metrics"]["database_queries"] = number % 20
                 event["performance_metrics"]["database_time_ms"] = chance.choice((None, 0.5, 1.25))
             if event["log_type"] == "sync_operation":
                 event["sync_details"]["batch_size"] = chance.choice((1, 10, 50))

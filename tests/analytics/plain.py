@@ -221,6 +221,31 @@ def repeated(log: Log) -> list[Row]:
     ]
 
 
+def lazy_loads(log: Log) -> list[Row]:
+    """Ten lazy loads and more of a class in one transaction."""
+    groups = defaultdict(list)
+    for _, event in log["database_operations"]:
+        details = event["operation_details"]
+        queries = event["performance_metrics"]["database_queries"]
+        if details.get("load") == "lazy" and queries is not None and queries >= 10:
+            groups[details["entity"]].append(event)
+    return [
+        (
+            entity,
+            len(group),
+            sum(one["performance_metrics"]["database_queries"] for one in group),
+            max(one["performance_metrics"]["database_queries"] for one in group),
+            total(
+                half_up(one["operation_details"]["execution_time_ms"] * 1000)
+                for one in group
+                if one["operation_details"]["execution_time_ms"] is not None
+            ),
+            max(one["event_id"] for one in group),
+        )
+        for entity, group in groups.items()
+    ]
+
+
 def batches(log: Log) -> list[Row]:
     """Syncs by batch size."""
     groups = defaultdict(list)
@@ -254,6 +279,7 @@ PLAIN: dict[str, Callable[[Log], list[Row]]] = {
     "durations": durations,
     "shapes": shapes,
     "repeated": repeated,
+    "lazy_loads": lazy_loads,
     "batches": batches,
 }
 """Built-in query to its function."""

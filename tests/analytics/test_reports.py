@@ -188,6 +188,17 @@ def test_the_same_call_again_and_again_in_one_transaction_is_a_hint(
     assert hint["hint"].startswith("get_lead Lead ran for one row each, up to 10 times in one")
 
 
+def test_lazy_loads_are_a_hint(write: Write, engine: DuckDBEngine) -> None:
+    """Ten of a class in one transaction; nine are none, nor are ten statements of another read."""
+    for entity, queries, load in (("Contact", 12, "lazy"), ("Deal", 9, "lazy"), ("Note", 12, None)):
+        event = operation(2, "read", entity=entity, **({} if load is None else {"load": load}))
+        event["performance_metrics"] = {"database_queries": queries}
+        write("database_operations", 1, **event)
+    (hint,) = (one for one in slow_report(engine)["hints"] if one["kind"] == "lazy_loads")
+    assert (hint["entity"], hint["calls"]) == ("Contact", 12)
+    assert hint["hint"].startswith("Contact was lazily loaded up to 12 times in one transaction")
+
+
 def test_the_best_batch_size_has_the_most_leads_per_second(
     write: Write, engine: DuckDBEngine
 ) -> None:

@@ -224,7 +224,10 @@ def test_what_was_sent(engine: sa.Engine) -> None:
 
 
 def test_reads_of_sqlalchemys_own(engine: sa.Engine) -> None:
-    """`_current_path`, `_for_refresh_state`, `_sa_orm_update_options`: else they have records."""
+    """`_current_path`, `_for_refresh_state`, `_sa_orm_update_options`: else they have records.
+
+    `_lazy_loaded_from` of `_sa_orm_load_options`: else nobody is told of N+1.
+    """
     with Session(engine) as session:
         session.add(Doc(id=1, tags=[Tag(id=1)]))
         session.commit()
@@ -243,6 +246,7 @@ def test_reads_of_sqlalchemys_own(engine: sa.Engine) -> None:
     ]
     assert (True, False, False) in told
     assert (False, True, False) in told
+    assert [seam.is_lazy_load(one) for one in seen.contexts[:3]] == [False, True, False]
     get = seen.contexts[0]
     assert seam.key_parameters(1)[0] in get.compiled_parameters[0]
 

@@ -253,7 +253,7 @@ def test_what_fails_is_told_and_does_not_hold_up_the_rest(run, old):
     result = run("archive", "--parquet-after-days", "1")
     assert result.exit_code == 3
     assert re.search(rf"failed +error_logs/{packed.name} .*", result.stdout)
-    assert "1 files could not be worked on" in result.stderr
+    assert "1 file could not be worked on" in result.stderr
     assert packed.exists()
     assert not other.exists()
 

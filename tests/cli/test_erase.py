@@ -27,7 +27,7 @@ def test_a_person_is_erased_and_the_record_names_no_one(run, log, tmp_path):
     os.utime(path, (1_793_534_400, 1_793_534_400))
     result = run("erase", "--lead", "lead-ana-1")
     assert result.exit_code == 0, result.output
-    assert "Removed 1 lines" in result.stdout
+    assert "Removed 1 line " in result.stdout
     (audit,) = events(tmp_path / "database_logs")
     assert audit["event_name"] == "monitoring.erasure"
     assert audit["monitoring_info"]["data_points"]["lines_removed"] == 1
@@ -47,7 +47,7 @@ def test_what_remains_makes_the_exit_code_1(run, log):
     assert json.loads(result.stdout)["remaining"] == {
         f"database_operations/{today}.jsonl": "its day is not over"
     }
-    assert "run `leadlog erase --resume` on a later day" in result.stderr
+    assert "`leadlog erase --resume` goes on" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_output_goes_through_jq(run, log, jq):
     result = run("tail")
     assert jq(".name", stdin=result.stdout) == ["\x1b[2J\u202e\x7f"]
     assert not {"\x1b", "\u202e", "\x7f"} & set(result.stdout)
-    assert "skipped 1 damaged lines" in result.stderr
+    assert "skipped 1 damaged line," in result.stderr
 
 
 def test_a_missing_directory_is_an_error(run):

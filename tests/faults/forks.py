@@ -3,8 +3,10 @@
 forks.py DIRECTORY NOTES storm CHILDREN    while two threads hammer; children log, some fork
 forks.py DIRECTORY NOTES preload WORKERS   a server that opens the log, then forks workers
 forks.py DIRECTORY NOTES pool PROCESSES    multiprocessing, whose workers are terminated
+forks.py DIRECTORY NOTES unseen WORKERS    forked in C, so that no hook of Python's runs
 """
 
+import ctypes
 import multiprocessing
 import os
 import sys
@@ -119,5 +121,37 @@ def pool() -> None:
     SINK.close(5)
 
 
+def unseen() -> None:
+    sink = open_sink()
+    writer = Writer(NOTES, "server", sink)
+    assert writer.write()
+    token = sink.intend([("error_logs", b"never to be seen\n")])
+    fork = ctypes.PyDLL(None).fork
+    children = []
+    for number in range(COUNT):
+        child = fork()
+        if child == 0:
+            if number % 3 == 0:
+                sink.settle(token)  # the parent's
+                sink.close(5)  # which must not take what the parent holds
+                os._exit(0)
+            worker = Writer(NOTES, f"worker-{number}", sink)
+            for _ in range(300):
+                assert worker.write()
+            if number % 3 == 1:
+                assert sink.flush(5)
+                assert sink.stats().written == {"database_operations": 300}
+            os._exit(0)
+        children.append(child)
+        for _ in range(100):
+            assert writer.write()
+    for child in children:
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+    sink.settle(token)
+    sink.close(5)
+
+
 if __name__ == "__main__":
-    {"storm": storm, "preload": preload, "pool": pool}[sys.argv[3]]()
+    modes = {"storm": storm, "preload": preload, "pool": pool, "unseen": unseen}
+    modes[sys.argv[3]]()

@@ -1,6 +1,10 @@
 """A forked child has rings, a slot and a thread of its own, and takes nothing from its parent."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,3 +41,43 @@ def test_the_workers_of_a_multiprocessing_pool_lose_nothing(log: Any) -> None:
     log.run("forks", log.notes, "pool", 4)
     log.recover()
     assert log.balanced() == {f"job-{number}": 30 for number in range(20)}
+
+
+def test_children_that_are_forked_in_c_have_rings_of_their_own(log: Any) -> None:
+    """As uWSGI forks: no hook of Python's runs, and yet nobody writes into the parent's rings."""
+    log.run("forks", log.notes, "unseen", 9)
+    assert log.recover().errors == []
+    workers = {f"worker-{number}": 300 for number in range(9) if number % 3}
+    assert log.balanced() == {"server": 901} | workers
+
+
+def test_events_of_children_that_are_forked_in_c_arrive_once(tmp_path: Path) -> None:
+    """Through the logger: ids, sessions and all else that a child renews."""
+    code = """
+import ctypes, os, sys
+import leadlog
+leadlog.configure(directory=sys.argv[1])
+log = leadlog.get_logger()
+log.info("boot")
+workers = []
+for worker in range(3):
+    child = ctypes.PyDLL(None).fork()
+    if child == 0:
+        for number in range(300):
+            log.info("line", worker=worker, number=number)
+        leadlog.flush()
+        os._exit(0)
+    workers.append(child)
+for child in workers:
+    os.waitpid(child, 0)
+leadlog.flush()
+"""
+    directory = tmp_path / "logs"
+    subprocess.run([sys.executable, "-c", code, directory], check=True, timeout=60)
+    records = [
+        json.loads(line)
+        for file in log_files(directory)
+        for line in file.path.read_bytes().splitlines()
+    ]
+    assert len(records) == len({record["event_id"] for record in records}) == 901
+    assert len({record["process_id"] for record in records}) == 4

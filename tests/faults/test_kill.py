@@ -19,7 +19,7 @@ SOAK = bool(os.environ.get("SOAK"))
 pytestmark = pytest.mark.handmade_lines
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3000 if SOAK else 600)
 @pytest.mark.parametrize("kind", ["lines", "facts", "flood"])
 def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
     """Four workers killed again and again: every acknowledged line is in a file, once, whole."""
@@ -29,7 +29,7 @@ def test_killed_writers_lose_nothing(log: Any, kind: str) -> None:
         for number in range(4)
     ]
     for worker in workers:
-        worker.communicate(timeout=500)
+        worker.communicate(timeout=2500 if SOAK else 500)
         assert worker.returncode == 0
     assert log.recover(finisher_of=finisher_of).errors == []
     assert log.rings() == []

@@ -230,12 +230,13 @@ def test_three_thousand_small_files_need_few_descriptors(tmp_path: Path) -> None
     folder = tmp_path / CATEGORY
     folder.mkdir()
     for writer in range(3_000):
-        (folder / f"{DAY}.w{writer + 1}.jsonl").write_bytes(line(writer) + b"\n")
+        rest = b"rubbish\n" + line(0) if writer == 7 else b""
+        (folder / f"{DAY}.w{writer + 1}.jsonl").write_bytes(line(writer) + b"\n" + rest)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = len(os.listdir("/proc/self/fd")) + 60  # noqa: PTH208 - names suffice
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(few, hard), hard))
     try:
-        assert merged(tmp_path) == (3_000, 0)
-        assert relation(tmp_path) == (3_000, 0)
+        assert merged(tmp_path) == (3_000, 1)
+        assert relation(tmp_path) == (3_000, 1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

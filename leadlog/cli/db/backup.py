@@ -10,7 +10,7 @@ import click
 
 from leadlog.cli.db.state import connections_of, opened
 from leadlog.cli.options import database_option, json_option
-from leadlog.cli.terminal import message, print_json, safe
+from leadlog.cli.terminal import count, message, print_json, safe
 
 __all__ = ["backup", "restore"]
 
@@ -86,7 +86,8 @@ def backup(*, target: Path, database: str | None, keep: int | None, as_json: boo
         )
         return
     click.echo(
-        f"{safe(str(made.path))}: {made.leads} leads, {made.size_bytes / 1e6:.1f} MB, verified"
+        f"{safe(str(made.path))}: {count(made.leads, 'lead')}, "
+        f"{made.size_bytes / 1e6:.1f} MB, verified"
     )
     for path in made.removed:
         click.echo(f"removed {safe(str(path))}")
@@ -118,4 +119,4 @@ def restore(*, source: Path, database: str | None, replace: bool, as_json: bool)
     if as_json:
         print_json({"database": where, "leads": leads})
     else:
-        click.echo(f"{safe(where)} has {leads} leads now.")
+        click.echo(f"{safe(where)} has {count(leads, 'lead')} now.")

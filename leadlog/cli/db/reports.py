@@ -7,7 +7,7 @@ import click
 
 from leadlog.cli.db.state import opened
 from leadlog.cli.options import database_option, json_option
-from leadlog.cli.terminal import message, print_json, safe, table
+from leadlog.cli.terminal import count, message, print_json, safe, table
 
 __all__ = ["duplicates", "merges", "quality"]
 
@@ -37,12 +37,12 @@ def quality(*, database: str | None, worst: int, as_json: bool) -> None:
         return
     mean = "-" if report.mean_score is None else f"{report.mean_score:.3f}"
     tiers = ", ".join(f"{count} {tier}" for tier, count in report.tiers.items() if count)
-    click.echo(f"{report.leads} leads, mean score {mean}: {tiers or 'none'}")
+    click.echo(f"{count(report.leads, 'lead')}, mean score {mean}: {tiers or 'none'}")
     _section("Scores")
     most = max(report.distribution.values(), default=0) or 1
     for line in table(
-        (tenth, count, "#" * round(count / most * 40))
-        for tenth, count in report.distribution.items()
+        (tenth, leads, "#" * round(leads / most * 40))
+        for tenth, leads in report.distribution.items()
     ):
         click.echo(f"  {line}")
     _section("Fields")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leadlog.cli.options import directory_option, json_option
-from leadlog.cli.terminal import message, print_json, safe, table
+from leadlog.cli.terminal import count, message, print_json, safe, table
 from leadlog.core.layout import LogFile
 from leadlog.core.limits import TOTAL, bytes_by_category, days_by_category
 
@@ -155,7 +155,7 @@ def _show(report: "Report") -> None:
     _section("Files", table(rows, ("", "file", "size", freed, "why"), right=(2, 3)) if rows else [])
     _section("Left alone", table((_name(one.file), one.hindrance.reason) for one in report.kept))
     if report.buckets_stored:
-        click.echo(f"Made the bucket tables of {len(report.buckets_stored)} days.")
+        click.echo(f"Made the bucket tables of {count(len(report.buckets_stored), 'day')}.")
     where = safe(str(report.directory))
     if not report.results:
         click.echo(f"Nothing to do; {where} holds {_size(report.bytes_before)}.")
@@ -179,7 +179,7 @@ def _say(report: "Report") -> None:
     if report.errors:
         first = report.errors[0]
         message(
-            f"{len(report.errors)} files could not be worked on, the first is "
+            f"{count(len(report.errors), 'file')} could not be worked on, the first is "
             f"{_name(first.action.found.file)}: {first.error}; nothing of them is lost: mend the "
             "cause and run this again"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from leadlog.cli.terminal import message, print_json, safe
+from leadlog.cli.terminal import count, message, print_json, safe
 from leadlog.reading.damage import DamagedLine, damaged_lines
 
 __all__ = ["list_lines"]
@@ -45,7 +45,7 @@ def list_lines(root: Path, taking: bool, as_json: bool) -> int:
             kept += file.lines if file.kept else 0
             where = f"are in {quarantine_directory(root)} now"
             message(
-                f"{file.lines} lines of {file.path} "
+                f"{count(file.lines, 'line')} of {file.path} "
                 + (f"stay: {file.kept}" if file.kept else where)
             )
     return kept

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leadlog.cli.options import directory_option, existing_log, json_option
-from leadlog.cli.terminal import message, print_json, safe, table
+from leadlog.cli.terminal import count, message, print_json, safe, table
 
 if TYPE_CHECKING:
     from leadlog.reading.erasure import Report
@@ -97,8 +97,8 @@ def erase(
     if report.remaining:
         first = next(iter(report.remaining.items()))
         message(
-            f"{len(report.remaining)} files still name them, the first is {first[0]}: {first[1]}; "
-            "run `leadlog erase --resume` on a later day"
+            f"still named in {count(len(report.remaining), 'file')}, the first is {first[0]}: "
+            f"{first[1]}; `leadlog erase --resume` goes on"
         )
     ctx.exit(1 if report.remaining else 0)
 
@@ -120,12 +120,17 @@ def _show(report: "Report") -> None:
         click.echo(line)
     if rows:
         click.echo()
-    where = f"{len(report.changed)} files of {safe(str(report.directory))}"
+    where = f"{count(len(report.changed), 'file')} of {safe(str(report.directory))}"
     removed, covered = report.lines_removed, report.lines_changed
     if report.dry_run:
-        click.echo(f"Would remove {removed} lines and cover them in {covered} more, in {where}.")
+        click.echo(
+            f"Would remove {count(removed, 'line')} and cover them in {covered} more, in {where}."
+        )
     else:
-        click.echo(f"Removed {removed} lines and covered them in {covered} more, in {where}.")
+        click.echo(
+            f"Removed {count(removed, 'line')} and covered them in {covered} more, in {where}."
+        )
     if report.summaries:
-        verb = "would be" if report.dry_run else "were"
-        click.echo(f"{len(report.summaries)} daily summaries {verb} made anew.")
+        verb = "Would make" if report.dry_run else "Made"
+        made = count(len(report.summaries), "daily summary", "daily summaries")
+        click.echo(f"{verb} {made} anew.")

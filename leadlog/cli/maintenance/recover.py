@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from leadlog.cli.options import directory_option, json_option
-from leadlog.cli.terminal import message, print_json, safe
+from leadlog.cli.terminal import count, message, print_json, safe
 
 if TYPE_CHECKING:
     from leadlog.recording.sinks.recover import Recovery
@@ -73,7 +73,7 @@ def recover(ctx: click.Context, *, directory: Path | None, everything: bool, as_
             _show(one)
         for gone in swept.removed:
             click.echo(
-                f"\n{gone.waiting} events removed from memory: their log directory "
+                f"\n{count(gone.waiting, 'event')} removed from memory: their log directory "
                 f"{safe(str(gone.directory))} has been gone for a week"
             )
     reports = (found, *swept.recovered.values())
@@ -85,12 +85,13 @@ def recover(ctx: click.Context, *, directory: Path | None, everything: bool, as_
 
 def _show(found: "Recovery") -> None:
     click.echo(
-        f"{found.lines} events recovered from {found.rings} rings; {found.alive} rings are in use"
+        f"{count(found.lines, 'event')} recovered from {count(found.rings, 'ring')}; "
+        f"in use: {count(found.alive, 'ring')}"
     )
     if found.unsettled:
         click.echo(
-            f"{found.unsettled} events of transactions that were about to commit recovered; "
-            "their outcome is unknown"
+            f"{count(found.unsettled, 'event')} of transactions that were about to commit "
+            "recovered; their outcome is unknown"
         )
     if found.lost:
-        click.echo(f"{found.lost} events were lost with the memory of killed processes")
+        click.echo(f"{count(found.lost, 'event')} lost with the memory of killed processes")

@@ -7,7 +7,7 @@ import click
 
 from leadlog.cli.migrate.runs import backups, rollback, status, validate
 from leadlog.cli.options import database_option, directory_option, json_option, note_export
-from leadlog.cli.terminal import print_json, safe, table
+from leadlog.cli.terminal import count, print_json, safe, table
 
 __all__ = ["migrate"]
 
@@ -252,7 +252,7 @@ def _show(found: dict[str, Any]) -> None:
         click.echo(line)
     click.echo("")
     rate = "" if found["per_second"] is None else f", {found['per_second']:.0f} records/s"
-    click.echo(f"{found['records']} records in {found['seconds']:.2f} s{rate}")
+    click.echo(f"{count(found['records'], 'record')} in {found['seconds']:.2f} s{rate}")
     if found["dry_run"]:
         click.echo("Nothing was written (dry run); duplicates are found when they are migrated.")
     elif found["data_integrity_maintained"] is True:
@@ -266,8 +266,8 @@ def _show(found: dict[str, Any]) -> None:
     for note in found["notes"]:
         click.echo(f"Note: {safe(note)}")
     for source in found["sources"]:
-        for note, count in source["notes"].items():
-            click.echo(f"Note: {safe(source['path'])}: {count} {safe(note)}")
+        for note, times in source["notes"].items():
+            click.echo(f"Note: {safe(source['path'])}: {times} {safe(note)}")
         if source["not_mapped"]:
             columns = ", ".join(map(safe, source["not_mapped"][:_COLUMNS_SHOWN]))
             more = len(source["not_mapped"]) - _COLUMNS_SHOWN

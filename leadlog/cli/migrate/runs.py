@@ -8,7 +8,7 @@ import click
 
 from leadlog.cli.db.state import opened
 from leadlog.cli.options import database_option, json_option
-from leadlog.cli.terminal import print_json, safe, table
+from leadlog.cli.terminal import count, print_json, safe, table
 
 __all__ = ["backups", "rollback", "status", "validate"]
 
@@ -88,8 +88,9 @@ def validate(
         print_json(found)
     else:
         click.echo(
-            f"{report.migration_id}: {report.records} records, {report.accounted} accounted for, "
-            f"{report.missing} leads missing, {report.different} different, "
+            f"{report.migration_id}: {count(report.records, 'record')}, "
+            f"{report.accounted} accounted for, "
+            f"{count(report.missing, 'lead')} missing, {report.different} different, "
             f"{report.changed_since} changed since"
         )
         for name in report.unread:
@@ -162,4 +163,6 @@ def rollback(
     if as_json:
         print_json({"migration_id": migration_id, "database": where, "leads": leads})
     else:
-        click.echo(f"{safe(where)} has {leads} leads again, as before {safe(migration_id)}.")
+        click.echo(
+            f"{safe(where)} has {count(leads, 'lead')} again, as before {safe(migration_id)}."
+        )

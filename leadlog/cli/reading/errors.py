@@ -16,7 +16,7 @@ from leadlog.cli.options import (
     opened_engine,
 )
 from leadlog.cli.reading.skipped import say_skipped
-from leadlog.cli.terminal import message, print_json, safe
+from leadlog.cli.terminal import count, fit, message, print_json, safe, terminal_width
 
 __all__ = ["errors"]
 
@@ -136,16 +136,17 @@ def _lines(one: dict[str, Any], *, whole: bool) -> Iterator[str]:
     state = click.style(one["state"].ljust(9), fg=_COLOURS[one["state"]])
     name = safe(one["exception_class"] or one["error_type"] or "unknown")
     yield f"{click.style(safe(one['fingerprint']), bold=True)}  {state} {name}"
-    times = "once" if one["events"] == 1 else f"{one['events']} times"
-    sessions = "1 session" if one["sessions"] == 1 else f"{one['sessions']} sessions"
+    times = "once" if one["events"] == 1 else count(one["events"], "time")
     yield (
-        f"    {times} in {sessions}, first {one['first_seen']}, last {one['last_seen']} "
-        f"(session {safe(one['last_session_id'] or '-')}, event {safe(one['last_event_id'])})"
+        f"    {times} in {count(one['sessions'], 'session')}, "
+        f"first {one['first_seen'][:19]}, last {one['last_seen'][:19]}"
     )
+    session = safe(one["last_session_id"] or "-")
+    yield f"    last event {safe(one['last_event_id'])} (session {session})"
     text = one["error_message"] or ""
     if not whole:
-        text = text.partition("\n")[0]
-        text = text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
+        width = terminal_width()
+        text = fit(text.partition("\n")[0], _TEXT if width is None else width - 4)
     for line in text.splitlines():
         yield f"    {safe(line)}"
     if whole and one["stack_trace"]:

@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from leadlog.cli.options import directory_option, existing_log, json_option, moment_option
+from leadlog.cli.reading.event_line import change, value
 from leadlog.cli.reading.indexed import opened_index
 from leadlog.cli.reading.skipped import collect_nothing, say_skipped
-from leadlog.cli.terminal import message, print_json, safe
+from leadlog.cli.terminal import (
+    Styled,
+    count,
+    fit,
+    line,
+    message,
+    print_json,
+    safe,
+    terminal_width,
+)
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Event, Skipped
 from leadlog.reading.history import (
@@ -30,6 +39,7 @@ from leadlog.reading.merged import read_merged
 __all__ = ["history"]
 
 _VALUE_LIMIT = 100
+_NARROW = 100
 _KEYS_ASKED = 20_000  # to name one like the one that was asked for
 _WORDS = {"create": "created", "update": "updated", "delete": "deleted", "read": "read"}
 _COLOURS = {"create": "green", "update": "yellow", "delete": "red"}
@@ -158,14 +168,16 @@ def _plain(found: History) -> dict[str, Any]:
 def _show(found: History) -> None:
     click.secho(f"{safe(found.entity or 'no class')} {safe(found.key)}", bold=True)
     users = {entry.event_id: entry.user for entry in found.entries}
+    width = terminal_width()
     for entry in found.entries:
-        for line in _lines(entry, users):
-            click.echo(line if _shown(entry) else click.style(line, dim=True))
+        for one in _lines(entry, users, width):
+            click.echo(one if _shown(entry) else click.style(one, dim=True))
     if found.doubts:
         last = found.doubts[-1]
         message(
-            f"{len(found.doubts)} times the log tells of lost records, or of calls on rows of no "
-            f"known class, that may have changed it, the last at {last.at} (event {last.event_id})"
+            f"{count(len(found.doubts), 'time')} the log tells of lost records, or of calls on "
+            f"rows of no known class, that may have changed it, the last at "
+            f"{last.at} (event {last.event_id})"
         )
 
 
@@ -173,72 +185,57 @@ def _shown(entry: Entry) -> bool:
     return entry.effective or entry.kind == "read"
 
 
-def _lines(entry: Entry, users: Mapping[str, str | None]) -> Iterator[str]:
+def _lines(entry: Entry, users: Mapping[str, str | None], width: int | None) -> Iterator[str]:
+    narrow = width is not None and width < _NARROW
+    below = " " * (9 if narrow else 30)
+
+    def told(text: str, colour: str | None = None) -> str:
+        return click.style(
+            below + fit(text, None if width is None else width - len(below)), fg=colour
+        )
+
     if entry.gap is not None:
-        yield click.style(f"  {'':26}  something in between is not in the log", fg="red")
-        for column, (told, really) in entry.gap.columns.items():
-            yield f"  {'':26}    {safe(column)}: {_value(told)} had become {_value(really)}"
-    kind = _WORDS.get(entry.kind or "", "changed")
-    if _shown(entry):
-        kind = click.style(kind.ljust(8), fg=_COLOURS.get(entry.kind or ""))
-    parts = [
-        safe(entry.at.replace("T", " ")[:26]),
-        kind.ljust(8),
+        yield told("something in between is not in the log", "red")
+        for column, (was, really) in entry.gap.columns.items():
+            yield told(f"  {safe(column)}: {value(was)} had become {value(really)}")
+    shown = _shown(entry)
+    parts: list[Styled | str] = [
+        "  " + safe(entry.at.replace("T", " ")[: 19 if narrow else 26]),
+        Styled(
+            _WORDS.get(entry.kind or "", "changed").ljust(8),
+            {"fg": _COLOURS.get(entry.kind or "")} if shown else {},
+        ),
         safe(entry.outcome or "unknown").ljust(11),
         safe(entry.operation),
         *_who(entry),
     ]
     if entry.rows is not None:
-        parts.append(f"with {entry.rows} {'row' if entry.rows == 1 else 'rows'} in all")
-    if not _shown(entry):
+        parts.append(f"with {count(entry.rows, 'row')} in all")
+    if not shown:
         perhaps = entry.outcome == "unknown" or not entry.named
         parts.append("may have changed it" if perhaps else "changed nothing")
-    yield "  " + "  ".join(parts).rstrip()
-    for column, cell in entry.changes.items():
-        yield f"  {'':26}    {safe(str(column))}: {_change(cell)}"
+    yield line(parts, width)
+    for name, cell in entry.changes.items():
+        yield told(f"{safe(str(name))}: {change(cell, _VALUE_LIMIT)}")
     if entry.lost_update is not None:
         lost = entry.lost_update
         user = users.get(lost.overwritten)
         who = f" by {safe(user)}" if user else ""
-        yield click.style(
-            f"  {'':26}    lost update: it overwrote the change{who}, which it had not read "
-            f"(event {safe(lost.overwritten)})",
-            fg="red",
-        )
-        for column, (value, read) in lost.columns.items():
-            told = f"{_value(value)} was lost, {_value(read)} was read"
-            yield f"  {'':26}      {safe(column)}: {told}"
+        yield told(f"lost update: it overwrote the change{who}, which it had not read", "red")
+        yield told(f"  event {safe(lost.overwritten)}")
+        for column, (written, read) in lost.columns.items():
+            yield told(f"  {safe(column)}: {value(written)} was lost, {value(read)} was read")
     if entry.error:
-        yield f"  {'':26}    {_cut(safe(entry.error))}"
+        yield told(safe(entry.error), "red")
 
 
 def _who(entry: Entry) -> Iterator[str]:
     if entry.user is not None:
         yield f"by {safe(entry.user)}"
-    for name, value in entry.context.items():
-        yield f"{safe(str(name))}={safe(str(value))}"
+    for name, bound in entry.context.items():
+        yield f"{safe(str(name))}={value(bound)}"
     if entry.session_id:
         yield f"session {safe(entry.session_id)}"
-
-
-def _change(cell: Any) -> str:
-    if not isinstance(cell, Mapping) or not cell:
-        return "written by the database"
-    if "new" not in cell:
-        return f"was {_value(cell['old'])}"
-    if "old" not in cell:
-        return _value(cell["new"])
-    return f"{_value(cell['old'])} → {_value(cell['new'])}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, str):
-        return _cut(safe(value)) if value else '""'
-    return _cut(safe(orjson.dumps(value).decode()))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _VALUE_LIMIT else f"{text[: _VALUE_LIMIT - 1]}…"
 
 
 def _say_why_nothing(found: list[Histories], lead_id: str | None, email: str | None) -> None:

@@ -9,7 +9,7 @@ import orjson
 
 from leadlog.cli.options import directory_option, existing_log, moment_option
 from leadlog.cli.reading.skipped import collect_nothing, say_skipped
-from leadlog.cli.terminal import message, safe_json
+from leadlog.cli.terminal import count, message, safe_json
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import Replay, rows_of
@@ -95,4 +95,4 @@ def _say_doubts(told: Replay, table: Table) -> None:
     partial = Counter(row.why for row in table.rows.values() if not row.whole)
     if partial:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(partial.items()))
-        message(f"{sum(partial.values())} rows are known in part only ({reasons})")
+        message(f"known in part only: {count(sum(partial.values()), 'row')} ({reasons})")

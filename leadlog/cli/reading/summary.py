@@ -18,7 +18,7 @@ from leadlog.cli.options import (
     spark_engine,
 )
 from leadlog.cli.reading.period import as_many_before, asked_days
-from leadlog.cli.terminal import message, print_json, safe, table
+from leadlog.cli.terminal import Styled, count, line, message, print_json, safe, table
 
 if TYPE_CHECKING:
     from leadlog.reading.analytics.summary import Period
@@ -210,8 +210,8 @@ def _show(report: Mapping[str, Any]) -> None:
     if info["last_day"] != days:
         days += f" to {info['last_day']}"
     click.secho(f"Summary of {days} (UTC)", bold=True)
-    skipped = f", {info['lines_skipped']} damaged lines" if info["lines_skipped"] else ""
-    click.echo(f"  {info['events_read']} events{skipped}\n")
+    skipped = f", {count(info['lines_skipped'], 'damaged line')}" if info["lines_skipped"] else ""
+    click.echo(f"  {count(info['events_read'], 'event')}{skipped}\n")
     rows: list[tuple[Any, ...]]
     if len(report["days"]) > 1:
         rows = [
@@ -240,10 +240,10 @@ def _show(report: Mapping[str, Any]) -> None:
     header = ("operation", "total", "failed", "n", "mean ms", "p50", "p95", "p99")
     _section("Operations", table(rows, header, right=range(1, 8)) if rows else [])
     tiers = report["operation_summary"]["performance_tiers"]
-    _section("Tiers", [_bar(name, count, tiers) for name, count in tiers.items()])
+    _section("Tiers", [_bar(name, number, tiers) for name, number in tiers.items()])
     causes = report["error_summary"]["most_common_errors"]
     rows = [(one["count"], one["error_type"], one["error_message"]) for one in causes]
-    _section("Most common errors", [line[:160] for line in table(rows, right=(0,))])
+    _section("Most common errors", table(rows, right=(0,)))
     slowest = report["performance_summary"]["slowest_operations"]
     rows = [(f"{one['duration_ms']:.1f}", one["operation"], one["timestamp"]) for one in slowest]
     _section(
@@ -258,15 +258,14 @@ def _show(report: Mapping[str, Any]) -> None:
         )
 
 
-def _bar(name: str, count: int, counts: Mapping[str, int]) -> str:
-    width = round(40 * count / max(1, *counts.values()))
-    bar = click.style("█" * width, fg=_TIER_COLOURS[name])
-    return f"{name:<11}{count:>10}  {bar}".rstrip()
+def _bar(name: str, number: int, counts: Mapping[str, int]) -> str:
+    width = round(40 * number / max(1, *counts.values()))
+    return line([f"{name:<11}{number:>10}", Styled("█" * width, {"fg": _TIER_COLOURS[name]})])
 
 
 def _section(title: str, lines: list[str]) -> None:
     if lines:
         click.secho(safe(title), bold=True)
-        for line in lines:
-            click.echo(f"  {line}")
+        for one in lines:
+            click.echo(f"  {one}")
         click.echo()

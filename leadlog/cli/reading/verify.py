@@ -8,7 +8,7 @@ import orjson
 
 from leadlog.cli.options import database_option, directory_option, existing_log, json_option
 from leadlog.cli.reading.skipped import collect_nothing
-from leadlog.cli.terminal import print_json, safe, table
+from leadlog.cli.terminal import count, print_json, safe, table
 
 if TYPE_CHECKING:
     from leadlog.verification import Difference, Report
@@ -96,9 +96,12 @@ def _show(report: "Report") -> None:
         click.echo()
     unknown = ", ".join(f"{count} {why}" for why, count in sorted(report.values_unknown.items()))
     rows = [
-        ("log", f"{report.events} events, {report.log_first} to {report.log_last}"),
+        ("log", f"{count(report.events, 'event')}, {report.log_first} to {report.log_last}"),
         ("rows", f"{report.rows_logged} in the log, {report.rows_found} in {report.table}"),
-        ("equal", f"{report.rows_equal} rows, {report.values_compared} values compared"),
+        (
+            "equal",
+            f"{count(report.rows_equal, 'row')}, {count(report.values_compared, 'value')} compared",
+        ),
     ]
     if unknown:
         rows.append(("not compared", f"the log does not have {unknown}"))
@@ -106,7 +109,10 @@ def _show(report: "Report") -> None:
         rows.append(("either", f"{report.values_either} values as a call on many rows left them"))
     if report.rows_uncertain:
         rows.append(
-            ("uncertain", f"{report.rows_uncertain} rows that only the table could tell of")
+            (
+                "uncertain",
+                f"{count(report.rows_uncertain, 'row')} that only the table could tell of",
+            )
         )
     if report.columns_gone:
         rows.append(("no column", ", ".join(report.columns_gone)))

@@ -27,6 +27,7 @@ KNOWN: Final = (
     "records_affected",
     "records_cut",
     "schema",
+    "load",
     "duplicate_detected",
     "duplicate_action",
     "duplicate_matched_on",
@@ -97,7 +98,7 @@ def operation(facts: Mapping[str, Any]) -> Event:
         "training_labels": _UNLABELLED.copy(),
     }
     for section, key in (
-        *((details, "records_cut"), (details, "schema")),
+        *((details, "load"), (details, "records_cut"), (details, "schema")),
         *((data, "change"), (event, "sample_rate")),
     ):
         if known(key) is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from leadlog_processors.rendering import to_json_type
 
@@ -26,8 +27,6 @@ def key_text(parts: Iterable[Any]) -> str:
 def _text(part: Any) -> str:
     if isinstance(part, bytes | bytearray | memoryview):
         return "0x" + bytes(part).hex()
-    if type(part) in (str, int):
-        return str(part)
-    if isinstance(part, bool | int | float | str):
+    if isinstance(part, bool | int | float | str | UUID):
         return str(part)
     return str(to_json_type(part))

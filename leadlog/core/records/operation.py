@@ -64,6 +64,9 @@ class OperationDetails(TypedDict):
     """When the call began, as `timestamp`."""
     transaction_id: ReadOnly[str | None]
     """Same for all operations of one database transaction."""
+    load: NotRequired[ReadOnly[Literal["lazy"]]]
+    """`lazy` where SQLAlchemy read for attributes that were not loaded yet. Without the option
+    `internal`, one record stands for ten and more such reads of a class in one transaction."""
     records_cut: NotRequired[ReadOnly[int]]
     """Changes of this class and kind that have no record of their own, because their
     transaction had too many."""

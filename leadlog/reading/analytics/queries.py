@@ -17,6 +17,7 @@ __all__ = [
     "BUILT_IN",
     "DURATIONS",
     "ERROR_GROUPS",
+    "LAZY_LOADS",
     "REPEATED",
     "SHAPES",
     "SLOW",
@@ -192,6 +193,17 @@ ORDER BY calls DESC, operation_type, entity
 """
 """The same call for one row each, ten times and more within one transaction: N+1."""
 
+LAZY_LOADS = f"""
+SELECT entity, COUNT(*) AS transactions, SUM(database_queries) AS calls,
+       MAX(database_queries) AS most_calls, SUM({_us("execution_time_ms")}) AS total_us,
+       MAX(event_id) AS last_event_id
+FROM operations
+WHERE load = 'lazy' AND database_queries >= 10 AND database_queries <= {MOST_COUNT}
+GROUP BY entity
+ORDER BY calls DESC, entity
+"""
+"""Ten lazy loads of a class and more within one transaction: N+1, too."""
+
 BATCHES = f"""
 SELECT batch_size, COUNT(*) AS runs, SUM(CASE WHEN success THEN 1 ELSE 0 END) AS succeeded,
        SUM({_count("leads_synced")}) AS leads_synced, SUM({_count("leads_failed")}) AS leads_failed,
@@ -212,6 +224,7 @@ BUILT_IN: dict[str, str] = {
     "durations": DURATIONS,
     "shapes": SHAPES,
     "repeated": REPEATED,
+    "lazy_loads": LAZY_LOADS,
     "batches": BATCHES,
 }
 """All of them by name."""

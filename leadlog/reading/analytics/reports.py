@@ -11,6 +11,7 @@ from leadlog.reading.analytics.queries import (
     BATCHES,
     DURATIONS,
     ERROR_GROUPS,
+    LAZY_LOADS,
     REPEATED,
     SHAPES,
     SLOW,
@@ -75,7 +76,11 @@ def slow_report(engine: Engine, most: int = 20) -> Row:
     return {
         "operations": operations[:most],
         "shapes": shapes,
-        "hints": [*map(_repeated, repeated), *_many_queries(operations)],
+        "hints": [
+            *map(_lazily_loaded, engine.rows(LAZY_LOADS)),
+            *map(_repeated, repeated),
+            *_many_queries(operations),
+        ],
     }
 
 
@@ -149,6 +154,20 @@ def _repeated(row: Row) -> Row:
         "event_id": row["last_event_id"],
         "hint": f"{what} ran for one row each, up to {row['most_calls']} times in one "
         f"transaction ({row['transactions']} such transactions); fetch or write them together",
+    }
+
+
+def _lazily_loaded(row: Row) -> Row:
+    entity = row["entity"] or "rows"
+    return {
+        "kind": "lazy_loads",
+        "operation": "read",
+        "entity": row["entity"],
+        "calls": row["calls"],
+        "total_ms": None if row["total_us"] is None else row["total_us"] / 1000,
+        "event_id": row["last_event_id"],
+        "hint": f"{entity} was lazily loaded up to {row['most_calls']} times in one transaction "
+        f"({row['transactions']} such transactions); load it with the query, as selectinload does",
     }
 
 

@@ -351,10 +351,10 @@ class Entities(dict[Mapper[Any], Entity | None]):
 
     def _find(self, name: Name, table: Any) -> Iterator[Entity]:
         """The captured classes of a table, those of the first capture first; else the table."""
-        generation = captured.generation
+        mappings = captured.mappings
         default = getattr(self._dialect, "default_schema_name", None)
         names = [name, *([(str(default).lower(), name[1])] if default and not name[0] else ())]
-        mappers = [m for one in names for m in _directory.classes(one, generation)]
+        mappers = [m for one in names for m in _directory.classes(one, mappings)]
         for watch in self._watches:
             for mapper in filter(watch.takes, mappers):
                 entity = self[mapper]
@@ -366,7 +366,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
                 if self._plain(name_of(own)) == name:
                     yield Entity(own, watch.options)
             for one in names:
-                for link, mapper in _directory.links(one, generation):
+                for link, mapper in _directory.links(one, mappings):
                     if watch.takes(mapper):
                         yield Entity(link, watch.options)
                         break
@@ -377,7 +377,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
         """Whether one of these words is the name of a captured table, perhaps."""
         if self._words is None:
             tables = {name_of(table)[1] for watch in self._watches for table in watch.tables}
-            self._words = _directory.names(captured.generation) | tables
+            self._words = _directory.names(captured.mappings) | tables
         everything = any(watch.everything for watch in self._watches)
         return everything or not self._words.isdisjoint(words)
 
@@ -388,6 +388,7 @@ class Captured:
     Attributes:
         watches: in the order of their calls; the first that covers a class tells how.
         generation: changes whenever a watch comes or goes, or a class is mapped.
+        mappings: changes whenever a class is mapped.
     """
 
     _KEY = "leadlog_entities"
@@ -395,6 +396,7 @@ class Captured:
     def __init__(self) -> None:
         self.watches: list[Watch] = []
         self.generation = 0
+        self.mappings = 0
 
     def on(self, dialect: Dialect) -> Entities:
         """What is captured on an engine."""
@@ -405,9 +407,14 @@ class Captured:
             found = vars(dialect)[self._KEY] = Entities(dialect, watches, self.generation)
         return found
 
-    def forget(self, *_event: object) -> None:
-        """Finds everything anew: a watch came or went, or classes were mapped."""
+    def forget(self) -> None:
+        """Find out anew what is captured: a watch came or went."""
         self.generation += 1
+
+    def mapped(self, *_event: object) -> None:
+        """Find out anew which classes there are."""
+        self.generation += 1
+        self.mappings += 1
 
 
 _directory = _Directory()

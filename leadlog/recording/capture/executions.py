@@ -25,6 +25,9 @@ from leadlog.recording.capture.statements import Target, is_internal, targets_of
 from leadlog.recording.capture.values import UNKNOWN, Store
 from leadlog.recording.capture.writing import info_of, record, settle
 
+_LAZY_LOADS = "leadlog_lazy_loads"
+_MANY_LOADS = 10
+
 
 class Spent:
     """What one statement cost.
@@ -50,6 +53,12 @@ class Spent:
         """Counts an execution in the driver."""
         self.queries += 1
         self.database_ns += elapsed_ns
+
+    def add(self, other: "Spent") -> None:
+        """Adds what another statement cost."""
+        self.queries += other.queries
+        self.wall_ns += other.wall_ns
+        self.database_ns += other.database_ns
 
     def ready(self) -> None:
         """The result is there; rows may be still to fetch."""
@@ -104,6 +113,8 @@ def finished(
         if not _is_wanted(target):
             continue
         if target.kind == "read":
+            if seam.is_lazy_load(context):
+                _lazily_loaded(context, target, spent)
             if target.main.options.internal or not _is_internal(context):
                 _read(context, result, target, spent)
         elif flushing and target.main.mapper is None and target.table is not None:
@@ -155,6 +166,23 @@ def _link(context: DefaultExecutionContext, target: Target, place: int) -> Opera
     operation.changed("create" if target.kind == "upsert" else target.kind, changes)
     operation.fields_processed = list(changes)
     return operation
+
+
+def _lazily_loaded(context: DefaultExecutionContext, target: Target, spent: Spent) -> None:
+    """Adds a read to those of its class in its transaction; together they are told as one."""
+    loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
+    operation = loads.get(target.main.name)
+    if operation is None:
+        operation = loads[target.main.name] = _new(target, Spent(spent.started_ns))
+        operation.load, operation.bulk = "lazy", True
+    operation.meter.add(spent)
+
+
+def tell_lazy_loads(info: journal.Info) -> None:
+    """Records the lazy loads of a transaction that has ended, where they are many."""
+    for operation in info.pop(_LAZY_LOADS, {}).values():
+        if operation.meter.queries >= _MANY_LOADS:
+            operation.close()
 
 
 def _is_wanted(target: Target) -> bool:
@@ -243,6 +271,7 @@ def _read(
     if not sampled and slow_ms is None:
         return
     operation = _new(target, spent)
+    operation.load = "lazy" if seam.is_lazy_load(context) else None
     returns = result.returns_rows  # COPY TO and SELECT INTO do not
     parameters: Mapping[str, Any] = next(iter(_parameters(context)), {})
     names = seam.key_parameters(len(target.main.keys))

@@ -4,6 +4,7 @@ The exception itself is not kept: its frames hold the application's objects, and
 for the end of a transaction.
 """
 
+import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from traceback import extract_tb
@@ -71,7 +72,7 @@ def _callers(error: BaseException) -> Sequence[FrameType]:
     They are still running, so the exception's traceback does not have them.
     """
     trace = error.__traceback__
-    frame = sys._getframe() if trace is None else trace.tb_frame.f_back
+    frame = inspect.currentframe() if trace is None else trace.tb_frame.f_back
     greenlet: Any = sys.modules.get("greenlet")
     current = None if greenlet is None else greenlet.getcurrent()
     found: list[FrameType] = []

@@ -320,6 +320,7 @@ class Instrument:
         try:
             self._spent(started_ns)
             journal.finalise(info, outcome)
+            executions.tell_lazy_loads(info)
             if self._retiring:
                 self.release()
         except Exception as error:  # noqa: BLE001 - see `safely`

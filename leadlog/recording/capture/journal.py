@@ -7,13 +7,13 @@ PostgreSQL rolls a transaction back at COMMIT once a statement in it has failed;
 transaction is marked as poisoned.
 """
 
-import os
 import weakref
 from collections.abc import Hashable, MutableMapping
 from typing import Any, Protocol
 
 from leadlog.core.clock import new_id
 from leadlog.recording.pipeline import get_logger, report_failure
+from leadlog_processors import forks
 
 _log = get_logger()
 _KEY = "leadlog_transaction"
@@ -256,8 +256,7 @@ def settle_open() -> None:
         transaction.finalise(UNKNOWN)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open.clear)  # they are the parent's
+forks.in_child(_open.clear)  # they are the parent's
 
 
 def any_open() -> bool:

@@ -73,6 +73,7 @@ class Operation:
         bulk: whether it touches many rows.
         change: create, update or delete, where it is about one row.
         records_affected: rows written or read; None while unknown.
+        load: `lazy` where SQLAlchemy read for attributes that were not loaded yet.
         records_cut: changes that it stands for, left out because the transaction had too many.
         duplicate_detected: whether the lead was there already; None where it was not
             looked for.
@@ -105,6 +106,7 @@ class Operation:
     meter: Counts | None = None
     change: str | None = None
     records_affected: int | None = None
+    load: str | None = None
     records_cut: int | None = None
     duplicate_detected: bool | None = None
     duplicate_action: str | None = None

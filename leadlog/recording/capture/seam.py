@@ -40,6 +40,7 @@ __all__ = [
     "identity_of",
     "is_flushing",
     "is_for_refresh",
+    "is_lazy_load",
     "is_of_a_bulk_write",
     "is_of_a_flush",
     "is_on_a_path",
@@ -250,6 +251,12 @@ def is_for_refresh(context: DefaultExecutionContext) -> bool:
     """Whether an execution reads expired or deferred columns of an object."""
     options = getattr(context.invoked_statement, "_compile_options", None)
     return bool(getattr(options, "_for_refresh_state", False))
+
+
+def is_lazy_load(context: DefaultExecutionContext) -> bool:
+    """Whether an execution reads what an attribute of an object refers to."""
+    options = context.execution_options.get("_sa_orm_load_options")
+    return getattr(options, "_lazy_loaded_from", None) is not None
 
 
 # ------------------------------------------------------------------------------------ executions

@@ -37,6 +37,7 @@ class _Hooks:
     def __init__(self) -> None:
         self._lock = RLock()
         self._dialects: WeakSet[Dialect] = WeakSet()
+        self._follows = False
 
     def add(self, watch: Watch, engines: Iterable[Engine]) -> None:
         """Puts a watch in force."""
@@ -44,8 +45,7 @@ class _Hooks:
             if not captured.watches:
                 flushes.listen()
                 gets.listen_to_merges()
-                for name in _MAPPED:
-                    event.listen(Mapper, name, captured.forget)
+                self._follow_mappings()
             captured.watches.append(watch)
             captured.forget()
             if watch.dialects is None and not self._any():
@@ -54,6 +54,17 @@ class _Hooks:
                 gets.listen_to_gets()
             for engine in engines:
                 self.instrument(engine)
+
+    def _follow_mappings(self) -> None:
+        """Count what is mapped from now on, also while nothing is captured.
+
+        What is known of the tables of all classes is found out once for the process, rather than
+        for each capture.
+        """
+        if not self._follows:
+            self._follows = True
+            for name in _MAPPED:
+                event.listen(Mapper, name, captured.mapped)
 
     def _any(self) -> bool:
         return any(other.dialects is None for other in captured.watches[:-1])
@@ -105,8 +116,6 @@ class _Hooks:
             if not captured.watches:
                 flushes.release()
                 gets.release_merges()
-                for name in _MAPPED:
-                    event.remove(Mapper, name, captured.forget)
 
 
 _hooks = _Hooks()
@@ -243,11 +252,15 @@ def _watch(
     *,
     everything: bool = False,
 ) -> Handle:
-    classes = [subject for subject in subjects if _is_class(subject)]
-    tables = [subject for subject in subjects if isinstance(subject, TableClause)]
-    registries = [subject for subject in subjects if isinstance(subject, registry)]
+    classes, tables, registries = [], [], []
     for subject in subjects:
-        if not (_is_class(subject) or isinstance(subject, TableClause | registry)):
+        if _is_class(subject):
+            classes.append(subject)
+        elif isinstance(subject, TableClause):
+            tables.append(subject)
+        elif isinstance(subject, registry):
+            registries.append(subject)
+        else:
             raise TypeError(
                 f"{subject!r} is not a mapped class, a declarative base, a registry or a Table"
             )

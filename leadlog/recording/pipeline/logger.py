@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from leadlog.core.forks import renew_after_fork
+from leadlog.core.forks import renew_after_fork, renew_if_forked
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Level names and their rank."""
@@ -67,6 +67,7 @@ class Slot:
     Attributes:
         lock: held while another pipeline is put in.
         target: the pipeline in force, or None.
+        closed: the one that was in force last.
         failures: calls that could not be logged at all.
         processor: the one processor of the loggers that write to it.
     """
@@ -75,6 +76,7 @@ class Slot:
         self._configure = configure
         self.lock = threading.RLock()
         self.target: Target | None = None
+        self.closed: Target | None = None
         self.failures = 0
         self.processor = self.process
         renew_after_fork(self)
@@ -85,6 +87,7 @@ class Slot:
 
     def resolve(self) -> Target:
         """The pipeline in force; makes one where there is none."""
+        renew_if_forked()
         target = self.target
         if target is None:
             target = self._configure()

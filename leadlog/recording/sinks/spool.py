@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from leadlog.core.clock import now_us
-from leadlog.core.forks import renew_after_fork
+from leadlog.core.forks import renew_after_fork, renew_if_forked
 from leadlog.core.layout import CATEGORIES
 from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
@@ -181,6 +181,7 @@ class SpoolSink:
         Raises:
             ValueError: there is no such category.
         """
+        renew_if_forked()
         ring = self._current.get(category)
         if ring is not None and ring.put(line):
             return True
@@ -231,14 +232,17 @@ class SpoolSink:
             frames: each with its category.
             brief: gives what is noted in their place where they are too large.
         """
+        renew_if_forked()
         return self._intents.intend(frames, brief)
 
     def settle(self, token: Token | None) -> None:
         """Strike out what `intend` noted, after the frames were written. Does not raise."""
+        renew_if_forked()
         self._intents.settle(token)
 
     def flush(self, timeout: float) -> bool:
         """See `Sink.flush`."""
+        renew_if_forked()
         return self._drain.flush(timeout)
 
     def close(self, timeout: float) -> None:
@@ -247,6 +251,7 @@ class SpoolSink:
         What cannot be written in time stays in the rings; a process beside this one or the
         next one that starts brings it into the files.
         """
+        renew_if_forked()
         with self._lock:
             self._closed = True
         self._rings.seal()
@@ -256,6 +261,7 @@ class SpoolSink:
 
     def stats(self) -> SinkStats:
         """See `Sink.stats`; counts of this process, also after it closed the sink."""
+        renew_if_forked()
         counts = {category: self._rings.counts(category) for category in list(self._current)}
         return SinkStats(
             accepted={name: one.accepted for name, one in counts.items() if one.accepted},

@@ -1,0 +1,24 @@
+"""What a forked child must draw anew, whether or not Python sees the fork."""
+
+import os
+from collections.abc import Callable
+
+__all__ = ["in_child", "renew"]
+
+_renewals: list[Callable[[], None]] = []
+
+
+def in_child(function: Callable[[], None]) -> None:
+    """Have a function called in every forked child.
+
+    `os.fork` does it; after a fork that is made in C, whoever notices it calls `renew`.
+    """
+    _renewals.append(function)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+
+
+def renew() -> None:
+    """Call the functions, in a child that was forked in C."""
+    for function in _renewals:
+        function()
