@@ -26,12 +26,12 @@ class Tee:
         self._others = others
         self.errors = [0] * len(others)
 
-    def _each(self, call: Callable[[Sink], bool]) -> bool:
-        """Call all of the others, whatever one of them does; tells whether all said True."""
+    def _each(self, call: Callable[[Sink], object]) -> bool:
+        """Call all of the others, whatever one of them does; tell whether none said False."""
         every = True
         for number, sink in enumerate(self._others):
             try:
-                every &= call(sink)
+                every &= call(sink) is not False
             except Exception:  # noqa: BLE001 - one sink's trouble is its own
                 self.errors[number] += 1
                 every = False
@@ -52,7 +52,7 @@ class Tee:
     def close(self, timeout: float) -> None:
         """See `Sink.close`."""
         self._first.close(timeout)
-        self._each(lambda sink: sink.close(timeout) is None)
+        self._each(lambda sink: sink.close(timeout))
 
     def stats(self) -> SinkStats:
         """See `Sink.stats`."""
