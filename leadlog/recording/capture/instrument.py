@@ -33,7 +33,7 @@ def _kind(statement: str, context: Any) -> tuple[tuple[sql.Control, ...], bool]:
     verb = seam.SAVEPOINTS.get(type(clause))
     if clause is not None and verb is not None:
         return (sql.Control(verb, str(clause.ident).lower()),), False
-    if compiled is None or isinstance(clause, TextClause):
+    if context is None or compiled is None or isinstance(clause, TextClause):
         return sql.controls(statement), sql.writes(statement)
     if context.isinsert or context.isupdate or context.isdelete:
         return (), True

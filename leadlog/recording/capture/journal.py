@@ -202,10 +202,10 @@ class Transaction:
             self.forget()
             # A read that waits for the writes before it intends nothing.
             makers = [
-                pending.intended
+                make
                 for frame in self._frames
                 for pending in frame.pendings
-                if hasattr(pending, "intended")
+                if (make := getattr(pending, "intended", None)) is not None
             ]
             if makers:
                 self._note = _log.intend(

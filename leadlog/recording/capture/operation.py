@@ -319,8 +319,9 @@ class _Follower:
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
 
-    def resolve(self, _outcome: str, _transaction_id: str) -> None:
+    def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told that the transaction or savepoint has ended."""
+        del outcome, transaction_id  # a read has neither
         self._operation.written_before()
 
 

@@ -257,7 +257,7 @@ def _touched(tree: Any) -> Iterator[Mention]:
     made = {id(table) for into in tree.find_all(exp.Into) for table in into.find_all(exp.Table)}
     if isinstance(tree, exp.Create):
         made.add(id(tree.this.this if isinstance(tree.this, exp.Schema) else tree.this))
-    if isinstance(tree, exp.Query | exp.DML | exp.Copy | exp.Create):
+    if isinstance(tree, (exp.Query, exp.Create, *kinds)):
         told = {(mention.schema, mention.table) for mention in written}
         for table in tree.find_all(exp.Table, bfs=False):
             name = table.db or None, table.name

@@ -67,6 +67,7 @@ class Slot:
     Attributes:
         lock: held while another pipeline is put in.
         target: the pipeline in force, or None.
+        closed: the one that was in force last.
         failures: calls that could not be logged at all.
         processor: the one processor of the loggers that write to it.
     """
@@ -75,6 +76,7 @@ class Slot:
         self._configure = configure
         self.lock = threading.RLock()
         self.target: Target | None = None
+        self.closed: Target | None = None
         self.failures = 0
         self.processor = self.process
         renew_after_fork(self)
