@@ -27,6 +27,8 @@ KNOWN: Final = (
     "records_affected",
     "records_cut",
     "schema",
+    "statement",
+    "statement_fingerprint",
     "load",
     "duplicate_detected",
     "duplicate_action",
@@ -98,7 +100,8 @@ def operation(facts: Mapping[str, Any]) -> Event:
         "training_labels": _UNLABELLED.copy(),
     }
     for section, key in (
-        *((details, "load"), (details, "records_cut"), (details, "schema")),
+        *((details, "statement"), (details, "statement_fingerprint"), (details, "load")),
+        *((details, "records_cut"), (details, "schema")),
         *((data, "change"), (event, "sample_rate")),
     ):
         if known(key) is not None:

@@ -157,7 +157,9 @@ class Instrument:
             if not writes:
                 return
         if isinstance(owner, Operation):
-            if writes and done:
+            if not done:
+                owner.ran(statement)
+            elif writes:
                 self._wrote(owner, context.root_connection)
         else:
             if writes and isinstance(owner, Flush):
