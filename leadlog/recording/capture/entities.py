@@ -14,6 +14,7 @@ from sqlalchemy.sql.selectable import TableClause
 
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.options import CaptureOptions
+from leadlog.recording.capture.sql import names_in
 from leadlog.recording.capture.values import Store
 
 __all__ = ["Entities", "Entity", "Watch", "captured", "is_guessed"]
@@ -379,7 +380,9 @@ class Entities(dict[Mapper[Any], Entity | None]):
         """Whether one of these words is the name of a captured table, perhaps."""
         if self._words is None:
             tables = {name_of(table)[1] for watch in self._watches for table in watch.tables}
-            self._words = _directory.names(captured.mappings) | tables
+            names = _directory.names(captured.mappings) | tables
+            # One word of each: a quoted name may have several.
+            self._words = frozenset(max(names_in(name), default=name) for name in names)
         everything = any(watch.everything for watch in self._watches)
         return everything or not self._words.isdisjoint(words)
 
