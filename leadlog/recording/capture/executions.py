@@ -170,18 +170,22 @@ def _link(context: DefaultExecutionContext, target: Target, place: int) -> Opera
 
 def _lazily_loaded(context: DefaultExecutionContext, target: Target, spent: Spent) -> None:
     """Adds a read to those of its class in its transaction; together they are told as one."""
+    loads: dict[str, tuple[Operation, Spent]]
     loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
-    operation = loads.get(target.main.name)
-    if operation is None:
-        operation = loads[target.main.name] = _new(target, Spent(spent.started_ns))
+    found = loads.get(target.main.name)
+    if found is None:
+        total = Spent(spent.started_ns)
+        operation = _new(target, total)
         operation.load, operation.bulk = "lazy", True
-    operation.meter.add(spent)
+        found = loads[target.main.name] = operation, total
+    found[1].add(spent)
 
 
 def tell_lazy_loads(info: journal.Info) -> None:
     """Records the lazy loads of a transaction that has ended, where they are many."""
-    for operation in info.pop(_LAZY_LOADS, {}).values():
-        if operation.meter.queries >= _MANY_LOADS:
+    loads: dict[str, tuple[Operation, Spent]] = info.pop(_LAZY_LOADS, {})
+    for operation, total in loads.values():
+        if total.queries >= _MANY_LOADS:
             operation.close()
 
 
