@@ -72,7 +72,8 @@ def operation(facts: Mapping[str, Any]) -> Event:
         "training_labels": _UNLABELLED.copy(),
     }
     for section, key in (
-        *((details, "load"), (details, "records_cut"), (details, "schema")),
+        *((details, "statement"), (details, "statement_fingerprint"), (details, "load")),
+        *((details, "records_cut"), (details, "schema")),
         *((data, "change"), (event, "sample_rate")),
     ):
         if known(key) is not None:

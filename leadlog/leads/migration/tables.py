@@ -215,7 +215,7 @@ class TableReader:
 
     def _record(self, row: Row, cells: Sequence[object]) -> Read | Broken:
         size = filled = 0
-        only = ""
+        first = only = ""
         for cell in cells:
             if cell is None or cell == "":
                 continue
@@ -224,10 +224,12 @@ class TableReader:
                 if not cell.isascii() and (reason := self._not_utf8(cell)) is not None:
                     return self._reject(row, reason)
             if filled < _CERTAIN and (text := _text(cell)):
-                only = text
+                first, only = first or text, text
                 filled += 1
         if filled == 1 and len(self.header) > _CERTAIN and not _like_name(only):
             return self._reject(row, "the row has one cell only, which reads like a line of text")
+        if first.casefold() in _TOTALS and not self._anchored(cells):
+            return self._reject(row, f"the row begins with {first!r}, so it is a sum and no lead")
         return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
 
     def _reject(self, row: Row, reason: str) -> Broken:

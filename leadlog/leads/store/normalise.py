@@ -24,6 +24,8 @@ __all__ = ["NormalisedLead", "field_of", "parse", "to_fields"]
 _RAW = KEPT
 
 _PARTS, _SUFFIX = 4, 3
+_SEVERAL = " ::: "
+"""Between the values of a cell of Google Contacts that has several: the first is the field's."""
 _SALUTATIONS = frozenset(
     ("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "herr", "frau", "fru", "hr", "sir")
 )
@@ -131,6 +133,9 @@ def _take(
     field = place.field
     if field == BY_VALUE:
         field = "linkedin_url" if "linkedin.com/" in str(value).casefold() else "website"
+    if type(value) is str and _SEVERAL in value:
+        _keep(raw, column, value)
+        value = value.partition(_SEVERAL)[0]
     try:
         found = _PARSERS[field](value)
     except ValidationError:

@@ -185,6 +185,15 @@ def tell_lazy_loads(info: journal.Info) -> None:
             operation.close()
 
 
+def _show(operation: Operation, target: Target, context: DefaultExecutionContext) -> None:
+    """Says which SQL ran, where the call failed or took long."""
+    least, watch = target.main.options.statement_ms, operation.watch
+    slow = least is not None and watch is not None and watch.wall_ms >= least
+    if context.statement and (slow or operation.error is not None):
+        by_hand = context.compiled is None or target.table is None
+        operation.ran(context.statement, secret=by_hand and target.main.conceals)
+
+
 def _is_wanted(target: Target) -> bool:
     kind = "create" if target.kind == "upsert" else target.kind
     return kind in target.main.options.operations
@@ -216,6 +225,7 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         spent.ready()
         operation = _new(target, spent)
         operation.fail(error, concealed=target.main.conceals)
+        _show(operation, target, context)
         if target.kind != "read":
             _describe(operation, context, target, ())
             operation.duplicate_detected = operation.error is not None and operation.error.duplicate
@@ -239,6 +249,7 @@ def refused(connection: Connection, text: str, error: BaseException) -> None:
         if _is_wanted(target):
             operation = _new(target, Spent(time.perf_counter_ns()))
             operation.fail(error, concealed=target.main.conceals)
+            operation.ran(text, secret=target.main.conceals)
             operation.close()
 
 
@@ -291,6 +302,7 @@ def _read(
         operation.records_affected = tally.rows if returns else _counted(context)
         if tally.error is not None:
             operation.fail(tally.error, concealed=target.main.conceals)
+        _show(operation, target, context)
         operation.close()
 
     count(result, end)
@@ -309,6 +321,7 @@ def _wrote(
     _describe(operation, context, target, tally.kept)
     if target.conflicts and target.kind == "create" and rows is not None:
         operation.duplicate_detected = rows < len(_parameters(context))
+    _show(operation, target, context)
     operation.close()
 
 
