@@ -40,7 +40,6 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
             "statement": operation.statement,
             "statement_fingerprint": operation.statement_fingerprint,
             "load": operation.load,
-            "load": operation.load,
             "duplicate_detected": operation.duplicate_detected,
             "duplicate_action": operation.duplicate_action,
             "duplicate_matched_on": operation.duplicate_matched_on,
