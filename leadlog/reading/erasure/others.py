@@ -172,8 +172,8 @@ class OtherFiles:
         return changed
 
     def _cell(self, cell: Any) -> Any:
-        content = cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
-        if not isinstance(content, bytes) or not self._spelling.may_be_in(content):
+        content = _content(cell)
+        if not self._spelling.may_be_in(content):
             return cell
         try:
             covered: Any = orjson.dumps(self._cover.covered(orjson.loads(content)))
@@ -306,11 +306,16 @@ def _rows(path: Path) -> Iterator[bytes]:
 def _cells(path: Path) -> Iterator[bytes]:
     """The cells of a database, since in its pages nothing parts one from the next."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.text_factory = bytes
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
-            for row in connection.execute(f'SELECT * FROM "{table.decode()}"'):  # noqa: S608 - its own schema says so
-                yield b"\n".join(cell for cell in row if isinstance(cell, bytes))
+            for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - its own schema says so
+                yield b"\n".join(map(_content, row))
+
+
+def _content(cell: Any) -> bytes:
+    if isinstance(cell, str):
+        return cell.encode("utf-8", "surrogatepass")
+    return cell if isinstance(cell, bytes) else b""
 
 
 def is_locked(path: Path) -> bool:
