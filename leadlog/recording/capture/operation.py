@@ -239,7 +239,9 @@ class Operation:
             brief: without the values.
         """
         if brief:
-            return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, facts.brief(self))
+            return _CATEGORY, facts.frame(
+                self, "warning", journal.UNKNOWN, facts.known(self, brief=True)
+            )
         if self.closed and self.known is None:
             self.known = facts.known(self)
         return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)

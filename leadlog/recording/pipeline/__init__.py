@@ -47,6 +47,8 @@ __all__ = [
 
 _CLOSE_SECONDS = 2.0
 _OFF = 1000
+_LOOK_EVERY = 16
+"""Events after which a caller looks again whether the drain is behind; when it is, at each."""
 _MOST_FACTS_BYTES = 32 * 1024
 """Facts above this are finished by their caller, which cuts them to the length of a line."""
 
@@ -113,6 +115,7 @@ class Pipeline:
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
         self._intents = spool if spool is not None and spool.takes_facts else None
         self._spool = None if self._live else self._intents
+        self._until_look = 0
         self._slot.target = self
         if is_ending():
             self.write = self._write_at_once  # type: ignore[method-assign]
@@ -176,8 +179,12 @@ class Pipeline:
     def write(self, category: str, frame: bytes) -> bool:
         """See `Target.write`."""
         spool = self._spool
-        if spool is not None and len(frame) <= _MOST_FACTS_BYTES and not spool.crowded(category):
-            return not frame or spool.write(category, frame)
+        if spool is not None and len(frame) <= _MOST_FACTS_BYTES:
+            self._until_look -= 1
+            if self._until_look > 0 or not spool.crowded(category):
+                if self._until_look <= 0:
+                    self._until_look = _LOOK_EVERY
+                return spool.write(category, frame)
         if is_facts(frame):
             frame = self._finisher.finish(frame)
         return not frame or self._sink.write(category, frame)
