@@ -98,7 +98,7 @@ def isolated(
     yield
     pipeline = sys.modules.get("leadlog.recording.pipeline")
     if pipeline is not None:
-        pipeline.shutdown()
+        pipeline.forget()
     structlog.reset_defaults()
     if request.node.get_closest_marker("handmade_lines") is None:
         _check_lines(tmp_path)

@@ -182,7 +182,7 @@ PLACES: Final = (
         (
             "leadlog.leads.store.backups",
             "leadlog.leads.store.location",
-            "leadlog.leads.store.turn",
+            "leadlog.leads.store.sync_lock",
             "leadlog.leads.migration.copies",
             "leadlog.leads.migration.preparing",
         ),

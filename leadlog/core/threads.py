@@ -7,9 +7,15 @@ import threading
 _ending = False
 
 
-def _end() -> None:
+def end() -> None:
+    """Start no thread any more: the interpreter is ending."""
     global _ending  # noqa: PLW0603 - an interpreter ends once
     _ending = True
+
+
+def is_ending() -> bool:
+    """Whether no thread is started any more."""
+    return _ending or sys.is_finalizing()
 
 
 def start_thread(thread: threading.Thread) -> bool:
@@ -21,7 +27,7 @@ def start_thread(thread: threading.Thread) -> bool:
     Returns:
         Whether it runs.
     """
-    if _ending or sys.is_finalizing():
+    if is_ending():
         return False
     try:
         thread.start()
@@ -30,4 +36,4 @@ def start_thread(thread: threading.Thread) -> bool:
     return True
 
 
-atexit.register(_end)
+atexit.register(end)

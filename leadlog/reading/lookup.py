@@ -2,13 +2,23 @@
 
 import datetime as dt
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from leadlog.core.clock import utc_date
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Skipped, decode, open_content, read_events
+from leadlog.reading.index import (
+    Index,
+    IndexUnavailableError,
+    MovedError,
+    Place,
+    existing_index,
+    read_places,
+)
 from leadlog.reading.moments import shifted
 from leadlog.reading.part import Predicate
 
@@ -67,7 +77,10 @@ def find(
         ReadError: a file cannot be read.
     """
     skipped = Skipped() if skipped is None else skipped
-    record = None
+    own = _indexed(directory, lambda index: index.of_event(identifier))
+    record = min(own or (), key=lambda one: _rank(one, identifier), default=None)
+    if record is not None:
+        return _with_context(directory, record, skipped)
     for files in _in_turn(directory, identifier):
         having = [
             one for one in _naming(files, [identifier], skipped) if identifier in _ids_of(one, _OWN)
@@ -103,14 +116,29 @@ def records_of_session(
     skipped = Skipped() if skipped is None else skipped
     last = until and shifted(dt.date.fromisoformat(until[:10]), 1).isoformat()  # late lines
     files = log_files(directory, None, since and since[:10], last)
+    indexed = _indexed(directory, lambda index: index.of_session(session_id))
+    if indexed is not None:
+        files = [file for file in files if file.archived]
     found = [
         one
-        for one in _naming(files, [session_id], skipped)
+        for one in chain(indexed or (), _naming(files, [session_id], skipped))
         if one.get("session_id") == session_id
         and (since is None or str(one.get("timestamp")) >= since)
         and (until is None or str(one.get("timestamp")) < until)
     ]
     return sorted(found, key=lambda one: (str(one.get("timestamp")), str(one.get("event_id"))))
+
+
+def _indexed(
+    directory: str | os.PathLike[str], find_places: Callable[[Index], list[Place]]
+) -> list[Record] | None:
+    """The records at some places of the index; None where none is there, or it is far behind."""
+    index = existing_index(directory)
+    if index is None:
+        return None
+    with index, suppress(IndexUnavailableError, MovedError):
+        return [event.data for event in read_places(find_places(index))]
+    return None
 
 
 def _with_context(directory: str | os.PathLike[str], record: Record, skipped: Skipped) -> Found:

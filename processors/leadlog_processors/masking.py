@@ -34,13 +34,14 @@ can be asked of a rendered line: see `may_contain_secret`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 from leadlog_processors.containers import CONTAINERS, rebuild
 
+H = TypeVar("H", bound=Hashable)
 MASK: Final = "***"
 _BYTES: Final = (bytes, bytearray)
 _FLAGS: Final = re.ASCII | re.IGNORECASE
@@ -349,7 +350,8 @@ _SCALARS: Final = frozenset((int, float, bool, type(None)))
 _is_number_or_time: Final = re.compile(r"[0-9a-fTZ:.+-]*").fullmatch
 """Ids, times and numbers: none of these characters can make a secret or the name of one."""
 
-_harmless_keys: Final[set[str]] = set()
+_harmless_shapes: Final[set[tuple[str, ...]]] = set()
+"""The keys of objects, all of them harmless: an event's sections have the same ones each time."""
 _harmless_texts: Final[set[str]] = set()
 
 
@@ -359,15 +361,19 @@ def _is_clean(value: Any, levels: int) -> bool:
     Texts met before are remembered, so that most of an event is a look-up for each.
     """
     if type(value) is dict:
-        for key in value:
-            if key not in _harmless_keys and not _is_harmless_key(key):
+        keys = tuple(value)
+        if keys not in _harmless_shapes:
+            if not all(map(_is_harmless_key, keys)):
                 return False
+            _remember(_harmless_shapes, keys)
         items: Any = value.values()
     elif type(value) is list:
         items = value
     else:
         return False
     for item in items:
+        if item is None:
+            continue
         kind = type(item)
         if kind is str:
             if item not in _harmless_texts and not _is_harmless(item):
@@ -378,10 +384,7 @@ def _is_clean(value: Any, levels: int) -> bool:
 
 
 def _is_harmless_key(key: object) -> bool:
-    if type(key) is not str or is_sensitive(key) or not _is_harmless(key):
-        return False
-    _remember(_harmless_keys, key)
-    return True
+    return type(key) is str and not is_sensitive(key) and _is_harmless(key)
 
 
 def _is_harmless(text: str) -> bool:
@@ -397,7 +400,7 @@ def _is_harmless(text: str) -> bool:
     return True
 
 
-def _remember(texts: set[str], text: str) -> None:
-    if len(texts) >= _MOST_REMEMBERED:
-        texts.clear()
-    texts.add(text)
+def _remember(found: set[H], one: H) -> None:
+    if len(found) >= _MOST_REMEMBERED:
+        found.clear()
+    found.add(one)

@@ -18,19 +18,21 @@ def ids(sync, db) -> list[str]:
 def test_a_deleted_lead_leaves_a_tombstone_until_its_row_is_deleted(ids, sync, db, airtable):
     """A push deletes the row; then nothing remembers the lead."""
     db.delete_lead(ids[0])
-    assert [grave.lead_id for grave in db.connections.reading(links.graves_of)] == [ids[0]]
+    assert [tombstone.lead_id for tombstone in db.connections.reading(links.tombstones_of)] == [
+        ids[0]
+    ]
     assert sync.get_sync_statistics()["pending_deletes"] == 1
     assert sync.sync_from_airtable().skipped == 1
     result = sync.sync_to_airtable()
     assert result.actions == {"delete_row": 1}
     assert len(airtable) == 5
-    assert not db.connections.reading(links.graves_of)
+    assert not db.connections.reading(links.tombstones_of)
 
 
 def test_a_lead_that_was_never_a_row_leaves_none(db):
     """There is nothing to delete elsewhere."""
     db.delete_lead(db.add_lead({"name": "Ada"}))
-    assert not db.connections.reading(links.graves_of)
+    assert not db.connections.reading(links.tombstones_of)
 
 
 def test_the_lead_of_a_deleted_row_is_deleted(ids, sync, db, airtable, row_of):
@@ -71,7 +73,7 @@ def test_deleted_on_both_sides_is_forgotten(ids, sync, db, airtable, row_of):
     airtable.delete(row_of(ids[0])["record_id"])
     db.delete_lead(ids[0])
     assert not sync.bidirectional_sync().actions
-    assert not db.connections.reading(links.graves_of)
+    assert not db.connections.reading(links.tombstones_of)
 
 
 def test_an_empty_list_deletes_nobody(ids, sync, db, airtable):
@@ -131,4 +133,4 @@ def test_a_row_that_somebody_else_deleted_first_is_no_failure(ids, sync, db, air
     result = sync.sync_to_airtable()
     assert result.failed == 0
     assert len(airtable) == 3
-    assert not db.connections.reading(links.graves_of)
+    assert not db.connections.reading(links.tombstones_of)

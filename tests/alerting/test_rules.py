@@ -433,6 +433,13 @@ def test_four_of_the_last_five_syncs_held_up(said, ago, fires, figures):
     assert bool(found(RateLimited(), figures)) is fires
 
 
+def test_all_of_the_last_syncs_may_be_wanted_but_no_more():
+    """A rule that could never fire is a mistake."""
+    RateLimited(minimum=5, of_last=5)
+    with pytest.raises(ValueError, match="above of_last"):
+        RateLimited(minimum=6, of_last=5)
+
+
 @pytest.mark.parametrize(
     ("waiting", "ago", "fires"),
     [(1000, 0, False), (1001, 0, True), (1001, 60, True), (1001, 61, False)],

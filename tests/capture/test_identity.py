@@ -254,6 +254,19 @@ def test_a_table_is_captured_by_itself(engine: sa.Engine, log: Log) -> None:
     assert log.told() == [("loose.create", "committed", 1), ("loose.update", "committed", 1)]
 
 
+def test_a_table_whose_name_has_to_be_quoted(engine: sa.Engine, log: Log) -> None:
+    """Spaces, hyphens, dollars and capitals."""
+    for name in ("order lines-2", "Odd$Name", "ÜBER"):
+        table = sa.Table(name, sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True))
+        table.create(engine)
+        handle = leadlog.capture(engine, table)
+        with engine.begin() as connection:
+            connection.execute(table.insert().values(id=1))
+            connection.execute(sa.text(f'DELETE FROM "{name}" WHERE id = 1'))
+        handle.release()
+        assert told(log)[-2:] == [(name, "create"), (name, "delete")]
+
+
 # ------------------------------------------------------------------------------------- bases
 
 

@@ -308,6 +308,7 @@ def test_a_failed_call_is_two_records(contacts: Contacts, logged: Logged) -> Non
     assert error["error_details"]["error_code"] in ("23505", "SQLITE_CONSTRAINT_UNIQUE")
     assert error["context"]["operation_id"] == event["operation_details"]["operation_id"]
     assert error["error_details"]["fingerprint"]
+    assert event["operation_details"]["statement"].startswith("INSERT INTO")
     for text in (error["error_details"]["error_message"], error["error_details"]["stack_trace"]):
         assert address not in text
 

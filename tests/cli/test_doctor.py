@@ -9,6 +9,7 @@ import pytest
 
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.layout import CATEGORIES
+from leadlog.core.locks import try_lock
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -198,3 +199,23 @@ def test_the_readable_report_says_the_same(run, log):
     for word in ("Settings", "Log directory", "error_logs", "Versions", "Finding 1:", "Remedy:"):
         assert word in output
     assert "No findings" in run("doctor", "--directory", "fresh").stdout
+
+
+def test_what_is_not_leadlog_s_is_listed_and_what_is_unfinished_is_a_finding(run, log, tmp_path):
+    """Drafts of killed processes, and an erasure that has something left to do."""
+    log("error_logs", (1, {}))
+    root = tmp_path / "database_logs"
+    (root / "notes.txt").write_text("mine")
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["not_leadlog"] == ["notes.txt"]
+    assert not [one for one in found["findings"] if "draft" in one["finding"]]
+    draft = root / "error_logs" / ".2026-11-22.jsonl.zst.0123abcd.tmp"
+    draft.write_bytes(b"half")
+    (root / ".erasure.json").write_bytes(b"{}")
+    result = run("doctor")
+    assert "notes.txt" in result.stdout
+    assert f"left 1 draft, the first is {draft}" in result.stdout
+    assert "`leadlog erase --resume`" in result.stdout
+    with draft.open("r+b") as stream:  # somebody is writing it
+        assert try_lock(stream.fileno())
+        assert "draft" not in run("doctor").stdout

@@ -44,6 +44,57 @@ def test_the_result_as_json(run, leads):
     assert found["rejects"][0]["ordinal"] == 2
 
 
+OUTLOOK = (
+    '"Title","First Name","Last Name","Company","Department","Job Title","E-mail Address"\n'
+    '"Ms.","Ida","Strand","Strandverk","Purchasing","Head of Purchasing","ida@x.example"\n'
+    '"ring again in May"\n'
+)
+
+
+def test_a_preview_shows_columns_first_leads_and_rejects_and_writes_nothing(run, tmp_path):
+    """Header, mapping, rows and what will be rejected, before anything is written."""
+    path = tmp_path / "outlook.csv"
+    path.write_text(OUTLOOK)
+    result = run("migrate", str(path), "--preview")
+    assert result.exit_code == 1
+    columns = dict(line.split()[-2:] for line in result.stdout.splitlines() if "Job Title" in line)
+    assert columns.get("Title") == "title"
+    for text in (
+        "Department      (raw_data)",
+        "full_name: Ida Strand",
+        "title: Head of Purchasing",
+        "record 1, line 3: the row has 1 of 7 cells",
+        "Nothing was written",
+    ):
+        assert text in result.stdout
+    assert run("migrate", "status").exit_code != 0  # not even a store was made
+
+
+def test_columns_are_mapped_by_hand(run, tmp_path):
+    """--map goes before what is known; what became no field is named."""
+    path = tmp_path / "kunden.csv"
+    path.write_text("Wer;Was;E-Mail\nIda Strand;Strandverk;ida@x.example\n")
+    arguments = ["migrate", str(path), "--map", "Wer=name", "--json"]
+    found = json.loads(run(*arguments).stdout)
+    assert (found["migrated"], found["sources"][0]["not_mapped"]) == (1, ["Was"])
+    assert found["sources"][0]["columns"] == {"Wer": "full_name", "E-Mail": "email"}
+    for bad, message in (("Wer", "is not COLUMN=FIELD"), ("Wer=nam", "there is no field 'nam'")):
+        refused = run("migrate", str(path), "--map", bad)
+        assert refused.exit_code != 0
+        assert message in refused.stderr
+
+
+def test_what_is_no_table_is_one_line_and_exit_code_3(run, tmp_path):
+    """No run is left open."""
+    path = tmp_path / "leads.csv"
+    path.write_bytes(b"PK\x03\x04" + bytes(40))
+    result = run("migrate", str(path))
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert "is a workbook" in result.stderr
+    assert json.loads(run("migrate", "status", "--json").stdout) == {"migrations": []}
+
+
 def test_standard_input_and_a_dry_run(leads, tmp_path):
     """- is standard input; a dry run makes neither store nor log."""
     done = subprocess.run(

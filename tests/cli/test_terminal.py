@@ -224,3 +224,11 @@ def test_a_table_fits_the_terminal(monkeypatch, width):
     shown = table(rows, ("name", "n", "z"), right=(1,))
     assert max(map(cells, shown)) <= width - 2
     assert all("123456" in line for line in shown[1:2])
+
+
+@pytest.mark.parametrize(("term", "wanted"), [("xterm", True), ("dumb", False)])
+def test_a_dumb_terminal_gets_no_progress_bar(monkeypatch, term, wanted):
+    """It could not draw over it."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert terminal.shows_progress() is wanted

@@ -152,7 +152,7 @@ class TestOutputFile:
 
     def test_a_device_is_written_to(self):
         """`-o /dev/stdout` replaces no device."""
-        with output_file("/dev/null") as stream:
+        with output_file(Path("/dev/null")) as stream:
             stream.write(b"new")
         assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 

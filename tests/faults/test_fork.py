@@ -54,11 +54,13 @@ def test_children_that_are_forked_in_c_have_rings_of_their_own(log: Any) -> None
 def test_events_of_children_that_are_forked_in_c_arrive_once(tmp_path: Path) -> None:
     """Through the logger: ids, sessions and all else that a child renews."""
     code = """
-import ctypes, os, sys
+import ctypes, os, sys, time
 import leadlog
-leadlog.configure(directory=sys.argv[1])
+leadlog.configure(directory=sys.argv[1], poll_seconds=60)
 log = leadlog.get_logger()
 log.info("boot")
+leadlog.flush()
+time.sleep(0.05)
 workers = []
 for worker in range(3):
     child = ctypes.PyDLL(None).fork()

@@ -121,7 +121,7 @@ def test_damage_is_found_when_asked_for(tmp_path, context):
     """A key without a lead is only seen by reading the store."""
     path = tmp_path / "leads.db"
     with LeadDatabase(path, capture=False) as store:
-        store.add_lead({"name": "Ada", "company": "Acme"})
+        store.add_lead({"name": "Ada King", "company": "Acme"})
     with closing(sqlite3.connect(path)) as raw:
         raw.execute("UPDATE lead_key SET lead_id = 'nobody'")
         raw.commit()

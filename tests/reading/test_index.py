@@ -15,8 +15,15 @@ from leadlog.core.layout import log_files
 from leadlog.reading import archive
 from leadlog.reading.events import Skipped
 from leadlog.reading.history import Histories, history, pushdown_for
-from leadlog.reading.index import Index, IndexUnavailableError, events_of_row, open_index
+from leadlog.reading.index import (
+    Index,
+    IndexUnavailableError,
+    events_of_row,
+    existing_index,
+    open_index,
+)
 from leadlog.reading.index import store as module
+from leadlog.reading.lookup import find, records_of_session
 from leadlog.reading.merged import read_merged
 from tests.bench.made_events import write
 from tests.reading.test_history import KEY, calls_of_every_kind
@@ -189,6 +196,23 @@ def test_a_killed_process_leaves_an_index_that_goes_on(root: Path) -> None:
     for _ in range(3):
         assert subprocess.run([sys.executable, "-c", script, str(root)], check=False).returncode
     assert found(root, PERSON) == read(root, PERSON)
+
+
+def test_a_session_and_an_id_are_the_same_by_the_index_and_without_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is far behind is not waited for."""
+    event_id = f"{DAY.replace('-', '')}{3:022x}"
+    asked = [records_of_session(root, "abcd1234"), find(root, event_id)]
+    found(root, PERSON)
+    assert [records_of_session(root, "abcd1234"), find(root, event_id)] == asked
+    since = f"{DAY}T12:00:00.000000Z"
+    late = records_of_session(root, "abcd1234", since=since)
+    assert late == [one for one in asked[0] if one["timestamp"] >= since]
+    write(root, "2026-11-04", 50)
+    monkeypatch.setattr(module, "_SMALL_BYTES", -1)
+    assert existing_index(root) is None
+    assert len(records_of_session(root, "abcd1234")) == len(asked[0]) + 50
 
 
 def test_an_id_and_a_session_are_found(root: Path) -> None:

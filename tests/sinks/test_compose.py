@@ -16,3 +16,32 @@ def test_a_tee_hands_on_copies_and_a_filter_only_what_it_lets_through() -> None:
     tee.close(1)
     assert tee.write("error_logs", b"late\n") is False
     assert len(second.lines) == 1
+
+
+class Broken(MemorySink):
+    """Raises, whatever it is asked."""
+
+    def write(self, category: str, line: bytes) -> bool:
+        """Raise."""
+        raise RuntimeError("on purpose")
+
+    def flush(self, timeout: float) -> bool:
+        """Raise."""
+        raise RuntimeError("on purpose")
+
+    def close(self, timeout: float) -> None:
+        """Raise."""
+        raise RuntimeError("on purpose")
+
+
+def test_a_sink_of_a_tee_that_raises_costs_the_others_nothing() -> None:
+    """Neither those before it nor those behind it, nor the caller; it is counted."""
+    first, last = MemorySink(), MemorySink()
+    tee = Tee(first, Broken(), last)
+    for _ in range(3):
+        assert tee.write("error_logs", b"a\n")
+    assert first.lines == last.lines == [("error_logs", b"a\n")] * 3
+    assert tee.flush(1) is False
+    tee.close(1)
+    assert last.write("error_logs", b"late\n") is False
+    assert tee.errors == [5, 0]

@@ -91,7 +91,7 @@ def test_what_is_in_use_or_left_out_is_not_touched(tmp_path: Path, memory: Path)
 def test_a_process_that_logs_elsewhere_does_it_by_itself(
     tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A minute after it began, and then every hour."""
+    """A minute after it began, and then every hour; what changed just now is left to its own."""
     from leadlog.recording.sinks import drain
     from tests.sinks.conftest import until
 
@@ -99,6 +99,13 @@ def test_a_process_that_logs_elsewhere_does_it_by_itself(
     home = tmp_path / "home"
     home.mkdir()
     _killed(home, memory)
+    recent = tmp_path / "recent"
+    recent.mkdir()
+    _killed(recent, memory)
+    folder = Spool(home, memory).path
+    past = folder.stat().st_mtime - 700
+    os.utime(folder, (past, past))
     sink = SpoolSink(tmp_path / "elsewhere", memory=memory, recover_seconds=0.05)
     assert until(lambda: list(home.glob("error_logs/*.jsonl")))
+    assert list(recent.iterdir()) == []
     sink.close(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leadlog.core.errors import ValidationError
-from leadlog.leads.store.likeness import likeness, person
+from leadlog.leads.store.similarity import person, similarity
 
 JON = {"name": "Jon Smith", "company": "Acme Inc", "email": "jon.smith@acme.example"}
 
@@ -14,8 +14,8 @@ def score(one, other):
     def fields(lead):
         return person({**lead, "full_name": lead["name"]})
 
-    found = likeness(fields(one), fields(other))
-    back = likeness(fields(other), fields(one))
+    found = similarity(fields(one), fields(other))
+    back = similarity(fields(other), fields(one))
     assert (found and found.score) == (back and back.score)
     return 0.0 if found is None else found.score
 

@@ -11,7 +11,7 @@ import click
 
 from leadlog.cli.demo.leadfile import read_leads
 from leadlog.cli.options import database_option, directory_option, json_option
-from leadlog.cli.terminal import print_json, safe, table
+from leadlog.cli.terminal import print_json, safe, shows_progress, table
 
 __all__ = ["demo"]
 
@@ -147,7 +147,7 @@ def run(
                     length=total,
                     label="adding leads",
                     file=sys.stderr,
-                    hidden=not sys.stderr.isatty(),
+                    hidden=not shows_progress(),
                 ) as shown,
             ):
                 job = Job(store, check=interrupt.check)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from leadlog.cli.options import directory_option, json_option
-from leadlog.cli.terminal import count, message, print_json, safe, table
+from leadlog.cli.terminal import count, message, print_json, safe, shows_progress, table
 from leadlog.core.layout import LogFile
 from leadlog.core.limits import TOTAL, bytes_by_category, days_by_category
 
@@ -115,7 +115,7 @@ def archive(
         retention_bytes={**settings.retention_bytes, **retention_bytes},
     )
     with ExitStack() as bars:
-        progress = _progress_in(bars) if sys.stderr.isatty() else None
+        progress = _progress_in(bars) if shows_progress() else None
         report = janitor.run(settings.directory, policy, dry_run, progress=progress)
     if as_json:
         print_json(report.as_dict())

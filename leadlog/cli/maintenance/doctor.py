@@ -102,6 +102,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         "categories": [],
         "rings": [],
         "shared_memory": [],
+        "not_leadlog": [],
         "versions": versions(),
         "findings": findings,
     }
@@ -135,6 +136,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         rings = ring_reports(directory.absolute())
         report["rings"] = [asdict(ring) for ring in rings]
         _findings(ring_checks(rings), findings)
+        report["not_leadlog"] = _others(directory, findings)
     here = None if directory is None else directory.resolve()
     report["shared_memory"] = _shared_memory(here, findings)
     return report
@@ -161,6 +163,38 @@ def _shared_memory(here: Path | None, findings: list[dict[str, str]]) -> list[di
                 "run `leadlog recover --all`",
             )
     return found
+
+
+def _others(directory: Path, findings: list[dict[str, str]]) -> list[str]:
+    """Files in the log directory that leadlog did not write, and what it left unfinished there."""
+    from leadlog.core.files import DRAFT
+    from leadlog.core.places import place_of
+    from leadlog.reading.erasure.journal import NAME
+    from leadlog.reading.erasure.others import is_locked, walk
+
+    strangers, drafts = [], []
+    for path in walk(directory):
+        place = place_of(path.relative_to(directory))
+        if place is None:
+            strangers.append(str(path.relative_to(directory)))
+        elif DRAFT.fullmatch(path.name) and not is_locked(path):
+            drafts.append(path)
+    if drafts:
+        _find(
+            findings,
+            f"killed processes left {count(len(drafts), 'draft')}, the first is {drafts[0]}",
+            "remove them; none of them is the only copy of anything",
+        )
+    if (directory / NAME).exists():
+        _find(
+            findings,
+            "an erasure is not complete: somebody is still named in the log",
+            "run `leadlog erase --resume`",
+        )
+    return strangers
+
+
+_STRANGERS_SHOWN = 10
 
 
 def versions() -> dict[str, str | None]:
@@ -334,6 +368,11 @@ def _show(report: dict[str, Any]) -> None:
         ("log directory", "size", "waiting", "state"),
         right=(1, 2),
     )
+    strangers = report["not_leadlog"]
+    shown = [(name,) for name in strangers[:_STRANGERS_SHOWN]]
+    if len(strangers) > len(shown):
+        shown.append((f"and {len(strangers) - len(shown)} more (--json has all)",))
+    _section("Files in the log directory that are not leadlog's", shown)
     _section("Versions", list(report["versions"].items()))
     if not report["findings"]:
         click.secho("No findings.", fg="green", bold=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from leadlog.cli.terminal import shows_progress
+
 if TYPE_CHECKING:
     from leadlog.leads.migration import Progress
 
@@ -23,7 +25,7 @@ class Meter:
 
     def __init__(self, check: Callable[[], None]) -> None:
         self._check = check
-        self._shown = sys.stderr.isatty()
+        self._shown = shows_progress()
         self._step = "", 0
         self._bar: Any = None
         self._began = 0.0

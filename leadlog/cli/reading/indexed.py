@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from leadlog.cli.terminal import shows_progress
 from leadlog.reading.index import Index, open_index
 
 __all__ = ["opened_index"]
@@ -35,7 +36,7 @@ def opened_index(root: Path) -> Iterator[Index | None]:
             bar.update(done - shown)
             shown = done
 
-        index = open_index(root, progress if sys.stderr.isatty() else None)
+        index = open_index(root, progress if shows_progress() else None)
     if index is None:
         yield None
     else:

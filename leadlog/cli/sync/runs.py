@@ -11,7 +11,7 @@ import click
 
 from leadlog.cli.db.state import opened
 from leadlog.cli.options import database_option, directory_option, json_option
-from leadlog.cli.terminal import message, print_json, safe, table
+from leadlog.cli.terminal import message, print_json, safe, shows_progress, table
 
 __all__ = ["both", "pull", "push", "retry"]
 
@@ -192,7 +192,7 @@ class _Bar:
     """How far a run is, on a terminal only."""
 
     def __init__(self) -> None:
-        self._wanted = sys.stderr.isatty()
+        self._wanted = shows_progress()
         self._bar: Any = nullcontext()
         self._what = ""
 

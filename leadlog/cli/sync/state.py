@@ -27,13 +27,13 @@ def status(*, database: str | None, as_json: bool) -> None:
     from leadlog.core.settings import load
     from leadlog.leads.airtable.mapping import names_of
     from leadlog.leads.airtable.statistics import statistics
-    from leadlog.leads.store.linked import LinkedLeads
+    from leadlog.leads.store.sync_links import SyncLinks
 
     with opened(database) as store:
         names = names_of(load().settings.airtable_fields)
         found: dict[str, Any] = {
             "database": str(store.url),
-            **statistics(LinkedLeads(store), names),
+            **statistics(SyncLinks(store), names),
         }
     if as_json:
         print_json(found)

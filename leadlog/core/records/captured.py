@@ -19,32 +19,6 @@ _NOBODY, _UNLABELLED = _BLANK["lead_identifier"], _BLANK["training_labels"]
 SUCCESSES: Final = frozenset(("committed", "completed"))
 """Outcomes of an operation that did what it should."""
 
-KNOWN: Final = (
-    "operation_type",
-    "entity",
-    "bulk",
-    "started_us",
-    "records_affected",
-    "records_cut",
-    "schema",
-    "load",
-    "duplicate_detected",
-    "duplicate_action",
-    "duplicate_matched_on",
-    "fields_processed",
-    "fields_changed",
-    "change",
-    "data_size_bytes",
-    "lead",
-    "whole",
-    "lead_id",
-    "lead_ids",
-    "lead_count",
-    "lead_outcomes",
-    "sample_rate",
-)
-"""What is under `operation`."""
-
 
 def operation(facts: Mapping[str, Any]) -> Event:
     """The event, written out: what the hooks measured has the contract's types already.
@@ -98,7 +72,8 @@ def operation(facts: Mapping[str, Any]) -> Event:
         "training_labels": _UNLABELLED.copy(),
     }
     for section, key in (
-        *((details, "load"), (details, "records_cut"), (details, "schema")),
+        *((details, "statement"), (details, "statement_fingerprint"), (details, "load")),
+        *((details, "records_cut"), (details, "schema")),
         *((data, "change"), (event, "sample_rate")),
     ):
         if known(key) is not None:

@@ -64,6 +64,10 @@ class OperationDetails(TypedDict):
     """When the call began, as `timestamp`."""
     transaction_id: ReadOnly[str | None]
     """Same for all operations of one database transaction."""
+    statement: NotRequired[ReadOnly[str]]
+    """The SQL that ran, with `?` for every value, of calls that failed or took long."""
+    statement_fingerprint: NotRequired[ReadOnly[str]]
+    """16 hex digits, the same for the same statement, whatever its values."""
     load: NotRequired[ReadOnly[Literal["lazy"]]]
     """`lazy` where SQLAlchemy read for attributes that were not loaded yet. Without the option
     `internal`, one record stands for ten and more such reads of a class in one transaction."""

@@ -13,8 +13,8 @@ from leadlog.leads.airtable.reconcile import Merge, reconcile
 from leadlog.leads.airtable.remote import Row
 from leadlog.leads.airtable.report import LeadOutcome
 from leadlog.leads.store import links
-from leadlog.leads.store.linked import Agreed
 from leadlog.leads.store.links import Link
+from leadlog.leads.store.sync_links import Agreed
 
 __all__ = ["Comparer"]
 

@@ -14,7 +14,7 @@ from leadlog.leads.airtable.remote import RemoteTable, Row
 from leadlog.leads.airtable.report import Conflict, LeadOutcome, SyncResult
 from leadlog.leads.airtable.schema import Binding
 from leadlog.leads.store import syncs
-from leadlog.leads.store.linked import LinkedLeads
+from leadlog.leads.store.sync_links import SyncLinks
 from leadlog.leads.store.syncs import Parked
 
 __all__ = ["Context", "Progress"]
@@ -46,7 +46,7 @@ class Context:
         marked: Leads that wait to be synchronised, and their versions.
     """
 
-    store: LinkedLeads
+    store: SyncLinks
     table: RemoteTable
     binding: Binding
     options: Options

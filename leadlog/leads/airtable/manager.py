@@ -14,22 +14,22 @@ from leadlog.core.clock import new_id
 from leadlog.core.errors import AirtableError, SettingsError, SyncError, ValidationError
 from leadlog.leads.airtable.context import Context, Progress
 from leadlog.leads.airtable.credentials import find_api_key
+from leadlog.leads.airtable.cycle import run_cycle
 from leadlog.leads.airtable.events import Events
 from leadlog.leads.airtable.mapping import LEAD_ID, names_of, new_field
 from leadlog.leads.airtable.options import Options, checked_deletes
 from leadlog.leads.airtable.pace import Paces, shared_paces
 from leadlog.leads.airtable.remote import RemoteTable
 from leadlog.leads.airtable.report import SyncResult, SyncType
-from leadlog.leads.airtable.round import run_round
 from leadlog.leads.airtable.schema import Binding, bind
 from leadlog.leads.airtable.statistics import statistics
 from leadlog.leads.airtable.transport import Transport
 from leadlog.leads.airtable.wire import Wire, process_wire
 from leadlog.leads.store import links, syncs, values
 from leadlog.leads.store.database import LeadDatabase
-from leadlog.leads.store.linked import LinkedLeads
 from leadlog.leads.store.queries import checked_id
-from leadlog.leads.store.turn import turn
+from leadlog.leads.store.sync_links import SyncLinks
+from leadlog.leads.store.sync_lock import sync_lock
 from leadlog.recording.resources import peak_mb
 
 __all__ = ["AirtableSyncManager"]
@@ -129,7 +129,7 @@ class AirtableSyncManager:
             checked_deletes(deletes),
         )
         self.database = database
-        self._store = LinkedLeads(database)
+        self._store = SyncLinks(database)
         self._progress = progress
         self._events = Events()
         key = find_api_key(found.airtable_api_key)
@@ -293,7 +293,7 @@ class AirtableSyncManager:
             self._check_table(before, binding)
             if not dry_run:
                 self._begin(result, binding, before)
-            run_round(
+            run_cycle(
                 Context(
                     store=self._store,
                     table=self._remote,
@@ -315,7 +315,7 @@ class AirtableSyncManager:
         if dry_run:
             self._measured(result, work)
         else:
-            with turn(self.database.connections):
+            with sync_lock(self.database.connections):
                 self._measured(result, work)
         return result
 

@@ -20,8 +20,8 @@ from leadlog.leads.airtable.reconcile import blank
 from leadlog.leads.airtable.remote import BATCH, MISSING_ROW, Row, cells_of
 from leadlog.leads.airtable.report import Batch, LeadOutcome
 from leadlog.leads.store import links
-from leadlog.leads.store.linked import Agreed
 from leadlog.leads.store.links import Link
+from leadlog.leads.store.sync_links import Agreed
 
 __all__ = ["Pusher", "halved"]
 

@@ -21,12 +21,12 @@ from leadlog.leads.airtable.remote import BATCH
 from leadlog.leads.airtable.report import LeadOutcome
 from leadlog.leads.store import links
 from leadlog.leads.store.keys import chunks
-from leadlog.leads.store.links import Grave, Link
+from leadlog.leads.store.links import DeletedLead, Link
 from leadlog.leads.store.models import Lead
 
 __all__ = ["Remover"]
 
-_Doomed = tuple[Grave, LeadOutcome]
+_Doomed = tuple[DeletedLead, LeadOutcome]
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Remover:
         pusher: Sends what is deleted, and creates rows anew.
         listing: The rows.
         linked: How many leads are linked; those that are deleted count, too.
-        graves: Rows of deleted leads, by lead.
+        tombstones: Rows of deleted leads, by lead.
     """
 
     context: Context
@@ -47,27 +47,27 @@ class Remover:
     pusher: Pusher
     listing: Listing
     linked: int
-    graves: dict[str, str] = field(default_factory=dict)
+    tombstones: dict[str, str] = field(default_factory=dict)
     _absent: list[tuple[dict[str, Any], Link]] = field(default_factory=list)
 
     # ------------------------------------------------------------------ leads that are deleted
 
-    def bury(self) -> None:
+    def delete_rows(self) -> None:
         """Delete the rows of deleted leads, or bring those back whose row was edited since."""
         store = self.context.store
         if not self.context.dry:
-            store.write(links.bury_orphans)
-        graves = store.read(links.graves_of)
-        self.linked += len(graves)
-        there = self._alive(graves)
+            store.write(links.add_orphan_tombstones)
+        tombstones = store.read(links.tombstones_of)
+        self.linked += len(tombstones)
+        there = self._alive(tombstones)
         doomed: list[_Doomed] = []
-        for grave in graves:
-            if not self.context.about(grave.lead_id):
-                self.graves[grave.lead_id] = grave.record_id
-            elif grave.lead_id in there:
-                self._revive(grave)
+        for tombstone in tombstones:
+            if not self.context.about(tombstone.lead_id):
+                self.tombstones[tombstone.lead_id] = tombstone.record_id
+            elif tombstone.lead_id in there:
+                self._revive(tombstone)
             else:
-                self._one(grave, doomed)
+                self._one(tombstone, doomed)
         if not self.context.options.may_delete(len(doomed), self.linked):
             for _, outcome in doomed:
                 outcome.actions.remove("delete_row")
@@ -76,61 +76,63 @@ class Remover:
             for some in chunks(doomed, BATCH):
                 self.pusher.send("delete", some, self._delete, self._missing)
 
-    def _alive(self, graves: Sequence[Grave]) -> set[str]:
+    def _alive(self, tombstones: Sequence[DeletedLead]) -> set[str]:
         found = set[str]()
 
         def ask(connection: Connection, ids: list[str]) -> list[str]:
             return list(connection.scalars(select(Lead.id).where(Lead.id.in_(ids))))
 
-        for some in chunks([grave.lead_id for grave in graves]):
+        for some in chunks([tombstone.lead_id for tombstone in tombstones]):
             found.update(self.context.store.read(lambda connection, ids=some: ask(connection, ids)))  # type: ignore[misc]  # mypy cannot infer defaults
         return found
 
-    def _revive(self, grave: Grave) -> None:
+    def _revive(self, tombstone: DeletedLead) -> None:
         """A lead with the id of a deleted one was added: it has the row of that one."""
-        row = self.listing.unlinked.pop(grave.record_id, None)
+        row = self.listing.unlinked.pop(tombstone.record_id, None)
         if self.context.dry:
-            self.graves[grave.lead_id] = grave.record_id
+            self.tombstones[tombstone.lead_id] = tombstone.record_id
             return
-        self.context.store.write(lambda connection, now: links.revive(connection, grave, now))
+        self.context.store.write(lambda connection, now: links.revive(connection, tombstone, now))
         if row is not None:
-            self.listing.changed[grave.record_id] = row
+            self.listing.changed[tombstone.record_id] = row
 
-    def _one(self, grave: Grave, doomed: list[_Doomed]) -> None:
-        self.graves[grave.lead_id] = grave.record_id
-        row = self.listing.unlinked.get(grave.record_id)
+    def _one(self, tombstone: DeletedLead, doomed: list[_Doomed]) -> None:
+        self.tombstones[tombstone.lead_id] = tombstone.record_id
+        row = self.listing.unlinked.get(tombstone.record_id)
         if row is None:
-            row = self.context.confirm(grave.record_id)
+            row = self.context.confirm(tombstone.record_id)
         if row is None:
             if not self.context.dry:
-                self._forget([grave])
+                self._forget([tombstone])
             return
         undone = self.context.options.deletes == "undo"
-        edited = undone or differs(row.values, grave.base_remote)
+        edited = undone or differs(row.values, tombstone.base_remote)
         if edited and self.context.pull:
             # The row becomes a lead again, as any row that is none.
-            del self.graves[grave.lead_id]
+            del self.tombstones[tombstone.lead_id]
             self.listing.unlinked[row.record_id] = row
             if not self.context.dry:
-                self._forget([grave])
+                self._forget([tombstone])
             return
-        outcome = self.context.outcome(row.values, grave.lead_id, grave.record_id)
+        outcome = self.context.outcome(row.values, tombstone.lead_id, tombstone.record_id)
         if edited:
             outcome.worsen("skipped", "its row was edited since it was deleted; a pull decides")
         elif not self.context.push:
             outcome.worsen("skipped", "the lead is deleted; a push deletes its row")
         else:
             outcome.actions.append("delete_row")
-            doomed.append((grave, outcome))
+            doomed.append((tombstone, outcome))
 
     def _delete(self, some: Sequence[_Doomed]) -> None:
-        self.context.table.delete([grave.record_id for grave, _ in some])
-        self._forget([grave for grave, _ in some])
+        self.context.table.delete([tombstone.record_id for tombstone, _ in some])
+        self._forget([tombstone for tombstone, _ in some])
 
     def _missing(self, one: _Doomed, error: AirtableError) -> bool:
-        grave, outcome = one
-        if self.context.confirm(grave.record_id) is None:  # somebody else, or an earlier attempt
-            self._forget([grave])
+        tombstone, outcome = one
+        if (
+            self.context.confirm(tombstone.record_id) is None
+        ):  # somebody else, or an earlier attempt
+            self._forget([tombstone])
             return False
         if error.status in {403, 404}:
             raise error
@@ -139,9 +141,9 @@ class Remover:
         self.context.events.failed(self.context.result, outcome, error)
         return True
 
-    def _forget(self, graves: Sequence[Grave]) -> None:
-        ids = [grave.lead_id for grave in graves]
-        self.context.store.write(lambda connection, _: links.unbury(connection, ids))
+    def _forget(self, tombstones: Sequence[DeletedLead]) -> None:
+        ids = [tombstone.lead_id for tombstone in tombstones]
+        self.context.store.write(lambda connection, _: links.remove_tombstones(connection, ids))
 
     # ------------------------------------------------------------------- rows that are deleted
 

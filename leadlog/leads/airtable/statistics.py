@@ -8,15 +8,15 @@ from sqlalchemy import Connection, func, select
 from leadlog.leads.airtable.listing import differs
 from leadlog.leads.airtable.mapping import Field, kinds_for, local_values
 from leadlog.leads.store import links, syncs
-from leadlog.leads.store.linked import LinkedLeads
 from leadlog.leads.store.models import Lead
+from leadlog.leads.store.sync_links import SyncLinks
 
 __all__ = ["statistics"]
 
 _RUNS_LISTED = 10
 
 
-def statistics(store: LinkedLeads, names: Mapping[str, str]) -> dict[str, Any]:
+def statistics(store: SyncLinks, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the numbers of `AirtableSyncManager.get_sync_statistics`.
 
     Args:
@@ -43,7 +43,7 @@ def statistics(store: LinkedLeads, names: Mapping[str, str]) -> dict[str, Any]:
             "changed_leads": changed,
             "pending_leads": total - linked + changed,
             "marked_leads": marked,
-            "pending_deletes": len(links.graves_of(connection)),
+            "pending_deletes": len(links.tombstones_of(connection)),
             "last_synced_at": links.last_synced(connection),
             "failed_leads": len(parked),
             "failures": [

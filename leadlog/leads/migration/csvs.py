@@ -191,7 +191,11 @@ class CsvRows:
         if delimiter is None:
             delimiter, escape = _dialect(sample)
         self.delimiter = delimiter
-        self._options: dict[str, Any] = {"delimiter": delimiter, "escapechar": escape}
+        self._options: dict[str, Any] = {
+            "delimiter": delimiter,
+            "escapechar": escape,
+            **_quoting(sample, delimiter),
+        }
         if csv.field_size_limit() < largest:
             csv.field_size_limit(largest)
 
@@ -303,6 +307,18 @@ class CsvRows:
                 row.problem = f"{row.problem}; no quote closes it, so nothing after it was read"
                 break
         return row
+
+
+def _quoting(sample: list[str], delimiter: str) -> dict[str, Any]:
+    """Return how cells are quoted, where that is not by quotes right beside the delimiter."""
+    lines = sample[:_JUDGED]
+    text = "".join(lines)
+    between = re.escape(delimiter)
+    if '"' not in text and len(re.findall(f"'{between}'", text)) >= max(1, len(lines) // 2):
+        return {"quotechar": "'"}
+    return {
+        "skipinitialspace": re.search(rf'{between} +"[^"\n]*"\s*({between}|\n)', text) is not None
+    }
 
 
 def _dialect(sample: list[str]) -> tuple[str, str | None]:

@@ -35,6 +35,8 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CHUNK = 64 * 1024
+_FEW = 50
+"""A text has at most one NUL in so many bytes; they are told with their record."""
 _REJECTS = b'{"source": '
 _NO_TABLES = {
     b"%pdf": "a PDF document",
@@ -170,7 +172,11 @@ class SourceText:
             if begin.lstrip().lower().startswith(sign):
                 raise ReadError(f"{name} is {what} and no table; export it as CSV or as a workbook")
         wide = self.encoding.startswith("utf-16") or self.encoding.startswith("utf-32")
-        if b"\0" in begin and not wide and json.detect_encoding(begin[:4]).startswith("utf-8"):
+        if (
+            begin.count(b"\0") * _FEW > len(begin)
+            and not wide
+            and json.detect_encoding(begin[:4]).startswith("utf-8")
+        ):
             raise ReadError(f"{name} is no text; export it as CSV or as a workbook")
 
     def _peek(self) -> bytes:

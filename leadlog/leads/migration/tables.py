@@ -214,15 +214,22 @@ class TableReader:
         return self._record(row, cells)
 
     def _record(self, row: Row, cells: Sequence[object]) -> Read | Broken:
+        size = filled = 0
+        first = only = ""
         for cell in cells:
-            if isinstance(cell, str) and not cell.isascii():
-                reason = self._not_utf8(cell)
-                if reason is not None:
+            if cell is None or cell == "":
+                continue
+            if isinstance(cell, str):
+                size += len(cell)
+                if not cell.isascii() and (reason := self._not_utf8(cell)) is not None:
                     return self._reject(row, reason)
-        filled = [text for text in map(_text, cells) if text]
-        if len(filled) == 1 and len(self.header) > _CERTAIN and not _like_name(filled[0]):
+            if filled < _CERTAIN and (text := _text(cell)):
+                first, only = first or text, text
+                filled += 1
+        if filled == 1 and len(self.header) > _CERTAIN and not _like_name(only):
             return self._reject(row, "the row has one cell only, which reads like a line of text")
-        size = sum(len(cell) for cell in cells if isinstance(cell, str))
+        if first.casefold() in _TOTALS and not self._anchored(cells):
+            return self._reject(row, f"the row begins with {first!r}, so it is a sum and no lead")
         return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
 
     def _reject(self, row: Row, reason: str) -> Broken:

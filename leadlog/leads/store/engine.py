@@ -16,9 +16,9 @@ from sqlalchemy.pool import Pool
 
 from leadlog.core.errors import StoreError
 from leadlog.core.forks import renew_after_fork
+from leadlog.leads.store.engine_strategy import BULK_LOADING, IMMEDIATE, EngineStrategy, open_engine
 from leadlog.leads.store.location import in_memory
-from leadlog.leads.store.retries import again
-from leadlog.leads.store.ways import BULK_LOADING, IMMEDIATE, Ways, open_engine
+from leadlog.leads.store.retries import retry_transient
 
 __all__ = ["Connections"]
 
@@ -40,11 +40,11 @@ class Connections:
         sqlite: Whether it is SQLite.
     """
 
-    def __init__(self, url: URL, ways: Ways | None = None) -> None:
+    def __init__(self, url: URL, ways: EngineStrategy | None = None) -> None:
         self.url = url
         self._closed = False
         self._bulk_loads = 0
-        self._ways = ways or Ways()
+        self._ways = ways or EngineStrategy()
         self._sleep = self._ways.sleep
         self.engine = open_engine(url, self._ways)
         self.sqlite = url.get_backend_name() == "sqlite"
@@ -126,7 +126,7 @@ class Connections:
             with self.write() as session:
                 return work(session)
 
-        return again(attempt, self._sleep)
+        return retry_transient(attempt, self._sleep)
 
     def reading(self, work: Callable[[Connection], T]) -> T:
         """Do work on a connection for reading, and again where the database was locked.
@@ -139,7 +139,7 @@ class Connections:
             with self.read() as connection:
                 return work(connection)
 
-        return again(attempt, self._sleep)
+        return retry_transient(attempt, self._sleep)
 
     def refresh_statistics(self) -> None:
         """Tell SQLite's planner how many leads have the same value, where it knows little.

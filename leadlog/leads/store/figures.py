@@ -10,10 +10,10 @@ from sqlalchemy import Connection, exists, func, or_, select
 from sqlalchemy.pool import NullPool, QueuePool
 
 from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.engine_strategy import EngineStrategy
 from leadlog.leads.store.location import in_memory
 from leadlog.leads.store.models import Lead, SyncItem, SyncLink
 from leadlog.leads.store.reports import size_bytes
-from leadlog.leads.store.ways import Ways
 from leadlog.recording.resources import StoreSample
 
 __all__ = ["Figures", "waiting"]
@@ -68,7 +68,7 @@ class Figures:
                 return None  # opening it would make a new file
             url = url.set(drivername="sqlite")  # also where the store is one for asyncio
         with (
-            closing(Connections(url, Ways(pool=NullPool))) as own,
+            closing(Connections(url, EngineStrategy(pool=NullPool))) as own,
             own.read() as connection,
         ):
             leads = connection.execute(select(func.count()).select_from(Lead)).scalar_one()

@@ -40,7 +40,7 @@ def trimmed(text: str) -> str:
     """Return a text without blanks around it; empty where there is nothing to see in it."""
     found = text.strip()
     if found.isascii():
-        return "" if found and not found.isprintable() and _blank(found) else found
+        return found if not found or found.isprintable() or not _blank(found) else ""
     if _blank(found):
         return ""
     if _RIGHT_TO_LEFT.search(found):

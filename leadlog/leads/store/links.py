@@ -14,25 +14,25 @@ from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.models import Lead, SyncLink, Tombstone
 
 __all__ = [
-    "Grave",
+    "DeletedLead",
     "Link",
+    "add_orphan_tombstones",
+    "add_tombstone",
     "agree",
-    "bury",
-    "bury_orphans",
     "forget",
     "forget_fields",
-    "graves_of",
     "last_synced",
     "link",
     "linked_count",
     "links_of",
     "relink",
+    "remove_tombstones",
     "revive",
-    "unbury",
+    "tombstones_of",
 ]
 
 _LINKS: Table = SyncLink.__table__  # type: ignore[assignment]  # declarative types it FromClause
-_GRAVES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
+_TOMBSTONES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
 _LINK = (
     _LINKS.c.lead_id,
     _LINKS.c.record_id,
@@ -74,7 +74,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Grave:
+class DeletedLead:
     """A deleted lead whose row is still there.
 
     Attributes:
@@ -126,7 +126,7 @@ def link(connection: Connection, links: Iterable[Link], now: datetime) -> list[s
     if rows:
         connection.execute(insert(_LINKS), rows)
     if gone:
-        connection.execute(insert(_GRAVES), [_grave(one, now) for one in gone])
+        connection.execute(insert(_TOMBSTONES), [_tombstone_row(one, now) for one in gone])
     return [one.lead_id for one in gone]
 
 
@@ -140,7 +140,7 @@ def _row(one: Link, **more: Any) -> dict[str, Any]:
     }
 
 
-def _grave(one: Link, now: datetime) -> dict[str, Any]:
+def _tombstone_row(one: Link, now: datetime) -> dict[str, Any]:
     return {
         "lead_id": one.lead_id,
         "record_id": one.record_id,
@@ -216,39 +216,50 @@ def forget(connection: Connection, lead_id: str) -> None:
     connection.execute(delete(_LINKS).where(_LINKS.c.lead_id == lead_id))
 
 
-def bury(connection: Connection, lead_id: str, now: datetime) -> bool:
+def add_tombstone(connection: Connection, lead_id: str, now: datetime) -> bool:
     """Turn the link of a deleted lead into a tombstone; return whether it had one."""
     removed = delete(_LINKS).where(_LINKS.c.lead_id == lead_id).returning(*_LINK)
     row = connection.execute(removed).one_or_none()
     if row is None:
         return False
-    connection.execute(insert(_GRAVES), _grave(Link(*row), now))
+    connection.execute(insert(_TOMBSTONES), _tombstone_row(Link(*row), now))
     return True
 
 
-def bury_orphans(connection: Connection, now: datetime) -> int:
+def add_orphan_tombstones(connection: Connection, now: datetime) -> int:
     """Turn the links of leads that went in other ways into tombstones; return how many."""
     rows = connection.execute(delete(_LINKS).where(_ORPHANS).returning(*_LINK)).all()
     if rows:
-        connection.execute(insert(_GRAVES), [_grave(Link(*row), now) for row in rows])
+        connection.execute(insert(_TOMBSTONES), [_tombstone_row(Link(*row), now) for row in rows])
     return len(rows)
 
 
-def graves_of(connection: Connection) -> list[Grave]:
+def tombstones_of(connection: Connection) -> list[DeletedLead]:
     """Return all tombstones."""
-    columns = (_GRAVES.c.lead_id, _GRAVES.c.record_id, _GRAVES.c.base_remote, _GRAVES.c.deleted_at)
-    return [Grave(*row) for row in connection.execute(select(*columns).order_by(columns[0]))]
+    columns = (
+        _TOMBSTONES.c.lead_id,
+        _TOMBSTONES.c.record_id,
+        _TOMBSTONES.c.base_remote,
+        _TOMBSTONES.c.deleted_at,
+    )
+    return [DeletedLead(*row) for row in connection.execute(select(*columns).order_by(columns[0]))]
 
 
-def revive(connection: Connection, grave: Grave, now: datetime) -> None:
+def revive(connection: Connection, tombstone: DeletedLead, now: datetime) -> None:
     """Link a lead that is there again with the row that it had; nothing is agreed on."""
-    unbury(connection, [grave.lead_id])
-    there = connection.scalars(select(_LINKS.c.lead_id).where(_LINKS.c.lead_id == grave.lead_id))
+    remove_tombstones(connection, [tombstone.lead_id])
+    there = connection.scalars(
+        select(_LINKS.c.lead_id).where(_LINKS.c.lead_id == tombstone.lead_id)
+    )
     if there.one_or_none() is None:
-        link(connection, [Link(grave.lead_id, grave.record_id, {}, grave.base_remote)], now)
+        link(
+            connection,
+            [Link(tombstone.lead_id, tombstone.record_id, {}, tombstone.base_remote)],
+            now,
+        )
 
 
-def unbury(connection: Connection, lead_ids: Iterable[str]) -> None:
+def remove_tombstones(connection: Connection, lead_ids: Iterable[str]) -> None:
     """Remove tombstones."""
     for ids in chunks(lead_ids):
-        connection.execute(delete(_GRAVES).where(_GRAVES.c.lead_id.in_(ids)))
+        connection.execute(delete(_TOMBSTONES).where(_TOMBSTONES.c.lead_id.in_(ids)))

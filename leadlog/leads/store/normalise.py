@@ -24,6 +24,8 @@ __all__ = ["NormalisedLead", "field_of", "parse", "to_fields"]
 _RAW = KEPT
 
 _PARTS, _SUFFIX = 4, 3
+_SEVERAL = " ::: "
+"""Between the values of a cell of Google Contacts that has several: the first is the field's."""
 _SALUTATIONS = frozenset(
     ("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "herr", "frau", "fru", "hr", "sir")
 )
@@ -57,14 +59,8 @@ class NormalisedLead:
     part_of_name: bool = False
 
 
-@dataclass(slots=True)
-class _Taken:
-    """A value that was taken from a column: as it was given, and as the field stores it."""
-
-    column: str
-    value: Any
-    found: Any
-    rank: int
+_Taken = tuple[str, Any, Any, int]
+"""A value that was taken: its column, as it was given, as the field stores it, and the rank."""
 
 
 def field_of(column: str) -> str | None:
@@ -122,7 +118,7 @@ def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Norm
             _take_raw(raw, column, value)
         else:
             _take(taken, place, column, value, raw)
-    fields = {field: one.found for field, one in taken.items()}
+    fields = {field: one[2] for field, one in taken.items()}
     part_of_name = False
     if any(parts):
         part_of_name = _compose(fields, taken.get("full_name"), parts, raw)
@@ -137,6 +133,9 @@ def _take(
     field = place.field
     if field == BY_VALUE:
         field = "linkedin_url" if "linkedin.com/" in str(value).casefold() else "website"
+    if type(value) is str and _SEVERAL in value:
+        _keep(raw, column, value)
+        value = value.partition(_SEVERAL)[0]
     try:
         found = _PARSERS[field](value)
     except ValidationError:
@@ -148,13 +147,15 @@ def _take(
         _keep(raw, column, value)
         return
     present = taken.get(field)
-    if present is None or present.found is None:
-        taken[field] = _Taken(column, value, found, place.rank)
-    elif found is None or found == present.found:
-        present.rank = min(present.rank, place.rank) if found is not None else present.rank
-    elif place.rank < present.rank:
-        taken[field] = _Taken(column, value, found, place.rank)
-        _keep(raw, present.column, present.value)
+    if present is None or present[2] is None:
+        taken[field] = (column, value, found, place.rank)
+    elif found is None:
+        return
+    elif found == present[2]:
+        taken[field] = (*present[:3], min(present[3], place.rank))
+    elif place.rank < present[3]:
+        taken[field] = (column, value, found, place.rank)
+        _keep(raw, present[0], present[1])
     else:
         _keep(raw, column, value)
 
@@ -175,8 +176,8 @@ def _take_part(
         return
     present = parts[place.part]
     if present is None:
-        parts[place.part] = _Taken(column, value, found, place.rank)
-    elif found != present.found:
+        parts[place.part] = (column, value, found, place.rank)
+    elif found != present[2]:
         _keep(raw, column, value)
 
 
@@ -196,7 +197,7 @@ def _compose(
         Whether it is a first or a last name alone.
     """
     given = [part for part in parts if part is not None]
-    composed = parse("full_name", " ".join(part.found for part in given))
+    composed = parse("full_name", " ".join(part[2] for part in given))
     name = fields.get("full_name")
     if name is None or whole is None:
         fields["full_name"] = composed
@@ -206,11 +207,11 @@ def _compose(
         fields["full_name"] = name
         if name != composed:
             for part in given:
-                _keep(raw, part.column, part.value)
+                _keep(raw, part[0], part[1])
         return ours == theirs and (parts[0] is None or parts[2] is None)
     if parts[0] is None or parts[2] is None:
         if not ours <= theirs:
-            first, middle, last, suffix = (None if part is None else part.found for part in parts)
+            first, middle, last, suffix = (None if part is None else part[2] for part in parts)
             words = (first or name, middle, last or name, suffix)
             composed = parse("full_name", " ".join(filter(None, words)))
         fields["full_name"] = composed
@@ -219,10 +220,10 @@ def _compose(
         fields["full_name"] = composed
     elif ours & theirs:
         for part in given:
-            _keep(raw, part.column, part.value)
+            _keep(raw, part[0], part[1])
     else:
         fields["full_name"] = composed
-        _keep(raw, whole.column, whole.value)
+        _keep(raw, whole[0], whole[1])
     return False
 
 

@@ -90,7 +90,12 @@ _PROFILES = (
         "company school found error 404 customurl custom john jane doe johndoe janedoe"
     )
 )
+_LONGEST = 60
 _DIGITS = re.compile(r"\d+")
+_NO_DIGITS = re.compile(r"\D+")
+_ALPHANUMERIC = re.compile(r"[^\W_]")
+_NO_ALPHANUMERIC = re.compile(r"[\W_]+")
+_LETTER = re.compile(r"[^\W\d_]")
 _NO_LETTERS = re.compile(r"[\W_\d]+")
 # Braces, brackets and the like of a template that was never filled, and addresses in addresses.
 _TEMPLATE = re.compile(r"[{}\[\]<>:$=@*|\\%\s]")
@@ -101,10 +106,13 @@ def _all_in(text: str, known: frozenset[str]) -> bool:
     """Whether a text is known as a whole, or all its words are."""
     if text in known:
         return True
-    if any(char.isdecimal() for char in text):
+    if len(text) > _LONGEST or _DIGITS.search(text):
         return False  # a number tells one from another
-    words = [word for word in _NO_LETTERS.split(text) if word]
-    return bool(words) and ("".join(words) in known or all(word in known for word in words))
+    words = _NO_LETTERS.split(text)
+    for word in words:
+        if word and word not in known:
+            return len(words) > 1 and "".join(words) in known
+    return any(words)
 
 
 def _repeats(text: str) -> bool:
@@ -118,7 +126,7 @@ def is_nobody(name: str) -> bool:
 
 def is_no_company(company: str) -> bool:
     """Whether the comparable form of a company names none."""
-    if not any(char.isalnum() for char in company):
+    if not _ALPHANUMERIC.search(company):
         return True
     return _all_in(company, _NO_COMPANY) or _repeats(company)
 
@@ -142,7 +150,7 @@ def is_no_address(box: str, domain: str) -> bool:
     if any(label.replace("-", "") in _NO_DOMAIN for label in labels[:-1]):
         return True
     plain = box.partition("+")[0]
-    if not any(char.isalpha() for char in plain):
+    if not _LETTER.search(plain):
         return plain == "0" or _repeats(plain) or _is_run(plain)
     return _repeats(plain) or _all_in(plain, _BOXES) or _all_in(_DIGITS.sub("", plain), _JUNK)
 
@@ -155,8 +163,7 @@ def is_no_profile(slug: str) -> bool:
     """
     if _TEMPLATE.search(slug) or "linkedin.com" in slug or slug.startswith("www."):
         return True
-    letters = "".join(char for char in slug if char.isalnum())
-    if not any(char.isalpha() for char in letters) or _repeats(letters):
+    if not _LETTER.search(slug) or _repeats(_NO_ALPHANUMERIC.sub("", slug)):
         return True
     return _all_in(slug, _PROFILES)
 
@@ -167,7 +174,7 @@ def is_no_number(digits: str) -> bool:
     >>> [is_no_number(digits) for digits in ("0000000", "123456789", "12", "4755501001")]
     [True, True, True, False]
     """
-    digits = "".join(char for char in digits if char.isdecimal())
+    digits = _NO_DIGITS.sub("", digits)
     if len(digits) < 5 or _repeats(digits) or _repeats(digits[-7:]):
         return True
     return _is_run(digits)

@@ -205,7 +205,7 @@ class LeadQueries:
         """Return the leads that may be the same person as a lead, closest first.
 
         First those that share a key with it, then those that are only much like it
-        (`leadlog.leads.store.likeness`), as suggestions: nothing is ever merged by likeness.
+        (`leadlog.leads.store.similarity`), as suggestions: nothing is ever merged by similarity.
 
         Args:
             lead: A lead as for `add_lead`, or as the store gave it; it is never found itself.

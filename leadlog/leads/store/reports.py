@@ -8,11 +8,11 @@ from sqlalchemy import Connection, func, select
 
 from leadlog.leads.store.duplicates import KINDS, WITHOUT_NAME, contradiction, keys_of
 from leadlog.leads.store.keys import owners_of
-from leadlog.leads.store.likeness import likeness, person
 from leadlog.leads.store.merging import match_of
 from leadlog.leads.store.models import Lead, LeadKey
 from leadlog.leads.store.normalise import to_fields
 from leadlog.leads.store.serialise import COLUMNS, from_row
+from leadlog.leads.store.similarity import person, similarity
 from leadlog.leads.store.suggestions import suggestions
 
 __all__ = ["duplicates_of", "numbers", "size_bytes"]
@@ -62,7 +62,7 @@ def _sharing_a_key(connection: Connection, fields: Mapping[str, Any]) -> list[di
         other["matched_on"] = match_of(kind)
         other["would_merge"] = merges
         shared = f"same {_SHARED.get(match_of(kind), 'name and company')}"
-        alike = likeness(me, person(other))
+        alike = similarity(me, person(other))
         other["score"] = 1.0 if merges else 0.0 if alike is None else alike.score
         but = "" if veto is None else f", but {veto}"
         other["reason"] = shared if merges or alike is None else f"{shared}{but} ({alike.reason})"

@@ -16,7 +16,7 @@ from leadlog.core.records import shape
 from leadlog.recording.capture.operation import current_operation
 from leadlog.recording.pipeline import get_logger, report_failure
 
-__all__ = ["again"]
+__all__ = ["retry_transient"]
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ def _passes(error: DBAPIError) -> bool:
     return isinstance(code, int) and code & 0xFF in {_BUSY, _LOCKED}
 
 
-def again(attempt: Callable[[], T], sleep: Callable[[float], None]) -> T:
+def retry_transient(attempt: Callable[[], T], sleep: Callable[[float], None]) -> T:
     """Do work that leaves nothing behind when it fails, at most five times.
 
     Args:

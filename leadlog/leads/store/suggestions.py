@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from leadlog.leads.store.duplicates import canonical_company, canonical_name
-from leadlog.leads.store.likeness import Likeness, Person, likeness, person
 from leadlog.leads.store.models import Lead
 from leadlog.leads.store.search import next_after
 from leadlog.leads.store.serialise import COLUMNS, from_row
+from leadlog.leads.store.similarity import Person, Similarity, person, similarity
 
 __all__ = ["DuplicatePair", "pairs", "suggestions"]
 
@@ -92,13 +92,13 @@ def suggestions(
         The leads, each with `score` and `reason`.
     """
     me = person(fields)
-    found: dict[str, tuple[Likeness, dict[str, Any]]] = {}
+    found: dict[str, tuple[Similarity, dict[str, Any]]] = {}
     for block in _blocks(fields):
         for row in connection.execute(select(*COLUMNS).where(block).limit(_CANDIDATES)):
             lead = from_row(row)
             if lead["id"] in known or lead["id"] in found:
                 continue
-            alike = likeness(me, person(lead))
+            alike = similarity(me, person(lead))
             if alike is not None and alike.score >= least:
                 found[lead["id"]] = alike, lead
     best = sorted(found.values(), key=lambda pair: (-pair[0].score, pair[1]["id"]))[:limit]
@@ -120,7 +120,7 @@ def pairs(connection: Connection, least: float) -> Iterator[DuplicatePair]:
             lead = dict(row)
             me = person(lead)
             for other, them in window:
-                alike = likeness(me, them)
+                alike = similarity(me, them)
                 if alike is None or alike.score < least:
                     continue
                 key = (min(lead["id"], other["id"]), max(lead["id"], other["id"]))

@@ -11,7 +11,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from leadlog.core.errors import StoreError
-from leadlog.leads.store.ways import WAIT_SECONDS, Ways
+from leadlog.leads.store.engine_strategy import WAIT_SECONDS, EngineStrategy
 
 __all__ = ["WAYS", "each", "pulled"]
 
@@ -64,7 +64,7 @@ def _forget(engine: Engine) -> None:
     engine.dispose(close=False)
 
 
-WAYS = Ways(_create, AsyncAdaptedQueuePool, _Turns, _sleep, _forget)
+WAYS = EngineStrategy(_create, AsyncAdaptedQueuePool, _Turns, _sleep, _forget)
 """Engines for asyncio, turns of tasks, and waits that let other tasks go on."""
 
 

@@ -23,13 +23,13 @@ from leadlog.leads.store.adding import (
 from leadlog.leads.store.changing import change, load, note
 from leadlog.leads.store.intake import AddOutcome, Intake
 from leadlog.leads.store.keys import chunks
-from leadlog.leads.store.links import bury
+from leadlog.leads.store.links import add_tombstone
+from leadlog.leads.store.maintenance import LeadMaintenance
 from leadlog.leads.store.merges import Undone, undo
 from leadlog.leads.store.models import Lead
 from leadlog.leads.store.normalise import NormalisedLead
 from leadlog.leads.store.queries import checked_id
 from leadlog.leads.store.serialise import from_lead
-from leadlog.leads.store.upkeep import LeadUpkeep
 from leadlog.recording.capture.operation import IDS_LISTED, current_operation
 from leadlog.recording.capture.scope import operation
 
@@ -40,7 +40,7 @@ _MANY = 1000
 _MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
 
 
-class LeadWrites(LeadUpkeep):
+class LeadWrites(LeadMaintenance):
     """What changes the leads of a store."""
 
     def _take_in(self, leads: Sequence[NormalisedLead]) -> tuple[list[AddOutcome], Intake]:
@@ -225,7 +225,7 @@ class LeadWrites(LeadUpkeep):
                 return None
             session.delete(lead)
             session.flush()
-            bury(session.connection(), lead_id, self._now())
+            add_tombstone(session.connection(), lead_id, self._now())
             return from_lead(lead)
 
         lead = self._connections.in_transaction(work)

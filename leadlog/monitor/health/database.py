@@ -13,9 +13,9 @@ from sqlalchemy.pool import NullPool
 from leadlog.core.errors import StoreError
 from leadlog.leads.store.checks import findings
 from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.engine_strategy import EngineStrategy
 from leadlog.leads.store.location import in_memory, location
 from leadlog.leads.store.reports import size_bytes
-from leadlog.leads.store.ways import Ways
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.probes import Context, disk_check
 
@@ -110,7 +110,7 @@ def _of_store(database: Any) -> Iterator[Connection]:
 
 @contextmanager
 def _of_url(database: Any) -> Iterator[Connection]:
-    connections = Connections(location(database), Ways(pool=NullPool))
+    connections = Connections(location(database), EngineStrategy(pool=NullPool))
     with closing(connections), connections.read() as connection:
         yield connection
 

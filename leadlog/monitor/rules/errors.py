@@ -84,7 +84,7 @@ class BurnRate(Rule):
         for burn in over_all:
             yield self._found(view, burn)
         known = {burn.label for burn in over_all}
-        if not self.by_operation or "fast" in known:
+        if not self.by_operation:
             return
         for name in sorted(view.figures.tallies.operations()):
             if not is_called(name, self.operation):

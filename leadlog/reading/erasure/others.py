@@ -29,7 +29,7 @@ from leadlog.reading.erasure.lines import Cover
 from leadlog.reading.erasure.report import Changed
 from leadlog.reading.erasure.spelling import Spelling
 
-__all__ = ["OtherFiles", "holds", "walk"]
+__all__ = ["OtherFiles", "holds", "is_locked", "walk"]
 
 _BLOCK_BYTES = 1024 * 1024
 _OVERLAP_BYTES = 8 * 1024
@@ -115,10 +115,10 @@ class OtherFiles:
         if not (name.startswith(INDEX) or holds(path, self._spelling)):
             return None
         if not self._dry_run:
-            if draft and _is_locked(path):
+            if draft and is_locked(path):
                 return _BUSY
             path.unlink(missing_ok=True)
-        self.changed.append(Changed(name, 1, 0))
+        self.changed.append(Changed(name, 0, 0))
         return None
 
     def _document(self, path: Path, name: str) -> str | None:
@@ -145,7 +145,7 @@ class OtherFiles:
         """Cover the cells, and let nothing of them stay in free pages or in the journal."""
         if path.suffix != ".sqlite3":
             return None  # the journal of one, which went with its last reader
-        if _is_locked(path.with_name(_MONITOR_LOCK)):
+        if is_locked(path.with_name(_MONITOR_LOCK)):
             return "`leadlog monitor` is running; stop it and run this again"
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
             connection.execute("PRAGMA secure_delete = ON")
@@ -172,8 +172,8 @@ class OtherFiles:
         return changed
 
     def _cell(self, cell: Any) -> Any:
-        content = cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
-        if not isinstance(content, bytes) or not self._spelling.may_be_in(content):
+        content = _content(cell)
+        if not self._spelling.may_be_in(content):
             return cell
         try:
             covered: Any = orjson.dumps(self._cover.covered(orjson.loads(content)))
@@ -306,14 +306,20 @@ def _rows(path: Path) -> Iterator[bytes]:
 def _cells(path: Path) -> Iterator[bytes]:
     """The cells of a database, since in its pages nothing parts one from the next."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        connection.text_factory = bytes
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
-            for row in connection.execute(f'SELECT * FROM "{table.decode()}"'):  # noqa: S608 - its own schema says so
-                yield b"\n".join(cell for cell in row if isinstance(cell, bytes))
+            for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608 - its own schema says so
+                yield b"\n".join(map(_content, row))
 
 
-def _is_locked(path: Path) -> bool:
+def _content(cell: Any) -> bytes:
+    if isinstance(cell, str):
+        return cell.encode("utf-8", "surrogatepass")
+    return cell if isinstance(cell, bytes) else b""
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody is at work on a file."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

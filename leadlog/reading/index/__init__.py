@@ -10,7 +10,24 @@ Events are read from the log itself, never from here. An entry that does not lea
 that a file was replaced, and the file is indexed anew.
 """
 
-from leadlog.reading.index.reading import events_of_row
-from leadlog.reading.index.store import Index, IndexUnavailableError, Progress, open_index
+from leadlog.reading.index.reading import MovedError, events_of_row, read_places
+from leadlog.reading.index.store import (
+    Index,
+    IndexUnavailableError,
+    Place,
+    Progress,
+    existing_index,
+    open_index,
+)
 
-__all__ = ["Index", "IndexUnavailableError", "Progress", "events_of_row", "open_index"]
+__all__ = [
+    "Index",
+    "IndexUnavailableError",
+    "MovedError",
+    "Place",
+    "Progress",
+    "events_of_row",
+    "existing_index",
+    "open_index",
+    "read_places",
+]

@@ -10,12 +10,12 @@ from leadlog.reading.events import Event, Skipped, decode, open_content, read_ev
 from leadlog.reading.index.store import Index, Place
 from leadlog.reading.part import Predicate
 
-__all__ = ["events_of_row", "read_places"]
+__all__ = ["MovedError", "events_of_row", "read_places"]
 
 _ATTEMPTS = 3
 
 
-class _MovedError(Exception):
+class MovedError(Exception):
     """An entry does not lead to its event."""
 
 
@@ -46,7 +46,7 @@ def events_of_row(
         try:
             found = list(read_places(places))
             break
-        except _MovedError as error:
+        except MovedError as error:
             if attempt + 1 == _ATTEMPTS:
                 raise
             (place,) = error.args
@@ -65,7 +65,7 @@ def read_places(places: Iterable[Place]) -> Iterator[Event]:
 
     Raises:
         ReadError: a file cannot be read.
-        _MovedError: at a place is another event, or none.
+        MovedError: at a place is another event, or none.
     """
     in_order = sorted(places, key=lambda place: (str(place.file.path), place.offset))
     for path, own in groupby(in_order, key=lambda place: place.file.path):
@@ -75,5 +75,5 @@ def read_places(places: Iterable[Place]) -> Iterator[Event]:
                 line = stream.read(place.length)
                 data = decode(line)
                 if data is None or data["timestamp"] != place.timestamp or line[-1:] != b"\n":
-                    raise _MovedError(place)
+                    raise MovedError(place)
                 yield Event(data, line[:-1], path, place.offset)

@@ -14,7 +14,7 @@ from leadlog.core.places import INDEX
 from leadlog.reading.change import change_of
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
 
-__all__ = ["Index", "IndexUnavailableError", "Place", "Progress", "open_index"]
+__all__ = ["Index", "IndexUnavailableError", "Place", "Progress", "existing_index", "open_index"]
 
 _NAME: Final = "events.sqlite3"
 _VERSION: Final = 1
@@ -443,6 +443,27 @@ def open_index(directory: str | os.PathLike[str], progress: Progress | None = No
             for path in (root / INDEX).glob(f"{_NAME}*"):
                 with suppress(OSError):
                     path.unlink()
+    return None
+
+
+def existing_index(directory: str | os.PathLike[str]) -> Index | None:
+    """Return the index of a log, up to date, where there is one that lacks little.
+
+    Raises:
+        ReadError: a log file cannot be read.
+    """
+    if not (Path(directory) / INDEX / _NAME).exists():
+        return None
+    index = None
+    try:
+        index = Index(directory)
+        if index.pending_bytes() <= _SMALL_BYTES:
+            index.catch_up()
+            return index
+    except (IndexUnavailableError, sqlite3.Error):
+        pass
+    if index is not None:
+        index.close()
     return None
 
 

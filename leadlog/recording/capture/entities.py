@@ -1,6 +1,6 @@
 """What is captured: watches, and the captured classes and tables as the hooks need them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 from weakref import WeakSet, ref
@@ -14,6 +14,7 @@ from sqlalchemy.sql.selectable import TableClause
 
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.options import CaptureOptions
+from leadlog.recording.capture.sql import names_in
 from leadlog.recording.capture.values import Store
 
 __all__ = ["Entities", "Entity", "Watch", "captured", "is_guessed"]
@@ -64,18 +65,20 @@ class Entity:
 
     def __init__(self, subject: Any, options: CaptureOptions) -> None:
         self.options = options
-        self.mapper: Mapper[Any] | None = subject if isinstance(subject, Mapper) else None
-        if self.mapper is not None:
-            attributes = _attributes(self.mapper)
-            self.name = self.mapper.class_.__name__
-            self.tables: tuple[Any, ...] = tuple(self.mapper.tables)
-            self.primary_key: tuple[Any, ...] = tuple(self.mapper.primary_key)
-            version: Any = self.mapper.version_id_col
+        mapper: Mapper[Any] | None = subject if isinstance(subject, Mapper) else None
+        self.mapper = mapper
+        if mapper is not None:
+            attributes = _attributes(mapper)
+            self.name = mapper.class_.__name__
+            self.tables: Sequence[Any] = tuple(mapper.tables)
+            self.primary_key: tuple[Any, ...] = tuple(mapper.primary_key)
+            version: Any = mapper.version_id_col
         else:
             attributes = [(column.key, [column]) for column in subject.c]
-            self.name = str(subject.name)
-            self.tables = (subject,)
-            self.primary_key = tuple(subject.primary_key) or tuple(subject.c)
+            table: Any = subject
+            self.name = str(table.name)
+            self.tables = (table,)
+            self.primary_key = tuple(table.primary_key) or tuple(table.c)
             version = None
         self.names = _names(attributes, self.tables)
         self.excluded = {
@@ -135,7 +138,7 @@ def _attributes(mapper: Mapper[Any]) -> list[tuple[str, list[Any]]]:
     return list(found.items())
 
 
-def _names(attributes: list[tuple[str, list[Any]]], tables: tuple[Any, ...]) -> dict[str, str]:
+def _names(attributes: list[tuple[str, list[Any]]], tables: Sequence[Any]) -> dict[str, str]:
     """Attribute to column name; of two columns of one name the subclass's has its table's, too."""
     order = {table: place for place, table in enumerate(tables)}
     taken: dict[str, str] = {}
@@ -377,7 +380,9 @@ class Entities(dict[Mapper[Any], Entity | None]):
         """Whether one of these words is the name of a captured table, perhaps."""
         if self._words is None:
             tables = {name_of(table)[1] for watch in self._watches for table in watch.tables}
-            self._words = _directory.names(captured.mappings) | tables
+            names = _directory.names(captured.mappings) | tables
+            # One word of each: a quoted name may have several.
+            self._words = frozenset(max(names_in(name), default=name) for name in names)
         everything = any(watch.everything for watch in self._watches)
         return everything or not self._words.isdisjoint(words)
 

@@ -170,19 +170,32 @@ def _link(context: DefaultExecutionContext, target: Target, place: int) -> Opera
 
 def _lazily_loaded(context: DefaultExecutionContext, target: Target, spent: Spent) -> None:
     """Adds a read to those of its class in its transaction; together they are told as one."""
+    loads: dict[str, tuple[Operation, Spent]]
     loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
-    operation = loads.get(target.main.name)
-    if operation is None:
-        operation = loads[target.main.name] = _new(target, Spent(spent.started_ns))
+    found = loads.get(target.main.name)
+    if found is None:
+        total = Spent(spent.started_ns)
+        operation = _new(target, total)
         operation.load, operation.bulk = "lazy", True
-    operation.meter.add(spent)
+        found = loads[target.main.name] = operation, total
+    found[1].add(spent)
 
 
 def tell_lazy_loads(info: journal.Info) -> None:
     """Records the lazy loads of a transaction that has ended, where they are many."""
-    for operation in info.pop(_LAZY_LOADS, {}).values():
-        if operation.meter.queries >= _MANY_LOADS:
+    loads: dict[str, tuple[Operation, Spent]] = info.pop(_LAZY_LOADS, {})
+    for operation, total in loads.values():
+        if total.queries >= _MANY_LOADS:
             operation.close()
+
+
+def _show(operation: Operation, target: Target, context: DefaultExecutionContext) -> None:
+    """Says which SQL ran, where the call failed or took long."""
+    least, watch = target.main.options.statement_ms, operation.watch
+    slow = least is not None and watch is not None and watch.wall_ms >= least
+    if context.statement and (slow or operation.error is not None):
+        by_hand = context.compiled is None or target.table is None
+        operation.ran(context.statement, secret=by_hand and target.main.conceals)
 
 
 def _is_wanted(target: Target) -> bool:
@@ -216,6 +229,7 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         spent.ready()
         operation = _new(target, spent)
         operation.fail(error, concealed=target.main.conceals)
+        _show(operation, target, context)
         if target.kind != "read":
             _describe(operation, context, target, ())
             operation.duplicate_detected = operation.error is not None and operation.error.duplicate
@@ -239,6 +253,7 @@ def refused(connection: Connection, text: str, error: BaseException) -> None:
         if _is_wanted(target):
             operation = _new(target, Spent(time.perf_counter_ns()))
             operation.fail(error, concealed=target.main.conceals)
+            operation.ran(text, secret=target.main.conceals)
             operation.close()
 
 
@@ -291,6 +306,7 @@ def _read(
         operation.records_affected = tally.rows if returns else _counted(context)
         if tally.error is not None:
             operation.fail(tally.error, concealed=target.main.conceals)
+        _show(operation, target, context)
         operation.close()
 
     count(result, end)
@@ -309,6 +325,7 @@ def _wrote(
     _describe(operation, context, target, tally.kept)
     if target.conflicts and target.kind == "create" and rows is not None:
         operation.duplicate_detected = rows < len(_parameters(context))
+    _show(operation, target, context)
     operation.close()
 
 

@@ -5,10 +5,8 @@ first: what becomes of mutable values later changes nothing. The second part is 
 bytes. See `leadlog.core.records.captured` for what becomes of both.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from leadlog.core.records.captured import KNOWN
 from leadlog.recording.pipeline import get_logger
 from leadlog.recording.pipeline.facts import Facts, add_writer, joined
 from leadlog_processors.rendering import render
@@ -19,27 +17,47 @@ if TYPE_CHECKING:
 _log = get_logger()
 
 
-_VALUES = ("fields_changed", "lead", "lead_outcomes")
+def known(operation: "Operation", *, brief: bool = False) -> bytes:
+    """What is known before the outcome, as a JSON object.
 
-
-def known(operation: "Operation") -> bytes:
-    """What is known before the outcome, as a JSON object."""
-    return _known(operation, KNOWN)
-
-
-def brief(operation: "Operation") -> bytes:
-    """As `known`, without the values."""
-    return _known(operation, [key for key in KNOWN if key not in _VALUES])
-
-
-def _known(operation: "Operation", keys: Sequence[str]) -> bytes:
+    Args:
+        operation: what it tells of.
+        brief: without the values.
+    """
     facts: Facts = {
         "kind": "operation",
         "name": operation.event_name,
         "session": operation.session.session_id,
         "memory": _log.memory_mb(),
-        "operation": {key: getattr(operation, key) for key in keys},
+        "operation": {
+            "operation_type": operation.operation_type,
+            "entity": operation.entity,
+            "bulk": operation.bulk,
+            "started_us": operation.started_us,
+            "records_affected": operation.records_affected,
+            "records_cut": operation.records_cut,
+            "schema": operation.schema,
+            "statement": operation.statement,
+            "statement_fingerprint": operation.statement_fingerprint,
+            "load": operation.load,
+            "duplicate_detected": operation.duplicate_detected,
+            "duplicate_action": operation.duplicate_action,
+            "duplicate_matched_on": operation.duplicate_matched_on,
+            "fields_processed": operation.fields_processed,
+            "fields_changed": operation.fields_changed,
+            "change": operation.change,
+            "data_size_bytes": operation.data_size_bytes,
+            "lead": operation.lead,
+            "whole": operation.whole,
+            "lead_id": operation.lead_id,
+            "lead_ids": operation.lead_ids,
+            "lead_count": operation.lead_count,
+            "lead_outcomes": operation.lead_outcomes,
+            "sample_rate": operation.sample_rate,
+        },
     }
+    if brief:
+        facts["operation"].update(fields_changed=None, lead=None, lead_outcomes=None)
     if operation.context is not None:
         facts["context"] = operation.context
     add_writer(facts)
@@ -53,7 +71,7 @@ def frame(operation: "Operation", level: str, outcome: str, before: bytes | None
         operation: what it tells of.
         level: of its record.
         outcome: what the database did.
-        before: what `known` or `brief` gave, if that was asked before.
+        before: what `known` gave, if that was asked before.
     """
     error, watch, meter = operation.error, operation.watch, operation.meter
     late = {

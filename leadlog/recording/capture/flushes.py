@@ -38,16 +38,28 @@ class Flush:
             the transaction after the last statement.
         persisted: whether a statement's rows were committed at once.
         writes: its INSERT and UPDATE statements.
+        failing: the SQL of the statement that failed.
+        statements: SQL by what it does to which table.
         meter: what it costs.
     """
 
-    __slots__ = ("connections", "context", "meter", "persisted", "writes")
+    __slots__ = (
+        "connections",
+        "context",
+        "failing",
+        "meter",
+        "persisted",
+        "statements",
+        "writes",
+    )
 
     def __init__(self, context: UOWTransaction) -> None:
         self.context = context
         self.connections: dict[Connection, State] = {}
         self.persisted = False
         self.writes: list[DefaultExecutionContext] = []
+        self.failing: str | None = None
+        self.statements: dict[tuple[str, Any], str] = {}
         self.meter = Meter(self, timed=True)
 
     def wrote(self, execution: DefaultExecutionContext, state: State, *, done: bool) -> None:
@@ -60,6 +72,12 @@ class Flush:
         """
         self.connections[execution.root_connection] = state
         self.persisted = self.persisted or (done and state is State.NONE)
+        if not done:
+            self.failing = execution.statement
+        if execution.compiled is not None and execution.statement:
+            kind = "create" if execution.isinsert else "update" if execution.isupdate else "delete"
+            table = getattr(execution.compiled.statement, "table", None)
+            self.statements[kind, table] = execution.statement
         writes = self.writes
         if (
             (execution.isupdate or execution.isinsert)
@@ -187,11 +205,22 @@ def _note(flush: Flush) -> None:
         operation = record(connection, known, kind, row.entity, make)
         if operation is not None:
             operation.records_affected = 1
+            _show(flush, operation, kind, row.entity)
             noted.append(operation)
     if len(noted) == 1:  # else nobody knows an object's share
         noted[0].watch = noted[0].meter = flush.meter
     for operation in noted:
         operation.close()
+
+
+def _show(flush: Flush, operation: Operation, kind: str, entity: Entity) -> None:
+    """Says which SQL wrote an object, where the flush took long."""
+    least = entity.options.statement_ms
+    if least is not None and flush.meter.wall_ms >= least:
+        texts = (flush.statements.get((kind, table)) for table in entity.tables)
+        text = next(filter(None, texts), None)
+        if text is not None:
+            operation.ran(text)
 
 
 def _schema(connection: Connection, entity: Entity) -> str | None:
@@ -225,6 +254,8 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
     facts = error_facts(error, concealed=concealed)
     for operation in failed:
         operation.error = facts
+        if flush.failing is not None:
+            operation.ran(flush.failing)
         if len(failed) == 1:  # else nobody knows which one it was
             operation.duplicate_detected = facts.duplicate
         operation.settle(journal.UNKNOWN if unsure else journal.FAILED)

@@ -33,7 +33,7 @@ def _kind(statement: str, context: Any) -> tuple[tuple[sql.Control, ...], bool]:
     verb = seam.SAVEPOINTS.get(type(clause))
     if clause is not None and verb is not None:
         return (sql.Control(verb, str(clause.ident).lower()),), False
-    if compiled is None or isinstance(clause, TextClause):
+    if context is None or compiled is None or isinstance(clause, TextClause):
         return sql.controls(statement), sql.writes(statement)
     if context.isinsert or context.isupdate or context.isdelete:
         return (), True
@@ -157,7 +157,9 @@ class Instrument:
             if not writes:
                 return
         if isinstance(owner, Operation):
-            if writes and done:
+            if not done:
+                owner.ran(statement)
+            elif writes:
                 self._wrote(owner, context.root_connection)
         else:
             if writes and isinstance(owner, Flush):

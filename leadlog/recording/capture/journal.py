@@ -200,13 +200,9 @@ class Transaction:
         """Note the records of its writes, so that no kill during COMMIT leaves them out."""
         try:
             self.forget()
+            found = [pending for frame in self._frames for pending in frame.pendings]
             # A read that waits for the writes before it intends nothing.
-            makers = [
-                pending.intended
-                for frame in self._frames
-                for pending in frame.pendings
-                if hasattr(pending, "intended")
-            ]
+            makers = [make for one in found if (make := getattr(one, "intended", None))]
             if makers:
                 self._note = _log.intend(
                     [make() for make in makers], lambda: [make(brief=True) for make in makers]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy.engine import Dialect
 
 from leadlog.core.clock import new_id, now_us
-from leadlog.recording.capture import facts, journal
+from leadlog.recording.capture import facts, journal, sql
 from leadlog.recording.capture.failures import ErrorFacts, error_facts
 from leadlog.recording.capture.meter import Meter, current_meter
 from leadlog.recording.pipeline.facts import context_of
@@ -73,6 +73,8 @@ class Operation:
         bulk: whether it touches many rows.
         change: create, update or delete, where it is about one row.
         records_affected: rows written or read; None while unknown.
+        statement: its SQL without values.
+        statement_fingerprint: the same for the same SQL.
         load: `lazy` where SQLAlchemy read for attributes that were not loaded yet.
         records_cut: changes that it stands for, left out because the transaction had too many.
         duplicate_detected: whether the lead was there already; None where it was not
@@ -106,6 +108,8 @@ class Operation:
     meter: Counts | None = None
     change: str | None = None
     records_affected: int | None = None
+    statement: str | None = None
+    statement_fingerprint: str | None = None
     load: str | None = None
     records_cut: int | None = None
     duplicate_detected: bool | None = None
@@ -235,7 +239,9 @@ class Operation:
             brief: without the values.
         """
         if brief:
-            return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, facts.brief(self))
+            return _CATEGORY, facts.frame(
+                self, "warning", journal.UNKNOWN, facts.known(self, brief=True)
+            )
         if self.closed and self.known is None:
             self.known = facts.known(self)
         return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)
@@ -274,6 +280,16 @@ class Operation:
             self._outcomes.clear()
         self.fields_changed = self.change = self.known = None
         self.bulk = self._was_bulk
+
+    def ran(self, text: str, *, secret: bool = False) -> None:
+        """Note the SQL that ran.
+
+        Args:
+            text: a statement; values in it are left out.
+            secret: whether only its fingerprint may be kept.
+        """
+        statement, self.statement_fingerprint = sql.normalised(text)
+        self.statement = None if secret else statement
 
     def fail(self, error: BaseException, *, concealed: bool = False) -> None:
         """Note what the call raised; see `error_facts`."""
@@ -319,8 +335,9 @@ class _Follower:
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
 
-    def resolve(self, _outcome: str, _transaction_id: str) -> None:
+    def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told that the transaction or savepoint has ended."""
+        del outcome, transaction_id  # a read has neither
         self._operation.written_before()
 
 

@@ -46,6 +46,8 @@ class CaptureOptions:
             None treats slow ones as others.
         internal: whether lazy loads, refreshes and the reads of `merge` are recorded.
         hits: whether `Session.get` is recorded where the object was there already.
+        statement_ms: calls from this duration on have their SQL in the record, without values, as
+            failed ones have; 0 for all, None for failed ones only.
         transaction_records: changes of one transaction that have a record each; what is more
             is counted, by class and operation.
     """
@@ -54,6 +56,7 @@ class CaptureOptions:
     exclude: frozenset[str] = attrs.field(default=frozenset(), converter=_names)
     read_sample: float = attrs.field(default=1.0, validator=_share)
     slow_read_ms: float | None = attrs.field(default=None, validator=_positive)
+    statement_ms: float | None = attrs.field(default=100.0, validator=_positive)
     internal: bool = False
     hits: bool = False
     transaction_records: int = attrs.field(default=10_000, validator=_positive)

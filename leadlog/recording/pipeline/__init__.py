@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 from leadlog.core import settings as _settings
 from leadlog.core.records import shape
 from leadlog.core.settings import Loaded
+from leadlog.core.threads import end, is_ending
 from leadlog.recording.pipeline.build import build_sink
 from leadlog.recording.pipeline.events import category_of
 from leadlog.recording.pipeline.facts import Facts, add_failure, frame_of, is_facts, open_facts
@@ -47,6 +48,8 @@ __all__ = [
 
 _CLOSE_SECONDS = 2.0
 _OFF = 1000
+_LOOK_EVERY = 16
+"""Events after which a caller looks again whether the drain is behind; when it is, at each."""
 _MOST_FACTS_BYTES = 32 * 1024
 """Facts above this are finished by their caller, which cuts them to the length of a line."""
 
@@ -113,8 +116,11 @@ class Pipeline:
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
         self._intents = spool if spool is not None and spool.takes_facts else None
         self._spool = None if self._live else self._intents
+        self._until_look = 0
         self._slot.target = self
         _open.add(self)
+        if is_ending():
+            self.write = self._write_at_once  # type: ignore[method-assign]
         if settings.enabled:
             self._sampler.start()
 
@@ -187,11 +193,21 @@ class Pipeline:
     def write(self, category: str, frame: bytes) -> bool:
         """See `Target.write`."""
         spool = self._spool
-        if spool is not None and len(frame) <= _MOST_FACTS_BYTES and not spool.crowded(category):
-            return not frame or spool.write(category, frame)
+        if spool is not None and len(frame) <= _MOST_FACTS_BYTES:
+            self._until_look -= 1
+            if self._until_look > 0 or not spool.crowded(category):
+                if self._until_look <= 0:
+                    self._until_look = _LOOK_EVERY
+                return spool.write(category, frame)
         if is_facts(frame):
             frame = self._finisher.finish(frame)
         return not frame or self._sink.write(category, frame)
+
+    def _write_at_once(self, category: str, frame: bytes) -> bool:
+        """As `write`, in an interpreter that is ending: nobody would empty or close the sink."""
+        taken = Pipeline.write(self, category, frame)
+        self.close()
+        return taken
 
     def intend(self, frames: Frames, brief: Callable[[], Frames]) -> Token | None:
         """See `Target.intend`; what must not lie unmasked is noted as finished lines."""
@@ -229,6 +245,7 @@ class Pipeline:
         """Writes what is left and releases everything; further calls do nothing."""
         if _current.target is self:
             _current.target = None
+            _current.closed = self
         _open.discard(self)
         self._sampler.close()
         self._sink.close(timeout)
@@ -304,10 +321,20 @@ def configure(
 
 
 def current() -> Pipeline:
-    """The pipeline in force; one with the default settings where none was configured."""
+    """The pipeline in force.
+
+    Where there is none: one like the pipeline that was closed last, so that late events go to the
+    same place under the same policy; with the default settings where none was ever configured.
+    """
     with _current.lock:
-        target = _current.target
-        return target if isinstance(target, Pipeline) else configure()
+        target, closed = _current.target, _current.closed
+        if isinstance(target, Pipeline):
+            return target
+        if not isinstance(closed, Pipeline):
+            return configure()
+        pipeline = Pipeline(closed.loaded, closed.processors, closed.given_sink)
+        _current.target = pipeline
+        return pipeline
 
 
 def _current_slot() -> Slot:
@@ -361,14 +388,26 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def shutdown(timeout: float = _CLOSE_SECONDS) -> None:
-    """Closes the pipeline in force; the next event would build a new one."""
+    """Closes the pipeline in force; a later event opens one like it."""
     with _current.lock:
         target = _current.target
         if isinstance(target, Pipeline):
             target.close(timeout)
 
 
-atexit.register(shutdown)
+def forget() -> None:
+    """As `shutdown`; the next event is configured anew, as in a new process. For tests."""
+    with _current.lock:
+        shutdown()
+        _current.closed = None
+
+
+def _at_exit() -> None:
+    shutdown()
+    end()
+
+
+atexit.register(_at_exit)
 
 
 def stats() -> Stats:

@@ -68,6 +68,7 @@ class Slot:
     Attributes:
         lock: held while another pipeline is put in.
         target: the pipeline in force, or None.
+        closed: the one that was in force last.
         failures: calls that could not be logged at all.
         processor: the one processor of the loggers that write to it.
     """
@@ -81,6 +82,7 @@ class Slot:
         self._reference = reference
         self.lock = threading.RLock()
         self.target: Target | None = None
+        self.closed: Target | None = None
         self.failures = 0
         self.processor = self.process
         renew_after_fork(self)

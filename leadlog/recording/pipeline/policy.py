@@ -48,6 +48,7 @@ _STRICTEST: Final[dict[str, Any]] = {
 def policy_of(settings: Settings) -> bytes:
     """The policy of the settings, as a JSON object; of the pseudonyms' key no more than a check."""
     policy = {name: getattr(settings, name) for name in _FIELDS}
+    policy["tier_overrides"] = settings.tier_overrides
     return orjson.dumps({**policy, "key": _check(settings.pseudonym_key)})
 
 

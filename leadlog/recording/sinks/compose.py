@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from leadlog.recording.sinks.contract import Sink, SinkStats
 
@@ -10,32 +10,49 @@ from leadlog.recording.sinks.contract import Sink, SinkStats
 class Tee:
     """Hands every line to several sinks; the first one's stats and answers count.
 
+    An error of one of the others costs it that line, and nobody else anything. They are called
+    in the caller's thread, so one that waits makes the caller wait.
+
     Args:
         first: the sink that matters.
         others: sinks that get a copy.
+
+    Attributes:
+        errors: how often each of the others raised, in their order.
     """
 
     def __init__(self, first: Sink, *others: Sink) -> None:
         self._first = first
-        self._all: Sequence[Sink] = (first, *others)
+        self._others = others
+        self.errors = [0] * len(others)
+
+    def _each(self, call: Callable[[Sink], object]) -> bool:
+        """Call all of the others, whatever one of them does; tell whether none said False."""
+        every = True
+        for number, sink in enumerate(self._others):
+            try:
+                every &= call(sink) is not False
+            except Exception:  # noqa: BLE001 - one sink's trouble is its own
+                self.errors[number] += 1
+                every = False
+        return every
 
     def write(self, category: str, line: bytes) -> bool:
         """See `Sink.write`."""
         taken = self._first.write(category, line)
         if taken:
-            for sink in self._all[1:]:
-                sink.write(category, line)
+            self._each(lambda sink: sink.write(category, line))
         return taken
 
     def flush(self, timeout: float) -> bool:
         """See `Sink.flush`."""
-        done = [sink.flush(timeout) for sink in self._all]
-        return all(done)
+        done = self._first.flush(timeout)
+        return self._each(lambda sink: sink.flush(timeout)) and done
 
     def close(self, timeout: float) -> None:
         """See `Sink.close`."""
-        for sink in self._all:
-            sink.close(timeout)
+        self._first.close(timeout)
+        self._each(lambda sink: sink.close(timeout))
 
     def stats(self) -> SinkStats:
         """See `Sink.stats`."""

@@ -31,6 +31,7 @@ _HEALTH_SECONDS = 0.05
 _WAIT_SECONDS = 0.001
 _SWEEP_FIRST_SECONDS = 60.0
 _SWEEP_SECONDS = 3600.0
+_LEFT_SECONDS = 600.0
 _GRACE_SECONDS = 0.2
 """How long `stop` waits beyond its timeout for the thread to let go of everything."""
 
@@ -238,7 +239,9 @@ class Drain:
             return
         self._sweep_at = now + _SWEEP_SECONDS
         spool = self._files.spool
-        swept = sweep(self._finisher_of, spool.memory, but=spool.directory)
+        swept = sweep(
+            self._finisher_of, spool.memory, but=spool.directory, left_seconds=_LEFT_SECONDS
+        )
         for one in swept.removed:
             self._health.trouble(
                 f"{one.waiting} events of {one.directory}, which is gone, were removed from memory"

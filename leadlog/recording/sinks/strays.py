@@ -122,6 +122,7 @@ def sweep(
     memory: Path = MEMORY,
     *,
     but: Path | None = None,
+    left_seconds: float = 0.0,
     kept_seconds: float = KEPT_SECONDS,
 ) -> Swept:
     """Bring home what dead processes left for any log directory, and remove what has no home.
@@ -130,11 +131,13 @@ def sweep(
         finisher_of: as `leadlog.recording.sinks.recover.recover`.
         memory: the memory file system.
         but: a log directory that is left out.
+        left_seconds: how long nothing must have been made or removed in a folder, so that whoever
+            is about to log there again does it rather.
         kept_seconds: how long rings are kept whose log directory is gone.
     """
     swept = Swept()
     for one in shared_memory(memory):
-        if one.directory is not None and one.directory == but:
+        if (one.directory is not None and one.directory == but) or one.age_seconds < left_seconds:
             continue
         if one.exists and one.directory is not None and os.access(one.directory, os.W_OK):
             if any(path.suffix in {".ring", ".intents"} for path in one.folder.iterdir()):

@@ -75,9 +75,9 @@ class Unsettled:
             raise ValueError("`leadlog recover` can finish its events")
         rings = []
         count = 0
+        since_us = min((note.time_us for note in notes), default=0)
         if notes and finisher_of is not None:
             finish = finisher_of(policy)
-            since_us = min(note.time_us for note in notes)
             for category, frames in _by_category(notes).items():
                 lines = {_event_id(line): line for line in finish(category, frames) if line}
                 for known in _known(self.files.directory, category, since_us):

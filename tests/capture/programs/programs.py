@@ -664,7 +664,7 @@ def _write_at_exit(shop: Shop) -> None:
     atexit.register(goodbye)
 
 
-@program(before=_write_at_exit, vague=True)
+@program("update committed", before=_write_at_exit)
 def write_in_an_exit_function_from_before(shop: Shop) -> None:
     """It runs when leadlog has shut down."""
     shop.look()

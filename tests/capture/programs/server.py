@@ -104,7 +104,6 @@ def run(request: dict[str, Any]) -> Shop:
     if request["captured"]:
         import leadlog
 
-        os.environ["LEADLOG_DIRECTORY"] = request["directory"]
         leadlog.configure(directory=request["directory"])
         leadlog.capture(shop.engine, Seat, Booking)
     if not request["collector"]:

@@ -14,7 +14,7 @@ from leadlog.core.errors import SyncBusyError
 from leadlog.core.locks import try_lock
 from leadlog.leads.store.engine import Connections
 
-__all__ = ["turn"]
+__all__ = ["sync_lock"]
 
 # Any number that no other program locks.
 _ADVISORY = 0x6C6C73796E63
@@ -24,7 +24,7 @@ _memory: WeakKeyDictionary[Connections, threading.Lock] = WeakKeyDictionary()
 
 
 @contextmanager
-def turn(connections: Connections) -> Iterator[None]:
+def sync_lock(connections: Connections) -> Iterator[None]:
     """Be the only one who synchronises a store.
 
     Raises:

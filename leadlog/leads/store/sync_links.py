@@ -1,4 +1,4 @@
-"""`LinkedLeads`: the lead store as the Airtable sync needs it.
+"""`SyncLinks`: the lead store as the Airtable sync needs it.
 
 What it changes in a lead and what it notes of the link are one transaction, and each changed lead
 is one record in the log, as of any other call on the store.
@@ -24,7 +24,7 @@ from leadlog.leads.store.serialise import COLUMNS, from_lead, from_row
 from leadlog.recording.capture.operation import current_operation
 from leadlog.recording.capture.scope import operation
 
-__all__ = ["Agreed", "LinkedLeads"]
+__all__ = ["Agreed", "SyncLinks"]
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ _UNLINKED = (
 )
 
 
-class LinkedLeads:
+class SyncLinks:
     """The leads of a store together with the rows that they are in Airtable.
 
     Args:

@@ -24,36 +24,36 @@ from leadlog.leads.airtable.remote import Row
 from leadlog.leads.airtable.report import LeadOutcome
 from leadlog.leads.store import links
 from leadlog.leads.store.keys import chunks
-from leadlog.leads.store.linked import Agreed
 from leadlog.leads.store.links import Link
 from leadlog.leads.store.models import Lead, SyncLink
+from leadlog.leads.store.sync_links import Agreed
 
-__all__ = ["Taker"]
+__all__ = ["Importer"]
 
 
 @dataclass(slots=True)
-class Taker:
+class Importer:
     """Takes in unlinked rows.
 
     Attributes:
         context: The run.
         comparer: Compares, in a dry run, what would be linked.
         listing: The rows.
-        graves: Leads that are deleted, with the row that goes with them.
+        tombstones: Leads that are deleted, with the row that goes with them.
         pretended: Leads that a dry run would have linked.
     """
 
     context: Context
     comparer: Comparer
     listing: Listing
-    graves: dict[str, str]
+    tombstones: dict[str, str]
     pretended: set[str] = field(default_factory=set)
     _linked: dict[str, str | None] = field(default_factory=dict)
 
     def take(self) -> None:
         """Take them all in, oldest first."""
-        buried = set(self.graves.values())
-        rows = [row for row in self.listing.unlinked.values() if row.record_id not in buried]
+        deleted = set(self.tombstones.values())
+        rows = [row for row in self.listing.unlinked.values() if row.record_id not in deleted]
         rows.sort(key=lambda row: (row.created, row.record_id))
         for some in chunks(rows):
             self._look_up(some)
@@ -81,7 +81,7 @@ class Taker:
             if self.context.about(lead_id):
                 self._known(row, lead_id, self._linked[lead_id])
             return
-        if lead_id is not None and lead_id in self.graves:
+        if lead_id is not None and lead_id in self.tombstones:
             self._second(row, lead_id, "a copy of a row whose lead is deleted")
             return
         self._unknown(row)

@@ -9,13 +9,13 @@ import pytest
 
 from leadlog.core.errors import SyncBusyError
 from leadlog.leads.store import LeadDatabase
-from leadlog.leads.store.turn import turn
+from leadlog.leads.store.sync_lock import sync_lock
 
 HOLD = """
 import sys
 from leadlog.leads.store import LeadDatabase
-from leadlog.leads.store.turn import turn
-with LeadDatabase(sys.argv[1], capture=False) as db, turn(db.connections):
+from leadlog.leads.store.sync_lock import sync_lock
+with LeadDatabase(sys.argv[1], capture=False) as db, sync_lock(db.connections):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -31,12 +31,12 @@ def store(request, tmp_path):
 
 def test_one_at_a_time(store):
     """A second turn is refused until the first one has ended, whatever ended it."""
-    second = turn(store.connections)
-    with turn(store.connections), pytest.raises(SyncBusyError, match="another sync of"):
+    second = sync_lock(store.connections)
+    with sync_lock(store.connections), pytest.raises(SyncBusyError, match="another sync of"):
         second.__enter__()
-    with pytest.raises(ZeroDivisionError), turn(store.connections):
+    with pytest.raises(ZeroDivisionError), sync_lock(store.connections):
         raise ZeroDivisionError
-    with turn(store.connections):
+    with sync_lock(store.connections):
         pass
 
 
@@ -57,7 +57,7 @@ def test_a_killed_process_lets_go(kind, tmp_path, request):
         )
         try:
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(SyncBusyError), turn(db.connections):
+            with pytest.raises(SyncBusyError), sync_lock(db.connections):
                 raise AssertionError
         finally:
             holder.kill()
@@ -69,7 +69,7 @@ def _until_free(db: LeadDatabase) -> None:
     """A server notices the death of a client a moment later."""
     for _ in range(2000):
         try:
-            with turn(db.connections):
+            with sync_lock(db.connections):
                 return
         except SyncBusyError:
             continue
@@ -79,7 +79,7 @@ def _until_free(db: LeadDatabase) -> None:
 def test_a_second_sync_calls_nobody(connect, db, airtable):
     """It is refused before the first call; a dry run only reads, and may go on."""
     sync = connect()
-    with turn(db.connections):
+    with sync_lock(db.connections):
         with pytest.raises(SyncBusyError):
             sync.bidirectional_sync()
         assert airtable.counters.calls == 0

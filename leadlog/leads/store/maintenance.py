@@ -14,10 +14,10 @@ from leadlog.leads.store.reports import size_bytes
 from leadlog.recording.capture.operation import current_operation
 from leadlog.recording.capture.scope import operation
 
-__all__ = ["LeadUpkeep"]
+__all__ = ["LeadMaintenance"]
 
 
-class LeadUpkeep(LeadQueries):
+class LeadMaintenance(LeadQueries):
     """What keeps a lead store sound."""
 
     @operation("backup", event_name="lead.backup")

@@ -7,19 +7,19 @@ from sqlalchemy import Connection, func, select
 from leadlog.core.errors import ValidationError
 from leadlog.leads.airtable.comparing import Comparer
 from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.inbound import Importer
 from leadlog.leads.airtable.listing import Listing, list_rows
 from leadlog.leads.airtable.pushing import Pusher
 from leadlog.leads.airtable.removing import Remover
-from leadlog.leads.airtable.taking import Taker
 from leadlog.leads.store import links, syncs
 from leadlog.leads.store.models import Lead
 
-__all__ = ["run_round"]
+__all__ = ["run_cycle"]
 
 _TOLD = 100
 
 
-def run_round(context: Context) -> None:
+def run_cycle(context: Context) -> None:
     """Bring the store and the table together, as far as the context says.
 
     Rows are taken in before rows are created, so that a person whom both sides entered becomes one
@@ -35,8 +35,8 @@ def run_round(context: Context) -> None:
     pusher = Pusher(context)
     comparer = Comparer(context, pusher)
     remover = Remover(context, comparer, pusher, listing, linked)
-    remover.bury()
-    taker = Taker(context, comparer, listing, remover.graves)
+    remover.delete_rows()
+    taker = Importer(context, comparer, listing, remover.tombstones)
     taker.take()
     _Walk(context, comparer, pusher, remover, listing, taker.pretended, store.read(_count)).walk()
     remover.settle()

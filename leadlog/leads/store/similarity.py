@@ -6,9 +6,9 @@ compared by RapidFuzz in their canonical forms. Leads that have nothing in commo
 score at most 0.8, those with different LinkedIn profiles half.
 
     >>> one = person({"full_name": "Jon Smith", "company": "Acme"})
-    >>> likeness(one, person({"full_name": "John Smith", "company": "Acme Inc"}))
-    Likeness(score=0.964, reason='names 95 % alike; same company')
-    >>> likeness(one, person({"full_name": "Jon Smith Jr", "company": "Acme"})) is None
+    >>> similarity(one, person({"full_name": "John Smith", "company": "Acme Inc"}))
+    Similarity(score=0.964, reason='names 95 % alike; same company')
+    >>> similarity(one, person({"full_name": "Jon Smith Jr", "company": "Acme"})) is None
     True
 """
 
@@ -21,7 +21,7 @@ from rapidfuzz import fuzz
 from leadlog.leads.store import duplicates
 from leadlog.leads.store.placeholders import is_no_number
 
-__all__ = ["Likeness", "Person", "likeness", "person"]
+__all__ = ["Person", "Similarity", "person", "similarity"]
 
 _WEIGHTS = {"names": 55, "companies": 25, "e-mail addresses": 30, "phone numbers": 20}
 _GENERATIONS = frozenset(["jr", "sr", "junior", "senior", "ii", "iii", "iv"])
@@ -33,7 +33,7 @@ _DIGITS_COMPARED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class Similarity:
     """How alike two leads are.
 
     Attributes:
@@ -74,12 +74,12 @@ def person(fields: Mapping[str, Any]) -> Person:
     )
 
 
-def likeness(one: Person, other: Person) -> Likeness | None:
+def similarity(one: Person, other: Person) -> Similarity | None:
     """Return how alike two leads are; None if they are plainly two persons."""
     if one.profile is not None and one.profile == other.profile:
         if duplicates.names_fit(one.name, other.name):
-            return Likeness(1.0, "same LinkedIn profile")
-        return Likeness(_CONTRADICTED, "same LinkedIn profile; different names")
+            return Similarity(1.0, "same LinkedIn profile")
+        return Similarity(_CONTRADICTED, "same LinkedIn profile; different names")
     if one.name is None or other.name is None:
         return None
     names = _names(one.name, other.name)
@@ -105,7 +105,7 @@ def likeness(one: Person, other: Person) -> Likeness | None:
     if one.profile is not None and other.profile is not None:
         score *= 0.5
         reasons.append("different LinkedIn profiles")
-    return Likeness(round(score, 3), "; ".join(reasons))
+    return Similarity(round(score, 3), "; ".join(reasons))
 
 
 def _names(one: str, other: str) -> float:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import Pool, QueuePool
 from leadlog.core.errors import StoreError
 from leadlog.leads.store.location import in_memory, make_folder
 
-__all__ = ["BULK_LOADING", "IMMEDIATE", "WAIT_SECONDS", "Ways", "open_engine"]
+__all__ = ["BULK_LOADING", "IMMEDIATE", "WAIT_SECONDS", "EngineStrategy", "open_engine"]
 
 WAIT_SECONDS = 30.0
 """Longest wait for another user of the same store object."""
@@ -67,7 +67,7 @@ class _Turns:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class EngineStrategy:
     """How connections are made and waited for: in threads, or in the tasks of an event loop.
 
     Attributes:
@@ -85,7 +85,7 @@ class Ways:
     abandon: Callable[[Engine], None] = Engine.dispose
 
 
-def open_engine(url: URL, ways: Ways) -> Engine:
+def open_engine(url: URL, ways: EngineStrategy) -> Engine:
     """An engine on a database, whose connections are set up for the store.
 
     Raises:
