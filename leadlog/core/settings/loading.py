@@ -147,7 +147,7 @@ def _demand_absolute(sources: Sequence[_Source]) -> None:
         SettingsError: it is relative to it.
     """
     given = [source.values["directory"] for source in sources if "directory" in source.values]
-    directory = Path(given[-1] if given else attrs.fields(Settings).directory.default)
+    directory = Path(given[-1] if given else str(attrs.fields(Settings).directory.default))
     if not directory.is_absolute():
         raise SettingsError(
             f"directory {str(directory)!r} is relative to the working directory, which is gone or "

@@ -131,7 +131,7 @@ class Pipeline:
         """Return the pipeline itself: a copy of what logs to it logs to it, too."""
         return self
 
-    def __deepcopy__(self, memo: object) -> Self:
+    def __deepcopy__(self, _memo: object) -> Self:
         """See `__copy__`."""
         return self
 

@@ -91,7 +91,7 @@ class Slot:
         """Return the slot itself: copies of a logger log as the original."""
         return self
 
-    def __deepcopy__(self, memo: object) -> Self:
+    def __deepcopy__(self, _memo: object) -> Self:
         """See `__copy__`."""
         return self
 
