@@ -35,7 +35,7 @@ _QUIET = frozenset({"row_version", "updated_at", "created_at"})
 """Columns that change with every other one."""
 _ERROR_CONTEXT = frozenset(
     {"operation_in_progress", "operation_id", "lead_data", "system_state", "user_action"}
-    | {"environment"}
+    | {"environment", "called_from"}
 )
 """Keys of an error's context that nobody bound."""
 

@@ -29,7 +29,11 @@ class ErrorDetails(TypedDict):
 
 
 class ErrorContext(TypedDict):
-    """What went on around the error, and what the session bound."""
+    """What went on around the error, and what the session bound.
+
+    Beside these keys: `called_from`, the file, line and function of the application's call, of an
+    operation that was captured.
+    """
 
     operation_in_progress: ReadOnly[str | None]
     """The operation that failed."""
