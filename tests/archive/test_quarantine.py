@@ -19,6 +19,8 @@ pytestmark = pytest.mark.handmade_lines
 
 GOOD = b'{"timestamp":"2026-11-20T00:00:00.000000Z","n":%d}\n'
 TORN, ODD = b'{"timestamp":"2026', b"\xff\x00[]"
+KEPT = GOOD % 1 + GOOD % 2 + b"\n" + GOOD % 3
+"""What is no damage: the events, and a line that is empty."""
 
 
 @pytest.fixture
@@ -41,15 +43,15 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_damaged_lines_are_moved_to_the_quarantine(path: Path) -> None:
-    """The file has its events and nothing else; what was taken out is there byte for byte."""
+    """The file has its events and empty lines; what was taken out is there byte for byte."""
     root = path.parents[1]
     (taken,) = quarantine(root, today="2026-11-23")
-    assert (taken.path, taken.lines, taken.kept) == (path, 4, None)
-    assert path.read_bytes() == b"".join(GOOD % n for n in (1, 2, 3))
+    assert (taken.path, taken.lines, taken.kept) == (path, 3, None)
+    assert path.read_bytes() == KEPT
     aside = root / "quarantine" / "error_logs" / path.name
     lines = [json.loads(line) for line in aside.read_bytes().splitlines()]
-    assert [base64.b64decode(one["base64"]) for one in lines] == [TORN, ODD, b"", b'{"timestamp"']
-    assert [one["line_number"] for one in lines] == [0, 2, 4, 6]
+    assert [base64.b64decode(one["base64"]) for one in lines] == [TORN, ODD, b'{"timestamp"']
+    assert [one["line_number"] for one in lines] == [0, 2, 6]
     assert list(damaged_lines(root)) == []
     assert quarantine(root, today="2026-11-23") == []
 
@@ -65,7 +67,7 @@ def test_a_run_after_a_kill_puts_nothing_aside_twice(path: Path) -> None:
     (path.parent / f".{path.name}.0123abcd.tmp").write_bytes(b"half")
     quarantine(root, today="2026-11-23")
     assert aside.read_bytes() == once
-    assert path.read_bytes().count(b"\n") == 3
+    assert path.read_bytes()== KEPT
 
 
 def test_compressed_files_are_taken_care_of_as_well(path: Path) -> None:
@@ -77,13 +79,13 @@ def test_compressed_files_are_taken_care_of_as_well(path: Path) -> None:
     os.utime(packed, (1_795_000_000, 1_795_000_000))
     root = path.parents[1]
     (taken,) = quarantine(root, today="2026-11-23")
-    assert (taken.path, taken.lines, taken.kept) == (packed, 4, None)
+    assert (taken.path, taken.lines, taken.kept) == (packed, 3, None)
     content = zstandard.ZstdDecompressor().decompressobj().decompress(packed.read_bytes())
-    assert content == b"".join(GOOD % n for n in (1, 2, 3))
+    assert content == KEPT
     state = packed.stat()
     assert (state.st_mode & 0o777, state.st_mtime) == (0o640, 1_795_000_000)
     aside = root / "quarantine" / "error_logs" / path.name
-    assert len(aside.read_bytes().splitlines()) == 4
+    assert len(aside.read_bytes().splitlines()) == 3
     assert quarantine(root, today="2026-11-23") == []
 
 

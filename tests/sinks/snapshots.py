@@ -3,6 +3,7 @@
 The work is traced instruction by instruction, so that no store is missed, whoever adds one.
 """
 
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from leadlog.recording.sinks.header import DEVICE, HEADER_BYTES
 
 SINKS = str(Path("leadlog") / "recording" / "sinks")
 
@@ -33,6 +36,14 @@ class Snapshot:
                 path = folder / name
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path.write_bytes(content)
+        if directory.exists():
+            # A ring knows its directory by device and inode; here it is another one.
+            state = directory.stat()
+            for ring in spool.glob("*.ring"):
+                content = bytearray(ring.read_bytes())
+                if len(content) >= HEADER_BYTES:
+                    struct.pack_into("=QQ", content, DEVICE * 8, state.st_dev, state.st_ino)
+                    ring.write_bytes(content)
 
 
 def _contents(folder: Path, pattern: str) -> tuple[tuple[str, bytes], ...]:

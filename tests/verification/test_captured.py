@@ -198,10 +198,10 @@ def test_a_table_that_has_to_be_named(
 
 
 @pytest.mark.handmade_lines
-def test_the_parts_of_a_composite_key_are_joined_by_commas(
+def test_the_parts_of_a_composite_key_are_told_apart(
     engine: sa.Engine, verified: Verified, behind_the_back: Execute, tmp_path: Path
 ) -> None:
-    """As `lead_identifier.lead_id` has them, commas inside them or not."""
+    """As `lead_identifier.lead_id` has them, with commas inside them escaped."""
     path = tmp_path / "database_logs" / "database_operations" / "2026-11-23.w7.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     key = {"hall": {"new": "a,b"}, "number": {"new": 7}}
@@ -215,7 +215,7 @@ def test_the_parts_of_a_composite_key_are_joined_by_commas(
             "entity": "Seat",
             "records_affected": 1,
         },
-        "lead_identifier": {"lead_id": "a,b,7"},
+        "lead_identifier": {"lead_id": "a\\,b,7"},
         "data_details": {"fields_changed": {**key, "guest": {"new": "Ana"}}, "change": "create"},
     }
     path.write_text(json.dumps(record) + "\n")
