@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, selectinload, validates
 
-from tests.capture.programs.shop import Booking, Seat, Shop
+from tests.capture.programs.shop import Base, Booking, Seat, Shop
 
 Run = Callable[[Shop], None]
 
@@ -613,7 +613,11 @@ def mapper_event_refuses(shop: Shop) -> None:
 
 @program()
 def validator_refuses(shop: Shop) -> None:
-    class Strict(Seat):
+    class Strict(Base):
+        # Not a subclass of Seat: SQLAlchemy 2.0 ignores its validator of an inherited attribute,
+        # writes the row and rolls it back, which is then what the log has to say.
+        __table__ = SEATS
+
         @validates("label")
         def check(self, _key: str, value: str) -> str:
             raise ValueError(f"no such label: {value}")
