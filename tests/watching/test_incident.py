@@ -29,7 +29,7 @@ STATES = [
     (39, "latency:add_lead", "pending", "firing"),
     (39, "latency:get_lead", "pending", "firing"),
     (39, "latency:update_lead", "pending", "firing"),
-    (39, "burn_rate:fast", "firing", "resolved"),
+    (42, "burn_rate:fast", "firing", "resolved"),
     (63, "disk", "inactive", "pending"),
     (66, "disk", "pending", "firing"),
     (78, "latency:add_lead", "firing", "resolved"),
@@ -43,8 +43,8 @@ STATES = [
 TOLD = [
     (15, "[leadlog] warning: burn_rate"),
     (24, "[leadlog] critical: burn_rate"),
-    (42, "[leadlog] warning: burn_rate"),
     (42, "[leadlog] warning: latency (3)"),
+    (45, "[leadlog] warning: burn_rate"),
     (69, "[leadlog] critical: disk"),
     (78, "[leadlog] resolved: latency"),
     (102, "[leadlog] resolved: disk"),
