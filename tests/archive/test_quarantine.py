@@ -67,7 +67,7 @@ def test_a_run_after_a_kill_puts_nothing_aside_twice(path: Path) -> None:
     (path.parent / f".{path.name}.0123abcd.tmp").write_bytes(b"half")
     quarantine(root, today="2026-11-23")
     assert aside.read_bytes() == once
-    assert path.read_bytes()== KEPT
+    assert path.read_bytes() == KEPT
 
 
 def test_compressed_files_are_taken_care_of_as_well(path: Path) -> None:
