@@ -88,7 +88,7 @@ class _Run:
                 "cpu_usage_percent": (
                     round(100 * cpu_ms / total_ms, 1) if cpu_ms is not None and total_ms else None
                 ),
-                "memory_usage_mb": round(resident_mb(), 3),
+                "memory_usage_mb": resident_mb(),
                 "memory_peak_mb": peak if rose else None,
                 "disk_io_mb": (
                     None

@@ -6,6 +6,7 @@ looked at while somebody logs events that tell of it, never more often than the 
 `store_sample_seconds`, and never for more than a hundredth of the time.
 """
 
+import errno
 import os
 import sys
 import threading
@@ -41,12 +42,12 @@ class Sample:
     """One look at the process.
 
     Attributes:
-        memory_mb: resident set, 10^6 bytes.
+        memory_mb: resident set, 10^6 bytes; None where it could not be read.
         load: the system's load average of the last minute; None where it has none.
         taken_ns: when, nanoseconds of the monotonic clock.
     """
 
-    memory_mb: float
+    memory_mb: float | None
     load: float | None
     taken_ns: int
 
@@ -119,11 +120,14 @@ def _newest_store() -> WatchedStore | None:
     return None
 
 
-def resident_mb() -> float:
-    """The resident set of this process now, 10^6 bytes."""
-    if _this.process is None:
-        _this.process = psutil.Process()
-    return float(_this.process.memory_info().rss) / _MB
+def resident_mb() -> float | None:
+    """Return the resident set of this process now, 10^6 bytes; None where it cannot be read."""
+    try:
+        if _this.process is None:
+            _this.process = psutil.Process()
+        return round(float(_this.process.memory_info().rss) / _MB, 3)
+    except (psutil.Error, OSError):  # no descriptor is left, or there is no /proc
+        return None
 
 
 def disk_bytes() -> int | None:
@@ -139,8 +143,10 @@ def disk_bytes() -> int | None:
             _this.counters = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
         fields = dict(line.split(b": ") for line in os.pread(_this.counters, 512, 0).splitlines())
         return int(fields[b"read_bytes"]) + int(fields[b"write_bytes"])
-    except (OSError, ValueError, KeyError):
-        _this.no_counters = True  # another system, or one that does not let us
+    except (OSError, ValueError, KeyError) as error:
+        # Another system, or one that does not let us; descriptors may be free again later.
+        passing = isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
+        _this.no_counters = not passing
         return None
 
 
@@ -156,8 +162,11 @@ def peak_mb() -> float | None:
 
 def take_sample() -> Sample:
     """Looks at the process now."""
-    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-    return Sample(round(resident_mb(), 3), load, time.monotonic_ns())
+    try:
+        load = round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        load = None
+    return Sample(resident_mb(), load, time.monotonic_ns())
 
 
 class Sampler:
@@ -206,10 +215,7 @@ class Sampler:
 
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._interval):
-            try:
-                self.latest = take_sample()
-            except (psutil.Error, OSError):
-                self.latest = None  # unknown is null, not the value of some time ago
+            self.latest = take_sample()
             if self._due() is not None and (self._looking is None or not self._looking.is_alive()):
                 # Of its own: counting may take long, and the process is sampled meanwhile.
                 looking = threading.Thread(
