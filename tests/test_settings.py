@@ -112,8 +112,11 @@ def test_every_setting_is_documented() -> None:
 
 def child(program: str, folder: Path, **environment: str) -> None:
     """Run a program that asserts what it wants, in a process of its own."""
+    # With -c, Python 3.13.0 itself imports nothing where the directory is gone.
+    path = folder / "program.py"
+    path.write_text(program)
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, path],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
         stdin=subprocess.DEVNULL,

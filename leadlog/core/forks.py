@@ -64,7 +64,7 @@ def renew_if_forked() -> None:
 
 def _renew() -> None:
     """Do in a child what Python does after `os.fork`, and whoever forked in C left out."""
-    if len(os.listdir("/proc/self/task")) == 1:  # noqa: PTH208 - a number
+    if len(os.listdir("/proc/self/task")) == 1 and _import_lock_is_ours():  # noqa: PTH208 - a number
         import ctypes
 
         # Also renews the interpreter's lock, which a thread of the parent's may have waited for.
@@ -72,6 +72,21 @@ def _renew() -> None:
     if not _own[0]:
         forks.renew()
         _after_fork_in_child()
+
+
+def _import_lock_is_ours() -> bool:
+    """Hold the import lock, as `PyOS_AfterFork_Child` demands from Python 3.13 on.
+
+    Returns:
+        False where a thread that is gone in this child held it.
+    """
+    if sys.version_info >= (3, 13):
+        import _imp
+
+        if _imp.lock_held():
+            return False
+        _imp.acquire_lock()
+    return True
 
 
 def _after_fork_in_child() -> None:

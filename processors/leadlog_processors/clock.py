@@ -22,6 +22,7 @@ _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
 _COUNTER_BITS = 24
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # of the years 1 and 9999
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _NUMBER_BYTES = 10
 _NUMBER_MASK = (1 << 8 * _NUMBER_BYTES) - 1
@@ -30,6 +31,17 @@ _NUMBER_MASK = (1 << 8 * _NUMBER_BYTES) - 1
 def now_us() -> int:
     """The present time in microseconds since 1970 (UTC)."""
     return time.time_ns() // 1000
+
+
+def _gmtime(second: int) -> time.struct_time:
+    """As `time.gmtime`.
+
+    Raises:
+        OverflowError: `second` lies outside the years 1 to 9999.
+    """
+    if not _FIRST_SECOND <= second <= _LAST_SECOND:
+        raise OverflowError(f"{second} seconds since 1970 lie outside the years 1 to 9999")
+    return time.gmtime(second)
 
 
 class _Seconds:
@@ -42,8 +54,9 @@ class _Seconds:
 
     def begin(self, us: int) -> tuple[int, str]:
         second = us // 1_000_000
-        # Not by strftime, which imports, and nothing is imported when the interpreter ends.
-        text = f"{(_EPOCH + timedelta(seconds=second)).isoformat()[:19]}."
+        # Not by datetime, which crashes while Python 3.13.0 ends.
+        year, month, day, hour, minute, past, *_ = _gmtime(second)
+        text = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{past:02}."
         cached = self.cached = (second * 1_000_000, text)
         return cached
 
