@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -117,7 +118,11 @@ def nothing_left_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def _shared_memory_of(above: Path) -> list[Path]:
     """Folders in shared memory of the log directories below a folder."""
     found = []
-    for note in MEMORY.glob(f"leadlog-*/*{PATH_SUFFIX}"):
+    notes: list[Path] = []
+    for folder in MEMORY.glob("leadlog-*"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # removed meanwhile
+            notes += folder.glob(f"*{PATH_SUFFIX}")
+    for note in notes:
         try:
             directory = Path(os.fsdecode(note.read_bytes()))
         except OSError:

@@ -300,6 +300,7 @@ def test_a_base_stands_for_its_classes_also_those_mapped_later(tmp_path: Path, l
         session.add_all([Pupil(id=1, courses=[Course(id=1)]), Tag(id=1)])
         session.commit()
     handle.release()
+    engine.dispose()
     assert {entity for entity, _kind in told(log)} == {"Course", "Pupil", "pupil_course"}
 
 
@@ -319,6 +320,7 @@ def test_a_registry_stands_for_its_classes(tmp_path: Path, log: Log) -> None:
         session.add(Plain())
         session.commit()
     handle.release()
+    engine.dispose()
     own.dispose()
     assert told(log) == [("Plain", "create")]
 

@@ -331,6 +331,7 @@ def test_a_value_that_the_driver_adapts_is_logged_adapted(tmp_path: Path, log: L
         session.add(Account(id=1, worth=Money(995)))
         session.commit()
     handle.release()
+    engine.dispose()
     assert changes(log)["worth"] == {"new": 995}
 
 

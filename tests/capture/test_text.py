@@ -298,6 +298,7 @@ def test_statements_in_text_on_sqlite(tmp_path: Any, log: Log) -> None:
         connection.execute(sa.insert(Note).prefix_with("OR IGNORE").values(id=1, body="c"))
         connection.exec_driver_sql("INSERT OR IGNORE INTO main.notes VALUES (?, ?, ?)", (1, 1, "d"))
     handle.release()
+    engine.dispose()
     assert log.told() == [
         ("note.upsert", "committed", 1),
         ("note.upsert", "committed", 1),

@@ -1,6 +1,7 @@
 """After an erasure without remainder nobody finds the person: no reader, and no grep."""
 
 import base64
+import contextlib
 import json
 import os
 import sqlite3
@@ -243,7 +244,7 @@ def test_the_monitor_s_state_is_covered_and_its_free_pages_too(small):
     connection.close()
     assert erase(small).remaining == {}
     assert grep(small) == []
-    with sqlite3.connect(path) as after:
+    with contextlib.closing(sqlite3.connect(path)) as after:
         assert after.execute("SELECT data FROM a WHERE rule = 'latency'").fetchone() == (
             b'{"message":"slow"}',
         )

@@ -1,5 +1,6 @@
 """SIGKILL around COMMIT: no committed row without a record, no `committed` that is not there."""
 
+import contextlib
 import json
 import os
 import random
@@ -20,7 +21,7 @@ MODES = ("session", "many", "store", "caller")
 def rows_of(database: Path, mode: str) -> set[str]:
     """The keys that the database has."""
     table = "leads" if mode == "store" else "notes"
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
         return {key for (key,) in connection.execute(f"SELECT id FROM {table}")}
 
 

@@ -1,5 +1,6 @@
 """SIGKILL at any moment: nothing that was acknowledged is lost, doubled or torn."""
 
+import contextlib
 import json
 import os
 import random
@@ -55,7 +56,7 @@ def test_no_row_is_committed_of_which_the_log_knows_nothing(log: Any, tmp_path: 
         report = log.recover(finisher_of=finisher_of)
         assert report.errors == []
         unsettled += report.unsettled
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
         rows = {key for (key,) in connection.execute("SELECT id FROM rows")}
     logged = [
         json.loads(line)["event_id"]

@@ -115,6 +115,7 @@ def test_context_variables_are_on_every_record(handler: logging.Logger, logged: 
         session.add(Note(id=1, text="hello"))
         session.commit()
     handle.release()
+    engine.dispose()
     with leadlog.LeadDatabase(":memory:") as db:
         db.add_lead({"name": "Ann Field", "company": "Acme"})
     with leadlog.monitor_performance("work"):

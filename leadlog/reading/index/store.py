@@ -100,8 +100,12 @@ class Index:
             self._connection = sqlite3.connect(
                 path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._prepare()
         except (OSError, sqlite3.Error) as error:
+            raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._connection.close()
             raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
 
     def _prepare(self) -> None:

@@ -106,6 +106,13 @@ def _look(folder: Path, memory: Path) -> Shared:
     )
 
 
+def _files(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []  # removed meanwhile
+
+
 def _is_held(path: Path) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY)
@@ -140,7 +147,7 @@ def sweep(
         if (one.directory is not None and one.directory == but) or one.age_seconds < left_seconds:
             continue
         if one.exists and one.directory is not None and os.access(one.directory, os.W_OK):
-            if any(path.suffix in {".ring", ".intents"} for path in one.folder.iterdir()):
+            if any(path.suffix in {".ring", ".intents"} for path in _files(one.folder)):
                 report = recover(one.directory, memory=memory, finisher_of=finisher_of)
                 if report.rings or report.unsettled or report.errors:
                     swept.recovered[one.directory] = report
