@@ -248,4 +248,13 @@ def filter_of(text: str) -> Filter:
                 f"{minus}{name}{sign}{value} is not a filter; the words are "
                 f"{', '.join((*FACETS, *_OWN))} with `:`, and ms with < or >"
             )
-    return Filter(text.strip(), values, without, users, **own, **limits)  # type: ignore[arg-type]
+    return Filter(
+        text.strip(),
+        values,
+        without,
+        users,
+        session=own.get("session"),
+        key=own.get("key"),
+        least_us=limits.get("least_us"),
+        most_us=limits.get("most_us"),
+    )

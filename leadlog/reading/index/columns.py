@@ -104,10 +104,6 @@ def _text(value: Any) -> str | None:
     return value if len(value) <= _TEXT_LIMIT else f"{value[: _TEXT_LIMIT - 1]}…"
 
 
-def _truth(value: Any) -> bool | None:
-    return value if type(value) is bool else None
-
-
 def signature_of(category: str, data: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """Return values on which alone the kind of an event depends, unchecked, in a microsecond.
 
