@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.monitor.monitor:monitor",
         "Watch the log: figures, checks and alerts.",
     ),
+    "dashboard": (
+        "leadlog.cli.monitor.dashboard:dashboard",
+        "See the log in a browser, live.",
+    ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": (
