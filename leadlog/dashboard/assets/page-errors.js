@@ -17,7 +17,7 @@ export async function show(context) {
     if (!groups.length) { fill(left, empty("No errors", "None in this period. That is good news, or nothing ran.")); return; }
     fill(left, table([{ title: "Error", main: true }, { title: "State" }, { title: "Count", n: true }, { title: "" }, { title: "Seen", n: true }],
       groups.map((one) => [
-        h("div", {}, h("button.link", { type: "button", id: `group-${one.fingerprint}`, onclick: () => set({ fingerprint: one.fingerprint, number: null }) }, name(one)), h("div.note.clamp", { title: one.message }, one.message)),
+        h("div", {}, h("div", {}, h("button.link", { type: "button", id: `group-${one.fingerprint}`, onclick: () => set({ fingerprint: one.fingerprint, number: null }) }, name(one))), h("div.note.clamp", { title: one.message }, one.message)),
         one.state ? chip(one.state, KIND[one.state]) : "–", count(one.events, one.approx), spark(one.spark, { bars: true, bad: true, width: 64, height: 20 }), h("div", {}, stamp(one.last_seen), h("div.note", { title: "first seen" }, stamp(one.first_seen))),
       ]), { caption: "Errors by cause", row: (line, at) => line.setAttribute("aria-selected", String(groups[at].fingerprint === params().get("fingerprint"))) }));
   }

@@ -42,7 +42,7 @@ export async function show(context) {
   function errors_(now) {
     if (!now.errors.length) { fill(errors, empty("No errors", "None in this period.")); return; }
     fill(errors, table([{ title: "Error", main: true }, { title: "Count", n: true }, { title: "Last", n: true }], now.errors.map((one) => [
-      h("div", {}, h("a", { href: address("errors", { fingerprint: one.fingerprint }) }, one.exception ?? one.error_type ?? one.fingerprint), " ", one.state && one.state !== "open" ? chip(one.state, one.state === "reopened" ? "bad" : "") : null,
+      h("div", {}, h("div.name-cell", {}, h("a", { href: address("errors", { fingerprint: one.fingerprint }) }, one.exception ?? one.error_type ?? one.fingerprint), one.state && one.state !== "open" ? chip(one.state, one.state === "reopened" ? "bad" : "") : null),
         h("div.note.clamp", { title: one.message }, one.message)),
       count(one.events, one.approx), stamp(one.last_seen, { date: false }),
     ]), { caption: "Newest error groups" }));
