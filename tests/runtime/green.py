@@ -23,11 +23,11 @@ def patch() -> tuple[Callable[..., Any], Callable[[float], None]]:
         monkey.patch_all()
         import gevent
 
-        return gevent.spawn, gevent.sleep
+        return gevent.spawn, time.sleep
     import eventlet
 
     eventlet.monkey_patch()
-    return eventlet.spawn, eventlet.sleep
+    return eventlet.spawn, time.sleep
 
 
 def configure() -> None:

