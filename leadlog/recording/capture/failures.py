@@ -76,12 +76,12 @@ def mark_recorded(error: BaseException, *, concealed: bool = False) -> None:
         concealed: as for `error_facts`.
     """
     with suppress(Exception):  # an exception may refuse attributes; two records are no harm
-        error._leadlog_recorded = "concealed" if concealed else "plain"  # type: ignore[attr-defined]
+        error.leadlog_recorded = "concealed" if concealed else "plain"  # type: ignore[attr-defined]
 
 
 def already_recorded(error: BaseException) -> bool:
     """Return whether an exception was recorded further in."""
-    return read(error, "_leadlog_recorded") is not None
+    return read(error, "leadlog_recorded") is not None
 
 
 def is_concealed(error: BaseException) -> bool:
@@ -89,7 +89,7 @@ def is_concealed(error: BaseException) -> bool:
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
-        if read(current, "_leadlog_recorded") == "concealed":
+        if read(current, "leadlog_recorded") == "concealed":
             return True
         chain.append(current)
         current = current.__cause__ or current.__context__
