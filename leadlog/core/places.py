@@ -26,7 +26,7 @@ __all__ = [
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
-WORKING_COPIES: Final = ("leadlog-spill-*",)
+WORKING_COPIES: Final = ("leadlog-spill-*", "leadlog-index-*")
 """Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
@@ -148,6 +148,12 @@ PLACES: Final = (
         (".erasure.json",),
     ),
     Place(
+        "list of erasures",
+        Content.NAMES,
+        ("leadlog.reading.erasure.ledger",),
+        (".erasures.jsonl",),
+    ),
+    Place(
         "rings and what became of them",
         Content.RING,
         ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
@@ -157,6 +163,7 @@ PLACES: Final = (
         "working copies",
         Content.ELSEWHERE,
         (
+            "leadlog.dashboard.model.log",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
             "leadlog.reading.part",
@@ -169,6 +176,12 @@ PLACES: Final = (
         Content.ELSEWHERE,
         ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
         where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "data sets",
+        Content.ELSEWHERE,
+        ("leadlog.training.dataset",),
+        where="where the user said; their manifests are in the log directory's list of exports",
     ),
     Place(
         "rejected records",
