@@ -9,6 +9,7 @@
     ├── QueryLimitError                  a query needed more time or memory than it may have
     ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
+    ├── ShippingError                    the log cannot be shipped to a destination
     ├── SyncError                        the Airtable sync stopped, or cannot begin
     │   ├── AirtableError                Airtable refused, or cannot be reached
     │   │   └── QuotaError               the monthly API calls of the workspace are used up
@@ -57,6 +58,10 @@ class MigrationError(LeadlogError):
 
 class ReadError(LeadlogError):
     """A log file or an input file cannot be read."""
+
+
+class ShippingError(LeadlogError):
+    """The log cannot be shipped to a destination."""
 
 
 class SyncError(LeadlogError):
