@@ -26,7 +26,7 @@ __all__ = [
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
-WORKING_COPIES: Final = ("leadlog-spill-*",)
+WORKING_COPIES: Final = ("leadlog-spill-*", "leadlog-index-*")
 """Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
@@ -164,6 +164,7 @@ PLACES: Final = (
         "working copies",
         Content.ELSEWHERE,
         (
+            "leadlog.dashboard.model.log",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
             "leadlog.reading.part",

@@ -34,6 +34,7 @@ __all__ = [
     "forget",
     "form_of",
     "key_of",
+    "note_dropped",
     "note_erased",
     "read_shipments",
     "refused_reasons",
@@ -636,6 +637,30 @@ def note_erased(directory: Path, events: Sequence[Erased]) -> None:
     for name in destinations(directory) if events else ():
         with Shipments(directory, name) as shipments:
             shipments.note_erased(events)
+
+
+def note_dropped(directory: Path, file: LogFile, names: Iterable[str], cause: str) -> None:
+    """Count what a file has that was not shipped, before the file is removed.
+
+    Args:
+        directory: The log directory.
+        file: Which.
+        names: Of the destinations that lack some of it.
+        cause: Why it is removed.
+
+    Raises:
+        OSError: The file cannot be read.
+        LeadlogError: The file or the state of a destination cannot be read.
+    """
+    state = file.path.stat()
+    for name in names:
+        with Shipments(directory, name) as shipments:
+            known = shipments.progress().get(key_of(file), Progress())
+            _, records, size = _rest(file, known.read_to, count=True)
+            # As if it was shipped, so that nobody counts it again.
+            done = attrs.evolve(known, complete=True, form=form_of(state))
+            dropped = (cause, 1, size, records)
+            shipments.commit({key_of(file): done}, at_us=0, dropped=[dropped])
 
 
 def forget(directory: Path, name: str) -> bool:

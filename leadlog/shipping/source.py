@@ -27,7 +27,7 @@ __all__ = ["Batch", "Source", "event_id_of"]
 _RECENT: Final = 200
 _SCAN_SECONDS: Final = 1.0
 _LONGEST_ID: Final = 200
-_REMOVED: Final = "removed by retention"
+_REMOVED: Final = "removed before it was shipped"
 
 
 @attrs.define
@@ -151,6 +151,7 @@ class Source:
         gone = [key for key in self._progress if key not in there]
         if not gone:
             return
+        kept = self._shipments.progress()  # the janitor counts what it removes
         merged: dict[tuple[str, str], list[LogFile]] = {}
         for file in files:
             if file.merged:
@@ -161,7 +162,7 @@ class Source:
             category, stem = key
             parts = merged.get((category, stem[:10]))
             if parts is None:
-                known = self._progress[key]
+                known = kept.get(key, self._progress[key])
                 if not known.complete:
                     size = int(known.form.partition(":")[0] or 0)
                     left = max(size - known.read_to, 0) if known.form else None

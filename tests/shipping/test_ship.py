@@ -214,8 +214,27 @@ def test_retention_by_age_waits_and_retention_by_room_is_counted(directory, fill
     assert not (directory / "error_logs" / f"{DAY}.jsonl").exists()
     ship(directory, destination)
     ((cause, (files, size, records)),) = read_shipments(directory, "elk").dropped.items()
-    assert (cause, files, records) == ("removed by retention", 1, None)
-    assert size > 0
+    assert (cause, files, records) == ("removed by retention", 1, 1500)
+    assert size > 1_000_000
+
+
+def test_a_file_that_somebody_removed_is_told(directory, fill, opensearch):
+    """What is gone before it was shipped is counted; how many records it had, nobody knows."""
+    fill("error_logs", 5)
+    said = []
+    destination = to(opensearch, batch_records=2)
+    stop = threading.Event()
+    shipper = Shipper(directory, destination, stop=stop, notice=said.append)
+    send = shipper._sender.send
+    shipper._sender.send = lambda items: [stop.set(), send(items)][1]
+    shipper.once(5.0)
+    shipper.close()
+    (directory / "error_logs" / f"{DAY}.jsonl").unlink()
+    ship(directory, destination, notice=said.append)
+    ((cause, (files, size, records)),) = read_shipments(directory, "elk").dropped.items()
+    assert (cause, files, records) == ("removed before it was shipped", 1, None)
+    assert size > 1000
+    assert "was removed before all of it was shipped" in said[-1]
 
 
 def test_a_file_that_is_rewritten_under_the_position_is_gone_on_with(directory, fill, opensearch):

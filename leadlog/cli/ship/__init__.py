@@ -27,15 +27,27 @@ class _ShipGroup(LazyGroup):
         rest: list[str] = super().parse_args(ctx, args)
         return rest
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of `run` too, so that `leadlog ship --help` shows them."""
+        command = self.get_command(ctx, "run")
+        options = [] if command is None else command.params
+        own = [one for one in options if isinstance(one, click.Option)]
+        return [*own, *super().get_params(ctx)]
 
-@click.group(cls=_ShipGroup, lazy=COMMANDS, subcommand_metavar="[run] NAME… | COMMAND")
+
+@click.group(
+    cls=_ShipGroup,
+    lazy=COMMANDS,
+    subcommand_metavar="[run] NAME… | COMMAND",
+    invoke_without_command=True,
+    no_args_is_help=True,
+)
 def ship(**_: Any) -> None:
     """Ship the log to Elasticsearch or OpenSearch.
 
     Reads the log's files, in a process of its own, and goes on where the last one stopped: after a
     kill, a restart, or a month. A receiver that is away costs the application nothing. Destinations
-    are tables [ship.NAME] in leadlog.toml, or one URL after --to. Each command has --json, and
-    `leadlog ship run --help` shows the options.
+    are tables [ship.NAME] in leadlog.toml, or one URL after --to. Each command has --json.
 
     \b
     Examples:

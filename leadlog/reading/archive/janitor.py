@@ -24,7 +24,7 @@ from leadlog.reading.archive.plan import Action, Found, Hindrance, Kept, Plan, p
 from leadlog.reading.archive.policy import Policy
 from leadlog.reading.archive.report import Report, Result
 from leadlog.reading.archive.seal import estimate, finish, seal
-from leadlog.reading.shipped import shipped_test
+from leadlog.reading.shipped import note_dropped, shipped_test
 from leadlog.recording.sinks.storage import Spool
 
 __all__ = ["Janitor"]
@@ -195,6 +195,8 @@ class Janitor:
     def _carry_out(self, action: Action) -> int:
         """Does one thing; returns how many bytes it freed."""
         found = action.found
+        if action.verb == "remove" and found.unshipped:
+            note_dropped(self._root, found.file, found.unshipped, "removed by retention")
         if found.file.archived:
             with self._archived(found) as day:
                 if action.verb == "merge":
