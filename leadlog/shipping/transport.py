@@ -49,7 +49,7 @@ class Transport:
         self._secret = secret
         self._timeout = (_CONNECT_SECONDS, destination.timeout_seconds)
         self._session = requests.Session()
-        self._session.auth = _Authorization(authorization)
+        self._authorization = _Authorization(authorization)
         self._session.headers["User-Agent"] = "leadlog-ship"
         # Not on the session, whose value the environment's would replace.
         self._verify: str | bool = destination.ca or True
@@ -90,6 +90,7 @@ class Transport:
                 data=body,
                 headers={"Content-Type": content_type, **(headers or {})},
                 timeout=self._timeout,
+                auth=self._authorization,
                 allow_redirects=False,
                 verify=self._verify,
             )
