@@ -55,6 +55,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "erase": ("leadlog.cli.maintenance.erase:erase", "Take a person out of the log."),
     "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
+    "dataset": (
+        "leadlog.cli.training.dataset:dataset",
+        "Write training data of the log, and check it.",
+    ),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

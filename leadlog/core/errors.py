@@ -10,6 +10,7 @@
     ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
     ├── ShippingError                    the log cannot be shipped to a destination
+    ├── TrainingError (ValueError)       a data set or a model cannot be made, read or used
     ├── SyncError                        the Airtable sync stopped, or cannot begin
     │   ├── AirtableError                Airtable refused, or cannot be reached
     │   │   └── QuotaError               the monthly API calls of the workspace are used up
@@ -62,6 +63,10 @@ class ReadError(LeadlogError):
 
 class ShippingError(LeadlogError):
     """The log cannot be shipped to a destination."""
+
+
+class TrainingError(LeadlogError, ValueError):
+    """A data set or a model cannot be made, read or used as asked."""
 
 
 class SyncError(LeadlogError):

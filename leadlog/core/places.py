@@ -155,6 +155,12 @@ PLACES: Final = (
         (".erasure.json",),
     ),
     Place(
+        "list of erasures",
+        Content.NAMES,
+        ("leadlog.reading.erasure.ledger",),
+        (".erasures.jsonl",),
+    ),
+    Place(
         "rings and what became of them",
         Content.RING,
         ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
@@ -177,6 +183,12 @@ PLACES: Final = (
         Content.ELSEWHERE,
         ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
         where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "data sets",
+        Content.ELSEWHERE,
+        ("leadlog.training.dataset",),
+        where="where the user said; their manifests are in the log directory's list of exports",
     ),
     Place(
         "rejected records",
