@@ -128,6 +128,12 @@ PLACES: Final = (
         (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
     ),
     Place(
+        "positions and refused records of shipping",
+        Content.DATABASE,
+        ("leadlog.reading.shipped",),
+        (".shipping/*.sqlite3", ".shipping/*.sqlite3-wal", ".shipping/*.sqlite3-shm"),
+    ),
+    Place(
         "index",
         Content.DERIVED,
         ("leadlog.reading.index.store",),
@@ -140,8 +146,9 @@ PLACES: Final = (
             "leadlog.reading.archive.directory",
             "leadlog.monitor.state",
             "leadlog.recording.sinks.slots",
+            "leadlog.reading.shipped",
         ),
-        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock"),
+        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock", ".shipping/*.lock"),
     ),
     Place("list of exports", Content.NAMES, ("leadlog.core.places",), (EXPORTS,)),
     Place(
