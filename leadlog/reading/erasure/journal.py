@@ -13,7 +13,6 @@ import orjson
 
 from leadlog.core.errors import ReadError
 from leadlog.core.files import replace, sync_folder
-from leadlog.core.places import modes_of
 from leadlog.reading.erasure.person import Identity
 
 __all__ = ["Journal"]
@@ -54,7 +53,7 @@ class Journal:
             OSError: it cannot be written.
         """
         data = {name: sorted(texts) for name, texts in attrs.asdict(identity).items()}
-        replace(self._path, orjson.dumps(data), mode=modes_of(self._path.parent)[0])
+        replace(self._path, orjson.dumps(data))
 
     def remove(self) -> None:
         """Forgets it.
