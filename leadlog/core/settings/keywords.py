@@ -56,6 +56,7 @@ class SettingsKeywords(TypedDict, total=False):
     airtable_typecast: bool | None
     alerts: Mapping[str, Any] | None
     alerts_urls: str | None
+    ship: Mapping[str, Any] | None
     health_database_ms: float | None
     health_database_size_mb: float | None
     health_disk_mb: float | None
