@@ -47,6 +47,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.monitor.dashboard:dashboard",
         "See the log in a browser, live.",
     ),
+    "ship": (
+        "leadlog.cli.ship:ship",
+        "Ship the log to Elasticsearch, OpenSearch, Splunk or OpenTelemetry.",
+    ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": (
@@ -55,6 +59,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "erase": ("leadlog.cli.maintenance.erase:erase", "Take a person out of the log."),
     "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
+    "dataset": (
+        "leadlog.cli.training.dataset:dataset",
+        "Write training data of the log, and check it.",
+    ),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""
