@@ -19,6 +19,7 @@ pytestmark = pytest.mark.handmade_lines
 def root(tmp_path_factory):
     """A log whose every text is hostile."""
     folder = tmp_path_factory.mktemp("hostile") / "log"
+    folder.mkdir(mode=0o700)
     write_hostile(folder)
     return folder
 
