@@ -235,9 +235,9 @@ class AsyncLeadDatabase:
         """As `LeadDatabase.stats`."""
         return await self._call(LeadDatabase.stats)
 
-    async def check(self, *, mend: bool = False) -> list[Finding]:
+    async def check(self, *, repair: bool = False) -> list[Finding]:
         """As `LeadDatabase.check`."""
-        return await self._call(LeadDatabase.check, mend=mend)
+        return await self._call(LeadDatabase.check, repair=repair)
 
     async def vacuum(self) -> dict[str, Any]:
         """As `LeadDatabase.vacuum`."""

@@ -229,7 +229,7 @@ def _run(*command: str | Path, url: URL) -> None:
     )
     if done.returncode != 0:
         raise StoreError(
-            f"{name} failed ({done.stderr.strip() or f'exit code {done.returncode}'}); mend the "
+            f"{name} failed ({done.stderr.strip() or f'exit code {done.returncode}'}); repair the "
             "cause and run this again"
         )
 

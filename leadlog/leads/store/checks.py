@@ -1,4 +1,4 @@
-"""Is a lead store sound? What is wrong with it, and how to mend it."""
+"""Is a lead store sound? What is wrong with it, and how to repair it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from leadlog.leads.store.keys import chunks, exchange, owners_of
 from leadlog.leads.store.models import Lead, LeadKey, LeadMerge
 from leadlog.leads.store.serialise import COLUMNS, from_row
 
-__all__ = ["Finding", "findings", "mend"]
+__all__ = ["Finding", "findings", "repair"]
 
 _NO_LEAD = ~exists().where(Lead.id == LeadKey.lead_id)
 _NO_MERGED_LEAD = ~exists().where(Lead.id == LeadMerge.lead_id)
 _BATCH = 500
 _RESTORE = "restore the newest backup that passes this check: leadlog db restore"
-_MEND = "run: leadlog db check --mend"
+_REPAIR = "run: leadlog db check --repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def findings(connection: Connection) -> Iterator[Finding]:
     ):
         orphans = select(func.count()).select_from(table).where(condition)
         if number := connection.execute(orphans).scalar_one():
-            yield Finding(code, f"{number} {what}", number, _MEND)
+            yield Finding(code, f"{number} {what}", number, _REPAIR)
     unkeyed = sum(len(keys) for _, keys in _missing(connection))
     if unkeyed:
         yield Finding(
@@ -65,7 +65,7 @@ def findings(connection: Connection) -> Iterator[Finding]:
             f"{unkeyed} duplicate keys of leads are missing, because another program or a session "
             "wrote them; add_lead would not recognise them",
             unkeyed,
-            _MEND,
+            _REPAIR,
         )
 
 
@@ -124,7 +124,7 @@ def _missing(connection: Connection) -> Iterator[tuple[str, dict[str, str]]]:
                 yield lead["id"], free
 
 
-def mend(connection: Connection) -> int:
+def repair(connection: Connection) -> int:
     """Remove keys and merges without a lead, and give leads the keys that they lack.
 
     Args:

@@ -48,24 +48,24 @@ class LeadMaintenance(LeadQueries):
         return made
 
     @operation("check", event_name="lead.check")
-    def check(self, *, mend: bool = False) -> list[checks.Finding]:
+    def check(self, *, repair: bool = False) -> list[checks.Finding]:
         """Look the store through, and return what is wrong with it.
 
         Args:
-            mend: Whether to remove keys without a lead and to add missing ones first; what is
+            repair: Whether to remove keys without a lead and to add missing ones first; what is
                 returned is what is wrong afterwards.
         """
-        mended = 0
-        if mend:
+        repaired = 0
+        if repair:
 
             def work(session: Session) -> int:
-                return checks.mend(session.connection())
+                return checks.repair(session.connection())
 
-            mended = self._connections.in_transaction(work)
+            repaired = self._connections.in_transaction(work)
         found = self._connections.reading(lambda connection: list(checks.findings(connection)))
         call = current_operation()
         if call is not None:
-            call.records_affected = mended
+            call.records_affected = repaired
         return found
 
     @operation("vacuum", event_name="lead.vacuum")

@@ -69,5 +69,5 @@ def probe(context: Context) -> Iterator[Check]:
         message=f"{refused} leads or rows were set aside because they were refused"
         if refused
         else "none was set aside",
-        remedy="see why: leadlog sync status; after mending them: leadlog sync retry",
+        remedy="see why: leadlog sync status; after correcting them: leadlog sync retry",
     )

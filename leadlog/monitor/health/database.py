@@ -83,7 +83,7 @@ def database_missing(context: Context) -> Check | None:
         url = location(context.database)
     except StoreError as error:
         return Check(
-            "database", "critical", message=str(error), remedy="mend the setting `database`"
+            "database", "critical", message=str(error), remedy="correct the setting `database`"
         )
     if url.get_backend_name() != "sqlite" or in_memory(url) or "uri" in url.query:
         return None
