@@ -7,7 +7,7 @@ a race for one has written nothing else.
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -60,12 +60,17 @@ class AddOutcome:
     reason: str | None = None
 
 
-def _new_id() -> str:
-    """A UUID of version 7: unique, and later ones sort later, so that indexes grow at their end."""
-    stamp = time.time_ns() // 1_000_000
-    digits = f"{(stamp << 80) | int.from_bytes(os.urandom(10)):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+def _new_ids(count: int) -> Iterator[str]:
+    """Give UUIDs of version 7: unique, and later ones sort later, so that indexes grow at their end.
+
+    Their random bits are asked of the system at once, when the first one is taken.
+    """
+    entropy = os.urandom(10 * count).hex()
+    for place in range(0, len(entropy), 20):
+        stamp = f"{time.time_ns() // 1_000_000:012x}"
+        digits = entropy[place : place + 20]
+        variant = "89ab"[int(digits[4], 16) & 3]
+        yield f"{stamp[:8]}-{stamp[8:]}-7{digits[1:4]}-{variant}{digits[5:8]}-{digits[8:]}"
 
 
 class Intake:
@@ -78,6 +83,7 @@ class Intake:
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
         self._now = now
+        self._ids: Iterator[str] = iter(())
         self.rows: dict[str, dict[str, Any]] = {}
         self._forget()
 
@@ -103,6 +109,7 @@ class Intake:
         for _ in range(ATTEMPTS):
             self._owners = owners_of(connection, keys)
             self._looked_up = {key for own in keys for key in own.items()}
+            self._ids = _new_ids(len(leads))
             if self._load(given):
                 outcomes = [self._one(lead, own) for lead, own in zip(leads, keys, strict=True)]
                 if exchange(connection, self._released, self._claimed):
@@ -122,11 +129,8 @@ class Intake:
 
     def _one(self, lead: NormalisedLead, keys: dict[str, str]) -> AddOutcome:
         fields = lead.fields
-        holders = {
-            kind: self._owners[kind, value]
-            for kind, value in keys.items()
-            if (kind, value) in self._owners
-        }
+        owners = self._owners
+        holders = {key[0]: owners[key] for key in keys.items() if key in owners}
         found: tuple[Match, str] | None = None
         wanted = fields.get("id")
         if wanted in self.rows and names_agree(self.rows[wanted]["full_name"], fields["full_name"]):
@@ -153,9 +157,12 @@ class Intake:
             # Somebody else has it: it is kept as what it was where it came from.
             raw = {**raw, "id" if "id" not in raw else "id (given)": lead_id}
             lead_id = None
-        lead_id = lead_id or _new_id()
-        row = {**_DEFAULTS, "created_at": self._now, "updated_at": self._now}
-        row.update((field, value) for field, value in lead.fields.items() if value is not None)
+        lead_id = lead_id or next(self._ids)
+        row = _DEFAULTS.copy()
+        row["created_at"] = row["updated_at"] = self._now
+        for field, value in lead.fields.items():
+            if value is not None:
+                row[field] = value
         row.update(id=lead_id, raw_data=raw, name=row["full_name"], row_version=1)
         self.rows[lead_id] = row
         self._new.append(lead_id)
@@ -215,9 +222,9 @@ class Intake:
                 self._released[key] = lead_id
 
     def _write(self) -> None:
-        rows = [{field: self.rows[lead_id][field] for field in FIELDS} for lead_id in self._new]
+        rows = [self.rows[lead_id] for lead_id in self._new]
         if len(rows) == 1:
-            self._session.add(Lead(**rows[0]))
+            self._session.add(Lead(**{field: rows[0][field] for field in FIELDS}))
         elif rows:
             _ADD_LEADS.rows(self._session.connection(), rows)
         for lead_id, fields in self._changed.items():
