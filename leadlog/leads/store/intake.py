@@ -61,7 +61,7 @@ class AddOutcome:
 
 
 def _new_ids(count: int) -> Iterator[str]:
-    """Give UUIDs of version 7: unique, and later ones sort later, so that indexes grow at their end.
+    """Give UUIDs of version 7: unique, and sorted by time, so that indexes grow at their end.
 
     Their random bits are asked of the system at once, when the first one is taken.
     """

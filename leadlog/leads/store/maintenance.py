@@ -1,4 +1,4 @@
-"""The third part of `LeadDatabase`: backups, checks, tidying up, and the quality of its leads."""
+"""What keeps a lead store sound: the part of `LeadDatabase` for backups, checks and quality."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import backups, checks, values
+from leadlog.leads.store.open_store import OpenStore
 from leadlog.leads.store.quality import QualityReport, judge
 from leadlog.leads.store.queries import LeadQueries
 from leadlog.leads.store.reports import size_bytes
@@ -17,24 +18,23 @@ from leadlog.recording.capture.scope import operation
 __all__ = ["LeadMaintenance"]
 
 
-class LeadMaintenance(LeadQueries):
-    """What keeps a lead store sound."""
+class LeadMaintenance:
+    """The part of a store that keeps it sound.
+
+    Args:
+        store: What the parts of the store share.
+        queries: The part that reads.
+    """
+
+    def __init__(self, store: OpenStore, queries: LeadQueries) -> None:
+        self._connections = store.connections
+        self._capture = store.capture
+        self._now = store.now
+        self._queries = queries
 
     @operation("backup", event_name="lead.backup")
     def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> backups.Backup:
-        """Back the store up while it is in use, and read the backup back.
-
-        SQLite is copied in one snapshot and checked; PostgreSQL is dumped by `pg_dump`.
-
-        Args:
-            target: A file to create (with a suffix such as `.db`), or a directory for a file that
-                is named by the time.
-            keep: How many backups named by the time stay in the directory; older ones are
-                removed after this one is verified. None for all.
-
-        Raises:
-            StoreError: The backup could not be made or read back, or `pg_dump` is not installed.
-        """
+        """As `LeadDatabase.backup`."""
         if keep is not None:
             keep = values.count(keep, "keep", least=1)
         try:
@@ -49,12 +49,7 @@ class LeadMaintenance(LeadQueries):
 
     @operation("check", event_name="lead.check")
     def check(self, *, repair: bool = False) -> list[checks.Finding]:
-        """Look the store through, and return what is wrong with it.
-
-        Args:
-            repair: Whether to remove keys without a lead and to add missing ones first; what is
-                returned is what is wrong afterwards.
-        """
+        """As `LeadDatabase.check`."""
         repaired = 0
         if repair:
 
@@ -70,11 +65,7 @@ class LeadMaintenance(LeadQueries):
 
     @operation("vacuum", event_name="lead.vacuum")
     def vacuum(self) -> dict[str, Any]:
-        """Give unused space back and tell the planner what there is; others may go on meanwhile.
-
-        Returns:
-            `bytes_before` and `bytes_after`, of the database.
-        """
+        """As `LeadDatabase.vacuum`."""
         before = self._connections.reading(size_bytes)
         self._connections.vacuum()
         after = self._connections.reading(size_bytes)
@@ -82,19 +73,9 @@ class LeadMaintenance(LeadQueries):
 
     @operation("explain_quality", event_name="lead.explain_quality", bulk=True)
     def explain_quality(self, *, worst: int = 10, page_size: int = 500) -> QualityReport:
-        """Judge every lead's data, field by field.
-
-        Args:
-            worst: How many of the worst leads to name.
-            page_size: How many leads are read, and held, at a time.
-
-        Returns:
-            Tiers, the distribution of scores, per field how often it has points and why not, and
-            the worst leads. Scores are those of the log's training labels; what email-validator
-            and phonenumbers find beside, where they are installed, is told apart.
-        """
+        """As `LeadDatabase.explain_quality`."""
         worst = values.count(worst, "worst")
-        found = judge(self.get_all_leads(page_size), worst)
+        found = judge(self._queries.get_all_leads(page_size), worst)
         call = current_operation()
         if call is not None:
             call.records_affected = call.lead_count = found.leads

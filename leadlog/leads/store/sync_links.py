@@ -64,9 +64,10 @@ class SyncLinks:
     """
 
     def __init__(self, database: LeadDatabase) -> None:
-        self._connections = database._connections
-        self._capture = database._capture
-        self._now = database._now
+        store = database.opened
+        self._connections = store.connections
+        self._capture = store.capture
+        self._now = store.now
 
     def now(self) -> datetime:
         """The present time by the clock of the store."""
