@@ -19,8 +19,8 @@ from leadlog.leads.migration.sources import SourceText, is_table, opened
 from leadlog.leads.migration.tables import TableReader
 from leadlog.leads.migration.window import Window
 from leadlog.leads.migration.workbooks import is_workbook, sheet_of
-from leadlog.leads.store.adding import Candidate, checked
 from leadlog.leads.store.columns import Columns
+from leadlog.leads.store.intake import Candidate, checked
 
 __all__ = ["Reading", "SourceRecords", "batches", "candidate_of", "records_of", "reject_of"]
 

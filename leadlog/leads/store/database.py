@@ -11,21 +11,19 @@ from sqlalchemy.orm import Session
 
 from leadlog.core import settings
 from leadlog.core.clock import now_us
-from leadlog.leads.store import backups, checks
-from leadlog.leads.store.adding import AddResult, Candidate, Report, Within
-from leadlog.leads.store.engine import Connections
-from leadlog.leads.store.figures import Figures
-from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.backups import Backup
+from leadlog.leads.store.engine import Connections, OpenStore
+from leadlog.leads.store.intake import AddOutcome, AddResult, Candidate, Report, Within
 from leadlog.leads.store.location import location
-from leadlog.leads.store.maintenance import LeadMaintenance
+from leadlog.leads.store.maintenance import Finding, LeadMaintenance
 from leadlog.leads.store.merges import Undone
 from leadlog.leads.store.models import Lead
-from leadlog.leads.store.open_store import OpenStore
-from leadlog.leads.store.paging import LeadPage
 from leadlog.leads.store.quality import QualityReport
 from leadlog.leads.store.queries import LeadQueries
+from leadlog.leads.store.reports import Figures
 from leadlog.leads.store.schema import prepare
-from leadlog.leads.store.suggestions import DuplicatePair
+from leadlog.leads.store.search import LeadPage
+from leadlog.leads.store.similarity import DuplicatePair
 from leadlog.leads.store.writes import LeadWrites
 from leadlog.recording.capture.targets import Handle, attach
 from leadlog.recording.resources import watch_store
@@ -365,7 +363,7 @@ class LeadDatabase:
         """Add one batch of leads in one transaction; for those that read and check them themselves.
 
         Args:
-            candidates: The leads, as `leadlog.leads.store.adding.sorted_out` gives them.
+            candidates: The leads, as `leadlog.leads.store.intake.sorted_out` gives them.
             call_id: The same for all batches of one call, in the log.
             number: Which batch of the call, from 1.
             within: Called with the session and the outcomes before they are committed, so that
@@ -430,7 +428,7 @@ class LeadDatabase:
 
     # --------------------------------------------------------------------------- maintenance
 
-    def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> backups.Backup:
+    def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> Backup:
         """Back the store up while it is in use, and read the backup back.
 
         SQLite is copied in one snapshot and checked; PostgreSQL is dumped by `pg_dump`.
@@ -446,7 +444,7 @@ class LeadDatabase:
         """
         return self._maintenance.backup(target, keep=keep)
 
-    def check(self, *, repair: bool = False) -> list[checks.Finding]:
+    def check(self, *, repair: bool = False) -> list[Finding]:
         """Look the store through, and return what is wrong with it.
 
         Args:

@@ -8,12 +8,11 @@ from sqlalchemy import Connection, Select, bindparam, select
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import reports, search, values
+from leadlog.leads.store.engine import OpenStore
 from leadlog.leads.store.merges import merges_of
-from leadlog.leads.store.models import Lead
-from leadlog.leads.store.open_store import OpenStore
-from leadlog.leads.store.paging import Keyset, LeadPage
-from leadlog.leads.store.serialise import COLUMNS, from_row
-from leadlog.leads.store.suggestions import DuplicatePair, pairs
+from leadlog.leads.store.models import COLUMNS, Lead, from_row
+from leadlog.leads.store.search import Keyset, LeadPage
+from leadlog.leads.store.similarity import DuplicatePair, pairs
 from leadlog.recording.capture.operation import current_operation
 from leadlog.recording.capture.scope import operation
 

@@ -9,9 +9,13 @@ from sqlalchemy.orm import Session
 from leadlog.core.clock import new_id
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import values
-from leadlog.leads.store.adding import (
+from leadlog.leads.store.changing import change, load, note
+from leadlog.leads.store.engine import OpenStore
+from leadlog.leads.store.intake import (
+    AddOutcome,
     AddResult,
     Candidate,
+    Intake,
     Report,
     Within,
     add_batch,
@@ -20,16 +24,12 @@ from leadlog.leads.store.adding import (
     note_batch,
     sorted_out,
 )
-from leadlog.leads.store.changing import change, load, note
-from leadlog.leads.store.intake import AddOutcome, Intake
 from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.links import add_tombstone
 from leadlog.leads.store.merges import Undone, undo
-from leadlog.leads.store.models import Lead
+from leadlog.leads.store.models import Lead, from_lead
 from leadlog.leads.store.normalise import NormalisedLead
-from leadlog.leads.store.open_store import OpenStore
 from leadlog.leads.store.queries import checked_id
-from leadlog.leads.store.serialise import from_lead
 from leadlog.recording.capture.operation import IDS_LISTED, current_operation
 from leadlog.recording.capture.scope import operation
 

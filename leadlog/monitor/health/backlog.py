@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from leadlog.leads.store.figures import waiting
 from leadlog.leads.store.models import SyncItem
+from leadlog.leads.store.reports import waiting
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.database import database_missing, opened
 from leadlog.monitor.health.probes import Context
