@@ -123,8 +123,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, capsys: Any, suffix:
     with capsys.disabled():
         print(
             f"\n{MEGABYTES} MB of {suffix}, {records} records: {seconds} s ({rate}/s; {cpu_rate} "
-            f"per second of CPU, verification included), verified in {verified} s, peak {peak} MB, by "
-            f"tenths: {' '.join(peaks)}"
+            f"per second of CPU, verification included), verified in {verified} s, peak {peak} MB, "
+            f"by tenths: {' '.join(peaks)}"
         )
     assert (int(records), whole) == (count, "True")
     assert int(peak) <= 150
