@@ -65,6 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("bench")
         if "faults" in item.path.parts:
             item.add_marker("fault")
+        if item.path.parent.name == "browser":
+            item.add_marker("browser")
         if item.path.parent.name in {"reading", "analytics"}:
             item.add_marker("handmade_lines")
         if "postgres_url" in getattr(item, "fixturenames", ()):

@@ -89,6 +89,31 @@ def test_errors_are_grouped_by_fingerprint(
     assert found[0]["last_session_id"] == "bbbbbbbb"
 
 
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        (
+            {"operation_in_progress": "Deal.update", "called_from": "app.py:42 in save"},
+            ("Deal.update", "app.py:42 in save"),
+        ),
+        ({"operation_in_progress": None}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_an_error_names_the_operation_that_failed_and_its_caller(
+    write: Write,
+    engine: DuckDBEngine,
+    tmp_path: Path,
+    context: dict[str, Any],
+    expected: tuple[str | None, str | None],
+) -> None:
+    """As its last occurrence says; null where it says nothing."""
+    write("error_logs", 1, context={"operation_in_progress": "Contact.create"}, **error("f1"))
+    write("error_logs", 2, context=context, **error("f1"))
+    (found,) = error_report(engine, tmp_path / "log")
+    assert (found["operation"], found["called_from"]) == expected
+
+
 def test_what_sampling_kept_stands_for_all(
     write: Write, engine: DuckDBEngine, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_what_is_refused_before_the_database_is_asked(
     assert log.told() == [("note.create", "failed", None)]
     (record,), (error,) = log.records(), log.records("error_logs")
     assert error["context"]["operation_id"] == record["operation_details"]["operation_id"]
+    assert error["context"]["operation_in_progress"] == "Note.create"
     assert f"in {attempt.__name__}" in error["context"]["called_from"]
     assert f"in {attempt.__name__}" in error["error_details"]["stack_trace"]
 

@@ -67,9 +67,20 @@ def test_operations_are_counted_by_minute():
     assert figures.latencies.window("add_lead", 0, figures.now_minute).n == 3
 
 
+def test_an_operation_has_the_name_that_the_readers_give_it():
+    """The store's own calls are not named after their class; statements are."""
+    own, statement = operation(), operation()
+    own["operation_details"]["entity"] = "Lead"
+    statement["operation_details"].update(operation_type="update", entity="Lead")
+    figures = rolling(own, statement)
+    assert by_series(figures, "add_lead") == by_series(figures, "Lead.update") == (1, 0)
+
+
 def failed(number, **more):
     event = operation(success=False, **more)
-    event["operation_details"].update(operation_id=str(number), entity="Contact")
+    event["operation_details"].update(
+        operation_type="update", operation_id=str(number), entity="Contact"
+    )
     return event
 
 
@@ -100,9 +111,9 @@ def test_what_the_user_did_wrong_is_no_failure_of_the_system(order, stop):
                 figures = rolling()
                 figures.load(database)
             figures.take(events[i])
-    assert sums(figures) == by_series(figures, "Contact.add_lead") == (3, 2)
+    assert sums(figures) == by_series(figures, "Contact.update") == (3, 2)
     assert {one.operation for one in figures.fingerprints.known.values()} <= {
-        "Contact.add_lead",
+        "Contact.update",
         "",
     }
 

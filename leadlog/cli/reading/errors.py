@@ -141,6 +141,9 @@ def _lines(one: dict[str, Any], *, whole: bool) -> Iterator[str]:
         f"    {times} in {count(one['sessions'], 'session')}, "
         f"first {one['first_seen'][:19]}, last {one['last_seen'][:19]}"
     )
+    if one["operation"]:
+        place = f", called from {safe(one['called_from'])}" if one["called_from"] else ""
+        yield f"    in {safe(one['operation'])}{place}"
     session = safe(one["last_session_id"] or "-")
     yield f"    last event {safe(one['last_event_id'])} (session {session})"
     text = one["error_message"] or ""

@@ -1,6 +1,6 @@
 """database_operation: one call on the lead store."""
 
-from typing import Any, Final, Literal, NotRequired
+from typing import Any, Final, Literal, NotRequired, overload
 
 from typing_extensions import ReadOnly, TypedDict
 
@@ -17,6 +17,14 @@ OPERATION_TYPES = (
     *("search_leads", "stats", "undo_merge", "update_lead", "update_leads", "vacuum"),
 )
 """What capture and the lead store call their operations; a record by hand may have others."""
+
+
+@overload
+def operation_name(operation_type: str, entity: Any) -> str: ...
+
+
+@overload
+def operation_name(operation_type: None, entity: Any) -> None: ...
 
 
 def operation_name(operation_type: str | None, entity: Any) -> str | None:

@@ -5,6 +5,7 @@ from sqlite3 import Connection
 from typing import Any, Final, NamedTuple
 
 from leadlog.core.clock import parse
+from leadlog.core.records.operation import operation_name
 from leadlog.monitor.figures.activity import Activity
 from leadlog.monitor.figures.failures import Failed, Failures
 from leadlog.monitor.figures.fingerprints import Fingerprints
@@ -60,11 +61,6 @@ def _text(value: Any) -> str:
     if type(value) is not str:
         raise TypeError("a name that is not text")
     return value
-
-
-def series_of(entity: Any, operation: str) -> str:
-    """Return `Class.operation`, or the operation alone where no class is named."""
-    return f"{entity}.{operation}" if type(entity) is str and entity else operation
 
 
 class Rolling:
@@ -190,7 +186,8 @@ class Rolling:
         labels = event.get("training_labels") or _NOTHING
         slow = labels.get("performance_tier") in _SLOW_TIERS
         score = labels.get("data_quality_score")
-        names = OPERATIONS, series_of(details.get("entity"), _text(details["operation_type"]))
+        name = operation_name(_text(details["operation_type"]), details.get("entity"))
+        names = OPERATIONS, name
         bad = details["success"] is False
         if bad and not self._user_errors_count:
             bad = details.get("duplicate_detected") is not True and not self.failures.fail(

@@ -92,7 +92,7 @@ ORDER BY date, category
 ERROR_GROUPS = f"""
 SELECT g.fingerprint, e.error_type, e.exception_class, e.error_code, e.severity, c.events,
        g.sessions, g.first_seen, g.last_seen, g.last_event_id, e.error_message, e.stack_trace,
-       e.session_id AS last_session_id
+       e.session_id AS last_session_id, e.context AS last_context
 FROM (
     SELECT COALESCE(fingerprint, error_type) AS fingerprint,
            COUNT(DISTINCT session_id) AS sessions, MIN(timestamp) AS first_seen,

@@ -4,6 +4,8 @@ import os
 from collections import defaultdict
 from typing import Any
 
+import orjson
+
 from leadlog.reading.analytics.durations import middle_of
 from leadlog.reading.analytics.engine import Engine
 from leadlog.reading.analytics.marks import read_marks, state_of
@@ -31,7 +33,9 @@ _LEAST_RUNS = 3
 
 
 def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]:
-    """Errors by fingerprint, the latest first, with what was said of each.
+    """Return errors by fingerprint, the latest first, with what was said of each.
+
+    `operation` and `called_from` are those of the last occurrence, null where it names none.
 
     Args:
         engine: runs the query.
@@ -48,8 +52,20 @@ def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]
         row["first_seen"], row["last_seen"] = map(stamp, (row["first_seen"], row["last_seen"]))
         marked = None if mark is None else mark.at
         row["events"] = round(row["events"])
+        context = _object(row.pop("last_context"))
+        row["operation"] = context.get("operation_in_progress")
+        row["called_from"] = context.get("called_from")
         found.append({"state": state, "marked_at": marked, **row})
     return found
+
+
+def _object(text: str | None) -> Row:
+    """The JSON object that a text column holds; an empty one where it holds none."""
+    try:
+        value = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def slow_report(engine: Engine, most: int = 20) -> Row:

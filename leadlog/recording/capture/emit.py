@@ -2,6 +2,7 @@
 
 from leadlog.core.records import shape
 from leadlog.core.records.captured import SUCCESSES
+from leadlog.core.records.operation import operation_name
 from leadlog.recording.capture.facts import frame
 from leadlog.recording.capture.failures import ErrorFacts
 from leadlog.recording.capture.operation import Operation
@@ -40,7 +41,7 @@ def _emit(operation: Operation) -> None:
 
 def _emit_error(operation: Operation, error: ErrorFacts) -> None:
     context = {
-        "operation": operation.operation_type,
+        "operation": operation_name(operation.operation_type, operation.entity),
         "operation_id": operation.operation_id,
         "lead_data": operation.lead,
     }

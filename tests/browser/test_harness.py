@@ -1,0 +1,68 @@
+"""The browser of the tests itself: it sees what it must, and goes nowhere."""
+
+import pytest
+from click.testing import CliRunner
+from playwright.sync_api import Error, expect
+
+from leadlog.cli import root
+from tests.bench.made_events import write
+
+
+def test_a_request_beyond_loopback_is_blocked_and_found(open_page, findings, tmp_path):
+    """A page that asks another machine for a picture gets none, and the test hears of it."""
+    path = tmp_path / "page.html"
+    path.write_text("<!doctype html><title>t</title><img src='http://192.0.2.1/x.png' alt='x'>")
+    page = open_page(path)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.images[0].naturalWidth") == 0
+    assert findings.take("outside", "192") == "http://192.0.2.1/x.png"
+    findings.take("errors", "ERR_PROXY_CONNECTION_FAILED")
+    with pytest.raises(Error, match="ERR_PROXY_CONNECTION_FAILED"):
+        page.goto("http://somewhere.invalid/")
+    findings.take("outside", "somewhere")
+
+
+def test_violations_and_errors_of_a_page_are_found(open_page, findings, tmp_path):
+    """What the policy of a page forbids, and an error in its script, reach the test."""
+    path = tmp_path / "page.html"
+    path.write_text(
+        "<!doctype html><meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"
+        "<title>t</title><style>body { color: red }</style>"
+    )
+    open_page(path)
+    findings.take("violations", "^style-src-elem: inline")
+    findings.take("errors", "violates the following Content Security Policy")
+    path.write_text("<!doctype html><title>t</title><script>missing()</script>")
+    open_page(path)
+    findings.take("errors", "missing is not defined")
+
+
+def test_axe_fails_a_page_that_is_hard_to_use(open_page, axe, tmp_path):
+    """Grey on grey and a picture without words do not pass."""
+    path = tmp_path / "page.html"
+    path.write_text(
+        '<!doctype html><html lang="en"><title>t</title><main><h1>t</h1>'
+        '<p style="color: #999; background: #aaa">grey</p></main>'
+    )
+    with pytest.raises(AssertionError, match="color-contrast"):
+        axe(open_page(path))
+
+
+def test_a_page_has_the_time_zone_and_the_look_that_was_asked_for(open_page):
+    """Paris has summer time, a dark page is dark, forced colours are forced."""
+    page = open_page(timezone_id="Europe/Paris", color_scheme="dark", forced_colors="active")
+    assert page.evaluate("new Date(Date.UTC(2026, 6, 1)).getHours()") == 2
+    for query in ("(prefers-color-scheme: dark)", "(forced-colors: active)"):
+        assert page.evaluate(f"matchMedia('{query}').matches"), query
+
+
+@pytest.mark.handmade_lines
+def test_the_summary_as_a_page_needs_no_script(open_page, axe, tmp_path):
+    """`summary --html` reads without JavaScript, asks for nothing and passes axe."""
+    path = tmp_path / "week.html"
+    write(tmp_path / "database_logs", "2026-11-18", 200)
+    done = CliRunner().invoke(root, ["summary", "--week", "2026-11-18", "--html", str(path)])
+    assert done.exit_code == 0, done.output
+    page = open_page(path, java_script_enabled=False)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("2026-11-16")
+    axe(open_page(path))
