@@ -381,10 +381,10 @@ class LeadDatabase:
         Args:
             lead_id: Which lead.
             changes: New values by column name. A blank value erases the old one. Unknown columns
-                are added to `raw_data`; `raw_data` itself is replaced. Values that the lead has
-                already may be among them, so a whole lead can be given back. With a
-                `row_version` among them, they are changes to that version only: nobody else's
-                change is overwritten unseen.
+                are added to `raw_data`, with a warning where the name is nearly that of a field;
+                `raw_data` itself is replaced. Values that the lead has already may be among them,
+                so a whole lead can be given back. With a `row_version` among them, they are changes
+                to that version only: nobody else's change is overwritten unseen.
 
         Returns:
             Whether there is such a lead.

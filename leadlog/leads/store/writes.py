@@ -1,6 +1,8 @@
 """What changes the leads of a store: the part of `LeadDatabase` that writes."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from sqlalchemy import update
@@ -27,8 +29,8 @@ from leadlog.leads.store.intake import (
 from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.links import add_tombstone
 from leadlog.leads.store.merges import Undone, undo
-from leadlog.leads.store.models import Lead, from_lead
-from leadlog.leads.store.normalise import NormalisedLead
+from leadlog.leads.store.models import FIELDS, Lead, from_lead
+from leadlog.leads.store.normalise import NormalisedLead, field_of
 from leadlog.leads.store.queries import checked_id
 from leadlog.recording.capture.operation import IDS_LISTED, current_operation
 from leadlog.recording.capture.scope import operation
@@ -38,6 +40,20 @@ __all__ = ["LeadWrites"]
 _MANY = 1000
 # No new version: the log says of many leads at once only that they were marked.
 _MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
+_NEAR = 0.75  # how like a field's name a misspelt one is
+
+
+def _warn_of_misspelt(changes: Mapping[Any, Any]) -> None:
+    """Warn of names that no field has and that are nearly the name of one."""
+    found = []
+    for name in changes:
+        if isinstance(name, str) and name not in FIELDS and field_of(name) is None:
+            near = get_close_matches(name.casefold(), FIELDS, 1, _NEAR)
+            found += [f"{values.shown(name)} (did you mean {one!r}?)" for one in near]
+    if found:
+        warnings.warn(
+            f"update_lead: no field is called {', '.join(found)}; kept in raw_data", stacklevel=5
+        )
 
 
 class LeadWrites:
@@ -147,6 +163,7 @@ class LeadWrites:
             raise ValidationError(
                 f"changes are {values.shown(changes)}; give a mapping of columns to new values"
             )
+        _warn_of_misspelt(changes)
         call = current_operation()
         if call is not None:
             call.identify({"id": lead_id}, whole=False)
