@@ -20,7 +20,7 @@ from leadlog.core import settings
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.records import RECORDS
 from leadlog.core.records.envelope import Envelope, WithContext
-from leadlog.core.records.section import keys_of
+from leadlog.core.records.hints import all_keys_of
 from leadlog.monitor.configuration import INHIBITIONS, KINDS, settings_of
 from leadlog.monitor.durations import describe
 
@@ -35,7 +35,7 @@ def _prepare(record: Any) -> None:
         "use_attribute_docstrings": True,
         "extra": "allow" if record.__name__ in OPEN else "forbid",
     }
-    for hint in keys_of(record).values():
+    for hint in all_keys_of(record).values():
         for inner in (hint, *getattr(hint, "__args__", ())):
             if is_typeddict(inner):
                 _prepare(inner)

@@ -1,4 +1,4 @@
-"""leadlog: the flight recorder of a lead store.
+"""leadlog: the flight recorder of an application on SQLAlchemy.
 
 Configure it once, and every CRUD call, sync, migration, error, measurement and health check
 becomes one truthful, labelled JSON line in a category folder.
@@ -37,11 +37,22 @@ if TYPE_CHECKING:
     from leadlog.leads.store import AsyncLeadDatabase, LeadDatabase
     from leadlog.logger import DatabaseLogger, log_database_event
     from leadlog.recording.capture.targets import capture
+    from leadlog.recording.instrument import (
+        instrument,
+        instrument_asgi,
+        instrument_celery,
+        instrument_click,
+        instrument_dramatiq,
+        instrument_fastapi,
+        instrument_flask,
+        instrument_wsgi,
+    )
     from leadlog.recording.performance import monitor_performance
     from leadlog.recording.pipeline import (
         LoggingHandler,
         Pipeline,
         Stats,
+        bind,
         configure,
         flush,
         get_logger,
@@ -72,10 +83,19 @@ _HOMES = {
     "SyncError": "leadlog.core.errors",
     "UnknownFieldError": "leadlog.core.errors",
     "ValidationError": "leadlog.core.errors",
+    "bind": "leadlog.recording.pipeline",
     "capture": "leadlog.recording.capture.targets",
     "configure": "leadlog.recording.pipeline",
     "flush": "leadlog.recording.pipeline",
     "get_logger": "leadlog.recording.pipeline",
+    "instrument": "leadlog.recording.instrument",
+    "instrument_asgi": "leadlog.recording.instrument",
+    "instrument_celery": "leadlog.recording.instrument",
+    "instrument_click": "leadlog.recording.instrument",
+    "instrument_dramatiq": "leadlog.recording.instrument",
+    "instrument_fastapi": "leadlog.recording.instrument",
+    "instrument_flask": "leadlog.recording.instrument",
+    "instrument_wsgi": "leadlog.recording.instrument",
     "log_database_event": "leadlog.logger",
     "monitor_performance": "leadlog.recording.performance",
     "session": "leadlog.recording.pipeline",
@@ -106,10 +126,19 @@ __all__ = [
     "UnknownFieldError",
     "ValidationError",
     "__version__",
+    "bind",
     "capture",
     "configure",
     "flush",
     "get_logger",
+    "instrument",
+    "instrument_asgi",
+    "instrument_celery",
+    "instrument_click",
+    "instrument_dramatiq",
+    "instrument_fastapi",
+    "instrument_flask",
+    "instrument_wsgi",
     "log_database_event",
     "monitor_performance",
     "session",

@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.monitor.monitor:monitor",
         "Watch the log: figures, checks and alerts.",
     ),
+    "ship": (
+        "leadlog.cli.ship:ship",
+        "Ship the log to Elasticsearch or OpenSearch.",
+    ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": (
@@ -51,6 +55,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "erase": ("leadlog.cli.maintenance.erase:erase", "Take a person out of the log."),
     "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
+    "dataset": (
+        "leadlog.cli.training.dataset:dataset",
+        "Write training data of the log, and check it.",
+    ),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

@@ -9,6 +9,8 @@
     ├── QueryLimitError                  a query needed more time or memory than it may have
     ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
+    ├── ShippingError                    the log cannot be shipped to a destination
+    ├── TrainingError (ValueError)       a data set or a model cannot be made, read or used
     ├── SyncError                        the Airtable sync stopped, or cannot begin
     │   ├── AirtableError                Airtable refused, or cannot be reached
     │   │   └── QuotaError               the monthly API calls of the workspace are used up
@@ -57,6 +59,14 @@ class MigrationError(LeadlogError):
 
 class ReadError(LeadlogError):
     """A log file or an input file cannot be read."""
+
+
+class ShippingError(LeadlogError):
+    """The log cannot be shipped to a destination."""
+
+
+class TrainingError(LeadlogError, ValueError):
+    """A data set or a model cannot be made, read or used as asked."""
 
 
 class SyncError(LeadlogError):

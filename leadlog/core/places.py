@@ -26,7 +26,7 @@ __all__ = [
 
 EXPORTS: Final = ".exports"
 """Names the files that commands wrote elsewhere, one absolute path per line."""
-WORKING_COPIES: Final = ("leadlog-spill-*",)
+WORKING_COPIES: Final = ("leadlog-spill-*", "leadlog-index-*")
 """Folders of working copies, in the system's temporary folder."""
 INDEX: Final = ".index"
 """The folder, or the beginning of the names of the files, of the index."""
@@ -125,6 +125,12 @@ PLACES: Final = (
         (".monitor.sqlite3", ".monitor.sqlite3-wal", ".monitor.sqlite3-shm"),
     ),
     Place(
+        "positions and refused records of shipping",
+        Content.DATABASE,
+        ("leadlog.reading.shipped",),
+        (".shipping/*.sqlite3", ".shipping/*.sqlite3-wal", ".shipping/*.sqlite3-shm"),
+    ),
+    Place(
         "index",
         Content.DERIVED,
         ("leadlog.reading.index.store",),
@@ -137,8 +143,9 @@ PLACES: Final = (
             "leadlog.reading.archive.directory",
             "leadlog.monitor.state",
             "leadlog.recording.sinks.slots",
+            "leadlog.reading.shipped",
         ),
-        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock"),
+        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock", ".shipping/*.lock"),
     ),
     Place("list of exports", Content.NAMES, ("leadlog.core.places",), (EXPORTS,)),
     Place(
@@ -146,6 +153,12 @@ PLACES: Final = (
         Content.NAMES,  # removed by the erasure itself when nothing remains
         ("leadlog.reading.erasure.journal",),
         (".erasure.json",),
+    ),
+    Place(
+        "list of erasures",
+        Content.NAMES,
+        ("leadlog.reading.erasure.ledger",),
+        (".erasures.jsonl",),
     ),
     Place(
         "rings and what became of them",
@@ -157,6 +170,7 @@ PLACES: Final = (
         "working copies",
         Content.ELSEWHERE,
         (
+            "leadlog.dashboard.model.log",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
             "leadlog.reading.part",
@@ -169,6 +183,12 @@ PLACES: Final = (
         Content.ELSEWHERE,
         ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
         where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "data sets",
+        Content.ELSEWHERE,
+        ("leadlog.training.dataset",),
+        where="where the user said; their manifests are in the log directory's list of exports",
     ),
     Place(
         "rejected records",

@@ -12,7 +12,16 @@ from leadlog.core.errors import MissingExtraError, ReadError
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["connect", "literally", "message_of", "parquet", "path_list", "quoted", "unreadable"]
+__all__ = [
+    "MEMORY_MB",
+    "connect",
+    "literally",
+    "message_of",
+    "parquet",
+    "path_list",
+    "quoted",
+    "unreadable",
+]
 
 MEMORY_MB = 512
 _PATTERN_SIGN = re.compile(r"[*?\[]")

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar, cast
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.records import shape
+from leadlog.recording.capture.failures import mark_recorded
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.pipeline import get_logger, is_enabled, report_failure
 from leadlog.recording.resources import disk_bytes, peak_mb, resident_mb
@@ -23,7 +24,8 @@ from leadlog.recording.resources import disk_bytes, peak_mb, resident_mb
 F = TypeVar("F", bound=Callable[..., Any])
 
 _log = get_logger()
-_current: ContextVar["_Run | None"] = ContextVar("leadlog_monitored", default=None)
+current_measured: ContextVar[str | None] = ContextVar("leadlog_monitored", default=None)
+"""Id of the measured operation that the running code belongs to."""
 
 
 class _Run:
@@ -35,8 +37,7 @@ class _Run:
         self.meter = Meter(timed=True)
         self.suspends = suspends
         self.error: BaseException | None = None
-        outer = _current.get()
-        self.parent_id = None if outer is None else outer.operation_id
+        self.parent_id = current_measured.get()
         self.peak_before = peak_mb()
         self.disk_before = None if suspends else disk_bytes()
         self.started_us = now_us()
@@ -45,16 +46,16 @@ class _Run:
 
     def enter(self) -> None:
         """Goes on running."""
-        self._token = _current.set(self)
+        self._token = current_measured.set(self.operation_id)
         self.meter.__enter__()
 
     def leave(self) -> None:
         """Pauses, or ends."""
         self.meter.__exit__()
         try:
-            _current.reset(self._token)
+            current_measured.reset(self._token)
         except ValueError:  # ended in another context than it began in
-            _current.set(None)
+            current_measured.set(None)
 
     def finish(self) -> None:
         """Writes the record; never raises."""
@@ -102,6 +103,7 @@ class _Run:
         event["timestamp"] = ended_us
         _log.emit("info" if success else "error", f"performance.{self.name}", event)
         if self.error is not None:
+            mark_recorded(self.error)
             failure = shape.error_log(
                 "performance_error",
                 self.error,

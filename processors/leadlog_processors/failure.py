@@ -41,7 +41,11 @@ __all__ = [
 
 
 def describe(
-    exc: BaseException, trace: TracebackType | None = None, callers: Sequence[FrameType] = ()
+    exc: BaseException,
+    trace: TracebackType | None = None,
+    callers: Sequence[FrameType] = (),
+    *,
+    own_first: bool = False,
 ) -> dict[str, str | None]:
     """An exception as facts.
 
@@ -49,6 +53,7 @@ def describe(
         exc: any exception.
         trace: its traceback, if the exception does not carry it.
         callers: frames still running that led to it, the outermost first.
+        own_first: whether the application's own frames stand before the whole stack trace.
 
     Returns:
         `error_message`, `error_code`, `exception_class`, `stack_trace`, `fingerprint`, as the
@@ -58,7 +63,7 @@ def describe(
         "error_message": message_of(exc) or None,
         "error_code": error_code(exc),
         "exception_class": class_name(exc),
-        "stack_trace": stack_trace(exc, trace, callers),
+        "stack_trace": stack_trace(exc, trace, callers, own_first=own_first),
         "fingerprint": fingerprint(exc, trace, callers),
     }
 

@@ -18,7 +18,7 @@ import hashlib
 import re
 import sysconfig
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -70,6 +70,35 @@ def is_own(frame: FrameType) -> bool:
     module = frame.f_globals.get("__name__")
     leadlogs = isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors."))
     return not leadlogs and not is_foreign(frame.f_code.co_filename)
+
+
+def frames_of(exc: BaseException) -> Iterator[TracebackType]:
+    """Yield the steps of an exception's traceback, the outermost first.
+
+    Of a group, of which a task group makes one exception's way out, the first exception's follow.
+    """
+    error: BaseException | None = exc
+    for _ in range(CHAIN_LIMIT):
+        if error is None:
+            return
+        trace = error.__traceback__
+        while trace is not None:
+            yield trace
+            trace = trace.tb_next
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else None
+
+
+def own_place(exc: BaseException) -> str | None:
+    """Return `file:line in function` of the application's own code that an exception came from.
+
+    None where no frame of its traceback is the application's own.
+    """
+    found = None
+    for trace in frames_of(exc):
+        if is_own(trace.tb_frame):
+            code = trace.tb_frame.f_code
+            found = f"{code.co_filename}:{trace.tb_lineno} in {code.co_qualname}"
+    return found
 
 
 def _function(frame: FrameType) -> str:

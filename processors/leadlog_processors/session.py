@@ -15,16 +15,16 @@ log under the session is passed as `contextvars.copy_context().run, function`.
 import secrets
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from leadlog_processors import forks
 from leadlog_processors.fields import ERROR_LOG
+from leadlog_processors.tracing import Trace
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -40,11 +40,13 @@ class OpenSession:
 
     Attributes:
         session_id: 8 characters of `[0-9a-z]`.
-        context: what the user bound, outer sessions' values included.
+        context: what the user bound, outer sessions' values included; `bind` adds to it.
+        trace: the trace that the session is part of; None outside of any.
     """
 
     session_id: str = field(default_factory=new_session_id)
-    context: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    context: Mapping[str, Any] = field(default_factory=dict)
+    trace: Trace | None = None
 
 
 class _Process:
@@ -79,12 +81,35 @@ def open_session(**context: Any) -> Iterator[str]:
             inherits the outer one's values.
     """
     outer = current_session()
-    session = OpenSession(context=MappingProxyType({**outer.context, **context}))
+    session = OpenSession(context={**outer.context, **context}, trace=outer.trace)
     token = _current.set(session)
     try:
         yield session.session_id
     finally:
         _current.reset(token)
+
+
+def bind(**context: Any) -> None:
+    """Bind values to the innermost open session, for everything that is logged in it from now on.
+
+    They reach all code of the session, whatever thread or task it runs in, where a context variable
+    that is set in a thread of a pool is lost with it. Where no session is open they are bound to
+    the running context, as `structlog.contextvars.bind_contextvars` does.
+
+    Args:
+        context: bound to every later event of the session, under `context`.
+
+    Example:
+        >>> with open_session(job="nightly"):
+        ...     bind(user="ana")
+        ...     dict(current_session().context)
+        {'job': 'nightly', 'user': 'ana'}
+    """
+    session = _current.get()
+    if session is None:
+        structlog.contextvars.bind_contextvars(**context)
+    else:
+        cast(dict[str, Any], session.context).update(context)
 
 
 @contextmanager
@@ -99,6 +124,30 @@ def resume_session(session: OpenSession) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def enter_session(session: OpenSession) -> Token[OpenSession | None]:
+    """Make a session the current one until `leave_session`, where no block can stand around.
+
+    Args:
+        session: the session.
+
+    Returns:
+        What `leave_session` takes.
+    """
+    return _current.set(session)
+
+
+def leave_session(token: Token[OpenSession | None]) -> None:
+    """Make the session before the current one again.
+
+    Args:
+        token: what `enter_session` gave; one of another context leaves no session open.
+    """
+    try:
+        _current.reset(token)
+    except ValueError:
+        _current.set(None)
 
 
 def merge_context(section: MutableMapping[str, Any], bound: Mapping[str, Any]) -> None:

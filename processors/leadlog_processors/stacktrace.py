@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Final
 
 from leadlog_processors.exceptions import CHAIN_LIMIT, MESSAGE_LIMIT, class_name, message_of, read
+from leadlog_processors.fingerprint import frames_of, is_own
 
 TRACE_LIMIT: Final = 8_000
 """Most characters of a stack trace; what is cut are whole lines from its middle."""
@@ -124,8 +125,22 @@ def _without_middle(text: str) -> str:
     return f"{text[:head_end]}… {left_out} lines left out …\n{text[tail_start:]}"
 
 
+def _own_lines(exc: BaseException) -> Iterator[str]:
+    """The application's own frames, where those of frameworks stand between or around them."""
+    found = [trace for trace in frames_of(exc) if is_own(trace.tb_frame)]
+    if found:
+        yield "The application's own frames (most recent call last):\n"
+        for trace in found[-INNER_FRAMES:]:
+            yield from _place_lines(trace.tb_frame, trace.tb_lineno)
+        yield "\n"
+
+
 def stack_trace(
-    exc: BaseException, trace: TracebackType | None = None, callers: Sequence[FrameType] = ()
+    exc: BaseException,
+    trace: TracebackType | None = None,
+    callers: Sequence[FrameType] = (),
+    *,
+    own_first: bool = False,
 ) -> str:
     """The traceback of an exception and its causes as Python prints it, limited.
 
@@ -135,12 +150,14 @@ def stack_trace(
         trace: its traceback, if the exception does not carry it.
         callers: frames still running that led to it, the outermost first, which no traceback has
             before the exception has passed them. They are shown first.
+        own_first: whether the application's own frames stand once more before all of it.
 
     Returns:
         At most `TRACE_LIMIT` characters, without the values of variables. Messages and source lines
         are in it, so secrets may be: mask it before it leaves the process.
     """
     lines: list[str] = []
+    own = "".join(_own_lines(exc)) if own_first else ""
     for error, link in _chain(exc):
         found = error.__traceback__
         if found is None and error is exc:
@@ -153,4 +170,4 @@ def stack_trace(
             lines.extend(_frame_lines(found))
         lines.extend(_last_lines(error))
         lines.append(link)
-    return _without_middle("".join(lines).rstrip("\n"))
+    return _without_middle(own + "".join(lines).rstrip("\n"))

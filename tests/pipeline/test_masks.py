@@ -20,6 +20,7 @@ from leadlog.recording.pipeline.facts import add_writer, frame_of, open_facts
 from leadlog.recording.pipeline.policy import finisher_of, policy_of
 from leadlog_processors.fields import LEAD
 from leadlog_processors.masking import MASK, mask_secrets
+from leadlog_processors.session import current_session
 
 Logged = Callable[..., list[dict[str, Any]]]
 
@@ -166,7 +167,7 @@ def test_neither_is_one_that_a_dead_process_left(
     """Property: recovery masks as much, also without a policy; personal data, too, then."""
     event[LEAD] = {"name": "Ann Field", "notes": secret}
     facts = {**open_facts("event", "info", secret), "event": event}
-    add_writer(facts)
+    add_writer(facts, current_session())
     (line,) = finisher_of(policy)("database_operations", [frame_of(facts)])
     assert CORE.encode() not in line
     assert json.loads(line)["recovered"] is True

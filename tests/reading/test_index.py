@@ -11,6 +11,7 @@ import orjson
 import pytest
 import zstandard
 
+from leadlog.core.clock import parse
 from leadlog.core.layout import log_files
 from leadlog.reading import archive
 from leadlog.reading.events import Skipped
@@ -22,7 +23,7 @@ from leadlog.reading.index import (
     existing_index,
     open_index,
 )
-from leadlog.reading.index import store as module
+from leadlog.reading.index import opening as module
 from leadlog.reading.lookup import find, records_of_session
 from leadlog.reading.merged import read_merged
 from tests.bench.made_events import write
@@ -221,6 +222,6 @@ def test_an_id_and_a_session_are_found(root: Path) -> None:
         index.catch_up()
         (place,) = index.of_event(f"{DAY.replace('-', '')}{3:022x}")[:1]
         line = place.file.path.read_bytes()[place.offset : place.offset + place.length]
-        assert orjson.loads(line)["timestamp"] == place.timestamp
+        assert parse(orjson.loads(line)["timestamp"]) == place.at
         assert len(index.of_session("abcd1234")) == sum(1 for _ in read_merged(root))
         assert index.pending_bytes() == 0

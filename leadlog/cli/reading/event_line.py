@@ -26,6 +26,7 @@ _OUTCOME_COLOURS = {
     "unknown": "yellow",
 }
 _RESULTS = ("operation_details", "sync_results", "migration_results", "operation_info")
+_ERRORS = (*_RESULTS, "request_info", "error_details")
 _DURATIONS = {"operation_info": "total_duration_ms"}
 _NARROW = 100
 _TEXT_LIMIT = 160
@@ -176,6 +177,10 @@ def _subject(event: Data, *, narrow: bool) -> Iterator[str]:
     rows = details.get("records_affected")
     if isinstance(rows, int) and details.get("entity") is not None and (key is None or rows != 1):
         yield count(rows, "row")
+    request = _section(event, "request_info")
+    if request:
+        yield _text(_section(event, "operation_info").get("operation_name"))
+        yield _text(request.get("status"))
     results = _section(event, "sync_results")
     for name in ("leads_synced", "leads_failed"):
         if results.get(name) is not None:
@@ -197,7 +202,7 @@ def _subject(event: Data, *, narrow: bool) -> Iterator[str]:
 
 
 def _error(event: Data) -> Iterator[Styled]:
-    for name in (*_RESULTS, "error_details"):
+    for name in _ERRORS:
         text = _section(event, name).get("error_message")
         if text:
             yield Styled(_text(text), {"fg": "red"})

@@ -37,9 +37,9 @@ class Envelope(TypedDict):
     thread_name: ReadOnly[str]
     """The writer's thread."""
     trace_id: NotRequired[ReadOnly[str]]
-    """W3C trace id; only inside an OpenTelemetry span."""
+    """W3C trace id; inside an OpenTelemetry span, or inside what `leadlog.instrument` records."""
     span_id: NotRequired[ReadOnly[str]]
-    """W3C span id; only inside an OpenTelemetry span."""
+    """W3C span id; as `trace_id`."""
     sample_rate: NotRequired[ReadOnly[float]]
     """Share of such events that is kept; count this one as 1 / sample_rate events."""
     truncated: NotRequired[ReadOnly[bool]]

@@ -1,6 +1,6 @@
-"""performance_metrics: one run of something under monitor_performance."""
+"""performance_metrics: one run of something under monitor_performance, or one request or task."""
 
-from typing import Literal
+from typing import Literal, NotRequired
 
 from typing_extensions import ReadOnly, TypedDict
 
@@ -11,7 +11,8 @@ class OperationInfo(TypedDict):
     """What was measured."""
 
     operation_name: ReadOnly[str]
-    """The name given to monitor_performance."""
+    """The name given to monitor_performance; of a request its method and route, of a task its
+    name, of a command its path."""
     operation_id: ReadOnly[str]
     """Identifier of this run."""
     parent_operation_id: ReadOnly[str | None]
@@ -74,6 +75,42 @@ class SystemInfo(TypedDict):
     """Age of the oldest of these that was sampled, milliseconds; null where none was."""
 
 
+class RequestInfo(TypedDict):
+    """What was asked of an instrumented application, and what came of it."""
+
+    kind: ReadOnly[Literal["http", "websocket", "task", "command"]]
+    """What was asked for."""
+    framework: ReadOnly[str]
+    """What it was asked through: asgi, wsgi, celery, dramatiq, click."""
+    method: ReadOnly[str | None]
+    """HTTP method."""
+    route: ReadOnly[str | None]
+    """Template of the route, such as `/deals/{deal_id}`; name of the task; path of the command;
+    null where none was found."""
+    path: ReadOnly[str | None]
+    """Path that was asked for, without its query string."""
+    status: ReadOnly[int | None]
+    """HTTP status, close code of a WebSocket, exit code of a command; null where none was sent."""
+    outcome: ReadOnly[Literal["completed", "failed", "cancelled", "retried", "ignored", "rejected"]]
+    """completed, also with a status below 500; failed; cancelled by the client or the server; of a
+    task also retried, ignored and rejected."""
+    exception_class: ReadOnly[str | None]
+    """Class of the exception that nothing handled."""
+    error_message: ReadOnly[str | None]
+    """Its text, secrets masked."""
+    raised_at: ReadOnly[str | None]
+    """File, line and function of the application's own code that it came from."""
+    task_id: ReadOnly[str | None]
+    """Of a task."""
+    retries: ReadOnly[int | None]
+    """How often the task was tried before."""
+    parent_span_id: ReadOnly[str | None]
+    """Span of the caller, from `traceparent`; null where the trace began here."""
+    background_ms: ReadOnly[float | None]
+    """Time that went on after the response was sent, such as background tasks; not part of
+    `total_duration_ms`."""
+
+
 class PerformanceLabels(TypedDict):
     """Training labels of a measurement."""
 
@@ -88,11 +125,13 @@ class PerformanceLabels(TypedDict):
 
 
 class PerformanceMetrics(WithContext):
-    """One run of something under monitor_performance."""
+    """One run of something under monitor_performance, or one request, task or command."""
 
     log_type: ReadOnly[Literal["performance_metrics"]]
     """Kind of record."""
     operation_info: ReadOnly[OperationInfo]
     performance_data: ReadOnly[PerformanceData]
     system_info: ReadOnly[SystemInfo]
+    request_info: NotRequired[ReadOnly[RequestInfo]]
+    """Only of what `leadlog.instrument` records."""
     training_labels: ReadOnly[PerformanceLabels]

@@ -8,11 +8,11 @@ commits, and neither damages the file.
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from threading import Lock, get_ident
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -37,18 +37,22 @@ BULK_LOADING = ("PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=16384")
 """What a SQLite connection is told that writes much: KiB of cache, and pages of log, of 4 KiB."""
 
 
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)  # as it is then: gevent's and eventlet's lets other green threads go on
+
+
 class _Turns:
     """A lock for one thread at a time, which says so when a thread would wait for itself."""
 
     __slots__ = ("_lock", "_owner", "_what")
 
     def __init__(self, what: str) -> None:
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._owner: int | None = None
         self._what = what
 
     def __enter__(self) -> None:
-        me = get_ident()
+        me = threading.get_ident()
         if self._owner == me:
             raise StoreError(
                 f"this thread already has {self._what}; use the open session for it, or close it "
@@ -81,7 +85,7 @@ class EngineStrategy:
     create: Callable[..., Engine] = create_engine
     pool: type[Pool] = QueuePool
     turns: Callable[[str], AbstractContextManager[None]] = _Turns
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = _sleep
     abandon: Callable[[Engine], None] = Engine.dispose
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from leadlog.reading.duck import connect, unreadable
+from leadlog.reading.duck import MEMORY_MB, connect, unreadable
 from leadlog.reading.events import Skipped
 from leadlog.reading.scan import Scan, scan
 from leadlog.reading.tables import FLAT
@@ -39,6 +39,10 @@ class DuckDBEngine:
         directory: the log directory.
         since: only events of this moment or later, as `timestamp` in the records.
         until: only events before this moment.
+        memory_mb: 10^6 bytes that DuckDB may take.
+
+    Attributes:
+        connection: DuckDB's; tables of the caller's own may be made in it.
 
     Raises:
         MissingExtraError: DuckDB is not installed.
@@ -49,11 +53,13 @@ class DuckDBEngine:
         directory: str | os.PathLike[str],
         since: str | None = None,
         until: str | None = None,
+        *,
+        memory_mb: int = MEMORY_MB,
     ) -> None:
         self._directory = directory
         self._window = since, until
         self._scans: list[Scan] = []
-        self._connection = connect()
+        self.connection = connect(memory_mb=memory_mb)
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +70,7 @@ class DuckDBEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._connection.close()
+        self.connection.close()
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows that an SQL text of leadlog's own gives; `parameters` are its `$name`.
@@ -77,7 +83,7 @@ class DuckDBEngine:
         for attempt in range(_ATTEMPTS):
             try:
                 self._make_views(sql)
-                cursor = self._connection.execute(sql, parameters)
+                cursor = self.connection.execute(sql, parameters)
                 names = [column[0] for column in cursor.description or ()]
                 return [dict(zip(names, map(whole, row), strict=True)) for row in cursor.fetchall()]
             except duckdb.IOException as error:
@@ -95,8 +101,8 @@ class DuckDBEngine:
             if name in sql:
                 found = scan(self._directory, category, since=since, until=until)
                 self._scans.append(found)
-                select = found.select(self._connection, flat=True)
-                self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
+                select = found.select(self.connection, flat=True)
+                self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
 
     def damaged(self) -> Skipped:
         """Counts the damaged lines of the tables that the last query read.
@@ -106,5 +112,5 @@ class DuckDBEngine:
         """
         skipped = Skipped()
         for one in self._scans:
-            one.damaged(self._connection, skipped)
+            one.damaged(self.connection, skipped)
         return skipped

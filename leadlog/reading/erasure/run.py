@@ -26,6 +26,7 @@ from leadlog.reading.archive.merge import finish_merges
 from leadlog.reading.archive.plan import Found, closed_since
 from leadlog.reading.archive.rewrite import rewrite
 from leadlog.reading.erasure.journal import Journal
+from leadlog.reading.erasure.ledger import note_erasure
 from leadlog.reading.erasure.lines import Cover, mentions
 from leadlog.reading.erasure.others import OtherFiles
 from leadlog.reading.erasure.person import Findings, Identity, is_telling
@@ -102,6 +103,8 @@ class _Erasure:
                 summaries = self._summaries(identity, days, dry_run=dry_run)
                 self._others(identity, dry_run=dry_run)
             if not dry_run:
+                if self._changed:
+                    note_erasure(self._root)
                 store_missing(self._root)
                 if not self._remaining:
                     self._journal.remove()

@@ -10,15 +10,9 @@ Events are read from the log itself, never from here. An entry that does not lea
 that a file was replaced, and the file is indexed anew.
 """
 
+from leadlog.reading.index.opening import existing_index, open_index
 from leadlog.reading.index.reading import MovedError, events_of_row, read_places
-from leadlog.reading.index.store import (
-    Index,
-    IndexUnavailableError,
-    Place,
-    Progress,
-    existing_index,
-    open_index,
-)
+from leadlog.reading.index.store import Index, IndexUnavailableError, Place, Progress
 
 __all__ = [
     "Index",

@@ -7,6 +7,7 @@ from operator import attrgetter
 
 from leadlog.core.layout import log_files
 from leadlog.reading.events import Event, Skipped, decode, open_content, read_events
+from leadlog.reading.index.columns import microseconds_of
 from leadlog.reading.index.store import Index, Place
 from leadlog.reading.part import Predicate
 
@@ -74,6 +75,10 @@ def read_places(places: Iterable[Place]) -> Iterator[Event]:
                 stream.seek(place.offset)
                 line = stream.read(place.length)
                 data = decode(line)
-                if data is None or data["timestamp"] != place.timestamp or line[-1:] != b"\n":
+                if (
+                    data is None
+                    or microseconds_of(data["timestamp"]) != place.at
+                    or line[-1:] != b"\n"
+                ):
                     raise MovedError(place)
                 yield Event(data, line[:-1], path, place.offset)

@@ -1,45 +1,69 @@
 """The database of the index: made, brought up to date, asked."""
 
 import os
+import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, NamedTuple, Self
 
+import orjson
+
 from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.core.places import INDEX
-from leadlog.reading.change import change_of
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
+from leadlog.reading.index import rollups
+from leadlog.reading.index.columns import (
+    Kind,
+    duration_of,
+    kind_of,
+    microseconds_of,
+    rows_of,
+    score_of,
+    signature_of,
+    user_of,
+)
+from leadlog.reading.index.rollups import Rollup
 
-__all__ = ["Index", "IndexUnavailableError", "Place", "Progress", "existing_index", "open_index"]
+__all__ = ["NAME", "Index", "IndexUnavailableError", "Place", "Progress", "size_of"]
 
-_NAME: Final = "events.sqlite3"
-_VERSION: Final = 1
+NAME: Final = "events.sqlite3"
+"""Of the database, in the folder of the index."""
+_VERSION: Final = 2
 _WAIT_SECONDS: Final = 30.0
 _PIECE_BYTES: Final = 16 * 1024 * 1024
-_SMALL_BYTES: Final = 32 * 1024 * 1024
-"""A log that is smaller is read as fast as it is indexed."""
 _TAIL_BYTES: Final = 64
 
 Progress = Callable[[int, int], None]
 """Is told how many bytes are indexed, and of how many."""
 
-_TABLES: Final = """
+_MOST_KINDS: Final = 5_000
+_MOST_NAMES: Final = 20_000
+
+_TABLES: Final = f"""
 CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY, category TEXT NOT NULL, stem TEXT NOT NULL, inode INTEGER NOT NULL,
     whole INTEGER NOT NULL, size INTEGER NOT NULL, tail BLOB NOT NULL, damaged INTEGER NOT NULL,
     first_damaged INTEGER, UNIQUE (category, stem)
 );
 CREATE TABLE IF NOT EXISTS events (
-    file INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
-    timestamp TEXT NOT NULL, event_id TEXT, session_id TEXT, key TEXT, unnamed INTEGER NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL, offset INTEGER NOT NULL,
+    length INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, duration INTEGER,
+    score INTEGER, marks INTEGER, user INTEGER, event_id TEXT, session_id TEXT, key TEXT,
+    unnamed INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS mentions (key TEXT NOT NULL, event INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS kinds (id INTEGER PRIMARY KEY, kind TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS generation (name TEXT NOT NULL);
+{rollups.TABLES}
 """
 _INDEXES: Final = """
+CREATE INDEX IF NOT EXISTS events_at ON events (at, kind, duration);
+CREATE INDEX IF NOT EXISTS events_kind ON events (kind, at);
 CREATE INDEX IF NOT EXISTS events_key ON events (key) WHERE key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_unnamed ON events (unnamed) WHERE unnamed = 1;
 CREATE INDEX IF NOT EXISTS events_session ON events (session_id);
@@ -47,6 +71,7 @@ CREATE INDEX IF NOT EXISTS events_event ON events (event_id);
 CREATE INDEX IF NOT EXISTS events_file ON events (file);
 CREATE INDEX IF NOT EXISTS mentions_key ON mentions (key);
 """
+_HAS_INDEXES: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'mentions_key'"
 
 
 class IndexUnavailableError(LeadlogError):
@@ -60,13 +85,13 @@ class Place(NamedTuple):
         file: which log file.
         offset: of its first byte in the file's content.
         length: of its line with the newline, in bytes.
-        timestamp: of the event.
+        at: when the event was, microseconds since 1970.
     """
 
     file: LogFile
     offset: int
     length: int
-    timestamp: str
+    at: int
 
 
 class _State(NamedTuple):
@@ -84,15 +109,24 @@ class Index:
 
     Args:
         directory: the log directory.
+        folder: where the index lies; the log directory's own folder for it by default.
+
+    Attributes:
+        path: of its database.
 
     Raises:
         IndexUnavailableError: it cannot be opened.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None
+    ) -> None:
         self._directory = Path(directory)
-        folder = self._directory / INDEX
-        path = folder / _NAME
+        folder = self._directory / INDEX if folder is None else Path(folder)
+        self.path = path = folder / NAME
+        self._kinds: dict[Kind, int] = {}
+        self._signatures: dict[tuple[Any, ...], int] = {}
+        self._names: dict[str, int] = {}
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             # SQLite gives its other files the rights of this one.
@@ -116,11 +150,22 @@ class Index:
         (version,) = execute("PRAGMA user_version").fetchone()
         if version != _VERSION:
             execute("BEGIN IMMEDIATE")
-            for table in ("files", "events", "mentions"):
+            for table in (
+                *("files", "events", "mentions", "kinds", "names", "generation"),
+                *("counts", "latencies", "scores"),
+            ):
                 execute(f"DROP TABLE IF EXISTS {table}")
             execute(f"PRAGMA user_version = {_VERSION}")
             execute("COMMIT")
         self._connection.executescript(_TABLES)
+        with self._transaction():
+            if execute("SELECT 1 FROM generation").fetchone() is None:
+                self._begin_generation()
+
+    def _begin_generation(self) -> None:
+        """Let those who follow the index know that events have other numbers now."""
+        self._connection.execute("DELETE FROM generation")
+        self._connection.execute("INSERT INTO generation VALUES (?)", (secrets.token_hex(4),))
 
     def __enter__(self) -> Self:
         return self
@@ -152,18 +197,30 @@ class Index:
             ReadError: a log file cannot be read.
         """
         files = [file for file in log_files(self._directory) if not file.archived]
-        sizes = {file.path: _size_of(file.path) for file in files}
+        sizes = {file.path: size_of(file.path) for file in files}
         total, done = sum(sizes.values()), 0
         try:
             self._forget_all_but(files)
-            for file in files:
+            # The newest first: what people look at is there soon.
+            for file in reversed(files):
                 for size in self._add(file):
                     if progress is not None:
                         progress(done + min(size, sizes[file.path]), total)
                 done += sizes[file.path]
-            self._connection.executescript(_INDEXES)
+            if self._connection.execute(_HAS_INDEXES).fetchone() is None:
+                self._connection.executescript(_INDEXES)
         except sqlite3.Error as error:
+            self._forget_numbers()
             raise IndexUnavailableError(f"cannot write the index: {error}") from error
+        except BaseException:
+            self._forget_numbers()
+            raise
+
+    def _forget_numbers(self) -> None:
+        """Look the numbers up again: those of a transaction that was rolled back are gone."""
+        self._kinds.clear()
+        self._signatures.clear()
+        self._names.clear()
 
     def pending_bytes(self) -> int:
         """Return how much of the log is not in the index, about."""
@@ -175,7 +232,7 @@ class Index:
             )
         }
         return sum(
-            max(_size_of(file.path) - known.get((file.category, file.stem), 0), 0)
+            max(size_of(file.path) - known.get((file.category, file.stem), 0), 0)
             for file in log_files(self._directory)
             if not file.archived
         )
@@ -191,8 +248,13 @@ class Index:
 
     def _forget(self, number: int) -> None:
         execute = self._connection.execute
+        rollup = Rollup()
+        rollup.add(
+            execute("SELECT at, kind, duration, score, marks FROM events WHERE file = ?", (number,))
+        )
+        rollup.write(self._connection, -1)
         execute(
-            "DELETE FROM mentions WHERE event IN (SELECT rowid FROM events WHERE file = ?)",
+            "DELETE FROM mentions WHERE event IN (SELECT id FROM events WHERE file = ?)",
             (number,),
         )
         execute("DELETE FROM events WHERE file = ?", (number,))
@@ -209,6 +271,7 @@ class Index:
                 state = self._state(file)
                 if state is not None:
                     self._forget(state.id)
+                    self._begin_generation()
         except sqlite3.Error as error:
             raise IndexUnavailableError(f"cannot write the index: {error}") from error
 
@@ -249,9 +312,14 @@ class Index:
         """Return the state of a file to go on from, a new one where it was replaced."""
         state = self._state(file)
         if state is not None:
-            if state.inode == inode and _goes_on(stream, state):
+            # A compressed file has the content of the plain one, so its places stay.
+            if (state.inode == inode or file.compressed) and _goes_on(stream, state):
+                if state.inode != inode:
+                    sql = "UPDATE files SET inode = ? WHERE id = ?"
+                    self._connection.execute(sql, (inode, state.id))
                 return state
             self._forget(state.id)
+            self._begin_generation()
         cursor = self._connection.execute(
             "INSERT INTO files (category, stem, inode, whole, size, tail, damaged) "
             "VALUES (?, ?, ?, 0, 0, x'', 0)",
@@ -265,16 +333,21 @@ class Index:
         rows: list[tuple[Any, ...]] = []
         mentions: list[tuple[int, tuple[str, ...]]] = []
         for event in reader.read(_PIECE_BYTES):
-            row, listed = _row(state.id, event)
+            row, listed = self._row(state.id, file.category, event)
             if listed:
                 mentions.append((len(rows), listed))
             rows.append(row)
         if reader.offset == state.size:
             return state.size
-        (last,) = self._connection.execute("SELECT coalesce(max(rowid), 0) FROM events").fetchone()
+        rollup = Rollup()
+        rollup.add(row[3:8] for row in rows)
+        rollup.write(self._connection)
+        # Numbers are never given twice, so that whoever follows the index can go on from one.
+        last = self._last()
         self._connection.executemany(
-            "INSERT INTO events (rowid, file, offset, length, timestamp, event_id, session_id, "
-            "key, unnamed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO events (id, file, offset, length, at, kind, duration, score, marks, "
+            "user, event_id, session_id, key, unnamed) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ((last + place, *row) for place, row in enumerate(rows, 1)),
         )
         self._connection.executemany(
@@ -296,6 +369,83 @@ class Index:
         )
         return reader.offset
 
+    def _row(
+        self, file: int, category: str, event: Event
+    ) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+        """The columns of an event, and the keys of the rows that it lists."""
+        data = event.data
+        key, listed, unnamed = rows_of(data)
+        score, user = score_of(data), user_of(data)
+        event_id, session_id = data.get("event_id"), data.get("session_id")
+        row = (
+            file,
+            event.offset,
+            len(event.raw) + 1,
+            microseconds_of(data["timestamp"]),
+            self._kind(category, data),
+            duration_of(data),
+            None if score is None else score[0],
+            None if score is None else self._name(orjson.dumps(score[1]).decode()),
+            None if user is None else self._name(user),
+            event_id if type(event_id) is str else None,
+            session_id if type(session_id) is str else None,
+            key,
+            unnamed,
+        )
+        return row, listed
+
+    def _kind(self, category: str, data: Mapping[str, Any]) -> int:
+        """The number of an event's kind; within a transaction."""
+        signature = signature_of(category, data)
+        if signature is not None:
+            with suppress(TypeError):  # a list or an object where a text belongs
+                found = self._signatures.get(signature)
+                if found is not None:
+                    return found
+        kind = kind_of(category, data)
+        found = self._kinds.get(kind)
+        if found is None:
+            found = self._new_kind(kind)
+        if signature is not None and len(self._signatures) < _MOST_NAMES:
+            with suppress(TypeError):
+                self._signatures[signature] = found
+        return found
+
+    def _new_kind(self, kind: Kind) -> int:
+        """The number of a kind that was not met yet; within a transaction."""
+        found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), _MOST_KINDS)
+        if found is None:
+            kind = kind.lumped()
+            found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), None)
+        assert found is not None  # without a limit there is always a number  # noqa: S101
+        self._kinds[kind] = found
+        return found
+
+    def _name(self, name: str) -> int | None:
+        found = self._names.get(name)
+        if found is None:
+            found = self._number("names", "name", name, _MOST_NAMES)
+            if found is not None:
+                self._names[name] = found
+        return found
+
+    def _number(self, table: str, column: str, text: str, most: int | None) -> int | None:
+        """The number of a text; None where it is new and there are too many."""
+        execute = self._connection.execute
+        row = execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
+        if row is not None:
+            return int(row[0])
+        (count,) = execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
+        if most is not None and count >= most:
+            return None
+        cursor = execute(f"INSERT INTO {table} ({column}) VALUES (?)", (text,))  # noqa: S608
+        return cursor.lastrowid
+
+    def _last(self) -> int:
+        sql = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+        row = self._connection.execute(sql).fetchone()
+        return 0 if row is None else int(row[0])
+
     # -------------------------------------------------------------------------------------- asked
 
     def of_row(self, key: str) -> list[Place]:
@@ -308,9 +458,9 @@ class Index:
             IndexUnavailableError: the database cannot be read.
         """
         return self._places(
-            "SELECT rowid FROM events WHERE key = :text UNION "
+            "SELECT id FROM events WHERE key = :text UNION "
             "SELECT event FROM mentions WHERE key = :text UNION "
-            "SELECT rowid FROM events WHERE unnamed = 1",
+            "SELECT id FROM events WHERE unnamed = 1",
             key,
         )
 
@@ -320,7 +470,7 @@ class Index:
         Raises:
             IndexUnavailableError: the database cannot be read.
         """
-        return self._places("SELECT rowid FROM events WHERE session_id = :text", session_id)
+        return self._places("SELECT id FROM events WHERE session_id = :text", session_id)
 
     def of_event(self, event_id: str) -> list[Place]:
         """Return the events with an id.
@@ -328,24 +478,55 @@ class Index:
         Raises:
             IndexUnavailableError: the database cannot be read.
         """
-        return self._places("SELECT rowid FROM events WHERE event_id = :text", event_id)
+        return self._places("SELECT id FROM events WHERE event_id = :text", event_id)
 
-    def _places(self, rows: str, text: str) -> list[Place]:
-        files = {
+    def of_numbers(self, numbers: Collection[int]) -> dict[int, Place]:
+        """Return the events with some numbers; those that are gone are left out.
+
+        Raises:
+            IndexUnavailableError: the database cannot be read.
+        """
+        files = self._files()
+        rows = self.ask(
+            "SELECT events.id, category, stem, offset, length, at FROM json_each(?) "
+            "JOIN events ON events.id = value JOIN files ON files.id = file",
+            (orjson.dumps([*numbers]).decode(),),
+        )
+        return {
+            number: Place(files[category, stem], *rest)
+            for number, category, stem, *rest in rows
+            if (category, stem) in files
+        }
+
+    def ask(
+        self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; `leadlog.reading.index.figures` has those there are.
+
+        Raises:
+            IndexUnavailableError: the database cannot be read.
+        """
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise IndexUnavailableError(f"cannot read the index: {error}") from error
+
+    def _files(self) -> dict[tuple[str, str], LogFile]:
+        """What was sealed since is asked for in SQL."""
+        return {
             (file.category, file.stem): file
             for file in log_files(self._directory)
             if not file.archived
         }
-        try:
-            found = self._connection.execute(
-                "SELECT category, stem, offset, length, timestamp FROM events "  # noqa: S608 - ours
-                f"JOIN files ON files.id = file WHERE events.rowid IN ({rows}) "
-                "ORDER BY timestamp, file, offset",
-                {"text": text},
-            ).fetchall()
-        except sqlite3.Error as error:
-            raise IndexUnavailableError(f"cannot read the index: {error}") from error
-        # What was sealed since is asked for in SQL.
+
+    def _places(self, rows: str, text: str) -> list[Place]:
+        files = self._files()
+        found = self.ask(
+            "SELECT category, stem, offset, length, at FROM events "  # noqa: S608 - ours
+            f"JOIN files ON files.id = file WHERE events.id IN ({rows}) "
+            "ORDER BY at, file, offset",
+            {"text": text},
+        )
         return [
             Place(files[category, stem], *rest)
             for category, stem, *rest in found
@@ -412,105 +593,6 @@ class _Transaction:
                 self._connection.execute("ROLLBACK")
 
 
-def open_index(directory: str | os.PathLike[str], progress: Progress | None = None) -> Index | None:
-    """Return the index of a log, up to date; None where the log is as fast to read itself.
-
-    None, too, where it cannot be made, for instance since nothing may be written there.
-
-    A database that SQLite finds damaged is made anew.
-
-    Args:
-        directory: the log directory.
-        progress: is told of the way.
-
-    Raises:
-        ReadError: a log file cannot be read.
-    """
-    root = Path(directory)
-    if not (root / INDEX / _NAME).exists():
-        files = [file for file in log_files(root) if not file.archived]
-        if sum(_size_of(file.path) for file in files) < _SMALL_BYTES:
-            return None
-    for attempt in range(2):
-        index = None
-        try:
-            index = Index(root)
-            index.catch_up(progress)
-            return index
-        except IndexUnavailableError as error:
-            if index is not None:
-                index.close()
-            if attempt or not isinstance(error.__cause__, sqlite3.DatabaseError):
-                return None
-            if isinstance(error.__cause__, sqlite3.OperationalError):  # locked, full, read-only
-                return None
-            for path in (root / INDEX).glob(f"{_NAME}*"):
-                with suppress(OSError):
-                    path.unlink()
-    return None
-
-
-def existing_index(directory: str | os.PathLike[str]) -> Index | None:
-    """Return the index of a log, up to date, where there is one that lacks little.
-
-    Raises:
-        ReadError: a log file cannot be read.
-    """
-    if not (Path(directory) / INDEX / _NAME).exists():
-        return None
-    index = None
-    try:
-        index = Index(directory)
-        if index.pending_bytes() <= _SMALL_BYTES:
-            index.catch_up()
-            return index
-    except (IndexUnavailableError, sqlite3.Error):
-        pass
-    if index is not None:
-        index.close()
-    return None
-
-
-def _row(file: int, event: Event) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """The columns of an event, and the keys of the rows that it lists."""
-    data = event.data
-    key: str | None = None
-    listed: tuple[str, ...] = ()
-    unnamed = False
-    log_type = data.get("log_type")
-    if log_type == "database_operation":
-        key = _only_key(data)
-        if key is None and (change := change_of(data)) is not None:
-            key, listed = change.key, change.listed
-            unnamed = key is None and change.keys is None and change.outcome != "completed"
-    elif log_type == "monitoring_data":
-        info = data.get("monitoring_info")
-        unnamed = type(info) is dict and info.get("monitoring_type") == "log_health"
-    event_id, session_id = data.get("event_id"), data.get("session_id")
-    row = (
-        file,
-        event.offset,
-        len(event.raw) + 1,
-        data["timestamp"],
-        event_id if type(event_id) is str else None,
-        session_id if type(session_id) is str else None,
-        key,
-        unnamed,
-    )
-    return row, listed
-
-
-def _only_key(data: Mapping[str, Any]) -> str | None:
-    """The key of an ordinary call on one row, as `change_of` gives it but much faster."""
-    details, who = data.get("operation_details"), data.get("lead_identifier")
-    if type(details) is not dict or type(who) is not dict or data.get("truncated"):
-        return None
-    if details.get("bulk") is True or details.get("records_cut"):
-        return None
-    key = who.get("lead_id")
-    return key if type(key) is str else None
-
-
 def _goes_on(stream: BinaryIO, state: _State) -> bool:
     """Whether a file still has what was indexed last, so that it was not written anew."""
     start = state.size - len(state.tail)
@@ -518,7 +600,8 @@ def _goes_on(stream: BinaryIO, state: _State) -> bool:
     return stream.read(len(state.tail)) == state.tail
 
 
-def _size_of(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes, 0 for one that is gone."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -60,7 +60,7 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
         facts["operation"].update(fields_changed=None, lead=None, lead_outcomes=None)
     if operation.context is not None:
         facts["context"] = operation.context
-    add_writer(facts)
+    add_writer(facts, operation.session)
     return render(facts)
 
 

@@ -7,13 +7,14 @@ for the end of a transaction.
 import inspect
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from traceback import extract_tb
 from types import FrameType
 from typing import Any
 
 import attrs
 
-from leadlog_processors.exceptions import class_name, error_code
+from leadlog_processors.exceptions import class_name, error_code, read
 from leadlog_processors.failure import describe
 from leadlog_processors.fingerprint import is_own
 
@@ -55,6 +56,7 @@ def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
             values in their messages, SQLAlchemy the statement and its parameters, and a line of
             source code may be SQL: none of that is kept.
     """
+    mark_recorded(error, concealed=concealed)
     callers = _callers(error)
     trace = getattr(getattr(error, "orig", None), "__traceback__", None)
     message, details = _message(error), describe(error, trace, callers)
@@ -64,6 +66,34 @@ def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
         details |= {"error_message": message, "stack_trace": places}
     called_from = _place(callers[-1]) if callers else None
     return ErrorFacts(error_type_of(error), message, _is_duplicate(error), details, called_from)
+
+
+def mark_recorded(error: BaseException, *, concealed: bool = False) -> None:
+    """Note on an exception that it has a record, so that none further out writes another one.
+
+    Args:
+        error: the exception.
+        concealed: as for `error_facts`.
+    """
+    with suppress(Exception):  # an exception may refuse attributes; two records are no harm
+        error.leadlog_recorded = "concealed" if concealed else "plain"  # type: ignore[attr-defined]
+
+
+def already_recorded(error: BaseException) -> bool:
+    """Return whether an exception was recorded further in."""
+    return read(error, "leadlog_recorded") is not None
+
+
+def is_concealed(error: BaseException) -> bool:
+    """Return whether an exception, or one that led to it, may hold a value not to be recorded."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        if read(current, "leadlog_recorded") == "concealed":
+            return True
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return False
 
 
 def _callers(error: BaseException) -> Sequence[FrameType]:

@@ -1,10 +1,12 @@
 """What `capture` can be asked to leave out, or to take in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypedDict
 
 import attrs
+
+from leadlog.core.keywords import check_keywords
 
 OPERATIONS = ("create", "read", "update", "delete")
 """What may be done to a row."""
@@ -34,6 +36,19 @@ def _positive(_options: object, attribute: Any, value: float | None) -> None:
         raise ValueError(f"{attribute.name} = {value!r} is below 0")
 
 
+class CaptureKeywords(TypedDict, total=False):
+    """The options of `leadlog.capture`, as a caller writes them; see `CaptureOptions`."""
+
+    operations: str | Iterable[str]
+    exclude: str | Iterable[str]
+    read_sample: float
+    slow_read_ms: float | None
+    statement_ms: float | None
+    internal: bool
+    hits: bool
+    transaction_records: int
+
+
 @attrs.frozen(kw_only=True)
 class CaptureOptions:
     """What of a captured class is recorded.
@@ -60,3 +75,17 @@ class CaptureOptions:
     internal: bool = False
     hits: bool = False
     transaction_records: int = attrs.field(default=10_000, validator=_positive)
+
+
+def options_of(keywords: Mapping[str, Any]) -> CaptureOptions:
+    """Return the options that a caller wrote.
+
+    Args:
+        keywords: by name.
+
+    Raises:
+        TypeError: there is no such option.
+        ValueError: one has a bad value.
+    """
+    check_keywords("capture", keywords, CaptureKeywords.__optional_keys__)
+    return CaptureOptions(**keywords)

@@ -3,8 +3,7 @@
 import atexit
 import inspect
 from collections.abc import Iterable
-from threading import RLock
-from typing import Any
+from typing import Any, Unpack
 from weakref import WeakSet
 
 import sqlalchemy as sa
@@ -14,12 +13,13 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper, Session, registry
 from sqlalchemy.sql.selectable import TableClause
 
+from leadlog.core.native import RLock
 from leadlog.recording.capture import flushes, gets, journal
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Watch, captured
 from leadlog.recording.capture.instrument import Instrument, instrument_of
 from leadlog.recording.capture.operation import Call
-from leadlog.recording.capture.options import CaptureOptions
+from leadlog.recording.capture.options import CaptureKeywords, CaptureOptions, options_of
 from leadlog.recording.pipeline import is_enabled, report_failure
 
 __all__ = ["Handle", "attach", "capture"]
@@ -163,7 +163,7 @@ class Handle:
 class Capture:
     """`leadlog.capture`, and its door for a whole engine."""
 
-    def __call__(self, target: Any, *subjects: Any, **options: Any) -> Handle:
+    def __call__(self, target: Any, *subjects: Any, **options: Unpack[CaptureKeywords]) -> Handle:
         """Log every create, read, update and delete, with its true outcome.
 
         One record per object that a Session flushes and per row of an association table that goes
@@ -180,7 +180,8 @@ class Capture:
                 relationships; a declarative base or a registry, which stands for all of its
                 classes, those mapped later included; Tables.
             options: `operations`, `exclude`, `read_sample`, `slow_read_ms`, `internal`, `hits`,
-                `transaction_records`, see `leadlog.recording.capture.options.CaptureOptions`.
+                `statement_ms`, `transaction_records`, see
+                `leadlog.recording.capture.options.CaptureOptions`.
 
         Returns:
             The handle, whose `release()` removes the hooks again. What several captures cover is
@@ -198,7 +199,7 @@ class Capture:
             >>> handle = capture(engine, Lead, exclude=["notes"], read_sample=0.1)
             >>> handle.release()
         """
-        chosen = CaptureOptions(**options)
+        chosen = options_of(options)
         if _is_class(target):
             return _watch((target, *subjects), chosen, None)
         if not subjects:
@@ -208,7 +209,7 @@ class Capture:
             )
         return _on(target, subjects, chosen)
 
-    def everything(self, target: Any, **options: Any) -> Handle:
+    def everything(self, target: Any, **options: Unpack[CaptureKeywords]) -> Handle:
         """Log what is done to every table: of mapped classes, and of none.
 
         The database's own tables are left out.
@@ -217,7 +218,7 @@ class Capture:
             target: as for `capture`, but no class.
             options: as for `capture`.
         """
-        return _on(target, (), CaptureOptions(**options), everything=True)
+        return _on(target, (), options_of(options), everything=True)
 
 
 capture = Capture()

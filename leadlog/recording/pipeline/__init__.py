@@ -28,12 +28,14 @@ from leadlog.recording.resources import Sampler
 from leadlog.recording.sinks import Sink, SinkStats, SpoolSink
 from leadlog.recording.sinks.intents import Token
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION, MONITORING_DATA
+from leadlog_processors.session import bind
 from leadlog_processors.session import open_session as session
 
 __all__ = [
     "LoggingHandler",
     "Pipeline",
     "Stats",
+    "bind",
     "configure",
     "current",
     "flush",

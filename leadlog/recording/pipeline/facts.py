@@ -69,18 +69,21 @@ def open_facts(kind: str, method: str, name: Any, at: Any = None, event_id: Any 
     context = context_of(session)
     if context is not None:
         facts["context"] = context
-    add_writer(facts)
+    add_writer(facts, session)
     return facts
 
 
-def add_writer(facts: Facts) -> None:
-    """Adds process, thread and the active OpenTelemetry span."""
+def add_writer(facts: Facts, session: OpenSession) -> None:
+    """Adds process, thread and the active OpenTelemetry span, or the span of the session."""
     facts["pid"] = this_process.pid
     facts["thread"] = _current_thread().name
     if "opentelemetry.trace" in sys.modules:
         trace = trace_ids()
         if trace is not None:
             facts["trace"] = trace
+            return
+    if session.trace is not None:
+        facts["trace"] = (session.trace.trace_id, session.trace.span_id)
 
 
 def add_failure(facts: Facts, exc_info: object) -> None:

@@ -1,0 +1,31 @@
+"""Keyword arguments that a TypedDict names, checked where a call has no type checker.
+
+>>> check_keywords("capture", {"exclud": ()}, frozenset({"exclude", "hits"}))
+Traceback (most recent call last):
+    ...
+TypeError: leadlog.capture() has no option 'exclud'; did you mean 'exclude'? It has exclude, hits
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names of keyword arguments.
+
+    Args:
+        function: what was called, as the caller knows it.
+        given: the names that were given.
+        known: the names that there are.
+
+    Raises:
+        TypeError: one is unknown; the message names it, the nearest one and all that there are.
+    """
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise TypeError(
+                f"leadlog.{function}() has no option {name!r}{hint} It has {', '.join(names)}"
+            )

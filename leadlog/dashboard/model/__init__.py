@@ -1,0 +1,70 @@
+"""One model of the log for its three faces: the dashboard, the report and `top`.
+
+    from leadlog.dashboard.model import Log, now, window
+
+    with Log("database_logs") as log:
+        log.catch_up()
+        print(now(log, window("1h")).state.sentence)
+
+Pure questions of the index (`leadlog.reading.index`): no function here reads a whole file. What
+they return are frozen dataclasses that `orjson` writes as they are.
+"""
+
+from leadlog.dashboard.model.alerts import Alerts, alerts, firing
+from leadlog.dashboard.model.entity import Timelines, entity
+from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail, error_groups
+from leadlog.dashboard.model.explore import (
+    Explored,
+    Heatmap,
+    Row,
+    differences,
+    explore,
+    heatmap,
+    rows,
+    rows_after,
+)
+from leadlog.dashboard.model.filters import Filter, FilterError, filter_of
+from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.model.now import Now, Operation, Tile, now
+from leadlog.dashboard.model.quality import Quality, quality
+from leadlog.dashboard.model.runs import Run, Runs, runs
+from leadlog.dashboard.model.session import Session, session
+from leadlog.dashboard.model.windows import Window, WindowError, window
+
+__all__ = [
+    "Alerts",
+    "ErrorDetail",
+    "ErrorGroup",
+    "Explored",
+    "Filter",
+    "FilterError",
+    "Heatmap",
+    "Log",
+    "Now",
+    "Operation",
+    "Quality",
+    "Row",
+    "Run",
+    "Runs",
+    "Session",
+    "Tile",
+    "Timelines",
+    "Window",
+    "WindowError",
+    "alerts",
+    "differences",
+    "entity",
+    "error_detail",
+    "error_groups",
+    "explore",
+    "filter_of",
+    "firing",
+    "heatmap",
+    "now",
+    "quality",
+    "rows",
+    "rows_after",
+    "runs",
+    "session",
+    "window",
+]

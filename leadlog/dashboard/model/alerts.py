@@ -1,0 +1,171 @@
+"""What a monitor found: alerts that fire, wait or are silenced; and the last health check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from leadlog.core.clock import format_us, now_us
+from leadlog.core.errors import LeadlogError, ReadError
+from leadlog.dashboard.model.log import Log
+
+__all__ = ["AlertRow", "Alerts", "alerts", "firing"]
+
+_CHANGES: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One alert.
+
+    Attributes:
+        name: `rule:label`.
+        rule: name of the rule.
+        label: what it is about.
+        state: pending or firing.
+        severity: info, warning or critical.
+        message: what is wrong.
+        value: what was measured.
+        threshold: what it is held against.
+        since: when it was first found, as in the records.
+        fired: when it began to fire; None before.
+        suppressed: `silenced`, `consequence`, or "".
+        remedy: what to do.
+    """
+
+    name: str
+    rule: str
+    label: str
+    state: str
+    severity: str
+    message: str
+    value: float | None
+    threshold: float | None
+    since: str
+    fired: str | None
+    suppressed: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """What a monitor found.
+
+    Attributes:
+        watched: whether a monitor has ever watched this log.
+        why: why nothing can be told, with a remedy; None where it can.
+        alerts: those that fire first.
+        silences: those that hold, as plain data.
+        changes: the last changes of state, the newest first, as plain data.
+    """
+
+    watched: bool
+    why: str | None
+    alerts: tuple[AlertRow, ...]
+    silences: tuple[Mapping[str, Any], ...]
+    changes: tuple[Mapping[str, Any], ...]
+
+
+def alerts(log: Log, now: int | None = None) -> Alerts:
+    """Return what a monitor of the log found.
+
+    Args:
+        log: the log.
+        now: the present, microseconds since 1970.
+    """
+    from leadlog.monitor.state import database_path, read_state
+    from leadlog.monitor.storage import history, load_alerts, load_silences
+
+    now = now_us() if now is None else now
+    if not database_path(log.directory).is_file():
+        return Alerts(
+            False,
+            "No monitor has watched this log yet; run `leadlog monitor`.",
+            (),
+            (),
+            (),
+        )
+    try:
+        with read_state(log.directory) as connection:
+            found = load_alerts(connection)
+            silences = load_silences(connection)
+            changes = history(connection, limit=_CHANGES)
+    except ReadError as error:
+        return Alerts(True, str(error), (), (), ())
+    rows = [_row(alert, why) for alert, why in _suppressed(found, silences, now)]
+    rows.sort(key=lambda one: (one.state != "firing", one.severity != "critical", one.name))
+    return Alerts(
+        True,
+        None,
+        tuple(rows),
+        tuple(
+            {
+                "number": one.number,
+                "rule": one.rule,
+                "label": one.label,
+                "comment": one.comment,
+                "by": one.by,
+                "ends": format_us(one.ends_us),
+            }
+            for one in silences
+            if one.is_active(now)
+        ),
+        tuple(
+            {
+                "at": format_us(one.transition.at_us),
+                "before": one.transition.before,
+                "name": _name(one.transition.alert),
+                "state": one.transition.alert.state,
+                "severity": one.transition.alert.severity,
+                "message": one.transition.alert.message,
+            }
+            for one in changes
+        ),
+    )
+
+
+def firing(log: Log, now: int | None = None) -> tuple[str, ...]:
+    """Return the names of the alerts that fire and are not suppressed."""
+    return tuple(
+        one.name for one in alerts(log, now).alerts if one.state == "firing" and not one.suppressed
+    )
+
+
+def _suppressed(found: Any, silences: Any, now: int) -> list[tuple[Any, str]]:
+    from leadlog.core.settings import load
+    from leadlog.monitor.configuration import configure
+    from leadlog.monitor.silences import inhibited, silenced
+
+    quiet = silenced(found, silences, now)
+    try:
+        inhibitions = configure(load().settings.alerts).inhibitions
+    except LeadlogError:  # told by `leadlog doctor`; the alerts are shown all the same
+        inhibitions = ()
+    consequences = inhibited(found, found, inhibitions)
+    return [
+        (
+            alert,
+            "silenced" if key in quiet else "consequence" if key in consequences else "",
+        )
+        for key, alert in found.items()
+    ]
+
+
+def _name(alert: Any) -> str:
+    return f"{alert.rule}:{alert.label}" if alert.label else str(alert.rule)
+
+
+def _row(alert: Any, suppressed: str) -> AlertRow:
+    return AlertRow(
+        _name(alert),
+        alert.rule,
+        alert.label,
+        alert.state,
+        alert.severity,
+        alert.message,
+        alert.value,
+        alert.threshold,
+        format_us(alert.since_us),
+        None if alert.fired_us is None else format_us(alert.fired_us),
+        suppressed,
+        alert.remedy,
+    )

@@ -1,0 +1,108 @@
+"""One row: who did what to it, what became of it, and the row as of a moment."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from leadlog.core.clock import format_us
+from leadlog.dashboard.model.log import Log
+from leadlog.reading.events import Skipped
+from leadlog.reading.history import history, pushdown_for
+from leadlog.reading.index import events_of_row
+from leadlog.reading.replay import replay, rows_of
+
+__all__ = ["Timeline", "entity"]
+
+_NEAR_KEYS: Final = 20_000
+_MOST: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The history of the row of one class.
+
+    Attributes:
+        entity: the mapped class's name; "" for records that name none.
+        key: the primary key as text.
+        entries: the calls, the newest first, as plain data; see `leadlog.reading.history.Entry`.
+        left_out: how many older ones there are.
+        doubts: times at which the log says that records were lost.
+        row: the row as of the moment, as `leadlog replay` tells it; None where there was none.
+        at: the moment, as in the records; None for the end of the log.
+    """
+
+    entity: str
+    key: str
+    entries: tuple[Mapping[str, Any], ...]
+    left_out: int
+    doubts: tuple[Mapping[str, Any], ...]
+    row: Mapping[str, Any] | None
+    at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timelines:
+    """The rows with one key, each of another class.
+
+    Attributes:
+        key: the primary key as text.
+        rows: one for each class.
+        near: keys like this one, where the log has no call on it.
+    """
+
+    key: str
+    rows: tuple[Timeline, ...]
+    near: tuple[str, ...]
+
+
+def entity(log: Log, key: str, *, at: int | None = None, reads: bool = False) -> Timelines:
+    """Return the histories of the rows with a key.
+
+    Args:
+        log: the log.
+        key: the primary key as text.
+        at: the moment as of which the rows are told, microseconds since 1970; the end of the log
+            by default.
+        reads: whether calls that only read them are wanted, too.
+
+    Raises:
+        IndexUnavailableError: the index cannot be read.
+        ReadError: a log file cannot be read.
+    """
+    moment = None if at is None else format_us(at)
+    with log.index() as index:
+        events = [
+            event.data
+            for event in events_of_row(
+                log.directory, index, key, pushdown=pushdown_for(key), skipped=Skipped()
+            )
+        ]
+        found = history(events, key, reads=reads, others=index.keys(_NEAR_KEYS))
+    tables = replay(events, at=moment).tables
+    rows = []
+    for one in found.rows:
+        table = tables.get(one.entity)
+        row = next(
+            (row for row in rows_of(table) if row["_key"] == key) if table else iter(()), None
+        )
+        entries = [_plain(entry) for entry in reversed(one.entries)]
+        rows.append(
+            Timeline(
+                one.entity,
+                key,
+                tuple(entries[:_MOST]),
+                max(len(entries) - _MOST, 0),
+                tuple(doubt._asdict() for doubt in one.doubts),
+                row,
+                moment,
+            )
+        )
+    return Timelines(key, tuple(rows), found.near)
+
+
+def _plain(entry: Any) -> dict[str, Any]:
+    misfits = {
+        name: None if misfit is None else misfit._asdict()
+        for name, misfit in (("gap", entry.gap), ("lost_update", entry.lost_update))
+    }
+    return {**asdict(entry), **misfits}

@@ -1,0 +1,506 @@
+"""Events of a period: facets with counts, a histogram, rows, latency as a heatmap."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from leadlog.core.clock import format_us
+from leadlog.dashboard.model.filters import FACETS, Filter, value_of
+from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.model.windows import Window
+from leadlog.reading.analytics.durations import NO_TIME, bucket_of, middle_of
+from leadlog.reading.index.columns import Kind
+from leadlog.reading.index.figures import Figures, Found
+
+__all__ = [
+    "Difference",
+    "Explored",
+    "Facet",
+    "Heatmap",
+    "Row",
+    "differences",
+    "explore",
+    "heatmap",
+    "rows",
+    "rows_after",
+]
+
+_ROWS: Final = 500
+_VALUES: Final = 20
+_USERS_UP_TO: Final = 300_000
+_TEXT: Final = 200
+_HEAT_ROWS: Final = 24
+_DIFFERENCES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The values of one facet.
+
+    Attributes:
+        name: the word in a filter.
+        values: value and how many events have it, the most first; "" where it does not apply.
+        more: how many values are left out.
+    """
+
+    name: str
+    values: tuple[tuple[str, float], ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event in a list.
+
+    Attributes:
+        number: of the event in the index.
+        at: when, as in the records.
+        category: the folder.
+        name: of the operation, or of the event.
+        outcome: of the operation.
+        failed: whether it failed.
+        level: severity.
+        tier: band of the wall time.
+        ms: how long it took.
+        user: who was bound.
+        key: of the row it is about.
+        session: its session.
+        event_id: of the record.
+        text: what it says, cut.
+    """
+
+    number: int
+    at: str
+    category: str
+    name: str
+    outcome: str | None
+    failed: bool | None
+    level: str | None
+    tier: str | None
+    ms: float | None
+    user: str | None
+    key: str | None
+    session: str | None
+    event_id: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What there is in a period.
+
+    Attributes:
+        since: beginning of the period.
+        until: its end.
+        total: events that meet the filter.
+        approx: whether that is an estimate of sampled events.
+        facets: with counts over the whole period, each without its own part of the filter.
+        at: seconds since 1970 at which the histogram's slots begin.
+        step: width of a slot in seconds.
+        well: events per slot that did not fail.
+        failed: those that failed, and errors.
+    """
+
+    since: str
+    until: str
+    total: float
+    approx: bool
+    facets: tuple[Facet, ...]
+    at: tuple[int, ...]
+    step: int
+    well: tuple[float, ...]
+    failed: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmap:
+    """Durations over time.
+
+    Attributes:
+        at: seconds since 1970 at which the columns begin.
+        step: width of a column in seconds.
+        edges: limits of the rows in milliseconds, one more than there are rows.
+        cells: column by column, how many durations are in each row.
+        most: the highest of them.
+    """
+
+    at: tuple[int, ...]
+    step: int
+    edges: tuple[float, ...]
+    cells: tuple[tuple[float, ...], ...]
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A value that is more frequent in a selection than outside of it.
+
+    Attributes:
+        facet: the word in a filter.
+        value: of the facet.
+        inside: share of the selected events that have it.
+        outside: share of the others.
+    """
+
+    facet: str
+    value: str
+    inside: float
+    outside: float | None
+
+
+def explore(log: Log, window: Window, wanted: Filter) -> Explored:
+    """Return what there is in a period.
+
+    Args:
+        log: the log.
+        window: the period.
+        wanted: which events.
+
+    Raises:
+        IndexUnavailableError: the index cannot be read.
+    """
+    with log.figures() as figures:
+        kinds = figures.kinds()
+        counts, series = _counts(figures, window, wanted, kinds)
+        slots = window.slots()
+        well: dict[int, float] = defaultdict(float)
+        failed: dict[int, float] = defaultdict(float)
+        total, approx = 0.0, False
+        for number, own in series.items():
+            kind = kinds[number]
+            if not wanted.takes(kind):
+                continue
+            bad = kind.failed or kind.category == "error_logs"
+            for slot, n in own.items():
+                (failed if bad else well)[slot] += n / kind.rate
+                total += n / kind.rate
+            approx = approx or kind.rate < 1
+        facets = [
+            facet for name in FACETS if (facet := _facet(name, counts, wanted, kinds)) is not None
+        ]
+        users = _users(figures, window, wanted, kinds, total)
+        if users is not None:
+            facets.append(users)
+    return Explored(
+        window.since_text,
+        window.until_text,
+        total,
+        approx,
+        tuple(facets),
+        tuple(window.times()),
+        window.step,
+        tuple(well.get(slot, 0.0) for slot in slots),
+        tuple(failed.get(slot, 0.0) for slot in slots),
+    )
+
+
+def _counts(
+    figures: Figures, window: Window, wanted: Filter, kinds: Mapping[int, Kind]
+) -> tuple[dict[int, float], dict[int, dict[int, int]]]:
+    """Kind to number of events, and to number by slot; of all kinds, whatever the facets say."""
+    if wanted.by_kind:
+        series = figures.series(None, window.since, window.until, window.step)
+    else:
+        series = defaultdict(dict)
+        rows = figures.grouped(
+            None, window.since, window.until, window.step, **wanted.conditions(figures)
+        )
+        for kind, slot, n in rows:
+            series[kind][slot] = n
+    return {
+        number: sum(own.values()) / kinds[number].rate for number, own in series.items()
+    }, series
+
+
+def _facet(
+    name: str, counts: Mapping[int, float], wanted: Filter, kinds: Mapping[int, Kind]
+) -> Facet | None:
+    values: Counter[str] = Counter()
+    for number, n in counts.items():
+        kind = kinds[number]
+        if wanted.takes(kind, but=name):
+            values[value_of(kind, name)] += n  # type: ignore[assignment]
+    values.pop("", None)
+    for chosen in wanted.values.get(name, ()):
+        values.setdefault(chosen, 0)
+    if not values:
+        return None
+    ranked = sorted(values.items(), key=lambda one: (-one[1], one[0]))
+    chosen_ones = [one for one in ranked[_VALUES:] if one[0] in wanted.values.get(name, ())]
+    return Facet(name, (*ranked[:_VALUES], *chosen_ones), max(len(ranked) - _VALUES, 0))
+
+
+def _users(
+    figures: Figures,
+    window: Window,
+    wanted: Filter,
+    kinds: Mapping[int, Kind],
+    total: float,
+) -> Facet | None:
+    if total > _USERS_UP_TO:
+        return None
+    found = figures.by_user(wanted.kinds(kinds), window.since, window.until, _VALUES)
+    if not found:
+        return None
+    return Facet("user", tuple((name, float(n)) for name, n in found), 0)
+
+
+def rows(
+    log: Log,
+    window: Window,
+    wanted: Filter,
+    *,
+    before: int | None = None,
+    most: int = _ROWS,
+) -> tuple[Row, ...]:
+    """Return the newest events of a period.
+
+    Args:
+        log: the log.
+        window: the period.
+        wanted: which events.
+        before: only those before this time, microseconds since 1970.
+        most: how many, 500 at most.
+
+    Raises:
+        IndexUnavailableError: the index cannot be read.
+        ReadError: a log file cannot be read.
+    """
+    until = window.until if before is None else min(before, window.until)
+    with log.figures() as figures:
+        kinds = figures.kinds()
+        found = figures.newest(
+            wanted.kinds(kinds),
+            window.since,
+            until,
+            most=min(most, _ROWS),
+            **wanted.conditions(figures),
+        )
+        return _rows(log, figures, found, kinds)
+
+
+def rows_after(
+    log: Log, number: int, wanted: Filter, most: int
+) -> tuple[tuple[Row, ...], int, int]:
+    """Return events that were indexed after one.
+
+    Args:
+        log: the log.
+        number: of that event in the index.
+        wanted: which events.
+        most: how many to look at.
+
+    Returns:
+        The events in their order; the number of the last one that was looked at; how many were.
+    """
+    with log.figures() as figures:
+        found = figures.after(number, most)
+        if not found:
+            return (), number, 0
+        kinds = figures.kinds()
+        taken = [one for one in found if wanted.takes(kinds[one.kind])]
+        taken = [one for one in taken if _within(one, wanted)]
+        shown = _rows(log, figures, taken, kinds)
+    kept = tuple(
+        row
+        for row in shown
+        if (not wanted.users or row.user in wanted.users)
+        and wanted.session in (None, row.session)
+        and wanted.key in (None, row.key)
+    )
+    return kept, found[-1].number, len(found)
+
+
+def _within(one: Found, wanted: Filter) -> bool:
+    if wanted.least_us is not None and (one.duration is None or one.duration < wanted.least_us):
+        return False
+    return wanted.most_us is None or (one.duration is not None and one.duration <= wanted.most_us)
+
+
+def _rows(
+    log: Log, figures: Figures, found: list[Found], kinds: Mapping[int, Kind]
+) -> tuple[Row, ...]:
+    records = log.records(figures, [one.number for one in found])
+    return tuple(_row(one, kinds[one.kind], records.get(one.number, {})) for one in found)
+
+
+def _row(one: Found, kind: Kind, record: Mapping[str, Any]) -> Row:
+    context, who = _section(record, "context"), _section(record, "lead_identifier")
+    return Row(
+        one.number,
+        format_us(one.at),
+        kind.category,
+        kind.operation or kind.monitoring or kind.event_name or "",
+        kind.outcome,
+        kind.failed if kind.category != "error_logs" else True,
+        kind.level,
+        kind.tier,
+        None if one.duration is None else one.duration / 1000,
+        _cut(context.get("user")),
+        _cut(who.get("lead_id")),
+        _cut(record.get("session_id")),
+        _cut(record.get("event_id")),
+        _text_of(kind, record),
+    )
+
+
+def _section(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = record.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _cut(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return value if len(value) <= _TEXT else f"{value[: _TEXT - 1]}…"
+
+
+def _text_of(kind: Kind, record: Mapping[str, Any]) -> str | None:
+    """What an event says in a few words."""
+    if kind.category == "error_logs":
+        return _cut(_section(record, "error_details").get("error_message"))
+    if kind.category == "database_operations":
+        error = _cut(_section(record, "operation_details").get("error_message"))
+        if error is not None:
+            return error
+        who = _section(record, "lead_identifier")
+        told = [who.get("name"), who.get("company")]
+        changed = _section(_section(record, "data_details"), "fields_changed")
+        text = ", ".join(one for one in told if isinstance(one, str))
+        if changed:
+            names = ", ".join(str(name) for name in list(changed)[:6])
+            text = f"{text} · {names}" if text else names
+        return _cut(text) if text else None
+    if kind.category == "sync_operations":
+        results = _section(record, "sync_results")
+        return _counts_text(results, ("leads_synced", "leads_failed", "conflicts_resolved"))
+    if kind.category == "migration_operations":
+        results = _section(record, "migration_results")
+        return _counts_text(results, ("records_migrated", "records_skipped", "records_failed"))
+    if kind.category == "monitoring_data":
+        extra = _section(_section(record, "monitoring_info"), "data_points")
+        return _cut(", ".join(f"{name}={value}" for name, value in list(extra.items())[:6])) or None
+    return kind.event_name
+
+
+def _counts_text(section: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    told = [
+        f"{section[name]} {name.partition('_')[2]}"
+        for name in names
+        if isinstance(section.get(name), int)
+    ]
+    return ", ".join(told) or None
+
+
+def heatmap(log: Log, window: Window, wanted: Filter) -> Heatmap:
+    """Return durations over time.
+
+    Args:
+        log: the log.
+        window: the period.
+        wanted: which events; what roll-ups do not know makes it count single events.
+
+    Raises:
+        IndexUnavailableError: the index cannot be read.
+    """
+    with log.figures() as figures:
+        kinds = figures.kinds()
+        counted: dict[tuple[int, int], float] = defaultdict(float)
+        if wanted.by_kind:
+            chosen = wanted.kinds(kinds)
+            for number, slot, bucket, n in figures.latencies(
+                chosen, window.since, window.until, window.step
+            ):
+                counted[slot, bucket] += n / kinds[number].rate
+        else:
+            found = figures.newest(
+                wanted.kinds(kinds),
+                window.since,
+                window.until,
+                most=_USERS_UP_TO,
+                **wanted.conditions(figures),
+            )
+            for one in found:
+                if one.duration is not None:
+                    slot = one.at // (window.step * 1_000_000)
+                    counted[slot, bucket_of(one.duration / 1000)] += 1 / kinds[one.kind].rate
+    slots = window.slots()
+    buckets = [bucket for _, bucket in counted if bucket != NO_TIME]
+    if not buckets:
+        return Heatmap(tuple(window.times()), window.step, (), (), 0.0)
+    low, high = min(buckets), max(buckets) + 1
+    height = -(-(high - low) // _HEAT_ROWS)
+    many = -(-(high - low) // height)
+    cells = [[0.0] * many for _ in slots]
+    for (slot, bucket), many_of in counted.items():
+        if slot in slots:
+            place = 0 if bucket == NO_TIME else (bucket - low) // height
+            cells[slot - slots.start][place] += many_of
+    return Heatmap(
+        tuple(window.times()),
+        window.step,
+        tuple(middle_of(low + place * height) for place in range(many + 1)),
+        tuple(tuple(column) for column in cells),
+        max(map(max, cells)),
+    )
+
+
+def differences(
+    log: Log, window: Window, wanted: Filter, *, box: Window, low_ms: float, high_ms: float
+) -> tuple[Difference, ...]:
+    """Return what events in a box of the heatmap have more often than the others.
+
+    Args:
+        log: the log.
+        window: the period of the heatmap.
+        wanted: which events it shows.
+        box: the period that was selected.
+        low_ms: the shortest duration that was selected.
+        high_ms: the longest one.
+
+    Raises:
+        IndexUnavailableError: the index cannot be read.
+    """
+    with log.figures() as figures:
+        kinds = figures.kinds()
+        chosen, conditions = wanted.kinds(kinds), wanted.conditions(figures)
+        limits = {
+            "least_us": max(round(low_ms * 1000), wanted.least_us or 0),
+            "most_us": min(round(high_ms * 1000), wanted.most_us or 1 << 60),
+        }
+        step = max(round(window.seconds), 1)
+        inside: Counter[int] = Counter()
+        for number, _, n in figures.grouped(
+            chosen, box.since, box.until, step, **(conditions | limits)
+        ):
+            inside[number] += n
+        everything: Counter[int] = Counter()
+        if wanted.by_kind:
+            for number, total in figures.totals(chosen, window.since, window.until).items():
+                everything[number] += total.timed
+        else:
+            for number, _, n in figures.grouped(
+                chosen, window.since, window.until, step, **conditions
+            ):
+                everything[number] += n
+    inside_n, all_n = sum(inside.values()), sum(everything.values())
+    if not inside_n:
+        return ()
+    found: list[Difference] = []
+    for name in FACETS:
+        values: Counter[str] = Counter()
+        others: Counter[str] = Counter()
+        for number, n in inside.items():
+            values[value_of(kinds[number], name)] += n
+        for number, n in everything.items():
+            others[value_of(kinds[number], name)] += n
+        rest = all_n - inside_n
+        for value, n in values.items():
+            if value:
+                outside = max(others[value] - n, 0) / rest if rest > 0 else None
+                found.append(Difference(name, value, n / inside_n, outside))
+    found.sort(key=lambda one: (-abs(one.inside - (one.outside or 0)), one.facet, one.value))
+    return tuple(one for one in found if one.outside is None or one.inside > one.outside)[
+        :_DIFFERENCES
+    ]

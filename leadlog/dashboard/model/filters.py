@@ -1,0 +1,260 @@
+"""Which events a view is about, as words that stand in its address: `operation:add_lead ms>100`."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from leadlog.core.errors import LeadlogError
+from leadlog.dashboard.model.windows import Window
+from leadlog.reading.index.columns import Kind
+from leadlog.reading.index.figures import Figures
+
+__all__ = ["FACETS", "Filter", "FilterError", "filter_of", "value_of"]
+
+FACETS: Final[Mapping[str, str]] = {
+    "category": "category",
+    "operation": "operation",
+    "outcome": "outcome",
+    "failed": "failed",
+    "tier": "tier",
+    "level": "level",
+    "entity": "entity",
+    "quality": "quality",
+    "event": "event_name",
+    "error": "error_type",
+    "fingerprint": "fingerprint",
+    "monitoring": "monitoring",
+}
+"""Word in a filter to the attribute of a kind."""
+
+_TERM: Final = re.compile(r'(-?)([a-z]+)(:|>=|<=|>|<)("[^"]*"|\S+)')
+_OWN: Final = ("user", "session", "key")
+_PLACES: Final[Mapping[str, tuple[str, str]]] = {
+    "operation": ("operation_type", "operation_details.operation_type"),
+    "outcome": ("outcome", "operation_details.outcome"),
+    "tier": ("performance_tier", "training_labels.performance_tier"),
+    "level": ("level", "level"),
+    "entity": ("entity", "operation_details.entity"),
+    "quality": ("data_quality", "training_labels.data_quality"),
+    "event": ("event_name", "event_name"),
+    "error": ("error_type", "error_details.error_type"),
+    "fingerprint": ("fingerprint", "error_details.fingerprint"),
+    "monitoring": ("monitoring_type", "monitoring_info.monitoring_type"),
+    "session": ("session_id", "session_id"),
+    "key": ("lead_id", "lead_identifier.lead_id"),
+    "user": ("context ->> '$.user'", "context.user"),
+}
+"""Word to its column in SQL and its place in a record."""
+_TABLES: Final[Mapping[str, str]] = {
+    "database_operations": "operations",
+    "sync_operations": "syncs",
+    "migration_operations": "migrations",
+    "performance_metrics": "performance",
+    "error_logs": "errors",
+    "monitoring_data": "monitoring",
+}
+
+
+class FilterError(LeadlogError, ValueError):
+    """A filter that cannot be understood; the message says how to write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are wanted.
+
+    Attributes:
+        text: as it was written.
+        values: facet to the values wanted, any of them.
+        without: facet to the values that are not wanted.
+        users: whose events; empty for anybody's.
+        session: of which session.
+        key: on the row with which key.
+        least_us: least duration, microseconds.
+        most_us: longest duration, microseconds.
+    """
+
+    text: str = ""
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    session: str | None = None
+    key: str | None = None
+    least_us: int | None = None
+    most_us: int | None = None
+
+    @property
+    def by_kind(self) -> bool:
+        """Whether the kinds alone decide, so that roll-ups may be read."""
+        return not self.users and not any(
+            value is not None for value in (self.session, self.key, self.least_us, self.most_us)
+        )
+
+    def kinds(self, kinds: Mapping[int, Kind]) -> list[int] | None:
+        """Return the numbers of the kinds that are wanted; None for all."""
+        if not self.values and not self.without:
+            return None
+        return [number for number, kind in kinds.items() if self.takes(kind)]
+
+    def takes(self, kind: Kind, but: str = "") -> bool:
+        """Return whether events of a kind are wanted, by all facets but one."""
+        return all(
+            name == but or value_of(kind, name) in wanted for name, wanted in self.values.items()
+        ) and not any(
+            name != but and value_of(kind, name) in unwanted
+            for name, unwanted in self.without.items()
+        )
+
+    def conditions(self, figures: Figures) -> dict[str, Any]:
+        """Return what `Figures.newest` and `grouped` take besides the kinds."""
+        return {
+            "users": figures.users(self.users) if self.users else None,
+            "session": self.session,
+            "key": self.key,
+            "least_us": self.least_us,
+            "most_us": self.most_us,
+        }
+
+    def commands(self, window: Window, directory: str) -> dict[str, str]:
+        """Return the leadlog command and the jq line that show the same events.
+
+        Args:
+            window: the period.
+            directory: the log directory, as a user writes it.
+        """
+        category = self.values.get("category", ("database_operations",))[0]
+        if "category" not in self.values and ({"error", "fingerprint"} & self.values.keys()):
+            category = "error_logs"
+        sql, jq = self._tests()
+        jq += [
+            f'.timestamp >= "{window.since_text}"',
+            f'.timestamp < "{window.until_text}"',
+        ]
+        table = _TABLES.get(category, "operations")
+        where = f" WHERE {' AND '.join(sql)}" if sql else ""
+        query = f"SELECT * FROM {table}{where} ORDER BY timestamp DESC LIMIT 500"  # noqa: S608
+        place, selected = shlex.quote(directory), f"select({' and '.join(jq)})"
+        return {
+            "leadlog": (
+                f"leadlog query {shlex.quote(query)} --since {window.since_text} "
+                f"--until {window.until_text} --directory {place}"
+            ),
+            "jq": f"jq -c {shlex.quote(selected)} {place}/{category}/*.jsonl",
+        }
+
+    def _tests(self) -> tuple[list[str], list[str]]:
+        """The conditions in SQL and in jq."""
+        sql: list[str] = []
+        jq: list[str] = []
+        wanted = [(name, values, False) for name, values in self.values.items()]
+        wanted += [(name, values, True) for name, values in self.without.items()]
+        wanted += [
+            (name, (value,), False)
+            for name, value in (("session", self.session), ("key", self.key))
+            if value is not None
+        ]
+        if self.users:
+            wanted.append(("user", self.users, False))
+        for name, values, negated in wanted:
+            if name == "category":
+                continue
+            if name == "failed":
+                words = " or ".join(
+                    f".operation_details.success == {'false' if one == 'yes' else 'true'}"
+                    for one in values
+                )
+                sql_words = " OR ".join(
+                    f"success = {'false' if one == 'yes' else 'true'}" for one in values
+                )
+            else:
+                column, place = _PLACES[name]
+                plain = [one.rpartition(".")[2] if name == "operation" else one for one in values]
+                words = " or ".join(f".{place} == {_json_text(one)}" for one in plain)
+                sql_words = f"{column} IN ({', '.join(map(_sql_text, plain))})"
+            sql.append(f"NOT ({sql_words})" if negated else f"({sql_words})")
+            jq.append(f"({words} | not)" if negated else f"({words})")
+        for sign, us in ((">=", self.least_us), ("<=", self.most_us)):
+            if us is not None:
+                sql.append(f"execution_time_ms {sign} {us / 1000:g}")
+                jq.append(f".operation_details.execution_time_ms {sign} {us / 1000:g}")
+        return sql, jq
+
+
+def _sql_text(value: str) -> str:
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'"
+
+
+def _json_text(value: str) -> str:
+    return orjson.dumps(value).decode()
+
+
+def value_of(kind: Kind, facet: str) -> str:
+    """Return what a kind says of a facet; "" where it says nothing."""
+    value = getattr(kind, FACETS[facet])
+    if facet == "failed":
+        return "" if value is None else "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def filter_of(text: str) -> Filter:
+    """Return what a text asks for.
+
+        operation:add_lead outcome:failed user:ana ms>=100 -tier:excellent
+
+    Words of one facet are alternatives, different facets all have to hold; a value with spaces
+    stands in double quotes.
+
+    Raises:
+        FilterError: a word is none of these.
+    """
+    values: dict[str, tuple[str, ...]] = {}
+    without: dict[str, tuple[str, ...]] = {}
+    users: tuple[str, ...] = ()
+    own: dict[str, str] = {}
+    limits: dict[str, int] = {}
+    rest = _TERM.sub(" ", text).split()
+    if rest:
+        raise FilterError(
+            f"{rest[0]!r} is not a filter; write word:value, such as operation:add_lead, "
+            f"user:ana or ms>=100. The words are {', '.join((*FACETS, *_OWN, 'ms'))}"
+        )
+    for minus, name, sign, quoted in _TERM.findall(text):
+        value = quoted[1:-1] if quoted.startswith('"') else quoted
+        if name == "ms" and not minus and sign != ":":
+            try:
+                us = round(float(value) * 1000)
+            except (ValueError, OverflowError):
+                raise FilterError(
+                    f"ms{sign}{value}: {value!r} is not a number of milliseconds"
+                ) from None
+            if ">" in sign:
+                limits["least_us"] = us + (sign == ">")
+            else:
+                limits["most_us"] = us - (sign == "<")
+        elif name == "user" and sign == ":" and not minus:
+            users = (*users, value)
+        elif name in _OWN and sign == ":" and not minus:
+            own[name] = value
+        elif name in FACETS and sign == ":":
+            place = without if minus else values
+            place[name] = (*place.get(name, ()), value)
+        else:
+            raise FilterError(
+                f"{minus}{name}{sign}{value} is not a filter; the words are "
+                f"{', '.join((*FACETS, *_OWN))} with `:`, and ms with < or >"
+            )
+    return Filter(
+        text.strip(),
+        values,
+        without,
+        users,
+        session=own.get("session"),
+        key=own.get("key"),
+        least_us=limits.get("least_us"),
+        most_us=limits.get("most_us"),
+    )

@@ -1,0 +1,195 @@
+"""Runs of the sync and of migrations: what they did, what they waited for, what they refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from leadlog.core.clock import format_us
+from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.model.windows import Window
+
+__all__ = ["Run", "Runs", "runs"]
+
+_MOST: Final = 200
+_LISTED: Final = 20
+_TEXT: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run.
+
+    Attributes:
+        kind: sync or migration.
+        type: to_airtable, json_to_db, …
+        run_id: identifier of the run.
+        event_id: of its record.
+        session_id: of its session.
+        at: when it ended, as in the records.
+        success: whether it did what it should.
+        ms: how long it took.
+        error: why it failed.
+        figures: what it counted, by name.
+        conflicts: fields that were changed on both sides; None for a migration.
+        waited_ms: time waited because of rate limits; None for a migration.
+        rejected: leads or records that could not be taken.
+        listed: leads that failed, or errors, the first ones.
+    """
+
+    kind: str
+    type: str | None
+    run_id: str | None
+    event_id: str | None
+    session_id: str | None
+    at: str
+    success: bool | None
+    ms: float | None
+    error: str | None
+    figures: Mapping[str, float]
+    conflicts: int | None
+    waited_ms: float | None
+    rejected: int | None
+    listed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The runs of a period.
+
+    Attributes:
+        runs: the newest first.
+        total: how many there are in the period.
+        failed: how many of those shown failed.
+        conflicts: of those shown; None where none tells.
+        waited_ms: the same.
+        rejected: the same.
+    """
+
+    runs: tuple[Run, ...]
+    total: int
+    failed: int
+    conflicts: int | None
+    waited_ms: float | None
+    rejected: int | None
+
+
+def runs(log: Log, window: Window) -> Runs:
+    """Return the runs that ended in a period.
+
+    Raises:
+        IndexUnavailableError: the index cannot be read.
+        ReadError: a log file cannot be read.
+    """
+    with log.figures() as figures:
+        wanted = [
+            number
+            for number, kind in figures.kinds().items()
+            if kind.category in {"sync_operations", "migration_operations"}
+        ]
+        total = sum(one.n for one in figures.totals(wanted, window.since, window.until).values())
+        found = figures.newest(wanted, window.since, window.until, most=_MOST)
+        records = log.records(figures, [one.number for one in found])
+    shown = tuple(
+        _run(format_us(one.at), records[one.number]) for one in found if one.number in records
+    )
+    return Runs(
+        shown,
+        total,
+        sum(1 for one in shown if one.success is False),
+        _sum([one.conflicts for one in shown]),
+        _sum([one.waited_ms for one in shown]),
+        _sum([one.rejected for one in shown]),
+    )
+
+
+def _sum(values: Any) -> Any:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return None
+    return value if len(value) <= _TEXT else f"{value[: _TEXT - 1]}…"
+
+
+def _number(value: Any) -> Any:
+    return value if type(value) in {int, float} else None
+
+
+def _truth(value: Any) -> bool | None:
+    return value if type(value) is bool else None
+
+
+def _run(at: str, data: Mapping[str, Any]) -> Run:
+    if data.get("log_type") == "sync_operation":
+        return _sync(at, data)
+    details, results = _section(data, "migration_details"), _section(data, "migration_results")
+    summary = _section(data, "data_summary")
+    errors = summary.get("validation_errors")
+    return Run(
+        "migration",
+        _text(details.get("migration_type")),
+        _text(details.get("migration_id")),
+        _text(data.get("event_id")),
+        _text(data.get("session_id")),
+        at,
+        _truth(results.get("success")),
+        _number(results.get("execution_time_ms")),
+        _text(results.get("error_message")),
+        _figures(
+            results,
+            *("total_records_processed", "records_migrated", "records_skipped"),
+            *("records_failed", "duplicates_found"),
+        ),
+        None,
+        None,
+        _number(results.get("records_failed")),
+        tuple(
+            text
+            for one in (errors[:_LISTED] if isinstance(errors, list) else ())
+            if (text := _text(one)) is not None
+        ),
+    )
+
+
+def _sync(at: str, data: Mapping[str, Any]) -> Run:
+    details, results = _section(data, "sync_details"), _section(data, "sync_results")
+    metrics = _section(data, "performance_metrics")
+    leads = data.get("leads_summary")
+    listed = [
+        _text(f"{lead.get('lead_id')}: {lead['error']}") or ""
+        for lead in (leads[:_LISTED] if isinstance(leads, list) else ())
+        if isinstance(lead, Mapping) and isinstance(lead.get("error"), str)
+    ]
+    return Run(
+        "sync",
+        _text(details.get("sync_type")),
+        _text(details.get("sync_id")),
+        _text(data.get("event_id")),
+        _text(data.get("session_id")),
+        at,
+        _truth(results.get("success")),
+        _number(results.get("execution_time_ms")),
+        _text(results.get("error_message")),
+        _figures(
+            results,
+            *("leads_synced", "leads_created", "leads_updated", "leads_deleted"),
+            *("leads_skipped", "leads_failed", "conflicts_resolved"),
+        )
+        | _figures(metrics, "api_calls_made", "api_calls_minimum")
+        | _figures(details, "retry_attempts", "batch_size"),
+        _number(results.get("conflicts_resolved")),
+        _number(metrics.get("rate_limit_wait_ms")),
+        _number(results.get("leads_failed")),
+        tuple(listed),
+    )
+
+
+def _figures(section: Mapping[str, Any], *names: str) -> dict[str, float]:
+    return {name: value for name in names if (value := _number(section.get(name))) is not None}

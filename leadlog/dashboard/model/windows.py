@@ -1,0 +1,117 @@
+"""The period that a page is about, and the slots that its charts are drawn in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from leadlog.core.clock import format_us, now_us
+from leadlog.core.errors import LeadlogError
+from leadlog.reading.moments import MomentError, moment
+
+__all__ = ["WEEK_US", "Window", "WindowError", "window"]
+
+_US: Final = 1_000_000
+WEEK_US: Final = 7 * 86_400 * _US
+_STEPS: Final = (
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800),
+)
+_MOST_SLOTS: Final = 120
+_DEFAULT: Final = "1h"
+
+
+class WindowError(LeadlogError, ValueError):
+    """A period that cannot be understood; the message says how to write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A period.
+
+    Attributes:
+        since: the first moment, microseconds since 1970.
+        until: the moment at which it has ended.
+        step: width of a chart's slots in seconds.
+        now: the present, microseconds since 1970.
+        live: whether the period ends with the present.
+    """
+
+    since: int
+    until: int
+    step: int
+    now: int
+    live: bool
+
+    @property
+    def seconds(self) -> float:
+        """Length of the period."""
+        return (self.until - self.since) / _US
+
+    @property
+    def since_text(self) -> str:
+        """The first moment as `timestamp` in the records."""
+        return format_us(self.since)
+
+    @property
+    def until_text(self) -> str:
+        """The end as `timestamp` in the records."""
+        return format_us(self.until)
+
+    def slots(self) -> range:
+        """Return the numbers of the slots; each begins at its number times `step` seconds."""
+        width = self.step * _US
+        return range(self.since // width, (self.until - 1) // width + 1)
+
+    def times(self) -> Iterator[int]:
+        """Yield the seconds since 1970 at which the slots begin."""
+        for slot in self.slots():
+            yield slot * self.step
+
+    def shifted(self, us: int) -> "Window":
+        """Return the period that began so much earlier."""
+        return Window(self.since - us, self.until - us, self.step, self.now, live=False)
+
+
+def window(
+    since: str | None = None,
+    until: str | None = None,
+    *,
+    extent: tuple[int, int] | None = None,
+    now: int | None = None,
+) -> Window:
+    """Return the period that a page was asked for.
+
+    Args:
+        since: its beginning, as the command line takes it (`1h`, `2026-11-23`), or `all`; an hour
+            ago by default.
+        until: its end; the present by default.
+        extent: times of the first and the last event, for `all`.
+        now: the present, microseconds since 1970.
+
+    Raises:
+        WindowError: a time cannot be understood, or the end is not after the beginning.
+    """
+    now = now_us() if now is None else now
+    try:
+        end = now if until in (None, "", "now") else moment(str(until), now)
+        if since == "all":
+            begin = extent[0] if extent is not None else end - 3_600 * _US
+            end = max(end, extent[1] + 1) if extent is not None and until in (None, "") else end
+        else:
+            begin = moment(since or _DEFAULT, now)
+    except MomentError as error:
+        raise WindowError(str(error)) from error
+    if end <= begin:
+        raise WindowError(
+            f"the period ends at {format_us(end)}, which is not after its beginning "
+            f"{format_us(begin)}; exchange the two"
+        )
+    return Window(begin, end, _step(end - begin), now, live=until in (None, "", "now"))
+
+
+def _step(us: int) -> int:
+    for step in _STEPS:
+        if us <= step * _US * _MOST_SLOTS:
+            return step
+    weeks = -(-us // (_STEPS[-1] * _US * _MOST_SLOTS))
+    return weeks * _STEPS[-1]

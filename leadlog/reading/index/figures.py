@@ -1,0 +1,406 @@
+"""The questions that pages and reports ask of the index; no log file is read for them.
+
+    with Index("database_logs") as index:
+        index.catch_up()
+        figures = Figures(index)
+        figures.totals(None, since_us, until_us)  # {kind: Total(...)}
+
+Whole days, hours and quarters of an hour come from the roll-ups, the rest of a period from the
+events themselves.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from leadlog.reading.analytics.durations import bucket_of
+from leadlog.reading.index.columns import Kind
+from leadlog.reading.index.rollups import LEVELS
+from leadlog.reading.index.store import Index, Place
+
+__all__ = ["Figures", "Found", "Scores", "Total"]
+
+_US: Final = 1_000_000
+
+
+class Total(NamedTuple):
+    """What events add up to, as they are in the log.
+
+    Attributes:
+        n: how many.
+        timed: how many of them have a duration.
+        us: sum of the durations, microseconds.
+    """
+
+    n: int
+    timed: int
+    us: int
+
+
+class Found(NamedTuple):
+    """An event as the index knows it.
+
+    Attributes:
+        number: of the event; larger for those indexed later.
+        at: when, microseconds since 1970.
+        kind: number of its kind.
+        duration: microseconds; None where it is not known.
+    """
+
+    number: int
+    at: int
+    kind: int
+    duration: int | None
+
+
+class Scores(NamedTuple):
+    """How many scores of leads there were.
+
+    Attributes:
+        day: number of the day since 1970.
+        bin: twentieth of the score, 0 to 19.
+        source: of the leads; None where it is not known.
+        issues: codes that say why the score is what it is.
+        n: how many.
+    """
+
+    day: int
+    bin: int
+    source: str | None
+    issues: tuple[str, ...]
+    n: int
+
+
+class Figures:
+    """What the index adds up to.
+
+    Args:
+        index: open; used from one thread at a time.
+
+    Every method raises `IndexUnavailableError` where the database cannot be read.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._ask = index.ask
+        self._kinds: dict[int, Kind] = {}
+
+    # ------------------------------------------------------------------------- what there is
+
+    def kinds(self) -> Mapping[int, Kind]:
+        """Return all kinds by number."""
+        last = max(self._kinds, default=0)
+        for number, text in self._ask("SELECT id, kind FROM kinds WHERE id > ?", (last,)):
+            self._kinds[number] = Kind(*orjson.loads(text))
+        return self._kinds
+
+    def extent(self) -> tuple[int, int] | None:
+        """Return the times of the first and the last event; None where there is none."""
+        ((first, last),) = self._ask("SELECT min(at), max(at) FROM events")
+        return None if first is None else (first, last)
+
+    def position(self) -> tuple[str, int]:
+        """Return the generation of the numbers, and the last number given."""
+        rows = self._ask(
+            "SELECT name, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) "
+            "FROM generation"
+        )
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+
+    def users(self, names: Collection[str]) -> list[int]:
+        """Return the numbers of the users with some names."""
+        return [
+            number
+            for (number,) in self._ask(
+                "SELECT id FROM names WHERE name IN (SELECT value FROM json_each(?))",
+                (_json(names),),
+            )
+        ]
+
+    # ----------------------------------------------------------------------------- added up
+
+    def totals(self, kinds: Collection[int] | None, since: int, until: int) -> dict[int, Total]:
+        """Return what the events of a period add up to, by kind.
+
+        Args:
+            kinds: numbers of the kinds wanted; None for all.
+            since: first moment, microseconds since 1970.
+            until: the moment at which the period has ended.
+        """
+        found: dict[int, list[int]] = {}
+        for level, start, end in _pieces(since, until):
+            if level:
+                sql = (
+                    "SELECT kind, sum(n), sum(timed), sum(us) FROM counts "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)} "
+                    "GROUP BY kind"
+                )
+            else:
+                sql = (
+                    "SELECT kind, count(*), count(duration), coalesce(sum(duration), 0) "
+                    f"FROM events WHERE at >= :start AND at < :end{_of(kinds)} GROUP BY kind"
+                )
+            for kind, *numbers in self._ask(sql, _parameters(kinds, start, end, level)):
+                sums = found.setdefault(kind, [0, 0, 0])
+                for place, number in enumerate(numbers):
+                    sums[place] += number
+        return {kind: Total(*sums) for kind, sums in found.items()}
+
+    def series(
+        self, kinds: Collection[int] | None, since: int, until: int, step: int
+    ) -> dict[int, dict[int, int]]:
+        """Return kind to slot to number of events; a slot is the time of its start // step.
+
+        Args:
+            kinds: numbers of the kinds wanted; None for all.
+            since: first moment, microseconds since 1970.
+            until: the moment at which the period has ended.
+            step: width of a slot in seconds.
+        """
+        found: dict[int, dict[int, int]] = {}
+        for level, start, end in _pieces(since, until, step):
+            if level:
+                sql = (
+                    f"SELECT kind, slot * {level:d} / {step:d} AS place, sum(n) FROM counts "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)} "
+                    "GROUP BY kind, place"
+                )
+            else:
+                sql = (
+                    f"SELECT kind, at / {step * _US:d} AS place, count(*) FROM events "
+                    f"WHERE at >= :start AND at < :end{_of(kinds)} GROUP BY kind, place"
+                )
+            for kind, place, n in self._ask(sql, _parameters(kinds, start, end, level)):
+                slots = found.setdefault(kind, {})
+                slots[place] = slots.get(place, 0) + n
+        return found
+
+    def latencies(
+        self, kinds: Collection[int] | None, since: int, until: int, step: int | None = None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yield kind, slot, bucket of the duration, and how many events; some of them twice.
+
+        Args:
+            kinds: numbers of the kinds wanted; None for all.
+            since: first moment, microseconds since 1970.
+            until: the moment at which the period has ended.
+            step: width of a slot in seconds; without one, all are in slot 0.
+        """
+        for level, start, end in _pieces(since, until, step):
+            if level:
+                slot = "0" if step is None else f"slot * {level:d} / {step:d}"
+                sql = (
+                    f"SELECT kind, {slot} AS place, bucket, sum(n) FROM latencies "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)} "
+                    "GROUP BY kind, place, bucket"
+                )
+                yield from self._ask(sql, _parameters(kinds, start, end, level))
+                continue
+            slot = "0" if step is None else f"at / {step * _US:d}"
+            sql = (
+                f"SELECT kind, {slot}, duration FROM events "
+                f"WHERE at >= :start AND at < :end AND duration IS NOT NULL{_of(kinds)}"
+            )
+            counted: Counter[tuple[int, int, int]] = Counter()
+            for kind, place, duration in self._ask(sql, _parameters(kinds, start, end, level)):
+                counted[kind, place, bucket_of(duration / 1000)] += 1
+            for key, n in counted.items():
+                yield (*key, n)
+
+    def scores(self, since_day: int, until_day: int) -> Iterator[Scores]:
+        """Yield how many scores of leads there were, by day.
+
+        Args:
+            since_day: the first day, as a number since 1970.
+            until_day: the day that is not wanted any more.
+        """
+        for day, bin_, n, marks in self._ask(
+            "SELECT slot, bin, n, name FROM scores LEFT JOIN names ON names.id = marks "
+            "WHERE slot >= ? AND slot < ?",
+            (since_day, until_day),
+        ):
+            told: list[Any] = orjson.loads(marks) if marks else [None]
+            yield Scores(day, bin_, told[0], tuple(told[1:]), n)
+
+    def first_and_last(self, kinds: Collection[int]) -> tuple[int, int] | None:
+        """Return the times of the first and the last event of some kinds."""
+        first: int | None = None
+        last: int | None = None
+        for kind in kinds:  # one by one, since each is two steps in an index then
+            ((low, high),) = self._ask(
+                "SELECT (SELECT min(at) FROM events WHERE kind = :kind), "
+                "(SELECT max(at) FROM events WHERE kind = :kind)",
+                {"kind": kind},
+            )
+            if low is not None:
+                first = low if first is None else min(first, low)
+                last = high if last is None else max(last, high)
+        return None if first is None or last is None else (first, last)
+
+    # ------------------------------------------------------------------------ single events
+
+    def newest(
+        self,
+        kinds: Collection[int] | None,
+        since: int,
+        until: int,
+        *,
+        most: int,
+        users: Collection[int] | None = None,
+        session: str | None = None,
+        key: str | None = None,
+        least_us: int | None = None,
+        most_us: int | None = None,
+        oldest: bool = False,
+    ) -> list[Found]:
+        """Return events of a period, the newest first.
+
+        Args:
+            kinds: numbers of the kinds wanted; None for all.
+            since: first moment, microseconds since 1970.
+            until: the moment at which the period has ended.
+            most: how many.
+            users: numbers of users; None for anybody's.
+            session: only of this session.
+            key: only on the row with this key.
+            least_us: only those that took as long, microseconds.
+            most_us: only those that took no longer.
+            oldest: the oldest first instead.
+        """
+        conditions, values = _conditions(users, session, key, least_us, most_us)
+        order = "ASC" if oldest else "DESC"
+        sql = (
+            "SELECT id, at, kind, duration FROM events WHERE at >= :start AND at < :end"
+            f"{_of(kinds)}{conditions} ORDER BY at {order}, id {order} LIMIT :most"
+        )
+        parameters = _parameters(kinds, since, until, 0) | values | {"most": most}
+        return [Found(*row) for row in self._ask(sql, parameters)]
+
+    def grouped(
+        self,
+        kinds: Collection[int] | None,
+        since: int,
+        until: int,
+        step: int,
+        *,
+        users: Collection[int] | None = None,
+        session: str | None = None,
+        key: str | None = None,
+        least_us: int | None = None,
+        most_us: int | None = None,
+    ) -> list[tuple[int, int, int]]:
+        """Return kind, slot and number of events, by what the roll-ups do not know.
+
+        Arguments are those of `newest` and `series`.
+        """
+        conditions, values = _conditions(users, session, key, least_us, most_us)
+        sql = (
+            f"SELECT kind, at / {step * _US:d} AS place, count(*) FROM events "
+            f"WHERE at >= :start AND at < :end{_of(kinds)}{conditions} GROUP BY kind, place"
+        )
+        rows = self._ask(sql, _parameters(kinds, since, until, 0) | values)
+        return [(kind, place, n) for kind, place, n in rows]
+
+    def by_user(
+        self, kinds: Collection[int] | None, since: int, until: int, most: int
+    ) -> list[tuple[str, int]]:
+        """Return the users with most events of a period, and how many."""
+        rows = self._ask(
+            "SELECT name, n FROM (SELECT user, count(*) AS n FROM events "
+            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)} "
+            "GROUP BY user ORDER BY n DESC LIMIT :most) JOIN names ON names.id = user "
+            "ORDER BY n DESC",
+            _parameters(kinds, since, until, 0) | {"most": most},
+        )
+        return [(name, n) for name, n in rows]
+
+    def sessions(self, kinds: Collection[int], since: int, until: int) -> int:
+        """Return in how many sessions there were events of some kinds."""
+        ((count,),) = self._ask(
+            "SELECT count(DISTINCT session_id) FROM events "
+            f"WHERE at >= :start AND at < :end{_of(kinds)}",
+            _parameters(kinds, since, until, 0),
+        )
+        return int(count)
+
+    def after(self, number: int, most: int) -> list[Found]:
+        """Return events that were indexed after one, in their order."""
+        return [
+            Found(*row)
+            for row in self._ask(
+                "SELECT id, at, kind, duration FROM events WHERE id > ? ORDER BY id LIMIT ?",
+                (number, most),
+            )
+        ]
+
+    def places(self, numbers: Collection[int]) -> dict[int, Place]:
+        """Return where some events are, by number."""
+        return self._index.of_numbers(numbers)
+
+
+def _json(values: Collection[Any]) -> str:
+    return orjson.dumps([*values]).decode()
+
+
+def _of(kinds: Collection[int] | None) -> str:
+    return "" if kinds is None else " AND kind IN (SELECT value FROM json_each(:kinds))"
+
+
+def _parameters(kinds: Collection[int] | None, start: int, end: int, level: int) -> dict[str, Any]:
+    width = level * _US or 1
+    given: dict[str, Any] = {"start": start // width, "end": end // width, "level": level}
+    if kinds is not None:
+        given["kinds"] = _json(kinds)
+    return given
+
+
+def _conditions(
+    users: Collection[int] | None,
+    session: str | None,
+    key: str | None,
+    least_us: int | None,
+    most_us: int | None,
+) -> tuple[str, dict[str, Any]]:
+    text, values = "", dict[str, Any]()
+    for condition, name, value in (
+        ("user IN (SELECT value FROM json_each(:users))", "users", users and _json(users)),
+        ("session_id = :session", "session", session),
+        ("key = :key", "key", key),
+        ("duration >= :least", "least", least_us),
+        ("duration <= :longest", "longest", most_us),
+    ):
+        if value is not None:
+            text += f" AND {condition}"
+            values[name] = value
+    if users is not None and not users:  # nobody of that name
+        text += " AND 0"
+        values.pop("users", None)
+        text = text.replace("user IN (SELECT value FROM json_each(:users))", "1")
+    return text, values
+
+
+def _pieces(since: int, until: int, step: int | None = None) -> Iterator[tuple[int, int, int]]:
+    """Parts of a period: width of their slots in seconds (0: single events), start and end.
+
+    With a step, only slots that lie whole in one of the steps are taken.
+    """
+    widths = [width for width in reversed(LEVELS) if step is None or step % width == 0]
+    yield from _split(since, until, widths)
+
+
+def _split(since: int, until: int, widths: list[int]) -> Iterator[tuple[int, int, int]]:
+    if since >= until:
+        return
+    if not widths:
+        yield 0, since, until
+        return
+    width = widths[0] * _US
+    first, last = -(-since // width) * width, until // width * width
+    if first >= last:
+        yield from _split(since, until, widths[1:])
+        return
+    yield from _split(since, first, widths[1:])
+    yield widths[0], first, last
+    yield from _split(last, until, widths[1:])

@@ -1,0 +1,175 @@
+"""click and Typer: one record for each command that is run."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from leadlog.recording.instrument.work import Recorder, Work
+
+
+def install(command: click.Command, recorder: Recorder) -> Callable[[], None]:
+    """Record a click command, or all commands of a group.
+
+    Args:
+        command: the command or group, as `main` is called on it.
+        recorder: begins the records.
+
+    Returns:
+        What undoes it.
+    """
+    undo = _follow(command, recorder)
+
+    def release() -> None:
+        recorder.active = False
+        for one in undo:
+            one()
+
+    return release
+
+
+def _follow(command: click.Command, recorder: Recorder) -> list[Callable[[], None]]:
+    """Wraps `invoke` of a command; of a group, of the commands that it finds, when it finds them.
+
+    A group that was only called for one of its commands is not a command of its own.
+    """
+    if isinstance(command, click.Group):
+        find, found = command.get_command, dict[str, click.Command]()
+        undo: list[Callable[[], None]] = []
+
+        def get_command(ctx: click.Context, cmd_name: str) -> click.Command | None:
+            one = find(ctx, cmd_name)
+            if one is not None and recorder.active and found.get(cmd_name) is not one:
+                found[cmd_name] = one
+                undo.extend(_follow(one, recorder))
+            return one
+
+        command.get_command = get_command  # type: ignore[method-assign]
+        undo.append(functools.partial(_restore, command, "get_command", get_command))
+        callback = command.callback
+        if callback is not None:
+            command.callback = _alone(callback, recorder)
+            undo.append(functools.partial(setattr, command, "callback", callback))
+        return undo
+    invoke = command.invoke
+
+    def recorded(ctx: click.Context) -> Any:
+        return run(recorder, ctx.command_path, functools.partial(invoke, ctx))
+
+    command.invoke = recorded  # type: ignore[method-assign]
+    return [functools.partial(_restore, command, "invoke", recorded)]
+
+
+def _alone(callback: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    """A group's own function, recorded where it is called without one of the group's commands."""
+
+    @functools.wraps(callback)
+    def call(*args: Any, **options: Any) -> Any:
+        ctx, function = click.get_current_context(), functools.partial(callback, *args, **options)
+        if ctx.invoked_subcommand is not None:
+            return function()
+        return run(recorder, ctx.command_path, function)
+
+    return call
+
+
+def _restore(command: click.Command, name: str, ours: Any) -> None:
+    if vars(command).get(name) is ours:
+        delattr(command, name)
+
+
+def run(recorder: Recorder, path: str, function: Callable[[], Any]) -> Any:
+    """Run a command.
+
+    Args:
+        recorder: begins the record.
+        path: the command's names, the program's first.
+        function: runs it.
+    """
+    work = recorder.begin("command", "click", path, path, timed=True, context={"command": path})
+    if work is None:
+        return function()
+    work.route = path
+    work.__enter__()
+    try:
+        result = function()
+    except BaseException as error:
+        _judge(work, error)
+        work.__exit__(None, None, None)
+        raise
+    work.status = 0
+    work.__exit__(None, None, None)
+    return result
+
+
+def _judge(work: Work, error: BaseException) -> None:
+    """Notes exit code and exception as click will understand what a command raised.
+
+    Typer brings a click of its own, so that classes are known by their names.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, SystemExit):
+        code = error.code
+        work.status = code if isinstance(code, int) else 0 if code is None else 1
+    elif "Exit" in names:
+        work.status = getattr(error, "exit_code", 0)
+    elif names & {"Abort", "KeyboardInterrupt", "EOFError"}:
+        work.status = 1
+        work.outcome = "cancelled"
+    else:
+        expected = "ClickException" in names
+        work.status = getattr(error, "exit_code", 1) if expected else 1
+        work.fail(error, unhandled=not expected)
+    if work.outcome is None:
+        work.outcome = "completed" if work.status == 0 else "failed"
+
+
+def install_typer(app: Any, recorder: Recorder) -> Callable[[], None]:
+    """Record the commands of a Typer application that are registered by now.
+
+    Args:
+        app: the application.
+        recorder: begins the records.
+
+    Returns:
+        What undoes it.
+    """
+    before = []
+    for info in _commands(app):
+        before.append((info, info.callback))
+        info.callback = _recorded(info.callback, recorder)
+
+    def undo() -> None:
+        recorder.active = False
+        for info, callback in before:
+            info.callback = callback
+
+    return undo
+
+
+def _commands(app: Any) -> list[Any]:
+    found = [info for info in app.registered_commands if info.callback is not None]
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            found += _commands(group.typer_instance)
+    return found
+
+
+def _recorded(callback: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
+    @functools.wraps(callback)  # Typer reads the parameters through it
+    def call(*args: Any, **options: Any) -> Any:
+        return run(recorder, _path(callback), functools.partial(callback, *args, **options))
+
+    return call
+
+
+def _path(callback: Callable[..., Any]) -> str:
+    """The command's path, from Typer's own copy of click or, before it had one, from click."""
+    for module in ("typer._click.globals", "click.globals"):
+        current = getattr(sys.modules.get(module), "get_current_context", None)
+        ctx = None if current is None else current(silent=True)
+        if ctx is not None:
+            return str(ctx.command_path)
+    return callback.__name__

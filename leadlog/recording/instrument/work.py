@@ -1,0 +1,314 @@
+"""Work: one request, task or command of an instrumented application, from its begin to its record.
+
+The contract between the recorder and the frameworks' modules is small. A framework's module calls
+`Recorder.begin` when a piece of work begins, enters what it gets, tells it what only the framework
+knows (route, status, an exception that the framework handles itself) and leaves it; the record is
+written then. It calls nothing else, and it never changes what the application gets or gives.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar, Token
+from fnmatch import fnmatchcase
+from types import TracebackType
+from typing import Any, Final, Self
+
+import structlog
+
+from leadlog.core.clock import format_us, new_id, now_us
+from leadlog.core.records import shape
+from leadlog.recording.capture.failures import (
+    already_recorded,
+    error_facts,
+    is_concealed,
+    mark_recorded,
+)
+from leadlog.recording.capture.meter import Meter
+from leadlog.recording.performance import current_measured
+from leadlog.recording.pipeline import get_logger, is_enabled, report_failure
+from leadlog_processors.failure import describe
+from leadlog_processors.fingerprint import own_place
+from leadlog_processors.session import OpenSession, current_session, enter_session, leave_session
+from leadlog_processors.tracing import continued
+
+__all__ = ["Recorder", "Work", "current_work"]
+
+_log = get_logger()
+
+EVENT_NAMES: Final = {
+    "http": "http.request",
+    "websocket": "websocket.connection",
+    "task": "task.run",
+    "command": "command.run",
+}
+"""Kind of work to the name of its record."""
+
+_ERROR_TYPES: Final = {
+    "http": "request_error",
+    "websocket": "request_error",
+    "task": "task_error",
+    "command": "command_error",
+}
+_STOPPED: Final = ("CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit")
+
+_current: ContextVar["Work | None"] = ContextVar("leadlog_work", default=None)
+
+
+def current_work() -> "Work | None":
+    """The innermost request, task or command that the running code belongs to."""
+    return _current.get()
+
+
+class Work:
+    """One piece of work. A context manager; entered once.
+
+    While it is entered, everything that is logged carries its session, what was bound and its
+    trace. What is bound by `structlog.contextvars` inside ends with it.
+
+    Args:
+        kind: http, websocket, task or command.
+        framework: what it came through.
+        name: of the operation, where no route is found.
+        timed: whether the CPU time of the calling thread is that of the work.
+        traceparent: the header of the caller.
+        context: bound to everything inside.
+        details: further keys of `request_info`.
+
+    Attributes:
+        session: the session that everything inside carries.
+        name: of the operation; set by the framework's module when the route is known.
+        route: template of the route, or the name of the task or command.
+        status: HTTP status, close code or exit code.
+        outcome: set where the framework knows better than the exception tells.
+        success: as `outcome`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        framework: str,
+        name: str,
+        *,
+        timed: bool,
+        traceparent: object = None,
+        context: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.route: str | None = None
+        self.status: int | None = None
+        self.outcome: str | None = None
+        self._framework = framework
+        self._details = details or {}
+        self._failure: dict[str, str | None] | None = None
+        self._raised_at: str | None = None
+        self._stopped = False
+        self._write_error = False
+        self._responded_ns: int | None = None
+        outer_session, outer = current_session(), _current.get()
+        self.session = OpenSession(
+            **({} if outer is None else {"session_id": outer_session.session_id}),
+            context={**outer_session.context, **(context or {})},
+            trace=(
+                outer_session.trace
+                if outer is not None and traceparent is None
+                else continued(traceparent)
+            ),
+        )
+        self._operation_id = new_id()
+        self._parent_id = current_measured.get()
+        self._meter = Meter(timed=timed)
+        self._timed = timed
+
+    def __enter__(self) -> Self:
+        self._bound = structlog.contextvars.get_contextvars()
+        self._tokens: list[tuple[ContextVar[Any], Token[Any]]] = [
+            (current_measured, current_measured.set(self._operation_id)),
+            (_current, _current.set(self)),
+        ]
+        self._session_token = enter_session(self.session)
+        self._meter.__enter__()
+        self._started_us = now_us()
+        self._started_ns = time.perf_counter_ns()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.fail(error)
+        try:
+            self._meter.__exit__()
+            self._meter.close()
+            self._write()
+        except Exception as failure:  # noqa: BLE001 - recording never breaks what is recorded
+            report_failure(failure)
+        finally:
+            leave_session(self._session_token)
+            for variable, token in reversed(self._tokens):
+                try:
+                    variable.reset(token)
+                except ValueError:  # left in another context than it was entered in
+                    variable.set(None)
+            self._unbind()
+
+    def _unbind(self) -> None:
+        """Takes away what the work bound: threads of a server or worker are used again."""
+        now = structlog.contextvars.get_contextvars()
+        if now != self._bound:
+            structlog.contextvars.unbind_contextvars(*now)
+            structlog.contextvars.bind_contextvars(**self._bound)
+
+    def responded(self) -> None:
+        """Note that the whole response was sent: what follows is background work."""
+        self._responded_ns = time.perf_counter_ns()
+
+    @property
+    def task_id(self) -> object:
+        """Id of the task; None where it is none."""
+        return self._details.get("task_id")
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an exception was noted."""
+        return self._failure is not None
+
+    @property
+    def has_responded(self) -> bool:
+        """Whether the whole response was sent."""
+        return self._responded_ns is not None
+
+    def fail(self, error: BaseException, *, unhandled: bool = True) -> None:
+        """Note the exception that ended the work; of several the first counts.
+
+        Args:
+            error: what was raised. It is not kept, since its frames hold the application's objects.
+            unhandled: whether it is an error of its own; False for what the framework expects.
+        """
+        if self._failure is not None or self._stopped:
+            return
+        if any(one.__name__ in _STOPPED for one in type(error).__mro__):
+            self._stopped = True
+            return
+        try:
+            self._write_error = unhandled and not already_recorded(error)
+            if is_concealed(error):
+                self._failure = error_facts(error, concealed=True).details
+            else:
+                self._failure = describe(error, own_first=True)
+            self._raised_at = own_place(error)
+            mark_recorded(error)
+        except Exception as failure:  # noqa: BLE001 - recording never breaks what is recorded
+            report_failure(failure)
+
+    def _outcome(self) -> str:
+        if self.outcome is not None:
+            return self.outcome
+        if self._failure is not None:
+            return "failed"
+        if self._stopped:
+            return "cancelled"
+        if self.kind == "http" and (self.status is None or self.status >= 500):
+            return "failed"
+        return "completed"
+
+    def _write(self) -> None:
+        ended_us, ended_ns = now_us(), time.perf_counter_ns()
+        measured_ns = (self._responded_ns or ended_ns) - self._started_ns
+        total_ms, outcome = measured_ns / 1e6, self._outcome()
+        success = outcome in ("completed", "ignored")
+        failure = self._failure or {}
+        cpu_ms = self._meter.cpu_ms
+        event = shape.performance_metrics(
+            self.name,
+            {
+                "operation_id": self._operation_id,
+                "parent_operation_id": self._parent_id,
+                "start_time": format_us(self._started_us),
+                "end_time": format_us(self._started_us + measured_ns // 1000),
+                "total_duration_ms": total_ms,
+                "success": success,
+                "cpu_time_ms": cpu_ms,
+                "cpu_usage_percent": (
+                    round(100 * cpu_ms / total_ms, 1) if cpu_ms is not None and total_ms else None
+                ),
+                "database_queries": self._meter.queries,
+                "api_calls": self._meter.api_calls,
+            },
+        )
+        trace, details = self.session.trace, self._details.get
+        event["request_info"] = {
+            "kind": self.kind,
+            "framework": self._framework,
+            "method": details("method"),
+            "route": self.route,
+            "path": details("path"),
+            "status": self.status,
+            "outcome": outcome,
+            "exception_class": failure.get("exception_class"),
+            "error_message": failure.get("error_message"),
+            "raised_at": self._raised_at,
+            "task_id": details("task_id"),
+            "retries": details("retries"),
+            "parent_span_id": None if trace is None else trace.parent_id,
+            "background_ms": (
+                None if self._responded_ns is None else (ended_ns - self._responded_ns) / 1e6
+            ),
+        }
+        event["timestamp"] = ended_us
+        level = "info" if success else "warning" if outcome != "failed" else "error"
+        if self.kind == "http" and success and (self.status or 0) >= 400:
+            level = "warning"
+        _log.emit(level, EVENT_NAMES[self.kind], event)
+        if self._write_error:
+            self._write_failure(failure, ended_us)
+
+    def _write_failure(self, failure: Mapping[str, Any], ended_us: int) -> None:
+        context = {"operation": self.name, "operation_id": self._operation_id}
+        if self._raised_at is not None:
+            context["called_from"] = self._raised_at
+        error_type = _ERROR_TYPES[self.kind]
+        error = shape.error_log(error_type, {}, context)
+        error["error_details"].update(failure)
+        error["timestamp"] = ended_us
+        _log.emit("error", f"error.{error_type.removesuffix('_error')}", error)
+
+
+class Recorder:
+    """Begins the work of one instrumented application.
+
+    Args:
+        ignore: paths, task names or commands that are not recorded; `*` stands for anything.
+        response_header: response header that tells a caller the session id; None for none.
+    """
+
+    def __init__(self, ignore: Iterable[str] = (), response_header: str | None = None) -> None:
+        self._ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self.response_header = response_header
+        self.active = True
+
+    def begin(
+        self, kind: str, framework: str, name: str, subject: str, **options: Any
+    ) -> Work | None:
+        """A new piece of work; None where it is not recorded. Never raises.
+
+        Args:
+            kind: http, websocket, task or command.
+            framework: what it came through.
+            name: of the operation, as far as it is known.
+            subject: what `ignore` is held against.
+            options: as for `Work`.
+        """
+        try:
+            if not self.active or not is_enabled():
+                return None
+            if any(fnmatchcase(subject, pattern) for pattern in self._ignore):
+                return None
+            return Work(kind, framework, name, **options)
+        except Exception as error:  # noqa: BLE001 - recording never breaks what is recorded
+            report_failure(error)
+            return None

@@ -1,0 +1,273 @@
+"""Examples of a target: labelled runs with their features, split by time into three parts.
+
+    train | embargo | calibration | embargo | test
+
+The embargo is as long as the longest run, so no run of one part was still going when the next one
+begins. No transaction, session or lead is in two parts: what would be, leaves the earlier part,
+so that the later ones stay as the log has them, and it leaves as a whole session, since of a call
+that failed the lead is often unknown, and to drop only the others would tell the outcome.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from leadlog.core.clock import format_us, parse
+from leadlog.core.errors import TrainingError
+from leadlog.training.features import features_sql, make_history
+from leadlog.training.targets import Target, thresholds_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["GROUPS", "LEAST_EXAMPLES", "PARTS", "Split", "label_runs", "make_features", "split"]
+
+PARTS: Final = ("train", "calibration", "test")
+GROUPS: Final = ("transaction", "session", "lead")
+LEAST_EXAMPLES: Final = 30
+"""Of each part."""
+
+_TRAIN_SHARE, _CALIBRATION_SHARE = 0.6, 0.2
+_COMMON: Final = 20
+"""An operation with fewer examples to train on is `other`."""
+_PLAIN_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}"
+_LONGEST_NAME: Final = 80
+
+
+class Split(NamedTuple):
+    """What came of a split.
+
+    Attributes:
+        parts: By name, ordered by `started_at`.
+        boundaries: First moments of calibration and test, as `timestamp` in the records.
+        embargo_s: Seconds left out before each.
+        dropped: How many examples were left out, by why.
+        operations: The names that stay; others are `other`.
+        first: When the first example began.
+        last: When the last one ended.
+    """
+
+    parts: "dict[str, pa.Table]"
+    boundaries: tuple[str, str]
+    embargo_s: float
+    dropped: dict[str, int]
+    operations: tuple[str, ...]
+    first: str
+    last: str
+
+
+def label_runs(
+    connection: "DuckDBPyConnection", target: Target, objective_ms: float | None = None
+) -> None:
+    """Make the table `labelled`: every run, with the target's `label` where it has one.
+
+    Args:
+        connection: Has the table `runs` of `leadlog.training.runs`.
+        target: Which label.
+        objective_ms: For `slow`, a limit instead of the trailing percentile.
+    """
+    label = f"CASE WHEN {target.population} THEN {target.label} END"
+    if target.name == "slow":
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE thresholds AS {thresholds_sql(objective_ms)}"
+        )
+        source = (
+            "runs r ASOF LEFT JOIN thresholds t "
+            "ON r.operation = t.operation AND r.started_us > t.ended_us"
+        )
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE labelled AS SELECT *, "
+            f"{label} AS label FROM (SELECT r.*, t.threshold_us FROM {source})"
+        )
+        return
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE labelled AS SELECT *, {label} AS label FROM runs"
+    )
+
+
+def make_features(
+    connection: "DuckDBPyConnection", target: Target, asked: str = "SELECT * FROM labelled"
+) -> None:
+    """Make the table `features`: of the runs that a SELECT gives, as of their beginning.
+
+    Args:
+        connection: Has the table `labelled`.
+        target: Whose label the features tell of past runs.
+        asked: Gives `event_id`, `operation`, `session_id`, `started_us`, `items`, `megabytes`.
+    """
+    label = "CAST(label * 1000000 AS BIGINT)" if target.kind == "binary" else "CAST(NULL AS BIGINT)"
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW known AS SELECT event_id, operation, session_id, "
+        f"ended_us, us, w, failed, {label} AS label FROM labelled"
+    )
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW asked AS {asked}")
+    make_history(connection)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE features AS {features_sql()}")
+
+
+def split(
+    connection: "DuckDBPyConnection",
+    target: Target,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    groups: Collection[str] = GROUPS,
+    embargo_s: float | None = None,
+) -> Split:
+    """Return the examples of a target in three parts.
+
+    Args:
+        connection: Has the table `labelled`.
+        target: Which target.
+        since: Only examples that began at this moment or later, as `timestamp` in the records;
+            their features come from the whole log all the same.
+        until: Only examples that ended before this moment.
+        groups: What must not be in two parts, of `GROUPS`.
+        embargo_s: Seconds; the longest run at least, which is the default.
+
+    Raises:
+        TrainingError: There are too few examples.
+    """
+    _Splitter(connection, target).examples(since, until)
+    return _Splitter(connection, target).split(groups, embargo_s)
+
+
+class _Splitter:
+    def __init__(self, connection: "DuckDBPyConnection", target: Target) -> None:
+        self._connection = connection
+        self._target = target
+
+    def _one(self, sql: str) -> tuple[Any, ...]:
+        row = self._connection.execute(sql).fetchone()
+        assert row is not None  # every SELECT here is an aggregate  # noqa: S101
+        return row
+
+    def examples(self, since: str | None, until: str | None) -> None:
+        where = [self._target.population, "label IS NOT NULL", "started_us IS NOT NULL"]
+        where += [] if since is None else [f"started_us >= {parse(since)}"]
+        where += [] if until is None else [f"ended_us < {parse(until)}"]
+        self._connection.execute(
+            "CREATE OR REPLACE TEMP TABLE examples AS "
+            "SELECT *, coalesce('s' || session_id, 't' || transaction_id, 'e' || event_id) AS unit "
+            f"FROM labelled WHERE {' AND '.join(where)}"
+        )
+
+    def split(self, groups: Collection[str], embargo_s: float | None) -> Split:
+        total, first, last, longest = self._one(
+            "SELECT count(*), min(started_us), max(ended_us), max(ended_us - started_us) "
+            "FROM examples"
+        )
+        if total < LEAST_EXAMPLES * len(PARTS):
+            raise self._too_few(total)
+        embargo = longest if embargo_s is None else max(round(embargo_s * 1e6), longest)
+        one, two = self._one(
+            f"SELECT quantile_disc(started_us, {_TRAIN_SHARE}), "
+            f"quantile_disc(started_us, {_TRAIN_SHARE + _CALIBRATION_SHARE}) FROM examples"
+        )
+        # What ends before a boundary began at least an embargo before the next part does.
+        self._connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE placed AS SELECT *, CASE
+                WHEN ended_us < {one} THEN 0
+                WHEN started_us >= {one + embargo} AND ended_us < {two} THEN 1
+                WHEN started_us >= {two + embargo} THEN 2 END AS part
+            FROM examples""")
+        (between,) = self._one("SELECT count(*) FROM placed WHERE part IS NULL")
+        shared = self._separate(groups)
+        self._check(groups, embargo)
+        names = self._common_names()
+        self._connection.execute(
+            "CREATE OR REPLACE TEMP VIEW chosen AS SELECT * FROM placed WHERE part IS NOT NULL"
+        )
+        make_features(self._connection, self._target, "SELECT * FROM chosen")
+        return Split(
+            parts={name: self._part(number) for number, name in enumerate(PARTS)},
+            boundaries=(format_us(one + embargo), format_us(two + embargo)),
+            embargo_s=embargo / 1e6,
+            dropped={"embargo": between, "shared_groups": shared},
+            operations=names,
+            first=format_us(first),
+            last=format_us(last),
+        )
+
+    def _separate(self, groups: Collection[str]) -> int:
+        """Take out of each part the sessions that share a group with a later one."""
+        keys = {
+            "session": "SELECT unit, part, 's' || session_id AS key FROM placed",
+            "transaction": "SELECT unit, part, 't' || transaction_id FROM placed",
+            "lead": "SELECT unit, part, 'l' || unnest(leads) FROM placed",
+        }
+        chosen = [sql for name, sql in keys.items() if name in groups]
+        dropped = 0
+        for part in (1, 0) if chosen else ():
+            condition = f"""part = {part} AND unit IN (
+                WITH keys AS (SELECT * FROM ({" UNION ALL ".join(chosen)}) k(unit, part, key)
+                    WHERE key IS NOT NULL AND part IS NOT NULL)
+                SELECT unit FROM keys WHERE part = {part}
+                    AND key IN (SELECT key FROM keys WHERE part > {part}))"""
+            (found,) = self._one(f"SELECT count(*) FROM placed WHERE {condition}")
+            self._connection.execute(f"UPDATE placed SET part = NULL WHERE {condition}")
+            dropped += found
+        return dropped
+
+    def _check(self, groups: Collection[str], embargo: int) -> None:
+        counts = dict(
+            self._connection.execute(
+                "SELECT part, count(*) FROM placed WHERE part IS NOT NULL GROUP BY part"
+            ).fetchall()
+        )
+        for number, name in enumerate(PARTS):
+            found = counts.get(number, 0)
+            if found < LEAST_EXAMPLES:
+                kinds = ", ".join(sorted(groups))
+                remedy = (
+                    f"the embargo is {embargo / 1e6:g} s, and no {kinds} may be in two parts; open "
+                    "a session for each job (`leadlog.session`), name fewer with --group, or wait "
+                    "for more of the log"
+                    if groups
+                    else f"the embargo is {embargo / 1e6:g} s; wait for more of the log"
+                )
+                raise TrainingError(
+                    f"only {found} examples are left in the part {name!r}, and {LEAST_EXAMPLES} "
+                    f"are needed: {remedy}"
+                )
+
+    def _too_few(self, total: int) -> TrainingError:
+        hint = (
+            "; for `slow` an operation needs 100 runs before its first label, or give "
+            "--objective-ms"
+            if self._target.name == "slow"
+            else ""
+        )
+        return TrainingError(
+            f"there are {total} examples of {self._target.name!r} in that time, and "
+            f"{LEAST_EXAMPLES * len(PARTS)} are needed at least{hint}; `leadlog summary` shows "
+            "what the log has"
+        )
+
+    def _common_names(self) -> tuple[str, ...]:
+        rows = self._connection.execute(f"""
+            SELECT operation FROM placed
+            WHERE part = 0 AND regexp_full_match(operation, '{_PLAIN_NAME}')
+                AND length(operation) <= {_LONGEST_NAME}
+            GROUP BY operation HAVING count(*) >= {_COMMON} ORDER BY operation""")
+        return tuple(name for (name,) in rows.fetchall())
+
+    def _part(self, number: int) -> "pa.Table":
+        names = self._common_names()
+        columns = ", ".join(f"f.{one.name}" for one in self._target.features[1:])
+        label = "CAST(c.label AS TINYINT)" if self._target.kind == "binary" else "c.label"
+        return self._connection.sql(
+            f"""
+            WITH numbered AS (
+                SELECT unit, row_number() OVER (ORDER BY min(started_us), unit) - 1 AS number
+                FROM placed GROUP BY unit
+            )
+            SELECT make_timestamptz(c.started_us) AS started_at, n.number AS "group",
+                c.w / 1000.0::DOUBLE AS weight, {label} AS label,
+                CASE WHEN c.operation IN (SELECT unnest($names)) THEN c.operation ELSE 'other' END
+                    AS operation, {columns}
+            FROM chosen c JOIN features f USING (event_id) JOIN numbered n USING (unit)
+            WHERE c.part = {number}
+            ORDER BY c.started_us, c.event_id""",
+            params={"names": list(names)},
+        ).to_arrow_table()

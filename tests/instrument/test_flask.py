@@ -1,0 +1,191 @@
+"""Flask and plain WSGI applications under werkzeug's own server."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import httpx
+import pytest
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
+from werkzeug.wsgi import FileWrapper
+
+import leadlog
+from tests.instrument.models import Base, Deal
+
+Logged = Callable[..., list[dict[str, Any]]]
+Serve = Callable[..., httpx.Client]
+
+
+@pytest.fixture
+def serve_wsgi() -> Iterator[Serve]:
+    """Serve a WSGI application by werkzeug, one thread for all requests unless told otherwise."""
+    with contextlib.ExitStack() as stack:
+
+        def start(app: Any, *, threaded: bool = False) -> httpx.Client:
+            server = make_server("127.0.0.1", 0, app, threaded=threaded)
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+
+            def stop() -> None:
+                server.shutdown()
+                thread.join(20)
+                server.server_close()
+
+            stack.callback(stop)
+            base = f"http://127.0.0.1:{server.server_port}"
+            return stack.enter_context(httpx.Client(base_url=base, timeout=20))
+
+        yield start
+
+
+def application(engine: sa.Engine) -> flask.Flask:
+    """A small application with what applications have."""
+    app = flask.Flask(__name__)
+
+    @app.post("/deals/<int:deal_id>")
+    def rename(deal_id: int) -> str:
+        leadlog.bind(user="bo")
+        with Session(engine) as session:
+            session.get_one(Deal, deal_id).title = flask.request.args["title"]
+            session.commit()
+        return "renamed"
+
+    @app.get("/boom")
+    def boom() -> str:
+        structlog.contextvars.bind_contextvars(tenant="acme")
+        return {}["price"]
+
+    @app.get("/teapot")
+    def teapot() -> str:
+        flask.abort(418)
+
+    @app.get("/stream")
+    def stream() -> flask.Response:
+        def parts() -> Iterator[str]:
+            for n in range(3):
+                leadlog.get_logger().info("part.made", n=n)
+                yield f"{n};"
+
+        return flask.Response(flask.stream_with_context(parts()))
+
+    return app
+
+
+def test_a_request_is_one_record_with_its_changes(
+    engine: sa.Engine, serve_wsgi: Serve, requests: Logged, logged: Logged
+) -> None:
+    """Rule, status and CPU time of the thread; what was bound does not reach the next request."""
+    app = application(engine)
+    leadlog.instrument(app, engine, Base, response_header="X-Session-Id", operations="update")
+    client = serve_wsgi(app)
+    assert client.get("/boom").status_code == 500
+    answer = client.post("/deals/3", params={"title": "sold"})
+    assert answer.text == "renamed"
+    failed, request = requests(2)
+    (change,) = logged("database_operations")
+    assert request["operation_info"]["operation_name"] == "POST /deals/<int:deal_id>"
+    assert request["request_info"]["path"] == "/deals/3"
+    assert (request["request_info"]["status"], request["level"]) == (200, "info")
+    assert request["performance_data"]["cpu_time_ms"] > 0
+    assert request["session_id"] == change["session_id"] == answer.headers["x-session-id"]
+    assert request["context"] == change["context"] == {"user": "bo"}
+    assert failed["context"] == {"tenant": "acme"}
+
+
+def test_what_flask_answers_with_500_is_an_error(
+    engine: sa.Engine, serve_wsgi: Serve, requests: Logged, logged: Logged
+) -> None:
+    """Flask swallows the exception on its way to the server; the record has it nevertheless."""
+    app = application(engine)
+    leadlog.instrument_flask(app)
+    client = serve_wsgi(app)
+    assert client.get("/boom").status_code == 500
+    assert client.get("/teapot").status_code == 418
+    failed, refused = requests(2)
+    (error,) = logged("error_logs")
+    assert failed["request_info"]["exception_class"] == "KeyError"
+    assert "boom" in failed["request_info"]["raised_at"]
+    assert error["context"]["called_from"] == failed["request_info"]["raised_at"]
+    assert error["error_details"]["stack_trace"].startswith("The application's own frames")
+    assert (refused["request_info"]["status"], refused["level"]) == (418, "warning")
+
+
+def test_parts_of_a_stream_belong_to_the_request(
+    engine: sa.Engine, serve_wsgi: Serve, requests: Logged, logged: Logged
+) -> None:
+    """The server asks for the parts one by one, after the view has returned."""
+    app = application(engine)
+    leadlog.instrument(app)
+    assert serve_wsgi(app, threaded=True).get("/stream").text == "0;1;2;"
+    (request,) = requests()
+    assert {r["session_id"] for r in logged("monitoring_data")} == {request["session_id"]}
+    assert request["request_info"]["outcome"] == "completed"
+
+
+def test_release_gives_flask_back(engine: sa.Engine, serve_wsgi: Serve, requests: Logged) -> None:
+    """The application's own `wsgi_app` is in place again."""
+    app = application(engine)
+    instrumented = leadlog.instrument(app)
+    assert "wsgi_app" in vars(app)
+    instrumented.release()
+    assert serve_wsgi(app).get("/teapot").status_code == 418
+    requests(0)
+
+
+def test_a_body_that_the_server_looks_at_stays_what_it_is(requests: Logged) -> None:
+    """A list, whose length tells the Content-Length, and a file, which the kernel may send."""
+    bodies: list[Any] = [[b"one"], FileWrapper(iter([b"two"])), iter([b"three"])]
+
+    def app(_environ: Any, start: Any) -> Any:
+        start("200 OK", [])
+        return bodies[0]
+
+    recorded = leadlog.instrument_wsgi(app, ignore="/health")
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "wsgi.file_wrapper": FileWrapper}
+    assert recorded({**environ, "PATH_INFO": "/health"}, lambda *_: None) is bodies[0]
+    assert recorded({**environ}, lambda *_: None) is bodies.pop(0)
+    assert recorded({**environ}, lambda *_: None) is bodies.pop(0)
+    body: Any = recorded({**environ}, lambda *_: None)
+    assert body is not bodies[0]
+    assert list(body) == [b"three"]
+    body.close()
+    body.close()
+    assert [r["request_info"]["outcome"] for r in requests(3)] == ["completed"] * 3
+
+
+def test_a_response_that_nobody_reads_to_its_end_is_cancelled(requests: Logged) -> None:
+    """The server closes the body early when the client has left."""
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", [])
+        yield b"one"
+        yield b"two"
+
+    body: Any = leadlog.instrument_wsgi(app)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    assert next(iter(body)) == b"one"
+    body.close()
+    (request,) = requests()
+    assert request["request_info"]["outcome"] == "cancelled"
+
+
+def test_an_exception_in_a_body_goes_on_to_the_server(requests: Logged, logged: Logged) -> None:
+    """And is one error."""
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", [])
+        yield b"one"
+        raise ValueError("torn")
+
+    body: Any = leadlog.instrument_wsgi(app)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    with pytest.raises(ValueError, match="torn"):
+        list(body)
+    body.close()
+    (request,) = requests()
+    assert request["request_info"]["outcome"] == "failed"
+    (error,) = logged("error_logs")
+    assert error["error_details"]["error_message"] == "torn"
