@@ -18,6 +18,7 @@ from leadlog.shipping.contract import (
     AGAIN,
     BatchRefusedError,
     DestinationError,
+    DroppedError,
     Item,
     Sender,
     UnreachableError,
@@ -66,6 +67,14 @@ def sender_of(destination: Destination) -> Sender:
         SettingsError: Its token is not there.
     """
     token = token_of(destination)
+    if destination.type == "splunk":
+        from leadlog.shipping.splunk import SplunkSender
+
+        return SplunkSender(destination, token)
+    if destination.type == "otlp":
+        from leadlog.shipping.otlp import OtlpSender
+
+        return OtlpSender(destination, token)
     from leadlog.shipping.elasticsearch import BulkSender
 
     return BulkSender(destination, token)
@@ -110,6 +119,7 @@ class Shipper:
         policy, key = destination.personal_data, pseudonym_key.encode() or None
         # The destination has checked what its policy says.
         self._privacy = None if policy == "plain" else Privacy(cast(Policy, policy), key)
+        self._dropped: list[tuple[str, int | None, int | None, int | None]] = []
         self._told = ""
         self._waited = 0
         self._reached_at = time.monotonic()
@@ -262,12 +272,15 @@ class Shipper:
             if not erased or event_id_of(event) not in erased
         ]
         refused = self._delivered(shipments, items)
+        dropped, self._dropped = self._dropped, []
+        lost = sum(count for *_, count in dropped if count)
+        sent = len(items) - len(refused) - lost
         shipments.commit(
-            batch.progress, refused=refused, sent=len(items) - len(refused), at_us=self._clock()
+            batch.progress, refused=refused, sent=sent, at_us=self._clock(), dropped=dropped
         )
         source.committed(batch)
-        self.report.sent += len(items) - len(refused)
-        self.report.refused += len(refused)
+        self.report.sent += sent
+        self.report.refused += len(refused) + lost
 
     def _item(self, category: str, event: Event) -> Item:
         data = event.data
@@ -285,6 +298,12 @@ class Shipper:
                 verdicts = self._sender.send(group)
             except BatchRefusedError as error:
                 groups += self._parted(group, error, refused)
+                continue
+            except DroppedError as error:
+                # To send the batch again would double all the others.
+                self._reached(shipments)
+                self._dropped.append((str(error), None, None, error.count))
+                self._notice(f"{error}; it does not say which of {len(group)}")
                 continue
             except (UnreachableError, DestinationError) as error:
                 groups.append(group)

@@ -87,8 +87,9 @@ def _expanded(key: str, value: Any, origin: str) -> Any:
 def unknown(name: str, origin: str) -> str:
     """What to tell about a setting that does not exist."""
     close = difflib.get_close_matches(name, FIELDS, 1, 0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown setting {name!r} ({origin}){hint} `leadlog doctor` lists them all"
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    where = "help(leadlog.configure) tells" if origin == "keyword" else "`leadlog doctor` lists"
+    return f"unknown setting {name!r} ({origin}); {hint}{where} them all"
 
 
 def _file_values(path: Path, section: str | None) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The writing part of `LeadDatabase`."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from sqlalchemy import update
@@ -27,9 +29,9 @@ from leadlog.leads.store.links import add_tombstone
 from leadlog.leads.store.maintenance import LeadMaintenance
 from leadlog.leads.store.merges import Undone, undo
 from leadlog.leads.store.models import Lead
-from leadlog.leads.store.normalise import NormalisedLead
+from leadlog.leads.store.normalise import NormalisedLead, field_of
 from leadlog.leads.store.queries import checked_id
-from leadlog.leads.store.serialise import from_lead
+from leadlog.leads.store.serialise import COLUMNS, from_lead
 from leadlog.recording.capture.operation import IDS_LISTED, current_operation
 from leadlog.recording.capture.scope import operation
 
@@ -38,6 +40,23 @@ __all__ = ["LeadWrites"]
 _MANY = 1000
 # No new version: the log says of many leads at once only that they were marked.
 _MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
+
+
+_FIELDS = [column.key for column in COLUMNS]
+_NEAR = 0.75
+
+
+def _warn_of_misspelt(changes: Mapping[Any, Any]) -> None:
+    """Warn of names that no field has and that are nearly the name of one."""
+    found = []
+    for name in changes:
+        if isinstance(name, str) and name not in _FIELDS and field_of(name) is None:
+            near = get_close_matches(name.casefold(), _FIELDS, 1, _NEAR)
+            found += [f"{values.shown(name)} (did you mean {one!r}?)" for one in near]
+    if found:
+        warnings.warn(
+            f"update_lead: no field is called {', '.join(found)}; kept in raw_data", stacklevel=4
+        )
 
 
 class LeadWrites(LeadMaintenance):
@@ -182,7 +201,8 @@ class LeadWrites(LeadMaintenance):
         Args:
             lead_id: Which lead.
             changes: New values by column name. A blank value erases the old one. Unknown columns
-                are added to `raw_data`; `raw_data` itself is replaced. Values that the lead has
+                are added to `raw_data`, with a warning where the name is nearly that of a field;
+                `raw_data` itself is replaced. Values that the lead has
                 already may be among them, so a whole lead can be given back. With a
                 `row_version` among them, they are changes to that version only: nobody else's
                 change is overwritten unseen.
@@ -200,6 +220,7 @@ class LeadWrites(LeadMaintenance):
             raise ValidationError(
                 f"changes are {values.shown(changes)}; give a mapping of columns to new values"
             )
+        _warn_of_misspelt(changes)
         call = current_operation()
         if call is not None:
             call.identify({"id": lead_id}, whole=False)
