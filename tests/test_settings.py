@@ -203,3 +203,11 @@ def test_a_mistyped_variable_is_still_found(monkeypatch: pytest.MonkeyPatch, var
     monkeypatch.setenv(f"LEADLOG_{name}", value)
     with pytest.raises(SettingsError, match=f"LEADLOG_{name}"):
         load()
+
+
+def test_every_setting_is_a_typed_keyword_of_configure() -> None:
+    """Editors complete what there is, and type checkers refuse the rest."""
+    from leadlog.core.settings.fields import FIELDS
+    from leadlog.core.settings.keywords import SettingsKeywords
+
+    assert set(FIELDS) == SettingsKeywords.__optional_keys__

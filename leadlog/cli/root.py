@@ -43,6 +43,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.monitor.monitor:monitor",
         "Watch the log: figures, checks and alerts.",
     ),
+    "ship": (
+        "leadlog.cli.ship:ship",
+        "Ship the log to Elasticsearch, OpenSearch, Splunk or OpenTelemetry.",
+    ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
     "archive": (

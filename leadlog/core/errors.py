@@ -9,6 +9,7 @@
     ├── QueryLimitError                  a query needed more time or memory than it may have
     ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
+    ├── ShippingError                    the log cannot be shipped to a destination
     ├── TrainingError (ValueError)       a data set or a model cannot be made, read or used
     ├── SyncError                        the Airtable sync stopped, or cannot begin
     │   ├── AirtableError                Airtable refused, or cannot be reached
@@ -58,6 +59,10 @@ class MigrationError(LeadlogError):
 
 class ReadError(LeadlogError):
     """A log file or an input file cannot be read."""
+
+
+class ShippingError(LeadlogError):
+    """The log cannot be shipped to a destination."""
 
 
 class TrainingError(LeadlogError, ValueError):

@@ -9,10 +9,10 @@ looks at that page first (`renew_if_forked`).
 import mmap
 import os
 import sys
-import threading
 import weakref
 from typing import Protocol
 
+from leadlog.core.native import Lock
 from leadlog_processors import forks
 
 __all__ = ["Renewable", "renew_after_fork", "renew_if_forked"]
@@ -51,7 +51,7 @@ def _page() -> mmap.mmap | bytearray:
 
 
 _own = _page()
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def renew_if_forked() -> None:

@@ -6,6 +6,7 @@ looked at while somebody logs events that tell of it, never more often than the 
 `store_sample_seconds`, and never for more than a hundredth of the time.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -19,7 +20,8 @@ from typing import Any, Protocol
 import psutil
 
 from leadlog.core.forks import renew_after_fork
-from leadlog.core.threads import start_thread
+from leadlog.core.native import Lock, is_patched
+from leadlog.core.threads import Background, is_current, is_ending, start_thread
 
 __all__ = [
     "Sample",
@@ -196,32 +198,45 @@ class Sampler:
 
     def after_fork(self) -> None:
         """Forgets the parent's thread and what it saw."""
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        self._thread: Background | None = None
+        self._stopped = False
+        self._alarm = Lock()
+        self._alarm.acquire()
         self.latest: Sample | None = None
         self.store: StoreSample | None = None
         self._of: weakref.ref[WatchedStore] | None = None
-        self._looking: threading.Thread | None = None
+        self._looking: Background | None = None
         self._wanted_until = self._next_store = -1
 
     def start(self) -> None:
         """Starts the thread, where it does not run yet."""
-        if self._thread is None and not self._stop.is_set():
+        if self._thread is None and not self._stopped:
             self.latest = take_sample()
-            thread = threading.Thread(
-                target=self._run, args=(self._stop,), name="leadlog-sampler", daemon=True
-            )
-            self._thread = thread if start_thread(thread) else None
+            self._thread = start_thread(self._run, "leadlog-sampler")
 
-    def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(self._interval):
+    def _run(self) -> None:
+        alarm = self._alarm
+        while not alarm.acquire(timeout=self._interval):
             self.latest = take_sample()
-            if self._due() is not None and (self._looking is None or not self._looking.is_alive()):
-                # Of its own: counting may take long, and the process is sampled meanwhile.
-                looking = threading.Thread(
-                    target=self.look_at_store, name="leadlog-store-sampler", daemon=True
-                )
-                self._looking = looking if start_thread(looking) else None
+            if not is_patched():
+                self._look_beside()
+
+    def _look_beside(self) -> None:
+        """Take a sample of the store in a thread of its own: counting may take long.
+
+        Where threads are green it is one of these, started by one: connections and their pool
+        belong to them.
+        """
+        if is_ending() or self._due() is None:
+            return
+        if self._looking is not None and self._looking.is_alive():
+            return
+        looking = threading.Thread(
+            target=self.look_at_store, name="leadlog-store-sampler", daemon=True
+        )
+        with contextlib.suppress(RuntimeError):  # "can't start new thread"
+            looking.start()
+            self._looking = looking
 
     def look_at_store(self) -> None:
         """Takes a sample of the newest store, where one is wanted and due; never raises."""
@@ -257,8 +272,10 @@ class Sampler:
 
     def close(self) -> None:
         """Stops the thread."""
-        self._stop.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if not self._stopped:
+            self._stopped = True
+            self._alarm.release()
+        if self._thread is not None and not is_current(self._thread):
             self._thread.join(timeout=1.0)
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:  # noqa: ARG002 - structlog's signature
@@ -279,6 +296,8 @@ class Sampler:
     def _fill(self, event: Any, system: dict[str, Any], sample: Sample | None) -> None:
         now = self._now_ns()
         self._wanted_until = now + int(_WANTED_SECONDS * 1e9)
+        if is_patched():
+            self._look_beside()
         ages = []
         if sample is not None:
             if system["system_load"] is None:

@@ -221,3 +221,15 @@ def test_ids_to_mark_that_are_none_are_refused(db, ids):
     """A single id given as text is not taken for a list of letters."""
     with pytest.raises(ValidationError):
         db.mark_for_sync(ids)
+
+
+def test_a_misspelt_field_is_named_with_the_nearest_one(db):
+    """The value is kept in raw_data, as every unknown one is; a name of nobody's does not warn."""
+    lead_id = db.add_lead({"name": "Ana"})
+    with pytest.warns(UserWarning, match=r"'compnay' \(did you mean 'company'\?\)"):
+        assert db.update_lead(lead_id, {"compnay": "Acme"})
+    assert db.update_lead(lead_id, {"favourite_colour": "blue"})
+    assert db.get_lead(lead_id)["raw_data"] == {
+        "compnay": "Acme",
+        "favourite_colour": "blue",
+    }

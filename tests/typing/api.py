@@ -51,4 +51,17 @@ def check() -> None:
         assert_type(airtable.fail("error", status=500, nth=2).fired, int)
     assert_type(leadlog.stats().accepted, dict[str, int])
     assert_type(leadlog.log_database_event("error"), str)
+    leadlog.bind(user="ana")
     del awaitable
+
+
+def check_options(app: object) -> None:
+    """Options have names and types: an unused ignore here is an error that nobody was told of."""
+    assert_type(leadlog.instrument(app, "engine", int, ignore="/health").release(), None)
+    leadlog.capture("engine", int, exclude=["notes"], read_sample=0.1).release()
+    leadlog.configure(directory="logs", level="debug", ring_bytes={"*": "1MiB"}, file_mode=0o640)
+    leadlog.configure(directry="logs")  # type: ignore[call-arg]
+    leadlog.configure(level="loud")  # type: ignore[arg-type]
+    leadlog.capture("engine", int, exlude=["notes"])  # type: ignore[call-arg]
+    leadlog.instrument(app, "engine", int, ignor="/")  # type: ignore[call-arg]
+    leadlog.instrument_flask(app, reponse_header="")  # type: ignore[call-arg]

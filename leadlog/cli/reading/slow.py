@@ -13,11 +13,13 @@ from leadlog.cli.options import (
     opened_engine,
 )
 from leadlog.cli.reading.skipped import say_skipped
-from leadlog.cli.terminal import message, print_json, safe, table
+from leadlog.cli.terminal import count, fit, message, print_json, safe, table, terminal_width
 
 __all__ = ["slow"]
 
 _FIELDS_SHOWN = 4
+_LINES_OF_SQL = 6
+_WIDE = 200
 
 
 @click.command()
@@ -45,8 +47,10 @@ def slow(
 ) -> None:
     """Show which operations take the time: by kind, and by the shape of their statements.
 
-    A shape is what is done to which class with which columns; records hold no SQL. Percentiles
-    are by rank, within 1 %. Hints name calls that run once per row where one could do (N+1).
+    A shape is what is done to which class with which columns. Calls from 100 ms on (`statement_ms`
+    of `leadlog.capture`) have their SQL in the log, without values: the slowest are shown.
+    Percentiles are by rank, within 1 %. Hints name calls that run once per row where one could do
+    (N+1).
 
     \b
     Examples:
@@ -85,6 +89,12 @@ def _show(report: dict[str, Any]) -> None:
     rows = [[_name(one), *(_rounded(one[key]) for key in numbers)] for one in report["shapes"]]
     for line in table(rows, titles, right=range(1, len(titles))):
         click.echo(line)
+    for one in report["statements"]:
+        click.echo()
+        times = "once" if one["n"] == 1 else count(one["n"], "time")
+        title = f"{one['max_ms']:.1f} ms at most, {times} (session {safe(one['session_id'])})"
+        click.secho(title, fg="yellow")
+        click.echo(fit(f"  {safe(one['statement'])}", _LINES_OF_SQL * (terminal_width() or _WIDE)))
     if report["hints"]:
         click.echo()
     for one in report["hints"]:

@@ -224,6 +224,12 @@ class Settings:
         "Apprise URLs that alerts are sent to, parted by spaces; best through LEADLOG_ALERTS_URLS.",
         secret=True,
     )
+    ship: dict[str, Any] = setting(
+        {},
+        "Destinations of `leadlog ship` by name, see docs/how-to/ship.md.",
+        converter=json_object,
+        validator=text_keys,
+    )
 
     health_database_ms: float = setting(
         500.0,

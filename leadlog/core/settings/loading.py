@@ -87,8 +87,9 @@ def _expanded(key: str, value: Any, origin: str) -> Any:
 def unknown(name: str, origin: str) -> str:
     """What to tell about a setting that does not exist."""
     close = difflib.get_close_matches(name, FIELDS, 1, 0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown setting {name!r} ({origin}){hint} `leadlog doctor` lists them all"
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    where = "help(leadlog.configure) tells" if origin == "keyword" else "`leadlog doctor` lists"
+    return f"unknown setting {name!r} ({origin}); {hint}{where} them all"
 
 
 def _file_values(path: Path, section: str | None) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _file_values(path: Path, section: str | None) -> dict[str, Any]:
     try:
         values = dict(read(path, Settings, ()))
     except typed_settings.exceptions.TsError as error:
-        raise SettingsError(f"{path} cannot be read: {error}; mend it or remove it") from error
+        raise SettingsError(f"{path} cannot be read: {error}; correct it or remove it") from error
     table = values.pop(_TABLE, {})
     if not isinstance(table, Mapping):
         raise SettingsError(f"{path}: {_TABLE} is {table!r}; write it as a table, [{_TABLE}]")

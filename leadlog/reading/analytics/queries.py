@@ -21,6 +21,7 @@ __all__ = [
     "REPEATED",
     "SHAPES",
     "SLOW",
+    "SLOW_STATEMENTS",
     "VOLUME",
 ]
 
@@ -172,9 +173,26 @@ FROM (
 GROUP BY operation_type, entity, bulk, fields_processed
 ORDER BY total_us DESC, operation_type, entity, bulk, fields_processed
 """
-"""Operations by the shape of their statements. Records hold no SQL: the shape is what is done to
+"""Operations by the shape of their statements, since only slow ones have their SQL: what is done to
 which class with which columns, and whether for one row or for many. Numbers and sums are of all
 that ran."""
+
+SLOW_STATEMENTS = f"""
+SELECT r.statement_fingerprint, r.n, r.total_us, r.most_ms, MAX(s.statement) AS statement,
+       MAX(s.session_id) AS session_id, MAX(s.event_id) AS slowest_event_id
+FROM (
+    SELECT statement_fingerprint, COUNT(*) AS n, SUM({_us("execution_time_ms")}) AS total_us,
+           MAX({_ms("execution_time_ms")}) AS most_ms
+    FROM operations
+    WHERE statement IS NOT NULL AND success
+    GROUP BY statement_fingerprint
+) r
+JOIN operations s ON s.statement_fingerprint = r.statement_fingerprint
+                 AND s.execution_time_ms = r.most_ms AND s.statement IS NOT NULL
+GROUP BY r.statement_fingerprint, r.n, r.total_us, r.most_ms
+ORDER BY r.most_ms DESC, r.statement_fingerprint
+"""
+"""SQL of the calls that were slow enough to have it in their record, the slowest first."""
 
 REPEATED = f"""
 SELECT operation_type, entity, COUNT(*) AS transactions, SUM(calls) AS calls,

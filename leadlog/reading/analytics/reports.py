@@ -17,6 +17,7 @@ from leadlog.reading.analytics.queries import (
     REPEATED,
     SHAPES,
     SLOW,
+    SLOW_STATEMENTS,
 )
 from leadlog.reading.analytics.sections import at_ranks
 from leadlog.reading.moments import stamp
@@ -76,9 +77,9 @@ def slow_report(engine: Engine, most: int = 20) -> Row:
         most: operations and shapes that are listed.
 
     Returns:
-        `operations`, `shapes` and `hints`. Percentiles are of buckets, at most 1 % off. Events that
-        sampling kept stand for all of their kind, as in the summary; hints are of what is in the
-        log.
+        `operations`, `shapes`, `statements` and `hints`. Percentiles are of buckets, at most 1 %
+        off. Events that sampling kept stand for all of their kind, as in the summary; statements
+        and hints are of what is in the log.
 
     Raises:
         ReadError: the log cannot be read.
@@ -92,6 +93,7 @@ def slow_report(engine: Engine, most: int = 20) -> Row:
     return {
         "operations": operations[:most],
         "shapes": shapes,
+        "statements": [_statement(row) for row in engine.rows(SLOW_STATEMENTS)[:most]],
         "hints": [
             *map(_lazily_loaded, engine.rows(LAZY_LOADS)),
             *map(_repeated, repeated),
@@ -156,6 +158,18 @@ def _shape(row: Row) -> Row:
         "max_ms": row["most_ms"],
         "database_ms": None if row["database_us"] is None else row["database_us"] / 1000,
         "queries": row["queries"],
+    }
+
+
+def _statement(row: Row) -> Row:
+    return {
+        "statement": row["statement"],
+        "fingerprint": row["statement_fingerprint"],
+        "n": row["n"],
+        "total_ms": None if row["total_us"] is None else float(row["total_us"]) / 1000,
+        "max_ms": row["most_ms"],
+        "session_id": row["session_id"],
+        "event_id": row["slowest_event_id"],
     }
 
 

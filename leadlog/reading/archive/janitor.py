@@ -24,6 +24,7 @@ from leadlog.reading.archive.plan import Action, Found, Hindrance, Kept, Plan, p
 from leadlog.reading.archive.policy import Policy
 from leadlog.reading.archive.report import Report, Result
 from leadlog.reading.archive.seal import estimate, finish, seal
+from leadlog.reading.shipped import note_dropped, shipped_test
 from leadlog.recording.sinks.storage import Spool
 
 __all__ = ["Janitor"]
@@ -130,12 +131,17 @@ class Janitor:
                         with suppress(OSError):  # then that file's sealing tells
                             folder.remove(name)
                 found += files
+            missing = shipped_test(self._root)
         except OSError as error:
             raise LogDirectoryError(
                 f"cannot list {error.filename or self._root}: {error.strerror}; "
                 "run this as the user who writes the log"
             ) from error
-        return found
+        return [
+            attrs.evolve(one, unshipped=tuple(names)) if names else one
+            for one in found
+            for names in [missing(one.file, f"{one.size_bytes}:{one.modified_ns}")]
+        ]
 
     def _plan(self, found: list[Found]) -> Plan:
         """Plans, with what is worth to know only of files that are to be touched."""
@@ -189,6 +195,8 @@ class Janitor:
     def _carry_out(self, action: Action) -> int:
         """Does one thing; returns how many bytes it freed."""
         found = action.found
+        if action.verb == "remove" and found.unshipped:
+            note_dropped(self._root, found.file, found.unshipped, "removed by retention")
         if found.file.archived:
             with self._archived(found) as day:
                 if action.verb == "merge":

@@ -56,6 +56,7 @@ class Found:
         inode: number of the file in its file system.
         hindrance: why it must be left alone; None where nothing is known to speak against it.
         packed_bytes: about what it will take when compressed; None where it is not known.
+        unshipped: destinations of `leadlog ship` that lack some of it.
     """
 
     file: LogFile
@@ -64,6 +65,7 @@ class Found:
     inode: int = 0
     hindrance: Hindrance | None = None
     packed_bytes: int | None = None
+    unshipped: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -146,7 +148,13 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
     actions: dict[Found, Action] = {}
     kept: dict[Found, Kept] = {}
     for one in files:
-        action = _by_age(one, now - _day(one.file.date), policy, there)
+        age = now - _day(one.file.date)
+        action = _by_age(one, age, policy, there)
+        if action is not None and action.verb == "remove" and one.unshipped:
+            # A limit in bytes removes it all the same; whoever ships counts what was lost.
+            reason = f"it is not shipped to {' and '.join(one.unshipped)} yet"
+            kept[one] = Kept(one.file, Hindrance(reason, finding=True))
+            action = _by_age(one, age, attrs.evolve(policy, retention_days={}), there)
         if action is None:
             continue
         hindrance = _hindrance(one, now)
@@ -171,6 +179,7 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
             used -= _after(one, actions)
             what = "all files" if scope == TOTAL else scope
             reason = f"{what} take more than {limit} bytes"
+            kept.pop(one, None)
             actions[one] = Action("remove", one, reason, for_room=True)
     excess = [
         Excess(scope, limit, used)
@@ -231,7 +240,8 @@ def _merges(
                 for one in parts
                 if one.hindrance is not None and one.hindrance.finding
             }
-        free = [one for one in parts if one.hindrance is None]
+        # Whoever ships takes a merged part for shipped, so its parts have to be.
+        free = [one for one in parts if one.hindrance is None and not one.unshipped]
         if len(free) > 1:
             found.append(_merge(free[:_MOST_MERGED], f"its day has {len(free)} parts"))
     return found

@@ -11,6 +11,8 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
 
+from leadlog.core.native import RLock
+
 
 class Meter:
     """Counts of one stretch of work. Threads and tasks that share the context may add to it.
@@ -53,7 +55,7 @@ class Meter:
         self.wall_ns = 0
         self.cpu_ns: int | None = 0 if timed else None
         self._timed = timed
-        self._lock = threading.RLock()  # a finaliser may come in between
+        self._lock = RLock()  # a finaliser may come in between
         self._parent: Meter | None = None
         self._token: Token[Meter | None] | None = None
 

@@ -4,13 +4,13 @@ An operation is a store's method under way, a flushed object, or a statement. It
 written when the call has ended and every write in it has an outcome.
 """
 
-import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Dialect
 
 from leadlog.core.clock import new_id, now_us
+from leadlog.core.native import RLock
 from leadlog.recording.capture import facts, journal, sql
 from leadlog.recording.capture.failures import ErrorFacts, error_facts
 from leadlog.recording.capture.meter import Meter, current_meter
@@ -156,7 +156,7 @@ class Operation:
         self.context = context_of(self.session)
         self.bulk = self._was_bulk = bulk
         self._emit = emit
-        self._lock = threading.RLock()  # a finaliser may come in between
+        self._lock = RLock()  # a finaliser may come in between
         self._outcomes: list[str] = []
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:

@@ -3,7 +3,6 @@
 import atexit
 import inspect
 from collections.abc import Iterable
-from threading import RLock
 from typing import Any, Unpack
 from weakref import WeakSet
 
@@ -14,6 +13,7 @@ from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapper, Session, registry
 from sqlalchemy.sql.selectable import TableClause
 
+from leadlog.core.native import RLock
 from leadlog.recording.capture import flushes, gets, journal
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Watch, captured

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
 import orjson
 import structlog
@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 from leadlog.core import settings as _settings
 from leadlog.core.records import shape
 from leadlog.core.settings import Loaded
+from leadlog.core.settings.keywords import SettingsKeywords
 from leadlog.core.threads import end, is_ending
 from leadlog.recording.pipeline.build import build_sink
 from leadlog.recording.pipeline.events import category_of
@@ -277,7 +278,7 @@ def configure(
     processors: Sequence[Processor] = (),
     sink: Sink | None = None,
     take_over: bool = False,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Pipeline:
     """Builds the pipeline that all of leadlog logs to, and puts it in force.
 

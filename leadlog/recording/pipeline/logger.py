@@ -5,7 +5,6 @@ that takes what the last processor gives. The only processor of the list makes t
 of the pipeline in the slot, so that a logger fetched once follows every later `configure`.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
@@ -13,6 +12,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from leadlog.core.forks import renew_after_fork, renew_if_forked
+from leadlog.core.native import RLock
 from leadlog.core.stderr import tell
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -73,6 +73,8 @@ class Slot:
         processor: the one processor of the loggers that write to it.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "lock")  # see leadlog.core.native
+
     def __init__(
         self,
         configure: Callable[[], Target],
@@ -80,7 +82,7 @@ class Slot:
     ) -> None:
         self._configure = configure
         self._reference = reference
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self.target: Target | None = None
         self.closed: Target | None = None
         self.failures = 0
@@ -101,7 +103,7 @@ class Slot:
 
     def after_fork(self) -> None:
         """Gives a forked child a lock that no thread of its parent holds."""
-        self.lock = threading.RLock()
+        self.lock = RLock()
 
     def resolve(self) -> Target:
         """The pipeline in force; makes one where there is none."""

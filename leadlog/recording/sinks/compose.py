@@ -1,9 +1,9 @@
 """Sinks made of sinks, and one that keeps the lines in memory."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
 
+from leadlog.core.native import Lock
 from leadlog.recording.sinks.contract import Sink, SinkStats
 
 
@@ -98,7 +98,7 @@ class MemorySink:
     def __init__(self) -> None:
         self.lines: list[tuple[str, bytes]] = []
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def write(self, category: str, line: bytes) -> bool:
         """See `Sink.write`."""

@@ -4,12 +4,12 @@ It looks every few milliseconds, since waking it per line would cost the caller 
 line itself; a ring that is half full wakes it early.
 """
 
-import threading
 import time
 from collections.abc import Callable
 
 from leadlog.core.forks import renew_after_fork
-from leadlog.core.threads import start_thread
+from leadlog.core.native import Lock, RLock, sleep
+from leadlog.core.threads import Background, is_current, start_thread
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import Finish, FinisherOf
 from leadlog.recording.sinks.health import Health
@@ -51,6 +51,8 @@ class Drain:
         finisher_of: makes what finishes a dead process's frames.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "_turn")  # see leadlog.core.native
+
     def __init__(
         self,
         rings: Rings,
@@ -85,12 +87,12 @@ class Drain:
         self._urgent = False
         self._deadline: float | None = None
         self._done = False
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
         # A bare lock as alarm clock: unlike an Event's, its release may be interrupted by a
         # signal handler that rings the same alarm.
-        self._alarm = threading.Lock()
+        self._alarm = Lock()
         self._alarm.acquire()
-        self._turn = threading.RLock()
+        self._turn = RLock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -108,10 +110,8 @@ class Drain:
             False when the interpreter starts none any more; `look` then does its work.
         """
         if self._thread is None and not self._done:
-            thread = threading.Thread(target=self._run, name="leadlog-drain", daemon=True)
-            if not start_thread(thread):
-                return False
-            self._thread = thread
+            self._thread = start_thread(self._run, "leadlog-drain")
+            return self._thread is not None
         return True
 
     def wake(self) -> None:
@@ -260,11 +260,11 @@ class Drain:
             goals = [goal for goal in goals if not self._reached(*goal)]
             if not goals:
                 return True
-            if self._thread is threading.current_thread() or time.monotonic() >= deadline:
+            if is_current(self._thread) or time.monotonic() >= deadline:
                 return False
             if self.start():
                 self.wake()
-                time.sleep(_WAIT_SECONDS)
+                time.sleep(_WAIT_SECONDS)  # a green thread's own: others have their turn
             else:
                 self.look()
 
@@ -291,9 +291,9 @@ class Drain:
         if self._thread is None or not self._thread.is_alive():
             while not self._done:
                 self.look()
-                time.sleep(_WAIT_SECONDS)
+                sleep(_WAIT_SECONDS)
         self.wake()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and not is_current(self._thread):
             self._thread.join(timeout + _GRACE_SECONDS)
 
     def _let_go(self, deadline: float) -> None:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from leadlog.core.native import sleep
 from leadlog.recording.sinks.body import FACTS
 from leadlog.recording.sinks.contract import Finish
 from leadlog.recording.sinks.ring import Ring
@@ -39,7 +40,7 @@ class Finishing:
         category: str,
         ring: Ring,
         finish: Finish,
-        pause: Callable[[], None] = lambda: time.sleep(0),
+        pause: Callable[[], None] = lambda: sleep(0),
     ) -> None:
         self._category = category
         self._ring = ring

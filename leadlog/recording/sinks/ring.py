@@ -12,12 +12,11 @@ than one store is therefore decided first, by one store, and then carried out in
 be repeated: whoever comes next finishes what was broken off.
 """
 
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from leadlog.core.native import RLock, sleep
 from leadlog.recording.sinks.body import Body
 from leadlog.recording.sinks.counts import Counts
 from leadlog.recording.sinks.header import (
@@ -73,6 +72,8 @@ class Ring(Body):
         overflow: as above.
     """
 
+    __slots__ = ("lock",)  # see leadlog.core.native
+
     def __init__(
         self,
         storage: Storage,
@@ -80,7 +81,7 @@ class Ring(Body):
         wake: Callable[[], None] = lambda: None,
         grow: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self._busy = False
         self._sealed = False
         self._claimed = False
@@ -142,7 +143,7 @@ class Ring(Body):
         third of what one does. Within a call from within a call this waits in vain, not long.
         """
         for _ in range(_TURNS):
-            time.sleep(0)
+            sleep(0)
             if not self._claimed:
                 return
 
@@ -398,7 +399,7 @@ class Ring(Body):
         A call that the fork interrupted goes on in memory of its own; the parent's copy of
         that call puts the line in.
         """
-        self.lock = threading.RLock()
+        self.lock = RLock()
         self._words.release()
         old = self.storage
         self._install(heap(self.capacity, 0, "forked"))

@@ -5,11 +5,11 @@ the order stays. All of them lie in memory that outlives the process. Only where
 for a further ring do lines go to the overflow, on the heap.
 """
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from leadlog.core.layout import CATEGORIES
+from leadlog.core.native import RLock
 from leadlog.recording.sinks.counts import Counts
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.overflow import Budget
@@ -58,6 +58,8 @@ class Rings:
         wake: tells the drain to come soon; to be set before rings are opened.
     """
 
+    __slots__ = ("__dict__", "_lock")  # see leadlog.core.native
+
     def __init__(
         self,
         spool: Spool,
@@ -72,7 +74,7 @@ class Rings:
         self._policy = policy
         self._clock = clock
         self._budget = Budget(sizes.further)
-        self._lock = threading.RLock()  # may be asked for while a ring's is held, not the reverse
+        self._lock = RLock()  # may be asked for while a ring's is held, not the reverse
         self._closed = False
         self._before: dict[str, tuple[Counts, tuple[Ring, ...]]] = {}
         self.current: dict[str, Ring] = {}

@@ -20,7 +20,6 @@ container that is destroyed together with its /dev/shm, lose what was not yet in
 """
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from pathlib import Path
 from leadlog.core.clock import now_us
 from leadlog.core.forks import renew_after_fork, renew_if_forked
 from leadlog.core.layout import CATEGORIES
+from leadlog.core.native import RLock
 from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
@@ -75,6 +75,8 @@ class SpoolSink:
     Raises:
         ValueError: `durability` is none of `DURABILITIES`.
     """
+
+    __slots__ = ("__dict__", "__weakref__", "_lock")  # see leadlog.core.native
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class SpoolSink:
 
     def _begin(self) -> None:
         """What each process has for itself."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._opening = False
         self._early: deque[tuple[str, bytes]] = deque()
         self._descriptors = Descriptors()

@@ -1,0 +1,233 @@
+"""`leadlog ship run` and `leadlog ship replay`: the work itself."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from leadlog.cli.options import directory_option, existing_log, json_option
+from leadlog.cli.terminal import count, message, print_json
+
+if TYPE_CHECKING:
+    from leadlog.core.settings import Settings
+    from leadlog.shipping import Destination, Shipper, ShipReport
+
+__all__ = ["replay", "run"]
+
+_give_up = click.option(
+    "--give-up",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --once, how long a destination is tried that takes nothing.",
+)
+_JOIN_SECONDS = 0.2
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@directory_option
+@click.option("--all", "everything", is_flag=True, help="Ship to all tables [ship.NAME].")
+@click.option(
+    "--to",
+    metavar="URL",
+    help="Ship to this URL: elasticsearch+http://…, splunk+https://…, otlp+http://….",
+)
+@click.option(
+    "--personal-data",
+    metavar="POLICY",
+    help="How names and addresses leave this machine: plain, masked or pseudonymised. "
+    "Needed with --to; beside names it takes the place of theirs.",
+)
+@click.option("--once", is_flag=True, help="Send what there is, and end.")
+@_give_up
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    *,
+    names: tuple[str, ...],
+    directory: Path | None,
+    everything: bool,
+    to: str | None,
+    personal_data: str | None,
+    once: bool,
+    give_up: float,
+    as_json: bool,
+) -> None:
+    """Ship to destinations, until it is stopped.
+
+    What a destination refuses for good is kept with its reason, and never holds up the rest. The
+    token is in the variable that token_env names, or in the keyring; never in a URL.
+
+    \b
+    Examples:
+      leadlog ship elk splunk
+      leadlog ship --all --once --json
+      leadlog ship --to 'splunk+https://splunk:8088?token_env=HEC_TOKEN' --personal-data plain
+
+    With --once it exits with 1 where records were refused, and with 3 where a destination could
+    not be reached.
+    """  # noqa: D301 - click wants real backspaces
+    settings = _settings(directory)
+    chosen = _chosen(settings, names, to, personal_data, everything=everything)
+    root = existing_log(settings.directory) if once else Path(settings.directory)
+    stop = threading.Event()
+    shippers = [_shipper(root, one, settings, stop) for one in chosen]
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    if not once:
+        message(f"shipping {root} to {', '.join(one.name for one in chosen)}")
+    errors: list[BaseException] = []
+    threads = [
+        threading.Thread(target=_work, args=(one, once, give_up, errors, stop), name="leadlog-ship")
+        for one in shippers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():  # so that signals are handled meanwhile
+            thread.join(_JOIN_SECONDS)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if errors:
+        raise errors[0]
+    ctx.exit(_show([one.report for one in shippers], as_json=as_json))
+
+
+def _work(
+    shipper: "Shipper",
+    once: bool,
+    give_up: float,
+    errors: list[BaseException],
+    stop: threading.Event,
+) -> None:
+    try:
+        if once:
+            shipper.once(give_up)
+        else:
+            shipper.run()
+    except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+        errors.append(error)
+        if not once:
+            stop.set()
+    finally:
+        shipper.close()
+
+
+@click.command()
+@click.argument("name")
+@directory_option
+@click.option("--to", metavar="URL", help="The URL that NAME was made of, where it has no table.")
+@click.option("--personal-data", metavar="POLICY", help="Needed with --to.")
+@_give_up
+@json_option
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    *,
+    name: str,
+    directory: Path | None,
+    to: str | None,
+    personal_data: str | None,
+    give_up: float,
+    as_json: bool,
+) -> None:
+    """Send again what a destination refused, after its cause is mended.
+
+    What it takes now is forgotten here; what it refuses again is kept with the new reason.
+
+    \b
+    Examples:
+      leadlog ship replay elk
+      leadlog ship replay elk --json | jq .refused
+
+    Exits with 1 where records were refused again, and with 3 where it could not be reached.
+    """  # noqa: D301 - click wants real backspaces
+    settings = _settings(directory)
+    (destination,) = _chosen(settings, () if to else (name,), to, personal_data, everything=False)
+    root = existing_log(settings.directory)
+    shipper = _shipper(root, destination, settings, threading.Event())
+    try:
+        shipper.replay(give_up)
+    finally:
+        shipper.close()
+    ctx.exit(_show([shipper.report], as_json=as_json))
+
+
+def _settings(directory: Path | None) -> "Settings":
+    from leadlog.core.settings import load
+
+    return load(directory=directory).settings
+
+
+def _chosen(
+    settings: "Settings",
+    names: tuple[str, ...],
+    to: str | None,
+    personal_data: str | None,
+    *,
+    everything: bool,
+) -> "list[Destination]":
+    from leadlog.shipping import configured, from_url
+
+    if sum((bool(names), everything, to is not None)) != 1:
+        raise click.UsageError("name destinations, or give --all or --to URL")
+    if to is not None:
+        return [from_url(to, personal_data)]
+    tables = {
+        name: {**table, "personal_data": personal_data} if personal_data else table
+        for name, table in settings.ship.items()
+    }
+    known = configured(tables)
+    if not known:
+        raise click.UsageError(
+            "no destination is set up; write a table [ship.NAME] into leadlog.toml, or give --to "
+            "URL"
+        )
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"no destination {name!r}; there are {', '.join(known)}")
+    return list(known.values()) if everything else [known[name] for name in dict.fromkeys(names)]
+
+
+def _shipper(
+    root: Path, destination: "Destination", settings: "Settings", stop: threading.Event
+) -> "Shipper":
+    from leadlog.core.errors import SettingsError
+    from leadlog.shipping import Shipper
+
+    if destination.personal_data == "pseudonymised" and not settings.pseudonym_key:
+        raise SettingsError(
+            f"ship.{destination.name}: pseudonyms need a key; set LEADLOG_PSEUDONYM_KEY"
+        )
+    return Shipper(
+        root,
+        destination,
+        pseudonym_key=settings.pseudonym_key,
+        notice=lambda text: message(f"{destination.name}: {text}"),
+        stop=stop,
+    )
+
+
+def _show(reports: "list[ShipReport]", *, as_json: bool) -> int:
+    if as_json:
+        print_json({"destinations": [one.as_dict() for one in reports]})
+    for one in () if as_json else reports:
+        refused = f", {one.refused} refused" if one.refused else ""
+        click.echo(f"{one.name}: {count(one.sent, 'record')} shipped{refused}")
+        if one.refused:
+            message(f"{one.name}: `leadlog ship status` shows why records were refused")
+    for one in reports:
+        if one.error:
+            message(f"{one.name}: not all was shipped: {one.error}")
+    if any(one.error for one in reports):
+        return 3
+    return 1 if any(one.refused for one in reports) else 0

@@ -1,0 +1,11 @@
+"""The log is shipped to Elasticsearch, OpenSearch, Splunk and OpenTelemetry.
+
+The files are the buffer: `leadlog ship` reads them as any reader does, in a process of its own, and
+moves a position once the destination has acknowledged. A receiver that is away costs the
+application nothing.
+"""
+
+from leadlog.shipping.destination import Destination, configured, from_url
+from leadlog.shipping.shipper import Shipper, ShipReport
+
+__all__ = ["Destination", "ShipReport", "Shipper", "configured", "from_url"]

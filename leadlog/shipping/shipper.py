@@ -1,0 +1,424 @@
+"""Ships to one destination: read, send, and move the position once all of it is acknowledged."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+import attrs
+
+from leadlog.core.clock import now_us
+from leadlog.core.errors import ShippingError
+from leadlog.reading.events import Event, decode
+from leadlog.reading.shipped import Erased, Refused, Shipments, shipping_lock
+from leadlog.shipping.contract import (
+    AGAIN,
+    BatchRefusedError,
+    DestinationError,
+    DroppedError,
+    Item,
+    Sender,
+    UnreachableError,
+)
+from leadlog.shipping.destination import Destination, token_of
+from leadlog.shipping.source import Batch, Source, event_id_of
+from leadlog_processors.privacy import Policy, Privacy
+
+__all__ = ["ShipReport", "Shipper", "sender_of"]
+
+_POLL_SECONDS: Final = 0.2
+_FIRST_WAIT_SECONDS: Final = 0.1
+_LONGEST_WAIT_SECONDS: Final = 30.0
+_STANDBY_SECONDS: Final = 2.0
+
+
+@attrs.define
+class ShipReport:
+    """What a run did.
+
+    Attributes:
+        name: Of the destination.
+        sent: Records that it took.
+        refused: Records that it refused for good; they are kept for `leadlog ship replay`.
+        error: Why the run ended before all was sent; None where it did not.
+    """
+
+    name: str
+    sent: int = 0
+    refused: int = 0
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data."""
+        return attrs.asdict(self)
+
+
+class _StoppedError(Exception):
+    """The run is to end."""
+
+
+def sender_of(destination: Destination) -> Sender:
+    """Return what speaks a destination's protocol.
+
+    Raises:
+        SettingsError: Its token is not there.
+    """
+    token = token_of(destination)
+    if destination.type == "splunk":
+        from leadlog.shipping.splunk import SplunkSender
+
+        return SplunkSender(destination, token)
+    if destination.type == "otlp":
+        from leadlog.shipping.otlp import OtlpSender
+
+        return OtlpSender(destination, token)
+    from leadlog.shipping.elasticsearch import BulkSender
+
+    return BulkSender(destination, token)
+
+
+class Shipper:
+    """Ships a log directory to one destination.
+
+    `once` sends what there is; `run` goes on until it is stopped. Only one process ships to a
+    destination; a second one stands by.
+
+    Args:
+        directory: The log directory.
+        destination: Where to.
+        pseudonym_key: Of the pseudonyms, where the destination wants these.
+        notice: Is told in one line about what somebody should know.
+        clock: Microseconds since 1970.
+        stop: Ends a run when it is set.
+        sender: Speaks the protocol; made from the destination by default.
+
+    Raises:
+        SettingsError: The token is not there, or pseudonyms are wanted without a key.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        destination: Destination,
+        *,
+        pseudonym_key: str = "",
+        notice: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], int] = now_us,
+        stop: threading.Event | None = None,
+        sender: Sender | None = None,
+    ) -> None:
+        self._directory = directory
+        self._destination = destination
+        self._notice = notice
+        self._clock = clock
+        self._stop = threading.Event() if stop is None else stop
+        self._sender = sender_of(destination) if sender is None else sender
+        policy, key = destination.personal_data, pseudonym_key.encode() or None
+        # The destination has checked what its policy says.
+        self._privacy = None if policy == "plain" else Privacy(cast(Policy, policy), key)
+        self._dropped: list[tuple[str, int | None, int | None, int | None]] = []
+        self._told = ""
+        self._waited = 0
+        self._reached_at = time.monotonic()
+        self._give_up: float | None = None
+        self.report = ShipReport(destination.name)
+
+    # --------------------------------------------------------------------------------------- runs
+
+    def once(self, give_up_seconds: float = 30.0) -> ShipReport:
+        """Send what there is.
+
+        Args:
+            give_up_seconds: How long a destination that takes nothing is tried.
+
+        Raises:
+            ShippingError: Another process ships there.
+            LogDirectoryError: The position cannot be kept.
+            ReadError: What was kept is damaged.
+        """
+        self._give_up = give_up_seconds
+        with shipping_lock(self._directory, self._destination.name) as other:
+            if other is not None:
+                raise ShippingError(
+                    f"process {other} ships to {self._destination.name} already; "
+                    "`leadlog ship status` shows how far it is"
+                )
+            self._ship(forever=False)
+        return self.report
+
+    def run(self) -> ShipReport:
+        """Ship until it is stopped, whatever the destination answers meanwhile.
+
+        Raises:
+            LogDirectoryError: The position cannot be kept.
+            ReadError: What was kept is damaged.
+        """
+        told = False
+        while not self._stop.is_set():
+            with shipping_lock(self._directory, self._destination.name) as other:
+                if other is None:
+                    self._ship(forever=True)
+                    return self.report
+            if not told:
+                self._notice(
+                    f"process {other} ships to {self._destination.name} already; standing by"
+                )
+                told = True
+            self._stop.wait(_STANDBY_SECONDS)
+        return self.report
+
+    def replay(self, give_up_seconds: float = 30.0) -> ShipReport:
+        """Send again what was refused.
+
+        Args:
+            give_up_seconds: How long a destination that takes nothing is tried.
+
+        Raises:
+            LeadlogError: As `once`.
+        """
+        self._give_up = give_up_seconds
+        with shipping_lock(self._directory, self._destination.name) as other:
+            if other is not None:
+                raise ShippingError(
+                    f"process {other} ships to {self._destination.name}; stop it and try again"
+                )
+            with Shipments(self._directory, self._destination.name) as shipments:
+                self._guarded(shipments, lambda: self._replay(shipments))
+        return self.report
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._sender.close()
+
+    def _ship(self, *, forever: bool) -> None:
+        with Shipments(self._directory, self._destination.name) as shipments:
+            self._remember(shipments)
+            source = Source(
+                self._directory, shipments, self._destination, self._clock, self._notice
+            )
+            try:
+                self._guarded(shipments, lambda: self._cycles(shipments, source, forever=forever))
+            finally:
+                source.close()
+
+    def _guarded(self, shipments: Shipments, work: Callable[[], None]) -> None:
+        """Do it; what ends it too early is told and kept."""
+        try:
+            work()
+        except _StoppedError:
+            return
+        except ShippingError as error:
+            self.report.error = str(error)
+            shipments.put(error=str(error), error_us=self._clock())
+
+    def _remember(self, shipments: Shipments) -> None:
+        """Keep what others need to know of the destination, and tell when it is another one."""
+        one = self._destination
+        before = shipments.get("target")
+        target = f"{one.type} {one.url} {one.index}".strip()
+        if before is not None and before != target:
+            self._notice(
+                f"{one.name} was {before} and is {target} now; it goes on where it was. To send "
+                f"all of the log there, run `leadlog ship forget {one.name}` first"
+            )
+        shipments.put(
+            target=target,
+            type=one.type,
+            categories=" ".join(one.categories),
+            since=one.since,
+            can_erase=int(self._sender.can_erase),
+            sealed_only=int(one.type == "s3"),
+        )
+
+    def _cycles(self, shipments: Shipments, source: Source, *, forever: bool) -> None:
+        self._tried(shipments, self._sender.prepare)
+        while not self._stop.is_set():
+            began = time.monotonic()
+            self._follow_erasures(shipments)
+            batch = source.read()
+            if batch.progress:
+                self._send(shipments, source, batch)
+                rate = self._destination.backfill_per_second
+                if rate and batch.backlog:
+                    self._stop.wait(max(batch.backlog / rate - (time.monotonic() - began), 0.0))
+            elif not forever:
+                return
+            else:
+                self._stop.wait(_POLL_SECONDS)
+        raise _StoppedError
+
+    def _tried(self, shipments: Shipments, call: Callable[[], None]) -> None:
+        """Call until the destination can be reached."""
+        while True:
+            try:
+                call()
+            except (UnreachableError, DestinationError) as error:
+                self._wait(shipments, error)
+            else:
+                self._reached(shipments)
+                return
+
+    # -------------------------------------------------------------------------------------- batch
+
+    def _send(self, shipments: Shipments, source: Source, batch: Batch) -> None:
+        events = batch.events
+        erased = shipments.erased_among([event_id_of(event) for _, event in events])
+        items = [
+            self._item(category, event)
+            for category, event in events
+            if not erased or event_id_of(event) not in erased
+        ]
+        refused = self._delivered(shipments, items)
+        dropped, self._dropped = self._dropped, []
+        lost = sum(count for *_, count in dropped if count)
+        sent = len(items) - len(refused) - lost
+        shipments.commit(
+            batch.progress, refused=refused, sent=sent, at_us=self._clock(), dropped=dropped
+        )
+        source.committed(batch)
+        self.report.sent += sent
+        self.report.refused += len(refused) + lost
+
+    def _item(self, category: str, event: Event) -> Item:
+        data = event.data
+        if self._privacy is not None:
+            data = dict(self._privacy(None, "info", data))
+        return Item(event_id_of(event), category, data, event.raw)
+
+    def _delivered(self, shipments: Shipments, items: Sequence[Item]) -> list[Refused]:
+        """Send until each record is taken or refused; returns those that were refused."""
+        refused: list[Refused] = []
+        groups: list[Sequence[Item]] = [items] if items else []
+        while groups:
+            group = groups.pop()
+            try:
+                verdicts = self._sender.send(group)
+            except BatchRefusedError as error:
+                groups += self._parted(group, error, refused)
+                continue
+            except DroppedError as error:
+                # To send the batch again would double all the others.
+                self._reached(shipments)
+                self._dropped.append((str(error), None, None, error.count))
+                self._notice(f"{error}; it does not say which of {len(group)}")
+                continue
+            except (UnreachableError, DestinationError) as error:
+                groups.append(group)
+                self._wait(shipments, error)
+                continue
+            self._reached(shipments)
+            later = []
+            for item, verdict in zip(group, verdicts, strict=True):
+                if verdict is AGAIN:
+                    later.append(item)
+                elif verdict is not None:
+                    refused.append(_refused(item, str(verdict)))
+            if later:
+                groups.append(later)
+                name = self._destination.name
+                if len(later) == len(group):
+                    busy = f"{name} has no room for {len(later)} records now"
+                    self._wait(shipments, UnreachableError(busy))
+                else:
+                    self._pause(_FIRST_WAIT_SECONDS)
+        return refused
+
+    def _parted(
+        self, group: Sequence[Item], error: BatchRefusedError, refused: list[Refused]
+    ) -> list[Sequence[Item]]:
+        """Return smaller groups of one that was refused as a whole."""
+        if len(group) == 1:
+            refused.append(_refused(group[0], str(error)))
+            return []
+        at = error.position
+        if at is not None and 0 <= at < len(group):
+            refused.append(_refused(group[at], str(error)))
+            return [part for part in (group[at + 1 :], group[:at]) if part]
+        middle = len(group) // 2
+        return [group[middle:], group[:middle]]
+
+    # ------------------------------------------------------------------------------------ erasure
+
+    def _follow_erasures(self, shipments: Shipments) -> None:
+        if not self._sender.can_erase:
+            return
+        while events := shipments.erasures():
+            items = [item for one in events if (item := self._changed(one)) is not None]
+            self._tried(shipments, partial(self._sender.erase, events, items))
+            shipments.erasures_done(events)
+
+    def _changed(self, one: Erased) -> Item | None:
+        data = None if one.line is None else decode(one.line)
+        if data is None or one.line is None:
+            return None
+        return self._item(one.category, Event(data, one.line, self._directory, 0))
+
+    # ------------------------------------------------------------------------------------- replay
+
+    def _replay(self, shipments: Shipments) -> None:
+        self._tried(shipments, self._sender.prepare)
+        last = 0
+        while found := shipments.refused(last, self._destination.batch_records):
+            last = found[-1].number
+            by_id = {one.event_id: one for one in found}
+            items = []
+            for one in found:
+                data = decode(one.line)
+                if data is not None:
+                    item = self._item(one.category, Event(data, one.line, self._directory, 0))
+                    items.append(item._replace(event_id=one.event_id))
+            still = {one.event_id: one for one in self._delivered(shipments, items)}
+            shipments.replayed(
+                [one for one in found if one.event_id not in still],
+                [by_id[one]._replace(reason=still[one].reason) for one in still],
+                self._clock(),
+            )
+            self.report.sent += len(found) - len(still)
+            self.report.refused += len(still)
+
+    # -------------------------------------------------------------------------------------- waits
+
+    def _reached(self, shipments: Shipments) -> None:
+        self._reached_at = time.monotonic()
+        self._waited = 0
+        if self._told:
+            self._notice(f"{self._destination.name} takes records again")
+            self._told = ""
+            shipments.put(error=None)
+
+    def _wait(self, shipments: Shipments, error: UnreachableError | DestinationError) -> None:
+        """Wait before the next try, longer each time.
+
+        Raises:
+            _StoppedError: The run is to end.
+            ShippingError: It has been tried for long enough.
+        """
+        text = str(error)
+        if text != self._told:
+            self._told = text
+            shipments.put(error=text, error_us=self._clock())
+            self._notice(f"{text}; trying again")
+        if self._give_up is not None:
+            fatal = isinstance(error, DestinationError)
+            if fatal or time.monotonic() - self._reached_at >= self._give_up:
+                raise ShippingError(text)
+        asked = error.retry_after if isinstance(error, UnreachableError) else None
+        longest = min(_FIRST_WAIT_SECONDS * 2**self._waited, _LONGEST_WAIT_SECONDS)
+        self._waited += 1
+        wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 - so that many do not come at once
+        if asked is not None:
+            wait = min(max(asked, wait), 10 * _LONGEST_WAIT_SECONDS)
+        if self._give_up is not None:
+            wait = min(wait, max(self._reached_at + self._give_up - time.monotonic(), 0.01))
+        self._pause(wait)
+
+    def _pause(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise _StoppedError
+
+
+def _refused(item: Item, reason: str) -> Refused:
+    return Refused(0, item.event_id, item.category, reason[:1000], item.raw)

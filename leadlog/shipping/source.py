@@ -1,0 +1,353 @@
+"""What is to be shipped next: batches of records out of all files, whatever their form.
+
+Files of today are read first, so that a backlog of months does not hold up what happens now; then
+the others, the oldest first. A position belongs to a file's content, which stays the same when the
+file is compressed or sealed. Where a file was rewritten, by an erasure for one, the place is found
+again by the last line and, where that is gone, by the event_ids that were shipped last.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import attrs
+
+from leadlog.core.clock import utc_date
+from leadlog.core.errors import LeadlogError
+from leadlog.core.layout import LogFile, log_files
+from leadlog.reading.events import Event, LineReader, Skipped, open_content
+from leadlog.reading.shipped import Key, Progress, Shipments, form_of, key_of
+from leadlog.shipping.destination import Destination
+
+__all__ = ["Batch", "Source", "event_id_of"]
+
+_RECENT: Final = 200
+_SCAN_SECONDS: Final = 1.0
+_LONGEST_ID: Final = 200
+_REMOVED: Final = "removed before it was shipped"
+
+
+@attrs.define
+class Batch:
+    """Records that are shipped together, and what is known once they are.
+
+    Attributes:
+        events: Category and event of each.
+        progress: How far the files were read for it.
+        bytes: Of all lines.
+        backlog: How many of them are of past days.
+    """
+
+    events: list[tuple[str, Event]] = attrs.field(factory=list)
+    progress: dict[Key, Progress] = attrs.field(factory=dict)
+    bytes: int = 0
+    backlog: int = 0
+
+
+@attrs.define
+class _Open:
+    """A file whose content cannot be skipped over at no cost, kept open while it is read."""
+
+    key: Key
+    form: str
+    stream: BinaryIO
+    reader: LineReader
+
+
+def event_id_of(event: Event) -> str:
+    """Return what identifies a record: its event_id, or a hash of its line where it has none."""
+    found = event.data.get("event_id")
+    if type(found) is str and 0 < len(found) <= _LONGEST_ID:
+        return found
+    return blake2b(event.raw, digest_size=16).hexdigest()
+
+
+class Source:
+    """Reads for one destination.
+
+    Args:
+        directory: The log directory; it need not exist yet.
+        shipments: What was shipped before.
+        destination: Says which files.
+        clock: Microseconds since 1970.
+        notice: Is told in one line about what somebody should know.
+
+    Attributes:
+        skipped: Counts the damaged lines met so far.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        shipments: Shipments,
+        destination: Destination,
+        clock: Callable[[], int],
+        notice: Callable[[str], None],
+    ) -> None:
+        self._directory = directory
+        self._shipments = shipments
+        self._destination = destination
+        self._clock = clock
+        self._notice = notice
+        self._progress = shipments.progress()
+        self._live: list[LogFile] = []
+        self._backlog: deque[LogFile] = deque()
+        self._scanned_at = float("-inf")
+        self._scan_took = 0.0
+        self._open: _Open | None = None
+        self._failed: dict[Key, str] = {}
+        self.skipped = Skipped()
+
+    def close(self) -> None:
+        """Close the file that is open."""
+        if self._open is not None:
+            self._open.stream.close()
+            self._open = None
+
+    def committed(self, batch: Batch) -> None:
+        """Take over the positions of a batch that was acknowledged."""
+        self._progress.update(batch.progress)
+
+    # ------------------------------------------------------------------------------- which files
+
+    def scan(self) -> None:
+        """List the files anew, and see what became of those that are gone.
+
+        Raises:
+            OSError: A folder cannot be listed.
+        """
+        began = time.monotonic()
+        files = log_files(
+            self._directory, self._destination.categories, self._destination.since or None
+        )
+        today = utc_date(self._clock())
+        self._live = [
+            file for file in files if file.date >= today and not (file.compressed or file.archived)
+        ]
+        self._gone(files)
+        live = {key_of(file) for file in self._live}
+        self._backlog = deque(
+            file for file in files if key_of(file) not in live and not self._is_done(file)
+        )
+        self._scanned_at = time.monotonic()
+        self._scan_took = self._scanned_at - began
+
+    def _is_done(self, file: LogFile) -> bool:
+        known = self._progress.get(key_of(file))
+        try:
+            form = form_of(file.path.stat())
+        except OSError:
+            return True  # met in its new place at the next look
+        if self._failed.get(key_of(file)) == form:
+            return True
+        return known is not None and known.complete and known.form == form
+
+    def _gone(self, files: list[LogFile]) -> None:
+        """Forget files that are gone: merged ones, and those that retention removed."""
+        there = {key_of(file) for file in files}
+        gone = [key for key in self._progress if key not in there]
+        if not gone:
+            return
+        kept = self._shipments.progress()  # the janitor counts what it removes
+        merged: dict[tuple[str, str], list[LogFile]] = {}
+        for file in files:
+            if file.merged:
+                merged.setdefault((file.category, file.date), []).append(file)
+        adopted: dict[Key, Progress] = {}
+        lost: list[tuple[str, int | None, int | None, int | None]] = []
+        for key in gone:
+            category, stem = key
+            parts = merged.get((category, stem[:10]))
+            if parts is None:
+                known = kept.get(key, self._progress[key])
+                if not known.complete:
+                    size = int(known.form.partition(":")[0] or 0)
+                    left = max(size - known.read_to, 0) if known.form else None
+                    lost.append((_REMOVED, 1, left, None))
+                    self._notice(f"{category}/{stem} was removed before all of it was shipped")
+                continue
+            for part in parts:
+                if key_of(part) in self._progress or key_of(part) in adopted:
+                    continue
+                # Parts are merged once they are shipped; see the janitor.
+                siblings = [one for one in gone if one[0] == category and one[1][:10] == stem[:10]]
+                if all(self._progress[one].complete for one in siblings):
+                    adopted[key_of(part)] = self._whole(part)
+        self._shipments.commit(adopted, at_us=self._clock(), gone=gone, dropped=lost)
+        self._progress.update(adopted)
+        for key in gone:
+            del self._progress[key]
+
+    def _whole(self, file: LogFile) -> Progress:
+        """Return the progress of a file all of whose lines were shipped under other names."""
+        form = form_of(file.path.stat())
+        with open_content(file.path) as stream:
+            reader = LineReader(stream, file.path, 0, Skipped())
+            marker = _Marker(Progress())
+            for event in reader.read():
+                marker.add(event)
+            return marker.progress(reader.offset, complete=True, form=form)
+
+    # ------------------------------------------------------------------------------------ batches
+
+    def read(self) -> Batch:
+        """Return what is to be shipped next; an empty batch when there is nothing now.
+
+        Raises:
+            OSError: A folder cannot be listed.
+        """
+        since = time.monotonic() - self._scanned_at
+        if since > max(_SCAN_SECONDS, 5 * self._scan_took):
+            self.scan()
+        batch = self._filled()
+        if not batch.progress and since > 0.05:
+            self.scan()  # a new file may be there
+            batch = self._filled()
+        return batch
+
+    def _filled(self) -> Batch:
+        batch = Batch()
+        for file in self._live:
+            if not self._read_file(file, batch):
+                return batch
+        while self._backlog:
+            before = len(batch.events)
+            whole = self._read_file(self._backlog[0], batch)
+            batch.backlog += len(batch.events) - before
+            if not whole:
+                return batch
+            self._backlog.popleft()
+        return batch
+
+    def _is_full(self, batch: Batch) -> bool:
+        limits = self._destination
+        return len(batch.events) >= limits.batch_records or batch.bytes >= limits.batch_bytes
+
+    def _read_file(self, file: LogFile, batch: Batch) -> bool:
+        """Add records of a file; False when the batch is full and there may be more."""
+        if self._is_full(batch):
+            return False
+        key = key_of(file)
+        try:
+            state = file.path.stat()
+        except OSError:
+            return True  # met in its new place at the next look
+        known, form = self._progress.get(key, Progress()), form_of(state)
+        if (known.complete and known.form == form) or self._failed.get(key) == form:
+            return True
+        try:
+            return self._read_on(file, key, form, known, batch)
+        except FileNotFoundError:
+            return True
+        except (OSError, LeadlogError) as error:
+            self.close()
+            self._failed[key] = form
+            batch.progress.pop(key, None)
+            batch.events = [one for one in batch.events if one[1].path != file.path]
+            what = error.strerror if isinstance(error, OSError) else None
+            self._notice(f"cannot read {file.path}: {what}" if what else str(error))
+            return True
+
+    def _read_on(self, file: LogFile, key: Key, form: str, known: Progress, batch: Batch) -> bool:
+        opened = self._opened(file, key, form, known)
+        reader, marker = opened.reader, _Marker(known)
+        full = False
+        try:
+            for event in reader.read():
+                marker.add(event)
+                batch.events.append((file.category, event))
+                batch.bytes += len(event.raw)
+                if self._is_full(batch):
+                    full = True
+                    break
+        except BaseException:
+            self.close()
+            opened.stream.close()
+            raise
+        batch.progress[key] = marker.progress(reader.offset, complete=not full, form=form)
+        if not full or self._open is not opened:
+            opened.stream.close()
+            if self._open is opened:
+                self._open = None
+        return not full
+
+    def _opened(self, file: LogFile, key: Key, form: str, known: Progress) -> _Open:
+        """Return a file, opened where reading goes on."""
+        keep = file.compressed or file.archived
+        here = self._open
+        if here is not None:
+            same = keep and here.key == key and here.form == form
+            if same and here.reader.offset == known.read_to:
+                return here
+            self.close()
+        stream = open_content(file.path)
+        try:
+            offset = self._place(stream, known, file.path)
+            found = _Open(key, form, stream, LineReader(stream, file.path, offset, self.skipped))
+        except BaseException:
+            stream.close()
+            raise
+        if keep:
+            self._open = found
+        return found
+
+    def _place(self, stream: BinaryIO, known: Progress, path: Path) -> int:
+        """Return where the first line lies that was not shipped."""
+        if not known.last_line:
+            # Nothing but damaged lines were read: a line begins there, or the file is another one.
+            return known.read_to
+        stream.seek(known.last_start)
+        line = stream.readline()
+        if _hash(line) == known.last_line:
+            if known.last_start + len(line) == known.read_to:
+                return known.read_to
+            return known.last_start + len(line)
+        recent = set(known.recent)
+        stream.seek(0)
+        reader, found = LineReader(stream, path, 0, Skipped()), -1
+        for event in reader.read():
+            if event_id_of(event) in recent:
+                found = reader.offset
+        if found < 0:
+            self._notice(
+                f"{path} was replaced, and nothing of what was shipped last is in it any more; "
+                "shipping it from its start"
+            )
+            return 0
+        return found
+
+
+class _Marker:
+    """Keeps what a position is found again by."""
+
+    def __init__(self, known: Progress) -> None:
+        self._known = known
+        self._recent: deque[Event] = deque(maxlen=_RECENT)
+        self._start = 0
+
+    def add(self, event: Event) -> None:
+        self._recent.append(event)
+        self._start = event.offset
+
+    def progress(self, read_to: int, *, complete: bool, form: str) -> Progress:
+        known = self._known
+        if not self._recent:
+            return attrs.evolve(known, read_to=read_to, complete=complete, form=form)
+        ids = [event_id_of(one) for one in self._recent]
+        if len(ids) < _RECENT:
+            ids = [*known.recent[len(ids) - _RECENT :], *ids]
+        return Progress(
+            read_to=read_to,
+            last_start=self._start,
+            last_line=_hash(self._recent[-1].raw + b"\n"),
+            complete=complete,
+            form=form,
+            recent=tuple(ids),
+        )
+
+
+def _hash(line: bytes) -> str:
+    return blake2b(line, digest_size=12).hexdigest()

@@ -1,0 +1,391 @@
+"""Real receivers on loopback, and what stands between them and a shipper to make trouble."""
+
+import json
+import random
+import socket
+import struct
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from leadlog.core.clock import format_us, new_id
+from leadlog.core.records import shape
+from leadlog_processors.fields import CATEGORIES
+
+LOG_TYPES = {category: log_type for log_type, category in CATEGORIES.items()}
+
+
+def record(category: str, at_us: int, **sections: dict[str, Any]) -> dict[str, Any]:
+    """A record of the contract with an id of its own."""
+    event = shape.blank(LOG_TYPES[category])
+    event |= {
+        "timestamp": format_us(at_us),
+        "level": "info",
+        "event_name": "lead.add",
+        "event_id": new_id(),
+        "session_id": "k3v9x0ab",
+    }
+    for name, values in sections.items():
+        event[name].update(values)
+    return dict(event)
+
+
+def append(path: Path, *events: dict[str, Any] | bytes) -> list[str]:
+    """Write lines to a file of the log; returns the event_ids."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in events]
+    with path.open("ab", buffering=0) as stream:
+        stream.write(b"".join(line + b"\n" for line in lines))
+    return [one["event_id"] for one in events if isinstance(one, dict) and "event_id" in one]
+
+
+class Trouble(ThreadingHTTPServer):
+    """Passes requests on to a receiver, and makes trouble on the way.
+
+    Args:
+        target: URL of the receiver.
+        faults: Name of a fault to its share of the POST requests: `429` and `503` before the
+            receiver is reached; `items` refuses some of a bulk's records with 429; `reset` and
+            `timeout` after the receiver has taken all of it.
+        seed: Of the draws.
+
+    Attributes:
+        made: How often each fault was made.
+        paths: Of all requests.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, target: str, faults: dict[str, float], seed: int = 1) -> None:
+        super().__init__(("127.0.0.1", 0), _Between)
+        self.target = target.rstrip("/")
+        self.faults = faults
+        self.made: dict[str, int] = dict.fromkeys(faults, 0)
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.ended = threading.Event()
+        self._draw = random.Random(seed)
+        self._guard = threading.Lock()
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+        return f"127.0.0.1:{self.server_port}"
+
+    def fault(self) -> str | None:
+        """The next request's fault."""
+        with self._guard:
+            drawn = self._draw.random()
+            for name, part in self.faults.items():
+                drawn -= part
+                if drawn < 0:
+                    self.made[name] += 1
+                    return name
+        return None
+
+    def handle_error(self, *_: Any) -> None:
+        """Says nothing: a killed shipper breaks connections."""
+
+
+class _Between(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Trouble
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.paths.append(self.path)
+        self.server.headers.append(dict(self.headers))
+        fault = self.server.fault() if self.command == "POST" else None
+        if fault in ("429", "503"):
+            self._answer(int(fault), b'{"error": "come later"}', {"Retry-After": "0"})
+            return
+        refused: list[int] = []
+        if fault == "items":
+            body, refused = _without_some(body)
+        status, said = self._forwarded(body)
+        if fault == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.close_connection = True
+            return
+        if fault == "timeout":
+            self.server.ended.wait(1.0)
+            self.close_connection = True
+            return
+        if refused and status == 200:
+            said = _with_refused(said, refused)
+        self._answer(status, said, {"Content-Type": "application/json"})
+
+    do_GET = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - http.server's names
+
+    def _forwarded(self, body: bytes) -> tuple[int, bytes]:
+        kept = ("content-type", "authorization", "x-splunk-request-channel", "content-encoding")
+        headers = {name: value for name, value in self.headers.items() if name.lower() in kept}
+        path = self.path
+        if "_bulk" in path:
+            path = "/_bulk"  # all items are needed to put the refused ones in their places
+        request = urllib.request.Request(
+            self.server.target + path, data=body or None, headers=headers, method=self.command
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
+        """Says nothing."""
+
+
+def _without_some(body: bytes) -> tuple[bytes, list[int]]:
+    """A bulk without every third record, and which these are."""
+    lines = body.split(b"\n")[:-1]
+    pairs = [lines[at : at + 2] for at in range(0, len(lines), 2)]
+    refused = list(range(0, len(pairs), 3)) if len(pairs) > 1 else []
+    kept = [line for at, pair in enumerate(pairs) if at not in refused for line in pair]
+    return b"\n".join([*kept, b""]), refused
+
+
+def _with_refused(said: bytes, refused: list[int]) -> bytes:
+    answer = json.loads(said)
+    for at in refused:
+        busy = {"type": "es_rejected_execution_exception", "reason": "queue is full"}
+        answer["items"].insert(at, {"create": {"status": 429, "error": busy}})
+    answer["errors"] = True
+    return json.dumps(answer).encode()
+
+
+@contextmanager
+def serving(server: Any) -> Iterator[Any]:
+    """Serve from a thread of its own while the block runs."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        ended = getattr(server, "ended", None)
+        if ended is not None:
+            ended.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def indexed(server: Any) -> dict[str, dict[str, Any]]:
+    """All documents of an OpenSearch by their ids."""
+    call = asking(server.url)
+    call("POST", "/_refresh")
+    found: dict[str, dict[str, Any]] = {}
+    after: list[Any] = []
+    while True:
+        query: dict[str, Any] = {"size": 5000, "sort": [{"event.id": "asc"}]}
+        if after:
+            query["search_after"] = after
+        hits = call("POST", "/leadlog-*/_search", query)["hits"]["hits"]
+        if not hits:
+            return found
+        for hit in hits:
+            assert hit["_id"] not in found, "an event is in two indices"
+            found[hit["_id"]] = hit
+        after = hits[-1]["sort"]
+
+
+def asking(url: str) -> Callable[..., Any]:
+    """Ask a receiver's API: `call("POST", "/index/_search", query)`."""
+
+    def call(method: str, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    return call
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes OTLP/HTTP as the protocol's own classes read it, or HEC as Splunk documents it.
+
+    Args:
+        kind: `otlp` or `splunk`.
+        token: That HEC wants.
+        acknowledge: Whether HEC acknowledges, as a token with that enabled does.
+        refuse: Says of a decoded event why it is refused, or None.
+
+    Attributes:
+        ids: The event_ids that are indexed, copies too.
+        events: The decoded events.
+        questions: How often somebody asked for an acknowledgement.
+        reject: OTLP: how many records the next answer says were rejected.
+        forgetful: HEC: never acknowledges.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        token: str = "",
+        acknowledge: bool = False,
+        refuse: Callable[[Any], bool] = lambda _: False,
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _Otlp if kind == "otlp" else _Hec)
+        self.token, self.acknowledge, self.refuse = token, acknowledge, refuse
+        self.ids: list[str] = []
+        self.events: list[Any] = []
+        self.questions = 0
+        self.reject = 0
+        self.forgetful = False
+        self.channels: dict[str, list[int]] = {}
+        self.guard = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: Any) -> None:
+        """Says nothing: a killed shipper breaks connections."""
+
+
+class _Collecting(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Collector
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _say(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
+        """Says nothing."""
+
+
+class _Otlp(_Collecting):
+    def do_POST(self) -> None:
+        from google.protobuf.message import DecodeError
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+            ExportLogsServiceRequest,
+            ExportLogsServiceResponse,
+        )
+
+        request = ExportLogsServiceRequest()
+        try:
+            request.ParseFromString(self._body())
+        except DecodeError as error:
+            self._say(400, str(error).encode())
+            return
+        if self.path != "/v1/logs":
+            self._say(404, b"")
+            return
+        records = [
+            record
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
+        if any(map(self.server.refuse, records)):
+            self._say(400, b"one of them is bad")
+            return
+        answer = ExportLogsServiceResponse()
+        with self.server.guard:
+            if self.server.reject:
+                answer.partial_success.rejected_log_records = self.server.reject
+                answer.partial_success.error_message = "too old"
+                records = records[self.server.reject :]
+                self.server.reject = 0
+            self.server.events += records
+            self.server.ids += [
+                one.value.string_value
+                for record in records
+                for one in record.attributes
+                if one.key == "log.record.uid"
+            ]
+        self._say(200, answer.SerializeToString(), "application/x-protobuf")
+
+
+class _Hec(_Collecting):
+    """As Splunk documents its HTTP Event Collector, of all kinds of answer the strictest."""
+
+    def do_POST(self) -> None:
+        body, path, _, query = self._body(), *self.path.partition("?")
+        if self.headers.get("Authorization") != f"Splunk {self.server.token}":
+            self._say(403, b'{"text": "Invalid token", "code": 4}')
+            return
+        channel = self.headers.get("X-Splunk-Request-Channel") or query.removeprefix("channel=")
+        if path == "/services/collector/ack":
+            self._acknowledge(channel, json.loads(body))
+        elif path == "/services/collector/event":
+            self._take(channel, body)
+        else:
+            self._say(404, b'{"text": "The requested URL was not found", "code": 404}')
+
+    def _take(self, channel: str, body: bytes) -> None:
+        server = self.server
+        if server.acknowledge and not channel:
+            self._say(400, b'{"text": "Data channel is missing", "code": 10}')
+            return
+        text, events, at = body.decode(), [], 0
+        decoder = json.JSONDecoder()
+        while at < len(text):
+            event, at = decoder.raw_decode(text, at)
+            at += len(text[at:]) - len(text[at:].lstrip())
+            if "event" not in event or server.refuse(event):
+                said = {
+                    "text": "Invalid data format",
+                    "code": 6,
+                    "invalid-event-number": len(events),
+                }
+                self._say(400, json.dumps(said).encode())
+                return
+            events.append(event)
+        answer: dict[str, Any] = {"text": "Success", "code": 0}
+        with server.guard:
+            server.events += events
+            server.ids += [event["event"]["event_id"] for event in events]
+            if server.acknowledge:
+                known = server.channels.setdefault(channel, [])
+                answer["ackId"] = len(known)
+                known.append(0)
+        self._say(200, json.dumps(answer).encode())
+
+    def _acknowledge(self, channel: str, asked: dict[str, Any]) -> None:
+        server = self.server
+        if not server.acknowledge:
+            self._say(400, b'{"text": "ACK is disabled", "code": 14}')
+            return
+        with server.guard:
+            known = server.channels.get(channel, [])
+            found = {}
+            for number in asked["acks"]:
+                server.questions += 1
+                # Indexed by the time of the second question, and told once.
+                there = number < len(known)
+                if there:
+                    known[number] += 1
+                told = there and known[number] == 2
+                found[str(number)] = told and not server.forgetful
+        self._say(200, json.dumps({"acks": found}).encode())
