@@ -154,7 +154,7 @@ def test_thousands_of_names_make_no_thousands_of_series():
 
 
 def test_prometheus_takes_the_text(figures, promtool):
-    """Prometheus' own checker finds nothing to mend in names and types."""
+    """Prometheus' own checker finds nothing to correct in names and types."""
     assert promtool("check", "metrics", stdin=text(figures)) == (0, "")
 
 
