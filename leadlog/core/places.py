@@ -191,14 +191,21 @@ PLACES: Final = (
     Place(
         "exports",
         Content.ELSEWHERE,
-        ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
+        ("leadlog.cli.reading.query", "leadlog.cli.reading.report"),
         where="where the user said; listed in the log directory's list of exports",
     ),
     Place(
+<<<<<<< HEAD
         "token of the dashboard",
         Content.ELSEWHERE,
         ("leadlog.cli.monitor.dashboard",),
         where="where the user said; it has nothing of an event",
+=======
+        "models and their reports",
+        Content.DERIVED,
+        ("leadlog.training.learning",),
+        ("models/*/model.json", "models/*/report.json", "models/*/report.html"),
+>>>>>>> main
     ),
     Place(
         "data sets",
