@@ -195,17 +195,16 @@ PLACES: Final = (
         where="where the user said; listed in the log directory's list of exports",
     ),
     Place(
-<<<<<<< HEAD
         "token of the dashboard",
         Content.ELSEWHERE,
         ("leadlog.cli.monitor.dashboard",),
         where="where the user said; it has nothing of an event",
-=======
+    ),
+    Place(
         "models and their reports",
         Content.DERIVED,
         ("leadlog.training.learning",),
         ("models/*/model.json", "models/*/report.json", "models/*/report.html"),
->>>>>>> main
     ),
     Place(
         "data sets",
