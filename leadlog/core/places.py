@@ -176,6 +176,7 @@ PLACES: Final = (
             "leadlog.dashboard.model.log",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
+            "leadlog.reading.objects",
             "leadlog.reading.part",
             "leadlog.reading.washed",
         ),
