@@ -47,7 +47,7 @@ def test_a_store_that_is_not_there_is_not_made_by_looking(run, tmp_path, name):
 
 
 def test_init_creates_the_store_once(run, tmp_path):
-    """Twice is no error, and the answer names the revision."""
+    """Twice is not an error, and the answer names the revision."""
     first = answer(run, "init", "--database", "sqlite:///new.db")
     assert first == answer(run, "init", "--database", "sqlite:///new.db")
     assert (tmp_path / "new.db").exists()
@@ -84,8 +84,8 @@ def test_check_exits_with_1_when_something_is_wrong(run, filled):
         session.connection().exec_driver_sql("DELETE FROM lead_key")
     (finding,) = answer(run, "check", code=1)["findings"]
     assert finding["code"] == "missing_keys"
-    assert "leadlog db check --mend" in run("db", "check").stdout
-    assert answer(run, "check", "--mend")["findings"] == []
+    assert "leadlog db check --repair" in run("db", "check").stdout
+    assert answer(run, "check", "--repair")["findings"] == []
 
 
 def test_a_backup_is_made_rotated_restored_and_recorded(run, filled, tmp_path, logged):

@@ -119,7 +119,9 @@ def stats(*, database: str | None, as_json: bool) -> None:
 
 @click.command()
 @database_option
-@click.option("--mend", is_flag=True, help="First remove keys without a lead and add missing ones.")
+@click.option(
+    "--repair", "mend", is_flag=True, help="First remove keys without a lead and add missing ones."
+)
 @json_option
 @click.pass_context
 def check(ctx: click.Context, *, database: str | None, mend: bool, as_json: bool) -> None:
@@ -131,7 +133,7 @@ def check(ctx: click.Context, *, database: str | None, mend: bool, as_json: bool
     \b
     Examples:
       leadlog db check
-      leadlog db check --mend
+      leadlog db check --repair
       leadlog db check --json | jq '.findings[].remedy'
     """  # noqa: D301 - click wants real backspaces
     from dataclasses import asdict

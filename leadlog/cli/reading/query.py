@@ -120,7 +120,7 @@ def query(
     root = existing_log(directory)
     form = form or ("table" if sys.stdout.isatty() and output is None else "json")
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("parquet is no text; name a file with --output, or use a pipe")
+        raise click.UsageError("parquet is not text; name a file with --output, or use a pipe")
     limits = Limits(timeout, memory)
     with run_query(root, sql, parameters, since=since, until=until, limits=limits) as rows:
         if output is None:

@@ -18,7 +18,7 @@ _NO_LEAD = ~exists().where(Lead.id == LeadKey.lead_id)
 _NO_MERGED_LEAD = ~exists().where(Lead.id == LeadMerge.lead_id)
 _BATCH = 500
 _RESTORE = "restore the newest backup that passes this check: leadlog db restore"
-_MEND = "run: leadlog db check --mend"
+_MEND = "run: leadlog db check --repair"
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ class LeadQueries:
             page_size: How many leads are read, and held, at a time.
 
         Raises:
-            ValidationError: `page_size` is no number from 1 on.
+            ValidationError: `page_size` is not a number from 1 on.
         """
         page_size = values.count(page_size, "page_size", least=1)
         call = current_operation()
@@ -218,8 +218,8 @@ class LeadQueries:
             1) and `reason`.
 
         Raises:
-            ValidationError: The lead is no mapping, or has a value that cannot be stored, or
-                `min_score` is no share.
+            ValidationError: The lead is not a mapping, or has a value that cannot be stored, or
+                `min_score` is not a share.
         """
         least = None if min_score is None else values.share(min_score, "min_score")
         limit = values.count(limit, "limit")
@@ -241,7 +241,7 @@ class LeadQueries:
             min_score: Lowest score, 0 to 1.
 
         Raises:
-            ValidationError: `min_score` is no share.
+            ValidationError: `min_score` is not a share.
         """
         least = values.share(min_score, "min_score")
         call = current_operation()
