@@ -218,3 +218,174 @@ def asking(url: str) -> Callable[..., Any]:
             return json.loads(answer.read())
 
     return call
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes OTLP/HTTP as the protocol's own classes read it, or HEC as Splunk documents it.
+
+    Args:
+        kind: `otlp` or `splunk`.
+        token: That HEC wants.
+        acknowledge: Whether HEC acknowledges, as a token with that enabled does.
+        refuse: Says of a decoded event why it is refused, or None.
+
+    Attributes:
+        ids: The event_ids that are indexed, copies too.
+        events: The decoded events.
+        questions: How often somebody asked for an acknowledgement.
+        reject: OTLP: how many records the next answer says were rejected.
+        forgetful: HEC: never acknowledges.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self,
+        kind: str,
+        *,
+        token: str = "",
+        acknowledge: bool = False,
+        refuse: Callable[[Any], bool] = lambda _: False,
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _Otlp if kind == "otlp" else _Hec)
+        self.token, self.acknowledge, self.refuse = token, acknowledge, refuse
+        self.ids: list[str] = []
+        self.events: list[Any] = []
+        self.questions = 0
+        self.reject = 0
+        self.forgetful = False
+        self.channels: dict[str, list[int]] = {}
+        self.guard = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: Any) -> None:
+        """Says nothing: a killed shipper breaks connections."""
+
+
+class _Collecting(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Collector
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _say(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
+        """Says nothing."""
+
+
+class _Otlp(_Collecting):
+    def do_POST(self) -> None:
+        from google.protobuf.message import DecodeError
+        from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+            ExportLogsServiceRequest,
+            ExportLogsServiceResponse,
+        )
+
+        request = ExportLogsServiceRequest()
+        try:
+            request.ParseFromString(self._body())
+        except DecodeError as error:
+            self._say(400, str(error).encode())
+            return
+        if self.path != "/v1/logs":
+            self._say(404, b"")
+            return
+        records = [
+            record
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
+        if any(map(self.server.refuse, records)):
+            self._say(400, b"one of them is bad")
+            return
+        answer = ExportLogsServiceResponse()
+        with self.server.guard:
+            if self.server.reject:
+                answer.partial_success.rejected_log_records = self.server.reject
+                answer.partial_success.error_message = "too old"
+                records = records[self.server.reject :]
+                self.server.reject = 0
+            self.server.events += records
+            self.server.ids += [
+                one.value.string_value
+                for record in records
+                for one in record.attributes
+                if one.key == "log.record.uid"
+            ]
+        self._say(200, answer.SerializeToString(), "application/x-protobuf")
+
+
+class _Hec(_Collecting):
+    """As Splunk documents its HTTP Event Collector, of all kinds of answer the strictest."""
+
+    def do_POST(self) -> None:
+        body, path, _, query = self._body(), *self.path.partition("?")
+        if self.headers.get("Authorization") != f"Splunk {self.server.token}":
+            self._say(403, b'{"text": "Invalid token", "code": 4}')
+            return
+        channel = self.headers.get("X-Splunk-Request-Channel") or query.removeprefix("channel=")
+        if path == "/services/collector/ack":
+            self._acknowledge(channel, json.loads(body))
+        elif path == "/services/collector/event":
+            self._take(channel, body)
+        else:
+            self._say(404, b'{"text": "The requested URL was not found", "code": 404}')
+
+    def _take(self, channel: str, body: bytes) -> None:
+        server = self.server
+        if server.acknowledge and not channel:
+            self._say(400, b'{"text": "Data channel is missing", "code": 10}')
+            return
+        text, events, at = body.decode(), [], 0
+        decoder = json.JSONDecoder()
+        while at < len(text):
+            event, at = decoder.raw_decode(text, at)
+            at += len(text[at:]) - len(text[at:].lstrip())
+            if "event" not in event or server.refuse(event):
+                said = {
+                    "text": "Invalid data format",
+                    "code": 6,
+                    "invalid-event-number": len(events),
+                }
+                self._say(400, json.dumps(said).encode())
+                return
+            events.append(event)
+        answer: dict[str, Any] = {"text": "Success", "code": 0}
+        with server.guard:
+            server.events += events
+            server.ids += [event["event"]["event_id"] for event in events]
+            if server.acknowledge:
+                known = server.channels.setdefault(channel, [])
+                answer["ackId"] = len(known)
+                known.append(0)
+        self._say(200, json.dumps(answer).encode())
+
+    def _acknowledge(self, channel: str, asked: dict[str, Any]) -> None:
+        server = self.server
+        if not server.acknowledge:
+            self._say(400, b'{"text": "ACK is disabled", "code": 14}')
+            return
+        with server.guard:
+            known = server.channels.get(channel, [])
+            found = {}
+            for number in asked["acks"]:
+                server.questions += 1
+                # Indexed by the time of the second question, and told once.
+                there = number < len(known)
+                if there:
+                    known[number] += 1
+                told = there and known[number] == 2
+                found[str(number)] = told and not server.forgetful
+        self._say(200, json.dumps({"acks": found}).encode())

@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "ship": (
         "leadlog.cli.ship:ship",
-        "Ship the log to Elasticsearch or OpenSearch.",
+        "Ship the log to Elasticsearch, OpenSearch, Splunk or OpenTelemetry.",
     ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),

@@ -20,20 +20,101 @@ from typing import IO
 
 from leadlog.core.locks import try_lock
 
-__all__ = ["DRAFT", "draft", "output_file", "replace", "replacing", "sync_folder"]
+__all__ = [
+    "DRAFT",
+    "draft",
+    "make_folder",
+    "open_file",
+    "output_file",
+    "replace",
+    "replacing",
+    "sync_folder",
+]
+
+_TRIES = 8
 
 DRAFT = re.compile(r"\.(?P<name>.+?)\.[0-9a-f]{8}\.tmp")
 """The name of a draft; `name` is that of the file it was to become."""
 
 
+def make_folder(path: Path, mode: int = 0o700, *, parents: bool = True) -> None:
+    """Make a folder, and those above it, with these rights whatever the umask is.
+
+    One that is there stays as it is. Of a parent whose group is handed down, that stays so.
+
+    Args:
+        path: The folder.
+        mode: Its rights, and those of every folder that is made above it.
+        parents: Whether folders above it are made, too.
+
+    Raises:
+        OSError: It cannot be made, or is there and no folder.
+    """
+    try:
+        path.mkdir(mode)
+    except FileNotFoundError:
+        if not parents or path.parent == path:
+            raise
+        make_folder(path.parent, mode)
+        make_folder(path, mode, parents=False)
+        return
+    except OSError:
+        if path.is_dir():
+            return
+        raise
+    rights = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode | rights & stat.S_ISGID
+    if rights != wanted:
+        with suppress(OSError):  # a file system without rights
+            path.chmod(wanted)
+
+
+def open_file(
+    path: str | os.PathLike[str], flags: int, mode: int = 0o600, *, folder: int | None = None
+) -> int:
+    """Open a file as `os.open` does; one that this makes has these rights whatever the umask is.
+
+    Args:
+        path: The file.
+        flags: As for `os.open`.
+        mode: The rights of a new file.
+        folder: An open descriptor of the folder, to which the path is then relative.
+
+    Returns:
+        Its descriptor.
+
+    Raises:
+        OSError: As `os.open`.
+    """
+    if not flags & os.O_CREAT:
+        return os.open(path, flags, dir_fd=folder)
+    for _ in range(_TRIES):
+        try:
+            fd = os.open(path, flags | os.O_EXCL, mode, dir_fd=folder)
+        except FileExistsError:
+            if flags & os.O_EXCL:
+                raise
+        else:
+            if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+                with suppress(OSError):  # a file system without rights
+                    os.fchmod(fd, mode)
+            return fd
+        with suppress(FileNotFoundError):  # removed meanwhile, or a link to nowhere
+            return os.open(path, flags & ~os.O_CREAT, dir_fd=folder)
+    return os.open(path, flags, mode, dir_fd=folder)
+
+
 @contextmanager
-def draft(path: Path, *, mode: int = 0o600, folder: int | None = None) -> Iterator[str]:
+def draft(
+    path: Path, *, mode: int = 0o600, folder: int | None = None, masked: bool = False
+) -> Iterator[str]:
     """Give the path of an empty draft of `path`, which takes its place when the block ends.
 
     Args:
         path: The file to replace; it need not exist.
         mode: The rights of the draft; the block may change them.
         folder: An open descriptor of the folder, to which the draft's path is then relative.
+        masked: Whether the umask takes rights away, as for any file of the user's own.
 
     Raises:
         OSError: It cannot be written; the file is as it was, and no draft is left.
@@ -42,7 +123,11 @@ def draft(path: Path, *, mode: int = 0o600, folder: int | None = None) -> Iterat
     place = name if folder is not None else str(path.with_name(name))
     target = path.name if folder is not None else str(path)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    fd = os.open(place, flags, mode, dir_fd=folder)
+    fd = (
+        os.open(place, flags, mode, dir_fd=folder)
+        if masked
+        else open_file(place, flags, mode, folder=folder)
+    )
     try:
         try:
             with suppress(OSError):  # a file system without locks
@@ -96,7 +181,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
         with target.open("wb") as stream:
             yield stream
         return
-    with draft(target, mode=0o666) as place:
+    with draft(target, mode=0o666, masked=True) as place:
         if state is not None:
             Path(place).chmod(stat.S_IMODE(state.st_mode))
         with Path(place).open("wb") as stream:

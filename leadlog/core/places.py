@@ -5,12 +5,14 @@ Patterns are relative to the log directory, as `PurePath.match` takes them; a pl
 lies elsewhere, at `where`.
 """
 
+import os
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Final
 
-from leadlog.core.files import DRAFT
+from leadlog.core.files import DRAFT, open_file
 
 __all__ = [
     "EXPORTS",
@@ -20,6 +22,7 @@ __all__ = [
     "Content",
     "Place",
     "exports",
+    "modes_of",
     "note_export",
     "place_of",
 ]
@@ -227,21 +230,37 @@ def place_of(path: PurePath) -> Place | None:
     return None
 
 
+def modes_of(directory: Path) -> tuple[int, int]:
+    """Return the rights of files and of folders in a log directory, as its writers have them.
+
+    The folders' are the directory's own; the files' those of the slots, which every writer makes,
+    or what the directory's leave.
+    """
+    try:
+        folders = stat.S_IMODE(directory.stat().st_mode) & 0o777
+    except OSError:
+        return 0o600, 0o700
+    try:
+        with os.scandir(directory / ".slots") as slots:
+            files = next(stat.S_IMODE(slot.stat().st_mode) for slot in slots)
+    except (OSError, StopIteration):
+        files = folders & 0o666
+    return files, folders
+
+
 def note_export(directory: Path, path: Path) -> None:
     """Remember a file that was written elsewhere, so that an erasure can name it.
 
     Raises:
         OSError: The list cannot be written.
     """
-    import os
-
     if not directory.is_dir():
         return
     text = str(path.resolve())
     if text in exports(directory) or "\n" in text:
         return
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    fd = os.open(directory / EXPORTS, flags, 0o600)
+    fd = open_file(directory / EXPORTS, flags, modes_of(directory)[0])
     with os.fdopen(fd, "a", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(f"{text}\n")
 

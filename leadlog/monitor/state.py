@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from leadlog.core.errors import LeadlogError, LogDirectoryError, ReadError
+from leadlog.core.files import make_folder, open_file
 from leadlog.core.locks import try_lock
+from leadlog.core.places import modes_of
 from leadlog.monitor import storage
 from leadlog.monitor.notification import outbox
 from leadlog.reading.follow import Follower, Position
@@ -67,8 +69,9 @@ class Lock:
         if self._fd is not None:
             return
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            files, folders = modes_of(self._path.parent)
+            make_folder(self._path.parent, folders)
+            fd = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files)
         except OSError as error:
             raise LogDirectoryError(
                 f"cannot write {self._path}: {error.strerror or error}; run the monitor as the "
@@ -107,7 +110,8 @@ def open_state(directory: Path) -> sqlite3.Connection:
     """
     path = database_path(directory)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        mode, _ = modes_of(directory)
+        os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode))
         # The thread that closes a monitor may be another one than the one that opened it.
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:

@@ -10,6 +10,7 @@ __all__ = [
     "AGAIN",
     "BatchRefusedError",
     "DestinationError",
+    "DroppedError",
     "Item",
     "Sender",
     "UnreachableError",
@@ -69,6 +70,19 @@ class BatchRefusedError(ShippingError):
         self.position = position
 
 
+class DroppedError(ShippingError):
+    """The destination took a batch without some of its records, and does not say which.
+
+    Args:
+        message: What the destination said.
+        count: How many it dropped.
+    """
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+
+
 class DestinationError(ShippingError):
     """The destination refuses everything: a wrong token, path or certificate."""
 
@@ -95,6 +109,7 @@ class Sender(Protocol):
             UnreachableError: Nothing is known to be taken; all are sent again.
             BatchRefusedError: One of them, or their number, was refused.
             DestinationError: The destination refuses everything.
+            DroppedError: It took the others.
         """
         ...
 

@@ -16,7 +16,7 @@ from leadlog.core.layout import CATEGORIES
 
 __all__ = ["KINDS", "RESERVED", "Destination", "configured", "from_url", "token_of"]
 
-KINDS: Final = ("elasticsearch", "opensearch")
+KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp")
 """Types of destinations."""
 
 RESERVED: Final = ("run", "status", "replay", "forget", "template")
@@ -35,22 +35,24 @@ class Destination:
 
     Attributes:
         name: What commands call it.
-        type: elasticsearch or opensearch.
+        type: elasticsearch, opensearch, splunk or otlp.
         url: Where it is: http(s)://….
         personal_data: plain, masked or pseudonymised; must be stated.
-        index: What index names begin with; leadlog by default.
+        index: For elasticsearch, what index names begin with; for splunk, the index.
         categories: Folders that are shipped; all by default.
         since: First UTC day that is shipped; all by default.
         token_env: Environment variable that the token is in; else the keyring has it as
             `leadlog` `ship.<name>`, or there is none.
-        user: The token is this user's password; else it is an API key.
+        user: For elasticsearch: the token is this user's password; else it is an API key.
         ca: File of certificates that are trusted instead of the system's.
         insecure_http: Whether http:// to another host is allowed.
         batch_records: Most records in one request.
         batch_bytes: About the most bytes in one request.
         timeout_seconds: How long an answer may take.
         backfill_per_second: Most records of past days per second; 0 for no limit.
-        templates: Whether index templates are installed at the start.
+        acknowledge: For splunk: auto, on or off: whether to wait until events are indexed.
+        ack_seconds: For splunk: how long to wait for that before a batch is sent again.
+        templates: For elasticsearch: whether index templates are installed at the start.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Destination:
     batch_bytes: int = 4_000_000
     timeout_seconds: float = 30.0
     backfill_per_second: float = 0.0
+    acknowledge: str = "auto"
+    ack_seconds: float = 120.0
     templates: bool = True
 
 
@@ -105,7 +109,8 @@ def from_url(url: str, personal_data: str | None = None) -> Destination:
     if kind not in KINDS or not scheme:
         raise SettingsError(
             f"cannot ship to {_without_secrets(url)!r}; write "
-            "elasticsearch+https://host:9200/index or opensearch+https://…"
+            "elasticsearch+https://host:9200/index, opensearch+https://…, "
+            "splunk+https://host:8088 or otlp+https://host:4318"
         )
     table: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
     clean = parts._replace(query="", fragment="")
@@ -225,9 +230,16 @@ def _check_values(one: Destination, where: str) -> None:
             )
     if one.since and _DAY.fullmatch(one.since) is None:
         raise SettingsError(f"{where}: since is {one.since!r}; write a UTC day, 2026-11-23")
+    if one.acknowledge not in ("auto", "on", "off"):
+        raise SettingsError(f"{where}: acknowledge is {one.acknowledge!r}; write auto, on or off")
     if one.ca and not Path(one.ca).is_file():
         raise SettingsError(f"{where}: there is no file {one.ca!r} for ca")
-    for key, least in (("batch_records", 1), ("batch_bytes", 1024), ("timeout_seconds", 0.1)):
+    for key, least in (
+        ("batch_records", 1),
+        ("batch_bytes", 1024),
+        ("timeout_seconds", 0.1),
+        ("ack_seconds", 1),
+    ):
         if getattr(one, key) < least:
             raise SettingsError(f"{where}: {key} is {getattr(one, key)}; it is at least {least}")
     if one.backfill_per_second < 0:

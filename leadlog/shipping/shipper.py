@@ -18,6 +18,7 @@ from leadlog.shipping.contract import (
     AGAIN,
     BatchRefusedError,
     DestinationError,
+    DroppedError,
     Item,
     Sender,
     UnreachableError,
@@ -66,6 +67,14 @@ def sender_of(destination: Destination) -> Sender:
         SettingsError: Its token is not there.
     """
     token = token_of(destination)
+    if destination.type == "splunk":
+        from leadlog.shipping.splunk import SplunkSender
+
+        return SplunkSender(destination, token)
+    if destination.type == "otlp":
+        from leadlog.shipping.otlp import OtlpSender
+
+        return OtlpSender(destination, token)
     from leadlog.shipping.elasticsearch import BulkSender
 
     return BulkSender(destination, token)
@@ -110,6 +119,7 @@ class Shipper:
         policy, key = destination.personal_data, pseudonym_key.encode() or None
         # The destination has checked what its policy says.
         self._privacy = None if policy == "plain" else Privacy(cast(Policy, policy), key)
+        self._dropped: list[tuple[str, int | None, int | None, int | None]] = []
         self._told = ""
         self._waited = 0
         self._reached_at = time.monotonic()
@@ -254,20 +264,24 @@ class Shipper:
     # -------------------------------------------------------------------------------------- batch
 
     def _send(self, shipments: Shipments, source: Source, batch: Batch) -> None:
-        events = batch.events
-        erased = shipments.erased_among([event_id_of(event) for _, event in events])
-        items = [
-            self._item(category, event)
-            for category, event in events
-            if not erased or event_id_of(event) not in erased
-        ]
+        # A file may have been open here when an erasure took lines out of it.
+        erased = shipments.erased_among([event_id_of(event) for _, event in batch.events])
+        items = []
+        for category, event in batch.events:
+            line = erased.get(event_id_of(event), event.raw) if erased else event.raw
+            data = None if line is None else event.data if line == event.raw else decode(line)
+            if line is not None and data is not None:
+                items.append(self._item(category, Event(data, line, event.path, event.offset)))
         refused = self._delivered(shipments, items)
+        dropped, self._dropped = self._dropped, []
+        lost = sum(count for *_, count in dropped if count)
+        sent = len(items) - len(refused) - lost
         shipments.commit(
-            batch.progress, refused=refused, sent=len(items) - len(refused), at_us=self._clock()
+            batch.progress, refused=refused, sent=sent, at_us=self._clock(), dropped=dropped
         )
         source.committed(batch)
-        self.report.sent += len(items) - len(refused)
-        self.report.refused += len(refused)
+        self.report.sent += sent
+        self.report.refused += len(refused) + lost
 
     def _item(self, category: str, event: Event) -> Item:
         data = event.data
@@ -285,6 +299,12 @@ class Shipper:
                 verdicts = self._sender.send(group)
             except BatchRefusedError as error:
                 groups += self._parted(group, error, refused)
+                continue
+            except DroppedError as error:
+                # To send the batch again would double all the others.
+                self._reached(shipments)
+                self._dropped.append((str(error), None, None, error.count))
+                self._notice(f"{error}; it does not say which of {len(group)}")
                 continue
             except (UnreachableError, DestinationError) as error:
                 groups.append(group)

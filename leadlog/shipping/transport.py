@@ -96,11 +96,11 @@ class Transport:
             )
         except requests.exceptions.SSLError as error:
             raise DestinationError(
-                f"{self._where(path)}: the certificate is not to be trusted: {self._safe(error)}; "
+                f"{self._where(path)}: the certificate is not to be trusted: {self.safe(error)}; "
                 "name the file of your own authority with `ca`"
             ) from None
         except requests.exceptions.RequestException as error:
-            raise UnreachableError(f"{self._where(path)}: {self._safe(error)}") from None
+            raise UnreachableError(f"{self._where(path)}: {self.safe(error)}") from None
         status = answer.status_code
         if 200 <= status < 300 or status in accepted:
             return answer
@@ -120,7 +120,7 @@ class Transport:
     def said(self, answer: requests.Response) -> str:
         """Return what an answer says, without secrets."""
         text = " ".join(answer.text[: 4 * _SAID].split())
-        return self._safe(f"{answer.status_code} {answer.reason or ''}: {text}".strip(": "))
+        return self.safe(f"{answer.status_code} {answer.reason or ''}: {text}".strip(": "))
 
     def decoded(self, answer: requests.Response, path: str) -> Any:
         """Return the JSON of an answer.
@@ -140,7 +140,8 @@ class Transport:
     def _where(self, path: str) -> str:
         return f"{self._base}{path.partition('?')[0]}"
 
-    def _safe(self, what: object) -> str:
+    def safe(self, what: object) -> str:
+        """Return a text without the token or anything that looks like one."""
         text = str(what)
         if self._secret:
             text = text.replace(self._secret, "***")

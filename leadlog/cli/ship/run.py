@@ -35,7 +35,7 @@ _JOIN_SECONDS = 0.2
 @click.option(
     "--to",
     metavar="URL",
-    help="Ship to this URL: elasticsearch+http://…, opensearch+https://….",
+    help="Ship to this URL: elasticsearch+http://…, splunk+https://…, otlp+http://….",
 )
 @click.option(
     "--personal-data",
@@ -66,9 +66,9 @@ def run(
 
     \b
     Examples:
-      leadlog ship elk other
+      leadlog ship elk splunk
       leadlog ship --all --once --json
-      leadlog ship --to 'opensearch+https://elk:9200/leads?token_env=ELK_KEY' --personal-data plain
+      leadlog ship --to 'splunk+https://splunk:8088?token_env=HEC_TOKEN' --personal-data plain
 
     With --once it exits with 1 where records were refused, and with 3 where a destination could
     not be reached.

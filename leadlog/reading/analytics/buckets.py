@@ -16,8 +16,9 @@ import orjson
 import zstandard
 
 from leadlog.core.errors import ReadError
-from leadlog.core.files import replace, sync_folder
+from leadlog.core.files import make_folder, replace, sync_folder
 from leadlog.core.layout import ARCHIVE, LogFile
+from leadlog.core.places import modes_of
 from leadlog.reading.analytics.tally import Cause, Run, Slow, Tally
 
 __all__ = ["buckets_path", "load_buckets", "remove_buckets", "store_buckets"]
@@ -71,12 +72,12 @@ def store_buckets(
     path = buckets_path(root, date)
     sources = _sources(files)
     data = {"version": _VERSION, "date": date, "sources": sources, **_data(tally)}
-    for folder in (path.parent.parent, path.parent):
-        folder.mkdir(mode=Path(root).stat().st_mode & 0o777, exist_ok=True)
+    rights, folders = modes_of(Path(root))
+    make_folder(path.parent, folders)
     content = zstandard.ZstdCompressor(write_checksum=True).compress(orjson.dumps(data))
     if _tally(orjson.loads(zstandard.ZstdDecompressor().decompress(content))) != tally:
         raise ReadError(f"the bucket table of {date} does not read back as it was written")
-    replace(path, content)
+    replace(path, content, mode=rights)
     return path
 
 

@@ -17,6 +17,7 @@ import orjson
 from leadlog.core.clock import parse
 from leadlog.core.errors import LogDirectoryError, ReadError
 from leadlog.core.files import replace
+from leadlog.core.places import modes_of
 from leadlog.reading.moments import microseconds
 
 __all__ = ["Mark", "marks_path", "read_marks", "set_mark", "state_of"]
@@ -61,7 +62,8 @@ def read_marks(directory: str | os.PathLike[str]) -> dict[str, Mark]:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ReadError(
-            f"cannot read the marks in {path}: {error}; mend the file, or remove it to begin anew"
+            f"cannot read the marks in {path}: {error}; correct the file, or remove it to begin "
+            "anew"
         ) from error
 
 
@@ -80,7 +82,8 @@ def set_mark(directory: str | os.PathLike[str], fingerprint: str, mark: Mark | N
             if mark is not None:
                 marks[fingerprint] = mark
             plain = {key: asdict(one) for key, one in marks.items()}
-            replace(path, orjson.dumps(plain, option=orjson.OPT_INDENT_2))
+            content = orjson.dumps(plain, option=orjson.OPT_INDENT_2)
+            replace(path, content, mode=modes_of(path.parent)[0])
     except OSError as error:
         raise LogDirectoryError(
             f"cannot write {path}: {error.strerror or error}; check that you may write there"

@@ -22,8 +22,9 @@ import orjson
 
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LogDirectoryError, ReadError
-from leadlog.core.files import replace
+from leadlog.core.files import make_folder, replace
 from leadlog.core.layout import LogFile, log_files, summary_path
+from leadlog.core.places import modes_of
 from leadlog.reading.analytics.buckets import load_buckets
 from leadlog.reading.analytics.counting import Engine, EventCounter, engine_for
 from leadlog.reading.analytics.sections import Exact, sections
@@ -287,8 +288,9 @@ def write_daily_summary(
     path = summary_path(directory, summary["summary_info"]["date"])
     text = orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace(path, text)
+        files, folders = modes_of(Path(directory))
+        make_folder(path.parent, folders)
+        replace(path, text, mode=files)
     except OSError as error:
         raise LogDirectoryError(
             f"cannot write {path}: {error.strerror or error}; "

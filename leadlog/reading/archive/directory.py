@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from leadlog.core.errors import LogDirectoryError
+from leadlog.core.files import open_file
 from leadlog.core.layout import (
     CATEGORIES,
     LogFile,
@@ -14,6 +15,7 @@ from leadlog.core.layout import (
     category_directory,
 )
 from leadlog.core.locks import try_lock
+from leadlog.core.places import modes_of
 from leadlog.reading.archive.folders import Folder, unlock
 from leadlog.reading.archive.plan import Hindrance, Kept
 
@@ -75,7 +77,9 @@ def sole_janitor(root: Path) -> Iterator[None]:
     """
     path = root / LOCK
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = open_file(
+            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, modes_of(root)[0]
+        )
     except OSError as error:
         raise LogDirectoryError(
             f"cannot write {path}: {error.strerror}; run this as the user who writes the log, "

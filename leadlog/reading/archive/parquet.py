@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from leadlog.core.files import sync_folder
+from leadlog.core.files import make_folder, sync_folder
 from leadlog.core.layout import part_path, replaced_parts
 from leadlog.reading.archive.folders import Folder, LeftAloneError
 from leadlog.reading.archive.parts import (
@@ -110,9 +110,10 @@ def _make_folders(root: Path, folder: Path, rights: int) -> None:
         OSError: they cannot be made.
     """
     for path in (folder.parent.parent, folder.parent, folder):
-        with suppress(FileExistsError):
-            path.mkdir(mode=rights)
-            sync_folder(path.parent)
+        if not path.is_dir():
+            with suppress(FileExistsError):
+                make_folder(path, rights, parents=False)
+                sync_folder(path.parent)
         if path.is_symlink() or not path.is_dir():
             raise LeftAloneError(
                 f"{path.relative_to(root)} is a link or a file, not a folder; nothing is sealed "

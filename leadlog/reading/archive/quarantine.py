@@ -21,6 +21,8 @@ from typing import BinaryIO
 import orjson
 
 from leadlog.core.clock import now_us, utc_date
+from leadlog.core.files import make_folder, open_file
+from leadlog.core.places import modes_of
 from leadlog.reading.archive.directory import open_folders, sole_janitor
 from leadlog.reading.archive.folders import Folder, LeftAloneError
 from leadlog.reading.archive.plan import Found
@@ -115,9 +117,10 @@ def _modified(found: Found) -> str:
 
 def _put_aside(root: Path, found: Found, lines: Iterable[DamagedLine]) -> None:
     folder = quarantine_directory(root) / found.file.category
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files, folders = modes_of(root)
+    make_folder(folder, folders)
     if any(one.cut is not None for one in lines):
-        # What cannot be read now may be what somebody can mend.
+        # What cannot be read now may be what somebody can repair.
         with suppress(FileExistsError):
             os.link(found.file.path, folder / found.file.path.name, follow_symlinks=False)
     path = folder / f"{found.file.stem}.jsonl"
@@ -125,7 +128,7 @@ def _put_aside(root: Path, found: Found, lines: Iterable[DamagedLine]) -> None:
         # What a killed run has put there, of lines that are still in the file.
         known = set(path.read_bytes().splitlines())
         lines = [one for one in lines if _line(one) not in known]
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    fd = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, files)
     with os.fdopen(fd, "ab") as stream:
         stream.writelines(_line(one) + b"\n" for one in lines)
         stream.flush()

@@ -11,6 +11,8 @@ import orjson
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.errors import ReadError
+from leadlog.core.files import open_file
+from leadlog.core.places import modes_of
 
 __all__ = ["erasure_ids", "note_erasure"]
 
@@ -26,7 +28,7 @@ def note_erasure(directory: Path) -> None:
     now = now_us()
     line = orjson.dumps({"erasure_id": new_id(now), "at": format_us(now)}) + b"\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    fd = os.open(directory / NAME, flags, 0o600)
+    fd = open_file(directory / NAME, flags, modes_of(directory)[0])
     with os.fdopen(fd, "ab") as stream:
         stream.write(line)
         stream.flush()

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, Final, NamedTuple, Self
 import orjson
 
 from leadlog.core.errors import LeadlogError
+from leadlog.core.files import make_folder, open_file
 from leadlog.core.layout import LogFile, log_files
-from leadlog.core.places import INDEX
+from leadlog.core.places import INDEX, modes_of
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
 from leadlog.reading.index import rollups
 from leadlog.reading.index.columns import (
@@ -128,9 +129,10 @@ class Index:
         self._signatures: dict[tuple[Any, ...], int] = {}
         self._names: dict[str, int] = {}
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            files, folders = modes_of(self._directory)
+            make_folder(folder, folders, parents=False)
             # SQLite gives its other files the rights of this one.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files))
             self._connection = sqlite3.connect(
                 path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
             )

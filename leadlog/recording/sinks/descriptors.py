@@ -11,6 +11,8 @@ import secrets
 from collections.abc import Collection
 from pathlib import Path
 
+from leadlog.core.files import open_file
+
 __all__ = ["TOKEN_LENGTH", "Descriptors"]
 
 TOKEN_LENGTH = 8
@@ -39,7 +41,7 @@ class Descriptors:
         return f"{self.token}{next(self._numbers):04x}"
 
     def open(self, path: Path, flags: int, mode: int = 0o600) -> int:
-        """Opens a file as `os.open` does.
+        """Opens a file as `leadlog.core.files.open_file` does.
 
         Raises:
             OSError: as `os.open`.
@@ -47,7 +49,7 @@ class Descriptors:
         mark = object()
         self._under_way.add(mark)
         try:
-            fd = os.open(path, flags | _OPEN_FLAGS, mode)
+            fd = open_file(path, flags | _OPEN_FLAGS, mode)
             self._held.add(fd)
         finally:
             self._under_way.discard(mark)

@@ -4,6 +4,9 @@ Told twice: as events, for the log itself, and as lines on standard error, for t
 log is what is broken. Neither may become a flood.
 """
 
+import os
+import stat
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +87,7 @@ class Health:
             error: why its files cannot be written now, or None.
             degraded: why its ring lies in the heap, or "".
         """
-        text = "" if error is None else _describe(error)
+        text = "" if error is None else self._describe(error, category)
         self._follow(category, "failing", text, counts.waiting, counted=False)
         causes = ", ".join(counts.dropped)
         self._follow(category, "dropping", causes, sum(counts.dropped.values()), counted=True)
@@ -138,7 +141,7 @@ class Health:
     def unusable(self, error: Exception) -> None:
         """Tells people that the log directory cannot be used as things are."""
         self._warn_once_a_minute(
-            f"leadlog: cannot write to {self._directory}: {_describe(error)}; events wait in "
+            f"leadlog: cannot write to {self._directory}: {self._describe(error)}; events wait in "
             "memory until it can be written (see `leadlog doctor`)"
         )
 
@@ -169,6 +172,35 @@ class Health:
         except Exception:  # noqa: BLE001 - standard error may be closed, and nothing is left then
             return
 
+    def _describe(self, error: Exception, category: str = "") -> str:
+        """Say what is wrong; and whose a folder is, where this user may not write to it."""
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, PermissionError):
+            text += _whose(self._directory / category)
+        return text or repr(error)
 
-def _describe(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or repr(error)
+
+def _whose(path: Path) -> str:
+    """Say to whom a folder belongs, or the one above it that can be looked at."""
+    if sys.platform == "win32":
+        return ""
+    for one in (path, *path.parents):
+        try:
+            state = one.stat()
+        except OSError:
+            continue
+        return (
+            f" ({one} belongs to {_name(state.st_uid)}, mode {stat.S_IMODE(state.st_mode):04o}, "
+            f"and this process runs as {_name(os.geteuid())}: write as one user, or as one group "
+            "with directory_mode and file_mode)"
+        )
+    return ""
+
+
+def _name(user: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadlog.core.clock import utc_date
+from leadlog.core.files import make_folder
 from leadlog.core.layout import (
     CATEGORIES,
     LogFile,
@@ -137,7 +138,7 @@ class Files:
 
     def _folder(self, category: str) -> Path:
         folder = category_directory(self.directory, category)
-        folder.mkdir(mode=self.directory_mode, parents=True, exist_ok=True)
+        make_folder(folder, self.directory_mode)
         return folder
 
     def open(self, category: str, day: int, ring: Path | None, *, fresh: bool = False) -> Segment:
@@ -167,8 +168,6 @@ class Files:
             except FileExistsError:
                 continue
             try:
-                if os.fstat(fd).st_mode & 0o777 != self.file_mode and hasattr(os, "fchmod"):
-                    os.fchmod(fd, self.file_mode)  # whatever the umask is
                 try_lock(fd)
                 return Segment(path, fd, self.descriptors, self.write)
             except OSError:

@@ -9,6 +9,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from leadlog.core.files import make_folder
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.descriptors import Descriptors
 
@@ -69,7 +70,7 @@ def take_slot(
         OSError: the directory cannot be written, or its file system knows no locks.
     """
     folder = directory / ".slots"
-    folder.mkdir(mode=directory_mode, parents=True, exist_ok=True)
+    make_folder(folder, directory_mode)
     for number in itertools.count():
         path = folder / (f"{host}.{number}" if host else str(number))
         try:

@@ -1,0 +1,127 @@
+"""OpenTelemetry, by OTLP/HTTP in protobuf: collectors, and Loki at its path /otlp.
+
+At least once: a batch that was under way when a kill or a lost answer came is sent again. Each
+record carries its event_id as `log.record.uid`, by which receivers can tell copies.
+"""
+
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from leadlog.core.clock import parse
+from leadlog.reading.shipped import Erased
+from leadlog.shipping.contract import DroppedError, Item, UnreachableError, Verdict
+from leadlog.shipping.destination import Destination
+from leadlog.shipping.protobuf import export_request, log_record, partial_success
+from leadlog.shipping.transport import Transport
+from leadlog_processors.fields import SCHEMA_VERSION
+
+__all__ = ["OtlpSender", "encode"]
+
+_SEVERITIES: Final = {"debug": 5, "info": 9, "warning": 13, "error": 17, "critical": 21}
+_TYPE: Final = "application/x-protobuf"
+_OWN: Final = frozenset(
+    (
+        *("timestamp", "level", "event_name", "event_id", "session_id", "log_type"),
+        *("trace_id", "span_id", "process_id", "thread_name"),
+    )
+)
+
+
+def encode(item: Item) -> bytes:
+    """Return a record as a LogRecord: known values as attributes, its sections as the body."""
+    event = item.event
+    get = event.get
+    values: dict[str, Any] = {
+        "log.record.uid": item.event_id,
+        "leadlog.log_type": get("log_type"),
+        "session.id": get("session_id"),
+        "process.pid": get("process_id"),
+        "thread.name": get("thread_name"),
+    }
+    details = get("operation_details")
+    if type(details) is dict:
+        values["db.collection.name"] = details.get("entity")
+        values["db.operation.name"] = details.get("operation_type")
+        values["leadlog.duration_ms"] = details.get("execution_time_ms")
+        if details.get("success") is False:
+            values["error.type"] = details.get("outcome") or "_OTHER"
+    error = get("error_details")
+    if type(error) is dict:
+        values["error.type"] = error.get("error_type")
+        values["exception.type"] = error.get("exception_class")
+        values["exception.message"] = error.get("error_message")
+        values["exception.stacktrace"] = error.get("stack_trace")
+    level = get("level")
+    level = level if type(level) is str else ""
+    name = get("event_name")
+    return log_record(
+        time_unix_nano=max(parse(event["timestamp"]), 0) * 1000,
+        severity_number=_SEVERITIES.get(level, 0),
+        severity_text=level,
+        body={key: value for key, value in event.items() if key not in _OWN},
+        values=values,
+        trace_id=_hex(get("trace_id"), 16),
+        span_id=_hex(get("span_id"), 8),
+        event_name=name if type(name) is str else "",
+    )
+
+
+def _hex(text: Any, size: int) -> bytes:
+    try:
+        found = bytes.fromhex(text) if type(text) is str else b""
+    except ValueError:
+        return b""
+    return found if len(found) == size else b""
+
+
+class OtlpSender:
+    """Sends to an OpenTelemetry receiver.
+
+    Args:
+        destination: Where to; a URL without a path is one of a collector, /v1/logs.
+        token: Sent as a bearer token; empty for none.
+    """
+
+    can_erase = False
+
+    def __init__(self, destination: Destination, token: str) -> None:
+        self._http = Transport(destination, f"Bearer {token}" if token else "", token)
+        path = urlsplit(destination.url).path
+        self._path = "" if path.endswith("/v1/logs") else "/v1/logs"
+        self._resource = {"service.name": "leadlog", "host.name": socket.gethostname()}
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._http.close()
+
+    def prepare(self) -> None:
+        """Do nothing: the protocol has no greeting."""
+
+    def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
+        """Export the records.
+
+        Raises:
+            UnreachableError: No answer, or one that says to come later.
+            BatchRefusedError: The request was refused for its content.
+            DestinationError: Everything is refused.
+            DroppedError: The receiver dropped some and does not say which.
+        """
+        records = map(encode, items)
+        body = export_request(self._resource, "leadlog", str(SCHEMA_VERSION), records)
+        answer = self._http.request("POST", self._path, body, content_type=_TYPE)
+        try:
+            rejected, why = partial_success(answer.content)
+        except ValueError as error:
+            raise UnreachableError(f"the receiver did not answer as OTLP does: {error}") from None
+        why = self._http.safe(why)
+        if rejected >= len(items):
+            return [f"rejected: {why}"] * len(items)
+        if rejected > 0:
+            raise DroppedError(f"the receiver rejected some of a batch: {why}", rejected)
+        return [None] * len(items)
+
+    def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
+        """Raise: the protocol cannot delete."""
+        raise NotImplementedError

@@ -1,0 +1,164 @@
+"""Splunk, by its HTTP Event Collector, with the indexer's acknowledgement where it is offered.
+
+HEC's 200 says that events were taken, not that they are indexed. Where the token has
+acknowledgement enabled, an answer carries a number, and a batch counts once the indexer has
+acknowledged that. At least once: a batch under way when a kill or a lost answer came is sent again;
+each event carries its event_id.
+"""
+
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from leadlog.core.clock import parse
+from leadlog.reading.shipped import Erased
+from leadlog.shipping.contract import (
+    BatchRefusedError,
+    DestinationError,
+    Item,
+    UnreachableError,
+    Verdict,
+)
+from leadlog.shipping.destination import Destination
+from leadlog.shipping.transport import Transport
+from leadlog_processors.fields import CATEGORIES
+
+__all__ = ["SplunkSender", "hec_event"]
+
+_EVENTS: Final = "/services/collector/event"
+_ACK: Final = "/services/collector/ack"
+_LOG_TYPES: Final = {category: log_type for log_type, category in CATEGORIES.items()}
+_OF_AN_EVENT: Final = (5, 6, 8, 12, 13, 15)
+"""HEC's codes that are about an event: no data, a wrong format, a field that is missing."""
+_OF_THE_TOKEN: Final = (7, 10, 11, 14)
+"""HEC's codes that are about the set-up: a wrong index, a channel that is missing."""
+_ACK_POLLS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
+_SEVERITIES: Final = {"warning": "medium", "error": "high", "critical": "critical"}
+
+
+def hec_event(item: Item, host: str, index: str) -> bytes:
+    """Return a record as HEC takes it, with the names of Splunk's common information model."""
+    event = item.event
+    fields: dict[str, Any] = {
+        **event,
+        "event_id": item.event_id,
+        "severity": _SEVERITIES.get(event.get("level", ""), "informational"),
+        "signature": event.get("event_name"),
+    }
+    details = event.get("operation_details")
+    if type(details) is dict:
+        success = details.get("success")
+        fields["object_category"] = details.get("entity")
+        fields["action"] = details.get("operation_type")
+        fields["status"] = None if success is None else "success" if success else "failure"
+        fields["duration"] = details.get("execution_time_ms")
+    envelope: dict[str, Any] = {
+        "time": parse(event["timestamp"]) / 1e6,
+        "host": host,
+        "source": "leadlog",
+        "sourcetype": f"leadlog:{_LOG_TYPES[item.category]}",
+        "event": fields,
+    }
+    if index:
+        envelope["index"] = index
+    return orjson.dumps(envelope)
+
+
+class SplunkSender:
+    """Sends to a Splunk HTTP Event Collector.
+
+    Args:
+        destination: Where to.
+        token: Of the collector.
+        wait: Waits some seconds between two questions for an acknowledgement.
+    """
+
+    can_erase = False
+
+    def __init__(
+        self, destination: Destination, token: str, wait: Callable[[float], object] = time.sleep
+    ) -> None:
+        if not token:
+            from leadlog.core.errors import SettingsError
+
+            raise SettingsError(
+                f"ship.{destination.name}: Splunk wants a token; name the environment variable "
+                "that it is in with token_env"
+            )
+        self._destination = destination
+        self._http = Transport(destination, f"Splunk {token}", token)
+        self._host = socket.gethostname()
+        self._wait = wait
+        self._channel = str(uuid.uuid4())
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._http.close()
+
+    def prepare(self) -> None:
+        """Do nothing: the first batch tells whether the token is right."""
+
+    def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
+        """Send the records, and wait until they are indexed where that can be known.
+
+        Raises:
+            UnreachableError: No answer, one that says to come later, or no acknowledgement.
+            BatchRefusedError: A record was refused.
+            DestinationError: Everything is refused.
+        """
+        index = self._destination.index
+        body = b"\n".join([hec_event(item, self._host, index) for item in items])
+        headers = {"X-Splunk-Request-Channel": self._channel}
+        answer = self._http.request("POST", _EVENTS, body, headers=headers, accepted=(400,))
+        said = self._http.decoded(answer, _EVENTS)
+        said = said if isinstance(said, dict) else {}
+        if answer.status_code == 400:
+            raise self._refusal(said, self._http.said(answer))
+        number = said.get("ackId")
+        if self._destination.acknowledge == "on" and type(number) is not int:
+            raise DestinationError(
+                f"{self._destination.url} gives no acknowledgement; enable it for the token, or "
+                "set acknowledge = 'off'"
+            )
+        if type(number) is int and self._destination.acknowledge != "off":
+            self._acknowledged(number)
+        return [None] * len(items)
+
+    def _refusal(self, said: dict[str, Any], text: str) -> Exception:
+        code, at = said.get("code"), said.get("invalid-event-number")
+        if code in _OF_THE_TOKEN:
+            return DestinationError(f"{self._destination.url}: {text}; see index and the token")
+        position = at if code in _OF_AN_EVENT and type(at) is int else None
+        return BatchRefusedError(text, position)
+
+    def _acknowledged(self, number: int) -> None:
+        """Wait for the indexer; a batch that it does not acknowledge in time is sent again."""
+        path = f"{_ACK}?channel={self._channel}"
+        body = orjson.dumps({"acks": [number]})
+        end = time.monotonic() + self._destination.ack_seconds
+        tries = 0
+        while True:
+            try:
+                answer = self._http.request("POST", path, body)
+                said = self._http.decoded(answer, _ACK)
+            except UnreachableError:
+                said = None  # asking again costs less than sending the batch again
+            acks = said.get("acks") if isinstance(said, dict) else None
+            if isinstance(acks, dict) and acks.get(str(number)) is True:
+                return
+            if time.monotonic() >= end:
+                self._channel = str(uuid.uuid4())  # the old one's numbers may have been lost
+                raise UnreachableError(
+                    f"{self._destination.url} did not acknowledge a batch in "
+                    f"{self._destination.ack_seconds:g} s"
+                )
+            self._wait(_ACK_POLLS[min(tries, len(_ACK_POLLS) - 1)])
+            tries += 1
+
+    def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
+        """Raise: the protocol cannot delete."""
+        raise NotImplementedError
