@@ -184,8 +184,14 @@ PLACES: Final = (
     Place(
         "exports",
         Content.ELSEWHERE,
-        ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
+        ("leadlog.cli.reading.query", "leadlog.cli.reading.report"),
         where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "models and their reports",
+        Content.DERIVED,
+        ("leadlog.training.learning",),
+        ("models/*/model.json", "models/*/report.json", "models/*/report.html"),
     ),
     Place(
         "data sets",
