@@ -335,6 +335,7 @@ def _start_postgres(
             "shared_buffers": "32MB",
             "max_connections": "60",
             "max_prepared_transactions": "4",
+            "wal_level": "logical",
         }
         server = [programs / "postgres", "-D", data, "-p", str(port)]
         server += [f"--{name}={value}" for name, value in options.items()]

@@ -29,6 +29,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("leadlog.cli.reading.replay:replay", "Print the leads as they were at a moment."),
     "verify": ("leadlog.cli.reading.verify:verify", "Compare the log with the database."),
     "summary": ("leadlog.cli.reading.summary:summary", "Sum up a day, a week or any days."),
+    "report": (
+        "leadlog.cli.reading.report:report",
+        "Write a period of the log as one HTML file.",
+    ),
+    "top": ("leadlog.cli.top.top:top", "Watch operations and errors in the terminal."),
     "doctor": ("leadlog.cli.maintenance.doctor:doctor", "Check settings, log directory and log."),
     "health": (
         "leadlog.cli.monitor.health:health",
@@ -45,7 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "ship": (
         "leadlog.cli.ship:ship",
-        "Ship the log to Elasticsearch, OpenSearch, Splunk or OpenTelemetry.",
+        "Ship the log to Elasticsearch, Splunk or OpenTelemetry.",
     ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),

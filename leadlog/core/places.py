@@ -184,7 +184,7 @@ PLACES: Final = (
     Place(
         "exports",
         Content.ELSEWHERE,
-        ("leadlog.cli.reading.query", "leadlog.cli.reading.summary"),
+        ("leadlog.cli.reading.query", "leadlog.cli.reading.report"),
         where="where the user said; listed in the log directory's list of exports",
     ),
     Place(

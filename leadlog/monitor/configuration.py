@@ -40,6 +40,7 @@ from leadlog.monitor.rules.resources import (
     HealthCheck,
     Memory,
     NoEvents,
+    ShippingLag,
 )
 from leadlog.monitor.rules.sync import Backlog, NoSyncs, RateLimited, SyncFailures
 from leadlog.monitor.silences import Inhibition
@@ -63,6 +64,7 @@ KINDS: Final[dict[str, type[Rule]]] = {
         Disk,
         Memory,
         DroppedEvents,
+        ShippingLag,
         NoEvents,
         NoSyncs,
         HealthCheck,

@@ -264,13 +264,14 @@ class Shipper:
     # -------------------------------------------------------------------------------------- batch
 
     def _send(self, shipments: Shipments, source: Source, batch: Batch) -> None:
-        events = batch.events
-        erased = shipments.erased_among([event_id_of(event) for _, event in events])
-        items = [
-            self._item(category, event)
-            for category, event in events
-            if not erased or event_id_of(event) not in erased
-        ]
+        # A file may have been open here when an erasure took lines out of it.
+        erased = shipments.erased_among([event_id_of(event) for _, event in batch.events])
+        items = []
+        for category, event in batch.events:
+            line = erased.get(event_id_of(event), event.raw) if erased else event.raw
+            data = None if line is None else event.data if line == event.raw else decode(line)
+            if line is not None and data is not None:
+                items.append(self._item(category, Event(data, line, event.path, event.offset)))
         refused = self._delivered(shipments, items)
         dropped, self._dropped = self._dropped, []
         lost = sum(count for *_, count in dropped if count)

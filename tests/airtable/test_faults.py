@@ -250,7 +250,7 @@ def test_values_that_the_server_changes_are_left_in_peace(serve, connect, db):
 
 
 def test_a_row_that_cannot_be_a_lead_is_set_aside(sync, db, airtable):
-    """Too long for the store: told once, and tried again when somebody mends it."""
+    """Too long for the store: told once, and tried again when somebody corrects it."""
     record_id = airtable.create({"Full Name": "Ada", "Company": "x" * 600})
     result = sync.bidirectional_sync()
     assert (result.failed, db.stats()["total_leads"]) == (1, 0)

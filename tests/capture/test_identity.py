@@ -227,6 +227,40 @@ def test_association_rows_in_bulk_are_one_record(engine: sa.Engine, log: Log) ->
     ]
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_association_rows_that_the_database_refuses_have_their_records(
+    engine: sa.Engine, log: Log, rows: int
+) -> None:
+    """Somebody else linked the two meanwhile: each row that was to be written is a failed one."""
+    handle = leadlog.capture(engine, Post, Tag)
+    with Session(engine) as session:
+        tags = [Tag(id=number) for number in range(1, rows + 1)]
+        session.add_all([Post(id=1), *tags])
+        session.commit()
+        post = session.get_one(Post, 1)
+        assert post.tags == []
+        with Session(engine) as other:
+            handle.release()
+            if engine.dialect.name == "sqlite":
+                session.rollback()  # lets the other one write
+            other.execute(LINK.insert().values(post_id=1, tag_id=rows))
+            other.commit()
+            handle = leadlog.capture(engine, Post, Tag)
+        with session.no_autoflush:
+            sa.orm.attributes.set_committed_value(post, "tags", [])
+            post.tags.extend(tags)
+        with pytest.raises(sa.exc.IntegrityError):
+            session.commit()
+    handle.release()
+    refused = [r for r in log.records() if r["event_name"] == "post_tag.create"]
+    assert [r["operation_details"]["outcome"] for r in refused] == ["failed"] * rows
+    assert [r["lead_identifier"]["lead_id"] for r in refused] == ["1,1", "1,2"][:rows]
+    for record in refused:
+        assert "INSERT INTO post_tag" in record["operation_details"]["statement"]
+    errors = {error["context"]["operation_id"] for error in log.records("error_logs")}
+    assert errors >= {r["operation_details"]["operation_id"] for r in refused}
+
+
 @pytest.mark.asyncio
 async def test_association_rows_of_an_async_session(postgres_database: str, log: Log) -> None:
     """The same through asyncpg."""

@@ -84,8 +84,8 @@ def test_check_exits_with_1_when_something_is_wrong(run, filled):
         session.connection().exec_driver_sql("DELETE FROM lead_key")
     (finding,) = answer(run, "check", code=1)["findings"]
     assert finding["code"] == "missing_keys"
-    assert "leadlog db check --mend" in run("db", "check").stdout
-    assert answer(run, "check", "--mend")["findings"] == []
+    assert "leadlog db check --repair" in run("db", "check").stdout
+    assert answer(run, "check", "--repair")["findings"] == []
 
 
 def test_a_backup_is_made_rotated_restored_and_recorded(run, filled, tmp_path, logged):

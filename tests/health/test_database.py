@@ -128,7 +128,7 @@ def test_damage_is_found_when_asked_for(tmp_path, context):
     assert check(["database"], context=context(database=path)).ok
     found = check(["database"], context=context(database=path, deep=True))["database_integrity"]
     assert found.state == "warning"
-    assert found.remedy == "run: leadlog db check --mend"
+    assert found.remedy == "run: leadlog db check --repair"
 
 
 def test_limits_are_settings(store, context, monkeypatch):

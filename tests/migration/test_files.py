@@ -415,8 +415,8 @@ def test_rejected_rows_are_mended_in_the_rejects_file(sqlite, file, tmp_path):
     lines = again.read_text("utf-8")
     lines = lines.replace(r"\"Strand\" verk\"", "Strandverk").replace("Vang;bygg", "Vangbygg")
     again.write_text(lines, "utf-8")
-    mended = manager.migrate_json_files([again])
-    assert (mended.migrated, mended.rejected) == (2, 0)
+    corrected = manager.migrate_json_files([again])
+    assert (corrected.migrated, corrected.rejected) == (2, 0)
     companies = {lead["company"] for lead in sqlite.get_all_leads()}
     assert companies == {"Strandverk", "Vangbygg", "Süd"}
 

@@ -158,8 +158,8 @@ def test_rejects_are_mended_and_migrated(sqlite, file, tmp_path):
     lines[0]["record"]["name"] = "Dan"
     lines[1]["raw"] = '{"name": "Eve", "x": 1}'
     rejects.write_text("\n".join(map(json.dumps, lines)))
-    mended = manager.migrate_json_files([rejects])
-    assert (mended.migrated, mended.rejected) == (2, 0)
+    corrected = manager.migrate_json_files([rejects])
+    assert (corrected.migrated, corrected.rejected) == (2, 0)
     names = {lead["name"]: lead["company"] for lead in db.get_all_leads()}
     assert (names["Dan"], names["Eve"]) == ("Delta", None)
 

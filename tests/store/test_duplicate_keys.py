@@ -383,6 +383,45 @@ def test_case_and_spaces_never_make_another_key(name, company):
     assert plain == loud
 
 
+KNOWN = st.sampled_from(
+    [
+        "john",
+        "jane",
+        "doe",
+        "test",
+        "your",
+        "name",
+        "profile",
+        "user",
+        "null",
+        "info",
+        "mail",
+        "n/a",
+        "acme",
+        "inc",
+        "me",
+        "in",
+        "noreply",
+    ]
+)
+MADE = st.lists(KNOWN | st.text("abxyz0179-._+ ", max_size=6), min_size=1, max_size=4)
+
+
+@given(MADE, st.sampled_from(["", " ", "-", "."]))
+def test_the_quick_way_for_plain_text_finds_what_the_thorough_one_does(words, between):
+    """A zero-width space takes every value past the shortcuts, and changes no key."""
+    text = between.join(words)
+    for canonical, value in (
+        (canonical_name, text),
+        (canonical_company, text),
+        (canonical_email, f"{text}@acme.example"),
+        (canonical_email, f"ada@{text}.example"),
+        (canonical_linkedin, f"https://www.linkedin.com/in/{text}"),
+        (canonical_linkedin, f"https://uk.linkedin.com/in/{text}/"),
+    ):
+        assert canonical(value) == canonical(f"{value}\u200b"), value
+
+
 @given(NAMES)
 def test_the_comparable_form_is_its_own(text):
     """Normalising a name or a company twice is as once."""

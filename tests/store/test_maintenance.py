@@ -187,9 +187,9 @@ def test_what_is_wrong_is_found_and_mended(where):
     with LeadDatabase(where, capture=False) as db:
         found = db.check()
         assert {finding.code for finding in found} == found_codes
-        assert {finding.remedy for finding in found} == {"run: leadlog db check --mend"}
+        assert {finding.remedy for finding in found} == {"run: leadlog db check --repair"}
         assert all(finding.count >= 1 and finding.message for finding in found)
-        assert db.check(mend=True) == []
+        assert db.check(repair=True) == []
         assert db.check() == []
         assert db.add_lead({"name": "ADA0 KING", "email": "ada0@acme.example"}) == "0"
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from leadlog.core.errors import UnknownFieldError, ValidationError
 from leadlog.leads.store import LeadDatabase
-from leadlog.leads.store.paging import Keyset
+from leadlog.leads.store.search import Keyset
 
 NAMES = ["company", "status", "verified", "created_at", "name", "id", "email", "title"]
 ORDERS = st.sampled_from([*NAMES, *(f"-{name}" for name in NAMES)])

@@ -10,7 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("leadlog.cli.db.state:init", "Create the store's tables, if they are not there."),
     "upgrade": ("leadlog.cli.db.state:upgrade", "Bring the store to this version's revision."),
     "stats": ("leadlog.cli.db.state:stats", "Show the store's numbers."),
-    "check": ("leadlog.cli.db.state:check", "Find what is wrong with the store, and mend keys."),
+    "check": ("leadlog.cli.db.state:check", "Find what is wrong with the store, and repair keys."),
     "vacuum": ("leadlog.cli.db.state:vacuum", "Give unused space back."),
     "backup": ("leadlog.cli.db.backup:backup", "Back the store up, and read the backup back."),
     "restore": ("leadlog.cli.db.backup:restore", "Bring the leads of a backup back."),

@@ -119,11 +119,13 @@ def stats(*, database: str | None, as_json: bool) -> None:
 
 @click.command()
 @database_option
-@click.option("--mend", is_flag=True, help="First remove keys without a lead and add missing ones.")
+@click.option(
+    "--repair", is_flag=True, help="First remove keys without a lead and add missing ones."
+)
 @json_option
 @click.pass_context
-def check(ctx: click.Context, *, database: str | None, mend: bool, as_json: bool) -> None:
-    """Find what is wrong with the store, and say how to mend it.
+def check(ctx: click.Context, *, database: str | None, repair: bool, as_json: bool) -> None:
+    """Find what is wrong with the store, and say how to repair it.
 
     Checks the integrity of the file and its foreign keys (SQLite) or indexes (PostgreSQL), keys
     and merges without a lead, and leads without their keys. Exits with 1 when it finds something.
@@ -131,13 +133,13 @@ def check(ctx: click.Context, *, database: str | None, mend: bool, as_json: bool
     \b
     Examples:
       leadlog db check
-      leadlog db check --mend
+      leadlog db check --repair
       leadlog db check --json | jq '.findings[].remedy'
     """  # noqa: D301 - click wants real backspaces
     from dataclasses import asdict
 
     with opened(database) as store:
-        found = store.check(mend=mend)
+        found = store.check(repair=repair)
         where = str(store.url)
     if as_json:
         print_json({"database": where, "findings": [asdict(finding) for finding in found]})

@@ -180,7 +180,7 @@ def _say(report: "Report") -> None:
         first = report.errors[0]
         message(
             f"{count(len(report.errors), 'file')} could not be worked on, the first is "
-            f"{_name(first.action.found.file)}: {first.error}; nothing of them is lost: mend the "
+            f"{_name(first.action.found.file)}: {first.error}; nothing of them is lost: repair the "
             "cause and run this again"
         )
     for day, reason in report.buckets_failed.items():

@@ -113,7 +113,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
     try:
         loaded = settings.load(directory=directory)
     except SettingsError as error:
-        _find(findings, str(error), "mend or remove that setting")
+        _find(findings, str(error), "correct or remove that setting")
     else:
         report["settings"] = [
             {
@@ -222,7 +222,7 @@ def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
     try:
         configure(table)
     except SettingsError as error:
-        _find(findings, str(error), "mend the table [alerts]; see `leadlog alerts show RULE`")
+        _find(findings, str(error), "correct the table [alerts]; see `leadlog alerts show RULE`")
 
 
 def _find(findings: list[dict[str, str]], what: str, remedy: str) -> None:
@@ -311,7 +311,7 @@ def _category(
             findings,
             f"{report['odd_events']} odd events in {category}, the first in {event.path.name} "
             f"at byte {event.offset}: {odd}",
-            "mend what writes such values; sums and percentiles leave them out. This one: "
+            "correct what writes such values; sums and percentiles leave them out. This one: "
             f"{_show_from(event.path, event.offset)} | head -n 1",
         )
     return report

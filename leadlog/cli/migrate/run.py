@@ -62,7 +62,7 @@ class _FilesOrCommand(click.Command):
     "--rejects",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write rejected records here, to be mended and migrated like any file.",
+    help="Write rejected records here, to be corrected and migrated like any file.",
 )
 @click.option(
     "--batch",

@@ -147,7 +147,7 @@ def _tell(result: Any, *, as_json: bool) -> None:
 
 
 def _watch(run: Callable[[], Any], bar: "_Bar", seconds: float, *, as_json: bool) -> NoReturn:
-    """Run for ever, whatever happens to one run; only what no waiting mends ends it.
+    """Run for ever, whatever happens to one run; only what waiting cannot cure ends it.
 
     What goes wrong is said once until it changes, and so is that it goes well again. After a
     failure it waits longer each time, up to ten minutes; another sync of the store is waited for

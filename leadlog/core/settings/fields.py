@@ -262,6 +262,13 @@ class Settings:
         unit="s",
         validator=at_least(0.001),
     )
+    health_ship_lag_seconds: float = setting(
+        600.0,
+        "Age of the oldest event that a destination of `leadlog ship` lacks, from which `leadlog "
+        "health` warns.",
+        unit="s",
+        validator=at_least(0.001),
+    )
     health_backlog_leads: int = setting(
         1000,
         "Leads waiting for a sync from which `leadlog health` warns; ten times it is critical.",

@@ -97,7 +97,7 @@ def _file_values(path: Path, section: str | None) -> dict[str, Any]:
     try:
         values = dict(read(path, Settings, ()))
     except typed_settings.exceptions.TsError as error:
-        raise SettingsError(f"{path} cannot be read: {error}; mend it or remove it") from error
+        raise SettingsError(f"{path} cannot be read: {error}; correct it or remove it") from error
     table = values.pop(_TABLE, {})
     if not isinstance(table, Mapping):
         raise SettingsError(f"{path}: {_TABLE} is {table!r}; write it as a table, [{_TABLE}]")

@@ -12,9 +12,9 @@ from typing import Any
 
 from leadlog.core.errors import SettingsError, ValidationError
 from leadlog.leads.store import values
-from leadlog.leads.store.merging import READ_ONLY
+from leadlog.leads.store.changing import READ_ONLY
+from leadlog.leads.store.models import FIELDS
 from leadlog.leads.store.normalise import parse
-from leadlog.leads.store.serialise import FIELDS
 
 __all__ = ["DEFAULTS", "LEAD_ID", "Field", "kinds_for", "local_values", "names_of", "new_field"]
 

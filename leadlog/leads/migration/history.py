@@ -16,9 +16,9 @@ from leadlog.leads.migration.result import Progress
 from leadlog.leads.migration.runs import COMPLETED, Runs, account_of
 from leadlog.leads.migration.verify import Verification, verify_source
 from leadlog.leads.store import LeadDatabase
-from leadlog.leads.store.adding import Candidate
 from leadlog.leads.store.backups import restore
 from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.intake import Candidate
 from leadlog.leads.store.location import in_memory
 from leadlog.leads.store.models import MigrationRun
 from leadlog.logger import DatabaseLogger

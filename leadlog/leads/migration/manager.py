@@ -71,7 +71,7 @@ class MigrationManager(MigrationHistory):
                 by gzip or zstd, or a workbook (.xlsx, .xlsb, .xls, .ods).
             dry_run: Whether to read and check only.
             backup: Whether to copy the files and back the store up first.
-            rejects: A file to write the rejected records to, to be mended and migrated.
+            rejects: A file to write the rejected records to, to be corrected and migrated.
             batch_size: Records in one transaction.
             verify: Whether to read the files again and hold them against the store at the end.
             encoding: What the files are encoded in; by default UTF-8, UTF-16 or UTF-32, as their

@@ -13,14 +13,14 @@ from leadlog.core.errors import ValidationError
 from leadlog.leads.migration.csvs import CsvRows
 from leadlog.leads.migration.decoding import Broken, Read
 from leadlog.leads.migration.reader import JsonReader
-from leadlog.leads.migration.rejects import mended
+from leadlog.leads.migration.rejects import corrected
 from leadlog.leads.migration.result import Reject
 from leadlog.leads.migration.sources import SourceText, is_table, opened
 from leadlog.leads.migration.tables import TableReader
 from leadlog.leads.migration.window import Window
 from leadlog.leads.migration.workbooks import is_workbook, sheet_of
-from leadlog.leads.store.adding import Candidate, checked
 from leadlog.leads.store.columns import Columns
+from leadlog.leads.store.intake import Candidate, checked
 
 __all__ = ["Reading", "SourceRecords", "batches", "candidate_of", "records_of", "reject_of"]
 
@@ -107,7 +107,7 @@ class SourceRecords:
 
     def __iter__(self) -> Iterator[Read | Broken]:
         seen = False
-        for one in mended(self._reader, self.notes, self._reading.delimiter):
+        for one in corrected(self._reader, self.notes, self._reading.delimiter):
             seen = True
             yield one
         self.notes.update(self._reader.notes)

@@ -1,7 +1,7 @@
-"""The file of rejected records: one JSON line each, to be mended and migrated again.
+"""The file of rejected records: one JSON line each, to be corrected and migrated again.
 
 A record that could be read stands under `record`, one that could not as text under `raw`, a row of
-a table with its `header` and `delimiter`. Mend it there and migrate the file as any other: the
+a table with its `header` and `delimiter`. Correct it there and migrate the file as any other: the
 reader takes the record out of its line.
 """
 
@@ -20,7 +20,7 @@ from leadlog.leads.migration.tables import TableReader
 from leadlog.leads.migration.window import Window
 from leadlog.leads.store.columns import Columns
 
-__all__ = ["RejectsFile", "check_place", "mended"]
+__all__ = ["RejectsFile", "check_place", "corrected"]
 
 _KEYS = {"source", "ordinal", "line", "reason"}
 
@@ -59,7 +59,7 @@ class RejectsFile:
         self._stream.write(f"{text}\n".encode())
 
 
-def mended(
+def corrected(
     records: Iterable[Read | Broken], notes: Counter[str], delimiter: str | None
 ) -> Iterator[Read | Broken]:
     """Take records out of the lines of a file of rejects; others pass as they are.
@@ -94,7 +94,7 @@ def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None)
         table = Table(tuple(map(str, header)), delimiter or str(line.get("delimiter") or ","))
     if line.get("cut") is True:
         return Broken(
-            "only the beginning of this record is here; take it from its source and mend it",
+            "only the beginning of this record is here; take it from its source and correct it",
             number or 0,
             raw,
             cut=True,

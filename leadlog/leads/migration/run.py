@@ -15,9 +15,8 @@ from leadlog.leads.migration.records import Reading, batches, candidate_of, reco
 from leadlog.leads.migration.result import MigrationResult, Reject, SourceResult
 from leadlog.leads.migration.runs import Runs
 from leadlog.leads.store import LeadDatabase
-from leadlog.leads.store.adding import Candidate
 from leadlog.leads.store.columns import KNOWN_COLUMNS
-from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.intake import AddOutcome, Candidate
 from leadlog.leads.store.normalise import NormalisedLead
 
 __all__ = ["Run"]

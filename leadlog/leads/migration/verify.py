@@ -15,11 +15,10 @@ from sqlalchemy.orm import Session
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import LeadDatabase
-from leadlog.leads.store.adding import Candidate
-from leadlog.leads.store.merging import merged
-from leadlog.leads.store.models import LeadMerge, MigrationItem
+from leadlog.leads.store.changing import merged
+from leadlog.leads.store.intake import Candidate
+from leadlog.leads.store.models import COLUMNS, LeadMerge, MigrationItem, from_row
 from leadlog.leads.store.normalise import NormalisedLead
-from leadlog.leads.store.serialise import COLUMNS, from_row
 
 __all__ = ["Verification", "verify_source"]
 

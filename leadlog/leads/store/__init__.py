@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from leadlog.leads.store.adding import AddResult
 from leadlog.leads.store.database import LeadDatabase
-from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.intake import AddOutcome, AddResult
 from leadlog.leads.store.merges import Undone
 from leadlog.leads.store.models import Lead, LeadKey
-from leadlog.leads.store.paging import LeadPage
-from leadlog.leads.store.suggestions import DuplicatePair
+from leadlog.leads.store.search import LeadPage
+from leadlog.leads.store.similarity import DuplicatePair
 
 if TYPE_CHECKING:
     from leadlog.leads.store.asynchronous import AsyncLeadDatabase

@@ -8,36 +8,113 @@ that another process has, the event loop goes on with other tasks. Calls are rec
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
-from sqlalchemy import URL
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import URL, Engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from leadlog.core import settings
 from leadlog.core.clock import now_us
 from leadlog.core.errors import StoreError
-from leadlog.leads.store.adding import AddResult, Candidate, Report, Within
 from leadlog.leads.store.backups import Backup
-from leadlog.leads.store.checks import Finding
 from leadlog.leads.store.database import LeadDatabase
-from leadlog.leads.store.engine import Connections
-from leadlog.leads.store.intake import AddOutcome
+from leadlog.leads.store.engine import WAIT_SECONDS, Connections, EngineStrategy
+from leadlog.leads.store.intake import AddOutcome, AddResult, Candidate, Report, Within
 from leadlog.leads.store.location import in_memory, location
+from leadlog.leads.store.maintenance import Finding
 from leadlog.leads.store.merges import Undone
-from leadlog.leads.store.paging import LeadPage
 from leadlog.leads.store.quality import QualityReport
-from leadlog.leads.store.suggestions import DuplicatePair
-from leadlog.leads.store.tasks import WAYS, each, pulled
+from leadlog.leads.store.search import LeadPage
+from leadlog.leads.store.similarity import DuplicatePair
 
 __all__ = ["AsyncLeadDatabase"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_END: Any = object()
+
+
+class _TaskLock:
+    """A lock for one task at a time, which says so when a task would wait for itself."""
+
+    __slots__ = ("_lock", "_owner", "_what")
+
+    def __init__(self, what: str) -> None:
+        self._lock = asyncio.Lock()
+        self._owner: object = None
+        self._what = what
+
+    def __enter__(self) -> None:
+        me = asyncio.current_task()
+        if self._owner is me:
+            raise StoreError(
+                f"this task already has {self._what}; use the open session for it, or close it "
+                "first"
+            )
+        try:
+            await_only(asyncio.wait_for(self._lock.acquire(), WAIT_SECONDS))
+        except TimeoutError:
+            raise StoreError(
+                f"waited {WAIT_SECONDS:g} s for another task that has {self._what}; keep "
+                "sessions short"
+            ) from None
+        self._owner = me
+
+    def __exit__(self, *_: object) -> None:
+        self._owner = None
+        self._lock.release()
+
+
+def _create(url: URL, **options: Any) -> Engine:
+    return create_async_engine(url, **options).sync_engine
+
+
+def _sleep(seconds: float) -> None:
+    await_only(asyncio.sleep(seconds))
+
+
+def _forget(engine: Engine) -> None:
+    """Leave a forgotten store's connections to the pool: nothing can be awaited for it."""
+    engine.dispose(close=False)
+
+
+_ASYNCIO = EngineStrategy(_create, AsyncAdaptedQueuePool, _TaskLock, _sleep, _forget)
+"""Engines for asyncio, locks of tasks, and waits that let other tasks go on."""
+
+
+async def _each(items: Iterator[T]) -> AsyncIterator[T]:
+    """Iterate over what a generator of the store yields."""
+    step = cast(Callable[[], T], partial(next, items, _END))
+    try:
+        while (item := await greenlet_spawn(step)) is not _END:
+            yield item
+    finally:
+        await greenlet_spawn(cast(Any, items).close)
+
+
+def _pulled(items: AsyncIterable[T]) -> Iterator[T]:
+    """Iterate, inside a greenlet, over an asynchronous iterable."""
+    iterator = aiter(items)
+    while True:
+        try:
+            yield await_only(cast(Any, anext(iterator)))
+        except StopAsyncIteration:
+            return
 
 
 def _backup(
@@ -83,7 +160,7 @@ class AsyncLeadDatabase:
     ) -> None:
         if database is None:
             database = settings.load().settings.database
-        self._connections = Connections(location(database, asynchronous=True), WAYS)
+        self._connections = Connections(location(database, asynchronous=True), _ASYNCIO)
         self._options = capture, clock
         self._opening = asyncio.Lock()
         self._store: LeadDatabase | None = None
@@ -139,7 +216,7 @@ class AsyncLeadDatabase:
         report: Report | None = None,
     ) -> AddResult:
         """As `LeadDatabase.add_leads`; the iterable may be an asynchronous one."""
-        given = pulled(leads) if isinstance(leads, AsyncIterable) else leads
+        given = _pulled(leads) if isinstance(leads, AsyncIterable) else leads
         return await self._call(LeadDatabase.add_leads, given, batch_size, report=report)
 
     async def add_batch(
@@ -196,7 +273,7 @@ class AsyncLeadDatabase:
     async def get_all_leads(self, page_size: int = 500) -> AsyncIterator[dict[str, Any]]:
         """As `LeadDatabase.get_all_leads`."""
         store = await self._opened()
-        async for lead in each(store.get_all_leads(page_size)):
+        async for lead in _each(store.get_all_leads(page_size)):
             yield lead
 
     async def find_duplicates(
@@ -210,7 +287,7 @@ class AsyncLeadDatabase:
     async def find_all_duplicates(self, min_score: float = 0.85) -> AsyncIterator[DuplicatePair]:
         """As `LeadDatabase.find_all_duplicates`."""
         store = await self._opened()
-        async for pair in each(store.find_all_duplicates(min_score)):
+        async for pair in _each(store.find_all_duplicates(min_score)):
             yield pair
 
     async def get_merges(
@@ -235,9 +312,9 @@ class AsyncLeadDatabase:
         """As `LeadDatabase.stats`."""
         return await self._call(LeadDatabase.stats)
 
-    async def check(self, *, mend: bool = False) -> list[Finding]:
+    async def check(self, *, repair: bool = False) -> list[Finding]:
         """As `LeadDatabase.check`."""
-        return await self._call(LeadDatabase.check, mend=mend)
+        return await self._call(LeadDatabase.check, repair=repair)
 
     async def vacuum(self) -> dict[str, Any]:
         """As `LeadDatabase.vacuum`."""

@@ -4,6 +4,11 @@ SQLite is copied by its online backup, in one snapshot; the copy is checked by S
 counted against the original before it gets its name. PostgreSQL is dumped by `pg_dump`, our tables
 only, and the dump is read from its first to its last byte. A backup that could not be verified
 never replaces another one.
+
+A rollback or a restore brings leads back, and not rows of the table in Airtable. So which row each
+lead is, and what both last agreed on, is taken from the store as it was just before: leads that are
+gone leave a tombstone, so that the next sync deletes their rows and does not take them for new
+leads; leads that are back have something to send, or get a new row.
 """
 
 import os
@@ -16,20 +21,26 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection, Table, delete, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
+from leadlog.core.clock import now_us
 from leadlog.core.errors import StoreError
 from leadlog.core.files import draft
-from leadlog.leads.store.carrying import Synced, carry_over, synced
 from leadlog.leads.store.engine import Connections
+from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.location import in_memory
-from leadlog.leads.store.models import Base
+from leadlog.leads.store.models import Base, Lead, SyncLink, SyncRun, Tombstone
 from leadlog.leads.store.schema import REVISIONS, VERSION_TABLE, prepare
 from leadlog.leads.store.triggers import FUNCTION
 
 __all__ = ["Backup", "create", "restore"]
+
+_Rows = list[dict[str, Any]]
+_Synced = tuple[_Rows, _Rows, _Rows, datetime]
+"""Links, tombstones and runs, and when they were read."""
 
 TABLES = (*(table.name for table in Base.metadata.sorted_tables), VERSION_TABLE)
 DEBIAN = Path("/usr/lib/postgresql")
@@ -113,7 +124,7 @@ def restore(connections: Connections, source: Path, *, replace: bool = False) ->
     return _present(connections)
 
 
-def _synced(connections: Connections) -> Synced | None:
+def _synced(connections: Connections) -> _Synced | None:
     """What the store knows of its sync before it is replaced; None where it never had one."""
     try:
         return connections.reading(synced)
@@ -229,7 +240,7 @@ def _run(*command: str | Path, url: URL) -> None:
     )
     if done.returncode != 0:
         raise StoreError(
-            f"{name} failed ({done.stderr.strip() or f'exit code {done.returncode}'}); mend the "
+            f"{name} failed ({done.stderr.strip() or f'exit code {done.returncode}'}); repair the "
             "cause and run this again"
         )
 
@@ -280,3 +291,54 @@ def _restore_dump(connections: Connections, source: Path) -> None:
         source,
         url=connections.url,
     )
+
+
+_LINKS: Table = SyncLink.__table__  # type: ignore[assignment]  # declarative types it FromClause
+_TOMBSTONES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
+_RUNS: Table = SyncRun.__table__  # type: ignore[assignment]  # as above
+
+
+def synced(connection: Connection) -> _Synced | None:
+    """Return what a store knows of its sync; None where it never had one."""
+    if not connection.execute(select(func.count()).select_from(_RUNS)).scalar_one():
+        return None
+    links, tombstones, runs = (
+        [dict(row) for row in connection.execute(select(*table.c)).mappings()]
+        for table in (_LINKS, _TOMBSTONES, _RUNS)
+    )
+    return links, tombstones, runs, datetime.fromtimestamp(now_us() / 1e6, UTC)
+
+
+def carry_over(
+    connection: Connection, links: _Rows, tombstones: _Rows, runs: _Rows, now: datetime
+) -> None:
+    """Put what a store knew of its sync into the backup that has taken its place.
+
+    Args:
+        connection: In a write transaction.
+        links: The links before.
+        tombstones: The tombstones before.
+        runs: The runs before.
+        now: When that was.
+    """
+    there = set[str]()
+    for ids in chunks([row["lead_id"] for row in links]):
+        there.update(connection.scalars(select(Lead.id).where(Lead.id.in_(ids))))
+    gone = [
+        {
+            "lead_id": row["lead_id"],
+            "record_id": row["record_id"],
+            "base_remote": row["base_remote"],
+            "deleted_at": now,
+        }
+        for row in links
+        if row["lead_id"] not in there
+    ]
+    for table, rows in (
+        (_LINKS, [row for row in links if row["lead_id"] in there]),
+        (_TOMBSTONES, [*tombstones, *gone]),
+        (_RUNS, runs),
+    ):
+        connection.execute(delete(table))
+        for some in chunks(rows):
+            connection.execute(insert(table), some)

@@ -17,6 +17,7 @@ __all__ = ["Insertion"]
 _Bound = tuple[int, Callable[[Any], Any]]
 _Prepared = tuple[str, Callable[[Any], tuple[Any, ...]], list[_Bound]]
 """The statement, what takes a row's values in their order, and what binds those at some places."""
+_NOTHING: Any = object()
 
 
 class Insertion:
@@ -45,20 +46,30 @@ class Insertion:
 
         Args:
             connection: Where.
-            rows: A value for every column, by its name.
+            rows: A value for every column, by its name; what else is in them is passed over.
 
         Returns:
             The result, which knows how many rows were inserted.
         """
         if connection.dialect.name != "sqlite":
+            names = self._statement.table.c.keys()
+            named = [{name: row[name] for name in names} for row in rows]
             # Without the option the driver of PostgreSQL is not asked how many rows it wrote.
             options = {"preserve_rowcount": True}
-            return connection.execute(self._statement, rows, execution_options=options)
+            return connection.execute(self._statement, named, execution_options=options)
         text, values_of, processors = self._prepared or self._prepare(connection.dialect)
-        tuples = []
-        for row in rows:
-            values = list(values_of(row))
-            for place, process in processors:
-                values[place] = process(values[place])
-            tuples.append(tuple(values))
-        return connection.exec_driver_sql(text, tuples)
+        columns: list[Sequence[Any]] = list(zip(*map(values_of, rows), strict=True))
+        for place, process in processors:
+            columns[place] = _bound(columns[place], process)
+        return connection.exec_driver_sql(text, list(zip(*columns, strict=True)))
+
+
+def _bound(values: Sequence[Any], process: Callable[[Any], Any]) -> list[Any]:
+    """Process each value, but once where the same object follows itself, as times of a batch do."""
+    found = []
+    last, result = _NOTHING, None
+    for value in values:
+        if value is not last:
+            last, result = value, process(value)
+        found.append(result)
+    return found

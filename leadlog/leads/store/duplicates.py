@@ -24,6 +24,7 @@ Labs", "John Smith" and "Joan Smith" are different.
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -70,6 +71,10 @@ _LONGEST = 400
 
 # www, mobile and country hosts: uk.linkedin.com, de.linkedin.com …
 _LINKEDIN_HOST = re.compile(r"(?:(?:www|m|mobile|touch|[a-z]{2})\.)?linkedin\.com")
+# As nearly every export writes it; anything else is taken apart part by part.
+_PLAIN_PROFILE = re.compile(
+    rf"https?://{_LINKEDIN_HOST.pattern}/in/([a-z0-9](?:-?[a-z0-9])*)/?", re.ASCII
+)
 _SCHEME = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _ATOM = r"[^\s@,;:<>()\[\]\\\"|.]+"
 _LOCAL = r"[^\s@,;:<>()\[\]\\\"|]+"  # with its dots in one class: nothing to try in two ways
@@ -108,7 +113,9 @@ def comparable(value: str) -> str:
     """
     found = value.casefold()
     if found.isascii() and found.isprintable():
-        return " ".join(found.translate(_LETTERS).split())
+        if not found.replace(" ", "").isalnum():
+            found = found.translate(_LETTERS)
+        return " ".join(found.split())
     found = unseen(found)
     # Taken apart first: some characters stand for several, punctuation among them.
     found = unseen(unicodedata.normalize("NFKD", found)).casefold().translate(_LETTERS)
@@ -127,10 +134,12 @@ def canonical_name(name: str | None) -> str | None:
     return None if is_nobody(found) else found
 
 
+@lru_cache(maxsize=4096)
 def canonical_company(company: str | None) -> str | None:
     """Return the comparable form of a company's name, without its legal form.
 
-    None for a blank one, a placeholder, and what people without a company put there.
+    None for a blank one, a placeholder, and what people without a company put there. Remembered,
+    since many leads share a company.
     """
     words = (comparable(company) if company else "").split()
     while len(words) > 1 and words[-1] in _LEGAL_FORMS:
@@ -143,7 +152,10 @@ def canonical_email(email: str | None) -> str | None:
     """Return the comparable form of an e-mail address; None for a placeholder, and what is none."""
     if not email:
         return None
-    found = unicodedata.normalize("NFC", unseen(email).strip().casefold())
+    if email.isascii() and email.isprintable():
+        found = email.strip().lower()
+    else:
+        found = unicodedata.normalize("NFC", unseen(email).strip().casefold())
     if not _EMAIL.fullmatch(found):
         return None
     box, _, domain = found.partition("@")
@@ -173,6 +185,8 @@ def canonical_linkedin(url: str | None) -> str | None:
     """
     if not url:
         return None
+    if plain := _PLAIN_PROFILE.fullmatch(url):
+        return None if is_no_profile(plain[1]) else f"in/{plain[1]}"
     url = unseen(url).strip()
     try:
         address = urlsplit(url if _SCHEME.match(url) else f"//{url}", scheme="https")
@@ -241,9 +255,10 @@ def _one_name(one: str, other: str) -> bool:
 
 def _is_full(name: str) -> bool:
     """Whether a name in comparable form has more than one part, initials aside."""
-    if _UNSPACED.search(name.replace(" ", "")):
+    if not name.isascii() and _UNSPACED.search(name.replace(" ", "")):
         return True
-    return sum(len(word) > 1 for word in name.split() if word not in _HONORIFICS) > 1
+    words = [word for word in name.split() if len(word) > 1 and word not in _HONORIFICS]
+    return len(words) > 1
 
 
 def contradiction(

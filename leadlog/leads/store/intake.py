@@ -2,28 +2,48 @@
 
 An `Intake` lives in one transaction. It looks all keys of its leads up at once, decides lead by
 lead as if they were added one after the other, and then writes: keys first, so that whoever loses
-a race for one has written nothing else.
+a race for one has written nothing else. Around it is what adding any number of leads batch by
+batch needs.
 """
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from leadlog.core.errors import ValidationError
+from leadlog.leads.store import values
 from leadlog.leads.store.bulk import Insertion
+from leadlog.leads.store.changing import Match, match_of, merge_row, merged
+from leadlog.leads.store.columns import KNOWN_COLUMNS, Columns
 from leadlog.leads.store.duplicates import WITHOUT_NAME, contradiction, keys_of, names_agree
 from leadlog.leads.store.keys import ATTEMPTS, Key, chunks, exchange, lost_again, owners_of
-from leadlog.leads.store.merging import Match, match_of, merge_row, merged
-from leadlog.leads.store.models import Lead, LeadMerge
-from leadlog.leads.store.normalise import NormalisedLead
-from leadlog.leads.store.serialise import FIELDS, from_lead
+from leadlog.leads.store.models import FIELDS, Lead, LeadMerge, from_lead
+from leadlog.leads.store.normalise import NormalisedLead, to_fields
+from leadlog.recording.capture.operation import Operation
 
-__all__ = ["AddOutcome", "Intake"]
+__all__ = [
+    "AddOutcome",
+    "AddResult",
+    "Candidate",
+    "Intake",
+    "Report",
+    "Within",
+    "add_batch",
+    "checked",
+    "each_batch",
+    "note_batch",
+    "sorted_out",
+]
+
+Candidate = NormalisedLead | ValidationError
+"""A lead that can be added, or why it cannot."""
 
 _ADD_LEADS = Insertion(insert(Lead.__table__))  # type: ignore[arg-type]  # as the next line
 _MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
@@ -60,12 +80,17 @@ class AddOutcome:
     reason: str | None = None
 
 
-def _new_id() -> str:
-    """A UUID of version 7: unique, and later ones sort later, so that indexes grow at their end."""
-    stamp = time.time_ns() // 1_000_000
-    digits = f"{(stamp << 80) | int.from_bytes(os.urandom(10)):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+def _new_ids(count: int) -> Iterator[str]:
+    """Give UUIDs of version 7: unique, and sorted by time, so that indexes grow at their end.
+
+    Their random bits are asked of the system at once, when the first one is taken.
+    """
+    entropy = os.urandom(10 * count).hex()
+    for place in range(0, len(entropy), 20):
+        stamp = f"{time.time_ns() // 1_000_000:012x}"
+        digits = entropy[place : place + 20]
+        variant = "89ab"[int(digits[4], 16) & 3]
+        yield f"{stamp[:8]}-{stamp[8:]}-7{digits[1:4]}-{variant}{digits[5:8]}-{digits[8:]}"
 
 
 class Intake:
@@ -78,6 +103,7 @@ class Intake:
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
         self._now = now
+        self._ids: Iterator[str] = iter(())
         self.rows: dict[str, dict[str, Any]] = {}
         self._forget()
 
@@ -103,6 +129,7 @@ class Intake:
         for _ in range(ATTEMPTS):
             self._owners = owners_of(connection, keys)
             self._looked_up = {key for own in keys for key in own.items()}
+            self._ids = _new_ids(len(leads))
             if self._load(given):
                 outcomes = [self._one(lead, own) for lead, own in zip(leads, keys, strict=True)]
                 if exchange(connection, self._released, self._claimed):
@@ -122,11 +149,8 @@ class Intake:
 
     def _one(self, lead: NormalisedLead, keys: dict[str, str]) -> AddOutcome:
         fields = lead.fields
-        holders = {
-            kind: self._owners[kind, value]
-            for kind, value in keys.items()
-            if (kind, value) in self._owners
-        }
+        owners = self._owners
+        holders = {key[0]: owners[key] for key in keys.items() if key in owners}
         found: tuple[Match, str] | None = None
         wanted = fields.get("id")
         if wanted in self.rows and names_agree(self.rows[wanted]["full_name"], fields["full_name"]):
@@ -153,9 +177,12 @@ class Intake:
             # Somebody else has it: it is kept as what it was where it came from.
             raw = {**raw, "id" if "id" not in raw else "id (given)": lead_id}
             lead_id = None
-        lead_id = lead_id or _new_id()
-        row = {**_DEFAULTS, "created_at": self._now, "updated_at": self._now}
-        row.update((field, value) for field, value in lead.fields.items() if value is not None)
+        lead_id = lead_id or next(self._ids)
+        row = _DEFAULTS.copy()
+        row["created_at"] = row["updated_at"] = self._now
+        for name, value in lead.fields.items():
+            if value is not None:
+                row[name] = value
         row.update(id=lead_id, raw_data=raw, name=row["full_name"], row_version=1)
         self.rows[lead_id] = row
         self._new.append(lead_id)
@@ -215,9 +242,9 @@ class Intake:
                 self._released[key] = lead_id
 
     def _write(self) -> None:
-        rows = [{field: self.rows[lead_id][field] for field in FIELDS} for lead_id in self._new]
+        rows = [self.rows[lead_id] for lead_id in self._new]
         if len(rows) == 1:
-            self._session.add(Lead(**rows[0]))
+            self._session.add(Lead(**{field: rows[0][field] for field in FIELDS}))
         elif rows:
             _ADD_LEADS.rows(self._session.connection(), rows)
         for lead_id, fields in self._changed.items():
@@ -228,3 +255,148 @@ class Intake:
         self._session.flush()
         if self._merges:
             self._session.connection().execute(insert(_MERGES), self._merges)
+
+
+Report = Callable[[int, AddOutcome], object]
+"""Told the place of each lead, from 0, and what became of it."""
+Within = Callable[[Session, Sequence[AddOutcome]], object]
+"""Told what becomes of the leads of a batch, in the transaction in which it does."""
+
+
+@dataclass(slots=True)
+class AddResult:
+    """What became of the leads that were to be added.
+
+    Attributes:
+        created: How many are new.
+        updated: How many were there already, and were updated where they had something new.
+        rejected: How many could not be stored.
+        outcomes: One for each lead, in the order given; none where they were reported.
+    """
+
+    created: int = 0
+    updated: int = 0
+    rejected: int = 0
+    outcomes: list[AddOutcome] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.created + self.updated + self.rejected
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the leads that were created or updated, each once, in the order given."""
+        found = (outcome.lead_id for outcome in self.outcomes)
+        return list(dict.fromkeys(lead_id for lead_id in found if lead_id is not None))
+
+    def take(self, batch: Sequence[AddOutcome], report: Report | None) -> None:
+        """Count the outcomes of one batch, and keep them or report them.
+
+        Args:
+            batch: One for each lead of the batch.
+            report: Told of each; None to keep them.
+        """
+        first = len(self)
+        actions = Counter(outcome.action for outcome in batch)
+        self.created += actions["created"]
+        self.updated += actions["updated"]
+        self.rejected += actions["rejected"]
+        if report is None:
+            self.outcomes += batch
+            return
+        for place, outcome in enumerate(batch, first):
+            report(place, outcome)
+
+
+def checked(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> NormalisedLead:
+    """Return a lead with our names for its columns, if it can be added.
+
+    Args:
+        lead: Values by column.
+        columns: Tells what the columns are for.
+
+    Raises:
+        ValidationError: It is no mapping, has no name, or a value that cannot be stored.
+    """
+    found = to_fields(lead, columns)
+    if found.fields.get("full_name") is None:
+        given = ", ".join(str(column) for column in list(lead)[:8]) or "none at all"
+        raise ValidationError(
+            "a lead needs a name: give name or full_name, or First Name and Last Name "
+            f"(columns given: {given[:200]})"
+        )
+    return found
+
+
+def each_batch(
+    leads: Iterable[Mapping[Any, Any]], batch_size: int
+) -> Iterator[list[Mapping[Any, Any]]]:
+    """Iterate over what `add_leads` was given, batch by batch; no leads are one empty batch.
+
+    Raises:
+        ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
+    """
+    if isinstance(leads, str | bytes | Mapping) or not isinstance(leads, Iterable):
+        raise ValidationError(
+            f"leads are {values.shown(leads)}; give an iterable of leads, and a single lead to "
+            "add_lead"
+        )
+    empty = True
+    for batch in chunks(leads, values.count(batch_size, "batch_size", least=1)):
+        empty = False
+        yield batch
+    if empty:
+        yield []
+
+
+def sorted_out(leads: Iterable[Mapping[Any, Any]]) -> list[Candidate]:
+    """Return each lead with our names for its columns, or why it cannot be added."""
+    found: list[Candidate] = []
+    for lead in leads:
+        try:
+            found.append(checked(lead))
+        except ValidationError as error:
+            found.append(error)
+    return found
+
+
+def add_batch(intake: Intake, candidates: Sequence[Candidate]) -> list[AddOutcome]:
+    """Add the leads of one batch that can be stored, and reject the others; the caller commits.
+
+    Args:
+        intake: Takes the leads in.
+        candidates: The leads, as `sorted_out` gives them.
+    """
+    good = [one for one in candidates if isinstance(one, NormalisedLead)]
+    written = iter(intake.add(good) if good else [])
+    return [
+        next(written)
+        if isinstance(one, NormalisedLead)
+        else AddOutcome("rejected", reason=str(one))
+        for one in candidates
+    ]
+
+
+def note_batch(call: Operation, call_id: str, number: int, outcomes: Sequence[AddOutcome]) -> None:
+    """Note on the record of a batch what became of its leads.
+
+    Args:
+        call: The operation of the batch.
+        call_id: The same for all batches of one call.
+        number: Which batch of the call, from 1.
+        outcomes: One for each lead of the batch.
+    """
+    actions = Counter(outcome.action for outcome in outcomes)
+    ids = dict.fromkeys(outcome.lead_id for outcome in outcomes if outcome.lead_id is not None)
+    call.identify_many(ids, len(ids))
+    call.records_affected = sum(outcome.changed for outcome in outcomes)
+    call.duplicate_detected = actions["updated"] > 0
+    call.duplicate_action = "updated" if actions["updated"] else "none"
+    matches = {outcome.matched_on for outcome in outcomes if outcome.action == "updated"}
+    call.duplicate_matched_on = matches.pop() if len(matches) == 1 else None
+    call.lead_outcomes = {
+        "call_id": call_id,
+        "batch_number": number,
+        "leads_created": actions["created"],
+        "leads_updated": actions["updated"],
+        "leads_rejected": actions["rejected"],
+    }

@@ -33,6 +33,8 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 
 def unseen(text: str) -> str:
     """Return a text without the characters that nobody sees."""
+    if text.isascii() and text.isprintable():
+        return text
     return _UNSEEN.sub("", text)
 
 
@@ -40,7 +42,7 @@ def trimmed(text: str) -> str:
     """Return a text without blanks around it; empty where there is nothing to see in it."""
     found = text.strip()
     if found.isascii():
-        return found if not found or found.isprintable() or not _blank(found) else ""
+        return found if found.isprintable() or not _blank(found) else ""
     if _blank(found):
         return ""
     if _RIGHT_TO_LEFT.search(found):

@@ -14,8 +14,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from leadlog.leads.store.changing import change, load
-from leadlog.leads.store.models import LeadMerge
-from leadlog.leads.store.serialise import from_lead
+from leadlog.leads.store.models import LeadMerge, from_lead
 
 __all__ = ["Undone", "merges_of", "undo"]
 

@@ -10,12 +10,14 @@ Text compares by code point on every database, so that SQLite and PostgreSQL agr
 equal, what comes first and what a filter finds.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Column,
     Connection,
     DateTime,
     Dialect,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     String,
     event,
     false,
+    inspect,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column, object_session
@@ -33,6 +36,8 @@ from sqlalchemy.types import TypeDecorator
 from leadlog.leads.store import triggers
 
 __all__ = [
+    "COLUMNS",
+    "FIELDS",
     "MAX_TEXT",
     "Base",
     "Lead",
@@ -45,6 +50,8 @@ __all__ = [
     "SyncLink",
     "SyncRun",
     "Tombstone",
+    "from_lead",
+    "from_row",
 ]
 
 MAX_TEXT = 500
@@ -325,3 +332,23 @@ class SyncItem(Base):
 
     def __repr__(self) -> str:
         return f"<SyncItem {self.subject}>"
+
+
+COLUMNS = tuple(c for c in inspect(Lead).local_table.c if isinstance(c, Column))
+FIELDS = tuple(column.key for column in COLUMNS)
+"""The fields of a lead, in the order in which `from_row` takes them."""
+
+
+def from_row(row: Sequence[Any]) -> dict[str, Any]:
+    """Return a row of `COLUMNS` as a dict, with the name as both `name` and `full_name`."""
+    lead = dict(zip(FIELDS, row, strict=True))
+    lead["name"] = lead["full_name"]
+    return lead
+
+
+def from_lead(lead: Lead) -> dict[str, Any]:
+    """Return a loaded lead as a dict, with the name as both `name` and `full_name`."""
+    values = lead.__dict__
+    found = {field: values[field] for field in FIELDS}
+    found["name"] = found["full_name"]
+    return found

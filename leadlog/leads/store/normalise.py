@@ -116,6 +116,11 @@ def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Norm
             _take_part(parts, place, column, value, raw)
         elif place.field == _RAW:
             _take_raw(raw, column, value)
+        elif value is None or (type(value) is str and not value):
+            # Most cells of a wide table: blank for every parser.
+            field = "website" if place.field == BY_VALUE else place.field
+            if field not in taken:
+                taken[field] = (column, value, None, place.rank)
         else:
             _take(taken, place, column, value, raw)
     fields = {field: one[2] for field, one in taken.items()}

@@ -8,6 +8,7 @@ compared in small letters and without accents; a value counts where all its word
 """
 
 import re
+from functools import lru_cache
 
 __all__ = [
     "is_no_address",
@@ -106,9 +107,15 @@ def _all_in(text: str, known: frozenset[str]) -> bool:
     """Whether a text is known as a whole, or all its words are."""
     if text in known:
         return True
-    if len(text) > _LONGEST or _DIGITS.search(text):
+    if len(text) > _LONGEST:
+        return False
+    joined = text.replace(" ", "")
+    if joined.isalpha():
+        words = text.split()
+    elif _DIGITS.search(text):
         return False  # a number tells one from another
-    words = _NO_LETTERS.split(text)
+    else:
+        words = _NO_LETTERS.split(text)
     for word in words:
         if word and word not in known:
             return len(words) > 1 and "".join(words) in known
@@ -116,7 +123,7 @@ def _all_in(text: str, known: frozenset[str]) -> bool:
 
 
 def _repeats(text: str) -> bool:
-    return len(text) > 1 and len(set(text)) == 1 and text.isascii()
+    return len(text) > 1 and text[0] == text[-1] and len(set(text)) == 1 and text.isascii()
 
 
 def is_nobody(name: str) -> bool:
@@ -133,7 +140,10 @@ def is_no_company(company: str) -> bool:
 
 def is_shared_box(box: str) -> bool:
     """Whether the part of an address before its `@` is of one that several people read."""
-    words = _NO_LETTERS.split(box.partition("+")[0].casefold())
+    plain = box.partition("+")[0].casefold()
+    if plain.isalpha():
+        return plain in _SHARED
+    words = _NO_LETTERS.split(plain)
     return words[0] in _SHARED or "".join(words) in _SHARED
 
 
@@ -144,15 +154,24 @@ def is_no_address(box: str, domain: str) -> bool:
         box: Its part before the `@`, in small letters.
         domain: Its part after it.
     """
-    labels = domain.split(".")
-    if labels[-1] == "invalid":
-        return True
-    if any(label.replace("-", "") in _NO_DOMAIN for label in labels[:-1]):
+    if _is_no_domain(domain):
         return True
     plain = box.partition("+")[0]
     if not _LETTER.search(plain):
         return plain == "0" or _repeats(plain) or _is_run(plain)
-    return _repeats(plain) or _all_in(plain, _BOXES) or _all_in(_DIGITS.sub("", plain), _JUNK)
+    if _repeats(plain) or _all_in(plain, _BOXES):
+        return True
+    bare = _DIGITS.sub("", plain)
+    return bare != plain and _all_in(bare, _JUNK)
+
+
+@lru_cache(maxsize=4096)
+def _is_no_domain(domain: str) -> bool:
+    """Whether a domain is a placeholder. Remembered, since many addresses share one."""
+    labels = domain.split(".")
+    return labels[-1] == "invalid" or any(
+        label.replace("-", "") in _NO_DOMAIN for label in labels[:-1]
+    )
 
 
 def is_no_profile(slug: str) -> bool:

@@ -13,14 +13,12 @@ from sqlalchemy.orm import Session
 
 from leadlog.core.errors import StoreError
 from leadlog.leads.store import links, reports
-from leadlog.leads.store.adding import checked
 from leadlog.leads.store.changing import Change, change, load, note
 from leadlog.leads.store.database import LeadDatabase
-from leadlog.leads.store.intake import Intake
+from leadlog.leads.store.intake import Intake, checked
 from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.links import Link
-from leadlog.leads.store.models import Lead, SyncLink
-from leadlog.leads.store.serialise import COLUMNS, from_lead, from_row
+from leadlog.leads.store.models import COLUMNS, Lead, SyncLink, from_lead, from_row
 from leadlog.recording.capture.operation import current_operation
 from leadlog.recording.capture.scope import operation
 
@@ -64,9 +62,10 @@ class SyncLinks:
     """
 
     def __init__(self, database: LeadDatabase) -> None:
-        self._connections = database._connections
-        self._capture = database._capture
-        self._now = database._now
+        store = database.opened
+        self._connections = store.connections
+        self._capture = store.capture
+        self._now = store.now
 
     def now(self) -> datetime:
         """The present time by the clock of the store."""

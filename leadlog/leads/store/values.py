@@ -88,9 +88,16 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
     Raises:
         ValidationError: The value is no text, or is too long.
     """
-    if type(value) is not str and isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, str):
+    if type(value) is str:
+        found = value.strip()
+        if found.isascii() and found.isprintable():
+            if limit is None or len(found) <= limit:
+                return found or None
+        else:
+            found = trimmed(found)
+    elif isinstance(value, Enum):
+        return text(value.value, field, limit)
+    elif isinstance(value, str):
         found = trimmed(value)
     elif value is None:
         return None

@@ -1,4 +1,4 @@
-"""The writing part of `LeadDatabase`."""
+"""What changes the leads of a store: the part of `LeadDatabase` that writes."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,9 +11,13 @@ from sqlalchemy.orm import Session
 from leadlog.core.clock import new_id
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import values
-from leadlog.leads.store.adding import (
+from leadlog.leads.store.changing import change, load, note
+from leadlog.leads.store.engine import OpenStore
+from leadlog.leads.store.intake import (
+    AddOutcome,
     AddResult,
     Candidate,
+    Intake,
     Report,
     Within,
     add_batch,
@@ -22,16 +26,12 @@ from leadlog.leads.store.adding import (
     note_batch,
     sorted_out,
 )
-from leadlog.leads.store.changing import change, load, note
-from leadlog.leads.store.intake import AddOutcome, Intake
 from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.links import add_tombstone
-from leadlog.leads.store.maintenance import LeadMaintenance
 from leadlog.leads.store.merges import Undone, undo
-from leadlog.leads.store.models import Lead
+from leadlog.leads.store.models import FIELDS, Lead, from_lead
 from leadlog.leads.store.normalise import NormalisedLead, field_of
 from leadlog.leads.store.queries import checked_id
-from leadlog.leads.store.serialise import COLUMNS, from_lead
 from leadlog.recording.capture.operation import IDS_LISTED, current_operation
 from leadlog.recording.capture.scope import operation
 
@@ -40,27 +40,33 @@ __all__ = ["LeadWrites"]
 _MANY = 1000
 # No new version: the log says of many leads at once only that they were marked.
 _MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
-
-
-_FIELDS = [column.key for column in COLUMNS]
-_NEAR = 0.75
+_NEAR = 0.75  # how like a field's name a misspelt one is
 
 
 def _warn_of_misspelt(changes: Mapping[Any, Any]) -> None:
     """Warn of names that no field has and that are nearly the name of one."""
     found = []
     for name in changes:
-        if isinstance(name, str) and name not in _FIELDS and field_of(name) is None:
-            near = get_close_matches(name.casefold(), _FIELDS, 1, _NEAR)
+        if isinstance(name, str) and name not in FIELDS and field_of(name) is None:
+            near = get_close_matches(name.casefold(), FIELDS, 1, _NEAR)
             found += [f"{values.shown(name)} (did you mean {one!r}?)" for one in near]
     if found:
         warnings.warn(
-            f"update_lead: no field is called {', '.join(found)}; kept in raw_data", stacklevel=4
+            f"update_lead: no field is called {', '.join(found)}; kept in raw_data", stacklevel=5
         )
 
 
-class LeadWrites(LeadMaintenance):
-    """What changes the leads of a store."""
+class LeadWrites:
+    """The part of a store that writes.
+
+    Args:
+        store: What the parts of the store share.
+    """
+
+    def __init__(self, store: OpenStore) -> None:
+        self._connections = store.connections
+        self._capture = store.capture
+        self._now = store.now
 
     def _take_in(self, leads: Sequence[NormalisedLead]) -> tuple[list[AddOutcome], Intake]:
         def work(session: Session) -> tuple[list[AddOutcome], Intake]:
@@ -71,24 +77,7 @@ class LeadWrites(LeadMaintenance):
 
     @operation("add_lead", event_name="lead.add")
     def add_lead(self, lead: Mapping[Any, Any]) -> str:
-        """Add a lead, or update the one that is there already.
-
-        `leadlog.leads.store.duplicates` tells who is the same person. A duplicate changes what it
-        has anew: its blank values erase nothing, `id` and `created_at` stay, and so do values that
-        it only spells differently. Where an e-mail address or a company is the same but the name
-        or the LinkedIn profile says that it is somebody else, a second lead is created;
-        `find_duplicates` finds both.
-
-        Args:
-            lead: Values by column name; a name is needed. An `id` becomes the lead's id, unless
-                another person has it: then it is kept in `raw_data`.
-
-        Returns:
-            The id of the new or the updated lead.
-
-        Raises:
-            ValidationError: The lead has no name, or a value that cannot be stored.
-        """
+        """As `LeadDatabase.add_lead`."""
         call = current_operation()
         if call is not None and isinstance(lead, Mapping):
             call.identify(lead)
@@ -110,23 +99,7 @@ class LeadWrites(LeadMaintenance):
         *,
         report: Report | None = None,
     ) -> AddResult:
-        """Add any number of leads as `add_lead` does, many in one transaction.
-
-        A lead that cannot be stored is rejected with the reason, and the others go on. A database
-        error ends the call; the batches before stay, and adding the same leads again only
-        completes them. Each batch is one record in the log, which counts its created, updated and
-        rejected leads; the records of one call share a `call_id`.
-
-        Args:
-            leads: The leads, from any iterable; at most one batch of them is held.
-            batch_size: Most leads of one transaction.
-            report: Called with the place of each lead, from 0, and its `AddOutcome`, once its
-                batch is committed. The result then only counts, so that memory stays the same
-                however many leads there are.
-
-        Raises:
-            ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
-        """
+        """As `LeadDatabase.add_leads`."""
         result = AddResult()
         call_id = new_id()
         number, reading = 0, True
@@ -151,19 +124,7 @@ class LeadWrites(LeadMaintenance):
         number: int,
         within: Within | None = None,
     ) -> list[AddOutcome]:
-        """Add one batch of leads in one transaction; for those that read and check them themselves.
-
-        Args:
-            candidates: The leads, as `leadlog.leads.store.adding.sorted_out` gives them.
-            call_id: The same for all batches of one call, in the log.
-            number: Which batch of the call, from 1.
-            within: Called with the session and the outcomes before they are committed, so that
-                what it writes is committed with the leads, or not at all; again where the
-                transaction is done again.
-
-        Returns:
-            One outcome for each.
-        """
+        """As `LeadDatabase.add_batch`."""
         return self._add_batch(call_id, number, candidates, within)
 
     @operation("add_leads", event_name="lead.add_many", bulk=True)
@@ -196,25 +157,7 @@ class LeadWrites(LeadMaintenance):
 
     @operation("update_lead", event_name="lead.update")
     def update_lead(self, lead_id: str, changes: Mapping[Any, Any]) -> bool:
-        """Change some fields of a lead.
-
-        Args:
-            lead_id: Which lead.
-            changes: New values by column name. A blank value erases the old one. Unknown columns
-                are added to `raw_data`, with a warning where the name is nearly that of a field;
-                `raw_data` itself is replaced. Values that the lead has
-                already may be among them, so a whole lead can be given back. With a
-                `row_version` among them, they are changes to that version only: nobody else's
-                change is overwritten unseen.
-
-        Returns:
-            Whether there is such a lead.
-
-        Raises:
-            StaleLeadError: The lead has another `row_version` by now; nothing was changed.
-            ValidationError: `id`, `created_at` or `updated_at` would change, the name would be
-                erased, or a value cannot be stored.
-        """
+        """As `LeadDatabase.update_lead`."""
         lead_id = checked_id(lead_id)
         if not isinstance(changes, Mapping):
             raise ValidationError(
@@ -234,10 +177,7 @@ class LeadWrites(LeadMaintenance):
 
     @operation("delete_lead", event_name="lead.delete")
     def delete_lead(self, lead_id: str) -> bool:
-        """Delete a lead; return whether there was one with this id.
-
-        Where it is linked with a row in Airtable, a tombstone stays until that row is deleted.
-        """
+        """As `LeadDatabase.delete_lead`."""
         lead_id = checked_id(lead_id)
 
         def work(session: Session) -> dict[str, Any] | None:
@@ -258,15 +198,7 @@ class LeadWrites(LeadMaintenance):
 
     @operation("undo_merge", event_name="lead.undo_merge")
     def undo_merge(self, which: int | str) -> Undone | None:
-        """Restore what a duplicate overwrote; see `get_merges`.
-
-        Args:
-            which: The `merge_id` of a merge, or the id of a lead for its last merge that is not
-                undone.
-
-        Returns:
-            What was done; None if there is no such merge or lead, or nothing left to undo.
-        """
+        """As `LeadDatabase.undo_merge`."""
         if type(which) is not int:
             which = checked_id(which)
         undone = self._connections.in_transaction(lambda session: undo(session, which, self._now()))
@@ -279,14 +211,7 @@ class LeadWrites(LeadMaintenance):
 
     @operation("mark_for_sync", event_name="lead.mark_for_sync", bulk=True)
     def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
-        """Mark leads as waiting to be synchronised; it changes neither their time nor version.
-
-        Args:
-            ids: Which leads; None for all. Ids that are no lead's are passed over.
-
-        Returns:
-            How many leads were marked; those that waited already are not counted.
-        """
+        """As `LeadDatabase.mark_for_sync`."""
         if isinstance(ids, str | bytes) or not isinstance(ids, Iterable | None):
             raise ValidationError(f"ids are {values.shown(ids)}; give a list of lead ids, or None")
         wanted = None if ids is None else sorted({checked_id(lead_id) for lead_id in ids})

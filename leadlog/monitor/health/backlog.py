@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from leadlog.leads.store.figures import waiting
 from leadlog.leads.store.models import SyncItem
+from leadlog.leads.store.reports import waiting
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.database import database_missing, opened
 from leadlog.monitor.health.probes import Context
@@ -69,5 +69,5 @@ def probe(context: Context) -> Iterator[Check]:
         message=f"{refused} leads or rows were set aside because they were refused"
         if refused
         else "none was set aside",
-        remedy="see why: leadlog sync status; after mending them: leadlog sync retry",
+        remedy="see why: leadlog sync status; after correcting them: leadlog sync retry",
     )

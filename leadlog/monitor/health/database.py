@@ -11,10 +11,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from leadlog.core.errors import StoreError
-from leadlog.leads.store.checks import findings
-from leadlog.leads.store.engine import Connections
-from leadlog.leads.store.engine_strategy import EngineStrategy
+from leadlog.leads.store.engine import Connections, EngineStrategy
 from leadlog.leads.store.location import in_memory, location
+from leadlog.leads.store.maintenance import findings
 from leadlog.leads.store.reports import size_bytes
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.probes import Context, disk_check
@@ -83,7 +82,7 @@ def database_missing(context: Context) -> Check | None:
         url = location(context.database)
     except StoreError as error:
         return Check(
-            "database", "critical", message=str(error), remedy="mend the setting `database`"
+            "database", "critical", message=str(error), remedy="correct the setting `database`"
         )
     if url.get_backend_name() != "sqlite" or in_memory(url) or "uri" in url.query:
         return None

@@ -117,7 +117,7 @@ def check(
         )
     except (SettingsError, LookupError) as error:
         failed = Check(
-            "settings", "critical", message=str(error), remedy="mend it; see `leadlog doctor`"
+            "settings", "critical", message=str(error), remedy="correct it; see `leadlog doctor`"
         )
         return Health((failed,), began)
     for one in wanted:

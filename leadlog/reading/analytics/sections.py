@@ -197,13 +197,17 @@ def _errors(tally: Tally) -> dict[str, Any]:
         ((weighted(counts), fingerprint) for fingerprint, counts in by_cause.items()),
         key=lambda one: (-one[0], one[1]),
     )
-    every = [(rate, severity, mended, n) for (_, severity, mended, rate), n in tally.errors.items()]
+    every = [
+        (rate, severity, recovered, n) for (_, severity, recovered, rate), n in tally.errors.items()
+    ]
     return {
         "total_errors": round(weighted((rate, n) for rate, _, _, n in every)),
         "critical_errors": round(
             weighted((r, n) for r, level, _, n in every if level == "critical")
         ),
-        "recoverable_errors": round(weighted((rate, n) for rate, _, mended, n in every if mended)),
+        "recoverable_errors": round(
+            weighted((rate, n) for rate, _, recovered, n in every if recovered)
+        ),
         "most_common_errors": [
             {
                 "fingerprint": fingerprint,

@@ -120,7 +120,7 @@ def _put_aside(root: Path, found: Found, lines: Iterable[DamagedLine]) -> None:
     files, folders = modes_of(root)
     make_folder(folder, folders)
     if any(one.cut is not None for one in lines):
-        # What cannot be read now may be what somebody can mend.
+        # What cannot be read now may be what somebody can repair.
         with suppress(FileExistsError):
             os.link(found.file.path, folder / found.file.path.name, follow_symlinks=False)
     path = folder / f"{found.file.stem}.jsonl"

@@ -66,7 +66,7 @@ class Report:
 
     @property
     def findings(self) -> bool:
-        """Whether somebody should see to something that no later run will mend."""
+        """Whether somebody should see to something that no later run will repair."""
         return bool(self.excess or self.buckets_failed) or any(
             kept.hindrance.finding for kept in self.kept
         )

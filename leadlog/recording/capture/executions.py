@@ -240,6 +240,31 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
         operation.close()
 
 
+def link_failed(context: DefaultExecutionContext, error: BaseException, state: State) -> None:
+    """Makes an operation of each row of an association table that a flush could not write.
+
+    The flush tells of its objects, which the Session rolls back with these rows.
+
+    Args:
+        context: the execution of the statement that the database refused.
+        error: why.
+        state: what the driver says of the transaction.
+    """
+    for target in targets_of(context):
+        if target.main.mapper is not None or target.table is None or not _is_wanted(target):
+            continue
+        rows = len(_parameters(context))
+        for place in range(rows):
+            operation = _link(context, target, place)
+            operation.fail(error, concealed=target.main.conceals)
+            _show(operation, target, context)
+            if rows == 1:  # else nobody knows which one it was
+                operation.duplicate_detected = bool(operation.error and operation.error.duplicate)
+            elif state is State.NONE:  # with AUTOCOMMIT those before the bad one are committed
+                operation.settle(journal.UNKNOWN)
+            operation.close()
+
+
 def refused(connection: Connection, text: str, error: BaseException) -> None:
     """Makes the operation of a statement that SQLAlchemy refused before it asked the driver.
 

@@ -232,6 +232,8 @@ class Instrument:
                 executions.refused(connection, failure.statement, error)
             else:
                 executions.failed(context, error, state)
+        elif isinstance(owner, Flush) and context is not None and is_enabled():
+            executions.link_failed(context, error, state)
 
     def _state_after(self, failure: ExceptionContext, connection: Connection) -> State:
         """What an error made of the transaction."""

@@ -1,0 +1,330 @@
+"""PostgreSQL's write-ahead log is the oracle: each row change in it has one record that says it.
+
+The server decodes its own log (`wal_level = logical`, a slot with test_decoding), whatever way a
+change came. A record of one row has to say that row's new values, and the old ones where it says
+any; a record of many rows has to count them. What is left on either side is a fault.
+"""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, groupby
+from typing import Any, NamedTuple
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, example, given, settings
+
+from tests.capture.people import Base, logging_to_memory
+from tests.capture.schedules import schedules
+from tests.capture.test_replay import HALF_WRITTEN, UNREAD, Place
+
+EXAMPLES = 2_000 if os.environ.get("SOAK") else 20
+TABLES = {"Person": ("people",), "Customer": ("people", "customers"), "Note": ("notes",)}
+SLOT = "leadlog"
+_CHANGE = re.compile(r"table public\.(\w+): (INSERT|UPDATE|DELETE):(.*)", re.DOTALL)
+_COLUMN = re.compile(r"(\w+)\[([\w ]+)\]:(?:'((?:[^']|'')*)'|(\S+))")
+_KINDS = {"INSERT": "create", "UPDATE": "update", "DELETE": "delete"}
+
+Row = dict[str, Any]
+
+
+class RowChange(NamedTuple):
+    """One change of one row, as the server decodes it."""
+
+    table: str
+    kind: str
+    old: Row
+    new: Row
+
+    @property
+    def key(self) -> str:
+        """The primary key as text."""
+        return str((self.new or self.old)["id"])
+
+
+class Decoder:
+    """Reads what was committed since it was made, or last asked.
+
+    Args:
+        engine: of the database.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        with self._engine.connect() as connection:
+            for table in Base.metadata.sorted_tables:
+                connection.execute(sa.text(f"ALTER TABLE {table.name} REPLICA IDENTITY FULL"))
+            connection.execute(
+                sa.text("SELECT pg_create_logical_replication_slot(:slot, 'test_decoding')"),
+                {"slot": SLOT},
+            )
+
+    def transactions(self) -> list[list[RowChange]]:
+        """The row changes of each transaction that changed rows, in the order of the commits."""
+        asked = sa.text(
+            "SELECT xid::text, data FROM pg_logical_slot_get_changes(:slot, NULL, NULL)"
+        )
+        with self._engine.connect() as connection:
+            # What is not flushed yet is not decoded, and the cluster flushes when it likes.
+            connection.execute(sa.text("SET synchronous_commit = on"))
+            connection.execute(sa.text("SELECT pg_logical_emit_message(true, 'flushed', '')"))
+            rows = connection.execute(asked, {"slot": SLOT}).all()
+        found = []
+        for _, lines in groupby(rows, key=lambda row: row.xid):
+            changes = [_change_of(row.data) for row in lines if row.data.startswith("table")]
+            if changes:
+                found.append(changes)
+        return found
+
+    def close(self) -> None:
+        """Drop the slot, without which the database cannot be dropped."""
+        with self._engine.connect() as connection:
+            connection.execute(sa.text("SELECT pg_drop_replication_slot(:slot)"), {"slot": SLOT})
+
+
+def _change_of(text: str) -> RowChange:
+    match = _CHANGE.fullmatch(text)
+    assert match is not None, text
+    table, verb, rest = match.groups()
+    old, separator, new = rest.partition(" new-tuple:")
+    if verb == "UPDATE":
+        assert separator, text
+        return RowChange(table, "update", _row(old), _row(new))
+    row = _row(rest)
+    return RowChange(
+        table, _KINDS[verb], {} if verb == "INSERT" else row, row if verb == "INSERT" else {}
+    )
+
+
+def _row(text: str) -> Row:
+    row: Row = {}
+    for name, kind, quoted, bare in _COLUMN.findall(text):
+        if bare == "null":
+            row[name] = None
+        else:
+            row[name] = int(bare) if kind == "integer" else quoted.replace("''", "'")
+    return row
+
+
+def test_a_change_is_read_as_the_server_writes_it() -> None:
+    """Quotes, nulls and both tuples of an UPDATE."""
+    text = (
+        "table public.people: UPDATE: old-key: id[integer]:1 email[character varying]:'it''s' "
+        "new-tuple: id[integer]:1 email[character varying]:'a b' score[integer]:null"
+    )
+    assert _change_of(text) == RowChange(
+        "people",
+        "update",
+        {"id": 1, "email": "it's"},
+        {"id": 1, "email": "a b", "score": None},
+    )
+
+
+# --------------------------------------------------------------------------------- records beside
+
+
+def written(records: Iterable[Mapping[str, Any]], *, apart: bool) -> list[list[Mapping[str, Any]]]:
+    """The records of what was committed, by transaction if they are to be told apart.
+
+    Without a transaction, a flush that fails half-way leaves what it had done, and its records say
+    `unknown`; in a transaction none may.
+    """
+    found: dict[Any, list[Mapping[str, Any]]] = {}
+    for record in records:
+        details = record["operation_details"]
+        if details["operation_type"] == "read" or details["records_affected"] == 0:
+            continue
+        assert not apart or details["outcome"] != "unknown", record
+        if details["outcome"] in {"committed", "unknown"}:
+            found.setdefault(details["transaction_id"] if apart else None, []).append(record)
+    return list(found.values())
+
+
+def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Where records and row changes of a transaction disagree."""
+    problems: list[str] = []
+    left: defaultdict[tuple[str, str], list[RowChange]] = defaultdict(list)
+    for change in changes:
+        left[change.table, change.key].append(change)
+    # Of each row what was matched last, since its records come in the order of its changes.
+    reached: Counter[tuple[str, str]] = Counter()
+    counted: Counter[tuple[str, str]] = Counter()
+    vague: set[tuple[str, str]] = set()
+    for record in records:
+        details, data = record["operation_details"], record["data_details"]
+        tables, kind = TABLES[details["entity"]], data.get("change")
+        unknown = details["outcome"] == "unknown"
+        if kind is None and unknown:
+            vague |= {(table, details["operation_type"]) for table in tables}
+            continue
+        if kind is None:
+            assert details["records_affected"] is not None, record
+            counted[tables[0], details["operation_type"]] += details["records_affected"]
+            continue
+        key = record["lead_identifier"]["lead_id"]
+        fields = data["fields_changed"] or {}
+        matched = {}
+        for table in tables:
+            own = left[table, key]
+            at = _match(own, reached[table, key], kind, fields)
+            if at is not None:
+                matched[table] = own.pop(at)
+                reached[table, key] = at
+        if unknown:
+            continue
+        if not matched or (kind != "update" and len(matched) < len(tables)):
+            problems.append(f"{kind} of {details['entity']} {key} is in no row of {tables}")
+            continue
+        problems += _misfits(
+            f"{kind} of {details['entity']} {key}",
+            kind,
+            matched,
+            fields,
+            stale=any(table in tables for table, _ in counted),
+        )
+    for (table, _), own in left.items():
+        for change in own:
+            kind = change.kind
+            if not counted[table, kind] and kind != "delete" and counted[table, "upsert"]:
+                kind = "upsert"
+            counted[table, kind] -= 1
+    problems += [
+        f"{kind} of {n} rows of {table} that the server did not change"
+        if n > 0
+        else f"{kind} of {-n} rows of {table} without a record"
+        for (table, kind), n in counted.items()
+        if n > 0 or (n < 0 and (table, kind) not in vague)
+    ]
+    return problems
+
+
+def _match(own: list[RowChange], start: int, kind: str, fields: Mapping[str, Any]) -> int | None:
+    """The place of the next change of a kind that a record fits best.
+
+    Others before it are of calls on many rows, which name none.
+    """
+    places = (at for at in range(start, len(own)) if own[at].kind == kind)
+    return min(
+        places, key=lambda at: len([*_misfits("", kind, {"": own[at]}, fields)]), default=None
+    )
+
+
+def _misfits(
+    what: str,
+    kind: str,
+    matched: Mapping[str, RowChange],
+    fields: Mapping[str, Any],
+    *,
+    stale: bool = False,
+) -> Iterator[str]:
+    """Where a record and its row changes disagree.
+
+    With `stale`, a statement went past the Session since it read the row: its old values are those
+    that it had read.
+    """
+    old: Row = {}
+    new: Row = {}
+    for change in matched.values():
+        old |= dict.fromkeys(change.new) | change.old  # nulls are not in the old tuple
+        new |= change.new
+    for name, cell in fields.items():
+        if "new" in cell and kind != "delete" and cell["new"] != new.get(name):
+            yield f"{what}: {name} became {new.get(name)!r}, the log says {cell['new']!r}"
+        if "old" in cell and kind != "create" and not stale and cell["old"] != old.get(name):
+            yield f"{what}: {name} was {old.get(name)!r}, the log says {cell['old']!r}"
+    if kind == "create":
+        silent = {name for name, value in new.items() if value is not None} - fields.keys()
+    elif kind == "update":
+        silent = {name for name, value in new.items() if value != old.get(name)} - fields.keys()
+    else:
+        silent = set()
+    for name in sorted(silent - {"id"}):
+        yield f"{what}: the log does not say that {name} became {new[name]!r}"
+
+
+INSERTED = RowChange("notes", "create", {}, {"id": 1, "person_id": None, "body": "a"})
+UPDATED = RowChange(
+    "notes",
+    "update",
+    {"id": 1, "person_id": 5, "body": "a"},
+    {"id": 1, "person_id": 5, "body": "b"},
+)
+
+
+def record(kind: str | None, rows: int = 1, **fields: Any) -> dict[str, Any]:
+    """What a comparison reads of a committed record on notes."""
+    details = {"entity": "Note", "operation_type": kind or "update", "outcome": "committed"}
+    return {
+        "operation_details": {**details, "records_affected": rows},
+        "lead_identifier": {"lead_id": "1" if kind else None},
+        "data_details": {"change": kind, "fields_changed": fields},
+    }
+
+
+CREATE = record("create", id={"new": 1}, body={"new": "a"})
+UPDATE = record("update", body={"old": "a", "new": "b"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "records", "found"),
+    [
+        ([INSERTED, UPDATED], [CREATE, UPDATE], ""),
+        ([INSERTED, UPDATED], [CREATE, record(None)], ""),
+        ([INSERTED, UPDATED], [CREATE], "update of 1 rows of notes without a record"),
+        ([INSERTED], [CREATE, UPDATE], "update of Note 1 is in no row"),
+        ([INSERTED], [CREATE, CREATE], "create of Note 1 is in no row"),
+        ([UPDATED], [record(None, rows=2)], "update of 1 rows of notes that the server did not"),
+        ([UPDATED], [record("update", body={"old": "a", "new": "c"})], "body became 'b'"),
+        ([UPDATED], [record("update", body={"old": "x", "new": "b"})], "body was 'a'"),
+        ([UPDATED], [record("update")], "the log does not say that body became 'b'"),
+        ([INSERTED], [record("create", id={"new": 1})], "the log does not say that body became"),
+    ],
+)
+def test_a_record_that_says_less_or_more_is_found(
+    changes: list[RowChange], records: list[dict[str, Any]], found: str
+) -> None:
+    """The oracle itself: each way to be wrong has its message."""
+    problems = differences(changes, records)
+    assert len(problems) == bool(found)
+    assert found in "".join(problems)
+
+
+@pytest.fixture(params=("postgresql", "postgresql_autocommit", "psycopg_async", "asyncpg"))
+def decoded(
+    request: pytest.FixtureRequest, postgres_database: str
+) -> Iterator[tuple[Place, Decoder]]:
+    """A captured database by each driver, and what its server decodes."""
+    place = Place(request.param, postgres_database)
+    decoder = Decoder(place.oracle)
+    yield place, decoder
+    decoder.close()
+    place.close()
+
+
+@pytest.mark.hypothesis
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+@settings(
+    max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None, print_blob=True
+)
+@given(schedule=schedules)
+@example(schedule=HALF_WRITTEN)
+@example(schedule=UNREAD)
+def test_each_row_change_that_the_server_decodes_has_one_record(
+    decoded: tuple[Place, Decoder], schedule: Any, request: pytest.FixtureRequest
+) -> None:
+    """In the same transaction, with the same values, and no record says more."""
+    place, decoder = decoded
+    place.empty()
+    decoder.transactions()
+    apart = "autocommit" not in request.node.name
+    with logging_to_memory() as log:
+        place.run(schedule)
+        records = written(log.records(), apart=apart)
+    changes = decoder.transactions()
+    if not apart:
+        changes, records = [[*chain(*changes)]], [[*chain(*records)]]
+    assert len(changes) == len(records), (changes, records)
+    for ours, theirs in zip(changes, records, strict=True):
+        assert differences(ours, theirs) == []
