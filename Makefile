@@ -13,7 +13,7 @@ DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks
-.PHONY: sqlalchemy-floor sqlalchemy-tests peer-suites spark-tests build constraints clean
+.PHONY: learn-evidence sqlalchemy-floor sqlalchemy-tests peer-suites spark-tests build constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +90,12 @@ spark-tests: install ## Install PySpark (500 MB) and Java 17, and compare Spark 
 	@bash .ci/system-packages java
 	@$(PIP) install -qq --constraint .ci/constraints.txt --group spark
 	$(PYTEST) -m spark -p no:xdist --benchmark-disable $(ARGS) tests/analytics
+
+learn-evidence: install ## Measure data sets and models on public flights, honest and with leaks
+	@$(PIP) install -qq --constraint .ci/constraints.txt --group evidence
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(BIN)/python -m tests.training.flights --folder "$$folder" $(ARGS)
+	$(PYTEST) -p no:xdist --benchmark-disable tests/training/interchange.py
 
 build: install ## Build the wheel and the source distribution into dist/
 	@rm -rf dist

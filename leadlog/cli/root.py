@@ -64,6 +64,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.training.dataset:dataset",
         "Write training data of the log, and check it.",
     ),
+    "learn": ("leadlog.cli.training.learn:learn", "Learn a model, where it earns its place."),
+    "predict": ("leadlog.cli.training.learn:predict", "Say what a model expects of a call."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

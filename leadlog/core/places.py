@@ -188,6 +188,12 @@ PLACES: Final = (
         where="where the user said; listed in the log directory's list of exports",
     ),
     Place(
+        "models and their reports",
+        Content.DERIVED,
+        ("leadlog.training.learning",),
+        ("models/*/model.json", "models/*/report.json", "models/*/report.html"),
+    ),
+    Place(
         "data sets",
         Content.ELSEWHERE,
         ("leadlog.training.dataset",),
