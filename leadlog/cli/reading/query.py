@@ -133,7 +133,7 @@ def query(
     """  # noqa: D301 - click wants real backspaces
     form = form or ("table" if sys.stdout.isatty() and output is None else "json")
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("parquet is no text; name a file with --output, or use a pipe")
+        raise click.UsageError("parquet is not text; name a file with --output, or use a pipe")
     limits = Limits(timeout, memory)
     with (
         source_directory(directory, source, since, until) as root,
