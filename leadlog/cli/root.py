@@ -54,7 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "ship": (
         "leadlog.cli.ship:ship",
-        "Ship the log to Elasticsearch, Splunk or OpenTelemetry.",
+        "Ship the log to Elasticsearch, Splunk, OpenTelemetry or S3.",
     ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),

@@ -40,7 +40,7 @@ class Content(StrEnum):
 
     LINES = "lines"  # JSON lines, plain or compressed; Parquet
     DOCUMENT = "document"  # one JSON text, plain or compressed
-    DAMAGED = "damaged"  # JSON lines with what was no event, in base64
+    DAMAGED = "damaged"  # JSON lines with what was not an event, in base64
     DATABASE = "database"  # SQLite
     DERIVED = "derived"  # made anew from the events when it is gone
     NAMES = "names"  # file names, process ids, locks: nothing of an event
@@ -183,6 +183,7 @@ PLACES: Final = (
             "leadlog.dashboard.sql",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
+            "leadlog.reading.objects",
             "leadlog.reading.part",
             "leadlog.reading.washed",
         ),
