@@ -140,6 +140,12 @@ PLACES: Final = (
         (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
     ),
     Place(
+        "dashboard's key",
+        Content.NAMES,
+        ("leadlog.dashboard.access",),
+        (f"{INDEX}/dashboard.key",),
+    ),
+    Place(
         "locks",
         Content.NAMES,
         (
@@ -174,8 +180,10 @@ PLACES: Final = (
         Content.ELSEWHERE,
         (
             "leadlog.dashboard.model.log",
+            "leadlog.dashboard.sql",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
+            "leadlog.reading.objects",
             "leadlog.reading.part",
             "leadlog.reading.washed",
         ),
@@ -186,6 +194,12 @@ PLACES: Final = (
         Content.ELSEWHERE,
         ("leadlog.cli.reading.query", "leadlog.cli.reading.report"),
         where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "token of the dashboard",
+        Content.ELSEWHERE,
+        ("leadlog.cli.monitor.dashboard",),
+        where="where the user said; it has nothing of an event",
     ),
     Place(
         "models and their reports",
