@@ -40,6 +40,7 @@ _DATABASES: Final = frozenset(
         "pymssql",
         "pyodbc",
         "aioodbc",
+        "pandas",  # to_sql tells them again
     )
 )
 """The packages whose exceptions say what a database said."""
@@ -79,8 +80,7 @@ _PATTERNS: Final = tuple(
 
 def is_of_a_database(error: object) -> bool:
     """Whether an exception says what a database said, by the package of its class."""
-    module = type(error).__module__
-    return isinstance(module, str) and module.partition(".")[0] in _DATABASES
+    return str(type(error).__module__).partition(".")[0] in _DATABASES
 
 
 def without_quoted_values(text: str) -> str:

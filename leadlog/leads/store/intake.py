@@ -248,8 +248,8 @@ class Intake:
         alike: dict[frozenset[str], list[str]] = {}
         for lead_id, fields in changed.items():
             alike.setdefault(frozenset(fields), []).append(lead_id)
-        for fields, ids in alike.items():
-            names = sorted(fields)
+        for some, ids in alike.items():
+            names = sorted(some)
             statement = _BY_ITS_ID.values(
                 {name: bindparam(f"new_{name}") for name in names}
                 | {"row_version": _LEADS.c.row_version + 1}
