@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         StoreError,
         SyncBusyError,
         SyncError,
+        TrainingError,
         UnknownFieldError,
         ValidationError,
     )
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
         shutdown,
         stats,
     )
+    from leadlog.training.predicting import predict
 
 _HOMES = {
     "AirtableError": "leadlog.core.errors",
@@ -81,6 +83,7 @@ _HOMES = {
     "StoreError": "leadlog.core.errors",
     "SyncBusyError": "leadlog.core.errors",
     "SyncError": "leadlog.core.errors",
+    "TrainingError": "leadlog.core.errors",
     "UnknownFieldError": "leadlog.core.errors",
     "ValidationError": "leadlog.core.errors",
     "bind": "leadlog.recording.pipeline",
@@ -98,6 +101,7 @@ _HOMES = {
     "instrument_wsgi": "leadlog.recording.instrument",
     "log_database_event": "leadlog.logger",
     "monitor_performance": "leadlog.recording.performance",
+    "predict": "leadlog.training.predicting",
     "session": "leadlog.recording.pipeline",
     "shutdown": "leadlog.recording.pipeline",
     "stats": "leadlog.recording.pipeline",
@@ -123,6 +127,7 @@ __all__ = [
     "StoreError",
     "SyncBusyError",
     "SyncError",
+    "TrainingError",
     "UnknownFieldError",
     "ValidationError",
     "__version__",
@@ -141,6 +146,7 @@ __all__ = [
     "instrument_wsgi",
     "log_database_event",
     "monitor_performance",
+    "predict",
     "session",
     "shutdown",
     "stats",

@@ -29,6 +29,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("leadlog.cli.reading.replay:replay", "Print the leads as they were at a moment."),
     "verify": ("leadlog.cli.reading.verify:verify", "Compare the log with the database."),
     "summary": ("leadlog.cli.reading.summary:summary", "Sum up a day, a week or any days."),
+    "report": (
+        "leadlog.cli.reading.report:report",
+        "Write a period of the log as one HTML file.",
+    ),
+    "top": ("leadlog.cli.top.top:top", "Watch operations and errors in the terminal."),
     "doctor": ("leadlog.cli.maintenance.doctor:doctor", "Check settings, log directory and log."),
     "health": (
         "leadlog.cli.monitor.health:health",
@@ -43,9 +48,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.monitor.monitor:monitor",
         "Watch the log: figures, checks and alerts.",
     ),
+    "dashboard": (
+        "leadlog.cli.monitor.dashboard:dashboard",
+        "See the log in a browser, live.",
+    ),
     "ship": (
         "leadlog.cli.ship:ship",
-        "Ship the log to Elasticsearch, OpenSearch, Splunk or OpenTelemetry.",
+        "Ship the log to Elasticsearch, Splunk, OpenTelemetry or S3.",
     ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
@@ -59,6 +68,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.training.dataset:dataset",
         "Write training data of the log, and check it.",
     ),
+    "learn": ("leadlog.cli.training.learn:learn", "Learn a model, where it earns its place."),
+    "predict": ("leadlog.cli.training.learn:predict", "Say what a model expects of a call."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }
 """Command to where it is and its one-line help, in the order of `leadlog --help`."""

@@ -30,6 +30,7 @@ __all__ = [
     "Refused",
     "Shipments",
     "Shipped",
+    "copies_elsewhere",
     "destinations",
     "forget",
     "form_of",
@@ -59,7 +60,7 @@ CREATE TABLE IF NOT EXISTS refused (
 );
 CREATE TABLE IF NOT EXISTS erased (
     number INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, category TEXT NOT NULL,
-    date TEXT NOT NULL, line BLOB, done INTEGER NOT NULL
+    date TEXT NOT NULL, line BLOB, removed INTEGER NOT NULL, done INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS dropped (
     cause TEXT PRIMARY KEY, files INTEGER, bytes INTEGER, records INTEGER
@@ -366,16 +367,21 @@ class Shipments:
             if taken:
                 _put(connection, "acknowledged_us", at_us)
 
-    def erased_among(self, ids: Sequence[str]) -> set[str]:
-        """Return which of some events an erasure took out or changed since they were read."""
+    def erased_among(self, ids: Sequence[str]) -> dict[str, bytes | None]:
+        """Return which of some events an erasure took out or changed since they were read.
+
+        Returns:
+            The line that took the place of an event by its id; None for none.
+        """
         (any_one,) = self._connection.execute("SELECT EXISTS (SELECT 1 FROM erased)").fetchone()
         if not any_one:
-            return set()
+            return {}
         found = self._connection.execute(
-            "SELECT event_id FROM erased WHERE event_id IN (SELECT value FROM json_each(?))",
+            "SELECT event_id, line FROM erased WHERE (removed OR line IS NOT NULL) "
+            "AND event_id IN (SELECT value FROM json_each(?))",
             (orjson.dumps(ids).decode(),),
         )
-        return {event_id for (event_id,) in found}
+        return dict(found.fetchall())
 
     def erasures(self, limit: int = 500) -> list[Erased]:
         """Return events whose copies at the destination are to go, or to be replaced."""
@@ -399,9 +405,10 @@ class Shipments:
         with self._connection as connection:
             rows = list(events)
             connection.executemany(
-                "INSERT INTO erased (event_id, category, date, line, done) VALUES (?, ?, ?, ?, 0) "
-                "ON CONFLICT (event_id) DO UPDATE SET line = excluded.line, done = 0",
-                rows,
+                "INSERT INTO erased (event_id, category, date, line, removed, done) "
+                "VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (event_id) DO UPDATE SET "
+                "line = excluded.line, removed = excluded.removed, done = 0",
+                [(*one, one.line is None) for one in rows],
             )
             connection.executemany(
                 "DELETE FROM refused WHERE event_id = ?",
@@ -637,6 +644,30 @@ def note_erased(directory: Path, events: Sequence[Erased]) -> None:
     for name in destinations(directory) if events else ():
         with Shipments(directory, name) as shipments:
             shipments.note_erased(events)
+
+
+def copies_elsewhere(directory: Path, events: int) -> dict[str, str]:
+    """Return what becomes of the copies of erased events, by destination.
+
+    Args:
+        directory: The log directory.
+        events: How many were taken out or changed; without any there are no copies.
+
+    Raises:
+        ReadError: The state of a destination cannot be read.
+    """
+    found = {}
+    for name in destinations(directory) if events else ():
+        one = read_shipments(directory, name)
+        target = one.meta.get("target") or name
+        if one.meta.get("can_erase"):
+            found[name] = f"`leadlog ship` deletes or replaces up to {events} records in {target}"
+        else:
+            found[name] = (
+                f"up to {events} records are in {target}, which cannot delete by event_id; have "
+                "them deleted there"
+            )
+    return found
 
 
 def note_dropped(directory: Path, file: LogFile, names: Iterable[str], cause: str) -> None:

@@ -162,8 +162,9 @@ left out between them, and share no {", ".join(manifest["groups"]) or "group by 
 
 ## Use
 
-Train on the features only, weighted by `weight`; choose on `calibration`; look at `test` once. What
-data with leaks looks like, better and wrong, is in docs/explanation/training.md of leadlog.
+Train on the features only, weighted by `weight`; choose on `calibration`; look at `test` once.
+`leadlog learn` does that, and publishes a model only where it beats the baselines. What data with
+leaks looks like, better and wrong, is in docs/explanation/training.md of leadlog.
 
 Hashes, bounds and versions are in `manifest.json`; how it was collected, and what it must not be
 used for, in `DATASHEET.md`.

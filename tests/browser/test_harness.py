@@ -1,11 +1,7 @@
 """The browser of the tests itself: it sees what it must, and goes nowhere."""
 
 import pytest
-from click.testing import CliRunner
-from playwright.sync_api import Error, expect
-
-from leadlog.cli import root
-from tests.bench.made_events import write
+from playwright.sync_api import Error
 
 
 def test_a_request_beyond_loopback_is_blocked_and_found(open_page, findings, tmp_path):
@@ -54,15 +50,3 @@ def test_a_page_has_the_time_zone_and_the_look_that_was_asked_for(open_page):
     assert page.evaluate("new Date(Date.UTC(2026, 6, 1)).getHours()") == 2
     for query in ("(prefers-color-scheme: dark)", "(forced-colors: active)"):
         assert page.evaluate(f"matchMedia('{query}').matches"), query
-
-
-@pytest.mark.handmade_lines
-def test_the_summary_as_a_page_needs_no_script(open_page, axe, tmp_path):
-    """`summary --html` reads without JavaScript, asks for nothing and passes axe."""
-    path = tmp_path / "week.html"
-    write(tmp_path / "database_logs", "2026-11-18", 200)
-    done = CliRunner().invoke(root, ["summary", "--week", "2026-11-18", "--html", str(path)])
-    assert done.exit_code == 0, done.output
-    page = open_page(path, java_script_enabled=False)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("2026-11-16")
-    axe(open_page(path))

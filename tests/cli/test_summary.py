@@ -73,25 +73,6 @@ def test_a_sealed_day_is_marked_as_near_and_exact_on_request(run, logged):
     assert again == exact
 
 
-def test_one_html_file_that_needs_no_other(run, logged, tmp_path):
-    """The page has the numbers, no script and no address, and what was logged is escaped."""
-    hostile = '<script>alert("x")</script>'
-    event = {
-        "timestamp": f"{DAY}T10:00:00.000000Z",
-        "log_type": "error_log",
-        "error_details": {"fingerprint": "f" * 16, "error_message": hostile},
-    }
-    with (logged / "error_logs" / f"{DAY}.jsonl").open("a") as stream:
-        stream.write(f"{json.dumps(event)}\n" * 200)
-    page = tmp_path / "week.html"
-    result = run("summary", "--week", DAY, "--html", str(page))
-    assert (result.exit_code, result.stdout) == (0, "")
-    text = page.read_text(encoding="utf-8")
-    assert "add_lead" in text
-    assert "&lt;script&gt;" in text
-    assert not re.search(r"<script|https?:|src=|url\(", text)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

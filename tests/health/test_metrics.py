@@ -38,6 +38,8 @@ NAMES = {
     "leadlog_user_errors": set(),
 }
 """The contract: a name that is taken away or changed breaks somebody's dashboard."""
+SHIPPING = {"leadlog_ship_lag_seconds"}
+"""There where the log is shipped; tests/shipping holds them."""
 
 
 @pytest.fixture
@@ -201,7 +203,7 @@ def test_dashboard_and_rules_name_only_metrics_that_exist():
             assert metrics_in(target["expr"]) <= set(NAMES), target["expr"]
             asked |= metrics_in(target["expr"])
     rules = (DOCS / "leadlog-rules.yml").read_text()
-    assert metrics_in(rules) <= set(NAMES)
+    assert metrics_in(rules) <= set(NAMES) | SHIPPING
     assert len(asked) > 8
     by_class = [panel["title"] for panel in dashboard["panels"] if "class" in panel["title"]]
     assert by_class == ["Operations by class", "Failed by class", "p95 by class"]

@@ -94,6 +94,8 @@ def erase(
         print_json(report.as_dict())
     else:
         _show(report)
+    for name, text in report.copies.items():
+        message(f"{name}: {text}")
     if report.remaining:
         first = next(iter(report.remaining.items()))
         message(

@@ -59,7 +59,7 @@ def health(
       leadlog health --deep --only database
       leadlog health --prometheus
 
-    CHECK is database, airtable, sync, log, migrations or operations.
+    CHECK is database, airtable, sync, log, shipping, migrations or operations.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.monitor.health.health import check, registered
 

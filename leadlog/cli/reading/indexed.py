@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from leadlog.cli.terminal import shows_progress
-from leadlog.reading.index import Index, open_index
+from leadlog.reading.index import Index, Progress, open_index
 
-__all__ = ["opened_index"]
+__all__ = ["indexing", "opened_index"]
+
+_WORTH_A_BAR = 8 * 1024 * 1024
 
 
 @contextmanager
@@ -23,12 +25,26 @@ def opened_index(root: Path) -> Iterator[Index | None]:
     Raises:
         ReadError: a log file cannot be read.
     """
+    with indexing() as progress:
+        index = open_index(root, progress)
+    if index is None:
+        yield None
+    else:
+        with index:
+            yield index
+
+
+@contextmanager
+def indexing() -> Iterator[Progress | None]:
+    """Give what shows how far the indexing is; None where standard error is not a terminal."""
     with ExitStack() as stack:
         bar: Any = None
         shown = 0
 
         def progress(done: int, total: int) -> None:
             nonlocal bar, shown
+            if total < _WORTH_A_BAR:
+                return
             if bar is None:
                 bar = stack.enter_context(
                     click.progressbar(length=total, label="indexing the log", file=sys.stderr)
@@ -36,9 +52,4 @@ def opened_index(root: Path) -> Iterator[Index | None]:
             bar.update(done - shown)
             shown = done
 
-        index = open_index(root, progress if shows_progress() else None)
-    if index is None:
-        yield None
-    else:
-        with index:
-            yield index
+        yield progress if shows_progress() else None

@@ -10,15 +10,13 @@ import click
 from leadlog.cli.options import (
     directory_option,
     engine_options,
-    existing_log,
     json_option,
-    log_directory,
-    note_export,
     on_spark,
+    source_directory,
     spark_engine,
 )
 from leadlog.cli.reading.period import as_many_before, asked_days
-from leadlog.cli.terminal import Styled, count, line, message, print_json, safe, table
+from leadlog.cli.terminal import Styled, count, line, print_json, safe, table
 
 if TYPE_CHECKING:
     from leadlog.reading.analytics.summary import Period
@@ -44,12 +42,6 @@ _TIER_COLOURS = {
 @click.option(
     "--exact", is_flag=True, help="Read every event, for percentiles as they were measured."
 )
-@click.option(
-    "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Write it as one HTML file that needs no other.",
-)
 @engine_options
 @json_option
 def summary(
@@ -60,7 +52,6 @@ def summary(
     first: str | None,
     last: str | None,
     exact: bool,
-    html: Path | None,
     as_json: bool,
     **where: str | None,
 ) -> None:
@@ -70,12 +61,13 @@ def summary(
     same length before. By default it is today. Days that are sealed (`leadlog archive`) are read
     from their bucket tables, without their events; percentiles are then at most 1 % off, and
     marked with ≈. Events kept by sampling are weighted. Spark reads the sealed days only, their
-    events instead of their bucket tables, and gives the same summary.
+    events instead of their bucket tables, and gives the same summary. `leadlog report` writes a
+    period as a file to be read and printed.
 
     \b
     Examples:
       leadlog summary
-      leadlog summary --week 2026-W48 --html week.html
+      leadlog summary --week 2026-W48
       leadlog summary --from 2026-11-01 --to 2026-11-30 --json | jq .operation_summary
       leadlog summary --week today --engine spark --remote sc://host:15002 --source s3a://logs/archive
     """  # noqa: D301 - click wants real backspaces
@@ -87,20 +79,13 @@ def summary(
         with spark_engine(directory, None, None, **where) as opened:
             periods = [count_days_on_spark(opened, *one, exact=exact) for one in days]
     else:
-        root = existing_log(directory)
-        periods = [count_days(root, *one, exact=exact) for one in days]
+        oldest, newest = days[1][0].isoformat(), end.isoformat()
+        with source_directory(directory, where["source"], oldest, newest) as root:
+            periods = [count_days(root, *one, exact=exact) for one in days]
     report = _report(*periods)
-    if html is not None:
-        from leadlog.cli.reading.summary_page import page
-        from leadlog.core.files import output_file
-
-        with output_file(html) as stream:
-            stream.write(page(report).encode())
-        note_export(log_directory(directory), html)
-        message(f"{html} is written")
     if as_json:
         print_json(report)
-    elif html is None:
+    else:
         _show(report)
 
 

@@ -221,7 +221,7 @@ class Settings:
     )
     alerts_urls: str = setting(
         "",
-        "Apprise URLs that alerts are sent to, parted by spaces; best through LEADLOG_ALERTS_URLS.",
+        "Apprise URLs that alerts go to, separated by spaces; best through LEADLOG_ALERTS_URLS.",
         secret=True,
     )
     ship: dict[str, Any] = setting(
@@ -259,6 +259,13 @@ class Settings:
         10.0,
         "How long an event may wait for its file before `leadlog health` warns; ten times it is "
         "critical.",
+        unit="s",
+        validator=at_least(0.001),
+    )
+    health_ship_lag_seconds: float = setting(
+        600.0,
+        "Age of the oldest event that a destination of `leadlog ship` lacks, from which `leadlog "
+        "health` warns.",
         unit="s",
         validator=at_least(0.001),
     )

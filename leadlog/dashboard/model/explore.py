@@ -465,7 +465,7 @@ def differences(
     with log.figures() as figures:
         kinds = figures.kinds()
         chosen, conditions = wanted.kinds(kinds), wanted.conditions(figures)
-        limits = {
+        limits: dict[str, Any] = {
             "least_us": max(round(low_ms * 1000), wanted.least_us or 0),
             "most_us": min(round(high_ms * 1000), wanted.most_us or 1 << 60),
         }

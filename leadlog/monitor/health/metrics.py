@@ -6,7 +6,7 @@ and its alert rules rest on.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from itertools import accumulate
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any, get_args
 
 import attrs
 
-from leadlog.core.clock import parse
-from leadlog.core.errors import SettingsError
+from leadlog.core.clock import now_us, parse
+from leadlog.core.errors import LeadlogError, SettingsError
 from leadlog.monitor.health.checks import Health, State
 from leadlog.monitor.health.counting import LIMITS_SECONDS, EventCounts
+from leadlog.reading.shipped import destinations, read_shipments
 from leadlog.recording.sinks.report import ring_reports
 
 try:
@@ -113,6 +114,7 @@ class _Figures(Collector):
             yield from _counts(self._figures.counts)
         if self._figures.directory is not None:
             yield _lines(self._figures.directory)
+            yield from _shipping(self._figures.directory)
         health = self._figures.health()
         if health is not None:
             yield from _health(health)
@@ -179,6 +181,45 @@ def _lines(directory: Path) -> Metric:
     for values, number in sorted(lines.items()):
         family.add_metric(values, number)
     return family
+
+
+def _shipping(directory: Path) -> Iterator[Metric]:
+    """How far the destinations of `leadlog ship` are; what is not known is left out."""
+    seconds = GaugeMetricFamily(
+        "leadlog_ship_lag_seconds",
+        "Age of the oldest event that a destination lacks.",
+        labels=("destination",),
+    )
+    size = GaugeMetricFamily(
+        "leadlog_ship_lag_bytes", "Bytes that a destination lacks.", labels=("destination",)
+    )
+    sent = CounterMetricFamily(
+        "leadlog_ship_records", "Records that a destination took.", labels=("destination",)
+    )
+    refused = GaugeMetricFamily(
+        "leadlog_ship_refused", "Refused records that are kept.", labels=("destination",)
+    )
+    dropped = CounterMetricFamily(
+        "leadlog_ship_dropped",
+        "Records that a destination will never have.",
+        labels=("destination", "cause"),
+    )
+    names = destinations(directory)
+    for name in names:
+        with suppress(OSError, LeadlogError):  # `ship_lag` of `leadlog health` tells
+            one = read_shipments(directory, name)
+            lag = one.lag(directory, now_us())
+            if lag.seconds is not None:
+                seconds.add_metric((name,), lag.seconds)
+            if lag.bytes is not None:
+                size.add_metric((name,), lag.bytes)
+            sent.add_metric((name,), one.meta.get("sent", 0))
+            refused.add_metric((name,), one.refused)
+            for cause, (_, _, records) in one.dropped.items():
+                if records is not None:
+                    dropped.add_metric((name, cause[:100]), records)
+    if names:
+        yield from (seconds, size, sent, refused, dropped)
 
 
 def _health(health: Health) -> Iterator[Metric]:

@@ -73,6 +73,7 @@ def built_in() -> list[Registered]:
         _built_in("airtable", 60.0, late="warning"),
         _built_in("sync", 60.0, "backlog"),
         _built_in("log", 30.0),
+        _built_in("shipping", 30.0),
         _built_in("migrations", 300.0, "unfinished"),
         _built_in("operations", 60.0),
     ]

@@ -12,7 +12,15 @@ from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.absence import Absence
 from leadlog.monitor.rules.base import Rule, RuleFinding, View, duration, number, percent, severity
 
-__all__ = ["DataQualityDrop", "Disk", "DroppedEvents", "HealthCheck", "Memory", "NoEvents"]
+__all__ = [
+    "DataQualityDrop",
+    "Disk",
+    "DroppedEvents",
+    "HealthCheck",
+    "Memory",
+    "NoEvents",
+    "ShippingLag",
+]
 
 _FRESH_MINUTES: Final = 15  # what was measured longer ago says nothing about now
 
@@ -159,6 +167,32 @@ class NoEvents(Absence):
     @override
     def look(self, view: View) -> Iterator[RuleFinding]:
         yield from self.silence(view.figures.events, view.minute)
+
+
+@attrs.frozen(kw_only=True)
+class ShippingLag(Rule):
+    """A destination of `leadlog ship` is behind."""
+
+    kind = "shipping_lag"
+    about = "A destination of `leadlog ship` lacks what happened some time ago."
+
+    hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
+    severity: str = severity("warning")
+    maximum: float = duration("10m", "Age of the oldest event that may be missing there.")
+
+    @override
+    def look(self, view: View) -> Iterator[RuleFinding]:
+        for check in view.checks:
+            lag = check.value
+            if check.name.startswith("ship_lag:") and lag is not None and lag > self.maximum:
+                yield self.found(
+                    self.severity,
+                    check.message,
+                    label=check.name.partition(":")[2],
+                    value=lag,
+                    threshold=self.maximum,
+                    remedy=str(check.remedy or "leadlog ship status"),
+                )
 
 
 @attrs.frozen(kw_only=True)

@@ -39,6 +39,8 @@ class Cover:
     Attributes:
         lines_removed: so far.
         lines_changed: so far.
+        events: Id, UTC day and new line (None for none) of each event that was taken out or
+            changed so far.
     """
 
     def __init__(self, identity: Identity, key: bytes | None = None) -> None:
@@ -47,6 +49,7 @@ class Cover:
         self._mentions = mentions(identity)
         self._spelling = Spelling(identity.texts())
         self.lines_removed = self.lines_changed = 0
+        self.events: list[tuple[str, str, bytes | None]] = []
 
     def lines(self, content: Iterable[bytes]) -> Iterator[bytes]:
         """The content without the persons, in blocks.
@@ -77,6 +80,11 @@ class Cover:
         new = self._line(line)
         self.lines_removed += new is None
         self.lines_changed += new is not None and new != line
+        if new != line:
+            event = decode(line)
+            event_id = None if event is None else event.get("event_id")
+            if event is not None and type(event_id) is str:
+                self.events.append((event_id, event["timestamp"][:10], new))
         return new
 
     def _line(self, line: bytes) -> bytes | None:

@@ -37,6 +37,7 @@ class Report:
         changed: files that named them.
         remaining: files that still name them, and why; a later run goes on.
         summaries: daily summaries that were made anew or covered.
+        copies: destination that the log was shipped to, to what becomes of the copies there.
         covered: takes the persons out of plain data: a file's name may have them in it.
     """
 
@@ -47,6 +48,7 @@ class Report:
     changed: tuple[Changed, ...]
     remaining: dict[str, str]
     summaries: tuple[str, ...]
+    copies: dict[str, str]
     covered: Callable[[Any], Any] = attrs.field(eq=False, repr=False)
 
     @property
@@ -70,4 +72,5 @@ class Report:
             "files": [attrs.asdict(one) for one in self.changed],
             "summaries": list(self.summaries),
             "remaining": self.remaining,
+            "copies": self.copies,
         }

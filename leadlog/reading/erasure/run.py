@@ -33,6 +33,7 @@ from leadlog.reading.erasure.person import Findings, Identity, is_telling
 from leadlog.reading.erasure.report import Changed, Report
 from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode, open_content
+from leadlog.reading.shipped import Erased, copies_elsewhere, note_erased
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.storage import Spool
 
@@ -88,6 +89,7 @@ class _Erasure:
         self._changed: list[Changed] = []
         self._remaining: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._copies = 0
 
     def run(self, asked: Identity, *, dry_run: bool) -> Report:
         with ExitStack() as stack:
@@ -116,6 +118,7 @@ class _Erasure:
             changed=tuple(self._changed),
             remaining=self._remaining,
             summaries=summaries,
+            copies=copies_elsewhere(self._root, self._copies),
             covered=Cover(identity, self._key).covered,
         )
 
@@ -155,13 +158,20 @@ class _Erasure:
             try:
                 if not dry_run:
                     with folder.claimed(found) as source:
+                        # Before the lines go: a kill in between has copies deleted too early.
+                        note_erased(self._root, self._erased(file.category, cover))
                         remove_buckets(self._root, file.date)
                         self._replace(folder, found, source, Cover(identity, self._key))
                 days.add(file.date)
+                self._copies += len(cover.events)
                 self._changed.append(Changed(name, cover.lines_removed, cover.lines_changed))
             except LeftAloneError as error:
                 self._remaining[name] = error.hindrance.reason
         return days
+
+    @staticmethod
+    def _erased(category: str, cover: Cover) -> list[Erased]:
+        return [Erased(event_id, category, day, line) for event_id, day, line in cover.events]
 
     def _others(self, identity: Identity, *, dry_run: bool) -> None:
         """Everything that holds no lines, the rings, and files elsewhere."""

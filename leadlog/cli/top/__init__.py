@@ -1,0 +1,1 @@
+"""`leadlog top`: the log in the terminal, as it comes."""

@@ -1,0 +1,164 @@
+"""What a report says, before it is written down: the model's figures, nothing of HTML."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from leadlog.core.clock import format_us, now_us, utc_date
+from leadlog.core.settings import Settings
+from leadlog.dashboard.model import (
+    ErrorGroup,
+    Log,
+    Now,
+    Quality,
+    Runs,
+    Window,
+    error_groups,
+    firing,
+    now,
+    quality,
+    runs,
+)
+from leadlog.dashboard.model import window as window_of
+from leadlog.dashboard.wording import moment
+from leadlog.reading.index import Progress
+from leadlog.reading.index.figures import Figures
+from leadlog_processors.privacy import Policy, Privacy
+
+__all__ = ["Report", "report_of"]
+
+_MOST_GROUPS: Final = 25
+_HOUR_US: Final = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A period of a log.
+
+    Attributes:
+        log: name of the log directory.
+        window: the period.
+        made_us: when the report was made, microseconds since 1970.
+        events: how many there were, as they are in the log.
+        now: state, figures, courses and operations.
+        errors: groups, the most frequent first.
+        more_errors: groups that are left out.
+        quality: of the leads.
+        runs: syncs and migrations, the newest first.
+        notices: what a reader should know of the figures.
+        command: what makes this report again.
+        version: of leadlog.
+    """
+
+    log: str
+    window: Window
+    made_us: int
+    events: int
+    now: Now
+    errors: tuple[ErrorGroup, ...]
+    more_errors: int
+    quality: Quality
+    runs: Runs
+    notices: tuple[str, ...]
+    command: str
+    version: str
+
+
+class _PrivateLog(Log):
+    """A log whose records come with personal data as a policy allows."""
+
+    def __init__(self, directory: Path, privacy: Privacy) -> None:
+        super().__init__(directory)
+        self._privacy = privacy
+
+    def records(self, figures: Figures, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
+        """Return records by the numbers of their events, secrets and personal data masked."""
+        found = super().records(figures, numbers)
+        return {
+            number: cast("dict[str, Any]", self._privacy(None, "info", record))
+            for number, record in found.items()
+        }
+
+
+def report_of(
+    directory: Path,
+    window: Window,
+    settings: Settings,
+    *,
+    command: str,
+    version: str,
+    masked: bool = False,
+    shrink: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Return what there is to say of a period; reads what is new into the index first.
+
+    Args:
+        directory: the log directory.
+        window: the period.
+        settings: say what happens to personal data.
+        command: what makes this report again.
+        version: of leadlog.
+        masked: whether personal data are masked whatever the settings say.
+        shrink: whether the period begins with the hour of the log's first event, if that is later.
+        progress: is told how far the indexing is.
+
+    Raises:
+        IndexUnavailableError: the index cannot be used.
+        ReadError: a log file cannot be read.
+    """
+    policy = "masked" if masked else settings.pii
+    privacy = Privacy(cast(Policy, policy), settings.pseudonym_key.encode() or None)
+    with _PrivateLog(directory, privacy) as log:
+        log.catch_up(progress)
+        with log.figures() as figures:
+            extent = figures.extent()
+            if shrink:
+                window = _shrunk(window, extent)
+            groups = error_groups(log, figures, window)
+            totals = figures.totals(None, window.since, window.until)
+        events = sum(total.n for total in totals.values())
+        frequent = sorted(groups, key=lambda one: (-one.events, one.last_seen))[:_MOST_GROUPS]
+        return Report(
+            directory.name or str(directory),
+            window,
+            now_us(),
+            events,
+            now(log, window, firing(log) if window.live else ()),
+            tuple(frequent),
+            len(groups) - len(frequent),
+            quality(log, window),
+            runs(log, window),
+            tuple(_notices(log, window, extent, events)),
+            command,
+            version,
+        )
+
+
+def _shrunk(period: Window, extent: tuple[int, int] | None) -> Window:
+    if extent is None:
+        return period
+    begin = extent[0] // _HOUR_US * _HOUR_US
+    if not period.since < begin < period.until:
+        return period
+    until = None if period.live else period.until_text
+    return window_of(format_us(begin), until, now=period.now)
+
+
+def _notices(
+    log: Log, window: Window, extent: tuple[int, int] | None, events: int
+) -> Iterator[str]:
+    if not events and extent is not None:
+        yield (
+            f"The log has events from {moment(extent[0])} to {moment(extent[1])}; "
+            "name a period with --from and --to."
+        )
+    first, last = utc_date(window.since), utc_date(window.until - 1)
+    sealed = [day for day in log.sealed_days() if first <= day <= last]
+    if sealed:
+        days = f"{sealed[0]} to {sealed[-1]}" if len(sealed) > 1 else sealed[0]
+        yield (
+            f"{len(sealed)} of the days ({days}) are sealed in the archive and not counted here; "
+            f"leadlog summary --from {sealed[0]} --to {sealed[-1]} counts them."
+        )
