@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import celery
 import pytest
 
 from leadlog.recording.pipeline.policy import finisher_of
@@ -136,3 +137,24 @@ def test_a_server_loses_and_tears_nothing(server: str, tmp_path: Path) -> None:
         list(clients.map(ask, range(1, REQUESTS)))
     assert len(answered) > REQUESTS // 2
     _balance(answered | {0})
+
+
+def test_a_celery_worker_loses_and_tears_nothing(tmp_path: Path) -> None:
+    """As servers do: processes of a pool, one of which is killed, and then the worker's end."""
+    for folder in ("queue", "control", "results"):
+        (tmp_path / folder).mkdir()
+    sender = celery.Celery(broker="filesystem://", backend="file://results")
+    sender.conf.broker_transport_options = {
+        "data_folder_in": "queue",
+        "data_folder_out": "queue",
+        "control_folder": "control",
+    }
+    worker = ("-m", "celery", "-A", "tests.runtime.served:tasks", "worker", "--concurrency", "2")
+    with _running((sys.executable, *worker)):
+        for numbers in (range(REQUESTS // 3), range(REQUESTS // 3, REQUESTS)):
+            sent = [sender.send_task("serve", [number]) for number in numbers]
+            processes = [result.get(timeout=40, interval=0.02) for result in sent]
+            if numbers.start == 0:  # while it has no task, which would be lost with it
+                os.kill(processes[0], signal.SIGKILL)
+    sender.close()
+    _balance(set(range(REQUESTS)))

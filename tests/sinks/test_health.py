@@ -66,12 +66,31 @@ def test_a_condition_that_comes_and_goes_is_told_once_a_minute() -> None:
     assert len(told.warnings) == 2
 
 
-def test_degraded_lines_are_no_matter_for_standard_error() -> None:
-    """They are not lost, and on some platforms every line is one."""
+def test_degraded_lines_have_a_line_of_their_own_once_a_minute() -> None:
+    """They are not lost yet: the line about those that are is not kept back by it."""
     told = Told()
     assert told.look(degraded=3) == [("degraded", "began", 3)]
     assert told.look(degraded=3) == [("degraded", "ended", 3)]
-    assert told.warnings == []
+    assert told.look(degraded=4) == []
+    (line,) = told.warnings
+    assert "a kill would lose them (the ring was full" in line
+    told.look(degraded=4, dropped=1)
+    assert len(told.warnings) == 2
+    told.now += 60
+    told.look(degraded=5)
+    assert len(told.warnings) == 3
+
+
+def test_that_there_is_no_memory_that_survives_is_said_once() -> None:
+    """Every line is degraded then, as on macOS: no process says so every minute."""
+    warnings: list[str] = []
+    now = [100.0]
+    health = Health(Path("logs"), None, warnings.append, lambda: now[0])
+    for degraded in range(1, 6):
+        health.look("error_logs", Counts(9, 9, 0, {}, degraded), None, "no memory file system")
+        now[0] += 120
+    (line,) = warnings
+    assert "no memory file system" in line
 
 
 def test_nobody_can_break_the_health(capsys: Any) -> None:

@@ -152,6 +152,7 @@ class Drain:
             for category in list(self._rings.current):
                 for ring in self._rings.of(category):
                     if not ring.finished:
+                        ring.storage.hold()
                         ring.seen(today)
                 for ring in self._rings.of(category):
                     if not ring.finished:

@@ -76,6 +76,8 @@ class Health:
         self._warn = warn or tell
         self._now = now
         self._warn_at = 0.0
+        self._degraded_at = 0.0
+        self._said_for_good: set[str] = set()
         self._conditions: dict[tuple[str, str], _Condition] = {}
 
     def look(self, category: str, counts: Counts, error: Exception | None, degraded: str) -> None:
@@ -92,10 +94,19 @@ class Health:
         causes = ", ".join(counts.dropped)
         self._follow(category, "dropping", causes, sum(counts.dropped.values()), counted=True)
         reason = degraded or "the ring was full"
-        self._follow(category, "degraded", reason, counts.degraded, counted=True)
+        self._follow(
+            category, "degraded", reason, counts.degraded, counted=True, lasting=bool(degraded)
+        )
 
     def _follow(
-        self, category: str, condition: str, detail: str, lines: int, *, counted: bool
+        self,
+        category: str,
+        condition: str,
+        detail: str,
+        lines: int,
+        *,
+        counted: bool,
+        lasting: bool = False,
     ) -> None:
         """One condition: on while its count grows, or else while it has a detail."""
         now = self._now()
@@ -117,6 +128,8 @@ class Health:
                 self._tell(category, condition, "began", state)
             if condition != "degraded":
                 self._warn_people(category, condition, state)
+            elif state.since == now:
+                self._warn_of_risk(category, state, lasting)
         elif state.since is not None and now >= state.last + _QUIET_SECONDS:
             if state.told:
                 self._tell(category, condition, "ended", state)
@@ -162,11 +175,30 @@ class Health:
             )
         self._warn_once_a_minute(message + " (see `leadlog doctor`)")
 
+    def _warn_of_risk(self, category: str, state: _Condition, lasting: bool) -> None:
+        """Tell people that a kill would lose lines now, beside what is told of lines that are lost.
+
+        Where there is no memory that survives, every line is one of these: that is said once.
+        """
+        now = self._now()
+        if now < self._degraded_at or (lasting and state.detail in self._said_for_good):
+            return
+        self._degraded_at = now + _AGAIN_SECONDS
+        if lasting:
+            self._said_for_good.add(state.detail)
+        self._warn_quietly(
+            f"leadlog: events of {category} lie in this process's own memory until they are in "
+            f"their files, and a kill would lose them ({state.detail}; see `leadlog doctor`)"
+        )
+
     def _warn_once_a_minute(self, message: str) -> None:
         now = self._now()
         if now < self._warn_at:
             return
         self._warn_at = now + _AGAIN_SECONDS
+        self._warn_quietly(message)
+
+    def _warn_quietly(self, message: str) -> None:
         try:
             self._warn(message)
         except Exception:  # noqa: BLE001 - standard error may be closed, and nothing is left then

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
-from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.descriptors import Descriptors, unmap
 from leadlog.recording.sinks.header import HEADER_BYTES
 from leadlog.recording.sinks.storage import Spool
 
@@ -100,7 +100,7 @@ class _Area:
         words, self.words = self.words, None
         if words is not None:
             words.release()
-            self._memory.close()
+            unmap(self._memory)
 
 
 Token = tuple[_Area, int]

@@ -6,7 +6,6 @@ that grow and a header that follows, so a recoverer may be killed too: the next 
 it came.
 """
 
-import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from leadlog.core.layout import CATEGORIES, parse_name
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import FinisherOf
-from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.descriptors import Descriptors, map_file
 from leadlog.recording.sinks.header import HEADER_BYTES, IN_MEMORY, SEEN_US, Header
 from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.ring import Ring
@@ -162,7 +161,7 @@ def _recover_one(
                 f"it is of another directory that was, or elsewhere is, at {files.directory}"
             )
         if size > HEADER_BYTES:
-            storage.memory = mmap.mmap(fd, size)
+            storage.memory = map_file(fd, size)
             finish = None
             if storage.stage:
                 if finisher_of is None:

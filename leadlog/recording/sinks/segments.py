@@ -5,6 +5,7 @@ to complete it. Else the next segment is begun; so nothing is ever glued to what
 left, and nothing is ever renamed.
 """
 
+import errno
 import itertools
 import os
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Segment:
         size: bytes in it.
     """
 
-    __slots__ = ("_descriptors", "_fd", "_path", "_write", "name", "size")
+    __slots__ = ("_descriptors", "_fd", "_identity", "_path", "_write", "name", "size")
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Segment:
         self._path = path
         self._fd = fd
         self._descriptors = descriptors
+        self._identity = descriptors.identity(fd)
         self._write = write
         self.name = f"{path.parent.name}/{path.name}"
         self.size = os.fstat(fd).st_size
@@ -63,6 +65,8 @@ class Segment:
         Raises:
             OSError: none did.
         """
+        if not self._descriptors.holds(self._fd, self._identity):
+            self._reopen()
         try:
             count = self._write(self._fd, data)
         except OSError:
@@ -71,6 +75,21 @@ class Segment:
                 raise
         self.size += count
         return count
+
+    def _reopen(self) -> None:
+        """Open the file anew, whose descriptor the application closed or reused.
+
+        Raises:
+            OSError: it cannot be, or another process has it now.
+        """
+        fd = self._descriptors.open(self._path, os.O_WRONLY | os.O_APPEND)
+        ours = self._descriptors.identity(fd) == self._identity and try_lock(fd)
+        if not ours or os.fstat(fd).st_size != self.size:
+            self._descriptors.close(fd)
+            raise OSError(errno.ESTALE, "its descriptor was closed, and another process has it now")
+        if fd != self._fd:
+            self._descriptors.forget(self._fd, self._identity)
+        self._fd = fd
 
     def exists(self) -> bool:
         """Whether the file still has a name, perhaps another one."""
@@ -84,7 +103,7 @@ class Segment:
             return False
         except OSError:
             return True  # a folder above may not be entered any more; what is open stays open
-        return os.path.samestat(there, os.fstat(self._fd)) and there.st_size == self.size
+        return (there.st_dev, there.st_ino) == self._identity and there.st_size == self.size
 
     def sync(self) -> None:
         """Waits until the content is on the disk.
@@ -92,11 +111,16 @@ class Segment:
         Raises:
             OSError: it could not be written there.
         """
+        if not self._descriptors.holds(self._fd, self._identity):
+            self._reopen()
         _SYNC(self._fd)
 
     def close(self) -> None:
         """Closes the file; others may continue it."""
-        self._descriptors.close(self._fd)
+        if self._descriptors.holds(self._fd, self._identity):
+            self._descriptors.close(self._fd)
+        else:
+            self._descriptors.forget(self._fd, self._identity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadlog.core.locks import try_lock
-from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.descriptors import Descriptors, map_file, unmap
 from leadlog.recording.sinks.header import (
     CAPACITY,
     HEADER_BYTES,
@@ -67,6 +67,7 @@ class Storage:
         fd: the open and locked file.
         descriptors: what `fd` belongs to.
         reason: why it is the heap.
+        identity: device and inode of the file, once `hold` was called.
     """
 
     memory: Memory
@@ -74,6 +75,7 @@ class Storage:
     fd: int = -1
     descriptors: Descriptors | None = None
     reason: str = ""
+    identity: tuple[int, int] | None = None
 
     def _word(self, number: int) -> int:
         return int.from_bytes(self.memory[8 * number : 8 * number + 8], sys.byteorder)
@@ -130,9 +132,31 @@ class Storage:
     def release(self) -> None:
         """Unmaps the memory and closes the file, which unlocks it."""
         if isinstance(self.memory, mmap.mmap):
-            self.memory.close()
+            unmap(self.memory)
         if self.descriptors is not None:
             self.descriptors.close(self.fd)
+
+    def hold(self) -> None:
+        """Lock the file again, where the application closed the descriptor that locked it.
+
+        Until then others take its process for dead; called by the drain at each look.
+        """
+        if self.path is None or self.descriptors is None:
+            return
+        if self.identity is None:
+            self.identity = self.descriptors.identity(self.fd)
+        if self.descriptors.holds(self.fd, self.identity):
+            return
+        try:
+            fd = self.descriptors.open(self.path, os.O_RDWR)
+        except OSError:
+            return
+        if self.descriptors.identity(fd) == self.identity and try_lock(fd):
+            if fd != self.fd:
+                self.descriptors.forget(self.fd, self.identity)
+            self.fd = fd
+        else:
+            self.descriptors.close(fd)
 
 
 NOWHERE = Storage(bytearray())
@@ -276,7 +300,7 @@ class Spool:
 
         name = f"{category}.{owner or f'{os.getpid()}.'}{descriptors.name()}.ring"
         memory, path, fd = self.make(name, size, descriptors, fill)
-        return Storage(memory, path, fd, descriptors)
+        return Storage(memory, path, fd, descriptors, identity=descriptors.identity(fd))
 
     def make(
         self, name: str, size: int, descriptors: Descriptors, fill: Callable[[mmap.mmap], None]
@@ -309,7 +333,7 @@ class Spool:
                     continue
                 # All of it now: a mapped page without memory behind it would be a SIGBUS.
                 os.posix_fallocate(fd, 0, size)
-                memory = mmap.mmap(fd, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+                memory = map_file(fd, size, at_once=True)
                 fill(memory)
                 temporary.rename(path)
             except FileNotFoundError:

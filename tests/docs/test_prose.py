@@ -1,0 +1,44 @@
+"""The words of the project: what docs, help, errors, docstrings and comments do not say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import leadlog
+import leadlog_processors
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = [Path(package.__path__[0]) for package in (leadlog, leadlog_processors)]
+SOURCES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+_KIND = "number|digit|date|mapping|list|table|share|size|URL|text|event|JSON|duration|file mode"
+INSTEAD = {
+    rf"(?<!there )\b(is|was) no ({_KIND})\b(?! of anybody)": "is not a …",
+    r"\bwhat the (database|server) made of\b": "the outcome",
+    r"\bso manieth\b": "every n-th",
+    r"\bparted by\b": "separated by",
+    r"\blets? so many\b": "limits",
+    r"\bhush(es|ed)?\b": "inhibits, suppressed",
+    r"\b(likeness)\b": "similarity",
+    r"\btaker\b": "importer",
+    r"\btombstone grave\b|\bgraves?\b": "tombstones",
+    r"--mend\b": "--repair",
+    r"\b(utili[sz]e|leverage)s?\b": "use",
+    r"\bin order to\b": "to",
+    r"\b(simply|obviously|of course)\b": "leave it out",
+}
+"""What is not written, and what is."""
+
+
+@pytest.mark.parametrize("wrong", INSTEAD)
+def test_plain_words_are_used(wrong: str) -> None:
+    """No page and no source says it in the other way; the list says what it says instead."""
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in (*PAGES, *SOURCES)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if re.search(wrong, line, re.IGNORECASE)
+    ]
+    assert found == [], f"write: {INSTEAD[wrong]}"
