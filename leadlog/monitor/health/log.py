@@ -70,6 +70,18 @@ def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
         remedy="make the directory writable or make room; the table of rings of `leadlog doctor` "
         "says which process and category lost them",
     )
+    uncounted = sorted({ring.process_id for ring in rings if ring.uncounted})
+    yield judge(
+        "log_uncounted",
+        float(len(uncounted)),
+        warning=1.0,
+        unit="processes",
+        message=f"{len(uncounted)} processes without shared memory ended before they closed the "
+        f"log, such as {uncounted[-1]}; what they had not written is lost, and nobody counted it"
+        if uncounted
+        else "every process without shared memory closed the log",
+        remedy="end them with leadlog.flush() or leadlog.shutdown(), or give them /dev/shm",
+    )
     left = sum(ring.in_ring for ring in rings if not ring.alive)
     yield judge(
         "log_waiting",
