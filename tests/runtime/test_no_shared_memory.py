@@ -23,11 +23,11 @@ for end in ("kill", "close"):
     if not child:
         sink.write("error_logs", b"{}\\n")
         if end == "close":
-            sink.close(5.0)
+            sink.close(30.0)
         os._exit(0)
     os.waitpid(child, 0)
     print(child, flush=True)
-sink.close(5.0)
+sink.close(30.0)
 """
 
 

@@ -15,7 +15,7 @@ __all__ = ["directory_checks", "probe", "ring_checks"]
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Check `log_writable`, `log_disk`, `log_dropped`, `log_waiting`, `log_lag`, `log_clock`."""
+    """Check whether the log can be written, has lost nothing, and is not behind."""
     directory = context.directory
     yield from directory_checks(directory, context.settings.health_disk_mb)
     rings = ring_reports(directory.absolute())
