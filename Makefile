@@ -13,7 +13,8 @@ DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks
-.PHONY: learn-evidence sqlalchemy-floor sqlalchemy-tests peer-suites spark-tests build constraints clean
+.PHONY: learn-evidence sqlalchemy-floor sqlalchemy-tests peer-suites spark-tests build
+.PHONY: release site constraints clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -40,9 +41,10 @@ test: install ## Run all tests but the benchmarks and Spark's (ARGS="-k name" na
 	@bash .ci/system-packages
 	$(PYTEST) -n $(JOBS) --dist worksteal -m "not (bench or spark)" --benchmark-disable $(ARGS)
 
-lint: install ## Check style, formatting and dead code
+lint: install ## Check style, formatting, spelling and dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell leadlog processors docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
 	@# Tests count as users, but their own unused arguments are fixtures and doubles' signatures.
 	@found=$$($(BIN)/vulture); code=$$?; found=$$(echo "$$found" | grep -v '^tests/'); \
 	echo "$(BIN)/vulture: $${found:-no dead code}"; \
@@ -101,16 +103,30 @@ build: install ## Build the wheel and the source distribution into dist/
 	@rm -rf dist
 	$(BIN)/python -m build --no-isolation
 
+release: build ## Build, check and install the wheel in a clean environment (uploads nothing)
+	@$(PIP) install -qq --constraint .ci/constraints.txt --group release
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents --toplevel leadlog,leadlog_processors dist/*.whl
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; $(BIN)/python -m venv "$$tmp/venv"; \
+	"$$tmp/venv/bin/python" -m pip --disable-pip-version-check install -qq dist/*.whl; \
+	cd "$$tmp"; venv/bin/leadlog --version; venv/bin/leadlog demo --count 20 >demo.txt; \
+	venv/bin/leadlog doctor >doctor.txt; tail -n 3 doctor.txt; venv/bin/python -m pip check
+
+site: install ## Write these docs and the reference of the Python API as a web site into site/
+	@$(PIP) install -qq --constraint .ci/constraints.txt --group docs
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html"
+
 constraints: ## Resolve the newest versions in a clean environment and pin them
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	$(PYTHON) -m venv "$$tmp/venv"; pip="$$tmp/venv/bin/python -m pip --disable-pip-version-check"; \
 	$$pip install -qq --upgrade pip; \
-	$$pip install -qq --editable '.[all]' --group dev --group spark; \
+	$$pip install -qq --editable '.[all]' --group dev --group spark --group docs --group release; \
 	{ sed '/^[^#]/,$$d' .ci/constraints.txt; \
 	  $$pip freeze --all --exclude-editable --exclude leadlog --exclude setuptools; } >"$$tmp/new"; \
 	cp "$$tmp/new" .ci/constraints.txt; git --no-pager diff --stat -- .ci/constraints.txt || true
 
 clean: ## Remove builds, caches and measurements (keeps .venv and all logs)
-	rm -rf build dist *.egg-info htmlcov .cache .coverage .coverage.* coverage.xml .benchmarks .hypothesis \
+	rm -rf build dist site *.egg-info htmlcov .cache .coverage .coverage.* coverage.xml .benchmarks .hypothesis \
 		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find leadlog processors tests docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -226,7 +226,7 @@ class DatabaseLogger:
             The file written.
 
         Raises:
-            ValueError: `date` is no calendar day.
+            ValueError: `date` is not a calendar day.
             OSError: the files cannot be read, or the summary not written.
         """
         day = utc_date(now_us()) if date is None else str(date)

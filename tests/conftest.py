@@ -110,6 +110,24 @@ def isolated(
         folder.with_suffix(PATH_SUFFIX).unlink(missing_ok=True)
 
 
+@pytest.fixture
+def captures_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Release what the test captures, as an application need not: its hooks reach other tests."""
+    from leadlog.recording.capture.targets import Handle
+
+    made: list[Handle] = []
+    make = Handle.__init__
+
+    def noted(self: Handle, *given: Any, **options: Any) -> None:
+        make(self, *given, **options)
+        made.append(self)
+
+    monkeypatch.setattr(Handle, "__init__", noted)
+    yield
+    for handle in made:
+        handle.release()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Leave nothing of this run's log directories in shared memory."""

@@ -1,6 +1,7 @@
 """Options that several commands have, so that they mean the same everywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ __all__ = [
     "note_export",
     "on_spark",
     "opened_engine",
+    "source_directory",
     "spark_engine",
 ]
 
@@ -76,8 +78,9 @@ def engine_options(function: F) -> F:
         click.option(
             "--source",
             metavar="URL",
-            help="For Spark: the archive, as its workers reach it, e.g. s3a://bucket/archive.  "
-            "[default: the archive in the log directory]",
+            help="An object store that `leadlog ship` wrote, s3://bucket/prefix, instead of the "
+            "log directory. For Spark: the archive, as its workers reach it, e.g. "
+            "s3a://bucket/archive.  [default: the archive in the log directory]",
         ),
         click.option(
             "--remote",
@@ -96,10 +99,11 @@ def engine_options(function: F) -> F:
     return function
 
 
+@contextmanager
 def opened_engine(
     directory: Path | None, since: str | None, until: str | None, **where: str | None
-) -> "DuckDBEngine | SparkEngine":
-    """The engine that `engine_options` ask for, to be entered.
+) -> "Iterator[DuckDBEngine | SparkEngine]":
+    """Give the engine that `engine_options` ask for.
 
     Args:
         directory: the log directory that was given, if any.
@@ -109,13 +113,44 @@ def opened_engine(
 
     Raises:
         MissingExtraError: its package is not installed.
-        ReadError: there is no log, or Spark's server cannot be reached.
+        ReadError: there is no log, or Spark's server or the object store cannot be reached.
     """
     if on_spark(**where):
-        return spark_engine(directory, since, until, **where)
+        with spark_engine(directory, since, until, **where) as engine:
+            yield engine
+        return
     from leadlog.reading.analytics.engine import DuckDBEngine
 
-    return DuckDBEngine(existing_log(directory), since, until)
+    with (
+        source_directory(directory, where["source"], since, until) as root,
+        DuckDBEngine(root, since, until) as opened,
+    ):
+        yield opened
+
+
+@contextmanager
+def source_directory(
+    directory: Path | None, source: str | None, since: str | None, until: str | None
+) -> Iterator[Path]:
+    """Give the log directory to read, or the days that are asked for of an object store.
+
+    Args:
+        directory: the log directory that was given, if any.
+        source: URL of an object store, if one was given.
+        since: only events of this moment or later.
+        until: only events before this moment.
+
+    Raises:
+        MissingExtraError: its package is not installed.
+        ReadError: there is no log, or the object store cannot be read.
+    """
+    if source is None:
+        yield existing_log(directory)
+        return
+    from leadlog.reading.objects import local_copy
+
+    with local_copy(source, since, until) as root:
+        yield root
 
 
 def spark_engine(
@@ -129,8 +164,10 @@ def spark_engine(
 
 def on_spark(*, engine: str | None, remote: str | None, source: str | None) -> bool:
     """Whether `engine_options` ask for Spark."""
-    if engine != "spark" and (remote or source):
-        raise click.UsageError("--remote and --source are for --engine spark")
+    if engine != "spark" and (remote or (source and not source.startswith("s3://"))):
+        raise click.UsageError(
+            "--remote is for --engine spark, and so is a --source that is not s3://bucket/prefix"
+        )
     return engine == "spark"
 
 

@@ -48,9 +48,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.monitor.monitor:monitor",
         "Watch the log: figures, checks and alerts.",
     ),
+    "dashboard": (
+        "leadlog.cli.monitor.dashboard:dashboard",
+        "See the log in a browser, live.",
+    ),
     "ship": (
         "leadlog.cli.ship:ship",
-        "Ship the log to Elasticsearch, Splunk or OpenTelemetry.",
+        "Ship the log to Elasticsearch, Splunk, OpenTelemetry or S3.",
     ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
     "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),

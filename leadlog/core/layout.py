@@ -157,7 +157,7 @@ def parse_name(name: str) -> LogFile | None:
 
 
 def merged_part(date: str, number: int) -> LogFile:
-    """The name of the part that a day's parts are merged into, for the so manieth time."""
+    """The name of the part that a day's parts are merged into; `number` counts the merges."""
     return LogFile(date, _MERGED_WRITER, number, archived=True)
 
 

@@ -70,7 +70,7 @@ def _by_category(
         try:
             value = json.loads(value)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{value!r} is no JSON object: {error}") from error
+            raise ValueError(f"{value!r} is not a JSON object: {error}") from error
     elif isinstance(value, str) and "=" in value:
         name, _, rest = value.partition("=")
         value = {name.strip(): rest}
@@ -101,7 +101,7 @@ def _size(value: object, everything: str) -> int:
         value = int(Decimal(match["number"]) * _UNITS[match["unit"].lower()])
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(
-            f"{value!r} is no size; write 10000000000, 10GB, error_logs=500MB or "
+            f"{value!r} is not a size; write 10000000000, 10GB, error_logs=500MB or "
             f'{{"{everything}": "10GB"}}; 0 means without limit'
         )
     return value

@@ -40,7 +40,7 @@ class Content(StrEnum):
 
     LINES = "lines"  # JSON lines, plain or compressed; Parquet
     DOCUMENT = "document"  # one JSON text, plain or compressed
-    DAMAGED = "damaged"  # JSON lines with what was no event, in base64
+    DAMAGED = "damaged"  # JSON lines with what was not an event, in base64
     DATABASE = "database"  # SQLite
     DERIVED = "derived"  # made anew from the events when it is gone
     NAMES = "names"  # file names, process ids, locks: nothing of an event
@@ -140,6 +140,12 @@ PLACES: Final = (
         (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
     ),
     Place(
+        "dashboard's key",
+        Content.NAMES,
+        ("leadlog.dashboard.access",),
+        (f"{INDEX}/dashboard.key",),
+    ),
+    Place(
         "locks",
         Content.NAMES,
         (
@@ -174,8 +180,10 @@ PLACES: Final = (
         Content.ELSEWHERE,
         (
             "leadlog.dashboard.model.log",
+            "leadlog.dashboard.sql",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
+            "leadlog.reading.objects",
             "leadlog.reading.part",
             "leadlog.reading.washed",
         ),
@@ -186,6 +194,12 @@ PLACES: Final = (
         Content.ELSEWHERE,
         ("leadlog.cli.reading.query", "leadlog.cli.reading.report"),
         where="where the user said; listed in the log directory's list of exports",
+    ),
+    Place(
+        "token of the dashboard",
+        Content.ELSEWHERE,
+        ("leadlog.cli.monitor.dashboard",),
+        where="where the user said; it has nothing of an event",
     ),
     Place(
         "models and their reports",

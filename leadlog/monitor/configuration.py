@@ -202,7 +202,7 @@ def _rule(name: str, kind: type[Rule], settings: Mapping[str, Any]) -> Rule:
 
 def _inhibitions(given: Any) -> Iterable[Inhibition]:
     if not isinstance(given, list | tuple):
-        raise SettingsError("alerts.inhibit is no list of tables; write [[alerts.inhibit]]")
+        raise SettingsError("alerts.inhibit is not a list of tables; write [[alerts.inhibit]]")
     for number, one in enumerate(given, 1):
         place = f"alerts.inhibit, entry {number}"
         settings = _mapping(one, place)
@@ -217,7 +217,7 @@ def _inhibitions(given: Any) -> Iterable[Inhibition]:
 
 def _mapping(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise SettingsError(f"{place} = {value!r} is no table; write [{place}]")
+        raise SettingsError(f"{place} = {value!r} is not a table; write [{place}]")
     return value
 
 

@@ -22,7 +22,7 @@ def seconds(value: Any) -> float:
         return float(value)
     match = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'{value!r} is no duration; write seconds, or "90s", "5m", "2h", "3d"')
+        raise ValueError(f'{value!r} is not a duration; write seconds, or "90s", "5m", "2h", "3d"')
     return float(match[1]) * _UNITS[match[2]]
 
 

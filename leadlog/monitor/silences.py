@@ -63,7 +63,7 @@ class Silence:
 def _patterns(value: Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
-        raise ValueError(f'{value!r} is no list of rules; write ["burn_rate", "latency"]')
+        raise ValueError(f'{value!r} is not a list of rules; write ["burn_rate", "latency"]')
     return tuple(given)
 
 

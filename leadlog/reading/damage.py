@@ -18,7 +18,7 @@ _BLOCK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DamagedLine:
-    """A line that is no event.
+    """A line that is not an event.
 
     Attributes:
         file: in which it stands, or stood when the file was sealed.

@@ -90,7 +90,7 @@ class Skipped:
     places: list[tuple[Path, int]] = field(default_factory=list)
 
     def damaged(self, path: Path, offset: int) -> None:
-        """Counts one complete line that is no event."""
+        """Counts one complete line that is not an event."""
         self.lines += 1
         self._keep(path, offset)
 

@@ -1,7 +1,7 @@
 """A part of the archive (Parquet), read as the file that it was made of, byte for byte.
 
     archive/category=error_logs/date=2026-11-23/part-2026-11-23.w1.parquet     the events
-    archive/category=error_logs/date=2026-11-23/_damaged-2026-11-23.w1.jsonl   what was no event
+    archive/category=error_logs/date=2026-11-23/_damaged-2026-11-23.w1.jsonl   what was not an event
 
 The second file is there only where lines were damaged, or the last one had no end. Its lines are
 `{"line_number": 7, "base64": "…"}`, with `"unfinished": true` where no newline follows. Names that
@@ -44,7 +44,7 @@ _SPOOL_BYTES = 64 * 1024 * 1024
 
 
 class Damaged(NamedTuple):
-    """A line that is no event, or the last one without its end.
+    """A line that is not an event, or the last one without its end.
 
     Attributes:
         line_number: which line of its file, from 0.

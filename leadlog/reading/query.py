@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -81,6 +81,7 @@ def run_query(
     since: str | None = None,
     until: str | None = None,
     limits: Limits | None = None,
+    on_start: Callable[[Callable[[], None]], None] | None = None,
 ) -> Iterator[Rows]:
     """Runs one SQL statement over a log.
 
@@ -91,6 +92,7 @@ def run_query(
         since: only events of this moment or later, as `timestamp` in the records.
         until: only events before this moment.
         limits: what it may take.
+        on_start: is given a function that ends the query from any thread.
 
     Yields:
         The rows. They must be read within the `with`; the process ends with it.
@@ -118,6 +120,8 @@ def run_query(
         timer = threading.Timer(limits.seconds + _GRACE_SECONDS, process.kill)
         timer.daemon = True
         timer.start()
+        if on_start is not None:
+            on_start(process.kill)
         try:
             process.stdin.write(job)
             process.stdin.close()

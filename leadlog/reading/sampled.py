@@ -121,7 +121,7 @@ def spread_events(
 
 
 def _thinned(file: LogFile, most: int) -> list[Event]:
-    """Every so manieth event of a file, at most `most`: each time there are more, half go."""
+    """Events of a file at even distances, at most `most`: each time there are more, half go."""
     kept: list[Event] = []
     step = 1
     for number, event in enumerate(read_events(file.path)):

@@ -119,7 +119,7 @@ class Scan:
         )
 
     def _sources(self, connection: "DuckDBPyConnection", kinds: Mapping[str, str]) -> Iterator[str]:
-        """Lines and Parquet; a row of nulls for each line that is no event."""
+        """Lines and Parquet; a row of nulls for each line that is not an event."""
         if self.files:
             yield self._lines(kinds)
         if self.parts:
@@ -252,7 +252,7 @@ def scan(
         until: the first moment not wanted any more; the same.
 
     Raises:
-        ValueError: there is no such category, or a moment is no date.
+        ValueError: there is no such category, or a moment is not a date.
         OSError: a folder cannot be listed.
     """
     record_of(category)
@@ -280,5 +280,5 @@ def _day(moment: str) -> dt.date:
         return dt.date.fromisoformat(moment[:10])
     except ValueError:
         raise ValueError(
-            f"{moment!r} is no moment; write it like 2026-11-23T10:00:00.000000Z"
+            f"{moment!r} is not a moment; write it like 2026-11-23T10:00:00.000000Z"
         ) from None

@@ -1,4 +1,4 @@
-"""The log is shipped to Elasticsearch, OpenSearch, Splunk and OpenTelemetry.
+"""The log is shipped to Elasticsearch, OpenSearch, Splunk, OpenTelemetry and object stores.
 
 The files are the buffer: `leadlog ship` reads them as any reader does, in a process of its own, and
 moves a position once the destination has acknowledged. A receiver that is away costs the

@@ -16,7 +16,7 @@ from leadlog.core.layout import CATEGORIES
 
 __all__ = ["KINDS", "RESERVED", "Destination", "configured", "from_url", "token_of"]
 
-KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp")
+KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp", "s3")
 """Types of destinations."""
 
 RESERVED: Final = ("run", "status", "replay", "forget", "template")
@@ -35,8 +35,8 @@ class Destination:
 
     Attributes:
         name: What commands call it.
-        type: elasticsearch, opensearch, splunk or otlp.
-        url: Where it is: http(s)://….
+        type: elasticsearch, opensearch, splunk, otlp or s3.
+        url: Where it is: http(s)://… or s3://bucket/prefix.
         personal_data: plain, masked or pseudonymised; must be stated.
         index: For elasticsearch, what index names begin with; for splunk, the index.
         categories: Folders that are shipped; all by default.
@@ -53,6 +53,9 @@ class Destination:
         acknowledge: For splunk: auto, on or off: whether to wait until events are indexed.
         ack_seconds: For splunk: how long to wait for that before a batch is sent again.
         templates: For elasticsearch: whether index templates are installed at the start.
+        region: For s3: of the bucket.
+        endpoint: For s3: URL of a store that is not AWS.
+        host: For s3: name of this machine in the store; its own by default.
     """
 
     name: str
@@ -73,6 +76,9 @@ class Destination:
     acknowledge: str = "auto"
     ack_seconds: float = 120.0
     templates: bool = True
+    region: str = ""
+    endpoint: str = ""
+    host: str = ""
 
 
 _FIELDS: Final = {field.name: field for field in attrs.fields(Destination)}
@@ -106,11 +112,11 @@ def from_url(url: str, personal_data: str | None = None) -> Destination:
     """
     parts = urlsplit(url)
     kind, _, scheme = parts.scheme.partition("+")
-    if kind not in KINDS or not scheme:
+    if kind not in KINDS or (kind == "s3") == bool(scheme):
         raise SettingsError(
             f"cannot ship to {_without_secrets(url)!r}; write "
             "elasticsearch+https://host:9200/index, opensearch+https://…, "
-            "splunk+https://host:8088 or otlp+https://host:4318"
+            "splunk+https://host:8088, otlp+https://host:4318 or s3://bucket/prefix"
         )
     table: dict[str, Any] = dict(parse_qsl(parts.query, keep_blank_values=True))
     clean = parts._replace(query="", fragment="")
@@ -213,11 +219,17 @@ def _check_values(one: Destination, where: str) -> None:
             f"{where}: the URL has a user or a password in it, which others could read; set user "
             "and token_env instead"
         )
-    schemes = ("http", "https")
+    schemes = ("s3",) if one.type == "s3" else ("http", "https")
     if parts.scheme not in schemes or not parts.hostname:
         raise SettingsError(
             f"{where}: url is {_without_secrets(one.url)!r}; write {' or '.join(schemes)}://host…"
         )
+    if one.endpoint:
+        parts = urlsplit(one.endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise SettingsError(
+                f"{where}: endpoint is {_without_secrets(one.endpoint)!r}; write https://host:port"
+            )
     if parts.scheme == "http" and not one.insecure_http and parts.hostname not in _LOOPBACK:
         raise SettingsError(
             f"{where}: {parts.hostname} would get the log unencrypted; write https://, or "

@@ -27,7 +27,7 @@ from leadlog.shipping.destination import Destination, token_of
 from leadlog.shipping.source import Batch, Source, event_id_of
 from leadlog_processors.privacy import Policy, Privacy
 
-__all__ = ["ShipReport", "Shipper", "sender_of"]
+__all__ = ["ShipReport", "Shipper", "remember", "sender_of"]
 
 _POLL_SECONDS: Final = 0.2
 _FIRST_WAIT_SECONDS: Final = 0.1
@@ -195,7 +195,7 @@ class Shipper:
 
     def _ship(self, *, forever: bool) -> None:
         with Shipments(self._directory, self._destination.name) as shipments:
-            self._remember(shipments)
+            remember(shipments, self._destination, self._notice, can_erase=self._sender.can_erase)
             source = Source(
                 self._directory, shipments, self._destination, self._clock, self._notice
             )
@@ -213,25 +213,6 @@ class Shipper:
         except ShippingError as error:
             self.report.error = str(error)
             shipments.put(error=str(error), error_us=self._clock())
-
-    def _remember(self, shipments: Shipments) -> None:
-        """Keep what others need to know of the destination, and tell when it is another one."""
-        one = self._destination
-        before = shipments.get("target")
-        target = f"{one.type} {one.url} {one.index}".strip()
-        if before is not None and before != target:
-            self._notice(
-                f"{one.name} was {before} and is {target} now; it goes on where it was. To send "
-                f"all of the log there, run `leadlog ship forget {one.name}` first"
-            )
-        shipments.put(
-            target=target,
-            type=one.type,
-            categories=" ".join(one.categories),
-            since=one.since,
-            can_erase=int(self._sender.can_erase),
-            sealed_only=int(one.type == "s3"),
-        )
 
     def _cycles(self, shipments: Shipments, source: Source, *, forever: bool) -> None:
         self._tried(shipments, self._sender.prepare)
@@ -419,6 +400,38 @@ class Shipper:
     def _pause(self, seconds: float) -> None:
         if self._stop.wait(seconds):
             raise _StoppedError
+
+
+def remember(
+    shipments: Shipments,
+    destination: Destination,
+    notice: Callable[[str], None],
+    *,
+    can_erase: bool,
+) -> None:
+    """Keep what others need to know of a destination, and tell when it is another one.
+
+    Args:
+        shipments: Where it is kept.
+        destination: The destination.
+        notice: Is told.
+        can_erase: Whether events can be deleted there.
+    """
+    before = shipments.get("target")
+    target = f"{destination.type} {destination.url} {destination.index}".strip()
+    if before is not None and before != target:
+        notice(
+            f"{destination.name} was {before} and is {target} now; it goes on where it was. To "
+            f"send all of the log there, run `leadlog ship forget {destination.name}` first"
+        )
+    shipments.put(
+        target=target,
+        type=destination.type,
+        categories=" ".join(destination.categories),
+        since=destination.since,
+        can_erase=int(can_erase),
+        sealed_only=int(destination.type == "s3"),
+    )
 
 
 def _refused(item: Item, reason: str) -> Refused:

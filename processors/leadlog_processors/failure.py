@@ -83,7 +83,7 @@ def _resolve(exc_info: object) -> tuple[BaseException | None, TracebackType | No
 
 
 def describe_exc_info(exc_info: object) -> dict[str, str | None] | None:
-    """As `describe`, for whatever may stand under `exc_info`; None where that is no exception.
+    """As `describe`, for whatever may stand under `exc_info`; None where that is not an exception.
 
     Args:
         exc_info: an exception, a tuple as of `sys.exc_info()`, or True for the one being handled.

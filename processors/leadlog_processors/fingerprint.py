@@ -161,7 +161,7 @@ def fingerprint(
 
 
 def fingerprint_text(error_type: str | None, message: str | None) -> str:
-    """As `fingerprint`, of an error that is no exception: of its type and message.
+    """As `fingerprint`, of an error that is not an exception: of its type and message.
 
     Args:
         error_type: for example sync_error.

@@ -12,7 +12,7 @@ Each field has points; together they are 100, and the score is their sum over 10
 | website | company_website | 5 | confirms the company |
 | title | job_title | 4 | says who decides; never needed |
 
-A score of 0.72 or more is `high`, of 0.40 or more `medium`, below that `low`; what is no mapping
+A score of 0.72 or more is `high`, of 0.40 or more `medium`, below that `low`; what is not a mapping
 is `invalid`. So name + company + e-mail alone (75) is high, name + company (50) is medium, a name
 alone (30) is low, and nothing without a name (70) is high.
 
@@ -158,7 +158,7 @@ def explain(lead: object) -> dict[str, FieldQuality]:
 
     Returns:
         Each of `FIELDS` to its points and issues, which add up to what `score` gives; empty for
-        what is no mapping.
+        what is not a mapping.
     """
     if not isinstance(lead, Mapping):
         return {}

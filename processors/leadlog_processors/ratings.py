@@ -88,7 +88,7 @@ def _joined_name(lead: Mapping[Any, Any]) -> object:
 
 
 def _text(value: object) -> str | None:
-    """The text of a value; None for what is no text, "" for what is no value."""
+    """The text of a value; None for what is not text, "" for what is no value."""
     if isinstance(value, str):
         return value.strip()
     return "" if value is None or (isinstance(value, float) and isnan(value)) else None

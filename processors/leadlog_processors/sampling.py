@@ -74,7 +74,7 @@ class Sampling:
         slow_tiers: performance tiers that are always kept.
 
     Raises:
-        ValueError: a rate is no number from 0 to 1.
+        ValueError: a rate is not a number from 0 to 1.
     """
 
     __slots__ = ("_random", "_rates", "_slow_tiers")

@@ -60,7 +60,7 @@ def test_a_number_field_compares_with_text(number):
 
 @pytest.mark.parametrize("value", ["51-200", "nan", "inf", "-Infinity", "1e999", "ten"])
 def test_what_is_no_number_is_refused_before_it_is_sent(value):
-    """NaN and infinity have no JSON, and a range is no number."""
+    """NaN and infinity have no JSON, and a range is not a number."""
     with pytest.raises(ValidationError, match="is not a plain number"):
         field("company_size", "number").to_remote(value)
 
@@ -89,7 +89,7 @@ def test_times_compare_to_the_millisecond_or_the_day():
 
 
 def test_a_value_of_another_kind_is_told():
-    """An attachment or an error value is no text of a lead."""
+    """An attachment or an error value is not text of a lead."""
     with pytest.raises(ValidationError, match="title is"):
         field("title", "singleLineText").to_local({"error": "#ERROR"})
 

@@ -263,7 +263,7 @@ def test_a_column_of_the_store_alone_is_only_sent(connect, db, airtable, row_of)
 
 
 def test_rows_without_a_name_are_told_and_left(sync, airtable, db):
-    """An empty row is no lead; it is skipped each time, and nothing fails."""
+    """An empty row is not a lead; it is skipped each time, and nothing fails."""
     airtable.create({})
     result = sync.bidirectional_sync()
     assert (result.skipped, result.failed, db.stats()["total_leads"]) == (1, 0, 0)

@@ -48,19 +48,19 @@ def test_a_rule_can_be_changed_switched_off_and_added():
             {"rules": {"latency": {"treshold_ms": 1}}},
             r"alerts\.rules\.latency\.treshold_ms is unknown; did you mean 'threshold_ms'",
         ),
-        ({"rules": {"latency": {"for": "5 minutes"}}}, r"latency: '5 minutes' is no duration"),
-        ({"rules": {"latency": {"threshold_ms": "fast"}}}, r"latency: 'fast' is no number"),
+        ({"rules": {"latency": {"for": "5 minutes"}}}, r"latency: '5 minutes' is not a duration"),
+        ({"rules": {"latency": {"threshold_ms": "fast"}}}, r"latency: 'fast' is not a number"),
         ({"rules": {"latency": {"severity": "bad"}}}, r"latency: .*severity.*'bad'"),
         ({"rules": {"disk": {"critical_percent": 101}}}, r"disk: .*critical_percent.*<= 100"),
         ({"rules": {"disk": {"critical_percent": 50}}}, r"must not be above warning_percent"),
         ({"rules": {"burn_rate": {"objective_percent": 100}}}, r"no budget"),
-        ({"rules": {"latency": 5}}, r"alerts\.rules\.latency = 5 is no table"),
+        ({"rules": {"latency": 5}}, r"alerts\.rules\.latency = 5 is not a table"),
         ({"enabled": "yes"}, r"alerts\.enabled = 'yes'"),
         ({"every": 0}, r"too often"),
-        ({"repeat": "often"}, r"'often' is no duration"),
-        ({"inhibit": {}}, r"no list of tables"),
+        ({"repeat": "often"}, r"'often' is not a duration"),
+        ({"inhibit": {}}, r"not a list of tables"),
         ({"inhibit": [{"rule": "disk", "inhibit": []}]}, r"did you mean 'inhibits'"),
-        ({"inhibit": [{"rule": "disk", "inhibits": [1]}]}, r"entry 1: \[1\] is no list of rules"),
+        ({"inhibit": [{"rule": "disk", "inhibits": [1]}]}, r"entry 1: \[1\] is not a list of"),
         ({"inhibit": [{"rule": 1, "inhibits": []}]}, r"entry 1: .*rule"),
     ],
 )
@@ -93,7 +93,7 @@ def test_durations():
         *("45 s", "10 min", "90 min", "2 h", "2 d")
     ]
     for bad in (-1, True, None, "", "h", "1 month"):
-        with pytest.raises(ValueError, match="no duration"):
+        with pytest.raises(ValueError, match="not a duration"):
             seconds(bad)
 
 

@@ -242,7 +242,7 @@ def test_what_cannot_be_captured(target: Any, classes: Any, message: str) -> Non
     ("options", "message"),
     [
         ({"operations": ["creat"]}, "did you mean 'create'"),
-        ({"read_sample": 2}, "read_sample = 2 is no share"),
+        ({"read_sample": 2}, "read_sample = 2 is not a share"),
         ({"slow_read_ms": -1}, "slow_read_ms = -1 is below 0"),
         ({"transaction_records": -1}, "below 0"),
     ],

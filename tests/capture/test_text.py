@@ -192,7 +192,7 @@ def test_a_nested_comment_ends_where_postgresql_ends_it() -> None:
 
 @given(st.text())
 def test_any_text_can_be_asked(text: str) -> None:
-    """What is no SQL touches nothing, and raises nothing."""
+    """What is not SQL touches nothing, and raises nothing."""
     sql.mentions(text, LITE)
     sql.controls(text)
     sql.writes(text)

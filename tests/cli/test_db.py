@@ -47,7 +47,7 @@ def test_a_store_that_is_not_there_is_not_made_by_looking(run, tmp_path, name):
 
 
 def test_init_creates_the_store_once(run, tmp_path):
-    """Twice is no error, and the answer names the revision."""
+    """Twice is not an error, and the answer names the revision."""
     first = answer(run, "init", "--database", "sqlite:///new.db")
     assert first == answer(run, "init", "--database", "sqlite:///new.db")
     assert (tmp_path / "new.db").exists()

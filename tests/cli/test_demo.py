@@ -169,7 +169,7 @@ def test_own_leads_are_not_changed_afterwards(run, tmp_path):
 
 
 def test_an_empty_file_of_leads(run, tmp_path):
-    """An empty array is no error: everything else is still exercised."""
+    """An empty array is not an error: everything else is still exercised."""
     found = report(run("demo", "--leads", str(own_file(tmp_path, [])), "--json"))
     assert found["leads"]["rows"] == 0
     assert found["disagreements"] == []

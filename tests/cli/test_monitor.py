@@ -121,7 +121,7 @@ def test_alerts_lists_shows_and_silences(run, failing):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("alerts", "silence", "disk", "--for", "soon", "--comment", "x"), "no duration"),
+        (("alerts", "silence", "disk", "--for", "soon", "--comment", "x"), "not a duration"),
         (("alerts", "silence", "disk", "--for", "1h", "--comment", " "), "say why"),
         (("alerts", "silence", "disk", "--for", "9999d", "--comment", "x"), "a year at most"),
         (("alerts", "silence", "disk", "--for", "1h"), "--comment"),

@@ -33,6 +33,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.usefixtures("captures_end")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_python_on_a_page_runs(page: Path) -> None:
     """Every Python block runs, in the order of the page, beside an empty log directory."""

@@ -101,7 +101,7 @@ def interrupt() -> None:
     """A handler raises, at any moment, as Ctrl-C does; the sink stays usable."""
     sink = open_sink(1 << 16)  # small, so that lines go every way there is
 
-    class Stop(Exception):  # noqa: N818 - it is no error
+    class Stop(Exception):  # noqa: N818 - it is not an error
         pass
 
     def handler(number: int, frame: Any) -> None:

@@ -18,6 +18,11 @@ from tests.instrument.models import Base, Deal
 Serve = Callable[..., httpx.Client]
 
 
+@pytest.fixture(autouse=True)
+def released(captures_end: None) -> None:
+    """End every capture with its test."""
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
     """A database of files with three deals, which threads of a server may use."""

@@ -236,7 +236,7 @@ def test_a_websocket_is_one_record(
 def test_a_client_that_leaves_cancels_its_request(
     engine: sa.Engine, serve: Serve, requests: Logged, logged: Logged
 ) -> None:
-    """An endless response ends with its reader: cancelled, which is no error."""
+    """An endless response ends with its reader: cancelled, which is not an error."""
     app = application(engine)
     leadlog.instrument(app, engine, Base)
     with serve(app).stream("GET", "/api/v1/endless") as response:

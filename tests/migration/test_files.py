@@ -251,7 +251,7 @@ def test_dirt_never_makes_a_person_nor_loses_one_in_silence(names, dirt):
         )
 
 
-# ------------------------------------------------------------------------ what is no table
+# ------------------------------------------------------------------------ what is not a table
 
 NO_TABLE = {
     "a PDF document": b"%PDF-1.7\n1 0 obj\n",
@@ -440,7 +440,7 @@ WRAPPED += [{"name": "Tom Vang", "email": "tom@vangbygg.example"}]
 )
 @pytest.mark.parametrize("indent", [None, 2])
 def test_people_inside_an_object_are_the_records(file, source, path, indent):
-    """The object that wraps them is no lead, whatever name it has; the result says where."""
+    """The object that wraps them is not a lead, whatever name it has; the result says where."""
     result, leads = migrated(file, json.dumps(source, indent=indent), "fair.json")
     assert people(leads) == PEOPLE
     assert list(result.sources[0].notes) == [f"sources with their records under {path}"]

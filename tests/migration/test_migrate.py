@@ -290,7 +290,7 @@ def test_odd_values_that_json_has_are_kept(manager, db, file):
 
 
 def test_an_empty_source_says_so(sqlite, file):
-    """No record is no error, but is noted."""
+    """No record is not an error, but is noted."""
     result = MigrationManager(sqlite).migrate_json_files([file("", "empty-lead.json")])
     assert (result.records, result.data_integrity_maintained) == (0, True)
     assert result.sources[0].notes == {"sources without any record": 1}

@@ -23,11 +23,11 @@ def raises(logger: Any, name: str, event: Any) -> Any:
 
 
 def gives_none(logger: Any, name: str, event: Any) -> Any:
-    """Gives what is no event."""
+    """Gives what is not an event."""
 
 
 def gives_text(logger: Any, name: str, event: Any) -> Any:
-    """Gives what is no event, and cannot be made one."""
+    """Gives what is not an event, and cannot be made one."""
     return "text"
 
 

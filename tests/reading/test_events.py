@@ -49,7 +49,7 @@ def test_events_come_with_their_place(append, event):
 
 @pytest.mark.parametrize("damage", NO_EVENT)
 def test_damage_is_counted_and_passed_over(append, damage):
-    """A line that is no event is counted with its place, and what is around it is read."""
+    """A line that is not an event is counted with its place, and what is around it is read."""
     path = append("error_logs/2026-11-23.jsonl", line(1), damage + b"\n", line(2))
     skipped = Skipped()
     assert [event.timestamp for event in read_events(path, skipped=skipped)] == [

@@ -196,7 +196,7 @@ def test_since_and_until_choose_events_by_their_time(
         until="2026-11-23T00:00:00.000020Z",
     )
     assert rows(found) == ["e15"]
-    with pytest.raises(ValueError, match="'soon' is no moment"):
+    with pytest.raises(ValueError, match="'soon' is not a moment"):
         scan(tmp_path / "log", CATEGORY, since="soon")
 
 

@@ -71,7 +71,7 @@ def test_any_error_conforms(name: str, details: Any, context: Any) -> None:
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_a_number_that_none_can_measure_is_kept_aside(value: float) -> None:
-    """Infinity is no size: null in its place, and the value under `extra`."""
+    """Infinity is not a size: null in its place, and the value under `extra`."""
     event = shape.performance_metrics("import", {}, {"database_size_mb": value})
     assert event["system_info"]["database_size_mb"] is None
     assert event["extra"].keys() == {"system_info.database_size_mb"}

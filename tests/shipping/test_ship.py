@@ -484,7 +484,7 @@ def test_a_netrc_does_not_take_the_token_s_place(directory, fill, tmp_path, monk
         ({"url": "http://elk:9200"}, "insecure_http"),
         ({"url": "https://ana:pw@elk:9200"}, "user or a password"),
         ({"url": "ftp://elk"}, "http or https"),
-        ({"type": "elk"}, "elasticsearch, opensearch, splunk, otlp"),
+        ({"type": "elk"}, "elasticsearch, opensearch, splunk, otlp, s3"),
         ({"catgories": []}, "did you mean 'categories'"),
         ({"categories": ["errors"]}, "no category 'errors'"),
         ({"batch_records": "many"}, "batch_records is 'many'"),

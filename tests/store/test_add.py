@@ -158,7 +158,7 @@ def test_somebody_else_is_created(db, other):
 
 
 def test_people_of_a_shared_mailbox_are_told_apart_by_name(db):
-    """info@ is no key alone, but it is one together with the name."""
+    """info@ is not a key alone, but it is one together with the name."""
     ada = db.add_lead({"name": "Ada", "email": "info@acme.example"})
     bob = db.add_lead({"name": "Bob", "email": "info@acme.example"})
     assert ada != bob
@@ -241,7 +241,7 @@ def test_a_lead_without_a_name_is_refused(db, lead):
 
 @pytest.mark.parametrize("lead", [None, "Ada", 5, ["name", "Ada"]])
 def test_a_lead_that_is_no_mapping_is_refused(db, lead):
-    """What is no mapping is an error that says what is."""
+    """What is not a mapping is an error that says what is."""
     with pytest.raises(ValidationError, match="a lead is a mapping"):
         db.add_lead(lead)
 

@@ -203,7 +203,7 @@ async def test_drivers_of_the_other_kind_are_told(tmp_path):
 
 
 async def test_both_kinds_share_a_file(tmp_path):
-    """What one wrote the other reads; opening twice and closing twice is no error."""
+    """What one wrote the other reads; opening twice and closing twice is not an error."""
     with LeadDatabase(tmp_path / "leads.db", capture=False) as db:
         db.add_lead(ADA)
         other = AsyncLeadDatabase(tmp_path / "leads.db", capture=False)

@@ -163,7 +163,7 @@ def test_an_address_that_another_lead_has_can_still_be_written(db):
 
 
 def test_a_lead_that_is_not_there_is_false(db):
-    """Updating or deleting a missing lead is no error."""
+    """Updating or deleting a missing lead is not an error."""
     assert db.update_lead("nobody", {"title": "CTO"}) is False
     assert db.delete_lead("nobody") is False
     assert db.get_lead("nobody") is None
@@ -181,7 +181,7 @@ def test_a_deleted_lead_is_gone_with_its_keys(db):
 
 @pytest.mark.parametrize("lead_id", [None, 5, b"x", ["x"], "a\0b"])
 def test_what_can_be_no_id_is_refused(db, lead_id):
-    """An id that is no text is an error rather than a missing lead."""
+    """An id that is not text is an error rather than a missing lead."""
     for call in (db.get_lead, db.delete_lead, lambda one: db.update_lead(one, {})):
         with pytest.raises(ValidationError, match="lead id"):
             call(lead_id)

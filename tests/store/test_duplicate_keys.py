@@ -133,7 +133,7 @@ def test_old_profile_addresses_keep_their_numbers():
     ],
 )
 def test_an_address_is_a_key_without_regard_to_case_only(email, key):
-    """Case makes no difference, dots and tags do, and what is no address is no key."""
+    """Case makes no difference, dots and tags do, and what is not an address is not a key."""
     assert canonical_email(email) == key
 
 
@@ -175,7 +175,7 @@ def test_an_address_is_a_key_without_regard_to_case_only(email, key):
     ],
 )
 def test_a_placeholder_is_no_address(email):
-    """What stands where an address is missing is no key, not even together with a name."""
+    """What stands where an address is missing is not a key, not even together with a name."""
     assert canonical_email(email) is None
     assert keys_of({"full_name": "Ida Strand", "email": email}) == {}
 

@@ -204,7 +204,7 @@ def test_a_date_that_cannot_be_read_is_kept_as_it_is():
 
 @pytest.mark.parametrize("lead", [None, "Ada", ["Ada"], 5, {"Ada"}])
 def test_what_is_no_mapping_is_refused(lead):
-    """A lead that is no mapping is an error that says what a lead is."""
+    """A lead that is not a mapping is an error that says what a lead is."""
     with pytest.raises(ValidationError, match="a lead is a mapping of columns to values"):
         to_fields(lead)
 

@@ -123,7 +123,7 @@ def test_unknown_field(table, airtable, refused):
     ],
 )
 def test_body_that_is_no_request(airtable, raw, body, kind):
-    """What is no JSON object, no fields or no ten records is refused and nothing is created."""
+    """What is not a JSON object, no fields or no ten records is refused and nothing is created."""
     answer = raw("POST", data=body)
     assert (answer.status_code, answer.json()["error"]["type"]) == (422, kind)
     assert len(airtable) == 0

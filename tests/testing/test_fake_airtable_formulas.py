@@ -72,7 +72,7 @@ def test_formula_that_holds(formula):
     ],
 )
 def test_formula_that_does_not_hold(formula):
-    """Case counts, a text is no number, and blank is not true."""
+    """Case counts, a text is not a number, and blank is not true."""
     assert not value(formula)
 
 

@@ -64,7 +64,7 @@ class Job:
         """Adds the leads, then exercises everything else.
 
         Args:
-            leads: rows; what is no lead is rejected and reported.
+            leads: rows; what is not a lead is rejected and reported.
             ours: whether they are made up, so that some may be changed and deleted.
         """
         with leadlog.monitor_performance("demo.add_leads"):

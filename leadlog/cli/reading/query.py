@@ -10,7 +10,13 @@ from typing import Any
 import click
 import orjson
 
-from leadlog.cli.options import directory_option, existing_log, moment_option, note_export
+from leadlog.cli.options import (
+    directory_option,
+    log_directory,
+    moment_option,
+    note_export,
+    source_directory,
+)
 from leadlog.cli.terminal import count, fit, message, safe, safe_json, table
 from leadlog.core.files import output_file
 from leadlog.reading.query import Limits, Rows, run_query
@@ -83,6 +89,12 @@ def _parameters(
     help="How much memory its work may take.",
 )
 @directory_option
+@click.option(
+    "--source",
+    metavar="URL",
+    help="An object store that `leadlog ship` wrote, s3://bucket/prefix, instead of the log "
+    "directory.",
+)
 def query(
     *,
     sql: str,
@@ -94,6 +106,7 @@ def query(
     timeout: float,
     memory: int,
     directory: Path | None,
+    source: str | None,
 ) -> None:
     """Ask the log in SQL (DuckDB's dialect).
 
@@ -111,25 +124,28 @@ def query(
       leadlog query "SELECT * FROM errors ORDER BY timestamp DESC LIMIT 5" --since 2h
       leadlog query 'SELECT * FROM operations WHERE lead_id = $id' --param id=17
       leadlog query "FROM syncs" --since yesterday --format parquet -o syncs.parquet
+      leadlog query "FROM errors" --source s3://logs/leads --since 2026-11-01
 
     Files of other days than --since and --until ask for are not opened. The SQL runs in a process
     of its own that can read these tables and nothing else, and ends at its limits.
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
     """  # noqa: D301 - click wants real backspaces
-    root = existing_log(directory)
     form = form or ("table" if sys.stdout.isatty() and output is None else "json")
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("parquet is no text; name a file with --output, or use a pipe")
+        raise click.UsageError("parquet is not text; name a file with --output, or use a pipe")
     limits = Limits(timeout, memory)
-    with run_query(root, sql, parameters, since=since, until=until, limits=limits) as rows:
+    with (
+        source_directory(directory, source, since, until) as root,
+        run_query(root, sql, parameters, since=since, until=until, limits=limits) as rows,
+    ):
         if output is None:
             _WRITERS[form](rows, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
             with output_file(output) as stream:
                 _WRITERS[form](rows, stream)
-            note_export(root, output)
+            note_export(log_directory(directory) if source else root, output)
     if rows.first_damaged is not None:
         path, offset = rows.first_damaged
         message(

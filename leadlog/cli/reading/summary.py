@@ -10,9 +10,9 @@ import click
 from leadlog.cli.options import (
     directory_option,
     engine_options,
-    existing_log,
     json_option,
     on_spark,
+    source_directory,
     spark_engine,
 )
 from leadlog.cli.reading.period import as_many_before, asked_days
@@ -79,8 +79,9 @@ def summary(
         with spark_engine(directory, None, None, **where) as opened:
             periods = [count_days_on_spark(opened, *one, exact=exact) for one in days]
     else:
-        root = existing_log(directory)
-        periods = [count_days(root, *one, exact=exact) for one in days]
+        oldest, newest = days[1][0].isoformat(), end.isoformat()
+        with source_directory(directory, where["source"], oldest, newest) as root:
+            periods = [count_days(root, *one, exact=exact) for one in days]
     report = _report(*periods)
     if as_json:
         print_json(report)

@@ -43,7 +43,7 @@ class _ShipGroup(LazyGroup):
     no_args_is_help=True,
 )
 def ship(**_: Any) -> None:
-    """Ship the log to Elasticsearch, Splunk or OpenTelemetry.
+    """Ship the log to Elasticsearch, Splunk, OpenTelemetry or S3.
 
     Reads the log's files, in a process of its own, and goes on where the last one stopped: after a
     kill, a restart, or a month. A receiver that is away costs the application nothing. Destinations

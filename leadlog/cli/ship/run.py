@@ -4,7 +4,7 @@ import signal
 import threading
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -14,6 +14,7 @@ from leadlog.cli.terminal import count, message, print_json
 if TYPE_CHECKING:
     from leadlog.core.settings import Settings
     from leadlog.shipping import Destination, Shipper, ShipReport
+    from leadlog.shipping.objects import ObjectShipper
 
 __all__ = ["replay", "run"]
 
@@ -103,7 +104,7 @@ def run(
 
 
 def _work(
-    shipper: "Shipper",
+    shipper: "Shipper | ObjectShipper",
     once: bool,
     give_up: float,
     errors: list[BaseException],
@@ -200,13 +201,26 @@ def _chosen(
 
 def _shipper(
     root: Path, destination: "Destination", settings: "Settings", stop: threading.Event
-) -> "Shipper":
+) -> "Shipper | ObjectShipper":
     from leadlog.core.errors import SettingsError
     from leadlog.shipping import Shipper
 
     if destination.personal_data == "pseudonymised" and not settings.pseudonym_key:
         raise SettingsError(
             f"ship.{destination.name}: pseudonyms need a key; set LEADLOG_PSEUDONYM_KEY"
+        )
+    if destination.type == "s3":
+        from leadlog.shipping.objects import ObjectShipper
+        from leadlog_processors.privacy import Policy, Privacy
+
+        policy = cast("Policy", destination.personal_data)
+        key = settings.pseudonym_key.encode() or None
+        return ObjectShipper(
+            root,
+            destination,
+            privacy=None if policy == "plain" else Privacy(policy, key),
+            notice=lambda text: message(f"{destination.name}: {text}"),
+            stop=stop,
         )
     return Shipper(
         root,

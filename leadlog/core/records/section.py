@@ -108,7 +108,7 @@ class Intake:
             self._slots[alias] = self._slots[key]
 
     def __call__(self, source: Any, event: Event, extra: Extra) -> None:
-        """Stores `source` in `event`; a `source` that is no mapping goes to `extra`."""
+        """Stores `source` in `event`; a `source` that is not a mapping goes to `extra`."""
         # The exact type first: asking an abstract class costs as much as two fields.
         if type(source) is not dict and not isinstance(source, Mapping):
             if source is not None:

@@ -182,7 +182,7 @@ def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
 
 def _names_of(lead: Mapping[Any, Any]) -> list[str]:
     try:
-        "".join(lead)  # raises where a key is no text, and costs less than asking each
+        "".join(lead)  # raises where a key is not text, and costs less than asking each
     except TypeError:
         return [str(key) for key in lead]
     return [*lead]
@@ -235,7 +235,7 @@ def _succeeded(lead: Mapping[str, Any]) -> bool:
 
 
 def leads_summary(leads: Any, extra: Extra) -> list[dict[str, Any]]:
-    """Up to ten of a run's leads, failed ones first; what is no lead goes to `extra`."""
+    """Up to ten of a run's leads, failed ones first; what is not a lead goes to `extra`."""
     if not isinstance(leads, list | tuple):
         if leads is not None:
             extra["leads_processed"] = leads

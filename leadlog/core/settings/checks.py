@@ -58,7 +58,7 @@ def file_mode_of(value: Any) -> int:
     """A file mode, as a number or as octal text such as `0640`."""
     mode = int(value, 8) if isinstance(value, str) else int(value)
     if not 0 <= mode <= 0o777:
-        raise ValueError(f"{value!r} is no file mode; write it like 0640")
+        raise ValueError(f"{value!r} is not a file mode; write it like 0640")
     return mode
 
 
@@ -81,7 +81,7 @@ def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
             )
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise ValueError(
-                f"{attribute.name}: the rate {rate!r} of {name!r} is no number from 0 to 1"
+                f"{attribute.name}: the rate {rate!r} of {name!r} is not a number from 0 to 1"
             )
 
 
@@ -90,7 +90,7 @@ def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> Non
     # `leadlog.monitor.configuration`, which knows the rules, checks the contents.
     for key in value:
         if not isinstance(key, str):
-            raise TypeError(f"{attribute.name}: the key {key!r} is no text")
+            raise TypeError(f"{attribute.name}: the key {key!r} is not text")
 
 
 def ascend(limits: Sequence[float]) -> bool:
@@ -110,7 +110,7 @@ def bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
 def share(instance: object, attribute: Any, value: float) -> None:
     """A validator: a number from 0 to 1."""
     if not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} = {value!r} is no share from 0 to 1")
+        raise ValueError(f"{attribute.name} = {value!r} is not a share from 0 to 1")
 
 
 def setting(

@@ -221,7 +221,7 @@ class Settings:
     )
     alerts_urls: str = setting(
         "",
-        "Apprise URLs that alerts are sent to, parted by spaces; best through LEADLOG_ALERTS_URLS.",
+        "Apprise URLs that alerts go to, separated by spaces; best through LEADLOG_ALERTS_URLS.",
         secret=True,
     )
     ship: dict[str, Any] = setting(

@@ -75,7 +75,7 @@ class Context:
         return self.lead_ids is None or lead_id in self.lead_ids
 
     def about_row(self, record_id: str) -> bool:
-        """Whether the run is about a row that is no lead yet."""
+        """Whether the run is about a row that is not a lead yet."""
         return self.lead_ids is None or record_id in self.record_ids
 
     def room(self) -> bool:
@@ -92,7 +92,7 @@ class Context:
 
         Args:
             lead: Values that name it.
-            lead_id: Its id; None for a row that is no lead yet.
+            lead_id: Its id; None for a row that is not a lead yet.
             record_id: Its row; None without one.
         """
         key = lead_id or str(record_id)

@@ -25,7 +25,7 @@ _WINDOW_SECONDS = 1.05
 
 
 class Pace:
-    """Lets so many requests begin in any second, and none during a penalty.
+    """Limits the requests that begin in any second; during a penalty none begins.
 
     Args:
         rate: Most requests in any second.

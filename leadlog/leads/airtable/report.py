@@ -38,7 +38,7 @@ _RANK: dict[Status, int] = {"synced": 0, "skipped": 1, "failed": 2}
 
 @dataclass(slots=True)
 class LeadOutcome:
-    """What became of one lead, or of a row that is no lead yet.
+    """What became of one lead, or of a row that is not a lead yet.
 
     Attributes:
         lead_id: The lead; None for a row that is none.

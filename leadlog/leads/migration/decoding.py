@@ -118,7 +118,7 @@ class Decoder:
         if name == "NaN":
             self._nan += 1
         else:
-            self.problem = f"{name} is no JSON number; write a number, a text or null"
+            self.problem = f"{name} is not a JSON number; write a number, a text or null"
 
     def _float(self, digits: str) -> float:
         found = float(digits)

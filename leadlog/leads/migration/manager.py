@@ -89,7 +89,7 @@ class MigrationManager(MigrationHistory):
             What became of the records.
 
         Raises:
-            ReadError: A file is not there, cannot be read, or is no table though it should be.
+            ReadError: A file is not there, cannot be read, or is not a table though it should be.
             MigrationError: The backup cannot be made, or a source reads otherwise than it did.
             ValidationError: `batch_size`, `delimiter` or `header_row` is not valid, or there is no
                 field that a column is given for.
@@ -149,7 +149,7 @@ class MigrationManager(MigrationHistory):
         told: Told,
     ) -> None:
         for one in given:
-            # A file that is no table is refused before a run begins.
+            # A file that is not a table is refused before a run begins.
             with records_of(one.path, reading, one.source.path):
                 pass
         runs = Runs(self._db)

@@ -127,7 +127,7 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
         name: What to call it; by default its path.
 
     Raises:
-        ReadError: It is no table, though it should be one.
+        ReadError: It is not a table, though it should be one.
     """
     columns = reading.known_columns()
     name = name or str(path)

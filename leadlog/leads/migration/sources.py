@@ -177,7 +177,7 @@ class SourceText:
             and not wide
             and json.detect_encoding(begin[:4]).startswith("utf-8")
         ):
-            raise ReadError(f"{name} is no text; export it as CSV or as a workbook")
+            raise ReadError(f"{name} is not text; export it as CSV or as a workbook")
 
     def _peek(self) -> bytes:
         """Return the first bytes, which are read again afterwards."""

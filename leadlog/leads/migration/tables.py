@@ -41,7 +41,7 @@ class TableReader:
         header: The names of the columns.
 
     Raises:
-        ReadError: It is no table.
+        ReadError: It is not a table.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class TableReader:
             best = 0
         if not any(scores) and not self._is_table(there):
             raise ReadError(
-                f"{self._name} is no table of leads: no line of it names a known column; give the "
-                "line of its header (--header-row), or what its columns are for (--map)"
+                f"{self._name} is not a table of leads: no line of it names a known column; give "
+                "the line of its header (--header-row), or what its columns are for (--map)"
             )
         if best:
             self.notes["lines before the header, which were skipped"] = best

@@ -229,7 +229,7 @@ class LeadDatabase:
             page_size: How many leads are read, and held, at a time.
 
         Raises:
-            ValidationError: `page_size` is no number from 1 on.
+            ValidationError: `page_size` is not a number from 1 on.
         """
         return self._queries.get_all_leads(page_size)
 
@@ -252,8 +252,8 @@ class LeadDatabase:
             1) and `reason`.
 
         Raises:
-            ValidationError: The lead is no mapping, or has a value that cannot be stored, or
-                `min_score` is no share.
+            ValidationError: The lead is not a mapping, or has a value that cannot be stored, or
+                `min_score` is not a share.
         """
         return self._queries.find_duplicates(lead, min_score=min_score, limit=limit)
 
@@ -268,7 +268,7 @@ class LeadDatabase:
             min_score: Lowest score, 0 to 1.
 
         Raises:
-            ValidationError: `min_score` is no share.
+            ValidationError: `min_score` is not a share.
         """
         return self._queries.find_all_duplicates(min_score)
 

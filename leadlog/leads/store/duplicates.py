@@ -10,7 +10,7 @@ Two leads are the same person when they share, in this order,
    small list of legal forms,
 
 and nothing contradicts it: another name, another e-mail address or another profile is a veto, and
-the two become a suggestion (`contradiction`). A value that identifies nobody is no key:
+the two become a suggestion (`contradiction`). A value that identifies nobody is not a key:
 placeholders, templates, a first name beside a company (`leadlog.leads.store.placeholders`).
 
 A shared mailbox (info@, sales@ …) says nothing on its own: it is a key together with the name

@@ -315,7 +315,7 @@ def checked(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Normal
         columns: Tells what the columns are for.
 
     Raises:
-        ValidationError: It is no mapping, has no name, or a value that cannot be stored.
+        ValidationError: It is not a mapping, has no name, or a value that cannot be stored.
     """
     found = to_fields(lead, columns)
     if found.fields.get("full_name") is None:

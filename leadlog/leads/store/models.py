@@ -319,7 +319,7 @@ class SyncItem(Base):
 
     __tablename__ = "sync_item"
 
-    # The id of a lead, or of a row that is no lead's yet.
+    # The id of a lead, or of a row that is not a lead's yet.
     subject: Mapped[str] = mapped_column(primary_key=True)
     lead_id: Mapped[str | None]
     record_id: Mapped[str | None]

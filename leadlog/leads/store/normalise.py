@@ -94,10 +94,10 @@ def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Norm
     Returns:
         The fields and what else there was. A `created_at` or `updated_at` that is no ISO 8601
         time stays in `raw_data`: what is meant by 03/04/2026 is not guessed. So does a
-        `row_version` that is no number.
+        `row_version` that is not a number.
 
     Raises:
-        ValidationError: The lead is no mapping, or a value cannot be stored.
+        ValidationError: The lead is not a mapping, or a value cannot be stored.
     """
     if not isinstance(lead, Mapping):
         raise ValidationError(

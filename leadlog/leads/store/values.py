@@ -86,7 +86,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
         limit: Longest text, characters; None for no limit.
 
     Raises:
-        ValidationError: The value is no text, or is too long.
+        ValidationError: The value is not text, or is too long.
     """
     if type(value) is str:
         found = value.strip()
@@ -241,7 +241,7 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     infinity `"Infinity"` or `"-Infinity"`; a datetime, date or time ISO 8601 text; a timedelta
     seconds; a Decimal, UUID or path text; a member of an Enum its value; bytes their text, or
     their hex digits where they are not UTF-8; a dataclass an object; a tuple or set a list, the
-    set in order of its text. A key of an object that is no text becomes text.
+    set in order of its text. A key of an object that is not text becomes text.
 
     Args:
         value: What was given.

@@ -243,7 +243,7 @@ class Rolling:
             if at >= 0:
                 tally.bad[at] -= failed.weight
 
-    def _monitoring(self, event: Mapping[str, Any], minute: int, weight: float) -> None:  # noqa: ARG002 - a taker's signature
+    def _monitoring(self, event: Mapping[str, Any], minute: int, weight: float) -> None:  # noqa: ARG002 - as the other methods of the table
         self._gauge("pending_syncs", event["system_health"].get("sync_queue_size"), minute)
 
     def _gauge(self, name: str, value: Any, minute: int) -> None:

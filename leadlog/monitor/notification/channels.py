@@ -79,7 +79,7 @@ class AppriseChannel:
         if made is None:
             scheme = url.partition("://")[0] if "://" in url else "?"
             raise SettingsError(
-                f"one of alerts_urls ({scheme}://***) is no URL that Apprise understands; "
+                f"one of alerts_urls ({scheme}://***) is not a URL that Apprise understands; "
                 f"see what `apprise --details` says of {scheme}"
             )
         self._apprise = apprise.Apprise(asset=asset)
@@ -163,7 +163,7 @@ def channels(urls: str) -> dict[str, NotificationChannel]:
     """Return the channels of a setting.
 
     Args:
-        urls: Apprise URLs, parted by white space.
+        urls: Apprise URLs, separated by white space.
 
     Returns:
         Hash of the URL to the channel; an URL given twice is one.

@@ -46,7 +46,7 @@ class SparkEngine:
 
     Raises:
         MissingExtraError: PySpark is not installed, or only its client and there is no server.
-        ReadError: `remote` is no address of a server, or the server cannot be reached.
+        ReadError: `remote` is not an address of a server, or the server cannot be reached.
     """
 
     def __init__(

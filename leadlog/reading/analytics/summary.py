@@ -89,7 +89,7 @@ def count_days(
         today: the UTC day; the clock's by default.
 
     Raises:
-        ValueError: a day is no date, or the last is before the first.
+        ValueError: a day is not a date, or the last is before the first.
         ReadError: a file cannot be read.
         MissingExtraError: DuckDB is needed and not installed.
     """
@@ -154,7 +154,7 @@ def count_days_on_spark(
         exact: also asks for percentiles as they were measured.
 
     Raises:
-        ValueError: a day is no date, or the last is before the first.
+        ValueError: a day is not a date, or the last is before the first.
         ReadError: Spark cannot read the archive.
     """
     from leadlog.reading.analytics.tally_queries import TIMED, TallyQueries, events_in
@@ -233,7 +233,7 @@ def daily_summary(
         of 0 and everything else null.
 
     Raises:
-        ValueError: `date` is no date.
+        ValueError: `date` is not a date.
         ReadError: a file cannot be read.
     """
     created = format_us(now_us() if created_us is None else created_us)
@@ -280,7 +280,7 @@ def write_daily_summary(
         The file, `monitoring_data/daily-summary-<date>.json`.
 
     Raises:
-        ValueError: `date` is no date.
+        ValueError: `date` is not a date.
         ReadError: a log file cannot be read.
         LogDirectoryError: the summary cannot be written.
     """
@@ -305,4 +305,4 @@ def _day(date: str | dt.date) -> str:
     try:
         return dt.date.fromisoformat(date).isoformat()
     except ValueError:
-        raise ValueError(f"{date!r} is no date; write a UTC day such as 2026-11-23") from None
+        raise ValueError(f"{date!r} is not a date; write a UTC day such as 2026-11-23") from None

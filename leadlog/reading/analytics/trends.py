@@ -58,7 +58,7 @@ def trends(
         (its first day), `before`, `after`, `percent` and `sureness`.
 
     Raises:
-        ValueError: `until` is no date, or `days` is below 1.
+        ValueError: `until` is not a date, or `days` is below 1.
         ReadError: a file cannot be read.
     """
     if days < 1:
@@ -101,7 +101,7 @@ def _start(day: str | dt.date) -> int:
         dt.date.fromisoformat(text)
         return parse(f"{text}T00:00:00Z")
     except ValueError:
-        raise ValueError(f"{day!r} is no date; write a UTC day such as 2026-11-23") from None
+        raise ValueError(f"{day!r} is not a date; write a UTC day such as 2026-11-23") from None
 
 
 def _day(directory: str | os.PathLike[str], start: int, most: int) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def finish_merges(folder: Folder) -> None:
 
 
 def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
-    """The lines of some parts: the events, then what is no event."""
+    """The lines of some parts: the events, then what is not an event."""
 
     def blocks() -> Iterator[bytes]:
         import duckdb

@@ -140,7 +140,7 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
         today: the UTC day, `2026-11-23`.
 
     Raises:
-        ValueError: `today` or a file's date is no calendar day.
+        ValueError: `today` or a file's date is not a calendar day.
     """
     now = _day(today)
     files = sorted(found, key=_oldest_first)

@@ -278,7 +278,7 @@ class Instrument:
             journal.commit_failed(info, still_open=still_open)
 
     def _is_lost(self, error: BaseException, connection: Any) -> bool:
-        """Whether nobody knows what the database made of a COMMIT."""
+        """Whether nobody knows the outcome of a COMMIT."""
         dialect = self._dialect
         try:
             return not isinstance(error, Exception) or (

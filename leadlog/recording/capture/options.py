@@ -28,7 +28,7 @@ def _names(value: Iterable[str]) -> frozenset[str]:
 
 def _share(_options: object, attribute: Any, value: float) -> None:
     if not 0 <= value <= 1:
-        raise ValueError(f"{attribute.name} = {value!r} is no share from 0 to 1")
+        raise ValueError(f"{attribute.name} = {value!r} is not a share from 0 to 1")
 
 
 def _positive(_options: object, attribute: Any, value: float | None) -> None:

@@ -203,7 +203,7 @@ _WORD = re.compile(r"\w+")
 
 @lru_cache(maxsize=_REMEMBERED)
 def names_in(text: str) -> frozenset[str]:
-    """Every word of a text, in lower case: what is not in it is no table of the text's."""
+    """Every word of a text, in lower case: what is not in it is not a table of the text's."""
     return frozenset(_WORD.findall(text[:_LONGEST].lower()))
 
 

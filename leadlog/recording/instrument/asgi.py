@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from leadlog.recording.instrument.work import Recorder, Work
+from leadlog.recording.instrument.work import RecordedWork, Recorder
 
 __all__ = ["RecordedASGI", "instrument_stack"]
 
@@ -54,7 +54,7 @@ class RecordedASGI:
                 connection.ended()
 
 
-def _begin(recorder: Recorder, scope: Scope) -> Work | None:
+def _begin(recorder: Recorder, scope: Scope) -> RecordedWork | None:
     path = _path(scope)
     method = scope.get("method") if scope["type"] == "http" else "WEBSOCKET"
     return recorder.begin(
@@ -83,7 +83,9 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
 class _Connection:
     """Looks at the messages of one connection as they pass."""
 
-    def __init__(self, work: Work, receive: Receive, send: Send, header: str | None) -> None:
+    def __init__(
+        self, work: RecordedWork, receive: Receive, send: Send, header: str | None
+    ) -> None:
         self._work = work
         self._receive = receive
         self._send = send
@@ -128,7 +130,7 @@ class _Connection:
             work.outcome = "completed"
 
 
-def _name(work: Work, scope: Scope) -> None:
+def _name(work: RecordedWork, scope: Scope) -> None:
     """Gives the work the name of its route, which is known when the application has run."""
     route = _route(scope)
     if route is not None:

@@ -6,7 +6,7 @@ from typing import Any
 import celery
 from celery import signals
 
-from leadlog.recording.instrument.work import Recorder, Work, current_work
+from leadlog.recording.instrument.work import RecordedWork, Recorder, current_work
 from leadlog.recording.pipeline import flush
 from leadlog_processors.session import current_session
 
@@ -81,7 +81,7 @@ class _Tasks:
             work.route = task.name
             work.__enter__()
 
-    def _work(self, task_id: Any) -> Work | None:
+    def _work(self, task_id: Any) -> RecordedWork | None:
         work = current_work()
         return work if work is not None and work.task_id == task_id else None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from leadlog.recording.instrument.work import Recorder, Work
+from leadlog.recording.instrument.work import RecordedWork, Recorder
 
 
 def install(command: click.Command, recorder: Recorder) -> Callable[[], None]:
@@ -104,7 +104,7 @@ def run(recorder: Recorder, path: str, function: Callable[[], Any]) -> Any:
     return result
 
 
-def _judge(work: Work, error: BaseException) -> None:
+def _judge(work: RecordedWork, error: BaseException) -> None:
     """Notes exit code and exception as click will understand what a command raised.
 
     Typer brings a click of its own, so that classes are known by their names.

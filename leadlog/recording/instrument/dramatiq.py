@@ -6,7 +6,7 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Middleware, Retries
 
-from leadlog.recording.instrument.work import Recorder, Work, current_work
+from leadlog.recording.instrument.work import RecordedWork, Recorder, current_work
 from leadlog_processors.session import current_session
 
 
@@ -92,6 +92,6 @@ class _Messages(Middleware):
             work.__exit__(None, None, None)
 
 
-def _work(message: Any) -> Work | None:
+def _work(message: Any) -> RecordedWork | None:
     work = current_work()
     return work if work is not None and work.task_id == message.message_id else None

@@ -6,7 +6,7 @@ from typing import Any
 import flask
 from flask.signals import got_request_exception, request_started
 
-from leadlog.recording.instrument.work import Recorder, Work
+from leadlog.recording.instrument.work import RecordedWork, Recorder
 from leadlog.recording.instrument.wsgi import WORK, RecordedWSGI
 
 
@@ -23,13 +23,13 @@ def install(app: flask.Flask, recorder: Recorder) -> Callable[[], None]:
 
     def started(_app: flask.Flask, **_: Any) -> None:
         work, rule = flask.request.environ.get(WORK), flask.request.url_rule
-        if isinstance(work, Work) and rule is not None:
+        if isinstance(work, RecordedWork) and rule is not None:
             work.route = rule.rule
             work.name = f"{flask.request.method} {rule.rule}"
 
     def raised(_app: flask.Flask, exception: BaseException, **_: Any) -> None:
         work = flask.request.environ.get(WORK)
-        if isinstance(work, Work):
+        if isinstance(work, RecordedWork):
             work.fail(exception)
 
     before = app.wsgi_app

@@ -31,7 +31,7 @@ from leadlog_processors.fingerprint import own_place
 from leadlog_processors.session import OpenSession, current_session, enter_session, leave_session
 from leadlog_processors.tracing import continued
 
-__all__ = ["Recorder", "Work", "current_work"]
+__all__ = ["RecordedWork", "Recorder", "current_work"]
 
 _log = get_logger()
 
@@ -51,15 +51,15 @@ _ERROR_TYPES: Final = {
 }
 _STOPPED: Final = ("CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit")
 
-_current: ContextVar["Work | None"] = ContextVar("leadlog_work", default=None)
+_current: ContextVar["RecordedWork | None"] = ContextVar("leadlog_work", default=None)
 
 
-def current_work() -> "Work | None":
+def current_work() -> "RecordedWork | None":
     """The innermost request, task or command that the running code belongs to."""
     return _current.get()
 
 
-class Work:
+class RecordedWork:
     """One piece of work. A context manager; entered once.
 
     While it is entered, everything that is logged carries its session, what was bound and its
@@ -293,7 +293,7 @@ class Recorder:
 
     def begin(
         self, kind: str, framework: str, name: str, subject: str, **options: Any
-    ) -> Work | None:
+    ) -> RecordedWork | None:
         """A new piece of work; None where it is not recorded. Never raises.
 
         Args:
@@ -301,14 +301,14 @@ class Recorder:
             framework: what it came through.
             name: of the operation, as far as it is known.
             subject: what `ignore` is held against.
-            options: as for `Work`.
+            options: as for `RecordedWork`.
         """
         try:
             if not self.active or not is_enabled():
                 return None
             if any(fnmatchcase(subject, pattern) for pattern in self._ignore):
                 return None
-            return Work(kind, framework, name, **options)
+            return RecordedWork(kind, framework, name, **options)
         except Exception as error:  # noqa: BLE001 - recording never breaks what is recorded
             report_failure(error)
             return None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context, copy_context
 from typing import Any
 
-from leadlog.recording.instrument.work import Recorder, Work
+from leadlog.recording.instrument.work import RecordedWork, Recorder
 
 __all__ = ["RecordedWSGI"]
 
@@ -72,7 +72,7 @@ def _code(status: str) -> int | None:
     return int(first) if first.isdigit() else None
 
 
-def _begin(recorder: Recorder, environ: Environ) -> Work | None:
+def _begin(recorder: Recorder, environ: Environ) -> RecordedWork | None:
     method = environ.get("REQUEST_METHOD")
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     path = path.encode("latin-1", "replace").decode("utf-8", "replace")  # PEP 3333's own encoding
@@ -90,9 +90,9 @@ def _begin(recorder: Recorder, environ: Environ) -> Work | None:
 class _Body:
     """A response's body: each of its parts is made in the request's context."""
 
-    def __init__(self, body: Iterable[bytes], work: Work, context: Context) -> None:
+    def __init__(self, body: Iterable[bytes], work: RecordedWork, context: Context) -> None:
         self._body = body
-        self._work: Work | None = work
+        self._work: RecordedWork | None = work
         self._context = context
         self._parts: Iterator[bytes] | None = None
 

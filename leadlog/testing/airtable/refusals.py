@@ -54,7 +54,7 @@ def bad_request(message: str | None = None) -> Refusal:
 
 
 def unreadable_body() -> Refusal:
-    """The body is no JSON object: NaN and infinity are no JSON either."""
+    """The body is not a JSON object: NaN and infinity are not JSON either."""
     return Refusal(422, "INVALID_REQUEST_BODY", "Could not parse request body")
 
 

@@ -1,0 +1,59 @@
+// Elements are made one by one and texts are set as text: nothing stored is ever read as markup.
+export function h(name, given, ...children) {
+  const [tag, ...classes] = name.split(".");
+  const made = document.createElement(tag || "div");
+  if (classes.length) made.className = classes.join(" ");
+  for (const [key, value] of Object.entries(given ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "css") for (const [one, text] of Object.entries(value)) made.style.setProperty(one, text);
+    else if (key === "value" || key === "checked" || key === "disabled") made[key] = value;
+    else made.setAttribute(key, value === true ? "" : String(value));
+  }
+  return add(made, children);
+}
+
+export function add(parent, children) {
+  for (const child of [children].flat(9)) {
+    if (child === undefined || child === null || child === false) continue;
+    parent.append(child instanceof Node ? child : String(child));
+  }
+  return parent;
+}
+
+export function fill(parent, ...children) {
+  parent.replaceChildren();
+  return add(parent, children);
+}
+
+export function svg(tag, given, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [key, value] of Object.entries(given)) made.setAttribute(key, String(value));
+  return add(made, children);
+}
+
+// A table: columns are {title, n (right-aligned), cut}, rows are lists of cells.
+export function table(columns, rows, { caption, tall, row } = {}) {
+  const kind = (column) => [column.n && "n", column.cut && "cut", column.nowrap && "nowrap", column.main && "main"].filter(Boolean).join(" ");
+  return h(`div.scroll${tall ? ".tall" : ""}`, { tabindex: "0", role: "region", "aria-label": caption },
+    h("table", {},
+      h("caption.hidden", {}, caption),
+      h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col", class: kind(one) }, one.title)))),
+      h("tbody", {}, rows.map((cells, place) => {
+        const made = h("tr", {}, cells.map((cell, at) => h("td", { class: kind(columns[at]), title: columns[at].cut && typeof cell === "string" ? cell : null }, cell ?? "–")));
+        if (row) row(made, place);
+        return made;
+      }))));
+}
+
+export const card = (title, { size = "", flush = false, side } = {}, ...children) =>
+  h(`section.card${size ? `.${size}` : ""}${flush ? ".flush" : ""}`, {},
+    title && h("div.title", {}, h("h2", {}, title), side), ...children);
+
+export const empty = (title, ...text) => h("div.empty", {}, h("h2", {}, title), h("p", {}, ...text));
+
+export const chip = (text, kind = "") => h(`span.chip${kind ? `.${kind}` : ""}`, {}, text);
+
+export function announce(text) {
+  document.getElementById("said").textContent = text;
+}

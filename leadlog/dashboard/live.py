@@ -1,0 +1,153 @@
+"""What is new, told to every open page: the position in the index, as server-sent events.
+
+The stream carries no events of the log, only how far the index is. A page then asks for what was
+indexed after the position it has, so that whatever happens to the connection or to the server,
+nothing is lost and nothing comes twice.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+import orjson
+
+from leadlog.core.clock import format_us
+from leadlog.core.errors import LeadlogError
+from leadlog.core.layout import CATEGORIES
+from leadlog.dashboard.model import Log
+
+__all__ = ["Follower", "stream"]
+
+_BUSY_SECONDS: Final = 0.04
+"""Between two looks while a page is open."""
+_IDLE_SECONDS: Final = 2.0
+_LISTING_SECONDS: Final = 2.0
+"""Between two listings of all files; in between, those of the newest days are looked at."""
+_HEARTBEAT_SECONDS: Final = 10.0
+
+
+class Follower:
+    """A thread that keeps the index up to date.
+
+    Args:
+        log: the log.
+
+    Attributes:
+        progress: how much of the log is indexed the first time, 0 to 1; 1 afterwards.
+        trouble: why the index cannot be brought up to date; None where it can.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.progress = 0.0
+        self.trouble: str | None = None
+        self._listeners = 0
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; a second time does nothing."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="leadlog-dashboard", daemon=True
+                )
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(30)
+
+    def listen(self, change: int) -> None:
+        """Note that a page was opened (1) or closed (-1)."""
+        with self._lock:
+            self._listeners += change
+        self._wake.set()
+
+    def status(self) -> dict[str, Any]:
+        """Return the position and what else pages show of it."""
+        with self._log.figures() as figures:
+            generation, number = figures.position()
+            extent = figures.extent()
+        return {
+            "generation": generation,
+            "number": number,
+            "last": None if extent is None else format_us(extent[1]),
+            "progress": self.progress,
+            "trouble": self.trouble,
+        }
+
+    def _run(self) -> None:
+        listed, seen = 0.0, None
+        while not self._stop.is_set():
+            try:
+                found = self._changed_sizes()
+                if found != seen or time.monotonic() - listed > _LISTING_SECONDS:
+                    self._log.catch_up(self._told)
+                    seen, listed = found, time.monotonic()
+                self.progress, self.trouble = 1.0, None
+            except (LeadlogError, OSError) as error:
+                self.trouble = str(error)
+                listed = time.monotonic()
+            self._wake.wait(_BUSY_SECONDS if self._listeners else _IDLE_SECONDS)
+            if not self._listeners:
+                self._wake.clear()
+
+    def _told(self, done: int, total: int) -> None:
+        if self._stop.is_set():
+            raise LeadlogError("stopped")
+        if self.progress < 1:
+            self.progress = min(done / total if total else 1.0, 0.999)
+
+    def _changed_sizes(self) -> list[tuple[int, int]]:
+        """Sizes of the newest files and times of the folders: what changes with a new event."""
+        found = []
+        for category in CATEGORIES:
+            folder = self._log.directory / category
+            with suppress(OSError):
+                state = folder.stat()
+                found.append((state.st_mtime_ns, 0))
+                names = sorted(entry.name for entry in folder.iterdir())
+                newest = names[-1][:10] if names else ""
+                for name in names:
+                    if name.startswith(newest):
+                        file = (folder / name).stat()
+                        found.append((file.st_size, file.st_ino))
+        return found
+
+
+async def stream(follower: Follower, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+    """Yield a server-sent event whenever the position has changed, and heartbeats.
+
+    Args:
+        follower: of the log.
+        stopping: is set when the server ends.
+    """
+    follower.listen(1)
+    try:
+        before: dict[str, Any] | None = None
+        told = 0.0
+        while not stopping.is_set():
+            try:
+                status = await asyncio.to_thread(follower.status)
+            except LeadlogError as error:
+                status = {"trouble": str(error)}
+            now = time.monotonic()
+            if status != before:
+                yield b"data: " + orjson.dumps(status) + b"\n\n"
+                before, told = status, now
+            elif now - told > _HEARTBEAT_SECONDS:
+                yield b": still here\n\n"
+                told = now
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _BUSY_SECONDS)
+    finally:
+        follower.listen(-1)

@@ -1,0 +1,334 @@
+"""The dashboard's ASGI application: the guard around it, its routes, and its life."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from leadlog.core.errors import LeadlogError, MissingExtraError, QueryLimitError
+from leadlog.dashboard import views
+from leadlog.dashboard.access import HEADERS, Access, RefusedError
+from leadlog.dashboard.assets import asset, page
+from leadlog.dashboard.live import Follower, stream
+from leadlog.dashboard.model import Log
+from leadlog.dashboard.sql import Queries
+from leadlog.reading.index import IndexUnavailableError
+
+__all__ = ["PAGES", "Application"]
+
+PAGES: Final = (
+    *("", "explore", "errors", "entity", "session", "runs", "quality", "alerts", "sql"),
+)
+"""The paths of the nine pages."""
+
+_BODY_BYTES: Final = 256 * 1024
+_OPEN: Final = frozenset({"/login", "/assets/app.css", "/assets/icon.svg"})
+"""What a visitor without a token may ask for: nothing of the log."""
+_log = logging.getLogger("leadlog.dashboard")
+
+Send = Callable[[Any], Awaitable[None]]
+
+
+class Application:
+    """The dashboard of one log, as an ASGI application.
+
+    Args:
+        directory: the log directory.
+        access: who may see it.
+
+    Raises:
+        IndexUnavailableError: the index cannot be made.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], access: Access) -> None:
+        self._log = Log(directory)
+        self._follower = Follower(self._log)
+        self._queries = Queries(self._log.directory)
+        self._access = access
+        self._stopping: asyncio.Event | None = None
+        self._routes = Starlette(
+            routes=[
+                *(Route(f"/{name}", self._page, methods=["GET"]) for name in PAGES),
+                Route("/assets/{name}", self._asset, methods=["GET"]),
+                Route("/login", self._login, methods=["GET", "POST"]),
+                Route("/live", self._live, methods=["GET"]),
+                Route("/api/sql", self._sql, methods=["POST"]),
+                Route("/api/sql/cancel", self._cancel, methods=["POST"]),
+                Route("/api/sql/export", self._export, methods=["POST"]),
+                Route("/api/{name}", self._view, methods=["GET"]),
+                Route("/api/{name}", self._change, methods=["POST"]),
+            ],
+        )
+        self._routes.router.redirect_slashes = False
+
+    def close(self) -> None:
+        """Stop the thread, cancel queries and close the index; a second time does nothing."""
+        self._queries.cancel_all()
+        self._follower.stop()
+        self._log.close()
+
+    # ------------------------------------------------------------------------------- the guard
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":  # no WebSocket: it would need checks of its own
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        self._follower.start()
+        if self._stopping is None:
+            self._stopping = asyncio.Event()
+        guarded = _with_headers(send)
+        try:
+            self._check(scope)
+        except RefusedError as refusal:
+            await self._refused(refusal, scope)(scope, receive, guarded)
+            return
+        await self._routes(scope, receive, guarded)
+
+    def _check(self, scope: Any) -> None:
+        """Let a request pass, or raise `RefusedError`."""
+        headers, method = scope["headers"], scope["method"]
+        self._access.check_host(headers)
+        if method not in {"GET", "HEAD", "POST"}:
+            raise RefusedError(405, f"{method} is not answered here.")
+        path = _path_of(scope)
+        if path == "/login" and method == "POST":
+            self._access.check_site(headers, change=False)
+            return
+        if path in _OPEN:
+            return
+        if path.startswith(("/api/", "/live")) or method == "POST":
+            self._access.check_site(headers, change=method == "POST")
+        if not self._access.may_see(scope):
+            raise RefusedError(401, "This page needs the token that `leadlog dashboard` printed.")
+
+    def _refused(self, refusal: RefusedError, scope: Any) -> Response:
+        path = _path_of(scope)
+        if refusal.status == 401 and path.strip("/") in PAGES:
+            token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+            if token:
+                return self._enter(scope, token, path.strip("/"))
+            return self._login_page(scope, 401, "")
+        return _json({"error": refusal.text}, refusal.status)
+
+    async def _lifespan(self, receive: Any, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._follower.start()
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if self._stopping is not None:
+                    self._stopping.set()
+                await run_in_threadpool(self.close)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    # -------------------------------------------------------------------------------- entering
+
+    def _enter(self, scope: Any, token: str, name: str) -> Response:
+        cookie = self._access.let_in(token)
+        if cookie is None:
+            return self._login_page(
+                scope, 401, "That token is not valid, or was used already. Start anew."
+            )
+        response = _moved(scope, name)
+        response.headers["set-cookie"] = cookie
+        return response
+
+    async def _login(self, request: Request) -> Response:
+        if request.method != "POST":
+            return self._login_page(request.scope, 200, "")
+        body = await _body(request)
+        token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
+        return self._enter(request.scope, token, "")
+
+    @staticmethod
+    def _login_page(scope: Any, status: int, text: str) -> Response:
+        root = scope.get("root_path", "")
+        content = page("login.html").replace("{root}", _escaped(root))
+        return HTMLResponse(content.replace("{text}", _escaped(text)), status)
+
+    # ------------------------------------------------------------------------------------ pages
+
+    async def _page(self, request: Request) -> Response:
+        if "token" in request.query_params and self._access.may_see(request.scope):
+            # Out of the address, so that it is not in the history or in a copied link.
+            return _moved(request.scope, _path_of(request.scope).strip("/"))
+        root = _escaped(request.scope.get("root_path", ""))
+        content = page("app.html").replace("{root}", root)
+        changes = "yes" if self._access.allow_changes else "no"
+        return HTMLResponse(content.replace("{changes}", changes))
+
+    async def _asset(self, request: Request) -> Response:
+        found = asset(request.path_params["name"])
+        if found is None:
+            return _json({"error": "there is no such file"}, 404)
+        return Response(found.content, headers={"content-type": found.type})
+
+    async def _live(self, request: Request) -> Response:
+        del request
+        assert self._stopping is not None  # set by the guard  # noqa: S101
+        return StreamingResponse(
+            stream(self._follower, self._stopping), media_type="text/event-stream"
+        )
+
+    async def _view(self, request: Request) -> Response:
+        view = views.VIEWS.get(request.path_params["name"])
+        if view is None:
+            return _json({"error": "there is no such view"}, 404)
+        given = dict(request.query_params)
+        return await _answered(lambda: self._told(view, given))
+
+    def _told(self, view: views.View, given: dict[str, str]) -> dict[str, Any]:
+        status = self._follower.status()  # before the figures: what comes meanwhile is told again
+        told = view(views.Asked(self._log, given))
+        return {"status": status, **told}
+
+    async def _change(self, request: Request) -> Response:
+        change = views.CHANGES.get(request.path_params["name"])
+        if change is None:
+            return _json({"error": "there is no such change"}, 404)
+        if not self._access.allow_changes:
+            return _json(
+                {
+                    "error": "This dashboard changes nothing; start it with --allow-changes, or "
+                    "use the command below."
+                },
+                403,
+            )
+        given = await _object(request)
+        return await _answered(lambda: change(self._log, given))
+
+    # -------------------------------------------------------------------------------------- SQL
+
+    async def _sql(self, request: Request) -> Response:
+        name, sql, since, until, _ = _asked(await _object(request))
+        return await _answered(lambda: self._queries.run(name, sql, since, until))
+
+    async def _cancel(self, request: Request) -> Response:
+        given = await _object(request)
+        return _json({"cancelled": self._queries.cancel(str(given.get("name")))}, 200)
+
+    async def _export(self, request: Request) -> Response:
+        name, sql, since, until, form = _asked(await _object(request))
+        pieces = self._queries.export(name, sql, since, until, form)
+
+        def first() -> Any:
+            return next(pieces, b"")
+
+        try:
+            begun = await run_in_threadpool(first)
+        except (LeadlogError, OSError) as error:
+            return _told_error(error)
+
+        def rest() -> Any:
+            yield begun
+            yield from pieces
+
+        kind = "application/vnd.apache.parquet" if form == "parquet" else "text/csv; charset=utf-8"
+        return StreamingResponse(
+            rest(),
+            media_type=kind,
+            headers={"content-disposition": f'attachment; filename="leadlog.{form}"'},
+        )
+
+
+def _moved(scope: Any, name: str) -> Response:
+    """To a page that is named here, never to what a visitor's path says."""
+    response = Response(status_code=303)
+    response.headers["location"] = f"{scope.get('root_path', '')}/{name if name in PAGES else ''}"
+    return response
+
+
+def _path_of(scope: Any) -> str:
+    """The path below the place where the application is mounted, as routes see it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+def _with_headers(send: Send) -> Send:
+    async def guarded(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            own = {name for name, _ in HEADERS}
+            kept = [one for one in message.get("headers", ()) if one[0].lower() not in own]
+            message = {**message, "headers": [*kept, *HEADERS]}
+        await send(message)
+
+    return guarded
+
+
+def _json(value: Any, status: int) -> Response:
+    return Response(
+        orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS),
+        status,
+        media_type="application/json",
+    )
+
+
+async def _answered(work: Callable[[], Any]) -> Response:
+    """What some work in a thread gives, or why it cannot."""
+    try:
+        found = await run_in_threadpool(work)
+        return await run_in_threadpool(_json, found, 200)
+    except (LeadlogError, OSError) as error:
+        return _told_error(error)
+    except Exception:  # noqa: BLE001 - whatever it is, the page must hear of it
+        _log.exception("a view of the dashboard failed")
+        return _json({"error": "This view failed; the server's standard error says why."}, 500)
+
+
+def _told_error(error: Exception) -> Response:
+    from leadlog_processors.masking import mask_text
+
+    if isinstance(error, MissingExtraError):
+        status = 501
+    elif isinstance(error, ValueError | QueryLimitError):
+        status = 400
+    elif isinstance(error, IndexUnavailableError):
+        status = 503
+    else:
+        status = 500
+    return _json({"error": mask_text(str(error))}, status)
+
+
+def _asked(given: dict[str, Any]) -> tuple[str, str, str | None, str | None, str]:
+    since, until = given.get("since"), given.get("until")
+    period = views.period_text(since, until)
+    form = "parquet" if given.get("form") == "parquet" else "csv"
+    return str(given.get("name")), str(given.get("sql", "")), *period, form
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _BODY_BYTES:
+            return b""
+    return body
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    try:
+        found = orjson.loads(await _body(request))
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _escaped(text: str) -> str:
+    from html import escape
+
+    return escape(text, quote=True)

@@ -1,0 +1,266 @@
+"""Sealed days of many hosts in an object store, and their way back to a reader.
+
+    <url>/category=…/date=…/host=…/part-….parquet           the events, as they were sealed
+    <url>/_manifests/<host>/<category>/<date>/part-….json   what a part is, written after it
+
+A part counts once its manifest is there. Names that begin with `_` are passed over by what reads
+Hive folders, so Spark, DuckDB and Athena read the store as it is. Credentials are found as AWS
+tools find them: the environment, the shared files, the instance.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import orjson
+
+from leadlog.core.errors import MissingExtraError, ReadError
+from leadlog.core.layout import archive_directory, parse_name
+from leadlog.reading.part import damaged_path
+
+__all__ = ["Manifest", "Store", "is_store", "local_copy", "open_store"]
+
+MANIFESTS: Final = "_manifests"
+_BLOCK_BYTES: Final = 1 << 20
+_MERGED_SEGMENT: Final = 1_000_000  # no day has so many segments
+_not_a_word: Final = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """What a part in the store is.
+
+    Attributes:
+        category: Whose records.
+        date: UTC day.
+        host: Where they are from.
+        part: Its name, `part-….parquet`.
+        bytes: Its size.
+        sha256: Of its content.
+        records: How many it has.
+        damaged: Whether the lines that are no events lie beside it.
+        replaces: Parts of the same day and host that stand in this one, too.
+    """
+
+    category: str
+    date: str
+    host: str
+    part: str
+    bytes: int
+    sha256: str
+    records: int
+    damaged: bool = False
+    replaces: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Where the part lies, relative to the store's URL."""
+        return f"category={self.category}/date={self.date}/host={self.host}"
+
+    @property
+    def path(self) -> str:
+        """Where the manifest lies, relative to the store's URL."""
+        stem = self.part.removesuffix(".parquet")
+        return f"{MANIFESTS}/{self.host}/{self.category}/{self.date}/{stem}.json"
+
+
+def is_store(source: str | None) -> bool:
+    """Return whether a text is the URL of an object store."""
+    return source is not None and source.startswith("s3://")
+
+
+def host_word(host: str) -> str:
+    """Return a host's name as it may stand in the name of a folder or a file."""
+    return _not_a_word.sub("-", host).strip("-") or "unknown"
+
+
+class Store:
+    """A prefix in a bucket.
+
+    Args:
+        url: `s3://bucket/prefix`.
+        region: Of the bucket; as AWS tools find it by default.
+        endpoint: URL of a store that is not AWS.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    def __init__(self, url: str, region: str = "", endpoint: str = "") -> None:
+        try:
+            from pyarrow import fs
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                "an object store needs pyarrow; install it with: pip install 'leadlog[analytics]'"
+            ) from error
+        parts = urlsplit(url)
+        options: dict[str, Any] = {}
+        if region:
+            options["region"] = region
+        if endpoint:
+            where = urlsplit(endpoint)
+            options |= {"scheme": where.scheme, "endpoint_override": where.netloc}
+        self.url = f"s3://{parts.netloc}{parts.path}".rstrip("/")
+        self._fs = fs
+        self._files = fs.S3FileSystem(**options)
+        self._base = f"{parts.netloc}{parts.path}".rstrip("/")
+
+    def put(self, path: str, source: Path) -> None:
+        """Write a file; it is there as a whole or not at all.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        with source.open("rb") as content, self._files.open_output_stream(self._at(path)) as out:
+            while block := content.read(_BLOCK_BYTES):
+                out.write(block)
+
+    def put_bytes(self, path: str, content: bytes) -> None:
+        """Write a small file; arguments and errors are as of `put`."""
+        with self._files.open_output_stream(self._at(path)) as out:
+            out.write(content)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that is not there is no error.
+
+        Raises:
+            OSError: It cannot be removed.
+        """
+        found = self._files.get_file_info(self._at(path))
+        if found.type == self._fs.FileType.File:
+            self._files.delete_file(self._at(path))
+
+    def read(self, path: str) -> bytes | None:
+        """Return a small file's content; None where there is none.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        try:
+            with self._files.open_input_stream(self._at(path)) as content:
+                found: bytes = content.read()
+                return found
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, path: str, target: Path) -> str:
+        """Copy a file here; returns the SHA-256 of its content.
+
+        Raises:
+            OSError: It cannot be read or written.
+        """
+        digest = hashlib.sha256()
+        with self._files.open_input_stream(self._at(path)) as content, target.open("wb") as out:
+            while block := content.read(_BLOCK_BYTES):
+                digest.update(block)
+                out.write(block)
+        return digest.hexdigest()
+
+    def manifests(self, since: str | None = None, until: str | None = None) -> list[Manifest]:
+        """Return the manifests of all parts that count, by host, category and day.
+
+        Args:
+            since: First UTC day wanted.
+            until: Last UTC day wanted.
+
+        Raises:
+            OSError: The store cannot be listed.
+            ReadError: A manifest is damaged.
+        """
+        selector = self._fs.FileSelector(self._at(MANIFESTS), allow_not_found=True, recursive=True)
+        found = []
+        for info in sorted(self._files.get_file_info(selector), key=lambda one: one.path):
+            path = info.path[len(self._base) + 1 :]
+            if info.type != self._fs.FileType.File or not path.endswith(".json"):
+                continue
+            day = path.split("/")[-2]
+            if (since and day < since) or (until and day > until):
+                continue
+            content = self.read(path)
+            if content is not None:
+                found.append(_manifest(content, f"{self.url}/{path}"))
+        replaced = {(one.folder, name) for one in found for name in one.replaces}
+        return [one for one in found if (one.folder, one.part) not in replaced]
+
+    def _at(self, path: str) -> str:
+        return f"{self._base}/{path}"
+
+
+def _manifest(content: bytes, where: str) -> Manifest:
+    try:
+        values = orjson.loads(content)
+        return Manifest(**{**values, "replaces": tuple(values.get("replaces", ()))})
+    except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
+        raise ReadError(f"{where} is no manifest of leadlog ({error}); remove it") from error
+
+
+def open_store(source: str) -> Store:
+    """Return the store of a URL, which may have `?region=…&endpoint=…` behind it.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        ReadError: The URL names no bucket.
+    """
+    parts = urlsplit(source)
+    if not parts.netloc:
+        raise ReadError(f"{source!r} names no bucket; write s3://bucket/prefix")
+    options = dict(parse_qsl(parts.query))
+    url = parts._replace(query="").geturl()
+    return Store(url, options.get("region", ""), options.get("endpoint", ""))
+
+
+@contextmanager
+def local_copy(source: str, since: str | None = None, until: str | None = None) -> Iterator[Path]:
+    """Give a log directory with the parts of some days of a store, removed when the block ends.
+
+    Args:
+        source: URL of the store.
+        since: First moment wanted; whole days are fetched.
+        until: Last moment wanted.
+
+    Raises:
+        ReadError: The store cannot be read, has nothing, or a part is not what its manifest says.
+        MissingExtraError: pyarrow is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="leadlog-spill-") as folder:
+        root = Path(folder)
+        try:
+            store = open_store(source)
+            wanted = store.manifests(since and since[:10], until and until[:10])
+            if not wanted and not store.manifests():
+                raise ReadError(
+                    f"there is nothing of leadlog's at {store.url}; ship sealed days there with "
+                    "`leadlog ship`"
+                )
+            for one in wanted:
+                _fetch(store, one, root)
+        except OSError as error:
+            raise ReadError(f"cannot read {source}: {error}") from error
+        yield root
+
+
+def _fetch(store: Store, one: Manifest, root: Path) -> None:
+    file = parse_name(one.part)
+    if file is None:
+        raise ReadError(f"{store.url}/{one.folder}/{one.part} is no part of leadlog's; remove it")
+    if file.merged:
+        file = replace(file, writer=0, segment=_MERGED_SEGMENT + file.segment)
+    file = replace(file, host=host_word(one.host), archived=True)
+    target = archive_directory(root, one.category, one.date) / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    found = store.fetch(f"{one.folder}/{one.part}", target)
+    if found != one.sha256:
+        raise ReadError(
+            f"{store.url}/{one.folder}/{one.part} is not what its manifest says; ship it again "
+            "from its host, after `leadlog ship forget`"
+        )
+    if one.damaged:
+        other = damaged_path(Path(one.part)).name
+        store.fetch(f"{one.folder}/{other}", damaged_path(target))
