@@ -41,7 +41,7 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
         import duckdb
     except ImportError as error:
         raise MissingExtraError(
-            "this needs DuckDB, which is not installed; install leadlog[analytics]"
+            "this needs DuckDB, which is not installed; run: pip install 'leadlog[analytics]'"
         ) from error
     # A table is what the SQL says it is, never a variable of the caller's.
     connection = duckdb.connect(config={"python_enable_replacements": False})

@@ -104,7 +104,9 @@ def run_query(
         MissingExtraError: `leadlog[analytics]` is not installed.
     """
     if any(find_spec(name) is None for name in ("duckdb", "pyarrow")):
-        raise MissingExtraError("a query needs DuckDB and pyarrow; install leadlog[analytics]")
+        raise MissingExtraError(
+            "a query needs DuckDB and pyarrow; run: pip install 'leadlog[analytics]'"
+        )
     limits = Limits() if limits is None else limits
     job = _job(
         {

@@ -1,8 +1,6 @@
 """The words of the project: what docs, help, errors, docstrings and comments do not say."""
 
-import ast
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -44,23 +42,3 @@ def test_plain_words_are_used(wrong: str) -> None:
         if re.search(wrong, line, re.IGNORECASE)
     ]
     assert found == [], f"write: {INSTEAD[wrong]}"
-
-
-SHARED = {
-    *("Alert", "Batch", "Change", "Context", "Counts", "Difference", "Envelope", "Field"),
-    *("Figures", "Filter", "Found", "Health", "Intake", "Limits", "Listing", "LoggingHandler"),
-    *("Meter", "Operation", "Person", "Place", "Progress", "Quality", "Report", "Rest", "Row"),
-    *("Rows", "Run", "Runs", "Scan", "Session", "Slot", "Source", "State", "Table", "Tally"),
-    *("Target", "Transport", "Window", "Cell", "Column", "Destination", "Event", "Kind", "Page"),
-}
-"""Names that two rooms have by now; none is to be added."""
-
-
-def test_no_two_classes_get_the_same_name() -> None:
-    """One word for one thing, so that a name in a traceback or a page is found once."""
-    names: Counter[str] = Counter()
-    for path in SOURCES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names.update(node.name for node in tree.body if isinstance(node, ast.ClassDef))
-    twice = {name for name, n in names.items() if n > 1 and not name.startswith("_")}
-    assert twice <= SHARED

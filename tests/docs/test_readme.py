@@ -1,6 +1,7 @@
 """README, as a stranger follows it: its application with two workers, its commands, its answers."""
 
 import contextlib
+import json
 import re
 import shlex
 import signal
@@ -118,6 +119,10 @@ def test_the_questions_of_readme_have_its_answers(jq: object) -> None:
     ).stdout
     for told in ("user=cy", "contact.create", "http.request", "POST /contacts  500", "1 error"):
         assert told in story, story
+    page = (README.parent / "docs" / "how-to" / "instrument.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"^\$ (leadlog query .*)$", page, re.MULTILINE)
+    found = subprocess.run(["sh", "-c", query], capture_output=True, text=True, check=True).stdout
+    assert json.loads(found) == [{"operation_name": "POST /contacts", "count_star()": 1}]
 
 
 def errors() -> str:

@@ -53,9 +53,10 @@ async function follow(signal) {
 // The server says something every ten seconds; a connection that is silent for longer is dead.
 function beat(reader, signal) {
   return new Promise((done, fail) => {
-    const timer = setTimeout(() => { reader.cancel().catch(() => {}); fail(new Error("silent")); }, 25000);
-    signal.addEventListener("abort", () => reader.cancel().catch(() => {}), { once: true });
-    reader.read().then(done, fail).finally(() => clearTimeout(timer));
+    const cancel = () => { reader.cancel().catch(() => {}); };
+    const timer = setTimeout(() => { cancel(); fail(new Error("silent")); }, 25000);
+    signal.addEventListener("abort", cancel, { once: true });
+    reader.read().then(done, fail).finally(() => { clearTimeout(timer); signal.removeEventListener("abort", cancel); });
   });
 }
 

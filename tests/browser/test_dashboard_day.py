@@ -1,0 +1,121 @@
+"""A tab that stays open for a day, and days that have 23 or 25 hours."""
+
+import json
+import os
+import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from leadlog.core.clock import format_us, now_us, parse
+from tests.cli.test_top import call, error
+from tests.dashboard.serving import serving
+
+pytestmark = [pytest.mark.handmade_lines, pytest.mark.browser]
+
+SOAK = bool(os.environ.get("SOAK"))
+READY = "main:not([aria-busy]) > :not(.loading)"
+
+
+def append(root, category, *events):
+    """Append events to the file of the present day."""
+    path = root / category / f"{format_us(now_us())[:10]}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        for at_us, event in events:
+            stream.write(
+                json.dumps({"timestamp": format_us(at_us), "level": "info", **event}) + "\n"
+            )
+
+
+class Tab:
+    """What a tab holds in memory, after its rubbish was collected."""
+
+    def __init__(self, page):
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Performance.enable")
+
+    def measured(self):
+        for _ in range(2):
+            self._session.send("HeapProfiler.collectGarbage")
+        found = self._session.send("Performance.getMetrics")["metrics"]
+        return {one["name"]: one["value"] for one in found}
+
+
+@pytest.mark.timeout(7200 if SOAK else 120)
+@pytest.mark.parametrize(
+    ("path", "pushes", "step_seconds"),
+    [
+        ("?since=1h", 10_000 if SOAK else 60, 9),  # 10,000 steps of 9 s are 25 hours
+        ("explore?since=1h", 5_000 if SOAK else 18, 9),
+    ],
+)
+def test_hours_of_pushes_leave_the_tab_as_it_was(open_page, tmp_path, path, pushes, step_seconds):
+    """Each push changes the page, and none leaves a node, a listener or memory behind.
+
+    `SOAK=1` takes a day of them.
+    """
+    root = tmp_path / "log"
+    now = now_us()
+    append(root, "database_operations", *(call(now - n * 1_000_000) for n in range(700)))
+    append(root, "error_logs", *(error(now - n * 60_000_000) for n in range(20)))
+    with serving(root) as served:
+        page = open_page(served.url)
+        page.clock.install()
+        page.goto(f"{served.base}/{path}")
+        page.wait_for_selector(READY)
+        tab, before, answered = Tab(page), None, []
+        page.on(
+            "response",
+            lambda answer: answered.append(answer.url) if "/api/" in answer.url else None,
+        )
+        for number in range(pushes):
+            append(root, "database_operations", call(now_us(), ms=float(number % 90)))
+            # The page asks at most once in a second of its own clock.
+            known, end = len(answered), time.monotonic() + 20
+            while len(answered) == known:
+                page.clock.run_for(step_seconds * 1000)
+                page.wait_for_load_state()  # lets the responses in
+                assert time.monotonic() < end, number
+            if number == pushes // 3:
+                before = tab.measured()
+        after = tab.measured()
+        page.goto("about:blank")
+    assert after["JSHeapUsedSize"] < 50e6
+    grown = {
+        name: after[name] - before[name] for name in ("JSHeapUsedSize", "Nodes", "JSEventListeners")
+    }
+    assert grown["JSHeapUsedSize"] < 1e6, grown
+    assert grown["Nodes"] < 500, grown
+    assert grown["JSEventListeners"] < pushes // 4, grown
+
+
+@pytest.mark.parametrize(
+    ("zone", "since", "until"),
+    [
+        ("Europe/Paris", "2025-10-25T22:00:00Z", "2025-10-26T05:00:00Z"),  # 02:00 comes twice
+        ("Europe/Paris", "2025-03-29T22:00:00Z", "2025-03-30T05:00:00Z"),  # 02:00 never comes
+        ("Asia/Kolkata", "2025-10-25T22:00:00Z", "2025-10-26T05:00:00Z"),  # half an hour off
+    ],
+)
+def test_hours_are_right_where_the_clock_is_set(open_page, tmp_path, zone, since, until):
+    """Every slot of a chart has the reader's time, over the hour that is missing or comes twice."""
+    root = tmp_path / "log"
+    begin, end = parse(since), parse(until)
+    events = [call(at) for at in range(begin, end, 600_000_000)]
+    append(root, "database_operations", *events)
+    with serving(root) as served:
+        asked = f"since={since}&until={until}"
+        slots = served.json(f"/api/now?{asked}")["now"]["chart"]["at"]
+        page = open_page(served.url, timezone_id=zone)
+        page.goto(f"{served.base}/?{asked}")
+        page.wait_for_selector(READY)
+        page.locator("details.beside summary").first.click()
+        cells = "details.beside[open] tbody td:first-child"
+        page.wait_for_selector(cells)
+        shown = page.locator(cells).all_inner_texts()
+        page.goto("about:blank")
+    local = [datetime.fromtimestamp(at, ZoneInfo(zone)) for at in slots]
+    assert shown == [f"{at.day} {at:%b %Y, %H:%M:%S}" for at in local]
+    assert len(slots) > 20
