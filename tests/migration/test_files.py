@@ -258,7 +258,7 @@ NO_TABLE = {
     "a picture": b"\x89PNG\r\n\x1a\n\x00\x00",
     "a web page": b"<!DOCTYPE html>\n<html><body>Sign in</body></html>",
     "not text": b"MZ\x90\x00\x03\x00\x00\x00" * 50,
-    "not a table of leads": b"Dear all,\n\nplease find attached what I found.\n\nRegards\nOle\n",
+    "not a table of leads": b"Dear all,\n\nplease find attached what I found.\n\nBest,\nOle\n",
 }
 
 
