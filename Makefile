@@ -121,7 +121,7 @@ constraints: ## Resolve the newest versions in a clean environment and pin them
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
 	$(PYTHON) -m venv "$$tmp/venv"; pip="$$tmp/venv/bin/python -m pip --disable-pip-version-check"; \
 	$$pip install -qq --upgrade pip; \
-	$$pip install -qq --editable '.[all]' --group dev --group spark --group docs --group release; \
+	$$pip install -qq --editable '.[all]' --group dev --group evidence --group spark --group docs --group release; \
 	{ sed '/^[^#]/,$$d' .ci/constraints.txt; \
 	  $$pip freeze --all --exclude-editable --exclude leadlog --exclude setuptools; } >"$$tmp/new"; \
 	cp "$$tmp/new" .ci/constraints.txt; git --no-pager diff --stat -- .ci/constraints.txt || true

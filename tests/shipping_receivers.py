@@ -214,8 +214,12 @@ def asking(url: str) -> Callable[..., Any]:
             method=method,
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                raise OSError(f"{error.code}: {error.read().decode()[:500]}") from None
 
     return call
 

@@ -69,6 +69,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Write training data of the log, and check it.",
     ),
     "learn": ("leadlog.cli.training.learn:learn", "Learn a model, where it earns its place."),
+    "anomalies": (
+        "leadlog.cli.training.anomalies:anomalies",
+        "Show runs that took unusually long.",
+    ),
     "predict": ("leadlog.cli.training.learn:predict", "Say what a model expects of a call."),
     "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
 }

@@ -16,6 +16,10 @@ _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _LOW_BITS: Final = (1 << 64) - 1
 _SHORT: Final = [bytes((number,)) for number in range(128)]
 _TRUE, _FALSE, _EMPTY = b"\x10\x01", b"\x10\x00", b""
+_HELD_TRUE, _HELD_FALSE = b"\x12\x02\x10\x01", b"\x12\x02\x10\x00"
+_SHORT_TEXT: Final = 126
+_TEXTS: Final = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_SHORT_TEXT)]
+"""What comes before a short text that is the value of a pair."""
 
 
 def _varint(number: int) -> bytes:
@@ -69,14 +73,30 @@ def attributes(values: Mapping[str, Any], tag: bytes = b"\x0a") -> bytes:
     """
     parts = []
     for key, value in values.items():
-        if value is not None:
-            content = _any(value)
+        kind = type(value)
+        # What most values are is written out here: a call costs more than the encoding.
+        if kind is str:
+            content = value.encode()
             size = len(content)
-            held = b"\x12" + (_SHORT[size] if size < 128 else _varint(size)) + content
-            pair = _key(key) + held
-            size = len(pair)
-            parts.append(tag + (_SHORT[size] if size < 128 else _varint(size)) + pair)
+            held = _TEXTS[size] + content if size < _SHORT_TEXT else _held(_field(b"\x0a", content))
+        elif value is None:
+            continue
+        elif kind is float:
+            held = b"\x12\x09\x21" + _double(value)
+        elif kind is bool:
+            held = _HELD_TRUE if value else _HELD_FALSE
+        else:
+            held = _held(_any(value))
+        pair = _key(key) + held
+        size = len(pair)
+        parts.append(tag + (_SHORT[size] if size < 128 else _varint(size)) + pair)
     return b"".join(parts)
+
+
+def _held(content: bytes) -> bytes:
+    """An AnyValue as the value of a pair."""
+    size = len(content)
+    return b"\x12" + (_SHORT[size] if size < 128 else _varint(size)) + content
 
 
 def log_record(

@@ -38,7 +38,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "learning_rate": 0.1,
     "num_leaves": 15,
     "min_data_in_leaf": 20,
-    "max_bin": 127,
+    "max_bin": 63,
     "verbosity": -1,
 }
 _QUANTILES: Final = {"low": (1 - COVERAGE) / 2, "middle": 0.5, "high": (1 + COVERAGE) / 2}

@@ -10,6 +10,8 @@ import errno
 from collections.abc import Iterator
 from typing import Any, Final
 
+from leadlog_processors.quoted import is_of_a_database, without_quoted_values
+
 MESSAGE_LIMIT: Final = 2_000
 """Most characters of a message."""
 CHAIN_LIMIT: Final = 5
@@ -34,12 +36,17 @@ def class_name(exc: BaseException) -> str:
 
 
 def message_of(exc: BaseException) -> str:
-    """Its text, at most `MESSAGE_LIMIT` characters; "" if it has none."""
+    """Its text, at most `MESSAGE_LIMIT` characters; "" if it has none.
+
+    Of a database's error the values that it quotes are left out.
+    """
     try:
         text = str(exc)
     except Exception:  # noqa: BLE001 - an exception's own code may raise anything
         return f"<unprintable {type(exc).__qualname__}>"
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    if len(text) > MESSAGE_LIMIT:
+        text = text[: MESSAGE_LIMIT - 1] + "…"
+    return without_quoted_values(text) if is_of_a_database(exc) else text
 
 
 def caused_by(exc: BaseException) -> Iterator[BaseException]:

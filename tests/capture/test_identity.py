@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
@@ -286,6 +286,27 @@ def test_a_table_is_captured_by_itself(engine: sa.Engine, log: Log) -> None:
     assert "loose" in repr(handle)
     handle.release()
     assert log.told() == [("loose.create", "committed", 1), ("loose.update", "committed", 1)]
+
+
+@pytest.mark.parametrize("method", [None, "multi"])
+def test_pandas_own_to_sql_writes_rows_of_the_class(
+    engine: sa.Engine, log: Log, method: Literal["multi"] | None
+) -> None:
+    """Whose Table pandas makes anew for itself; the frame's missing value is NULL in both."""
+    import pandas as pd
+
+    handle = leadlog.capture(engine, Post)
+    frame = pd.DataFrame({"id": [1, 2, 3], "title": ["a", None, "c"]})
+    frame.to_sql("posts", engine, if_exists="append", index=False, method=method)
+    with engine.begin() as connection, pytest.raises(pd.errors.DatabaseError):
+        frame[:1].to_sql("posts", connection, if_exists="append", index=False, method=method)
+    handle.release()
+    # One INSERT with many VALUES: psycopg's driver does not tell SQLAlchemy how many rows it wrote.
+    rows = None if method and engine.dialect.name == "postgresql" else 3
+    assert [one for one in log.told() if one[0] == "post.create"] == [
+        ("post.create", "committed", rows),
+        ("post.create", "failed", None),
+    ]
 
 
 def test_a_table_whose_name_has_to_be_quoted(engine: sa.Engine, log: Log) -> None:

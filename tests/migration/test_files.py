@@ -257,8 +257,8 @@ NO_TABLE = {
     "a PDF document": b"%PDF-1.7\n1 0 obj\n",
     "a picture": b"\x89PNG\r\n\x1a\n\x00\x00",
     "a web page": b"<!DOCTYPE html>\n<html><body>Sign in</body></html>",
-    "no text": b"MZ\x90\x00\x03\x00\x00\x00" * 50,
-    "no table of leads": b"Dear all,\n\nplease find attached what I found.\n\nBest wishes\nOle\n",
+    "not text": b"MZ\x90\x00\x03\x00\x00\x00" * 50,
+    "not a table of leads": b"Dear all,\n\nplease find attached what I found.\n\nBest,\nOle\n",
 }
 
 

@@ -32,6 +32,8 @@ def server():
     host, port = running.get_host_and_port()
     yield f"http://{host}:{port}"
     running.stop()
+    assert running._server is not None
+    running._server.server_close()
 
 
 @pytest.fixture

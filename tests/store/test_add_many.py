@@ -146,6 +146,29 @@ PEOPLE = st.fixed_dictionaries(
 )
 
 
+def test_duplicates_of_a_batch_are_one_version_further(db, clock):
+    """Whatever fields each of them changes; what changes nothing stays as it was."""
+    people = [{"name": f"Ada Lane {n}", "email": f"ada{n}@acme.example"} for n in range(5)]
+    db.add_leads(people)
+    before = {lead["full_name"]: lead for lead in db.get_all_leads()}
+    clock.forward(1)
+    news = [
+        {"title": "CTO"},
+        {"title": "CEO"},
+        {"phone": "+14155550105", "Plan": {"a": [1]}},
+        {},
+        {},
+    ]
+    db.add_leads([one | new for one, new in zip(people, news, strict=True)])
+    for n, lead in enumerate(sorted(db.get_all_leads(), key=lambda one: one["full_name"])):
+        then = before[f"Ada Lane {n}"]
+        assert lead["row_version"] == (2 if n < 3 else 1)
+        assert (lead["updated_at"] > then["updated_at"]) == (n < 3)
+        assert (lead["id"], lead["created_at"]) == (then["id"], then["created_at"])
+        assert (lead["title"], lead["phone"]) == (news[n].get("title"), news[n].get("phone"))
+        assert lead["raw_data"] == ({"Plan": {"a": [1]}} if n == 2 else {})
+
+
 def table(store):
     """The leads of a store, without the ids that the store made.
 

@@ -8,6 +8,7 @@ import click
 from leadlog.cli.migrate.runs import backups, rollback, status, validate
 from leadlog.cli.options import database_option, directory_option, json_option, note_export
 from leadlog.cli.terminal import count, print_json, safe, table
+from leadlog.cli.training.expected import say_expected
 
 __all__ = ["migrate"]
 
@@ -158,6 +159,11 @@ def migrate(
         # Records come by the thousand and are in no cycles; looking for those took a fifth of it.
         stack.callback(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+        if not (dry_run or as_json):
+            sizes = [file.stat().st_size for file in map(Path, files) if file.is_file()]
+            say_expected(
+                settings.directory, "migration.json_to_db", megabytes=sum(sizes) / 1e6 or None
+            )
         try:
             result = MigrationManager(store, backups=backup_directory).migrate_json_files(
                 files,

@@ -1,5 +1,7 @@
 """`leadlog health`: whether all is well, as people, a readiness probe or cron ask for it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -59,24 +61,12 @@ def health(
       leadlog health --deep --only database
       leadlog health --prometheus
 
-    CHECK is database, airtable, sync, log, shipping, migrations or operations.
+    CHECK is database, airtable, sync, log, shipping, migrations, operations or, where a model
+    is in the log directory, models: whether what it foretells still comes, and features moved.
     """  # noqa: D301 - click wants real backspaces
-    from leadlog.monitor.health.health import check, registered
-
-    known = [one.name for one in registered()]
-    for name in names:
-        if name not in known:
-            raise click.BadParameter(
-                f"no check {name!r}; there are {', '.join(known)}", param_hint="--only"
-            )
     root = log_directory(directory)
-    found = check(
-        names or None,
-        directory=root,
-        database=database,
-        deep=deep,
-        timeout_seconds=timeout,
-    )
+    with _models_too(root):
+        found = _found(root, names, database=database, deep=deep, timeout=timeout)
     if prometheus:
         from leadlog.monitor.health.metrics import Figures, text
 
@@ -86,6 +76,44 @@ def health(
     else:
         _show(found)
     ctx.exit(0 if found.ok else 1)
+
+
+@contextmanager
+def _models_too(root: Path) -> Iterator[None]:
+    """Have the check `models`, where there is one in the log directory."""
+    from leadlog.monitor.health.health import register, unregister
+
+    if not (root / "models").is_dir():
+        yield
+        return
+    from leadlog.training.drift import has_models, model_checks
+
+    if has_models(root):
+        register("models", lambda: model_checks(root), late="unknown")
+    try:
+        yield
+    finally:
+        unregister("models")
+
+
+def _found(
+    root: Path, names: tuple[str, ...], *, database: str | None, deep: bool, timeout: float
+) -> Health:
+    from leadlog.monitor.health.health import check, registered
+
+    known = [one.name for one in registered()]
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(
+                f"no check {name!r}; there are {', '.join(known)}", param_hint="--only"
+            )
+    return check(
+        names or None,
+        directory=root,
+        database=database,
+        deep=deep,
+        timeout_seconds=timeout,
+    )
 
 
 def _show(found: Health) -> None:

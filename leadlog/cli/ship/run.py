@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from leadlog.shipping import Destination, Shipper, ShipReport
     from leadlog.shipping.objects import ObjectShipper
 
-__all__ = ["replay", "run"]
+__all__ = ["collected_seldom", "replay", "run"]
 
 _give_up = click.option(
     "--give-up",
@@ -91,16 +93,30 @@ def run(
         threading.Thread(target=_work, args=(one, once, give_up, errors, stop), name="leadlog-ship")
         for one in shippers
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive():  # so that signals are handled meanwhile
-            thread.join(_JOIN_SECONDS)
+    with collected_seldom():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            while thread.is_alive():  # so that signals are handled meanwhile
+                thread.join(_JOIN_SECONDS)
     for number, handler in before.items():
         signal.signal(number, handler)
     if errors:
         raise errors[0]
     ctx.exit(_show([one.report for one in shippers], as_json=as_json))
+
+
+@contextmanager
+def collected_seldom() -> Iterator[None]:
+    """Let the garbage collector run seldom: decoded records hold no cycles, but many objects."""
+    import gc
+
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _work(

@@ -10,8 +10,9 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from leadlog.cli.db.state import opened
-from leadlog.cli.options import database_option, directory_option, json_option
+from leadlog.cli.options import database_option, directory_option, json_option, log_directory
 from leadlog.cli.terminal import message, print_json, safe, shows_progress, table
+from leadlog.cli.training.expected import say_expected
 
 __all__ = ["both", "pull", "push", "retry"]
 
@@ -62,6 +63,7 @@ def push(ctx: click.Context, /, *, lead_ids: tuple[str, ...], **options: Any) ->
       leadlog sync push --dry-run --json | jq .outcomes
     """  # noqa: D301 - click wants real backspaces
     wanted = list(lead_ids) or None
+    options["kind"] = "to_airtable"
     _command(ctx, lambda manager, dry: manager.sync_to_airtable(wanted, dry_run=dry), **options)
 
 
@@ -80,6 +82,7 @@ def pull(ctx: click.Context, /, *, limit: int | None, **options: Any) -> None:
       leadlog sync pull
       leadlog sync pull --limit 100 --dry-run
     """  # noqa: D301 - click wants real backspaces
+    options["kind"] = "from_airtable"
     _command(ctx, lambda manager, dry: manager.sync_from_airtable(limit, dry_run=dry), **options)
 
 
@@ -97,6 +100,7 @@ def both(ctx: click.Context, /, **options: Any) -> None:
       leadlog sync both
       leadlog sync both --watch 300
     """  # noqa: D301 - click wants real backspaces
+    options["kind"] = "bidirectional"
     _command(ctx, lambda manager, dry: manager.bidirectional_sync(dry_run=dry), **options)
 
 
@@ -125,12 +129,15 @@ def _command(
     watch: float | None,
     deletes: str,
     as_json: bool,
+    kind: str | None = None,
 ) -> None:
     import leadlog
 
     leadlog.configure(directory=directory, database=database)
     with opened(database, capture=True) as store, _Bar() as bar:
         manager = leadlog.AirtableSyncManager(store, progress=bar, deletes=deletes)
+        if kind is not None and watch is None and not (dry_run or as_json):
+            say_expected(log_directory(directory), f"sync.{kind}")
         if watch is not None:
             _watch(lambda: run(manager, dry_run), bar, watch, as_json=as_json)
         result = run(manager, dry_run)

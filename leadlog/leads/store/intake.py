@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Table, bindparam, insert, select
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from leadlog.core.errors import ValidationError
@@ -45,7 +45,9 @@ __all__ = [
 Candidate = NormalisedLead | ValidationError
 """A lead that can be added, or why it cannot."""
 
-_ADD_LEADS = Insertion(insert(Lead.__table__))  # type: ignore[arg-type]  # as the next line
+_LEADS: Table = Lead.__table__  # type: ignore[assignment]  # declarative types it FromClause
+_ADD_LEADS = Insertion(insert(_LEADS))
+_BY_ITS_ID = update(_LEADS).where(_LEADS.c.id == bindparam("the_id"))
 _MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _DEFAULTS: dict[str, Any] = dict.fromkeys(FIELDS)
 _DEFAULTS |= {"verified": False, "enriched": False, "sync_pending": False}
@@ -241,17 +243,37 @@ class Intake:
             if self._claimed.pop(key, None) is None:
                 self._released[key] = lead_id
 
+    def _update(self, changed: Mapping[str, set[str]]) -> None:
+        """Write leads that were there and are locked: those with the same fields together."""
+        alike: dict[frozenset[str], list[str]] = {}
+        for lead_id, fields in changed.items():
+            alike.setdefault(frozenset(fields), []).append(lead_id)
+        for some, ids in alike.items():
+            names = sorted(some)
+            statement = _BY_ITS_ID.values(
+                {name: bindparam(f"new_{name}") for name in names}
+                | {"row_version": _LEADS.c.row_version + 1}
+            )
+            rows = [
+                {"the_id": key} | {f"new_{name}": self.rows[key][name] for name in names}
+                for key in ids
+            ]
+            self._session.connection().execute(statement, rows)
+
     def _write(self) -> None:
         rows = [self.rows[lead_id] for lead_id in self._new]
         if len(rows) == 1:
             self._session.add(Lead(**{field: rows[0][field] for field in FIELDS}))
         elif rows:
             _ADD_LEADS.rows(self._session.connection(), rows)
-        for lead_id, fields in self._changed.items():
-            lead = self._loaded.get(lead_id)  # else it is a new one, which is written above
-            if lead is not None:
+        # A new one that changed since is written above, as it is now.
+        changed = {key: some for key, some in self._changed.items() if key in self._loaded}
+        if len(changed) == 1:
+            for lead_id, fields in changed.items():
                 for field in fields:
-                    setattr(lead, field, self.rows[lead_id][field])
+                    setattr(self._loaded[lead_id], field, self.rows[lead_id][field])
+        else:
+            self._update(changed)
         self._session.flush()
         if self._merges:
             self._session.connection().execute(insert(_MERGES), self._merges)

@@ -17,6 +17,7 @@ import attrs
 from leadlog_processors.exceptions import class_name, error_code, read
 from leadlog_processors.failure import describe
 from leadlog_processors.fingerprint import is_own
+from leadlog_processors.quoted import without_quoted_values
 
 _SQLITE_DUPLICATES = (
     "SQLITE_CONSTRAINT_UNIQUE",
@@ -177,6 +178,7 @@ def _is_duplicate(error: BaseException) -> bool:
 
 def _message(error: BaseException) -> str:
     try:
-        return str(error) or type(error).__name__
+        text = str(error)
     except Exception:  # noqa: BLE001 - an exception's own code may raise anything
-        return type(error).__name__
+        text = ""
+    return without_quoted_values(text) if text else type(error).__name__

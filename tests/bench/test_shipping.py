@@ -1,0 +1,106 @@
+"""What shipping costs: records per CPU second by protocol, and memory at any backlog."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import leadlog
+from tests.shipping_receivers import serving
+
+COPIES = 60
+LEADS = 500
+RATIOS = {"opensearch": 8.0, "splunk": 8.0, "otlp": 20.0}
+"""Most CPU time of a record, in times of what reading and writing it as JSON takes (orjson)."""
+MOST_MB = 120
+
+
+class Taking(BaseHTTPRequestHandler):
+    """Takes everything, and does no more than is needed to answer as the protocol wants."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = {"/_bulk": b'{"errors":false}', "/v1/logs": b""}.get(
+            self.path.partition("?")[0], b'{"text":"Success","code":0}'
+        )
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        body = b'{"version":{"distribution":"opensearch"}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
+        """Says nothing."""
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """A server that takes everything."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
+    server.daemon_threads = True
+    with serving(server):
+        yield f"127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real records of a store's work, many times over: more than memory may take."""
+    directory = tmp_path_factory.mktemp("log")
+    leadlog.configure(directory=directory)
+    with leadlog.LeadDatabase("sqlite://") as db:
+        for number in range(LEADS):
+            key = db.add_lead(
+                {"name": f"Ana {number}", "company": "Acme", "email": f"a{number}@acme.com"}
+            )
+            db.get_lead(key)
+            db.update_lead(key, {"title": "CTO", "notes": "met at the fair"})
+    leadlog.flush()
+    (path,) = (directory / "database_operations").glob("*.jsonl")
+    content = path.read_bytes()
+    with path.open("ab") as stream:
+        for _ in range(COPIES - 1):
+            stream.write(content)
+    return directory
+
+
+@pytest.mark.parametrize("kind", RATIOS)
+def test_records_per_cpu_second_and_memory(log: Path, kind: str, capsys: Any) -> None:
+    """Reading, encoding and sending of real records stay within the budget."""
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    script = Path(__file__).with_name("shipped.py")
+    with receiver() as host:
+        url = f"{kind}+http://{host}/?token_env=TOKEN&templates=false"
+        done = subprocess.run(
+            [sys.executable, str(script), str(log), url],
+            env=os.environ | {"PYTHONPATH": paths, "TOKEN": "t"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    found = json.loads(done.stdout.splitlines()[-1])
+    rate = found["sent"] / found["cpu_seconds"]
+    ratio = 1 / rate / found["json_seconds"]
+    size = sum(path.stat().st_size for path in log.rglob("*.jsonl"))
+    with capsys.disabled():
+        print(
+            f"\n{kind}: {found['sent']} records ({size / 1e6:.0f} MB), {rate:,.0f} per CPU second, "
+            f"{ratio:.2f} times JSON alone, {found['peak_mb']:.0f} MB"
+        )
+    assert found["sent"] == COPIES * LEADS * 3
+    assert ratio <= RATIOS[kind]
+    assert found["peak_mb"] < MOST_MB
