@@ -32,13 +32,13 @@ def main() -> None:
         # Several times over some minutes, so that the charts have something to show.
         for number in range(int(os.environ.get("DEMOS", "6"))):
             time.sleep(0 if number == 0 else 8)
-            subprocess.run(
+            subprocess.run(  # noqa: S603 - our own
                 [*command, "demo", "--count", str(120 + 60 * number)],
                 cwd=folder,
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # noqa: S603 - our own
             [*command, "dashboard", "--no-open", "--json", "--port", "0"],
             cwd=folder,
             stdout=subprocess.PIPE,
