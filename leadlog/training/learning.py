@@ -125,6 +125,11 @@ def train(
         raise MissingExtraError(
             "this needs LightGBM, which is not installed; install leadlog[learn]"
         ) from error
+    except OSError as error:  # its wheel needs the system's OpenMP
+        raise MissingExtraError(
+            f"LightGBM cannot be loaded ({error}); install OpenMP: libgomp1 on Debian, libomp on "
+            "macOS"
+        ) from error
     target = target_named(manifest["target"]["name"])
     operations = [*manifest["operations"], "other"]
     parts = {name: _part(table, target, operations) for name, table in tables.items()}

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -268,3 +269,34 @@ def test_interrupted_the_store_and_the_log_agree(start, tmp_path, jq):
     with LeadDatabase("sqlite:///leads.db", capture=False) as store:
         stored = {lead["id"] for lead in store.get_all_leads()}
     assert stored == set(created)
+
+
+def test_the_demo_ends_with_the_command_that_shows_its_log(run):
+    """And opens it itself where that was asked for, not beside JSON."""
+    lines = run("demo", "--count", "5").stdout.splitlines()
+    assert lines[-1].strip() == "leadlog dashboard --directory database_logs"
+    refused = run("demo", "--dashboard", "--json")
+    assert refused.exit_code == 2
+    assert "--dashboard" in refused.stderr
+
+
+def test_the_demo_opens_the_dashboard_on_its_log(tmp_path):
+    """It serves until it is interrupted."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "leadlog", "demo", "--count", "5", "--dashboard"],
+        cwd=tmp_path,
+        env={**os.environ, "BROWSER": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        told = [line for line in iter(process.stdout.readline, "") if _stop_at(line, process)]
+    assert any(line.startswith("Dashboard of database_logs: http://127.0.0.1:") for line in told)
+
+
+def _stop_at(line, process):
+    if line.startswith("Dashboard of"):
+        process.send_signal(signal.SIGINT)
+    return True

@@ -57,7 +57,7 @@ def run(spawn: Callable[..., Any], pause: Callable[[float], None]) -> None:
             if not number % 50:
                 pause(0)
                 database.add_lead({"name": f"Ann {thread} {number}", "company": "Acme"})
-        assert leadlog.flush()
+        assert leadlog.flush(30)
         done.append(thread)
 
     def wait_in_vain() -> None:
@@ -81,7 +81,7 @@ def run(spawn: Callable[..., Any], pause: Callable[[float], None]) -> None:
     join(spawn(wait_in_vain))
     join(watcher)
     database.close()
-    assert leadlog.flush()
+    assert leadlog.flush(30)
     stats = leadlog.stats()
     print(sum(stats.accepted.values()), sum(stats.written.values()), flush=True)
 

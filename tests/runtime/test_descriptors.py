@@ -22,12 +22,12 @@ leadlog.configure(directory=directory, poll_seconds=0.01)
 log = leadlog.get_logger()
 for number in range(50):
     log.info("line", number=number)
-assert leadlog.flush()
+assert leadlog.flush(30)
 os.closerange(3, 512)  # as a daemon does
 own = [os.open(f"own-{number}", os.O_RDWR | os.O_CREAT) for number in range(60)]
 for number in range(50, 100):
     log.info("line", number=number)
-assert leadlog.flush()
+assert leadlog.flush(30)
 time.sleep(0.1)
 assert all(one.alive for one in ring_reports(directory))
 assert recover(directory).rings == 0

@@ -38,7 +38,7 @@ os.umask(0o077)
 modes = {"directory_mode": 0o770, "file_mode": 0o660} if groups else {}
 leadlog.configure(directory=directory, **modes)
 leadlog.get_logger().info(event)
-print(leadlog.flush(1.0), flush=True)
+print(leadlog.flush(1.0 if event == "other" else 30.0), flush=True)
 if event == "first":
     input()
 leadlog.shutdown()

@@ -39,6 +39,11 @@ _REASON_SHOWN = 100
     is_flag=True,
     help="Synchronise with a fake Airtable on this machine, and see a person's edits arrive.",
 )
+@click.option(
+    "--dashboard",
+    is_flag=True,
+    help="Open the dashboard on the log afterwards, until Ctrl-C.",
+)
 @directory_option
 @database_option
 @json_option
@@ -49,6 +54,7 @@ def demo(
     file: Path | None,
     count: int | None,
     airtable: bool,
+    dashboard: bool,
     directory: Path | None,
     database: str | None,
     as_json: bool,
@@ -70,9 +76,12 @@ def demo(
       leadlog demo --leads export.json --database sqlite:///out/leads.db
       leadlog demo --count 10000 --directory /tmp/log --json | jq .leads
       leadlog demo --airtable
+      leadlog demo --dashboard
     """  # noqa: D301 - click wants real backspaces
     if file is not None and count is not None:
         raise click.UsageError("--count is about made-up leads; leave it out with --leads")
+    if dashboard and (airtable or as_json):
+        raise click.UsageError("--dashboard goes with neither --airtable nor --json")
     if airtable:
         _airtable(ctx, file, count or _COUNT, directory, database, as_json=as_json)
     rows = None if file is None else read_leads(file)
@@ -81,6 +90,10 @@ def demo(
         print_json(report)
     else:
         _show(report, file)
+    if dashboard:
+        from leadlog.cli.monitor.dashboard import serve
+
+        serve(Path(report["directory"]), port=0)
     ctx.exit(1 if report["disagreements"] else 0)
 
 
@@ -296,6 +309,9 @@ def _show(report: dict[str, Any], file: Path | None) -> None:
             fg="green",
             bold=True,
         )
+    _line("")
+    _line("See it in a browser, live", bold=True)
+    _line(f"  leadlog dashboard --directory {shlex.quote(report['directory'])}")
 
 
 def _cut(text: str) -> str:

@@ -22,7 +22,7 @@ def row_of(ring: dict[str, Any]) -> tuple[Any, ...]:
     return (
         ring["process_id"],
         ring["category"],
-        "alive" if ring["alive"] else "ended",
+        "alive" if ring["alive"] else "ended, uncounted" if ring["uncounted"] else "ended",
         ring["accepted"],
         ring["written"],
         ring["in_ring"],

@@ -151,7 +151,7 @@ export function heatChart({ title, columns, rowLabels, cells, most, axis, onBox,
   function label() {
     const shown = now.rowLabels.length > 8 ? now.rowLabels.filter((_, at) => at % Math.ceil(now.rowLabels.length / 7) === 0) : now.rowLabels;
     fill(rows, [...shown].reverse().map((one) => h("span", {}, one)));
-    const many = Math.max(2, Math.min(8, Math.floor((canvas.clientWidth || 300) / 110)));
+    const many = Math.max(2, Math.min(8, now.columns.length, Math.floor((canvas.clientWidth || 300) / 110)));
     fill(below, Array.from({ length: many }, (_, at) => h("span", {}, now.axis(Math.round((at * (now.columns.length - 1)) / (many - 1))))));
   }
   function draw() {

@@ -43,14 +43,14 @@ export async function show(context) {
   const form = h("form.actions", { css: { "margin-bottom": "14px" }, onsubmit: (event) => { event.preventDefault(); set({ key: find.value.trim(), at: null }); } },
     h("div.filter", {}, find), h("button", { type: "submit" }, "Show"),
     key && h("button", { type: "button", "aria-pressed": String(params().get("reads") === "1"), onclick: () => set({ reads: params().get("reads") === "1" ? null : "1" }) }, params().get("reads") === "1" ? "Without reads" : "With reads"));
-  const near = told.near.length ? h("p", { css: { "margin-top": "12px" } }, "In the log: ", told.near.map((one) => [h("a", { href: address("entity", { key: one }) }, one), "  "])) : null;
+  const near = told.near.length ? h("div", { css: { "margin-top": "12px" } }, "In the log: ", h("ul", {}, told.near.map((one) => h("li", {}, h("a.mono", { href: address("entity", { key: one }) }, one))))) : null;
   let body;
   if (!told.rows.length) body = [h("div.empty", {}, h("h2", {}, key ? `No call on ${key}` : "Which row?"), h("p", {}, key ? "The log has no call that names this key." : "Give the primary key, as records have it in lead_identifier.lead_id."), near)];
   else body = told.rows.map((row) => h("div.grid", {},
     card(`${row.entity || "No class"} · ${count(row.entries.length + row.left_out)} calls`, { size: "wide.wide-xl", flush: true },
       h("ol.timeline", {}, row.entries.map(entry)), row.left_out ? h("p.note", { css: { padding: "10px 14px" } }, `and ${count(row.left_out)} older ones; leadlog history has them all`) : null),
     card(row.at ? `The row as of ${stamp(row.at)}` : "The row at the end of the log", { size: "third.rest-xl", side: row.at && h("button.link", { type: "button", onclick: () => set({ at: null }) }, "as it is now") },
-      row.row ? table([{ title: "Column" }, { title: "Value" }], Object.entries(row.row).filter(([name]) => !name.startsWith("_")).map(([name, value]) => [name, h("span", { css: { "overflow-wrap": "anywhere" } }, said(value))]), { caption: "The row" }) : h("p", {}, "There was no such row."),
+      row.row ? table([{ title: "Column" }, { title: "Value" }], Object.entries(row.row).filter(([name]) => !name.startsWith("_")).map(([name, value]) => [name, h("span", { css: { "overflow-wrap": "anywhere" } }, said(value))]), { caption: "The row" }) : h("p", {}, "No such row: deleted, or not made yet."),
       row.row?._unknown ? h("p.note", {}, `Not known from the log: ${row.row._unknown.join(", ")}`) : null,
       row.doubts.length ? h("p.gap", {}, `${count(row.doubts.length)} times the log tells of lost records that may have been about it; the last at ${stamp(row.doubts.at(-1).at)}.`) : null)));
   return { nodes: [h("div.head", {}, h("h1", {}, key ? key : "History of a row")), form, ...body], escape: () => set({ at: null }) };

@@ -47,7 +47,7 @@ export async function show(context) {
       count(one.events, one.approx), stamp(one.last_seen, { date: false }),
     ]), { caption: "Newest error groups" }));
   }
-  const data = (chart) => [[chart.at, chart.calls, chart.failed], [chart.at, chart.errors], [chart.at, chart.p50, chart.p95]];
+  const data = (chart) => [[chart.at, chart.calls, chart.failed], [chart.at, chart.errors], [chart.at, chart.p95, chart.p50]];
   function charts_(told) {
     const { now, window } = told;
     const [rate, wrong, slow] = data(now.chart);

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from leadlog.core.clock import format_us
 from leadlog.dashboard.model.counting import is_sampled, percentile, share, weighed
@@ -178,9 +178,10 @@ def now(log: Log, window: Window, firing: Collection[str] = ()) -> Now:
     with log.figures() as figures:
         kinds = figures.kinds()
         extent = figures.extent()
-        chart = _chart(figures, window, kinds)
-        operations = _operations(figures, window, kinds, extent)
-        tiles = _tiles(figures, window, chart, extent)
+        timed = _timed(figures, window, kinds)
+        chart = _chart(figures, window, kinds, timed)
+        operations = _operations(figures, window, kinds, extent, timed)
+        tiles = _tiles(figures, window, chart, extent, timed)
         groups = error_groups(log, figures, window, most=_ERRORS_SHOWN)
         markers = _markers(log, figures, window, kinds)
     last = None if extent is None else format_us(extent[1])
@@ -211,11 +212,32 @@ def _is_error(kind: Kind) -> bool:
     return kind.category == "error_logs"
 
 
-def _chart(
-    figures: Figures,
-    window: Window,
-    kinds: Mapping[int, Kind],
-) -> Chart:
+class _Timed(NamedTuple):
+    """Durations by bucket, read once for all that is shown of a period.
+
+    Attributes:
+        by_kind: kind to bucket to how many were meant.
+        by_slot: the same of all calls by slot of the charts.
+    """
+
+    by_kind: Mapping[int, Mapping[int, float]]
+    by_slot: Mapping[int, Mapping[int, float]]
+
+
+def _timed(figures: Figures, window: Window, kinds: Mapping[int, Kind]) -> _Timed:
+    by_kind: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    by_slot: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    calls = set(_numbers(kinds, _is_call))
+    read = figures.latencies(None, window.since, window.until, window.step)
+    for number, slot, bucket, n in read:
+        meant = n / kinds[number].rate
+        by_kind[number][bucket] += meant
+        if number in calls:
+            by_slot[slot][bucket] += meant
+    return _Timed(by_kind, by_slot)
+
+
+def _chart(figures: Figures, window: Window, kinds: Mapping[int, Kind], timed: _Timed) -> Chart:
     calls, errors = _numbers(kinds, _is_call), _numbers(kinds, _is_error)
     slots = window.slots()
     made: dict[int, float] = defaultdict(float)
@@ -232,11 +254,7 @@ def _chart(
             made[slot] += n / kind.rate
             if kind.failed:
                 failed[slot] += n / kind.rate
-    buckets: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for number, slot, bucket, n in figures.latencies(
-        calls, window.since, window.until, window.step
-    ):
-        buckets[slot][bucket] += n / kinds[number].rate
+    buckets = timed.by_slot
     return Chart(
         tuple(window.times()),
         window.step,
@@ -253,6 +271,7 @@ def _operations(
     window: Window,
     kinds: Mapping[int, Kind],
     extent: tuple[int, int] | None,
+    timed: _Timed,
 ) -> tuple[Operation, ...]:
     wanted = _numbers(
         kinds, lambda kind: kind.operation is not None and kind.category != "error_logs"
@@ -263,7 +282,10 @@ def _operations(
         kind = kinds[number]
         by_name[str(kind.operation), kind.category].append(number)
     name_of = {number: name for name, numbers in by_name.items() for number in numbers}
-    buckets = _buckets(figures, window, kinds, name_of)
+    buckets: dict[tuple[str, str], dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for number, name in name_of.items():
+        for bucket, meant in timed.by_kind.get(number, {}).items():
+            buckets[name][bucket] += meant
     earlier = window.shifted(WEEK_US)
     before: dict[tuple[str, str], dict[int, float]] = {}
     if extent is not None and extent[0] <= earlier.since:
@@ -338,7 +360,11 @@ def _highest(values: list[float | None]) -> float | None:
 
 
 def _tiles(
-    figures: Figures, window: Window, chart: Chart, extent: tuple[int, int] | None
+    figures: Figures,
+    window: Window,
+    chart: Chart,
+    extent: tuple[int, int] | None,
+    timed: _Timed,
 ) -> tuple[Tile, ...]:
     kinds = figures.kinds()
     calls = _numbers(kinds, _is_call)
@@ -349,8 +375,13 @@ def _tiles(
         known = {n: t for n, t in made.items() if kinds[n].failed is not None}
         failed = {n: t for n, t in made.items() if kinds[n].failed}
         buckets: dict[int, float] = defaultdict(float)
-        for number, _, bucket, n in figures.latencies(calls, period.since, period.until):
-            buckets[bucket] += n / kinds[number].rate
+        if period is window:
+            for own in timed.by_slot.values():
+                for bucket, meant in own.items():
+                    buckets[bucket] += meant
+        else:
+            for number, _, bucket, n in figures.latencies(calls, period.since, period.until):
+                buckets[bucket] += n / kinds[number].rate
         wrong = figures.totals(errors, period.since, period.until)
         return (
             weighed(made, kinds),

@@ -15,7 +15,7 @@ __all__ = ["directory_checks", "probe", "ring_checks"]
 
 
 def probe(context: Context) -> Iterator[Check]:
-    """Check `log_writable`, `log_disk`, `log_dropped`, `log_waiting`, `log_lag`, `log_clock`."""
+    """Check whether the log can be written, has lost nothing, and is not behind."""
     directory = context.directory
     yield from directory_checks(directory, context.settings.health_disk_mb)
     rings = ring_reports(directory.absolute())
@@ -69,6 +69,18 @@ def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
         message=f"{dropped} events were dropped ({said})" if dropped else "no event was dropped",
         remedy="make the directory writable or make room; the table of rings of `leadlog doctor` "
         "says which process and category lost them",
+    )
+    uncounted = sorted({ring.process_id for ring in rings if ring.uncounted})
+    yield judge(
+        "log_uncounted",
+        float(len(uncounted)),
+        warning=1.0,
+        unit="processes",
+        message=f"{len(uncounted)} processes without shared memory ended before they closed the "
+        f"log, such as {uncounted[-1]}; what they had not written is lost, and nobody counted it"
+        if uncounted
+        else "every process without shared memory closed the log",
+        remedy="end them with leadlog.flush() or leadlog.shutdown(), or give them /dev/shm",
     )
     left = sum(ring.in_ring for ring in rings if not ring.alive)
     yield judge(

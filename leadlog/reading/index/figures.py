@@ -191,10 +191,12 @@ class Figures:
         for level, start, end in _pieces(since, until, step):
             if level:
                 slot = "0" if step is None else f"slot * {level:d} / {step:d}"
+                own = step == level  # then each row is one already
                 sql = (
-                    f"SELECT kind, {slot} AS place, bucket, sum(n) FROM latencies "
-                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)} "
-                    "GROUP BY kind, place, bucket"
+                    f"SELECT kind, {slot} AS place, bucket, {'n' if own else 'sum(n)'} "
+                    "FROM latencies "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)}"
+                    f"{'' if own else ' GROUP BY kind, place, bucket'}"
                 )
                 yield from self._ask(sql, _parameters(kinds, start, end, level))
                 continue

@@ -174,8 +174,9 @@ class Drain:
         busy = channel.drain()
         if sync and channel.unsynced:
             channel.sync()
-        if ring.storage.reason:
-            self._mirror(category, ring).refresh()
+        mirror = self._mirrors.get(category) if ring.storage.reason else None
+        if mirror is not None:
+            mirror.refresh()
         if not self._rings.is_current(category, ring) and ring.idle:
             path = ring.storage.path
             channel.close()
@@ -201,12 +202,14 @@ class Drain:
             self._channels[ring] = channel
         return channel
 
-    def _mirror(self, category: str, ring: Ring) -> Mirror:
-        mirror = self._mirrors.get(category)
-        if mirror is None:
-            mirror = Mirror(category, ring, self._files.spool, self._files.descriptors)
-            self._mirrors[category] = mirror
-        return mirror
+    def account(self, category: str, ring: Ring) -> None:
+        """Keep the counts of a ring that lies in the heap where others see them, from now on.
+
+        Before its first line, since a process may end at any moment without the drain.
+        """
+        mirror = Mirror(category, ring, self._files.spool, self._files.descriptors)
+        mirror.refresh()
+        self._mirrors[category] = mirror
 
     def _keep_house(self) -> None:
         """What is done at the start and every few seconds."""

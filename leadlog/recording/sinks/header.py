@@ -30,6 +30,7 @@ STAGE = DROPPED + len(CAUSES)
 POLICY = STAGE + 1
 DEVICE = POLICY + 1
 INODE = DEVICE + 1
+UNCOUNTED = INODE + 1
 _RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
@@ -183,12 +184,20 @@ class Header:
     @property
     def unused(self) -> bool:
         """Whether no line was ever taken."""
-        return not any((self.words[TAIL], self.words[IN_MEMORY], *self.dropped().values()))
+        return not any(
+            (
+                self.words[TAIL],
+                self.words[IN_MEMORY],
+                self.words[UNCOUNTED],
+                *self.dropped().values(),
+            )
+        )
 
     @property
     def uneventful(self) -> bool:
         """Whether every line is in its file and was safe all the way."""
-        return not (self.words[IN_MEMORY] or self.words[DEGRADED] or self.dropped())
+        words = self.words
+        return not (words[IN_MEMORY] or words[DEGRADED] or words[UNCOUNTED] or self.dropped())
 
     def dropped(self) -> dict[str, int]:
         """Lines dropped, by cause; causes that occurred only."""

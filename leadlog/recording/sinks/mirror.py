@@ -1,7 +1,8 @@
 """Counts of a ring that lies in the heap, kept where `leadlog doctor` can read them.
 
-A copy of the header in a file of its own, refreshed once a second by plain writes. It is locked
-as a ring is, so that it tells whether its process lives.
+A copy of the header in a file of its own, made before the first line is taken and refreshed once a
+second by plain writes. It is locked as a ring is, so that it tells whether its process lives; and
+whether that ended in order, since the last copy says that it is the last.
 """
 
 import os
@@ -46,7 +47,7 @@ class Mirror:
 
     def finish(self) -> None:
         """Writes the last counts and lets go of the file, which stays for a while."""
-        self._write()
+        self._write(last=True)
         self.close()
         self._spool.retire(self._path)
 
@@ -61,8 +62,8 @@ class Mirror:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def _write(self) -> None:
-        page = self._ring.page()
+    def _write(self, *, last: bool = False) -> None:
+        page = self._ring.page(last=last)
         if page == self._page:
             return
         try:

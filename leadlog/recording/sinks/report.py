@@ -20,6 +20,7 @@ from leadlog.recording.sinks.header import (
     PROCESS,
     STAGE,
     TAIL,
+    UNCOUNTED,
     Header,
 )
 from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool
@@ -49,6 +50,8 @@ class RingReport:
         file: the file being written, relative to the log directory; "" for none.
         waiting_since: `timestamp` of the first line in the ring; None where none waits.
         omitted: events left out on purpose.
+        uncounted: whether the process ended without a last count, and its memory went with it, so
+            that more may be lost than is known.
     """
 
     process_id: int
@@ -63,6 +66,7 @@ class RingReport:
     file: str = ""
     waiting_since: str | None = None
     omitted: int = 0
+    uncounted: bool = False
 
 
 def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
@@ -73,7 +77,8 @@ def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
         memory: the memory file system.
 
     Returns:
-        By process and category; rings that nothing ever went through are left out.
+        By process and category; rings that nothing ever went through, as far as is known, are
+        left out.
     """
     found = []
     for file in Spool(directory, memory).files():
@@ -81,7 +86,7 @@ def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
             report = _read(file)
         except (OSError, ValueError, TypeError):
             continue  # removed meanwhile, or no ring of this version
-        if report.accepted:
+        if report.accepted or report.uncounted:
             found.append(report)
     return sorted(found, key=lambda one: (one.since_us, one.process_id, one.category))
 
@@ -114,6 +119,7 @@ def _read(file: RingFile) -> RingReport:
         file=progress.name,
         waiting_since=_timestamp(first),
         omitted=progress.omitted,
+        uncounted=not alive and bool(words[UNCOUNTED]),
     )
 
 

@@ -27,6 +27,7 @@ from leadlog.recording.sinks.header import (
     IN_MEMORY,
     SEEN_US,
     TAIL,
+    UNCOUNTED,
 )
 from leadlog.recording.sinks.overflow import Overflow, Waiting
 from leadlog.recording.sinks.storage import Storage, heap
@@ -306,13 +307,18 @@ class Ring(Body):
         """Whether more than half of it is taken; takes no lock."""
         return self.tail - self.progress.head > self.capacity // 2
 
-    def page(self) -> bytes:
-        """The header as another process should see it if it cannot see the ring itself."""
+    def page(self, *, last: bool) -> bytes:
+        """The header as another process should see it if it cannot see the ring itself.
+
+        Args:
+            last: whether nothing comes any more; else what comes later is not in these counts.
+        """
         counts = self.counts()
         page = bytearray(self._memory[:HEADER_BYTES])
         with memoryview(page).cast("Q") as words:
             words[SEEN_US] = 0  # changes though nothing happened
             words[IN_MEMORY] = counts.waiting
+            words[UNCOUNTED] = not last
             words[DEGRADED] = counts.degraded
         return bytes(page)
 

@@ -56,6 +56,7 @@ class Rings:
     Attributes:
         current: category to the ring that takes what comes.
         wake: tells the drain to come soon; to be set before rings are opened.
+        account: keeps the counts of a ring that lies in the heap; to be set likewise.
     """
 
     __slots__ = ("__dict__", "_lock")  # see leadlog.core.native
@@ -79,6 +80,7 @@ class Rings:
         self._before: dict[str, tuple[Counts, tuple[Ring, ...]]] = {}
         self.current: dict[str, Ring] = {}
         self.wake: Callable[[], None] = lambda: None
+        self.account: Callable[[str, Ring], None] = lambda _category, _ring: None
 
     def open(self, category: str) -> Ring:
         """The ring that takes what comes in a category, made if there is none yet.
@@ -97,6 +99,8 @@ class Rings:
                 except OSError as error:
                     storage = heap(size, self._clock(), str(error), self._sizes.stage)
                 ring = self._add(category, storage)
+                if storage.path is None:
+                    self.account(category, ring)
             return ring
 
     def _storage(self, category: str, capacity: int) -> Storage:

@@ -171,6 +171,7 @@ class SpoolSink:
             finisher_of=self._finisher_of,
         )
         self._rings.wake = self._drain.wake
+        self._rings.account = self._drain.account
 
     def after_fork(self) -> None:
         """In a forked child: begin anew, with rings of its own at the first lines."""
