@@ -39,7 +39,7 @@ def predict(
 ) -> Prediction | None:
     """Return what a model says of a call that is about to be made.
 
-    It takes some 30 µs and never raises because of the model: where there is none, or it was
+    It never raises because of the model: where there is none, or it was
     changed since it was learned, or is stale, the answer is None. It writes nothing.
 
         foretold = leadlog.predict("add_leads", model="database_logs/models/duration", items=500)
