@@ -115,7 +115,8 @@ def killed(tmp_path, root, tools, environment):
 
 def no_drafts(root):
     """Whether nothing half-written and no journal is left."""
-    hidden = [path for path in root.rglob(".*") if path.name != ".archive.lock"]
+    kept = {".archive.lock", ".erasures.jsonl"}
+    hidden = [path for path in root.rglob(".*") if path.name not in kept]
     return not hidden + list(root.rglob("_merged-*"))
 
 

@@ -62,6 +62,7 @@ class SettingsKeywords(TypedDict, total=False):
     health_disk_mb: float | None
     health_clock_seconds: float | None
     health_log_lag_seconds: float | None
+    health_ship_lag_seconds: float | None
     health_backlog_leads: int | None
     health_backlog_hours: float | None
     health_error_percent: float | None
