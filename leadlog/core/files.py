@@ -123,11 +123,15 @@ def draft(
     place = name if folder is not None else str(path.with_name(name))
     target = path.name if folder is not None else str(path)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    fd = (
-        os.open(place, flags, mode, dir_fd=folder)
-        if masked
-        else open_file(place, flags, mode, folder=folder)
-    )
+    try:
+        fd = (
+            os.open(place, flags, mode, dir_fd=folder)
+            if masked
+            else open_file(place, flags, mode, folder=folder)
+        )
+    except OSError as error:
+        error.filename = target  # nobody knows the draft's name
+        raise
     try:
         try:
             with suppress(OSError):  # a file system without locks

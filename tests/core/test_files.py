@@ -89,6 +89,14 @@ def test_a_kill_leaves_the_old_content_and_a_draft_that_is_known_as_one(file):
     assert match["name"] == file.name
 
 
+@pytest.mark.parametrize("writer", [replacing, output_file])
+def test_an_error_names_the_file_and_not_its_draft(tmp_path, writer):
+    """Whose folder is missing, for one."""
+    with pytest.raises(FileNotFoundError) as raised, writer(tmp_path / "gone" / "report.html"):
+        pass
+    assert raised.value.filename == str(tmp_path / "gone" / "report.html")
+
+
 def test_two_writers_do_not_take_each_others_drafts(file):
     """The last one to end wins, with its whole content."""
     with replacing(file) as first, replacing(file) as second:
