@@ -12,7 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from leadlog.recording.sinks.header import DEVICE, HEADER_BYTES
+from leadlog.recording.sinks.belonging import belonging
+from leadlog.recording.sinks.header import BELONGING, HEADER_BYTES
 
 SINKS = str(Path("leadlog") / "recording" / "sinks")
 
@@ -37,12 +38,12 @@ class Snapshot:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path.write_bytes(content)
         if directory.exists():
-            # A ring knows its directory by device and inode; here it is another one.
-            state = directory.stat()
+            # A ring knows its directory by device, inode and mark; here it is another one.
+            words = belonging(directory)
             for ring in spool.glob("*.ring"):
                 content = bytearray(ring.read_bytes())
                 if len(content) >= HEADER_BYTES:
-                    struct.pack_into("=QQ", content, DEVICE * 8, state.st_dev, state.st_ino)
+                    struct.pack_into("=3Q", content, BELONGING * 8, *words)
                     ring.write_bytes(content)
 
 

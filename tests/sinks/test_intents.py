@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from leadlog.core.layout import log_files
+from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.contract import Finish
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.intents import Intents
@@ -158,6 +159,29 @@ def test_a_sink_that_ends_leaves_no_file(directory: Path) -> None:
     assert list(spool.iterdir()) == []
     assert sink.intend([("error_logs", frame("c"))]) is None
     sink.settle(None)
+
+
+def test_notes_for_another_directory_at_the_path_are_left_alone(directory: Path) -> None:
+    """Of another container, for one: they are told of, and stay."""
+    make_mark(directory)
+    _die(_noted(directory, [("error_logs", frame("a"))]))
+    (directory / ".slots" / "mark").write_bytes(b"another!")
+    report = _recover(directory)
+    assert report.unsettled == 0
+    assert "it is of another directory" in report.errors[0]
+    assert ids(directory) == []
+
+
+def test_notes_follow_a_directory_that_is_made_anew(directory: Path) -> None:
+    """Somebody ran `rm -rf` on the log while the process lived."""
+    make_mark(directory)
+    intents = _noted(directory, [("error_logs", frame("a"))])
+    directory.rename(directory.with_name("gone"))
+    make_mark(directory)
+    intents.belong()
+    _die(intents)
+    assert _recover(directory).unsettled == 1
+    assert ids(directory) == ["a"]
 
 
 def test_a_forked_child_leaves_the_notes_of_its_parent_alone(directory: Path) -> None:

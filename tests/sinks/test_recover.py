@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.header import IN_MEMORY, Header, Progress
 from leadlog.recording.sinks.overflow import Budget
@@ -196,6 +197,23 @@ def test_a_directory_that_is_made_anew_under_a_living_process_is_still_its_own(
     with ring.open("rb") as stream:
         assert Header(stream.read(4096)).belongs(directory)
     sink.close(5)
+
+
+@pytest.mark.parametrize("change", ["mark", "inode"])
+def test_another_directory_at_the_same_path_gets_no_lines(directory: Path, change: str) -> None:
+    """Of another container, for one: device and inode may be the same, the mark is not."""
+    make_mark(directory)
+    path = _leave(directory)
+    if change == "mark":
+        (directory / ".slots" / "mark").write_bytes(b"another!")
+    else:
+        directory.rename(directory.with_name("elsewhere"))
+        make_mark(directory)
+    report = recover(directory)
+    assert (report.lines, path.exists()) == (0, True)
+    (problem,) = report.errors
+    assert "it is of another directory that was, or elsewhere is" in problem
+    assert not list(directory.rglob("*.jsonl"))
 
 
 def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:

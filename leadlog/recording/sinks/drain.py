@@ -6,6 +6,7 @@ line itself; a ring that is half full wakes it early.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from leadlog.core.forks import renew_after_fork
 from leadlog.core.native import Lock, RLock, sleep
@@ -88,6 +89,7 @@ class Drain:
         self._deadline: float | None = None
         self._done = False
         self._thread: Background | None = None
+        self.belong: Callable[[], None] = lambda: None
         # A bare lock as alarm clock: unlike an Event's, its release may be interrupted by a
         # signal handler that rings the same alarm.
         self._alarm = Lock()
@@ -219,6 +221,9 @@ class Drain:
                 self._folders_made = True
             except OSError as error:
                 self._health.unusable(error)
+        with suppress(OSError):  # told by what writes the lines
+            self._files.make_mark()
+        self.belong()
         own = frozenset(ring.storage.path for _, ring in self._rings.all() if ring.storage.path)
         gone = {path for path in own if not path.exists()}
         self._files.spool.tidy()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
+from leadlog.recording.sinks.belonging import WORDS, belonging, belongs
+
 __all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "Progress"]
 
 HEADER_BYTES = 4096
@@ -28,9 +30,8 @@ MAGIC = int.from_bytes(b"leadlog2", sys.byteorder)
 DROPPED = 9
 STAGE = DROPPED + len(CAUSES)
 POLICY = STAGE + 1
-DEVICE = POLICY + 1
-INODE = DEVICE + 1
-UNCOUNTED = INODE + 1
+BELONGING = POLICY + 1
+UNCOUNTED = BELONGING + WORDS
 _RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
@@ -165,21 +166,14 @@ class Header:
 
     def belong(self, directory: Path) -> None:
         """Note which log directory the lines are for: not its path, which others may have, too."""
-        try:
-            state = directory.stat()
-        except OSError:
-            return  # not there yet
-        self.words[DEVICE], self.words[INODE] = state.st_dev, state.st_ino
+        words = belonging(directory)
+        if any(words):
+            for at, word in enumerate(words, BELONGING):
+                self.words[at] = word
 
     def belongs(self, directory: Path) -> bool:
         """Whether the lines are for this log directory, as far as that was noted."""
-        if not self.words[INODE]:
-            return True
-        try:
-            state = directory.stat()
-        except FileNotFoundError:
-            return True  # removed; it will be made anew
-        return (self.words[DEVICE], self.words[INODE]) == (state.st_dev, state.st_ino)
+        return belongs(self.words[BELONGING : BELONGING + WORDS].tolist(), directory)
 
     @property
     def unused(self) -> bool:

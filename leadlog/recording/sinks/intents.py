@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
+from leadlog.recording.sinks.belonging import WORDS, belonging, belongs
 from leadlog.recording.sinks.descriptors import Descriptors, unmap
 from leadlog.recording.sinks.header import HEADER_BYTES
 from leadlog.recording.sinks.storage import Spool
@@ -31,7 +32,7 @@ Frames = Sequence[tuple[str, bytes]]
 """Frames, each with its category."""
 
 _MAGIC = int.from_bytes(b"leadlogI", sys.byteorder)
-_IDENTITY, _SLOTS, _SLOT_BYTES, _POLICY_BYTES = range(4)
+_IDENTITY, _SLOTS, _SLOT_BYTES, _POLICY_BYTES, _BELONGING = range(5)
 _LENGTHS = 8
 _TIMES = 256
 _MOST_SLOTS = _TIMES - _LENGTHS
@@ -64,7 +65,7 @@ class _Area:
         self.free = deque(range(self.count))
 
     @staticmethod
-    def format(memory: mmap, slots: int, slot_bytes: int, policy: bytes) -> None:
+    def format(memory: mmap, slots: int, slot_bytes: int, policy: bytes, directory: Path) -> None:
         """Make a file of zeros one without notes."""
         at = HEADER_BYTES + slots * slot_bytes
         memory[at : at + len(policy)] = policy
@@ -72,7 +73,16 @@ class _Area:
             words[_SLOTS] = slots
             words[_SLOT_BYTES] = slot_bytes
             words[_POLICY_BYTES] = len(policy)
+            for at, word in enumerate(belonging(directory), _BELONGING):
+                words[at] = word
             words[_IDENTITY] = _MAGIC
+
+    def belong(self, directory: Path) -> None:
+        """Note which log directory the notes are for."""
+        words, known = self.words, belonging(directory)
+        if words is not None and any(known):
+            for at, word in enumerate(known, _BELONGING):
+                words[at] = word
 
     def note(self, slot: int, data: bytes) -> None:
         """Put a note into a free slot; the last store makes it valid."""
@@ -168,6 +178,12 @@ class Intents:
         except Exception:  # noqa: BLE001 - as above
             return
 
+    def belong(self) -> None:
+        """Note which log directory the notes are for, which may have been made anew."""
+        for area in (self._usual, *self._large):
+            if area is not None:
+                area.belong(self._spool.directory)
+
     def _noted(self, data: bytes) -> Token | None:
         if self._closed:
             return None
@@ -216,7 +232,9 @@ class Intents:
                 f"{os.getpid()}.{self._descriptors.name()}.intents",
                 size,
                 self._descriptors,
-                lambda memory: _Area.format(memory, slots, slot_bytes, self._policy),
+                lambda memory: _Area.format(
+                    memory, slots, slot_bytes, self._policy, self._spool.directory
+                ),
             )
         except OSError:
             self._retry_at = now + 1.0
@@ -267,11 +285,11 @@ class Note:
     time_us: int
 
 
-def read_notes(content: bytes) -> tuple[list[Note], bytes | None]:
-    """The valid notes in a file of a dead process, and the policy that lies beside them.
+def read_notes(content: bytes, directory: Path) -> tuple[list[Note], bytes | None]:
+    """Return the valid notes in a file of a dead process, and the policy that lies beside them.
 
     Raises:
-        ValueError: this is no such file.
+        ValueError: this is not such a file, or it is of another directory.
     """
     if len(content) < HEADER_BYTES:
         raise ValueError("no intents: too short for a header")
@@ -280,6 +298,8 @@ def read_notes(content: bytes) -> tuple[list[Note], bytes | None]:
     end = HEADER_BYTES + slots * size
     if words[_IDENTITY] != _MAGIC or slots > _MOST_SLOTS or end + policy > len(content):
         raise ValueError("no intents of this version")
+    if not belongs(words[_BELONGING : _BELONGING + WORDS].tolist(), directory):
+        raise ValueError(f"it is of another directory that was, or elsewhere is, at {directory}")
     notes = []
     for slot in range(slots):
         at = HEADER_BYTES + slot * size

@@ -22,6 +22,7 @@ from leadlog.core.layout import (
     parse_name,
 )
 from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.storage import Spool
 
@@ -159,6 +160,15 @@ class Files:
         """
         for category in CATEGORIES:
             self._folder(category)
+
+    def make_mark(self) -> None:
+        """Give the directory its mark, where it stands.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.directory.is_dir():
+            make_mark(self.directory, file_mode=self.file_mode, directory_mode=self.directory_mode)
 
     def _folder(self, category: str) -> Path:
         folder = category_directory(self.directory, category)

@@ -22,12 +22,14 @@ container that is destroyed together with its /dev/shm, lose what was not yet in
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from leadlog.core.clock import now_us
 from leadlog.core.forks import renew_after_fork, renew_if_forked
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.native import RLock
+from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
@@ -124,6 +126,9 @@ class SpoolSink:
         self._sizes = RingSizes(ring_bytes, overflow_bytes, stage)
         self._spool = Spool(self._directory, memory)
         self._closed = False
+        # Before the first ring, so that each knows its directory from its first line on.
+        with suppress(OSError):  # told by the drain
+            make_mark(self._directory, file_mode=file_mode, directory_mode=directory_mode)
         self._begin()
         renew_after_fork(self)
         for category in CATEGORIES:
@@ -170,6 +175,7 @@ class SpoolSink:
             finish=self._finish,
             finisher_of=self._finisher_of,
         )
+        self._drain.belong = self._intents.belong
         self._rings.wake = self._drain.wake
         self._rings.account = self._drain.account
 

@@ -70,7 +70,9 @@ class Unsettled:
             OSError: it cannot be done now.
             ValueError: they cannot be finished, or the file is not one of notes.
         """
-        notes, policy = read_notes(os.pread(self.fd, os.fstat(self.fd).st_size, 0))
+        notes, policy = read_notes(
+            os.pread(self.fd, os.fstat(self.fd).st_size, 0), self.files.directory
+        )
         if notes and finisher_of is None:
             raise ValueError("`leadlog recover` can finish its events")
         rings = []

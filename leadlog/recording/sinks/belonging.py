@@ -1,0 +1,74 @@
+"""Which log directory something in shared memory is for: that one, not any other at its path.
+
+Containers that share /dev/shm may have different directories at the same path. A directory is known
+by device and inode and, since file systems give those again, by a mark: eight random bytes in
+`.slots/mark`, made once.
+"""
+
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from leadlog.core.files import make_folder, open_file
+
+__all__ = ["WORDS", "belonging", "belongs", "make_mark"]
+
+WORDS: Final = 3
+"""How many 64-bit words say which directory it is; all zero where that is not known."""
+
+_MARK_BYTES: Final = 8
+
+
+def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 0o700) -> None:
+    """Give a log directory its mark, if it has none.
+
+    Args:
+        directory: the log directory; made where it does not exist.
+        file_mode: of the mark.
+        directory_mode: of folders that are made.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    path = _mark(directory)
+    if path.exists():
+        return
+    make_folder(path.parent, directory_mode)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    with suppress(FileExistsError), os.fdopen(open_file(path, flags, file_mode), "wb") as stream:
+        stream.write(secrets.token_bytes(_MARK_BYTES))
+
+
+def belonging(directory: Path) -> tuple[int, ...]:
+    """Return the words of a directory; zeros where it is not there yet."""
+    try:
+        state = directory.stat()
+    except OSError:
+        return (0,) * WORDS
+    return state.st_dev, state.st_ino, _read_mark(directory)
+
+
+def belongs(words: Sequence[int], directory: Path) -> bool:
+    """Whether something with these words is for a directory, as far as that is known."""
+    device, inode, mark = words
+    if not inode:
+        return True
+    here = belonging(directory)
+    if here == (0,) * WORDS:
+        return True  # removed; it will be made anew
+    return (device, inode) == here[:2] and (not mark or not here[2] or mark == here[2])
+
+
+def _mark(directory: Path) -> Path:
+    return directory / ".slots" / "mark"
+
+
+def _read_mark(directory: Path) -> int:
+    try:
+        content = _mark(directory).read_bytes()
+    except OSError:
+        return 0
+    return int.from_bytes(content, "big") if len(content) == _MARK_BYTES else 0
