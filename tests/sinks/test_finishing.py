@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import tempfile
+import threading
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -148,6 +150,28 @@ def test_a_finisher_that_raises_loses_nothing(directory: Path) -> None:
     sink.close(5)
     assert numbers(directory) == [0, 1, 2, 3, 4]
     assert "no policy" in warnings[0]
+
+
+def test_closing_tries_again_what_failed_when_it_began(directory: Path) -> None:
+    """A look that was under way and failed is not the last one."""
+    inside, closing = threading.Event(), threading.Event()
+
+    def fragile(category: str, frames: list[bytes]) -> list[bytes]:
+        if not closing.is_set():
+            inside.set()
+            closing.wait(10)
+            raise RuntimeError("no policy")
+        return finish(category, frames)
+
+    sink = SpoolSink(directory, finish=fragile, warn=lambda _: None)
+    sink.write("error_logs", facts(0))
+    assert inside.wait(10)
+    closer = threading.Thread(target=sink.close, args=(5,))
+    closer.start()
+    time.sleep(0.2)  # it is closing now
+    closing.set()
+    closer.join(20)
+    assert numbers(directory) == [0]
 
 
 # ------------------------------------------------------------------------------- recovery

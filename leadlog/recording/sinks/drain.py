@@ -145,6 +145,8 @@ class Drain:
             if now >= self._recover_at:
                 self._recover_at = now + self._recover_seconds
                 self._keep_house()
+            # Of a look that began before `stop`, nothing is let go of: it has not tried again.
+            deadline = self._deadline
             urgent, self._urgent = self._urgent, False
             sync = self._files.durable and (urgent or now >= self._sync_at)
             if sync:
@@ -161,8 +163,8 @@ class Drain:
                         busy |= self._empty(category, ring, urgent=urgent, sync=sync)
                     if not (ring.finished or self._rings.is_current(category, ring)):
                         break  # what came later waits
-            if self._deadline is not None:
-                self._let_go(self._deadline)
+            if deadline is not None:
+                self._let_go(deadline)
         if now >= self._health_at or self._done:
             self._health_at = now + _HEALTH_SECONDS
             self._look_at_health()
@@ -293,8 +295,8 @@ class Drain:
         Args:
             timeout: seconds to wait at most.
         """
-        self._deadline = time.monotonic() + timeout
         self._urgent = True
+        self._deadline = time.monotonic() + timeout
         if not self._rings.current:
             self._done = True
         if self._thread is None or not self._thread.is_alive():
