@@ -1,5 +1,6 @@
 """The index: what it finds is what reading the whole log finds, whatever happens to the files."""
 
+import gc
 import os
 import sqlite3
 import stat
@@ -149,6 +150,16 @@ def test_without_it_or_with_a_damaged_one_it_is_made_anew(root: Path) -> None:
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     assert found(root, PERSON) == expected
+
+
+def test_an_index_that_nobody_closes_is_closed_when_it_goes(root: Path) -> None:
+    """Python 3.13 warns of a connection that it has to close itself, and a warning fails a test."""
+    index = Index(root)
+    connection = index._connection
+    del index
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_where_it_cannot_be_made_there_is_none(root: Path) -> None:

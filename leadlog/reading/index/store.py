@@ -3,6 +3,7 @@
 import os
 import secrets
 import sqlite3
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -138,10 +139,12 @@ class Index:
             )
         except (OSError, sqlite3.Error) as error:
             raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
+        # Who mounts the dashboard in an application of their own has no place to close it.
+        self._finalizer = weakref.finalize(self, self._connection.close)
         try:
             self._prepare()
         except sqlite3.Error as error:
-            self._connection.close()
+            self.close()
             raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
 
     def _prepare(self) -> None:
@@ -182,7 +185,7 @@ class Index:
 
     def close(self) -> None:
         """Close the database; a second time does nothing."""
-        self._connection.close()
+        self._finalizer()
 
     # ------------------------------------------------------------------------ brought up to date
 
