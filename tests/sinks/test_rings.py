@@ -68,13 +68,13 @@ def test_lines_that_find_their_ring_full_keep_their_order_and_are_safe(directory
     assert sink.crowded("error_logs")
     assert len(_rings(directory)) >= 3
     gate.open()
-    assert sink.flush(10)
+    assert sink.flush(30)
     assert [int(line.split()[0]) for line in _lines(directory)] == list(range(10_000))
     assert sink.stats().written == {"error_logs": 10_000}
     assert not sink.crowded("error_logs")
-    assert until(lambda: sum(_rings(directory)) == (1 << 16) + 4096)
+    assert until(lambda: sum(_rings(directory)) == (1 << 16) + 4096, 30)
     sink.write("error_logs", b"10000 after\n")
-    sink.close(5)
+    sink.close(30)
     assert _lines(directory)[-1] == b"10000 after"
     assert sink.stats().written == {"error_logs": 10_001}
     assert not Spool(directory).path.exists()
