@@ -37,9 +37,16 @@ def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 
     if path.exists():
         return
     make_folder(path.parent, directory_mode)
+    draft = path.with_name(f".mark.{secrets.token_hex(4)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    with suppress(FileExistsError), os.fdopen(open_file(path, flags, file_mode), "wb") as stream:
-        stream.write(secrets.token_bytes(_MARK_BYTES))
+    try:
+        with os.fdopen(open_file(draft, flags, file_mode), "wb") as stream:
+            stream.write(secrets.token_bytes(_MARK_BYTES))
+        # Whole from the start, and one for all, whoever is killed or comes at the same time.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def belonging(directory: Path) -> tuple[int, ...]:
