@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.header import IN_MEMORY, Header, Progress
@@ -146,6 +147,50 @@ def test_an_error_leaves_the_ring_for_the_next_time(directory: Path) -> None:
     assert file.read_bytes() == ALL[:14]
     assert recover(directory).lines == 2
     assert file.read_bytes() == ALL
+
+
+def _leave_two(directory: Path) -> tuple[Path, Path]:
+    """What a process leaves that was killed with a full ring and a further one."""
+    descriptors = Descriptors()
+    paths = []
+    for lines in (LINES[:2], LINES[2:]):
+        storage = Spool(directory).create("error_logs", 4096, descriptors, 1)
+        ring = Ring(storage, Budget(0).overflow())
+        for line in lines:
+            assert ring.put(line)
+        assert storage.path is not None
+        paths.append(storage.path)
+        ring.detach().release()
+    return paths[0], paths[1]
+
+
+def test_a_further_ring_waits_for_the_older_one(directory: Path) -> None:
+    """Its process dies, or another recoverer does, just after the older one was looked at."""
+    older, further = _leave_two(directory)
+    with older.open("rb") as held:
+        assert try_lock(held.fileno())
+        assert recover(directory) == Recovery(alive=2)
+        assert further.exists()
+    assert recover(directory) == Recovery(rings=2, lines=3)
+    assert list(_contents(directory).values()) == [ALL]
+
+
+def test_a_further_ring_waits_for_one_that_cannot_be_written(directory: Path) -> None:
+    """An error of the disk that is over a moment later does not turn the order round either."""
+    older, further = _leave_two(directory)
+    failing = [True]
+
+    def write(fd: int, data: bytes) -> int:
+        if failing and failing.pop():
+            raise OSError(28, "No space left on device")
+        return os.write(fd, data)
+
+    report = recover(directory, write=write)
+    assert (report.rings, report.alive, len(report.errors)) == (0, 1, 1)
+    assert older.exists()
+    assert further.exists()
+    assert recover(directory).lines == 3
+    assert list(_contents(directory).values()) == [ALL]
 
 
 def test_living_rings_and_damaged_ones_are_left_alone(directory: Path) -> None:

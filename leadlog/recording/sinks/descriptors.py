@@ -50,7 +50,7 @@ class Descriptors:
 
     def name(self) -> str:
         """A name that nobody else has, beginning with `token`."""
-        return f"{self.token}{next(self._numbers):04x}"
+        return f"{self.token}{next(self._numbers):08x}"
 
     def open(self, path: Path, flags: int, mode: int = 0o600) -> int:
         """Opens a file as `leadlog.core.files.open_file` does.

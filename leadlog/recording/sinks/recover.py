@@ -36,7 +36,8 @@ class Recovery:
         lines: lines that were brought into files.
         lost: lines that had only been in the memory of a process that was killed.
         unsettled: records of transactions whose outcome the dead could not tell any more.
-        alive: rings left alone, since their processes live or somebody else recovers them.
+        alive: rings left alone, since their processes live or somebody else recovers them or
+            an older one of their process.
         errors: what could not be recovered now, and why; it stays where it is.
     """
 
@@ -124,19 +125,30 @@ def recover_rings(
 def _recover_all(
     files: Files, own: frozenset[Path], report: Recovery, finisher_of: FinisherOf | None
 ) -> None:
+    waiting = set()  # series whose older ring is not in files yet: the order is kept
     for file in files.spool.files():
         if file.past or file.path in own or file.category not in CATEGORIES:
             continue
+        if file.series in waiting:
+            report.alive += 1
+            continue
         try:
-            _recover_one(file, files, report, finisher_of)
+            if not _recover_one(file, files, report, finisher_of):
+                report.alive += 1
+                waiting.add(file.series)
         except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
             report.errors.append(f"{file.path.name}: {error}")
+            if isinstance(error, OSError):
+                waiting.add(file.series)
 
 
 def _recover_one(
     file: RingFile, files: Files, report: Recovery, finisher_of: FinisherOf | None
-) -> None:
+) -> bool:
     """Recovers one ring, unless it is in use.
+
+    Returns:
+        Whether it is not.
 
     Raises:
         OSError: a file cannot be written.
@@ -145,15 +157,14 @@ def _recover_one(
     try:
         fd = files.descriptors.open(file.path, os.O_RDWR)
     except FileNotFoundError:
-        return
+        return True
     storage = Storage(bytearray(), file.path, fd, files.descriptors)
     try:
         if not try_lock(fd):
-            report.alive += 1
-            return
+            return False
         size = os.fstat(fd).st_size
         if not file.path.exists():
-            return  # a sibling was faster
+            return True  # a sibling was faster
         os.lseek(fd, 0, os.SEEK_SET)
         header = Header(os.read(fd, HEADER_BYTES))
         if not header.belongs(files.directory):
@@ -173,13 +184,13 @@ def _recover_one(
             channel = Channel(file.category, ring, files, lambda: seen, finish)
             try:
                 if not _empty(file.category, channel, files, seen // DAY_US, report):
-                    report.alive += 1
-                    return
+                    return False
             finally:
                 ring.detach()
         report.rings += 1
         report.lost += header.words[IN_MEMORY]
         files.spool.retire(file.path)
+        return True
     finally:
         storage.release()
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leadlog.core.locks import try_lock
-from leadlog.recording.sinks.descriptors import Descriptors, map_file, unmap
+from leadlog.recording.sinks.descriptors import TOKEN_LENGTH, Descriptors, map_file, unmap
 from leadlog.recording.sinks.header import (
     CAPACITY,
     HEADER_BYTES,
@@ -50,7 +50,11 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, mode 0700
 PATH_SUFFIX = ".path"
 """Of the name of a file that says which log directory the folder of that name is for."""
 
-_NAME = re.compile(r"(?P<category>\w+)\.\d+\.[0-9a-f]+\.(?P<kind>ring|past)", re.ASCII)
+_NAME = re.compile(
+    rf"(?P<series>(?P<category>\w+)\.\d+\.[0-9a-f]{{1,{TOKEN_LENGTH}}})[0-9a-f]*"
+    r"\.(?P<kind>ring|past)",
+    re.ASCII,
+)
 _PAST_KEPT = 512
 _PAST_SECONDS = 7 * 86_400
 _ORPHAN_SECONDS = 60
@@ -176,11 +180,13 @@ class RingFile:
 
     Attributes:
         path: the file.
+        series: what the names of one process's rings of one category have in common.
         category: whose lines it holds.
         past: whether only the header is left.
     """
 
     path: Path
+    series: str
     category: str
     past: bool
 
@@ -356,7 +362,8 @@ class Spool:
             for name in names:
                 match = _NAME.fullmatch(name)
                 if match is not None:
-                    yield RingFile(folder / name, match["category"], match["kind"] == "past")
+                    past = match["kind"] == "past"
+                    yield RingFile(folder / name, match["series"], match["category"], past)
 
     def names_in_use(self, but: Path | None = None) -> set[str]:
         """Log files that a ring names, relative to the log directory.
