@@ -103,6 +103,7 @@ class Piece:
             for line in block.split(b"\n"):
                 length = len(line) + 1
                 data: Any
+                at: int | None
                 try:
                     data = loads(line)
                     stamp = data["timestamp"]
@@ -112,9 +113,8 @@ class Piece:
                     data = at = None
                 if at is None:
                     data = decode(line)
-                    if data is not None:
-                        at = self._new_moment(data["timestamp"])
-                if data is not None:
+                    at = None if data is None else self._new_moment(data["timestamp"])
+                if at is not None and data is not None:
                     rows.append(row(source, offset, length, at, data))
                 elif line and not line.isspace():
                     self.skipped.damaged(source.path, offset)
@@ -183,14 +183,17 @@ class Piece:
         address = who.get("email")
         if type(address) is str:
             self._addresses.add((address, key))
-        timed = type(duration) is float and 0 <= duration <= MOST_MS
+        if type(duration) is float and 0 <= duration <= MOST_MS:
+            us: int | None = round(duration * 1000)
+        else:
+            us = duration_of(data)
         return (
             source.number,
             offset,
             length,
             at,
             numbers.kind(source.category, data) if kind is None else kind,
-            round(duration * 1000) if timed else duration_of(data),
+            us,
             None,
             None,
             user,

@@ -16,8 +16,8 @@ from leadlog.core.files import make_folder
 from leadlog.core.layout import LogFile, log_files
 from leadlog.core.places import INDEX, modes_of
 from leadlog.reading.events import Skipped, open_content
-from leadlog.reading.index import numbers, rollups
-from leadlog.reading.index.gather import COLUMNS, Piece, Source
+from leadlog.reading.index import schema
+from leadlog.reading.index.gather import Piece, Source
 from leadlog.reading.index.numbers import Numbers, address_number, event_number, session_number
 from leadlog.reading.index.rollups import Rollup
 
@@ -25,52 +25,12 @@ __all__ = ["NAME", "Index", "IndexUnavailableError", "Place", "Progress", "size_
 
 NAME: Final = "events.sqlite3"
 """Of the database, in the folder of the index."""
-_VERSION: Final = 3
 _WAIT_SECONDS: Final = 30.0
 _PIECE_BYTES: Final = 16 * 1024 * 1024
 _TAIL_BYTES: Final = 64
 
 Progress = Callable[[int, int], None]
 """Is told how many bytes are indexed, and of how many."""
-
-_TABLES: Final = f"""
-CREATE TABLE IF NOT EXISTS files (
-    id INTEGER PRIMARY KEY, category TEXT NOT NULL, stem TEXT NOT NULL, inode INTEGER NOT NULL,
-    whole INTEGER NOT NULL, size INTEGER NOT NULL, tail BLOB NOT NULL, damaged INTEGER NOT NULL,
-    first_damaged INTEGER, UNIQUE (category, stem)
-);
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL, offset INTEGER NOT NULL,
-    length INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, duration INTEGER,
-    score INTEGER, marks INTEGER, user INTEGER, event INTEGER, session INTEGER, key TEXT,
-    unnamed INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS pieces (
-    file INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, added INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS mentions (key TEXT NOT NULL, event INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS addresses (
-    address INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (address, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS generation (name TEXT NOT NULL);
-{numbers.TABLES}{rollups.TABLES}
-"""
-"""Events of one piece of a file have numbers one after the other; `event`, `session` and `address`
-are as `numbers` makes them, of several with the same number the log tells which is meant. `added`
-says whether a piece is in the roll-ups.
-"""
-_INDEXES: Final = """
-CREATE INDEX IF NOT EXISTS events_at ON events (at, kind, duration);
-CREATE INDEX IF NOT EXISTS events_kind ON events (kind, at);
-CREATE INDEX IF NOT EXISTS events_key ON events (key) WHERE key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS events_unnamed ON events (unnamed) WHERE unnamed = 1;
-CREATE INDEX IF NOT EXISTS events_session ON events (session);
-CREATE INDEX IF NOT EXISTS events_event ON events (event);
-CREATE INDEX IF NOT EXISTS mentions_key ON mentions (key);
-"""
-_HAS_INDEXES: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'mentions_key'"
-_COUNTED: Final = "SELECT at, kind, duration, score, marks FROM events WHERE id BETWEEN ? AND ?"
-_INSERT: Final = f"INSERT INTO events (id, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"  # noqa: S608
 
 
 class IndexUnavailableError(LeadlogError):
@@ -141,15 +101,15 @@ class Index(Database):
     def _prepare(self) -> None:
         execute = self._execute
         (version,) = execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
+        if version != schema.VERSION:
             execute("BEGIN IMMEDIATE")
             for (table,) in execute(
                 "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             ).fetchall():
                 execute(f'DROP TABLE IF EXISTS "{table}"')
-            execute(f"PRAGMA user_version = {_VERSION}")
+            execute(f"PRAGMA user_version = {schema.VERSION}")
             execute("COMMIT")
-        self.connection.executescript(_TABLES)
+        self.connection.executescript(schema.TABLES)
         with self._transaction():
             if execute("SELECT 1 FROM generation").fetchone() is None:
                 self._begin_generation()
@@ -184,8 +144,8 @@ class Index(Database):
                     if progress is not None:
                         progress(done + min(size, sizes[file.path]), total)
                 done += sizes[file.path]
-            if self._execute(_HAS_INDEXES).fetchone() is None:
-                self.connection.executescript(_INDEXES)
+            if self._execute(schema.HAS_INDEXES).fetchone() is None:
+                self.connection.executescript(schema.INDEXES)
         except sqlite3.Error as error:
             self._numbers.forget()
             raise IndexUnavailableError(f"cannot write the index: {error}") from error
@@ -224,7 +184,7 @@ class Index(Database):
             "SELECT first, last, added FROM pieces WHERE file = ?", (number,)
         ).fetchall():
             if added:
-                rollup.add(execute(_COUNTED, (first, last)))
+                rollup.add(execute(schema.COUNTED, (first, last)))
             execute("DELETE FROM mentions WHERE event BETWEEN ? AND ?", (first, last))
             execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (first, last))
         rollup.write(self.connection, -1)
@@ -247,7 +207,7 @@ class Index(Database):
                     for piece in self._execute(
                         "SELECT first, last FROM pieces WHERE file = ? AND NOT added", file
                     ).fetchall():
-                        rollup.add(self._execute(_COUNTED, piece))
+                        rollup.add(self._execute(schema.COUNTED, piece))
                     rollup.write(self.connection)
                     self._execute("UPDATE pieces SET added = 1 WHERE file = ?", file)
         except sqlite3.Error as error:
@@ -338,7 +298,7 @@ class Index(Database):
         # Numbers are never given twice, so that whoever follows the index can go on from one.
         last = self._last()
         write = self.connection.executemany
-        write(_INSERT, [(last + place, *row) for place, row in enumerate(piece.rows, 1)])
+        write(schema.INSERT, [(last + place, *row) for place, row in enumerate(piece.rows, 1)])
         write(
             "INSERT INTO mentions (key, event) VALUES (?, ?)",
             ((key, last + place + 1) for place, keys in piece.mentions for key in keys),
