@@ -17,7 +17,7 @@ from sqlalchemy.pool import PoolProxiedConnection, PoolResetState
 from leadlog.recording.capture import executions, journal, seam, sql, writes
 from leadlog.recording.capture.drivers import State, asker, committer
 from leadlog.recording.capture.flushes import Flush
-from leadlog.recording.capture.meter import current_meter
+from leadlog.recording.capture.meter import current_meter, spent_on
 from leadlog.recording.capture.operation import Operation
 from leadlog.recording.capture.writing import info_of, safely, settle
 from leadlog.recording.pipeline import is_enabled, report_failure
@@ -202,7 +202,7 @@ class Instrument:
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
                 if seam.is_of_a_flush(context):  # the unit of work's own
                     return
-            executions.spent_on(context, started).executed(elapsed)
+            spent_on(context, started).executed(elapsed)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
         """Notes a write of the call under way."""
