@@ -121,6 +121,9 @@ class _Comparison:
         self._report = report
         columns = list(real.columns)
         self._key = [columns.index(column) for column in real.primary_key.columns]
+        causes.key_columns = frozenset(
+            _name(column, real, told) for column in real.primary_key.columns
+        )
         # A log names columns by their names; a mapped class may have another name for one.
         self._columns = [
             (place, _name(column, real, told), column.type)

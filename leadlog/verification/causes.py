@@ -24,6 +24,9 @@ class Causes:
         log_first: when the log begins.
         skipped: lines that could not be read.
         rings: what writers count.
+
+    Attributes:
+        key_columns: names of the primary key's columns, once the real table is known.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Causes:
         skipped: Skipped,
         rings: Iterable[RingReport] = (),
     ) -> None:
+        self.key_columns: frozenset[str] = frozenset()
         self._table = table
         self._doubts = doubts
         self._log_first = log_first
@@ -74,7 +78,11 @@ class Causes:
         first = 0 if row is None else row.seen(column)
         found: dict[str, Doubt] = {}
         for doubt in reversed(self._doubts[first:]):
-            if doubt.cause not in found and doubt.touches(self._table.entity, kind, column):
+            if doubt.cause in found:
+                continue
+            if doubt.touches(self._table.entity, kind, column) or (
+                column is None and doubt.moves(self._table.entity, self.key_columns)
+            ):
                 found[doubt.cause] = doubt
         for cause in ("blind_spot", "uncertain"):
             if cause in found:

@@ -79,7 +79,7 @@ def link(context: DefaultExecutionContext, number: int, target: Target, place: i
 def _link(context: DefaultExecutionContext, target: Target, place: int) -> Operation:
     entity, store = target.main, captured.on(context.dialect).store(target.main)
     operation = new(target)
-    operation.lead_id = _key(store, target, parameters(context)[place], zone_of(context))
+    _identify(operation, store, target, parameters(context)[place], zone_of(context))
     found = changes(context, target, place)
     if target.kind == "delete":
         given = parameters(context)[place]
@@ -123,7 +123,7 @@ def _expect(operation: Operation, context: DefaultExecutionContext, target: Targ
     _tell_changes(operation, context, target)
     if not operation.bulk and target.table is not None:
         store = captured.on(context.dialect).store(target.main)
-        operation.lead_id = _key(store, target, parameters(context)[0], zone_of(context))
+        _identify(operation, store, target, parameters(context)[0], zone_of(context))
         operation.change = target.kind
 
 
@@ -187,7 +187,9 @@ def describe(
     store = captured.on(context.dialect).store(target.main)
     ids = _texts(store, target, returned) if returned else _ids(context, store, target, affected)
     if not operation.bulk and ids:
-        operation.lead_id = ids[0]
+        _identify(operation, store, target, parameters(context)[0], zone_of(context))
+        if returned or target.kind == "create":
+            operation.lead_id = ids[0]
         operation.change = target.kind if affected else None
         _name(operation, target, context, returned)
     elif ids and affected == len(ids):
@@ -249,7 +251,7 @@ def _ids(
         made = context.inserted_primary_key_rows
         if made and len(made[0]) == len(target.main.keys):
             return _texts(store, target, made)
-    elif not target.keys:
+    elif not target.keys or (target.many and _sets_key(target, sets[0]) and len(sets) > 1):
         return ()
     texts = [_key(store, target, given, zone) for given in sets]
     return () if None in texts else [text for text in texts if text is not None]
@@ -262,6 +264,33 @@ def _key(store: Store, target: Target, given: Any, zone: Any) -> str | None:
         by_attribute = {key: name for name, key in target.columns.items()}
         names = tuple(by_attribute.get(key, "") for key in target.main.keys)
     return key_of(store, target, [given.get(name) for name in names], zone)
+
+
+def _identify(operation: Operation, store: Store, target: Target, given: Any, zone: Any) -> None:
+    """Say which row a statement's parameters name, and which key it has from now on."""
+    operation.lead_id = before = _key(store, target, given, zone)
+    if target.kind != "update" or not _sets_key(target, given):
+        return
+    new = {key: given[name] for name, key in target.columns.items() if name in given}
+    entity = target.main
+    parts = [
+        None
+        if entity.names[key] in target.unknown and key not in new
+        else new.get(key, given.get(name))
+        for key, name in zip(entity.keys, target.keys, strict=True)
+    ]
+    operation.lead_id = key_of(store, target, parts, zone)
+    if before != operation.lead_id:
+        operation.previous_lead_id = before
+
+
+def _sets_key(target: Target, given: Any) -> bool:
+    """Whether an UPDATE writes to the primary key."""
+    entity = target.main
+    return any(
+        key in entity.keys and (name in given or entity.names[key] in target.unknown)
+        for name, key in target.columns.items()
+    )
 
 
 def key_of(store: Store, target: Target, parts: Sequence[Any], zone: Any = None) -> str | None:
