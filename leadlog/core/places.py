@@ -155,7 +155,14 @@ PLACES: Final = (
             "leadlog.recording.sinks.slots",
             "leadlog.reading.shipped",
         ),
-        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock", ".shipping/*.lock"),
+        (
+            ".archive.lock",
+            ".monitor.lock",
+            "*/.*.lock",
+            ".*.lock",
+            ".shipping/*.lock",
+            ".slots/*",
+        ),
     ),
     Place("list of exports", Content.NAMES, ("leadlog.core.places",), (EXPORTS,)),
     Place(

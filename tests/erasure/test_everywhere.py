@@ -431,6 +431,8 @@ def test_what_the_registry_says_of_a_path():
         "error-marks.json": Content.DOCUMENT,
         ".error-marks.json.0123abcd.tmp": Content.DOCUMENT,
         ".monitor.sqlite3-wal": Content.DATABASE,
+        ".slots/host.3": Content.NAMES,
+        ".slots/mark": Content.NAMES,
     }
     for name, kind in kinds.items():
         assert place_of(Path(name)).content == kind, name
