@@ -135,9 +135,8 @@ def unit(tmp_path: Path) -> Path:
     text, count = re.subn("^ExecStart=.*$", command, text, flags=re.MULTILINE)
     assert count == 1
     path = tmp_path / "app.service"
-    path.write_text(
-        f"[Unit]\nDescription=An application\n{text.replace('User=app', 'User=daemon')}"
-    )
+    text = text.replace("User=app", "User=daemon")  # whom every system has
+    path.write_text(f"[Unit]\nDescription=An application\n{text}")
     return path
 
 

@@ -235,10 +235,10 @@ def test_a_recovery_of_notes_may_be_killed_at_any_store() -> None:
 def _fds_of_notes() -> set[int]:
     """Descriptors of this process that are open for notes."""
     found = set()
-    for name in os.listdir("/proc/self/fd"):
+    for fd in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{name}").endswith(".intents"):
-                found.add(int(name))
+            if fd.readlink().suffix == ".intents":
+                found.add(int(fd.name))
     return found
 
 
