@@ -215,6 +215,10 @@ def _lines(entry: Entry, users: Mapping[str, str | None], width: int | None) -> 
         perhaps = entry.outcome == "unknown" or not entry.named
         parts.append("may have changed it" if perhaps else "changed nothing")
     yield line(parts, width)
+    if entry.renamed is not None:
+        before, after = entry.renamed["from"], entry.renamed["to"]
+        new = "one that only the database knows" if after is None else safe(after)
+        yield told(f"key: {safe(before or '')} → {new}")
     for name, cell in entry.changes.items():
         yield told(f"{safe(str(name))}: {change(cell, _VALUE_LIMIT)}")
     if entry.lost_update is not None:

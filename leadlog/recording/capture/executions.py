@@ -152,7 +152,7 @@ def _link(context: DefaultExecutionContext, target: Target, place: int) -> Opera
     entity, store = target.main, captured.on(context.dialect).store(target.main)
     operation = Operation(target.kind, entity.events[target.kind], entity.name, emit)
     operation.schema = target.schema
-    operation.lead_id = _key(store, target, _parameters(context)[place], zone_of(context))
+    _identify(operation, store, target, _parameters(context)[place], zone_of(context))
     changes = _changes(context, target, place)
     if target.kind == "delete":
         given = _parameters(context)[place]
@@ -393,7 +393,9 @@ def _describe(
     store = captured.on(context.dialect).store(target.main)
     ids = _texts(store, target, returned) if returned else _ids(context, store, target, rows)
     if not operation.bulk and ids:
-        operation.lead_id = ids[0]
+        _identify(operation, store, target, parameters[0], zone_of(context))
+        if returned or target.kind == "create":
+            operation.lead_id = ids[0]
         operation.change = target.kind if rows else None
         _name(operation, target, context, returned)
     elif ids and rows == len(ids):
@@ -454,7 +456,9 @@ def _ids(
         made = context.inserted_primary_key_rows
         if made and len(made[0]) == len(target.main.keys):
             return _texts(store, target, made)
-    elif not target.keys:
+    elif not target.keys or (
+        target.many and _sets_key(target, parameters[0]) and len(parameters) > 1
+    ):
         return ()
     texts = [_key(store, target, given, zone) for given in parameters]
     return () if None in texts else [text for text in texts if text is not None]
@@ -467,6 +471,33 @@ def _key(store: Store, target: Target, given: Any, zone: Any) -> str | None:
         by_attribute = {key: name for name, key in target.columns.items()}
         names = tuple(by_attribute.get(key, "") for key in target.main.keys)
     return _text(store, target, [given.get(name) for name in names], zone)
+
+
+def _identify(operation: Operation, store: Store, target: Target, given: Any, zone: Any) -> None:
+    """Say which row a statement's parameters name, and which key it has from now on."""
+    operation.lead_id = before = _key(store, target, given, zone)
+    if target.kind != "update" or not _sets_key(target, given):
+        return
+    new = {key: given[name] for name, key in target.columns.items() if name in given}
+    entity = target.main
+    parts = [
+        None
+        if entity.names[key] in target.unknown and key not in new
+        else new.get(key, given.get(name))
+        for key, name in zip(entity.keys, target.keys, strict=True)
+    ]
+    operation.lead_id = _text(store, target, parts, zone)
+    if before != operation.lead_id:
+        operation.previous_lead_id = before
+
+
+def _sets_key(target: Target, given: Any) -> bool:
+    """Whether an UPDATE writes to the primary key."""
+    entity = target.main
+    return any(
+        key in entity.keys and (name in given or entity.names[key] in target.unknown)
+        for name, key in target.columns.items()
+    )
 
 
 def _text(store: Store, target: Target, parts: Sequence[Any], zone: Any = None) -> str | None:

@@ -237,6 +237,8 @@ def _operation(kind: str, row: Row, changes: Changes, schema: str | None) -> Ope
     operation.changed(kind, changes)
     operation.identify(row.values(), whole=entity.is_lead)
     operation.lead_id = row.key()
+    if kind == "update":
+        operation.previous_lead_id = row.previous_key()
     operation.fields_processed = list(changes)
     return operation
 
