@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError
 from leadlog.reading.doubts import Doubts
 from leadlog.reading.events import Skipped
@@ -94,7 +95,10 @@ def _entity(entity: str, tables: Collection[str]) -> str:
     if entity in tables or not found:
         return entity
     if len(found) > 1:
-        raise ReadError(f"the log has {', '.join(found)}; name one of them with --entity")
+        raise ReadError(
+            f"the log has {', '.join(found)}; name one of them with "
+            f"{parameter('entity', '--entity')}"
+        )
     return found[0]
 
 
