@@ -180,7 +180,11 @@ PLACES: Final = (
     Place(
         "rings and what became of them",
         Content.RING,
-        ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
+        (
+            "leadlog.recording.sinks.board",
+            "leadlog.recording.sinks.mirror",
+            "leadlog.recording.sinks.storage",
+        ),
         where="a folder of the log directory's own in the memory file system",
     ),
     Place(
