@@ -130,7 +130,7 @@ PLACES: Final = (
     Place(
         "positions and refused records of shipping",
         Content.DATABASE,
-        ("leadlog.reading.shipped",),
+        ("leadlog.reading.shipments",),
         (".shipping/*.sqlite3", ".shipping/*.sqlite3-wal", ".shipping/*.sqlite3-shm"),
     ),
     Place(
@@ -153,7 +153,7 @@ PLACES: Final = (
             "leadlog.monitor.state",
             "leadlog.recording.sinks.belonging",
             "leadlog.recording.sinks.slots",
-            "leadlog.reading.shipped",
+            "leadlog.reading.shipments",
         ),
         (
             ".archive.lock",

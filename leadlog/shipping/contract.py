@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from leadlog.core.errors import ShippingError
-from leadlog.reading.shipped import Erased
+from leadlog.reading.shipments import Erased
 
 __all__ = [
     "AGAIN",

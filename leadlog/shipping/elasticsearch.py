@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from leadlog.core.records import json_schema
-from leadlog.reading.shipped import Erased
+from leadlog.reading.shipments import Erased
 from leadlog.shipping.contract import (
     AGAIN,
     BatchRefusedError,

@@ -23,14 +23,7 @@ from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import read_events
 from leadlog.reading.objects import Manifest, Store, host_word
 from leadlog.reading.part import damaged_path
-from leadlog.reading.shipped import (
-    Key,
-    Progress,
-    Shipments,
-    form_of,
-    key_of,
-    shipping_lock,
-)
+from leadlog.reading.shipments import Key, Progress, Shipments, form_of, key_of, shipping_lock
 from leadlog.shipping.destination import Destination
 from leadlog.shipping.shipper import ShipReport, remember
 from leadlog_processors.masking import mask_text

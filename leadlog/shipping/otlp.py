@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from leadlog.core.clock import parse
-from leadlog.reading.shipped import Erased
+from leadlog.reading.shipments import Erased
 from leadlog.shipping.contract import DroppedError, Item, UnreachableError, Verdict
 from leadlog.shipping.destination import Destination
 from leadlog.shipping.protobuf import export_request, log_record, partial_success

@@ -13,7 +13,7 @@ import attrs
 from leadlog.core.clock import now_us
 from leadlog.core.errors import ShippingError
 from leadlog.reading.events import Event, decode
-from leadlog.reading.shipped import Erased, Refused, Shipments, shipping_lock
+from leadlog.reading.shipments import Erased, Refused, Shipments, shipping_lock
 from leadlog.shipping.contract import (
     AGAIN,
     BatchRefusedError,

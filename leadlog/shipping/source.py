@@ -19,7 +19,7 @@ from leadlog.core.clock import utc_date
 from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
-from leadlog.reading.shipped import Key, Progress, Shipments, form_of, key_of
+from leadlog.reading.shipments import Key, Progress, Shipments, form_of, key_of
 from leadlog.shipping.destination import Destination
 
 __all__ = ["Batch", "Source", "event_id_of"]

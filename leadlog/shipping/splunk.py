@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from leadlog.core.clock import parse
-from leadlog.reading.shipped import Erased
+from leadlog.reading.shipments import Erased
 from leadlog.shipping.contract import (
     BatchRefusedError,
     DestinationError,

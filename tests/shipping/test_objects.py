@@ -11,7 +11,7 @@ from leadlog.core.errors import ReadError, ShippingError
 from leadlog.reading import archive, erasure
 from leadlog.reading.archive.policy import Policy
 from leadlog.reading.objects import local_copy, open_store
-from leadlog.reading.shipped import shipping_lock
+from leadlog.reading.shipments import shipping_lock
 from leadlog.shipping import configured
 from leadlog.shipping.objects import ObjectShipper
 from leadlog_processors.privacy import Privacy
@@ -139,7 +139,7 @@ def test_a_kill_at_any_place_leaves_each_event_there_once(directory, fill, bucke
     ids = fill("error_logs", 5) + fill("database_operations", 5) + fill("sync_operations", 5)
     seal(directory)
     from leadlog.reading.objects import Store
-    from leadlog.reading.shipped import Shipments
+    from leadlog.reading.shipments import Shipments
 
     class KilledError(BaseException):
         pass

@@ -13,7 +13,8 @@ from leadlog.core.errors import SettingsError, ShippingError
 from leadlog.core.places import Content, place_of
 from leadlog.reading import archive
 from leadlog.reading.archive.policy import Policy
-from leadlog.reading.shipped import Shipments, destinations, read_shipments, shipping_lock
+from leadlog.reading.shipments import Shipments, shipping_lock
+from leadlog.reading.shipped import destinations, read_shipments
 from leadlog.shipping import Shipper, configured, from_url
 from tests.shipping.conftest import AT, DAY
 from tests.shipping_receivers import Trouble, append, asking, indexed, record, serving

@@ -8,7 +8,7 @@ from leadlog.monitor.health import check
 from leadlog.monitor.health.metrics import Figures, text
 from leadlog.monitor.rules.base import View
 from leadlog.monitor.rules.resources import ShippingLag
-from leadlog.reading.shipped import Shipments
+from leadlog.reading.shipments import Shipments
 from leadlog.shipping import Shipper, configured
 
 pytestmark = pytest.mark.handmade_lines

@@ -1,6 +1,7 @@
 """`leadlog errors`: what goes wrong, by cause, and what was said of it."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,14 @@ def _mark(root: Path, fingerprint: str, resolve: str | None, ignore: str | None,
     message(f"{fingerprint} is {'open' if mark is None else mark.word} now")
 
 
+def _near(place: str) -> str:
+    """A place in the code, below the working directory as its user would write it."""
+    path, colon, rest = place.rpartition(":")
+    with suppress(OSError, ValueError):  # removed, or not below it
+        return f"{Path(path).relative_to(Path.cwd())}{colon}{rest}"
+    return place
+
+
 def _lines(one: dict[str, Any], *, whole: bool) -> Iterator[str]:
     state = click.style(one["state"].ljust(9), fg=_COLOURS[one["state"]])
     name = safe(one["exception_class"] or one["error_type"] or "unknown")
@@ -142,7 +151,7 @@ def _lines(one: dict[str, Any], *, whole: bool) -> Iterator[str]:
         f"first {one['first_seen'][:19]}, last {one['last_seen'][:19]}"
     )
     if one["operation"]:
-        place = f", called from {safe(one['called_from'])}" if one["called_from"] else ""
+        place = f", called from {safe(_near(one['called_from']))}" if one["called_from"] else ""
         yield f"    in {safe(one['operation'])}{place}"
     session = safe(one["last_session_id"] or "-")
     yield f"    last event {safe(one['last_event_id'])} (session {session})"

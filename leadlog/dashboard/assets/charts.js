@@ -80,7 +80,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   };
   const axis = { stroke: () => colour("muted"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const options = () => ({
-    width: Math.max(plot.clientWidth, 120), height, legend: { show: false }, padding: [8, 4, 0, 0],
+    width: Math.max(plot.clientWidth, 120), height, legend: { show: false }, padding: [8, 22, 0, 0], // half of the last time's width
     cursor: { sync: sync ? { key: sync } : undefined, drag: { x: Boolean(onSelect), y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [

@@ -21,9 +21,26 @@ export function add(parent, children) {
   return parent;
 }
 
+// A table whose like is there already gives that one its rows: it keeps its place, its scrolling and
+// the focus; and Chromium keeps some 400 bytes for each head that a document ever had.
+const tables = new WeakMap();
 export function fill(parent, ...children) {
-  parent.replaceChildren();
-  return add(parent, children);
+  const kept = new Set();
+  const wanted = [children].flat(9).filter((one) => one !== undefined && one !== null && one !== false).map((one) => {
+    const like = one instanceof Node ? tables.get(one) : undefined;
+    const old = like && [...parent.children].find((other) => tables.get(other) === like && !kept.has(other));
+    if (!old) return one instanceof Node ? one : document.createTextNode(String(one));
+    if (old !== one) old.querySelector("tbody").replaceWith(one.querySelector("tbody"));
+    kept.add(old);
+    return old;
+  });
+  for (const child of [...parent.childNodes]) if (!kept.has(child)) child.remove();
+  let before = parent.firstChild;
+  for (const one of wanted) {
+    if (kept.has(one)) before = one.nextSibling;
+    else parent.insertBefore(one, before);
+  }
+  return parent;
 }
 
 export function svg(tag, given, ...children) {
@@ -35,7 +52,7 @@ export function svg(tag, given, ...children) {
 // A table: columns are {title, n (right-aligned), cut}, rows are lists of cells.
 export function table(columns, rows, { caption, tall, row } = {}) {
   const kind = (column) => [column.n && "n", column.cut && "cut", column.nowrap && "nowrap", column.main && "main"].filter(Boolean).join(" ");
-  return h(`div.scroll${tall ? ".tall" : ""}`, { tabindex: "0", role: "region", "aria-label": caption },
+  const region = h(`div.scroll${tall ? ".tall" : ""}`, { tabindex: "0", role: "region", "aria-label": caption },
     h("table", {},
       h("caption.hidden", {}, caption),
       h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col", class: kind(one) }, one.title)))),
@@ -44,6 +61,8 @@ export function table(columns, rows, { caption, tall, row } = {}) {
         if (row) row(made, place);
         return made;
       }))));
+  tables.set(region, JSON.stringify([columns, caption, tall]));
+  return region;
 }
 
 export const card = (title, { size = "", flush = false, side } = {}, ...children) =>
@@ -51,6 +70,9 @@ export const card = (title, { size = "", flush = false, side } = {}, ...children
     title && h("div.title", {}, h("h2", {}, title), side), ...children);
 
 export const empty = (title, ...text) => h("div.empty", {}, h("h2", {}, title), h("p", {}, ...text));
+
+// A dotted name, which breaks behind a dot where it has to.
+export const dotted = (text) => String(text).split(/(?<=\.)/).flatMap((part, at) => (at ? [h("wbr"), part] : [part]));
 
 export const chip = (text, kind = "") => h(`span.chip${kind ? `.${kind}` : ""}`, {}, text);
 

@@ -1,4 +1,4 @@
-import { card, chip, empty, fill, h, table } from "./dom.js";
+import { card, chip, dotted, empty, fill, h, table } from "./dom.js";
 import { spark, timeChart } from "./charts.js";
 import { brief, byUnit, count, ms, share, stamp } from "./format.js";
 import { address, api, period, set } from "./state.js";
@@ -31,7 +31,7 @@ export async function show(context) {
     fill(operations, table([
       { title: "Operation", main: true }, { title: "Calls", n: true }, { title: "Failed", n: true }, { title: "p50", n: true }, { title: "p95", n: true }, { title: "Week before", n: true }, { title: "Time in all", n: true }, { title: "" },
     ], now.operations.map((one) => [
-      h("a", { href: address("explore", { f: `operation:${quoted(one.name)} category:${one.category}` }) }, one.name),
+      h("a", { href: address("explore", { f: `operation:${quoted(one.name)} category:${one.category}` }) }, dotted(one.name)),
       count(one.n, one.approx),
       one.failed ? h("span.bad", {}, `${brief(one.failed)} · ${share(one.failed_share)}`) : "0",
       ms(one.p50), ms(one.p95),
@@ -42,7 +42,7 @@ export async function show(context) {
   function errors_(now) {
     if (!now.errors.length) { fill(errors, empty("No errors", "None in this period.")); return; }
     fill(errors, table([{ title: "Error", main: true }, { title: "Count", n: true }, { title: "Last", n: true }], now.errors.map((one) => [
-      h("div", {}, h("div.name-cell", {}, h("a", { href: address("errors", { fingerprint: one.fingerprint }) }, one.exception ?? one.error_type ?? one.fingerprint), one.state && one.state !== "open" ? chip(one.state, one.state === "reopened" ? "bad" : "") : null),
+      h("div", {}, h("div.name-cell", {}, h("a", { href: address("errors", { fingerprint: one.fingerprint }) }, dotted(one.exception ?? one.error_type ?? one.fingerprint)), one.state && one.state !== "open" ? chip(one.state, one.state === "reopened" ? "bad" : "") : null),
         h("div.note.clamp", { title: one.message }, one.message)),
       count(one.events, one.approx), stamp(one.last_seen, { date: false }),
     ]), { caption: "Newest error groups" }));

@@ -179,7 +179,7 @@ def now(log: Log, window: Window, firing: Collection[str] = ()) -> Now:
         kinds = figures.kinds()
         extent = figures.extent()
         timed = _timed(figures, window, kinds)
-        chart = _chart(figures, window, kinds, timed)
+        chart = _chart(window, kinds, timed)
         operations = _operations(figures, window, kinds, extent, timed)
         tiles = _tiles(figures, window, chart, extent, timed)
         groups = error_groups(log, figures, window, most=_ERRORS_SHOWN)
@@ -213,15 +213,17 @@ def _is_error(kind: Kind) -> bool:
 
 
 class _Timed(NamedTuple):
-    """Durations by bucket, read once for all that is shown of a period.
+    """What is read once for all that is shown of a period.
 
     Attributes:
         by_kind: kind to bucket to how many were meant.
         by_slot: the same of all calls by slot of the charts.
+        events: kind to slot of the charts to number of events.
     """
 
     by_kind: Mapping[int, Mapping[int, float]]
     by_slot: Mapping[int, Mapping[int, float]]
+    events: Mapping[int, Mapping[int, int]]
 
 
 def _timed(figures: Figures, window: Window, kinds: Mapping[int, Kind]) -> _Timed:
@@ -233,26 +235,23 @@ def _timed(figures: Figures, window: Window, kinds: Mapping[int, Kind]) -> _Time
     read = figures.latencies_of_lots(lots, window.since, window.until, window.step)
     for lot, slot, bucket, n in read:
         by_slot[slot][bucket] += n / kinds[lot].rate
-    return _Timed(by_kind, by_slot)
+    events = figures.series(None, window.since, window.until, window.step)
+    return _Timed(by_kind, by_slot, events)
 
 
-def _chart(figures: Figures, window: Window, kinds: Mapping[int, Kind], timed: _Timed) -> Chart:
-    calls, errors = _numbers(kinds, _is_call), _numbers(kinds, _is_error)
+def _chart(window: Window, kinds: Mapping[int, Kind], timed: _Timed) -> Chart:
     slots = window.slots()
     made: dict[int, float] = defaultdict(float)
     failed: dict[int, float] = defaultdict(float)
     wrong: dict[int, float] = defaultdict(float)
-    call_set = set(calls)
-    counted = figures.series([*calls, *errors], window.since, window.until, window.step)
-    for number, own in counted.items():
+    for number, own in timed.events.items():
         kind = kinds[number]
-        for slot, n in own.items():
-            if number not in call_set:
-                wrong[slot] += n / kind.rate
-                continue
-            made[slot] += n / kind.rate
-            if kind.failed:
-                failed[slot] += n / kind.rate
+        into_all = [made] if _is_call(kind) else [wrong] if _is_error(kind) else []
+        if _is_call(kind) and kind.failed:
+            into_all.append(failed)
+        for into in into_all:
+            for slot, n in own.items():
+                into[slot] += n / kind.rate
     buckets = timed.by_slot
     return Chart(
         tuple(window.times()),
@@ -292,7 +291,7 @@ def _operations(
             number: (str(kinds[number].operation), kinds[number].category) for number in wanted
         }
         before = _buckets(figures, earlier, kinds, all_names)
-    sparks = _sparks(figures, window, kinds, name_of)
+    sparks = _sparks(window, kinds, name_of, timed)
     found = []
     for name, numbers in by_name.items():
         own = {number: totals[number] for number in numbers}
@@ -329,19 +328,18 @@ def _buckets(
 
 
 def _sparks(
-    figures: Figures,
     window: Window,
     kinds: Mapping[int, Kind],
     name_of: Mapping[int, tuple[str, str]],
+    timed: _Timed,
 ) -> dict[tuple[str, str], tuple[float, ...]]:
     slots = window.slots()
     sums: dict[tuple[str, str], dict[int, float]] = {
         name: defaultdict(float) for name in name_of.values()
     }
-    counted = figures.series([*name_of], window.since, window.until, window.step)
-    for number, own in counted.items():
-        for slot, n in own.items():
-            sums[name_of[number]][slot] += n / kinds[number].rate
+    for number, name in name_of.items():
+        for slot, n in timed.events.get(number, {}).items():
+            sums[name][slot] += n / kinds[number].rate
     return {
         name: _thinned([own.get(slot, 0.0) for slot in slots], sum) for name, own in sums.items()
     }

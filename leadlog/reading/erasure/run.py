@@ -34,7 +34,8 @@ from leadlog.reading.erasure.person import Findings, Identity, is_telling
 from leadlog.reading.erasure.report import Changed, Report
 from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode, open_content
-from leadlog.reading.shipped import Erased, copies_elsewhere, note_erased
+from leadlog.reading.shipments import Erased
+from leadlog.reading.shipped import copies_elsewhere, note_erased
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.storage import Spool
 

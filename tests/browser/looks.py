@@ -1,0 +1,94 @@
+"""Pictures of every page, small enough to look at many at once: contact sheets.
+
+    $ .venv/bin/python -m tests.browser.looks FOLDER
+
+For each log (an empty one, one with 200 events and one with 20,000) and each width and theme a
+sheet with all nine pages. Run it after a page has changed its look, and look.
+"""
+
+import base64
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from leadlog.core.clock import format_us, now_us
+from tests.bench.made_events import write
+from tests.browser.conftest import FLAGS
+from tests.dashboard.serving import serving
+
+PAGES = (
+    *("", "explore", "explore?view=heat", "errors", "entity?key=lead-000003"),
+    *("session?id=abcd1234", "runs", "quality", "alerts", "sql"),
+)
+WIDTHS = ((360, 760), (1280, 900), (2560, 1300))
+READY = "main:not([aria-busy]) > :not(.loading)"
+COLUMNS = 5
+
+
+def photograph(browser: Browser, url: str, since: str, name: str, folder: Path) -> None:
+    """Take the sheets of one log."""
+    base = url.partition("/?")[0]
+    first = browser.new_page()
+    first.goto(url)  # the token holds once
+    known = first.context.storage_state()
+    first.close()
+    for width, height in WIDTHS:
+        for theme in ("light", "dark"):
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme=theme,
+                timezone_id="UTC",
+                storage_state=known,
+            )
+            page = context.new_page()
+            shots = []
+            for path in PAGES:
+                page.goto(f"{base}/{path}{'&' if '?' in path else '?'}since={since}&utc=1")
+                page.wait_for_selector(READY)
+                page.wait_for_timeout(250)  # charts are drawn when their size is known
+                shots.append(page.screenshot())
+            context.close()
+            sheet(browser, shots, width, folder / f"{name}-{width}-{theme}.png")
+
+
+def sheet(browser: Browser, shots: list[bytes], width: int, path: Path) -> None:
+    """Put pictures beside each other, scaled to 2,000 pixels in all."""
+    columns = 10 if width < 500 else COLUMNS if width < 2000 else 3
+    wide = 2000 // columns
+    page = browser.new_page(viewport={"width": 2000, "height": 400})
+    page.set_content(
+        f"<style>body{{margin:0;display:flex;flex-wrap:wrap;background:#888}}"
+        f"img{{width:{wide - 6}px;margin:3px}}</style>"
+    )
+    for shot in shots:
+        page.evaluate(
+            "async (given) => { const made = new Image(); made.src = given; "
+            "await made.decode(); document.body.append(made); }",
+            f"data:image/png;base64,{base64.b64encode(shot).decode()}",
+        )
+    page.screenshot(path=path, full_page=True)
+    page.close()
+
+
+def main(folder: Path) -> None:
+    """Make the logs and their sheets."""
+    folder.mkdir(parents=True, exist_ok=True)
+    day = format_us(now_us())[:10]
+    executable = shutil.which("chromium")
+    with tempfile.TemporaryDirectory() as logs, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS])
+        for count in (20_000, 200, 0):
+            root = Path(logs) / str(count)
+            root.mkdir()
+            if count:
+                write(root, day, count, people=200)
+            with serving(root) as served:
+                photograph(browser, served.url, "all" if count else "1h", str(count), folder)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
