@@ -248,6 +248,11 @@ class Operation:
             self.known = facts.known(self)
         return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)
 
+    def replace(self, noted: "Operation | None") -> None:
+        """Take the place of what was noted before the write, so that recovery knows its record."""
+        if noted is not None:
+            self.operation_id, self.intents = noted.operation_id, noted.intents
+
     def written(self) -> None:
         """Told that its record is written."""
         self.recorded = True
