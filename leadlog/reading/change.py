@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["Change", "Kind", "change_of", "unreadable"]
+__all__ = ["Change", "Kind", "addresses_of", "change_of", "unreadable"]
 
 Kind = Literal["create", "update", "delete", "read"]
 
@@ -183,6 +183,23 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         partly,
         previous,
     )
+
+
+def addresses_of(data: Mapping[str, Any]) -> list[str]:
+    """Return the e-mail addresses that a call tells of: its row's, the old and the new one.
+
+    Args:
+        data: one event of the log, of any type.
+    """
+    found = []
+    who, what = data.get("lead_identifier"), data.get("data_details")
+    if type(who) is dict:
+        found.append(who.get("email"))
+    changed = what.get("fields_changed") if type(what) is dict else None
+    cell = changed.get("email") if type(changed) is dict else None
+    if type(cell) is dict:
+        found += cell.values()
+    return [one for one in found if type(one) is str]
 
 
 def _kind(
