@@ -60,6 +60,37 @@ def test_a_hostile_text_is_only_a_text(visit, path):
     assert page.evaluate("() => typeof taken") == "undefined"
 
 
+def test_only_whole_http_addresses_in_stored_values_are_links(visit):
+    """Whatever else looks like one stays a text, and a link says nothing of this page."""
+    page = visit("sql")
+    hostile = [
+        *HOSTILE,
+        *("JaVaScRiPt:alert(1)//https://a.example", " javascript:alert(1)", "data:text/html,x"),
+        *("vbscript:x", "file:///etc/passwd", "//a.example", "/api/now", "https:a.example"),
+        *("https://user:secret@a.example/", "https://a@a.example", "http://", "https://a b"),
+        *("https://a.example/\u0000", "https://a.example/\nx", 'https://a.example/"onclick=x'),
+        *("https://a.example\\@b.example", "see https://a.example", "ftp://a.example"),
+        *("https://a.example/\u202egnp.exe", "https://a\u200b.example"),
+    ]
+    sound = ["https://a.example/x?y=1#z", "HTTP://A.example", "http://127.0.0.1:9/"]
+    found = page.evaluate(
+        """async (texts) => {
+            const { h, linked } = await import(`${document.body.dataset.root}/assets/dom.js`);
+            return texts.map((one) => {
+                const made = h("p", {}, linked(one)), link = made.querySelector("a");
+                return [made.textContent, link && link.href, link && link.rel, link && link.target];
+            });
+        }""",
+        hostile + sound,
+    )
+    assert [text for text, *_ in found] == hostile + sound
+    assert [link for _, link, *_ in found[: len(hostile)]] == [None] * len(hostile)
+    assert [tuple(one[1:]) for one in found[len(hostile) :]] == [
+        (link, "noopener noreferrer nofollow", "_blank")
+        for link in ("https://a.example/x?y=1#z", "http://a.example/", "http://127.0.0.1:9/")
+    ]
+
+
 def test_details_of_hostile_records_are_only_text_too(visit):
     """An event's record, an error with its trace, a row's history, a session, a result of SQL."""
     page = visit("explore?since=24h")

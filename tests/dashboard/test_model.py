@@ -9,6 +9,7 @@ import zstandard
 
 from leadlog.core.clock import format_us, parse
 from leadlog.core.errors import LeadlogError
+from leadlog.core.layout import log_files
 from leadlog.dashboard.model import (
     Log,
     differences,
@@ -27,7 +28,9 @@ from leadlog.dashboard.model import (
     window,
 )
 from leadlog.reading.merged import read_merged
+from leadlog.reading.shipments import Shipments
 from tests.bench.made_events import write
+from tests.training.test_in_use import duration_model
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -176,6 +179,27 @@ def test_error_groups_are_by_cause_with_their_first_and_last_time(log, root):
     assert older is not None
     assert older.record["event_id"] == own[-2]["event_id"]
     assert error_detail(log, period, "no such cause") is None
+
+
+def test_runs_say_what_was_expected_and_how_far_each_destination_is_behind(log, root):
+    """Where a model of durations stands, and where something was shipped; nothing elsewhere."""
+    period = window("2026-11-09", "2026-11-10", now=NOW)
+    before = runs(log, period)
+    assert {run.expected_ms for run in before.runs} == {None}
+    assert before.shipping == ()
+    duration_model(root / "models" / "duration", 90_000.0)
+    with Shipments(root, "elk") as shipments:
+        shipments.put(target="https://elk.example", error="refused")
+    after = runs(log, period)
+    assert {round(run.expected_ms or 0) for run in after.runs} == {90_000}
+    (one,) = after.shipping
+    assert (one.name, one.target, one.error) == ("elk", "https://elk.example", "refused")
+    assert one.files == sum(1 for file in log_files(root) if not file.archived)
+    assert one.seconds == (NOW - parse("2026-11-01T00:00:00Z")) / 1e6
+    (root / ".shipping" / "elk.sqlite3").write_bytes(b"not a database, whatever its name says")
+    (one,) = runs(log, period).shipping
+    assert one.seconds is None
+    assert "leadlog ship forget elk" in (one.error or "")
 
 
 def test_runs_entities_sessions_and_quality_come_from_the_same_index(log, root):

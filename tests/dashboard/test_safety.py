@@ -1,8 +1,11 @@
 """Attacks on the dashboard, each like one that was a CVE of a peer, over raw sockets."""
 
 import asyncio
+import os
 import re
 import stat
+import subprocess
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -375,3 +378,36 @@ def test_it_can_be_mounted_in_an_application_of_ones_own(tmp_path):
         asyncio.run(visit())
     finally:
         mounted.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_another_user_of_the_machine_without_the_token_sees_nothing():
+    """Neither from the server, nor in the files beside the log, nor in the list of processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        root = Path(folder) / "log"
+        root.mkdir(mode=0o700)
+        write(root, "2026-11-01", 200, people=9)
+        with serving(root) as running:
+            asked = "; ".join(
+                f"exec 3<>/dev/tcp/127.0.0.1/{running.port}; printf 'GET {path} HTTP/1.1\\r\\n"
+                f"Host: 127.0.0.1:{running.port}\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3"
+                for path in ("/", "/api/now?since=all", "/api/explore?since=all", "/live")
+            )
+            files = f"cat {root}/*/* {root}/.index/* /proc/{running.process.pid}/environ"
+            told = subprocess.run(
+                ["bash", "-c", f"id -un; {asked}; {files}; cat /proc/*/cmdline"],
+                user="nobody",
+                group="nogroup",
+                extra_groups=[],
+                env={"PATH": os.environ["PATH"]},
+                cwd="/",
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
+    assert told.stdout.startswith(b"nobody\n")
+    assert told.stdout.count(b"HTTP/1.1 401") == 4, told.stdout[:2000]
+    assert told.stderr.count(b"Permission denied") >= 3
+    for secret in (b"lead-00000", b"Person", b'operations":', running.token.encode()):
+        assert secret not in told.stdout

@@ -120,13 +120,13 @@ def forget(*, name: str, directory: Path | None, as_json: bool) -> None:
       leadlog ship forget elk
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.errors import ReadError, ShippingError
-    from leadlog.reading import shipped
+    from leadlog.reading import shipments, shipped
 
     root = existing_log(directory)
     if name not in shipped.destinations(root):
         shipped.read_shipments(root, name)  # says what there is
         raise ReadError(f"there is no destination {name!r}")
-    with shipped.shipping_lock(root, name) as other:
+    with shipments.shipping_lock(root, name) as other:
         if other is not None:
             raise ShippingError(f"process {other} ships to {name}; stop it first")
         shipped.forget(root, name)

@@ -74,6 +74,13 @@ export const empty = (title, ...text) => h("div.empty", {}, h("h2", {}, title), 
 // A dotted name, which breaks behind a dot where it has to.
 export const dotted = (text) => String(text).split(/(?<=\.)/).flatMap((part, at) => (at ? [h("wbr"), part] : [part]));
 
+// A stored text, of which an http address is a link: opened beside, and told nothing of this page.
+export function linked(text) {
+  const said = String(text), found = /^https?:\/\/[^\s"'<>\\\p{C}]+$/iu.test(said) && URL.canParse(said) ? new URL(said) : null;
+  if (!found || !["http:", "https:"].includes(found.protocol) || found.username || found.password) return said;
+  return h("a", { href: found.href, target: "_blank", rel: "noopener noreferrer nofollow", referrerpolicy: "no-referrer" }, said);
+}
+
 export const chip = (text, kind = "") => h(`span.chip${kind ? `.${kind}` : ""}`, {}, text);
 
 export function announce(text) {

@@ -1,4 +1,4 @@
-import { card, chip, empty, h, table } from "./dom.js";
+import { card, chip, empty, h, linked, table } from "./dom.js";
 import { count, stamp } from "./format.js";
 import { address, api, params, set } from "./state.js";
 
@@ -11,10 +11,10 @@ function diff(changes) {
   return h("dl.diff", {}, names.map((one) => {
     const cell = changes[one], parts = [];
     if (cell !== null && typeof cell === "object" && ("old" in cell || "new" in cell)) {
-      if ("old" in cell) parts.push(h("span.old", {}, said(cell.old)));
+      if ("old" in cell) parts.push(h("span.old", {}, linked(said(cell.old))));
       if ("old" in cell && "new" in cell) parts.push(" → ");
-      if ("new" in cell) parts.push(h("span.new", {}, said(cell.new)));
-    } else parts.push(said(cell));
+      if ("new" in cell) parts.push(h("span.new", {}, linked(said(cell.new))));
+    } else parts.push(linked(said(cell)));
     return [h("dt", {}, one), h("dd", {}, parts)];
   }));
 }
@@ -50,7 +50,7 @@ export async function show(context) {
     card(`${row.entity || "No class"} · ${count(row.entries.length + row.left_out)} calls`, { size: "wide.wide-xl", flush: true },
       h("ol.timeline", {}, row.entries.map(entry)), row.left_out ? h("p.note", { css: { padding: "10px 14px" } }, `and ${count(row.left_out)} older ones; leadlog history has them all`) : null),
     card(row.at ? `The row as of ${stamp(row.at)}` : "The row at the end of the log", { size: "third.rest-xl", side: row.at && h("button.link", { type: "button", onclick: () => set({ at: null }) }, "as it is now") },
-      row.row ? table([{ title: "Column" }, { title: "Value" }], Object.entries(row.row).filter(([name]) => !name.startsWith("_")).map(([name, value]) => [name, h("span", { css: { "overflow-wrap": "anywhere" } }, said(value))]), { caption: "The row" }) : h("p", {}, "No such row: deleted, or not made yet."),
+      row.row ? table([{ title: "Column" }, { title: "Value" }], Object.entries(row.row).filter(([name]) => !name.startsWith("_")).map(([name, value]) => [name, h("span", { css: { "overflow-wrap": "anywhere" } }, linked(said(value)))]), { caption: "The row" }) : h("p", {}, "No such row: deleted, or not made yet."),
       row.row?._unknown ? h("p.note", {}, `Not known from the log: ${row.row._unknown.join(", ")}`) : null,
       row.doubts.length ? h("p.gap", {}, `${count(row.doubts.length)} times the log tells of lost records that may have been about it; the last at ${stamp(row.doubts.at(-1).at)}.`) : null)));
   return { nodes: [h("div.head", {}, h("h1", {}, key ? key : "History of a row")), form, ...body], escape: () => set({ at: null }) };

@@ -1,14 +1,17 @@
 """Runs of the sync and of migrations: what they did, what they waited for, what they refused."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
+from leadlog.core.errors import LeadlogError
 from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import Window
+from leadlog.reading.shipped import destinations, read_shipments
+from leadlog.training.predicting import MODELS, predict
 
-__all__ = ["Run", "Runs", "runs"]
+__all__ = ["Destination", "Run", "Runs", "runs"]
 
 _MOST: Final = 200
 _LISTED: Final = 20
@@ -34,6 +37,8 @@ class Run:
         waited_ms: time waited because of rate limits; None for a migration.
         rejected: leads or records that could not be taken.
         listed: leads that failed, or errors, the first ones.
+        expected_ms: how long half of such runs take at most, as the model of durations says that
+            lies in the log directory; None without a model that may be used.
     """
 
     kind: str
@@ -50,6 +55,30 @@ class Run:
     waited_ms: float | None
     rejected: int | None
     listed: tuple[str, ...]
+    expected_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """How far a destination of shipping is behind the log.
+
+    Attributes:
+        name: of the destination.
+        target: where it is.
+        files: files with something that was not shipped.
+        bytes: what is left of them; None where a compressed file's content has an unknown size.
+        seconds: age of the oldest event that was not shipped; None where it cannot be told.
+        refused: records that it refused.
+        error: what last went wrong; None where nothing did.
+    """
+
+    name: str
+    target: str | None
+    files: int | None
+    bytes: int | None
+    seconds: float | None
+    refused: int | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +92,7 @@ class Runs:
         conflicts: of those shown; None where none tells.
         waited_ms: the same.
         rejected: the same.
+        shipping: how far each destination is behind, now.
     """
 
     runs: tuple[Run, ...]
@@ -71,6 +101,7 @@ class Runs:
     conflicts: int | None
     waited_ms: float | None
     rejected: int | None
+    shipping: tuple[Destination, ...] = ()
 
 
 def runs(log: Log, window: Window) -> Runs:
@@ -90,7 +121,9 @@ def runs(log: Log, window: Window) -> Runs:
         found = figures.newest(wanted, window.since, window.until, most=_MOST)
         records = log.records(figures, [one.number for one in found])
     shown = tuple(
-        _run(format_us(one.at), records[one.number]) for one in found if one.number in records
+        _expected(log, _run(format_us(one.at), records[one.number]))
+        for one in found
+        if one.number in records
     )
     return Runs(
         shown,
@@ -99,6 +132,29 @@ def runs(log: Log, window: Window) -> Runs:
         _sum([one.conflicts for one in shown]),
         _sum([one.waited_ms for one in shown]),
         _sum([one.rejected for one in shown]),
+        tuple(_destination(log, name, window.now) for name in destinations(log.directory)),
+    )
+
+
+def _expected(log: Log, run: Run) -> Run:
+    """The same run with what the model of durations says of its like."""
+    folder = log.directory / MODELS / "duration"
+    if run.type is None or not folder.is_dir():
+        return run
+    items = run.figures.get("leads_synced", run.figures.get("total_records_processed"))
+    said = predict(f"{run.kind}.{run.type}", model=folder, at=run.at, items=items)
+    return run if said is None else replace(run, expected_ms=said.value)
+
+
+def _destination(log: Log, name: str, now_us: int) -> Destination:
+    try:
+        one = read_shipments(log.directory, name)
+        lag = one.lag(log.directory, now_us)
+    except (OSError, LeadlogError) as error:
+        return Destination(name, None, None, None, None, None, _text(str(error)))
+    target, wrong = one.meta.get("target"), one.meta.get("error")
+    return Destination(
+        name, _text(target), lag.files, lag.bytes, lag.seconds, one.refused, _text(wrong)
     )
 
 
