@@ -30,7 +30,7 @@ from leadlog.reading.index.columns import (
 )
 from leadlog.reading.index.rollups import Rollup
 
-__all__ = ["NAME", "Index", "IndexUnavailableError", "Place", "Progress", "size_of"]
+__all__ = ["NAME", "EventLocation", "Index", "IndexUnavailableError", "Progress", "size_of"]
 
 NAME: Final = "events.sqlite3"
 """Of the database, in the folder of the index."""
@@ -80,7 +80,7 @@ class IndexUnavailableError(LeadlogError):
     """The index cannot be made or read; the log itself can."""
 
 
-class Place(NamedTuple):
+class EventLocation(NamedTuple):
     """Where an event is.
 
     Attributes:
@@ -453,7 +453,7 @@ class Index:
 
     # -------------------------------------------------------------------------------------- asked
 
-    def of_row(self, key: str) -> list[Place]:
+    def of_row(self, key: str) -> list[EventLocation]:
         """Return the events that name a row, or may be about it without naming any, in time order.
 
         Args:
@@ -469,7 +469,7 @@ class Index:
             key,
         )
 
-    def of_session(self, session_id: str) -> list[Place]:
+    def of_session(self, session_id: str) -> list[EventLocation]:
         """Return the events of a session in time order.
 
         Raises:
@@ -477,7 +477,7 @@ class Index:
         """
         return self._places("SELECT id FROM events WHERE session_id = :text", session_id)
 
-    def of_event(self, event_id: str) -> list[Place]:
+    def of_event(self, event_id: str) -> list[EventLocation]:
         """Return the events with an id.
 
         Raises:
@@ -485,7 +485,7 @@ class Index:
         """
         return self._places("SELECT id FROM events WHERE event_id = :text", event_id)
 
-    def of_numbers(self, numbers: Collection[int]) -> dict[int, Place]:
+    def of_numbers(self, numbers: Collection[int]) -> dict[int, EventLocation]:
         """Return the events with some numbers; those that are gone are left out.
 
         Raises:
@@ -498,7 +498,7 @@ class Index:
             (orjson.dumps([*numbers]).decode(),),
         )
         return {
-            number: Place(files[category, stem], *rest)
+            number: EventLocation(files[category, stem], *rest)
             for number, category, stem, *rest in rows
             if (category, stem) in files
         }
@@ -524,7 +524,7 @@ class Index:
             if not file.archived
         }
 
-    def _places(self, rows: str, text: str) -> list[Place]:
+    def _places(self, rows: str, text: str) -> list[EventLocation]:
         files = self._files()
         found = self.ask(
             "SELECT category, stem, offset, length, at FROM events "  # noqa: S608 - ours
@@ -533,7 +533,7 @@ class Index:
             {"text": text},
         )
         return [
-            Place(files[category, stem], *rest)
+            EventLocation(files[category, stem], *rest)
             for category, stem, *rest in found
             if (category, stem) in files
         ]
