@@ -575,5 +575,5 @@ def test_where_there_is_no_log_nothing_is_made(root, run, tmp_path, tools):
     report = run(Policy(1, 1))
     assert (report.results, report.bytes_before) == ((), 0)
     assert list(root.iterdir()) == []
-    with pytest.raises(LogDirectoryError, match=r"no log directory .*--directory"):
+    with pytest.raises(LogDirectoryError, match=r"no log directory .*`directory=`"):
         archive.run(tmp_path / "nowhere")
