@@ -2,7 +2,7 @@
 
 The owner may be killed between any two machine instructions. So whatever must change at once
 is one aligned 8-byte store: the tail, which acknowledges a line, and `WHICH`, which says which
-of two copies of the drain's `RingProgress` holds. `struct` with a fixed byte order would write a
+of two copies of the drain's `Progress` holds. `struct` with a fixed byte order would write a
 number byte by byte; a memoryview of native words does not.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from leadlog.recording.sinks.belonging import WORDS, belonging, belongs
 
-__all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "RingProgress"]
+__all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "Progress"]
 
 HEADER_BYTES = 4096
 
@@ -32,13 +32,14 @@ STAGE = DROPPED + len(CAUSES)
 POLICY = STAGE + 1
 BELONGING = POLICY + 1
 UNCOUNTED = BELONGING + WORDS
+LENT = UNCOUNTED + 1
 _RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class RingProgress:
+class Progress:
     """How far a ring has been written to files.
 
     The *output* is the stream of bytes that goes to files: frames that are finished lines as
@@ -125,15 +126,29 @@ class Header:
             words[CREATED_US] = words[SEEN_US] = now_us
             words[IDENTITY] = MAGIC
 
-    def progress(self) -> RingProgress:
+    def steady_progress(self) -> Progress:
+        """What holds now, where another process may be changing it meanwhile."""
+        before = None
+        while True:
+            which = self.words[WHICH]
+            start = _RECORDS_AT[which]
+            page = bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES])
+            if before == (which, page) and self.words[WHICH] == which:
+                return self._read(page)
+            before = which, page
+
+    def progress(self) -> Progress:
         """What holds now."""
         start = _RECORDS_AT[self.words[WHICH]]
-        page = bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES])
+        return self._read(bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES]))
+
+    @staticmethod
+    def _read(page: bytes) -> Progress:
         head, written, position, offset, *others, length = _RECORD.unpack_from(page)
         name = page[_RECORD.size : _RECORD.size + length]
-        return RingProgress(head, written, os.fsdecode(name), position, offset, *others)
+        return Progress(head, written, os.fsdecode(name), position, offset, *others)
 
-    def store(self, progress: RingProgress) -> None:
+    def store(self, progress: Progress) -> None:
         """Puts `progress` in force, at once and as a whole.
 
         Raises:
