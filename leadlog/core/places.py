@@ -136,7 +136,7 @@ PLACES: Final = (
     Place(
         "index",
         Content.DERIVED,
-        ("leadlog.reading.index.store",),
+        ("leadlog.reading.index.store", "leadlog.reading.columnar"),
         (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
     ),
     Place(
@@ -155,7 +155,14 @@ PLACES: Final = (
             "leadlog.recording.sinks.slots",
             "leadlog.reading.shipped",
         ),
-        (".archive.lock", ".monitor.lock", "*/.*.lock", ".*.lock", ".shipping/*.lock"),
+        (
+            ".archive.lock",
+            ".monitor.lock",
+            "*/.*.lock",
+            ".*.lock",
+            ".shipping/*.lock",
+            ".slots/*",
+        ),
     ),
     Place("list of exports", Content.NAMES, ("leadlog.core.places",), (EXPORTS,)),
     Place(
@@ -173,7 +180,11 @@ PLACES: Final = (
     Place(
         "rings and what became of them",
         Content.RING,
-        ("leadlog.recording.sinks.storage", "leadlog.recording.sinks.mirror"),
+        (
+            "leadlog.recording.sinks.board",
+            "leadlog.recording.sinks.mirror",
+            "leadlog.recording.sinks.storage",
+        ),
         where="a folder of the log directory's own in the memory file system",
     ),
     Place(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["Change", "Kind", "change_of", "unreadable"]
+__all__ = ["Change", "Kind", "addresses_of", "change_of", "unreadable"]
 
 Kind = Literal["create", "update", "delete", "read"]
 
@@ -57,6 +57,8 @@ class Change(NamedTuple):
         kind: create, update, delete or read; None where it may be any.
         outcome: what the database did; "" where the record does not say.
         key: the one row's primary key as text; None for many rows, or where it is not known.
+        previous: the row's key before the call, where that changed it; `key` is the new one,
+            or None where only the database knows it.
         keys: the keys of all the rows of a call that touched many; None where not all are known.
         listed: the keys that the record of such a call names, be they all or not.
         partly: whether `listed` are some of the rows that it changed, though not all.
@@ -84,6 +86,7 @@ class Change(NamedTuple):
     transaction_id: str | None = None
     listed: tuple[str, ...] = ()
     partly: bool = False
+    previous: str | None = None
 
 
 def unreadable(value: Any) -> str | None:
@@ -147,9 +150,11 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
     if get("records_cut"):  # it stands for changes that have no record of their own
         who, bulk = {}, True
     kind = _kind(operation, outcome, columns, what, bulk=bulk)
-    key = who.get("lead_id")
+    key, previous = who.get("lead_id"), who.get("previous_lead_id")
     if bulk or type(key) is not str:
         key = None
+    if bulk or type(previous) is not str:
+        previous = None
     listed: tuple[str, ...] = ()
     keys = None
     partly = False
@@ -176,7 +181,25 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         transaction if type(transaction) is str else None,
         listed,
         partly,
+        previous,
     )
+
+
+def addresses_of(data: Mapping[str, Any]) -> list[str]:
+    """Return the e-mail addresses that a call tells of: its row's, the old and the new one.
+
+    Args:
+        data: one event of the log, of any type.
+    """
+    found = []
+    who, what = data.get("lead_identifier"), data.get("data_details")
+    if type(who) is dict:
+        found.append(who.get("email"))
+    changed = what.get("fields_changed") if type(what) is dict else None
+    cell = changed.get("email") if type(changed) is dict else None
+    if type(cell) is dict:
+        found += cell.values()
+    return [one for one in found if type(one) is str]
 
 
 def _kind(

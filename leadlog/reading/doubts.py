@@ -1,6 +1,6 @@
 """Calls that may have changed rows without saying which, and times of lost records."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from leadlog.reading.change import Kind, unreadable
@@ -47,6 +47,17 @@ class Doubt(NamedTuple):
         if self.kind is not None and self.kind != kind:
             return False
         return column is None or self.columns is None or column in self.columns
+
+    def moves(self, entity: str, keys: Collection[str] = ()) -> bool:
+        """Whether it may have given a row another primary key.
+
+        Args:
+            entity: the mapped class's name.
+            keys: names of its primary key's columns, as far as they are known.
+        """
+        return self.touches(entity, "update") and (
+            self.columns is None or not self.columns.keys().isdisjoint(keys)
+        )
 
     def overwrites(self, entity: str, column: str | None = None) -> bool:
         """Whether it is a call of this class that wrote to a column of rows it does not name.

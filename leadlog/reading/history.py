@@ -61,6 +61,8 @@ class Entry:
         named: whether the record names the row; if not, the call may have changed it.
         gap: what does not fit what went before; None where all fits.
         lost_update: what it overwrote without having read it; None for nothing.
+        renamed: `{"from": …, "to": …}` where it changed the row's key; `to` is None where only
+            the database knows the new one.
     """
 
     at: str
@@ -81,6 +83,7 @@ class Entry:
     named: bool = True
     gap: Gap | None = None
     lost_update: LostUpdate | None = None
+    renamed: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ def pushdown_for(key: str) -> dict[str, Predicate]:
     """
     condition = (
         "lead_identifier.lead_id = $key OR list_contains(lead_identifier.lead_ids, $key) "
+        "OR lead_identifier.previous_lead_id = $key "
         "OR truncated OR ((lead_identifier.lead_id IS NULL OR operation_details.bulk "
         "OR operation_details.records_cut IS NOT NULL) "
         "AND operation_details.outcome IS DISTINCT FROM 'completed')"
@@ -220,7 +224,7 @@ class _Collected:
             self._replay.feed(data)
         elif self._entity is not None and change.entity not in (self._entity, None):
             return
-        elif change.key == self._key or self._key in change.listed:
+        elif self._key in (change.key, change.previous) or self._key in change.listed:
             if self._entity is None or change.entity is not None:
                 self._about_the_row(change, data)
             else:
@@ -270,7 +274,8 @@ class _Collected:
         there = first is None or first.kind != "create"  # if not, it was made before the log began
         for entry in entries:
             if entry.named and (entry.effective or entry.kind == "read"):
-                there = entry.kind != "delete"
+                left = entry.renamed is not None and entry.renamed["from"] == self._key
+                there = entry.kind != "delete" and not left
             elif not entry.named and not there:
                 continue
             if since is not None and entry.at < since:
@@ -307,6 +312,7 @@ def _entry(change: Change, data: Mapping[str, Any]) -> Entry:
         change.columns or {},
         change.rows if change.key is None else None,
         error if type(error) is str else None,
+        renamed=None if change.previous is None else {"from": change.previous, "to": change.key},
     )
 
 

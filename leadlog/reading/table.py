@@ -82,10 +82,7 @@ class Table:
             self.columns.update(change.columns)
         keys = change.keys if change.key is None else (change.key,)
         if keys is None:
-            self._doubt(change, "uncertain" if uncertain else "blind_spot")
-            if change.partly and not uncertain:
-                for key in change.listed:
-                    self._of_many(key, change)
+            self._unnamed(change, uncertain=uncertain)
         elif uncertain:
             for key in keys:
                 self._uncertain(key, change)
@@ -184,30 +181,44 @@ class Table:
                 del self._waiting[key]
 
     def _fits(self, key: str, change: Change) -> bool:
-        row = self.rows.get(key)
+        row = self._row_of(key, change)
         if change.kind == "create":
             return row is None or row.read_only or row.perhaps is not None
         if row is None:
-            return self._renamed(key, change)
+            return False
+        if change.previous is not None:
+            there = self.rows.get(key)
+            if change.previous in self._waiting or not (there is None or there.read_only):
+                return False
         return not row.misfits(change)
 
-    def _renamed(self, key: str, change: Change) -> bool:
-        """Moves the row of an update that changes the primary key; whether it was one."""
-        for cell in (change.columns or {}).values():
-            if type(cell) is not dict or str(cell.get("new")) != key or "old" not in cell:
-                continue
-            before = str(cell["old"])
-            if before in self.rows and before != key:
-                self.rows[key] = self.rows.pop(before)
-                self.gone[before] = change.at
+    def _row_of(self, key: str, change: Change) -> Row | None:
+        """The row that a change is about, as it was before."""
+        return self.rows.get(key if change.previous is None else change.previous)
+
+    def _moved(self, key: str, change: Change) -> None:
+        """Give the row of an update that changed the primary key its new one."""
+        previous = change.previous
+        if previous is not None:
+            row = self.rows.pop(previous, None)
+            self.gone[previous] = change.at
+            if row is not None:
+                self.rows[key] = row
                 self.gone.pop(key, None)
-                return True
-        return False
+
+    def _left(self, key: str, change: Change, *, uncertain: bool) -> None:
+        """Take a row away that has another key now, or may have, which the record does not know."""
+        self._force(key)
+        if not uncertain:
+            self._remove(key, change)
+        elif key in self.rows:
+            self.rows[key].perhaps = change.event_id
 
     def _put(self, key: str, change: Change, seen: int) -> None:
         if change.kind == "delete":
             self._remove(key, change)
             return
+        self._moved(key, change)
         row = self.rows.get(key)
         if change.kind == "create" or row is None:
             row = Row(change.at, change.event_id, seen, "" if change.kind == "create" else BULK)
@@ -232,8 +243,8 @@ class Table:
         waiting.sort(key=lambda one: (one[0].at, one[0].event_id))
         for change, seen in waiting:
             misfits = () if self._fits(key, change) else tuple(self._misfits(key, change))
-            row = self.rows.get(key)
-            if row is None and change.kind == "update":
+            if self._row_of(key, change) is None and change.kind == "update":
+                self._moved(key, change)
                 row = self.rows[key] = Row(change.at, change.event_id, seen, BEFORE_LOG)
                 self.gone.pop(key, None)
                 row.write(change, seen)
@@ -244,21 +255,25 @@ class Table:
 
     def _misfits(self, key: str, change: Change) -> Iterator[Gap | LostUpdate]:
         """What does not fit, unless a doubt explains it or nothing was told before."""
-        row = self.rows.get(key)
+        row = self._row_of(key, change)
         where = change.at, change.event_id, key
         if row is None:
-            gone = self.gone.get(key)
+            gone = self.gone.get(change.previous or key)
             if gone is None or change.kind == "create":
                 return
             made = any(
-                doubt.at >= gone and doubt.touches(self.entity, "create")
+                doubt.at >= gone
+                and (doubt.touches(self.entity, "create") or doubt.moves(self.entity))
                 for doubt in self._doubts.kept
             )
             if not made:
                 yield Gap(*where, "created", {})
             return
         if change.kind == "create":
-            if not self._doubted("delete", row.seen()):
+            since = self._doubts.since(row.seen())
+            if not any(
+                one.touches(self.entity, "delete") or one.moves(self.entity) for one in since
+            ):
                 yield Gap(*where, "deleted", {})
             return
         changed: dict[str, tuple[Any, Any]] = {}
@@ -297,6 +312,14 @@ class Table:
 
     # ------------------------------------------------------------------- many rows, or uncertain
 
+    def _unnamed(self, change: Change, *, uncertain: bool) -> None:
+        self._doubt(change, "uncertain" if uncertain else "blind_spot")
+        if change.previous is not None:
+            self._left(change.previous, change, uncertain=uncertain)
+        if change.partly and not uncertain:
+            for key in change.listed:
+                self._of_many(key, change)
+
     def _of_many(self, key: str, change: Change) -> None:
         self._force(key)
         if change.kind == "delete":
@@ -316,6 +339,8 @@ class Table:
 
     def _uncertain(self, key: str, change: Change) -> None:
         self._force(key)
+        if change.previous is not None:
+            self._left(change.previous, change, uncertain=True)
         row = self.rows.get(key)
         if row is None:
             if change.kind == "delete":
@@ -323,7 +348,7 @@ class Table:
             why = UNCERTAIN if change.kind != "create" or change.columns is None else ""
             row = self.rows[key] = Row(change.at, change.event_id, self._doubts.count, why)
             row.write(change, self._doubts.count, UNCERTAIN)
-            if change.kind != "update":
+            if change.kind != "update" or change.previous is not None:
                 row.perhaps = change.event_id
         elif change.kind == "delete":
             row.perhaps = change.event_id

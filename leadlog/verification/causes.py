@@ -1,6 +1,6 @@
 """Why the log and a table differ: the likely cause, with the record that tells of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from leadlog.reading.doubts import Doubt
@@ -24,6 +24,10 @@ class Causes:
         log_first: when the log begins.
         skipped: lines that could not be read.
         rings: what writers count.
+
+    Attributes:
+        key_columns: names of the primary key's columns, once the real table is known.
+        others: key to the class that the log has such a row of, with all columns of the table.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class Causes:
         skipped: Skipped,
         rings: Iterable[RingReport] = (),
     ) -> None:
+        self.key_columns: frozenset[str] = frozenset()
+        self.others: Mapping[str, str] = {}
         self._table = table
         self._doubts = doubts
         self._log_first = log_first
@@ -48,6 +54,10 @@ class Causes:
     def surplus(self, key: str, values: dict[str, Any]) -> Difference:
         """A row that the table has and the log has not."""
         gone = self._table.gone.get(key)
+        other = self.others.get(key)
+        if other is not None:
+            text = f"{CAUSES['other_class']}: add `--entity {other}`, if they share the table"
+            return Difference(key, "extra", None, None, None, "other_class", text)
         made = next((values[name] for name in _MADE if type(values.get(name)) is str), None)
         if gone is None and made is not None and made < self._log_first:
             text = f"{CAUSES['before_log']}: it was made at {made}, the log begins at "
@@ -74,7 +84,11 @@ class Causes:
         first = 0 if row is None else row.seen(column)
         found: dict[str, Doubt] = {}
         for doubt in reversed(self._doubts[first:]):
-            if doubt.cause not in found and doubt.touches(self._table.entity, kind, column):
+            if doubt.cause in found:
+                continue
+            if doubt.touches(self._table.entity, kind, column) or (
+                column is None and doubt.moves(self._table.entity, self.key_columns)
+            ):
                 found[doubt.cause] = doubt
         for cause in ("blind_spot", "uncertain"):
             if cause in found:

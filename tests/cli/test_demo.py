@@ -58,6 +58,7 @@ def test_the_main_job_on_defaults(run, tmp_path, jq):
     with LeadDatabase("sqlite:///leads.db", capture=False) as store:
         assert store.stats()["total_leads"] == found["store"]["after"]
     assert found["store"]["after"] == found["log"]["created"] - found["log"]["deleted"]
+    assert json.loads(run("doctor", "--json").stdout)["not_leadlog"] == []
 
 
 def test_everything_is_exercised(run, tmp_path, jq):

@@ -158,6 +158,31 @@ def test_a_person_goes_and_everybody_else_stays(log, asked):
     assert (again.changed, again.summaries) == ((), ())
 
 
+@pytest.mark.parametrize("asked", ["ana-before", "ana-after"])
+def test_a_lead_is_known_by_the_ids_that_it_had_before_too(tmp_path, asked):
+    """Its id was changed: it was one row all the time."""
+    root = tmp_path / "database_logs"
+    path = root / "database_operations" / f"{DAYS[0]}.jsonl"
+    path.parent.mkdir(parents=True)
+    made = [
+        record("database_operation", number, DAYS[0], lead_identifier=who | {"email": None})
+        for number, who in enumerate(
+            (
+                {"lead_id": "ana-before"},
+                {"lead_id": "ana-after", "previous_lead_id": "ana-before"},
+                {"lead_id": "ana-after"},
+                {"lead_id": "somebody-else"},
+            )
+        )
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in made))
+    os.utime(path, (1_793_534_400, 1_793_534_400))
+    assert erasure.run(root, lead_ids=[asked], today=TODAY).remaining == {}
+    assert [event.data["lead_identifier"]["lead_id"] for event in read_events(path)] == [
+        "somebody-else"
+    ]
+
+
 def test_counts_and_bucket_tables_follow(log):
     """The sealed day's bucket table and the daily summaries are those of what is left."""
     erasure.run(log, lead_ids=[ANA], today=TODAY)
@@ -211,7 +236,7 @@ def test_files_of_today_and_in_use_wait_for_a_later_run(log):
         f"database_operations/{DAYS[2]}.jsonl": "somebody writes to it",
     }
     journal = log / ".erasure.json"
-    assert journal.stat().st_mode & 0o777 == 0o600
+    assert journal.stat().st_mode & 0o777 == today.parent.parent.stat().st_mode & 0o666
     # Nothing but the journal knows any more whose the operation was.
     os.utime(today, (1_793_534_400, 1_793_534_400))
     later = erasure.run(log, today="2026-11-24")

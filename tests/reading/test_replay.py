@@ -37,7 +37,9 @@ class Log:
         number = next(self._next)
         at = START + round(1_000_000 * (number if seconds is None else seconds))
         who = {"lead_id": key} | {
-            name: more.pop(name) for name in ("lead_ids", "lead_count") if name in more
+            name: more.pop(name)
+            for name in ("lead_ids", "lead_count", "previous_lead_id")
+            if name in more
         }
         event_id = f"{number:030x}"
         self.events.append(
@@ -378,8 +380,40 @@ def test_the_same_value_of_another_spelling_is_no_gap(log: Log) -> None:
 def test_an_update_of_the_primary_key_moves_the_row(log: Log) -> None:
     """It keeps what it had under its old key."""
     log.create("1", name="Ana")
-    log.call("update", "2", {"id": {"old": "1", "new": "2"}})
+    log.call("update", "2", {"id": {"old": "1", "new": "2"}}, previous_lead_id="1")
     assert log.rows() == [{"_key": "2", "id": "2", "name": "Ana"}]
+
+
+def test_a_number_that_becomes_like_the_key_moves_nothing(log: Log) -> None:
+    """That the key changed is said by the record, not guessed from its values."""
+    log.create("1", size="x")
+    log.call("update", "2", {"size": {"old": "1", "new": "2"}})
+    assert [row["_key"] for row in log.rows()] == ["1", "2"]
+
+
+def test_a_key_that_was_left_can_be_taken_by_another(log: Log) -> None:
+    """The later change of the row is told before the one that gave it its key."""
+    log.create("1", name="Ana")
+    log.call("update", "2", {"name": {"old": "Ana", "new": "Bo"}}, seconds=2.5)
+    log.call("update", "2", {"id": {"old": "1", "new": "2"}}, previous_lead_id="1", seconds=2.6)
+    log.create("1", name="new")
+    assert log.rows() == [
+        {"_key": "1", "id": "1", "name": "new"},
+        {"_key": "2", "id": "2", "name": "Bo"},
+    ]
+
+
+def test_a_key_whose_change_is_not_certain(log: Log) -> None:
+    """Neither the old row nor the new one is certain then."""
+    log.create("1", name="Ana")
+    log.call(
+        "update", "2", {"id": {"old": "1", "new": "2"}}, previous_lead_id="1", outcome="unknown"
+    )
+    table = replay(log.events).tables["Lead"]
+    assert {key: row.perhaps is not None for key, row in table.rows.items()} == {
+        "1": True,
+        "2": True,
+    }
 
 
 def test_sampled_writes_and_dropped_records_are_remembered(log: Log) -> None:

@@ -11,16 +11,17 @@ from typing import Any
 import click
 
 from leadlog.cli.maintenance.damaged import list_lines
-from leadlog.cli.maintenance.rings import COLUMNS, row_of
+from leadlog.cli.maintenance.rings import COLUMNS, SINK_COLUMNS, row_of, sink_row_of
 from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import count, print_json, safe, table
 from leadlog.core.clock import now_us, utc_date
 from leadlog.core.errors import ReadError, SettingsError
 from leadlog.core.layout import CATEGORIES, COMPRESSED, LogFile, category_directory, log_files
 from leadlog.monitor.health.checks import Check
-from leadlog.monitor.health.log import directory_checks, ring_checks
+from leadlog.monitor.health.log import directory_checks, ring_checks, sink_checks
 from leadlog.reading.events import Event, Skipped, read_backwards, read_events
 from leadlog.reading.oddities import oddities
+from leadlog.recording.sinks.board import sink_reports
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.strays import shared_memory
 
@@ -101,6 +102,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         "directory": None,
         "categories": [],
         "rings": [],
+        "sinks": [],
         "shared_memory": [],
         "not_leadlog": [],
         "versions": versions(),
@@ -136,6 +138,9 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         rings = ring_reports(directory.absolute())
         report["rings"] = [asdict(ring) for ring in rings]
         _findings(ring_checks(rings), findings)
+        sinks = sink_reports(directory.absolute())
+        report["sinks"] = [asdict(sink) for sink in sinks]
+        _findings(sink_checks(sinks), findings)
         report["not_leadlog"] = _others(directory, findings)
     here = None if directory is None else directory.resolve()
     report["shared_memory"] = _shared_memory(here, findings)
@@ -353,6 +358,12 @@ def _show(report: dict[str, Any]) -> None:
         [row_of(ring) for ring in report["rings"]],
         COLUMNS,
         right=(0, 3, 4, 5, 7),
+    )
+    _section(
+        "Sinks beside the files",
+        [sink_row_of(sink) for sink in report["sinks"]],
+        SINK_COLUMNS,
+        right=(0, 3, 4, 5),
     )
     _section(
         "Shared memory",

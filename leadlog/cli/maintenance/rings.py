@@ -1,8 +1,8 @@
-"""The rings, for `leadlog doctor`: what became of the lines of every process."""
+"""The rings and sinks, for `leadlog doctor`: what became of the lines of every process."""
 
 from typing import Any
 
-__all__ = ["COLUMNS", "row_of"]
+__all__ = ["COLUMNS", "SINK_COLUMNS", "row_of", "sink_row_of"]
 
 COLUMNS = (
     "process",
@@ -15,10 +15,11 @@ COLUMNS = (
     "degraded",
 )
 
+SINK_COLUMNS = ("process", "sink", "state", "accepted", "written", "waiting", "dropped", "error")
+
 
 def row_of(ring: dict[str, Any]) -> tuple[Any, ...]:
     """One ring as a row of the table."""
-    dropped = ", ".join(f"{cause} {lines}" for cause, lines in ring["dropped"].items())
     return (
         ring["process_id"],
         ring["category"],
@@ -26,6 +27,24 @@ def row_of(ring: dict[str, Any]) -> tuple[Any, ...]:
         ring["accepted"],
         ring["written"],
         ring["in_ring"],
-        dropped or "0",
+        _dropped(ring),
         ring["degraded"],
     )
+
+
+def sink_row_of(sink: dict[str, Any]) -> tuple[Any, ...]:
+    """One sink beside the files as a row of the table."""
+    return (
+        sink["process_id"],
+        sink["sink"],
+        "alive" if sink["alive"] else "ended",
+        sink["accepted"],
+        sink["written"],
+        sink["waiting"],
+        _dropped(sink),
+        sink["error"],
+    )
+
+
+def _dropped(row: dict[str, Any]) -> str:
+    return ", ".join(f"{cause} {lines}" for cause, lines in row["dropped"].items()) or "0"

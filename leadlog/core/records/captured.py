@@ -90,6 +90,8 @@ def operation(facts: Mapping[str, Any]) -> Event:
     who = event["lead_identifier"]
     if known("lead_id") is not None:
         who["lead_id"] = known("lead_id")
+    if known("previous_lead_id") is not None:
+        who["previous_lead_id"] = known("previous_lead_id")
     if known("lead_ids") is not None:
         who["lead_ids"] = known("lead_ids")
         who["lead_count"] = known("lead_count")

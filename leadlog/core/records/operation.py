@@ -98,6 +98,9 @@ class LeadIdentifier(TypedDict):
     """The company's name."""
     email: ReadOnly[str | None]
     """The e-mail address."""
+    previous_lead_id: NotRequired[ReadOnly[str]]
+    """The primary key before the call, where that changed it. `lead_id` is the new one, or null
+    where only the database knows it."""
     lead_ids: NotRequired[ReadOnly[list[str]]]
     """The first keys, where the call was about many."""
     lead_count: NotRequired[ReadOnly[int | None]]

@@ -9,9 +9,10 @@ from leadlog.core.layout import log_files
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.probes import Context, disk_check
 from leadlog.reading.events import read_backwards
+from leadlog.recording.sinks.board import SinkReport, sink_reports
 from leadlog.recording.sinks.report import RingReport, ring_reports
 
-__all__ = ["directory_checks", "probe", "ring_checks"]
+__all__ = ["directory_checks", "probe", "ring_checks", "sink_checks"]
 
 
 def probe(context: Context) -> Iterator[Check]:
@@ -20,6 +21,7 @@ def probe(context: Context) -> Iterator[Check]:
     yield from directory_checks(directory, context.settings.health_disk_mb)
     rings = ring_reports(directory.absolute())
     yield from ring_checks(rings)
+    yield from sink_checks(sink_reports(directory.absolute()))
     yield _lag(rings, context)
     yield _clock(context)
 
@@ -38,7 +40,7 @@ def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
             name,
             "critical",
             message=f"{directory} is not a directory",
-            remedy="move that file away, or choose another --directory",
+            remedy="move that file away, or choose another directory (LEADLOG_DIRECTORY)",
         )
     elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         yield Check(
@@ -92,6 +94,42 @@ def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
         if left
         else "no event of a process that ended waits",
         remedy="run `leadlog recover`; a process that logs here does it by itself",
+    )
+
+
+def sink_checks(sinks: Sequence[SinkReport]) -> Iterator[Check]:
+    """Return whether the sinks beside the files got every line; nothing where there are none."""
+    if not sinks:
+        return
+    lost = {
+        name: sum(sum(one.dropped.values()) for one in sinks if one.sink == name)
+        for name in sorted({one.sink for one in sinks})
+    }
+    dropped = sum(lost.values())
+    said = ", ".join(f"{name} {lines}" for name, lines in lost.items() if lines)
+    yield judge(
+        "log_sinks_dropped",
+        float(dropped),
+        warning=1.0,
+        unit="events",
+        message=f"{dropped} events did not reach sinks beside the files ({said}); the files have "
+        "them"
+        if dropped
+        else "every event reached the sinks beside the files",
+        remedy="see that the sinks' receivers answer, or give them a larger SinkQueue.queue_bytes; "
+        "the table of sinks of `leadlog doctor --json` says what they raised",
+    )
+    failing = [one for one in sinks if one.alive and one.error]
+    yield judge(
+        "log_sinks_failing",
+        float(len(failing)),
+        warning=1.0,
+        unit="sinks",
+        message=f"the sink {failing[0].sink} of process {failing[0].process_id} fails: "
+        f"{failing[0].error}"
+        if failing
+        else "no sink beside the files fails",
+        remedy="see that its receiver answers; nothing is lost in the files",
     )
 
 

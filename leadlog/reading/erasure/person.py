@@ -79,10 +79,15 @@ class Findings:
     def __init__(self, asked: Identity) -> None:
         self._asked = asked
         self._ids_of: dict[str, set[str]] = {}
+        self._same: dict[str, set[str]] = {}  # ids of rows that had another one before
         self._operations: list[tuple[str | None, str, str]] = []
 
     def add(self, event: Data) -> None:
         """Takes an event."""
+        before, after = _renamed(event)
+        if before and after:
+            self._same.setdefault(before, set()).add(after)
+            self._same.setdefault(after, set()).add(before)
         for lead_id, email in leads_of(event):
             folded = (email or "").strip().casefold()
             if lead_id and folded:
@@ -95,6 +100,11 @@ class Findings:
         """What was asked for and what belongs to it."""
         ids, emails = set(self._asked.lead_ids), set(self._asked.emails)
         ids |= {one for email in self._asked.emails for one in self._ids_of.get(email, ())}
+        follow = list(ids)
+        while follow:
+            others = self._same.get(follow.pop(), set()) - ids
+            ids |= others
+            follow += others
         emails |= {email for email, owners in self._ids_of.items() if owners <= ids}
         operations = {
             operation
@@ -116,12 +126,25 @@ def leads_of(event: Data) -> Iterator[tuple[str | None, str | None]]:
         lead_id = next((str(place[key]) for key in keys if place.get(key) is not None), None)
         if lead_id is not None or isinstance(email, str):
             yield lead_id, email if isinstance(email, str) else None
+    before, _after = _renamed(event)
+    if before:
+        yield before, None
     changed = _section(event, "data_details").get("fields_changed")
     if isinstance(changed, dict) and isinstance(changed.get("email"), dict):
         lead_id = _section(event, "lead_identifier").get("lead_id")
         for email in changed["email"].values():
             if isinstance(email, str) and isinstance(lead_id, str):
                 yield lead_id, email
+
+
+def _renamed(event: Data) -> tuple[str | None, str | None]:
+    """(the row's id before, the one after) a record that changed it."""
+    who = _section(event, "lead_identifier")
+    before, after = who.get("previous_lead_id"), who.get("lead_id")
+    return (
+        before if isinstance(before, str) else None,
+        after if isinstance(after, str) else None,
+    )
 
 
 def _operations_of(event: Data) -> Iterator[str]:

@@ -252,6 +252,8 @@ def rows_of(data: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...], bool]
         key = _only_key(data)
         if key is None and (change := change_of(data)) is not None:
             key, listed = change.key, change.listed
+            if change.previous is not None:
+                listed = (*listed, change.previous)
             unnamed = key is None and change.keys is None and change.outcome != "completed"
     elif log_type == "monitoring_data":
         info = data.get("monitoring_info")
@@ -265,6 +267,8 @@ def _only_key(data: Mapping[str, Any]) -> str | None:
     if type(details) is not dict or type(who) is not dict or data.get("truncated"):
         return None
     if details.get("bulk") is True or details.get("records_cut"):
+        return None
+    if "previous_lead_id" in who:
         return None
     key = who.get("lead_id")
     return key if type(key) is str else None

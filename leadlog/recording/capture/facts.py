@@ -50,6 +50,7 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
             "lead": operation.lead,
             "whole": operation.whole,
             "lead_id": operation.lead_id,
+            "previous_lead_id": operation.previous_lead_id,
             "lead_ids": operation.lead_ids,
             "lead_count": operation.lead_count,
             "lead_outcomes": operation.lead_outcomes,

@@ -86,6 +86,7 @@ class Operation:
         data_size_bytes: size of the data as JSON.
         lead: the row that it is about, as a mapping.
         lead_id: its primary key as text, where `lead` does not tell it by the name `id`.
+        previous_lead_id: the same before the call, where that changed it.
         whole: whether these are all the fields of a lead, so that it can be scored.
         lead_ids: the first keys, where it is about many.
         lead_count: how many it is about.
@@ -120,6 +121,7 @@ class Operation:
     data_size_bytes: int | None = None
     lead: Mapping[str, Any] | None = None
     lead_id: str | None = None
+    previous_lead_id: str | None = None
     whole = True
     lead_ids: list[str] | None = None
     lead_count: int | None = None
@@ -245,6 +247,11 @@ class Operation:
         if self.closed and self.known is None:
             self.known = facts.known(self)
         return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)
+
+    def replace(self, noted: "Operation | None") -> None:
+        """Take the place of what was noted before the write, so that recovery knows its record."""
+        if noted is not None:
+            self.operation_id, self.intents = noted.operation_id, noted.intents
 
     def written(self) -> None:
         """Told that its record is written."""

@@ -112,6 +112,24 @@ class Row:
         parts = [self._side("new", key, loaded[key]).get("new", UNKNOWN) for key in entity.keys]
         return None if UNKNOWN in parts else key_text(parts)
 
+    def previous_key(self) -> str | None:
+        """The primary key before an UPDATE that changed it; None where none did."""
+        entity, state = self.entity, self.state
+        old: dict[str, Any] = {}
+        for key in entity.keys:
+            if key in state.committed_state:
+                history = seam.history_of(state, key)
+                if history.added and history.deleted:
+                    old[key] = history.deleted[0]
+        if not old or entity.excluded & {*entity.keys}:
+            return None
+        values = [old.get(key, state.dict.get(key)) for key in entity.keys]
+        parts = [
+            None if value is None else self._side("old", key, value).get("old", UNKNOWN)
+            for key, value in zip(entity.keys, values, strict=True)
+        ]
+        return None if None in parts or UNKNOWN in parts else key_text(parts)
+
     def created(self) -> Changes:
         """The columns of a new row."""
         entity = self.entity

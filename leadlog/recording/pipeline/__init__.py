@@ -4,9 +4,10 @@
 """
 
 import atexit
+import time
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
@@ -15,6 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from leadlog.core import settings as _settings
+from leadlog.core.errors import SettingsError
 from leadlog.core.records import shape
 from leadlog.core.settings import Loaded
 from leadlog.core.settings.keywords import SettingsKeywords
@@ -26,8 +28,10 @@ from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Frames, Slot
 from leadlog.recording.pipeline.policy import finisher, policy_of
 from leadlog.recording.pipeline.stdlib import LoggingHandler as _LoggingHandler
 from leadlog.recording.resources import Sampler
-from leadlog.recording.sinks import Sink, SinkStats, SpoolSink
+from leadlog.recording.sinks import BatchSink, Sink, SinkQueue, SinkStats, SpoolSink
+from leadlog.recording.sinks.contract import BatchCounts
 from leadlog.recording.sinks.intents import Token
+from leadlog.recording.sinks.outlets import Outlets, sink_queues
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION, MONITORING_DATA
 from leadlog_processors.session import bind
 from leadlog_processors.session import open_session as session
@@ -71,6 +75,7 @@ class Stats:
         sampled_out: events left out on purpose.
         processor_errors: how often a processor raised; the events were written.
         failures: calls that could not be logged at all.
+        sinks: what the sinks beside the files got, by name.
     """
 
     directory: str
@@ -82,6 +87,7 @@ class Stats:
     sampled_out: int
     processor_errors: int
     failures: int
+    sinks: dict[str, BatchCounts] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -94,6 +100,8 @@ class Pipeline:
         loaded: the settings in force.
         processors: the user's own, run before masking and rendering.
         sink: in place of the files.
+        sinks: beside the files.
+        before: the pipeline whose place this one takes; a sink that both have goes on.
 
     Attributes:
         loaded: the settings in force, and their origins.
@@ -101,11 +109,18 @@ class Pipeline:
     """
 
     def __init__(
-        self, loaded: Loaded, processors: Sequence[Processor] = (), sink: Sink | None = None
+        self,
+        loaded: Loaded,
+        processors: Sequence[Processor] = (),
+        sink: Sink | None = None,
+        sinks: Sequence[SinkQueue] = (),
+        before: "Pipeline | None" = None,
     ) -> None:
         self.loaded = loaded
         self.processors = tuple(processors)
         self.given_sink = sink
+        self.given_sinks = tuple(sinks)
+        self._outlets: Outlets = Outlets(sinks, before._outlets if before else None)
         settings = loaded.settings
         self.level = LEVELS[settings.level] if settings.enabled else _OFF
         self._sampler = Sampler(settings.memory_sample_seconds, settings.store_sample_seconds)
@@ -115,7 +130,7 @@ class Pipeline:
         self._notes_finisher = finisher(policy, key, processors, recovered=True)
         self._slot = Slot(lambda: self, (_slot_of, (loaded,)))
         self._failures_before = _current.failures
-        self._sink = sink or build_sink(settings, self._tell_health, self._finisher)
+        self._sink = sink or build_sink(settings, self._tell_health, self._finisher, self._outlets)
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
         self._intents = spool if spool is not None and spool.takes_facts else None
         self._spool = None if self._live else self._intents
@@ -233,16 +248,21 @@ class Pipeline:
         """A logger that writes to this pipeline, whichever is the current one."""
         return _logger(self._slot)
 
-    def flush(self, timeout: float = 5.0) -> bool:
+    def flush(self, timeout: float = 5.0, *, sinks: bool = False) -> bool:
         """Waits until every event so far is in its file.
 
         Args:
             timeout: seconds to wait at most.
+            sinks: also until the sinks beside the files took them, or they are lost for these.
 
         Returns:
             Whether all of them are.
         """
-        return self._sink.flush(timeout)
+        deadline = time.monotonic() + timeout
+        done = self._sink.flush(timeout)
+        if sinks:
+            done &= self._outlets.flush(max(deadline - time.monotonic(), 0.0))
+        return done
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
         """Writes what is left and releases everything; further calls do nothing."""
@@ -252,6 +272,7 @@ class Pipeline:
         _open.discard(self)
         self._sampler.close()
         self._sink.close(timeout)
+        self._outlets.close(0.0)  # where the sink is not that of the files
 
     def stats(self) -> Stats:
         """What became of the events so far."""
@@ -270,6 +291,7 @@ class Pipeline:
             sampled_out=self._finisher.counts.sampled_out,
             processor_errors=self._finisher.counts.errors,
             failures=_current.failures - self._failures_before + self._slot.failures,
+            sinks=self._outlets.counts(),
         )
 
 
@@ -277,6 +299,7 @@ def configure(
     *,
     processors: Sequence[Processor] = (),
     sink: Sink | None = None,
+    sinks: Sequence[BatchSink | SinkQueue] = (),
     take_over: bool = False,
     **settings: Unpack[SettingsKeywords],
 ) -> Pipeline:
@@ -290,13 +313,19 @@ def configure(
         processors: structlog processors of your own; they see each labelled event before
             it is masked and rendered.
         sink: takes the lines in place of the files, see `leadlog.recording.sinks`.
+        sinks: get what is in the files, each in a thread of its own, see
+            `leadlog.sinks.BatchSink`; a `leadlog.sinks.SinkQueue` gives one a name and a larger
+            queue. A process that follows a shutdown, or unpickles a logger, has none.
         take_over: also makes this the configuration of `structlog.get_logger()`, which is
             left alone otherwise.
         settings: settings by name, see docs/reference/settings.md.
 
     Raises:
-        SettingsError: a setting is unknown or has a bad value.
+        SettingsError: a setting is unknown or has a bad value, or a sink is not one.
     """
+    if sink is not None and sinks:
+        raise SettingsError("sinks= go beside the files, which sink= replaces; give one of them")
+    queues = sink_queues(sinks)
     with _current.lock:
         loaded = _settings.load(**settings)
         old = _current.target
@@ -305,10 +334,12 @@ def configure(
             and old.loaded.settings == loaded.settings
             and old.processors == tuple(processors)
             and old.given_sink is sink
+            and old.given_sinks == queues
         ):
             pipeline = old
         else:
-            pipeline = Pipeline(loaded, processors, sink)
+            before = old if isinstance(old, Pipeline) else None
+            pipeline = Pipeline(loaded, processors, sink, queues, before)
             _current.target = pipeline
             if isinstance(old, Pipeline):
                 old.close()
@@ -380,14 +411,18 @@ def get_logger() -> BoundLogger:
     return _logger(_current)
 
 
-def flush(timeout: float = 5.0) -> bool:
+def flush(timeout: float = 5.0, *, sinks: bool = False) -> bool:
     """Waits until every event so far is in its file, at most `timeout` seconds.
+
+    Args:
+        timeout: seconds to wait at most.
+        sinks: also until the sinks beside the files took them, or they are lost for these.
 
     Returns:
         Whether all of them are; True where nothing was ever configured.
     """
     target = _current.target
-    return target.flush(timeout) if isinstance(target, Pipeline) else True
+    return target.flush(timeout, sinks=sinks) if isinstance(target, Pipeline) else True
 
 
 def shutdown(timeout: float = _CLOSE_SECONDS) -> None:

@@ -10,15 +10,17 @@ from leadlog.recording.pipeline.finish import Finisher
 from leadlog.recording.pipeline.policy import finisher_of, policy_of
 from leadlog.recording.sinks import ConsoleSink, MemorySink, Notify, Sink, SpoolSink, Tee
 from leadlog.recording.sinks.console import is_terminal
+from leadlog.recording.sinks.outlets import Outlets
 
 
-def build_sink(settings: Settings, notify: Notify, finisher: Finisher) -> Sink:
+def build_sink(settings: Settings, notify: Notify, finisher: Finisher, outlets: Outlets) -> Sink:
     """Where the lines of a pipeline go.
 
     Args:
         settings: directory, sizes, durability and modes.
         notify: told of the sink's health.
         finisher: makes lines of facts.
+        outlets: get what is in files.
     """
     if not settings.enabled:
         return MemorySink()
@@ -38,6 +40,7 @@ def build_sink(settings: Settings, notify: Notify, finisher: Finisher) -> Sink:
         finisher_of=functools.partial(finisher_of, key=settings.pseudonym_key),
         policy=policy_of(settings),
         stage_bytes=settings.line_limit_bytes,
+        outlets=outlets,
     )
     if settings.console == "on" or (settings.console == "auto" and is_terminal(sys.stderr)):
         sink = Tee(sink, ConsoleSink())

@@ -9,27 +9,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from leadlog.recording.sinks.compose import Filter, MemorySink, Tee
     from leadlog.recording.sinks.console import ConsoleSink
-    from leadlog.recording.sinks.contract import Sink, SinkStats
+    from leadlog.recording.sinks.contract import BatchCounts, BatchSink, Sink, SinkQueue, SinkStats
     from leadlog.recording.sinks.health import Notify
     from leadlog.recording.sinks.spool import SpoolSink
 
 _HOMES = {
+    "BatchCounts": "contract",
+    "BatchSink": "contract",
     "ConsoleSink": "console",
     "Filter": "compose",
     "MemorySink": "compose",
     "Notify": "health",
     "Sink": "contract",
+    "SinkQueue": "contract",
     "SinkStats": "contract",
     "SpoolSink": "spool",
     "Tee": "compose",
 }
 
 __all__ = [
+    "BatchCounts",
+    "BatchSink",
     "ConsoleSink",
     "Filter",
     "MemorySink",
     "Notify",
     "Sink",
+    "SinkQueue",
     "SinkStats",
     "SpoolSink",
     "Tee",

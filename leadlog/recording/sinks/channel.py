@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from leadlog.recording.sinks.contract import Finish
+from leadlog.recording.sinks.contract import Finish, Offer
 from leadlog.recording.sinks.finishing import Finishing
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.segments import DAY_US, Files, Segment
@@ -32,6 +32,7 @@ class Channel:
         files: where they go.
         clock: gives microseconds since 1970; decides the day of each batch.
         finish: makes lines of facts; None where every frame is a line.
+        offer: is given lines that are in their file, with their category; neither waits nor raises.
 
     Attributes:
         error: what went wrong at the last attempt, or None.
@@ -46,8 +47,11 @@ class Channel:
         files: Files,
         clock: Callable[[], int],
         finish: Finish | None = None,
+        *,
+        offer: Offer | None = None,
     ) -> None:
         self._category = category
+        self._offer = offer
         self._finishing = None if finish is None else Finishing(category, ring, finish)
         self.ring = ring
         self._files = files
@@ -148,8 +152,11 @@ class Channel:
             return
         whole = data.rfind(b"\n", 0, count) + 1
         if whole:
+            begun = ring.read(start - self._partial, self._partial) if self._partial else b""
             ring.wrote(self._partial + whole, data.count(b"\n", 0, whole))
             self._partial = count - whole
+            if self._offer is not None:
+                self._offer(self._category, begun + data[:whole])
         else:
             self._partial += count
 

@@ -11,10 +11,12 @@ from contextlib import suppress
 from leadlog.core.forks import renew_after_fork
 from leadlog.core.native import Lock, RLock, sleep
 from leadlog.core.threads import Background, is_current, start_thread
+from leadlog.recording.sinks.board import Board
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import Finish, FinisherOf
 from leadlog.recording.sinks.health import Health
 from leadlog.recording.sinks.mirror import Mirror
+from leadlog.recording.sinks.outlets import Outlets
 from leadlog.recording.sinks.recover import recover_rings
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.rings import Rings
@@ -50,6 +52,8 @@ class Drain:
         recover_seconds: how often it looks for rings of dead processes.
         finish: makes lines of facts; None where every frame is a line.
         finisher_of: makes what finishes a dead process's frames.
+        outlets: get what is in files.
+        board: shows what these got.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_turn")  # see leadlog.core.native
@@ -66,8 +70,13 @@ class Drain:
         recover_seconds: float,
         finish: Finish | None = None,
         finisher_of: FinisherOf | None = None,
+        outlets: Outlets | None = None,
+        board: Board | None = None,
     ) -> None:
         self._finish = finish
+        self._outlets = outlets or Outlets()
+        self._offer = self._outlets.offer if self._outlets else None
+        self._board = board or Board(files.spool, files.descriptors)
         self._finisher_of = finisher_of
         self._rings = rings
         self._files = files
@@ -198,11 +207,18 @@ class Drain:
             channel = self._channels.get(oldest)
             error = None if channel is None else channel.error
             self._health.look(category, self._rings.counts(category), error, rings[-1].reason)
+        if self._outlets:
+            counts = self._outlets.counts()
+            for name, one in counts.items():
+                self._health.look_at_sink(name, one)
+            self._board.show(counts)
 
     def _channel(self, category: str, ring: Ring) -> Channel:
         channel = self._channels.get(ring)
         if channel is None:
-            channel = Channel(category, ring, self._files, self._clock, self._finish)
+            channel = Channel(
+                category, ring, self._files, self._clock, self._finish, offer=self._offer
+            )
             self._channels[ring] = channel
         return channel
 
@@ -229,7 +245,7 @@ class Drain:
         own = frozenset(ring.storage.path for _, ring in self._rings.all() if ring.storage.path)
         gone = {path for path in own if not path.exists()}
         self._files.spool.tidy()
-        for problem in recover_rings(self._files, own, self._finisher_of).errors:
+        for problem in recover_rings(self._files, own, self._finisher_of, self._offer).errors:
             if problem not in self._told:
                 self._told.add(problem)
                 self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from leadlog.core.stderr import tell
+from leadlog.recording.sinks.contract import BatchCounts
 from leadlog.recording.sinks.counts import Counts
 
 __all__ = ["Health", "Notify"]
@@ -37,6 +38,7 @@ class _Condition:
         base: count of lines when it began.
         lines: lines it has cost since it began.
         detail: cause or error.
+        sink: which sink beside the files it is about; "" for the files.
     """
 
     since: float | None = None
@@ -46,6 +48,7 @@ class _Condition:
     base: int = 0
     lines: int = 0
     detail: str = ""
+    sink: str = ""
 
 
 class Health:
@@ -78,7 +81,7 @@ class Health:
         self._warn_at = 0.0
         self._degraded_at = 0.0
         self._said_for_good: set[str] = set()
-        self._conditions: dict[tuple[str, str], _Condition] = {}
+        self._conditions: dict[tuple[str, str, str], _Condition] = {}
 
     def look(self, category: str, counts: Counts, error: Exception | None, degraded: str) -> None:
         """Compares with the last look, and tells what changed; never raises.
@@ -98,6 +101,21 @@ class Health:
             category, "degraded", reason, counts.degraded, counted=True, lasting=bool(degraded)
         )
 
+    def look_at_sink(self, name: str, counts: BatchCounts) -> None:
+        """As `look`, at one of the sinks beside the files.
+
+        Its events have the conditions `sink_failing` (it raises, its lines wait) and
+        `sink_dropping` (it does not get lines), its name under `sink`, and no category.
+
+        Args:
+            name: of the sink.
+            counts: its lines so far.
+        """
+        self._follow("", "sink_failing", counts.error, counts.waiting, counted=False, sink=name)
+        lost = {cause: lines for cause, lines in counts.dropped.items() if cause != "closed"}
+        causes = ", ".join(lost)
+        self._follow("", "sink_dropping", causes, sum(lost.values()), counted=True, sink=name)
+
     def _follow(
         self,
         category: str,
@@ -107,12 +125,13 @@ class Health:
         *,
         counted: bool,
         lasting: bool = False,
+        sink: str = "",
     ) -> None:
         """One condition: on while its count grows, or else while it has a detail."""
         now = self._now()
-        state = self._conditions.get((category, condition))
+        state = self._conditions.get((category, condition, sink))
         if state is None:
-            state = self._conditions[category, condition] = _Condition()
+            state = self._conditions[category, condition, sink] = _Condition(sink=sink)
         on = lines > state.base + state.lines if counted else bool(detail)
         if on:
             if state.since is None:
@@ -146,6 +165,8 @@ class Health:
             "lines": state.lines,
             "seconds": round(state.last - (state.since or state.last), 3),
         }
+        if state.sink:
+            event["sink"] = state.sink
         try:
             self._notify(event)
         except Exception as error:  # noqa: BLE001 - whoever is told must not stop the drain
@@ -163,7 +184,13 @@ class Health:
         self._warn_once_a_minute(f"leadlog: {self._directory}: {text}")
 
     def _warn_people(self, category: str, condition: str, state: _Condition) -> None:
-        if condition == "failing":
+        if state.sink:
+            what = "wait for it" if condition == "sink_failing" else "were dropped for it"
+            message = (
+                f"leadlog: the sink {state.sink} is in trouble ({state.detail}); {state.lines} "
+                f"events {what}, and are in the files of {self._directory}"
+            )
+        elif condition == "failing":
             message = (
                 f"leadlog: cannot write to {self._directory / category}: {state.detail}; "
                 f"{state.lines} events wait in memory until it can be written"

@@ -14,7 +14,7 @@ from pathlib import Path
 from leadlog.core.layout import CATEGORIES, parse_name
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.channel import Channel
-from leadlog.recording.sinks.contract import FinisherOf
+from leadlog.recording.sinks.contract import FinisherOf, Offer
 from leadlog.recording.sinks.descriptors import Descriptors, map_file
 from leadlog.recording.sinks.header import HEADER_BYTES, IN_MEMORY, SEEN_US, Header
 from leadlog.recording.sinks.overflow import Budget
@@ -97,7 +97,10 @@ def recover(
 
 
 def recover_rings(
-    files: Files, own: frozenset[Path] = frozenset(), finisher_of: FinisherOf | None = None
+    files: Files,
+    own: frozenset[Path] = frozenset(),
+    finisher_of: FinisherOf | None = None,
+    offer: Offer | None = None,
 ) -> Recovery:
     """Recover the rings that dead processes left.
 
@@ -105,11 +108,12 @@ def recover_rings(
         files: opens the files.
         own: rings of this process, which are not even looked at.
         finisher_of: as `recover`.
+        offer: is given what is brought into files.
     """
     report = Recovery()
     notes = lock_notes(files)
     try:
-        _recover_all(files, own, report, finisher_of)
+        _recover_all(files, own, report, finisher_of, offer)
         for unsettled in notes:
             try:
                 if not unsettled.rings:
@@ -123,7 +127,11 @@ def recover_rings(
 
 
 def _recover_all(
-    files: Files, own: frozenset[Path], report: Recovery, finisher_of: FinisherOf | None
+    files: Files,
+    own: frozenset[Path],
+    report: Recovery,
+    finisher_of: FinisherOf | None,
+    offer: Offer | None,
 ) -> None:
     waiting = set()  # series whose older ring is not in files yet: the order is kept
     for file in files.spool.files():
@@ -133,7 +141,7 @@ def _recover_all(
             report.alive += 1
             continue
         try:
-            if not _recover_one(file, files, report, finisher_of):
+            if not _recover_one(file, files, report, finisher_of, offer):
                 report.alive += 1
                 waiting.add(file.series)
         except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
@@ -143,7 +151,11 @@ def _recover_all(
 
 
 def _recover_one(
-    file: RingFile, files: Files, report: Recovery, finisher_of: FinisherOf | None
+    file: RingFile,
+    files: Files,
+    report: Recovery,
+    finisher_of: FinisherOf | None,
+    offer: Offer | None,
 ) -> bool:
     """Recovers one ring, unless it is in use.
 
@@ -181,7 +193,7 @@ def _recover_one(
             ring = Ring(storage, Budget(0).overflow())
             seen = header.words[SEEN_US]
             # The last time that the owner's drain looked tells the day of what it had not seen.
-            channel = Channel(file.category, ring, files, lambda: seen, finish)
+            channel = Channel(file.category, ring, files, lambda: seen, finish, offer=offer)
             try:
                 if not _empty(file.category, channel, files, seen // DAY_US, report):
                     return False

@@ -20,6 +20,7 @@ container that is destroyed together with its /dev/shm, lose what was not yet in
 """
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,11 +31,13 @@ from leadlog.core.forks import renew_after_fork, renew_if_forked
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.native import RLock
 from leadlog.recording.sinks.belonging import make_mark
+from leadlog.recording.sinks.board import Board
 from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
 from leadlog.recording.sinks.health import Health, Notify
 from leadlog.recording.sinks.intents import Frames, Intents, Token
+from leadlog.recording.sinks.outlets import Outlets
 from leadlog.recording.sinks.rings import Rings, RingSizes
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
@@ -71,6 +74,7 @@ class SpoolSink:
         finish: makes lines of facts; None where everything that is written is a line.
         finisher_of: makes what finishes the facts that dead processes left.
         policy: lies beside the rings, for whoever has to finish this process's facts.
+        outlets: get what is in files; closed with this sink.
         intent_bytes: most memory for intents that do not fit into the usual slots.
         stage_bytes: most that a finished line may take; at least 64 KiB are set apart.
 
@@ -103,6 +107,7 @@ class SpoolSink:
         policy: bytes = b"",
         stage_bytes: int = 64 * 1024,
         intent_bytes: int = 16 * 1024 * 1024,
+        outlets: Outlets | None = None,
     ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
@@ -122,6 +127,7 @@ class SpoolSink:
         self._finisher_of = finisher_of
         self._policy = policy
         self._intent_bytes = intent_bytes
+        self._outlets = outlets or Outlets()
         stage = 0 if finish is None else max(stage_bytes, 64 * 1024)
         self._sizes = RingSizes(ring_bytes, overflow_bytes, stage)
         self._spool = Spool(self._directory, memory)
@@ -163,6 +169,7 @@ class SpoolSink:
             durable=self._durable,
             write=self._write,
         )
+        self._board = Board(self._spool, self._descriptors)
         health = Health(self._directory, self._notify, self._warn)
         self._drain = Drain(
             self._rings,
@@ -174,6 +181,8 @@ class SpoolSink:
             recover_seconds=self._recover_seconds,
             finish=self._finish,
             finisher_of=self._finisher_of,
+            outlets=self._outlets,
+            board=self._board,
         )
         self._drain.belong = self._intents.belong
         self._rings.wake = self._drain.wake
@@ -264,7 +273,10 @@ class SpoolSink:
         with self._lock:
             self._closed = True
         self._rings.seal()
+        deadline = time.monotonic() + timeout
         self._drain.stop(timeout)
+        self._outlets.close(max(deadline - time.monotonic(), 0.0))
+        self._board.show(self._outlets.counts(), last=True)
         self._intents.close()
         self._spool.leave()
 

@@ -4,6 +4,7 @@
         <category>.<process id>.<token>.ring    a ring; locked while its process lives
         <process id>.<token>.intents            see leadlog.recording.sinks.intents
         <category>.<process id>.<token>.past    the header alone, kept for `leadlog doctor`
+        <process id>.<token>.sinks              see leadlog.recording.sinks.board
     /dev/shm/leadlog-<uid>/<hash of the log directory>.path     the log directory
 
 Never a mapped file on a disk: a page fault on a disk that stands still would stop the whole
@@ -34,6 +35,7 @@ from leadlog.recording.sinks.header import (
 )
 
 __all__ = [
+    "BOARD_SUFFIX",
     "MEMORY",
     "NOWHERE",
     "PATH_SUFFIX",
@@ -46,6 +48,9 @@ __all__ = [
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, mode 0700
 """Where Linux has its memory file system."""
+
+BOARD_SUFFIX = ".sinks"
+"""Of the name of a file with the counts of a process's sinks."""
 
 PATH_SUFFIX = ".path"
 """Of the name of a file that says which log directory the folder of that name is for."""
@@ -365,6 +370,17 @@ class Spool:
                     past = match["kind"] == "past"
                     yield RingFile(folder / name, match["series"], match["category"], past)
 
+    def boards(self) -> list[Path]:
+        """The files with the counts of processes' sinks beside the files."""
+        found = []
+        for folder in (self.path, self.spare):
+            try:
+                names = sorted(os.listdir(folder))  # noqa: PTH208 - names suffice
+            except OSError:
+                continue
+            found += [folder / name for name in names if name.endswith(BOARD_SUFFIX)]
+        return found
+
     def names_in_use(self, but: Path | None = None) -> set[str]:
         """Log files that a ring names, relative to the log directory.
 
@@ -419,11 +435,13 @@ class Spool:
             if number >= _PAST_KEPT or changed < now - _PAST_SECONDS:
                 path.unlink(missing_ok=True)
         for path in self.path.glob("*.new"):
-            self._remove_orphan(path, now)
+            self._remove_orphan(path, now - _ORPHAN_SECONDS)
+        for path in self.boards():
+            self._remove_orphan(path, now - _PAST_SECONDS)
 
-    def _remove_orphan(self, path: Path, now: float) -> None:
+    def _remove_orphan(self, path: Path, before: float) -> None:
         try:
-            if path.stat().st_mtime > now - _ORPHAN_SECONDS:
+            if path.stat().st_mtime > before:
                 return
             fd = os.open(path, os.O_RDWR)
         except OSError:

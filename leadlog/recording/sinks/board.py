@@ -1,0 +1,158 @@
+"""Counts of the sinks beside the files, kept where `leadlog doctor` reads them.
+
+    /dev/shm/leadlog-<uid>/<hash of the log directory>/<process id>.<token>.sinks
+
+One JSON object for each process, locked as long as that lives, and rewritten once a second where
+something changed. It stays for a week where a sink missed lines.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.contract import BatchCounts
+from leadlog.recording.sinks.descriptors import Descriptors
+from leadlog.recording.sinks.storage import BOARD_SUFFIX, MEMORY, Spool, make_private
+
+__all__ = ["Board", "SinkReport", "sink_reports"]
+
+_INTERVAL_SECONDS = 1.0
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SinkReport:
+    """What became of the lines for one sink beside the files, in one process.
+
+    Attributes:
+        process_id: the process.
+        alive: whether it still runs.
+        sink: the sink's name.
+        accepted: lines that were for it.
+        written: lines that it took.
+        waiting: lines in its queue; those of a process that was killed it never gets.
+        dropped: lines that it did not get, by cause.
+        error: what it raised last; "" since it last took lines.
+    """
+
+    process_id: int
+    alive: bool
+    sink: str
+    accepted: int
+    written: int
+    waiting: int
+    dropped: dict[str, int] = field(default_factory=dict)
+    error: str = ""
+
+
+class Board:
+    """Writes the counts of one process's sinks.
+
+    Args:
+        spool: where the file lies, or in its spare folder.
+        descriptors: where it is opened.
+    """
+
+    def __init__(self, spool: Spool, descriptors: Descriptors) -> None:
+        self._spool = spool
+        self._descriptors = descriptors
+        self._name = f"{os.getpid()}.{descriptors.name()}{BOARD_SUFFIX}"
+        self._path = Path()
+        self._fd = -1
+        self._shown = b""
+        self._due = 0.0
+        self._ended = False
+
+    def show(self, counts: Mapping[str, BatchCounts], *, last: bool = False) -> None:
+        """Write the counts if they changed, at most once a second.
+
+        Args:
+            counts: by the sink's name.
+            last: whether nothing comes any more; then at once, and the file goes where there is
+                nothing to tell.
+        """
+        now = time.monotonic()
+        if self._ended or not counts or (now < self._due and not last):
+            return
+        self._due = now + _INTERVAL_SECONDS
+        self._ended = last
+        sinks = {name: asdict(one) for name, one in counts.items()}
+        page = orjson.dumps({"process": os.getpid(), "sinks": sinks})
+        with suppress(OSError):  # nowhere to keep them; `leadlog.stats()` still tells
+            if page != self._shown:
+                self._write(page)
+            self._shown = page
+        if last and self._fd >= 0:
+            self._descriptors.close(self._fd)
+            self._fd = -1
+            if not any(one.dropped for one in counts.values()):
+                self._path.unlink(missing_ok=True)
+
+    def _write(self, page: bytes) -> None:
+        if self._fd < 0 or not self._path.exists():
+            self._open()
+        os.pwrite(self._fd, page, 0)
+        os.ftruncate(self._fd, len(page))
+
+    def _open(self) -> None:
+        if self._fd >= 0:
+            self._descriptors.close(self._fd)
+            self._fd = -1
+        for folder in (self._spool.path, self._spool.spare):
+            try:
+                make_private(folder)
+                path = folder / self._name
+                fd = self._descriptors.open(path, os.O_RDWR | os.O_CREAT)
+            except OSError:
+                continue
+            try_lock(fd)
+            self._path, self._fd = path, fd
+            return
+        raise OSError("neither folder can be written")
+
+
+def sink_reports(directory: Path, memory: Path = MEMORY) -> list[SinkReport]:
+    """The sinks beside the files of every process that logs, or logged, into a directory.
+
+    Args:
+        directory: the log directory.
+        memory: the memory file system.
+
+    Returns:
+        By process and name.
+    """
+    spool = Spool(directory, memory)
+    found = []
+    for path in spool.boards():
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue  # removed meanwhile
+        try:
+            alive = not try_lock(fd, shared=True)
+            page = _read(fd)
+        finally:
+            os.close(fd)
+        found += [
+            SinkReport(page["process"], alive, name, **counts)
+            for name, counts in page.get("sinks", {}).items()
+        ]
+    return sorted(found, key=lambda one: (one.process_id, one.sink))
+
+
+def _read(fd: int) -> dict[str, Any]:
+    """The content; empty where there is none yet. Read again where it is being rewritten."""
+    for _ in range(_TRIES):
+        try:
+            page: dict[str, Any] = orjson.loads(os.pread(fd, 1 << 20, 0))
+            return page
+        except ValueError:
+            time.sleep(0.001)
+    return {}
