@@ -152,6 +152,7 @@ PLACES: Final = (
             "leadlog.reading.archive.directory",
             "leadlog.monitor.state",
             "leadlog.recording.sinks.belonging",
+            "leadlog.recording.sinks.sidecar",
             "leadlog.recording.sinks.slots",
             "leadlog.reading.shipped",
         ),
