@@ -59,7 +59,7 @@ def verify(
     """
     skipped = Skipped()
     events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
-    entities = (entity,) if isinstance(entity, str) else tuple(entity)
+    entities: Sequence[str] = (entity,) if isinstance(entity, str) else entity
     others = OtherClasses(entities)
     told = replay(
         others.noting(event.data for event in events),
