@@ -26,8 +26,8 @@ __all__ = [
     "BUSY_SECONDS",
     "FOLDER",
     "Erased",
+    "FileProgress",
     "Key",
-    "Progress",
     "Refused",
     "Shipments",
     "database_path",
@@ -67,7 +67,7 @@ Key = tuple[str, str]
 
 
 @attrs.frozen
-class Progress:
+class FileProgress:
     """How far one file was shipped.
 
     Attributes:
@@ -209,13 +209,13 @@ class Shipments(Database):
 
     # --------------------------------------------------------------------------------- positions
 
-    def progress(self) -> dict[Key, Progress]:
+    def progress(self) -> dict[Key, FileProgress]:
         """Return how far each file was shipped."""
         return progress_of(self.connection)
 
     def commit(
         self,
-        progress: dict[Key, Progress],
+        progress: dict[Key, FileProgress],
         *,
         refused: Sequence[Refused] = (),
         sent: int = 0,
@@ -382,13 +382,13 @@ def meta_of(connection: sqlite3.Connection) -> dict[str, Any]:
     return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
-def progress_of(connection: sqlite3.Connection) -> dict[Key, Progress]:
+def progress_of(connection: sqlite3.Connection) -> dict[Key, FileProgress]:
     """Return how far each file was shipped."""
     rows = connection.execute(
         "SELECT category, stem, read_to, last_start, last_line, complete, form, recent FROM files"
     )
     return {
-        (category, stem): Progress(
+        (category, stem): FileProgress(
             read_to, start, line, bool(complete), form, tuple(orjson.loads(recent))
         )
         for category, stem, read_to, start, line, complete, form, recent in rows

@@ -21,8 +21,8 @@ from leadlog.reading.shipments import (
     BUSY_SECONDS,
     FOLDER,
     Erased,
+    FileProgress,
     Key,
-    Progress,
     Shipments,
     database_path,
     form_of,
@@ -89,7 +89,7 @@ class Shipped:
 
     name: str
     meta: dict[str, Any]
-    progress: dict[Key, Progress]
+    progress: dict[Key, FileProgress]
     refused: int
     erasures: int
     dropped: dict[str, tuple[int | None, int | None, int | None]]
@@ -138,7 +138,7 @@ class Shipped:
                 continue
             if self.is_complete(file, form_of(state)):
                 continue
-            known = self.progress.get(key_of(file), Progress())
+            known = self.progress.get(key_of(file), FileProgress())
             packed = file.compressed or file.archived
             left = None if packed else max(state.st_size - known.read_to, 0)
             if left == 0:
@@ -312,7 +312,7 @@ def note_dropped(directory: Path, file: LogFile, names: Iterable[str], cause: st
     state = file.path.stat()
     for name in names:
         with Shipments(directory, name) as shipments:
-            known = shipments.progress().get(key_of(file), Progress())
+            known = shipments.progress().get(key_of(file), FileProgress())
             _, records, size = _rest(file, known.read_to, count=True)
             # As if it was shipped, so that nobody counts it again.
             done = attrs.evolve(known, complete=True, form=form_of(state))

@@ -7,11 +7,11 @@ from typing import Any, Final
 from leadlog.core.clock import format_us
 from leadlog.core.errors import LeadlogError
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.windows import Window
+from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.shipped import destinations, read_shipments
 from leadlog.training.predicting import MODELS, predict
 
-__all__ = ["Destination", "Run", "Runs", "runs"]
+__all__ = ["DestinationLag", "RunFigures", "Runs", "runs"]
 
 _MOST: Final = 200
 _LISTED: Final = 20
@@ -19,7 +19,7 @@ _TEXT: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFigures:
     """One run.
 
     Attributes:
@@ -59,7 +59,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class DestinationLag:
     """How far a destination of shipping is behind the log.
 
     Attributes:
@@ -95,16 +95,16 @@ class Runs:
         shipping: how far each destination is behind, now.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[RunFigures, ...]
     total: int
     failed: int
     conflicts: int | None
     waited_ms: float | None
     rejected: int | None
-    shipping: tuple[Destination, ...] = ()
+    shipping: tuple[DestinationLag, ...] = ()
 
 
-def runs(log: Log, window: Window) -> Runs:
+def runs(log: Log, window: TimeWindow) -> Runs:
     """Return the runs that ended in a period.
 
     Raises:
@@ -136,7 +136,7 @@ def runs(log: Log, window: Window) -> Runs:
     )
 
 
-def _expected(log: Log, run: Run) -> Run:
+def _expected(log: Log, run: RunFigures) -> RunFigures:
     """The same run with what the model of durations says of its like."""
     folder = log.directory / MODELS / "duration"
     if run.type is None or not folder.is_dir():
@@ -146,14 +146,14 @@ def _expected(log: Log, run: Run) -> Run:
     return run if said is None else replace(run, expected_ms=said.value)
 
 
-def _destination(log: Log, name: str, now_us: int) -> Destination:
+def _destination(log: Log, name: str, now_us: int) -> DestinationLag:
     try:
         one = read_shipments(log.directory, name)
         lag = one.lag(log.directory, now_us)
     except (OSError, LeadlogError) as error:
-        return Destination(name, None, None, None, None, None, _text(str(error)))
+        return DestinationLag(name, None, None, None, None, None, _text(str(error)))
     target, wrong = one.meta.get("target"), one.meta.get("error")
-    return Destination(
+    return DestinationLag(
         name, _text(target), lag.files, lag.bytes, lag.seconds, one.refused, _text(wrong)
     )
 
@@ -182,13 +182,13 @@ def _truth(value: Any) -> bool | None:
     return value if type(value) is bool else None
 
 
-def _run(at: str, data: Mapping[str, Any]) -> Run:
+def _run(at: str, data: Mapping[str, Any]) -> RunFigures:
     if data.get("log_type") == "sync_operation":
         return _sync(at, data)
     details, results = _section(data, "migration_details"), _section(data, "migration_results")
     summary = _section(data, "data_summary")
     errors = summary.get("validation_errors")
-    return Run(
+    return RunFigures(
         "migration",
         _text(details.get("migration_type")),
         _text(details.get("migration_id")),
@@ -214,7 +214,7 @@ def _run(at: str, data: Mapping[str, Any]) -> Run:
     )
 
 
-def _sync(at: str, data: Mapping[str, Any]) -> Run:
+def _sync(at: str, data: Mapping[str, Any]) -> RunFigures:
     details, results = _section(data, "sync_details"), _section(data, "sync_results")
     metrics = _section(data, "performance_metrics")
     leads = data.get("leads_summary")
@@ -223,7 +223,7 @@ def _sync(at: str, data: Mapping[str, Any]) -> Run:
         for lead in (leads[:_LISTED] if isinstance(leads, list) else ())
         if isinstance(lead, Mapping) and isinstance(lead.get("error"), str)
     ]
-    return Run(
+    return RunFigures(
         "sync",
         _text(details.get("sync_type")),
         _text(details.get("sync_id")),
