@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from leadlog.core import errors
+from leadlog.core.doors import command_line
 
 __all__ = ["COMMANDS", "LazyGroup", "root"]
 
@@ -153,7 +154,8 @@ class Root(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
         try:
-            result = super().invoke(ctx)
+            with command_line():
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
             _silence_stdout()

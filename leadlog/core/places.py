@@ -136,7 +136,7 @@ PLACES: Final = (
     Place(
         "index",
         Content.DERIVED,
-        ("leadlog.reading.index.store",),
+        ("leadlog.reading.index.store", "leadlog.reading.columnar"),
         (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
     ),
     Place(

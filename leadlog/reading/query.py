@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import MissingExtraError, QueryError, QueryLimitError, ReadError
 
 if TYPE_CHECKING:
@@ -203,13 +204,15 @@ def _end(process: _Process, limits: Limits, rows: Rows | None) -> None:
     """Waits for the process and raises what it says went wrong."""
     said = process.stderr.read()
     status = process.wait()
+    narrow = f"narrow it with {parameter('since', '--since')}"
+    timeout = parameter("limits=Limits(seconds=…)", "--timeout")
     try:
         report = json.loads(said.rpartition(b"\n")[2])
     except ValueError:
         if status < 0:
             raise QueryLimitError(
                 f"the query was ended: it did not stop after {limits.seconds:g} s, or the system "
-                "had no memory for it; narrow it with --since, or give it more with --timeout"
+                f"had no memory for it; {narrow}, or allow more with {timeout}"
             ) from None
         raise ReadError(
             f"the query's process ended with {status}: {said.decode(errors='replace')[-500:]}"
@@ -217,13 +220,13 @@ def _end(process: _Process, limits: Limits, rows: Rows | None) -> None:
     message = report["message"]
     if report["kind"] == "time":
         raise QueryLimitError(
-            f"the query took more than {limits.seconds:g} s; narrow it with --since, or give it "
-            "more with --timeout"
+            f"the query took more than {limits.seconds:g} s; {narrow}, or allow more with {timeout}"
         )
     if report["kind"] == "memory":
+        memory = parameter("limits=Limits(memory_mb=…)", "--memory")
         raise QueryLimitError(
-            f"the query needs more than {limits.memory_mb} MB; narrow it with --since, or give "
-            f"it more with --memory ({message})"
+            f"the query needs more than {limits.memory_mb} MB; {narrow}, or allow more with "
+            f"{memory} ({message})"
         )
     if report["kind"] == "sql":
         raise QueryError(message)

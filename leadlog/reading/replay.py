@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Final
 
-from leadlog.reading.change import Change, change_of
+from leadlog.reading.change import Change, change_of, class_of
 from leadlog.reading.doubts import Doubt, Doubts
 from leadlog.reading.table import Table
 
@@ -29,6 +29,8 @@ class Replay:
     Args:
         entities: which to replay; all by default.
         at: the moment, as in the records; later events are passed over. None for the end.
+        one_table: the name to replay them under, as the classes of one table; None to keep them
+            apart.
 
     Attributes:
         tables: by entity.
@@ -38,9 +40,15 @@ class Replay:
         events: how many events were read.
     """
 
-    def __init__(self, entities: Collection[str] | None = None, at: str | None = None) -> None:
+    def __init__(
+        self,
+        entities: Collection[str] | None = None,
+        at: str | None = None,
+        one_table: str | None = None,
+    ) -> None:
         self._entities = None if entities is None else frozenset(entities)
         self._at = at
+        self._one_table = one_table
         self.tables: dict[str, Table] = {}
         self._doubts = Doubts()
         self.first = ""
@@ -78,6 +86,8 @@ class Replay:
         """Takes one change over, in its place in time: some are held to be sorted."""
         if change.entity is not None and self._entities and not self._wanted(change.entity):
             return
+        if self._one_table is not None and change.entity is not None:
+            change = change._replace(entity=self._one_table)
         if change.outcome == "completed":  # in time or not, it only tells that a row is there
             self._apply(change)
         elif change.outcome in ("committed", "unknown") and change.kind != "read":
@@ -88,9 +98,9 @@ class Replay:
             self.tables[change.entity].undone(change)
 
     def _wanted(self, entity: str) -> bool:
-        """Whether an entity was asked for, by its name or by that with its schema."""
+        """Whether an entity was asked for, by its bare name or the whole one."""
         asked = self._entities or ()
-        return entity in asked or entity.rpartition(".")[2] in asked
+        return entity in asked or class_of(entity) in asked
 
     def _release(self, count: int) -> None:
         self._held.sort(key=_order)
@@ -162,6 +172,7 @@ def replay(
     *,
     entities: Collection[str] | None = None,
     at: str | None = None,
+    one_table: str | None = None,
 ) -> Replay:
     """The tables after these events.
 
@@ -169,8 +180,9 @@ def replay(
         events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
         entities: which to replay; all by default.
         at: the moment, as in the records.
+        one_table: as `Replay` has it.
     """
-    found = Replay(entities, at)
+    found = Replay(entities, at, one_table)
     feed = found.feed
     for data in events:
         feed(data)

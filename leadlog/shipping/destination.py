@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import SettingsError
 from leadlog.core.layout import CATEGORIES
 
@@ -137,18 +138,23 @@ def from_url(url: str, personal_data: str | None = None) -> Destination:
             table[name] = _number(name, table[name], field.type)
     name = f"{kind}-{blake2b(base.encode(), digest_size=4).hexdigest()}"
     table = {"type": kind, "url": base, **table}
-    return _made(name, table, "--to", remedy="--personal-data")
+    remedy = parameter("personal_data", "--personal-data")
+    return _made(name, table, parameter("url", "--to"), remedy=remedy)
 
 
 def _number(name: str, text: str, kind: Any) -> Any:
     if kind is bool:
         if text not in ("true", "false"):
-            raise SettingsError(f"--to: {name} is {text!r}; write true or false")
+            raise SettingsError(
+                f"{parameter('url', '--to')}: {name} is {text!r}; write true or false"
+            )
         return text == "true"
     try:
         return kind(text)
     except ValueError as error:
-        raise SettingsError(f"--to: {name} is {text!r}; write a number") from error
+        raise SettingsError(
+            f"{parameter('url', '--to')}: {name} is {text!r}; write a number"
+        ) from error
 
 
 def _made(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import TrainingError
 from leadlog.core.files import replace
 from leadlog.core.places import note_export
@@ -85,7 +86,8 @@ def write_dataset(
     if unknown := sorted(set(groups) - set(GROUPS)):
         raise TrainingError(f"no group {unknown[0]!r}; there are {', '.join(GROUPS)}")
     if objective_ms is not None and target != "slow":
-        raise TrainingError("an objective (--objective-ms) is for the target slow")
+        option = parameter("objective_ms", "--objective-ms")
+        raise TrainingError(f"{option} belongs to the target slow, and the target is {target}")
     folder = _folder(Path(output))
     with runs_engine(directory, until) as engine:
         load_runs(engine)

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leadlog.core.clock import format_us, parse
+from leadlog.core.doors import parameter
 from leadlog.core.errors import TrainingError
 from leadlog.training.features import features_sql, make_history
 from leadlog.training.targets import Target, thresholds_sql
@@ -221,10 +222,10 @@ class _Splitter:
                 kinds = ", ".join(sorted(groups))
                 remedy = (
                     f"the embargo is {embargo / 1e6:g} s, and no {kinds} may be in two parts; open "
-                    "a session for each job (`leadlog.session`), name fewer with --group, or wait "
-                    "for more of the log"
+                    "a session for each job (`leadlog.session`), name fewer with "
+                    f"{parameter('groups', '--group')}, or wait until the log has more"
                     if groups
-                    else f"the embargo is {embargo / 1e6:g} s; wait for more of the log"
+                    else f"the embargo is {embargo / 1e6:g} s; wait until the log has more"
                 )
                 raise TrainingError(
                     f"only {found} examples are left in the part {name!r}, and {LEAST_EXAMPLES} "
@@ -234,7 +235,7 @@ class _Splitter:
     def _too_few(self, total: int) -> TrainingError:
         hint = (
             "; for `slow` an operation needs 100 runs before its first label, or give "
-            "--objective-ms"
+            f"{parameter('objective_ms', '--objective-ms')}"
             if self._target.name == "slow"
             else ""
         )

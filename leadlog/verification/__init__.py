@@ -2,13 +2,15 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError
+from leadlog.reading.change import class_of
 from leadlog.reading.doubts import Doubts
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
@@ -17,6 +19,7 @@ from leadlog.reading.rows import BEFORE_LOG, BULK, Row
 from leadlog.reading.table import Table
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.verification.causes import Causes, described
+from leadlog.verification.others import OtherClasses, keys_of
 from leadlog.verification.report import CAUSES, Difference, Report
 from leadlog.verification.tables import opened, rows_of, table_of
 from leadlog.verification.values import equal, key_of, plain
@@ -31,7 +34,7 @@ def verify(
     directory: str | os.PathLike[str],
     database: str | os.PathLike[str],
     *,
-    entity: str = "Lead",
+    entity: str | Sequence[str] = "Lead",
     table: str | None = None,
     ignore: Collection[str] = (),
 ) -> Report:
@@ -43,8 +46,10 @@ def verify(
     Args:
         directory: the log directory.
         database: a path or a URL.
-        entity: the mapped class's name, as in the records; with the schema of its table in front
-            where the log has rows of several (`one.Customer`).
+        entity: the mapped class's name, as in the records; with the name of its database and the
+            schema of its table in front where the log has rows of several (`one.Customer`,
+            `tenant:Customer`). Several where they are mapped to
+            one table, as the classes of an inheritance are.
         table: the table's name; found by the entity's name by default.
         ignore: columns that are not compared.
 
@@ -54,12 +59,22 @@ def verify(
     """
     skipped = Skipped()
     events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
-    told = replay((event.data for event in events), entities=(entity,))
-    entity = _entity(entity, told.tables)
+    entities = (entity,) if isinstance(entity, str) else tuple(entity)
+    others = OtherClasses(entities)
+    told = replay(
+        others.noting(event.data for event in events),
+        entities=entities,
+        one_table=entities[0] if len(entities) > 1 else None,
+    )
+    entity = _entity(entities[0], told.tables)
     replayed = told.tables.get(entity) or Table(entity, Doubts())
     causes = Causes(replayed, told.doubts, told.first, skipped, ring_reports(Path(directory)))
     with opened(database) as connection:
         real = table_of(connection, entity, table)
+        sharing = others.having([column.name for column in real.columns if not column.nullable])
+        if sharing:
+            again = read_merged(directory, ("database_operations",))
+            causes.others = keys_of((event.data for event in again), sharing)
         report = Report(entity, real.name, told.first, told.last, told.events)
         _Comparison(replayed, real, causes, report, frozenset(ignore)).run(connection)
     report.gaps = _gaps(told, replayed, skipped)
@@ -73,16 +88,19 @@ def verify(
 
 
 def _entity(entity: str, tables: Collection[str]) -> str:
-    """The entity that was meant: that name, or the one with that name behind its schema.
+    """The entity that was meant: that name, or the one with it behind schema and database.
 
     Raises:
-        ReadError: several schemas have it.
+        ReadError: several schemas or databases have it.
     """
-    found = sorted(one for one in tables if one.rpartition(".")[2] == entity)
+    found = sorted(one for one in tables if class_of(one) == entity)
     if entity in tables or not found:
         return entity
     if len(found) > 1:
-        raise ReadError(f"the log has {', '.join(found)}; name one of them with --entity")
+        raise ReadError(
+            f"the log has {', '.join(found)}; name one of them with "
+            f"{parameter('entity', '--entity')}"
+        )
     return found[0]
 
 

@@ -1,6 +1,6 @@
 """Why the log and a table differ: the likely cause, with the record that tells of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from leadlog.reading.doubts import Doubt
@@ -27,6 +27,7 @@ class Causes:
 
     Attributes:
         key_columns: names of the primary key's columns, once the real table is known.
+        others: key to the class that the log has such a row of, with all columns of the table.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Causes:
         rings: Iterable[RingReport] = (),
     ) -> None:
         self.key_columns: frozenset[str] = frozenset()
+        self.others: Mapping[str, str] = {}
         self._table = table
         self._doubts = doubts
         self._log_first = log_first
@@ -52,6 +54,10 @@ class Causes:
     def surplus(self, key: str, values: dict[str, Any]) -> Difference:
         """A row that the table has and the log has not."""
         gone = self._table.gone.get(key)
+        other = self.others.get(key)
+        if other is not None:
+            text = f"{CAUSES['other_class']}: add `--entity {other}`, if they share the table"
+            return Difference(key, "extra", None, None, None, "other_class", text)
         made = next((values[name] for name in _MADE if type(values.get(name)) is str), None)
         if gone is None and made is not None and made < self._log_first:
             text = f"{CAUSES['before_log']}: it was made at {made}, the log begins at "

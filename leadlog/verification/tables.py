@@ -11,6 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError, StoreError
 from leadlog.leads.store.location import location, masked
 from leadlog.leads.store.models import Base, Lead
@@ -37,7 +38,10 @@ def opened(database: str | os.PathLike[str]) -> Iterator[sa.Connection]:
     name = url.database or ""
     if url.get_backend_name() == "sqlite" and "uri" not in url.query and not Path(name).is_file():
         # Opening it would make it.
-        raise ReadError(f"there is no database {name!r}; give its path or URL with --database")
+        raise ReadError(
+            f"there is no database {name!r}; give its path or URL with "
+            f"{parameter('database', '--database')}"
+        )
     try:
         engine = sa.create_engine(url)
     except ModuleNotFoundError as error:
@@ -94,7 +98,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
         ReadError: there is no such table, or more than one, or it has no primary key.
     """
     inspector = sa.inspect(connection)
-    before, _, entity = entity.rpartition(".")
+    before, _, entity = entity.rpartition(":")[2].rpartition(".")
     schema = before or None
     if name is None:
         name = _only(inspector.get_table_names(schema), entity)
@@ -133,7 +137,8 @@ def _only(names: list[str], entity: str) -> str:
         if len(found) == 1:
             return found[0]
     raise ReadError(
-        f"no table is named like {entity}; name it with --table: there are {_listed(names)}"
+        f"no table is named like {entity}; name it with {parameter('table', '--table')}: "
+        f"there are {_listed(names)}"
     )
 
 

@@ -199,7 +199,7 @@ def test_what_cannot_be_read_is_named(session: Any, sealed: Path) -> None:
     """A source that is not there, and a storage that Spark has no connector for."""
     with (
         SparkEngine(f"{sealed}-not-there", session=session) as engine,
-        pytest.raises(ReadError, match=r"no archive at .*-not-there.*--source"),
+        pytest.raises(ReadError, match=r"no archive at .*-not-there.*`source=`"),
     ):
         engine.rows(BUILT_IN["volume"])
     with (

@@ -179,6 +179,7 @@ class Refusing:
         return MemorySink().stats()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.hypothesis
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
 @given(schedule=schedules)

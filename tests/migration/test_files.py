@@ -374,7 +374,7 @@ def test_another_encoding_is_advised_and_can_be_given_afterwards(sqlite, file, t
     rejects = tmp_path / "rejects.jsonl"
     first = manager.migrate_json_files([path], rejects=rejects)
     assert (first.migrated, first.rejected) == (1, 1)
-    assert "--encoding cp1252" in first.rejects[0].reason
+    assert "`encoding='cp1252'`" in first.rejects[0].reason
     again = manager.migrate_json_files([path], encoding="cp1252")
     assert (again.migrated, again.duplicates, again.rejected) == (1, 1, 0)
     assert {lead["full_name"] for lead in sqlite.get_all_leads()} == {"René Günther", "Ida Strand"}
@@ -388,7 +388,7 @@ def test_another_encoding_is_advised_and_can_be_given_afterwards(sqlite, file, t
 def test_a_header_in_another_encoding_is_one_clear_error(file):
     """Every record would have a column that cannot be named."""
     text = "Prénom;Nom;Société\nIda;Strand;Strandverk\n"
-    with pytest.raises(ReadError, match=r"line 1: .* --encoding cp1252"):
+    with pytest.raises(ReadError, match=r"line 1: .* `encoding='cp1252'`"):
         migrated(file, text.encode("cp1252"))
     _, (lead,) = migrated(file, text.encode("cp1252"), encoding="cp1252")
     assert (lead["full_name"], lead["company"]) == ("Ida Strand", "Strandverk")

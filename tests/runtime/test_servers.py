@@ -5,26 +5,21 @@ One of the workers is killed under way. Afterwards accepted = on disk + in rings
 
 import http.client
 import itertools
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import celery
 import pytest
 
-from leadlog.recording.pipeline.policy import finisher_of
-from leadlog.recording.sinks.recover import recover
-from leadlog.recording.sinks.report import ring_reports
+from tests.runtime.balance import balance
 
 pytestmark = [pytest.mark.fault, pytest.mark.handmade_lines, pytest.mark.timeout(120)]
 
@@ -94,23 +89,9 @@ def _first_answer() -> int:
 
 
 def _balance(acknowledged: set[int]) -> None:
-    """Hold the files against what was acknowledged, and the accounts against the files."""
-    directory = Path("logs").absolute()
-    assert recover(directory, finisher_of=partial(finisher_of, key="")).errors == []
-    lines = [
-        line for file in directory.glob("*/*.jsonl") for line in file.read_bytes().splitlines()
-    ]
-    records = [json.loads(line) for line in lines]
-    points = [
-        record["monitoring_info"]["data_points"]
-        for record in records
-        if record["event_name"] == "line"
-    ]
-    seen = Counter((point["request"], point["number"]) for point in points)
-    assert set(seen.values()) == {1}
-    assert seen.keys() >= set(itertools.product(acknowledged, range(EVENTS)))
-    for one in ring_reports(directory):
-        assert (one.in_ring, one.dropped) == (0, {})
+    """Hold the files against what was acknowledged."""
+    wanted = itertools.product(acknowledged, range(EVENTS))
+    balance(Path("logs").absolute(), wanted, "request", "number")
 
 
 @pytest.mark.parametrize("server", [*SERVERS, "uWSGI"])

@@ -1,5 +1,6 @@
 """What a transaction intended is in the log though its process was killed; once, and only then."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -229,3 +230,33 @@ def test_a_recovery_of_notes_may_be_killed_at_any_store() -> None:
         for folder in itertools.chain(*map(state_directories, place.iterdir())):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(place)
+
+
+def _fds_of_notes() -> set[int]:
+    """Descriptors of this process that are open for notes."""
+    found = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if fd.readlink().suffix == ".intents":
+                found.add(int(fd.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="finds open files in /proc")
+def test_a_process_whose_descriptors_were_closed_is_not_taken_for_dead(directory: Path) -> None:
+    """After a daemon's closing loop the mappings hold the locks; notes go on being struck out."""
+    before = _fds_of_notes()
+    intents = Intents(Spool(directory), Descriptors(), POLICY, 1 << 20)
+    kept = intents.intend([("error_logs", frame("kept"))])
+    large = intents.intend([("error_logs", frame("large", 1 << 16))])
+    settled = intents.intend([("error_logs", frame("settled"))])
+    for fd in _fds_of_notes() - before:
+        os.close(fd)
+    assert _recover(directory) == Recovery()
+    intents.settle(settled)
+    intents.settle(large)
+    assert kept is not None
+    kept[0].abandon()  # as a kill does
+    assert _recover(directory).unsettled == 1
+    assert ids(directory) == ["kept"]
+    intents.close()

@@ -200,7 +200,7 @@ def test_too_few_runs_are_told(tmp_path):
 def test_one_session_over_all_is_told(tmp_path):
     """Where one session spans the log nothing can be split by it, and the remedy is named."""
     log = write(tmp_path / "log", runs(1_000, seed=25, session_length=10_000))
-    with pytest.raises(TrainingError, match="--group"):
+    with pytest.raises(TrainingError, match="`groups=`"):
         write_dataset(log, tmp_path / "data", "failed")
     made = write_dataset(log, tmp_path / "data", "failed", groups=("transaction", "lead"))
     assert check_dataset(made.directory, log)["problems"] == []

@@ -189,7 +189,7 @@ def test_a_table_that_has_to_be_named(
     with Session(engine) as session:
         session.add_all([SalesOrder(id=n, total=n) for n in range(3)])
         session.commit()
-    with pytest.raises(ReadError, match="with --table: there are companies, orders, seats"):
+    with pytest.raises(ReadError, match="with `table=`: there are companies, orders, seats"):
         verified(entity="SalesOrder")
     assert verified(entity="SalesOrder", table="orders").rows_equal == 3
     behind_the_back("DELETE FROM orders WHERE id = 1")

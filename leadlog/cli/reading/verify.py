@@ -22,7 +22,13 @@ _SHOWN = 50
 @click.command()
 @database_option
 @click.option(
-    "--entity", metavar="NAME", default="Lead", show_default=True, help="The mapped class."
+    "--entity",
+    "entities",
+    metavar="NAME",
+    multiple=True,
+    default=("Lead",),
+    show_default="Lead",
+    help="The mapped class; may be repeated for classes that share a table.",
 )
 @click.option("--table", "table_name", metavar="TABLE", help="Its table.  [default: by its name]")
 @click.option(
@@ -35,7 +41,7 @@ def verify(
     ctx: click.Context,
     *,
     database: str | None,
-    entity: str,
+    entities: tuple[str, ...],
     table_name: str | None,
     ignore: tuple[str, ...],
     directory: Path | None,
@@ -56,6 +62,7 @@ def verify(
       leadlog verify
       leadlog verify --database postgresql+psycopg://ana@db/leads
       leadlog verify --entity Customer --table customers --ignore updated_at
+      leadlog verify --entity Person --entity Manager --table people
       leadlog verify --json | jq .causes
 
     Exits with 0 when they are equal, with 1 when anything differs, and with 3 when one of them
@@ -69,7 +76,7 @@ def verify(
         database = load().settings.database
     from leadlog.verification import verify as compare
 
-    report = compare(root, database, entity=entity, table=table_name, ignore=ignore)
+    report = compare(root, database, entity=entities, table=table_name, ignore=ignore)
     if as_json:
         print_json(report.as_dict())
     else:

@@ -152,7 +152,7 @@ def _notices(
     if not events and extent is not None:
         yield (
             f"The log has events from {moment(extent[0])} to {moment(extent[1])}; "
-            "name a period with --from and --to."
+            "report a period in that range."
         )
     first, last = utc_date(window.since), utc_date(window.until - 1)
     sealed = [day for day in log.sealed_days() if first <= day <= last]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from leadlog.core.clock import now_us
+from leadlog.core.doors import parameter
 from leadlog.core.errors import MigrationError
 from leadlog.leads.migration.copies import Manifest, default_root, digest, manifests, read_manifest
 from leadlog.leads.migration.records import Reading, batches, candidate_of, records_of
@@ -261,8 +262,9 @@ class MigrationHistory:
             same = state.count == run.details["before"][0] + created
         if not same:
             raise MigrationError(
-                f"leads were added, changed or deleted since {migration_id}, which a rollback "
-                "would lose; back the store up (leadlog db backup), and force it (--force)"
+                f"leads were added, changed or deleted since {migration_id}, and a rollback would "
+                "lose that; back the store up (`leadlog db backup`), then give "
+                f"{parameter('force=True', '--force')}"
             )
 
 

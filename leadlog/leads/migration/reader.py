@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from leadlog.core.doors import parameter
 from leadlog.leads.migration.decoding import NOT_UTF8, Broken, Decoder, Read, shown
 from leadlog.leads.migration.window import RAW_KEPT, Scan, Window
 from leadlog.leads.store.normalise import field_of
@@ -189,7 +190,8 @@ class JsonReader:
             octet = found.group().encode("utf-8", "surrogateescape")[0]
             return self._reject(
                 f"the byte 0x{octet:02x} is not UTF-8; the text is shown as Windows-1252 has it, "
-                "so check it, or give the encoding of the source (--encoding)",
+                "so check it, or give the encoding of the source with "
+                f"{parameter('encoding', '--encoding')}",
                 end,
             )
         self._decode.accepted()

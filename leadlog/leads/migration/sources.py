@@ -14,6 +14,7 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import BinaryIO
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import MigrationError, ReadError
 from leadlog.reading.compressed import Unpacked
 
@@ -158,7 +159,7 @@ class SourceText:
         likely = self.likely or "cp1252"
         return (
             f"the row is not UTF-8, most likely it is {likely}; read the file again with "
-            f"--encoding {likely}"
+            + parameter(f"encoding={likely!r}", f"--encoding {likely}")
         )
 
     def check_table(self, name: str) -> None:

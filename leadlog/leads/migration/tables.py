@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError
 from leadlog.leads.migration.csvs import Row, Rows
 from leadlog.leads.migration.decoding import Broken, Read, Table, shown
@@ -91,7 +92,8 @@ class TableReader:
         if not any(scores) and not self._is_table(there):
             raise ReadError(
                 f"{self._name} is not a table of leads: no line of it names a known column; give "
-                "the line of its header (--header-row), or what its columns are for (--map)"
+                f"the line of its header with {parameter('header_row', '--header-row')}, or the "
+                f"fields of its columns with {parameter('columns', '--map')}"
             )
         if best:
             self.notes["lines before the header, which were skipped"] = best

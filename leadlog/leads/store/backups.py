@@ -27,6 +27,7 @@ from sqlalchemy import URL, Connection, Table, delete, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from leadlog.core.clock import now_us
+from leadlog.core.doors import parameter
 from leadlog.core.errors import StoreError
 from leadlog.core.files import draft
 from leadlog.leads.store.engine import Connections
@@ -108,7 +109,7 @@ def restore(connections: Connections, source: Path, *, replace: bool = False) ->
     if not replace and (there := _present(connections)):
         raise StoreError(
             f"the lead store {connections.url} has {there} leads, which the backup would replace; "
-            "back it up, and say that they may be replaced (--replace)"
+            f"back it up, then allow that with {parameter('replace=True', '--replace')}"
         )
     known = _synced(connections)
     if connections.sqlite:

@@ -40,7 +40,7 @@ def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
             name,
             "critical",
             message=f"{directory} is not a directory",
-            remedy="move that file away, or choose another --directory",
+            remedy="move that file away, or choose another directory (LEADLOG_DIRECTORY)",
         )
     elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         yield Check(

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import MissingExtraError, ReadError
 from leadlog.reading.analytics.engine import whole
 from leadlog.reading.columns import SPARK, columns, flat_columns
@@ -116,7 +117,8 @@ class SparkEngine:
         if "[PATH_NOT_FOUND]" in text:
             return (
                 f"there is no archive at {self._source}: no folder category=… is there, as Spark "
-                "sees it; name the folder that `leadlog archive` seals to with --source"
+                "sees it; name the folder that `leadlog archive` seals to with "
+                f"{parameter('source', '--source')}"
             )
         connector = re.search(r"ClassNotFoundException: Class (\S+) not found|No FileSystem", text)
         if connector is not None:
@@ -170,8 +172,9 @@ def _session(remote: str | None) -> Any:
             from pyspark.sql import SparkSession  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise MissingExtraError(
-                "this needs PySpark, which is not installed; install leadlog[spark] for a server "
-                "that --remote names, or pyspark and Java 17 for a Spark in this machine"
+                "this needs PySpark, which is not installed; install leadlog[spark] to use the "
+                f"server named by {parameter('remote', '--remote')}, or pyspark and Java 17 to run "
+                "Spark on this machine"
             ) from error
         builder: Any = SparkSession.builder
         try:
@@ -196,8 +199,9 @@ def _check_whole() -> None:
     folders = [] if found is None else list(found.submodule_search_locations or ())
     if "SPARK_HOME" not in os.environ and not any(Path(one, "jars").is_dir() for one in folders):
         raise MissingExtraError(
-            "the PySpark that is installed is the client alone; name a server, such as "
-            "--remote sc://host:15002, or install pyspark and Java 17"
+            "the PySpark that is installed is the client alone; name a server with "
+            f"{parameter('remote', '--remote')}, such as sc://host:15002, or install pyspark and "
+            "Java 17"
         )
 
 

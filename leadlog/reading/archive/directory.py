@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from leadlog.core.doors import parameter
 from leadlog.core.errors import LogDirectoryError
 from leadlog.core.files import open_file
 from leadlog.core.layout import (
@@ -83,7 +84,7 @@ def sole_janitor(root: Path) -> Iterator[None]:
     except OSError as error:
         raise LogDirectoryError(
             f"cannot write {path}: {error.strerror}; run this as the user who writes the log, "
-            "or look only, with --dry-run"
+            f"or change nothing, with {parameter('dry_run=True', '--dry-run')}"
         ) from error
     try:
         try:

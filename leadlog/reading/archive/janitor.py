@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from leadlog.core.clock import now_us, utc_date
+from leadlog.core.doors import parameter
 from leadlog.core.errors import LogDirectoryError, ReadError
 from leadlog.core.layout import CATEGORIES, category_directory
 from leadlog.reading.analytics.buckets import remove_buckets
@@ -73,8 +74,8 @@ class Janitor:
         """
         if not self._root.is_dir():
             raise LogDirectoryError(
-                f"there is no log directory {str(self._root)!r}; name it with --directory or "
-                "LEADLOG_DIRECTORY"
+                f"there is no log directory {str(self._root)!r}; name it with "
+                f"{parameter('directory', '--directory')} or LEADLOG_DIRECTORY"
             )
         with ExitStack() as stack:
             there = any(category_directory(self._root, name).is_dir() for name in CATEGORIES)

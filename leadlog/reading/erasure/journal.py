@@ -2,7 +2,7 @@
 
 While files are rewritten, the lines go that say which address belongs to which id. A run that goes
 on after a kill, or on a later day, takes what the first one found from here. It names the persons,
-so it is readable by its owner only, and is removed with the last file that names them.
+so it is as private as the log itself, and is removed with the last file that names them.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ import orjson
 
 from leadlog.core.errors import ReadError
 from leadlog.core.files import replace, sync_folder
+from leadlog.core.places import modes_of
 from leadlog.reading.erasure.person import Identity
 
 __all__ = ["Journal"]
@@ -53,7 +54,7 @@ class Journal:
             OSError: it cannot be written.
         """
         data = {name: sorted(texts) for name, texts in attrs.asdict(identity).items()}
-        replace(self._path, orjson.dumps(data))
+        replace(self._path, orjson.dumps(data), mode=modes_of(self._path.parent)[0])
 
     def remove(self) -> None:
         """Forgets it.

@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from leadlog.core.clock import now_us, utc_date
+from leadlog.core.doors import parameter
 from leadlog.core.errors import LogDirectoryError
 from leadlog.core.files import replace
 from leadlog.core.layout import LogFile, category_directory, log_files, summary_path
@@ -72,8 +73,8 @@ def run(
     root = Path(directory)
     if not root.is_dir():
         raise LogDirectoryError(
-            f"there is no log directory {str(root)!r}; name it with --directory or "
-            "LEADLOG_DIRECTORY"
+            f"there is no log directory {str(root)!r}; name it with "
+            f"{parameter('directory', '--directory')} or LEADLOG_DIRECTORY"
         )
     erasure = _Erasure(root, pseudonym_key, utc_date(now_us()) if today is None else today)
     return erasure.run(Identity(lead_ids, emails), dry_run=dry_run)

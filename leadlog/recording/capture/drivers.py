@@ -6,6 +6,7 @@ transaction answers COMMIT with a rollback and no error.
 """
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -78,6 +79,52 @@ def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
             return State.UNKNOWN
 
     return state
+
+
+_BEGUN = re.compile(
+    r"(?:\s|--[^\n]*|/\*.*?\*/)*(?:insert|update|delete|replace)\b", re.IGNORECASE | re.DOTALL
+)
+"""Statements before which SQLite's driver begins a transaction by itself."""
+
+
+def _sqlite_commits(driver: Any, statement: str) -> bool:
+    if driver.in_transaction:
+        return False
+    if getattr(driver, "autocommit", -1) is True:  # Python 3.12's own setting
+        return True
+    return driver.isolation_level is None or _BEGUN.match(statement) is None
+
+
+_COMMITS: dict[str, Callable[[Any, str], bool]] = {
+    "pysqlite": _sqlite_commits,
+    "aiosqlite": _sqlite_commits,
+    "psycopg": lambda driver, _: driver.autocommit and _psycopg(driver) is State.NONE,
+    "psycopg_async": lambda driver, _: driver.autocommit and _psycopg(driver) is State.NONE,
+    "psycopg2": lambda driver, _: driver.autocommit and _psycopg2(driver) is State.NONE,
+}
+
+
+def committer(dialect: Dialect) -> Callable[[PoolProxiedConnection, str], bool]:
+    """A function that tells whether a write commits by itself; it never raises.
+
+    Args:
+        dialect: of a driver that is not known here, SQLAlchemy may tell.
+    """
+    ask = _COMMITS.get(getattr(dialect, "driver", ""))
+    detect = getattr(dialect, "detect_autocommit_setting", None)
+    state = asker(dialect)
+
+    def commits(connection: PoolProxiedConnection, statement: str) -> bool:
+        try:
+            if ask is not None:
+                return bool(ask(connection.driver_connection, statement))
+            if detect is None or not detect(connection.dbapi_connection):
+                return False
+            return state(connection) is State.NONE
+        except Exception:  # noqa: BLE001 - a closed connection may fail in any way
+            return False
+
+    return commits
 
 
 class _Local(dt.tzinfo):

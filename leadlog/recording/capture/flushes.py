@@ -40,6 +40,7 @@ class Flush:
         writes: its INSERT and UPDATE statements.
         failing: the SQL of the statement that failed.
         statements: SQL by what it does to which table.
+        foreseen: what was noted of objects before their SQL ran, where no COMMIT will follow.
         meter: what it costs.
     """
 
@@ -47,6 +48,7 @@ class Flush:
         "connections",
         "context",
         "failing",
+        "foreseen",
         "meter",
         "persisted",
         "statements",
@@ -59,6 +61,7 @@ class Flush:
         self.persisted = False
         self.writes: list[DefaultExecutionContext] = []
         self.failing: str | None = None
+        self.foreseen: dict[InstanceState[Any], Operation] = {}
         self.statements: dict[tuple[str, Any], str] = {}
         self.meter = Meter(self, timed=True)
 
@@ -86,6 +89,32 @@ class Flush:
             and not (writes and writes[-1] is execution)
         ):
             writes.append(execution)
+
+    def foresee(self, connection: Connection) -> None:
+        """Note what it is about to write, where no COMMIT will follow.
+
+        Args:
+            connection: where; an object that is written on another one is noted, too, if its class
+                is captured on both.
+        """
+        entities, found = captured.on(connection.dialect), {}
+        for state, kind in states_of(self.context):
+            entity = None if state in self.foreseen else entities[state.mapper]
+            if entity is None or kind not in entity.options.operations:
+                continue
+            row = Row(entity, state, entities.store(entity))
+            changes = _changes(kind, row)
+            if changes or kind != "update":
+                schema = _schema(connection, entity)
+                found[state] = _operation(kind, row, changes, schema)
+        self.foreseen |= found
+        journal.note(found.values())
+
+    def forget(self) -> None:
+        """Strike out what was noted and became no record."""
+        for operation in self.foreseen.values():
+            operation.written()
+        self.foreseen.clear()
 
 
 def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str]]:
@@ -135,6 +164,8 @@ def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransact
             flush.meter.close()
             if flush.connections or failure is not None:
                 _end(flush, failure)
+            if flush.foreseen:
+                _forget(flush)
             failure = None  # whose frames hold this one
 
     return run
@@ -148,6 +179,11 @@ def _end(flush: Flush, failure: BaseException | None) -> None:
         _note(flush)
     else:
         _note_failure(flush, failure)
+
+
+@safely
+def _forget(flush: Flush) -> None:
+    flush.forget()
 
 
 def listen() -> None:
@@ -204,6 +240,7 @@ def _note(flush: Flush) -> None:
         known = flush.connections.get(connection, State.UNKNOWN)
         operation = record(connection, known, kind, row.entity, make)
         if operation is not None:
+            operation.replace(flush.foreseen.pop(row.state, None))
             operation.records_affected = 1
             _show(flush, operation, kind, row.entity)
             noted.append(operation)
@@ -234,6 +271,7 @@ def _operation(kind: str, row: Row, changes: Changes, schema: str | None) -> Ope
     entity = row.entity
     operation = Operation(kind, entity.events[kind], entity.name, emit)
     operation.schema = schema
+    operation.database = entity.options.database
     operation.changed(kind, changes)
     operation.identify(row.values(), whole=entity.is_lead)
     operation.lead_id = row.key()
@@ -249,7 +287,9 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
     for connection, kind, row in _flushed(flush):
         changes = _changes(kind, row)
         if changes or kind != "update":
-            failed.append(_operation(kind, row, changes, _schema(connection, row.entity)))
+            operation = _operation(kind, row, changes, _schema(connection, row.entity))
+            operation.replace(flush.foreseen.pop(row.state, None))
+            failed.append(operation)
     automatic = State.NONE in flush.connections.values()
     unsure = flush.persisted or (automatic and len(failed) > 1)
     concealed = any(row.entity.conceals for _connection, _kind, row in _flushed(flush))

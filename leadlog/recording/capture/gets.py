@@ -10,8 +10,7 @@ from sqlalchemy.orm import Mapper, Session
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import captured
-from leadlog.recording.capture.executions import INTERNAL
-from leadlog.recording.capture.meter import Meter
+from leadlog.recording.capture.meter import INTERNAL, Meter
 from leadlog.recording.capture.operation import Operation, current_operation
 from leadlog.recording.capture.rows import Row
 from leadlog.recording.pipeline import is_enabled, report_failure
@@ -65,6 +64,7 @@ def _note_hit(session: Session, found: object) -> None:
         if entity is None or not entity.options.hits or not is_enabled():
             return
         operation = Operation("read", entity.events["read"], entity.name, emit)
+        operation.database = entity.options.database
         row = Row(entity, state, entities.store(entity))
         operation.lead_id = row.key()
         operation.identify(row.values(), whole=False)

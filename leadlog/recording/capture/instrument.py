@@ -14,10 +14,10 @@ from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine, Excepti
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection, PoolResetState
 
-from leadlog.recording.capture import executions, journal, seam, sql
-from leadlog.recording.capture.drivers import State, asker
+from leadlog.recording.capture import executions, journal, seam, sql, writes
+from leadlog.recording.capture.drivers import State, asker, committer
 from leadlog.recording.capture.flushes import Flush
-from leadlog.recording.capture.meter import current_meter
+from leadlog.recording.capture.meter import current_meter, spent_on
 from leadlog.recording.capture.operation import Operation
 from leadlog.recording.capture.writing import info_of, safely, settle
 from leadlog.recording.pipeline import is_enabled, report_failure
@@ -51,6 +51,7 @@ class Instrument:
         self._engine = engine
         self._dialect = engine.dialect
         self._state = asker(engine.dialect)
+        self._commits = committer(engine.dialect)
         self._poisons = engine.dialect.name == "postgresql"
         self._retiring = False
         self._names: list[str] = []
@@ -70,6 +71,7 @@ class Instrument:
         self._commit, self._rollback = dialect.do_commit, dialect.do_rollback
         self._replace("do_commit", self._do_commit)
         self._replace("do_rollback", self._do_rollback)
+        self._replace("do_prepare_twophase", self._preparing(dialect.do_prepare_twophase))
         for name in ("do_commit_twophase", "do_rollback_twophase"):
             self._replace(name, self._two_phase(getattr(dialect, name), name))
         self._replace("execution_ctx_cls", seam.telling(dialect.execution_ctx_cls, self._finished))
@@ -107,8 +109,9 @@ class Instrument:
         """One of the dialect's `do_execute…`, counted and timed."""
 
         def measured(cursor: Any, statement: str, *rest: Any) -> None:
-            if journal.any_open() and rest and rest[-1] is not None:
-                self._about_to_execute(rest[-1].root_connection)
+            context = rest[-1] if rest else None
+            if context is not None:
+                self._about_to_execute(context, statement)
             started = time.perf_counter_ns()
             done = False
             try:
@@ -124,8 +127,40 @@ class Instrument:
         return measured
 
     @safely
-    def _about_to_execute(self, connection: Connection) -> None:
-        self._look(info_of(connection), connection.connection)
+    def _about_to_execute(self, context: DefaultExecutionContext, statement: str) -> None:
+        """Finds out where the transaction stands, and notes what cannot be undone afterwards."""
+        connection = context.root_connection
+        if journal.any_open():
+            self._look(info_of(connection), connection.connection)
+        control, may_write = _kind(statement, context)
+        for one in control:
+            if one.verb == "commit" or (one.verb == "release" and self._may_end(one, connection)):
+                journal.intend(info_of(connection))
+        committed = any(one.verb == "commit" for one in control)
+        if may_write and (committed or self._commits(connection.connection, statement)):
+            self._foresee(context)
+
+    def _may_end(self, release: sql.Control, connection: Connection) -> bool:
+        """Whether the RELEASE of a savepoint may commit, as SQLite's outermost one does."""
+        transaction = journal.find(info_of(connection))
+        return (
+            self._dialect.name == "sqlite"
+            and transaction is not None
+            and transaction.begins_with(release.name)
+        )
+
+    def _foresee(self, context: DefaultExecutionContext) -> None:
+        """Notes a write that commits by itself."""
+        if not is_enabled():
+            return
+        meter = current_meter()
+        owner = None if meter is None else meter.owner
+        if isinstance(owner, Operation):
+            journal.note([owner])
+        elif isinstance(owner, Flush) and seam.is_of_a_flush(context):
+            owner.foresee(context.root_connection)
+        else:
+            writes.foresee(context, flushing=isinstance(owner, Flush))
 
     def _look(self, info: journal.Info, connection: PoolProxiedConnection) -> None:
         """Finds out whether the driver has ended or lost the transaction by itself."""
@@ -142,11 +177,11 @@ class Instrument:
         self, statement: str, rest: tuple[Any, ...], started: int, elapsed: int, done: bool
     ) -> None:
         context = rest[-1] if rest else None
-        control, writes = _kind(statement, context)
+        control, may_write = _kind(statement, context)
         meter = current_meter()
         owner = None
         if meter is not None:
-            meter.add(0 if control and not writes else 1, elapsed)
+            meter.add(0 if control and not may_write else 1, elapsed)
             owner = meter.owner
         if context is None:
             return
@@ -154,19 +189,20 @@ class Instrument:
             if done:
                 for one in control:
                     self._controlled(one, context.root_connection)
-            if not writes:
+            journal.forget(info_of(context.root_connection))
+            if not may_write:
                 return
         if isinstance(owner, Operation):
             if not done:
                 owner.ran(statement)
-            elif writes:
+            elif may_write:
                 self._wrote(owner, context.root_connection)
         else:
-            if writes and isinstance(owner, Flush):
+            if may_write and isinstance(owner, Flush):
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
                 if seam.is_of_a_flush(context):  # the unit of work's own
                     return
-            executions.spent_on(context, started).executed(elapsed)
+            spent_on(context, started).executed(elapsed)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
         """Notes a write of the call under way."""
@@ -206,6 +242,7 @@ class Instrument:
                 lambda: self._state(context.root_connection.connection),
                 flushing=isinstance(owner, Flush),
             )
+            writes.forget(context)
         except Exception as error:  # noqa: BLE001 - see `safely`
             report_failure(error)
 
@@ -234,6 +271,8 @@ class Instrument:
                 executions.failed(context, error, state)
         elif isinstance(owner, Flush) and context is not None and is_enabled():
             executions.link_failed(context, error, state)
+        if context is not None:
+            writes.forget(context)
 
     def _state_after(self, failure: ExceptionContext, connection: Connection) -> State:
         """What an error made of the transaction."""
@@ -297,6 +336,15 @@ class Instrument:
             self._rollback(connection)
         finally:
             self._ended(info, started, journal.ROLLED_BACK)
+
+    def _preparing(self, prepare: Callable[..., None]) -> Callable[..., None]:
+        """The first phase of two, after which anybody may commit."""
+
+        def preparing(connection: Connection, xid: Any) -> None:
+            journal.intend(info_of(connection))
+            prepare(connection, xid)
+
+        return preparing
 
     def _two_phase(self, finish: Callable[..., None], name: str) -> Callable[..., None]:
         """COMMIT or ROLLBACK of a transaction in two phases."""

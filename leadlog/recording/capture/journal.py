@@ -8,7 +8,7 @@ transaction is marked as poisoned.
 """
 
 import weakref
-from collections.abc import Hashable, MutableMapping
+from collections.abc import Hashable, Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from leadlog.core.clock import new_id
@@ -65,6 +65,41 @@ class Intent:
         self._waiting -= 1
         if self._waiting <= 0:
             _log.settle(self._token)
+
+
+class Noted(Protocol):
+    """An operation as far as notes are concerned.
+
+    Attributes:
+        intents: what is struck out when its record is written.
+    """
+
+    intents: Sequence[Intent]
+
+    def intended(self, *, brief: bool = False) -> tuple[str, bytes]:
+        """Category and frame of the record that it gets if this process dies now."""
+        ...
+
+
+def note(operations: Iterable[Noted]) -> None:
+    """Note the records of writes that no COMMIT will follow, before they are done.
+
+    Args:
+        operations: what writes; noted anew, if they were before.
+    """
+    found = list(operations)
+    if not found:
+        return
+    token = _log.intend(
+        [one.intended() for one in found], lambda: [one.intended(brief=True) for one in found]
+    )
+    if token is None:
+        return
+    intent = Intent(token, len(found))
+    for one in found:
+        before, one.intents = one.intents, (intent,)
+        for other in before:
+            other.strike_out()
 
 
 class Rest(Pending, Protocol):
@@ -186,6 +221,11 @@ class Transaction:
             else:
                 outer.pendings.append(pending)
 
+    def begins_with(self, name: str) -> bool:
+        """Whether nothing was written before savepoint `name`, nor is another one around it."""
+        frames = self._frames
+        return len(frames) > 1 and frames[1].name == name and not frames[0].pendings
+
     def rollback_to(self, name: str) -> None:
         """Finalises what came after savepoint `name`, which stays open."""
         while self._has(name):
@@ -284,12 +324,25 @@ def transaction_of(info: Info, dialect: object) -> Transaction:
     return found
 
 
+def intend(info: Info) -> None:
+    """Notes what a COMMIT that is about to be sent makes true."""
+    transaction: Transaction | None = info.get(_KEY)
+    if transaction is not None and not transaction.poisoned:
+        transaction.intend()
+
+
+def forget(info: Info) -> None:
+    """Strikes out what was noted, where the transaction goes on."""
+    transaction: Transaction | None = info.get(_KEY)
+    if transaction is not None:
+        transaction.forget()
+
+
 def commits(info: Info) -> None:
     """Notes that COMMIT is being sent."""
     transaction: Transaction | None = info.get(_KEY)
     if transaction is not None:
-        if not transaction.poisoned:
-            transaction.intend()
+        intend(info)
         transaction.committing = True
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from leadlog.core.native import RLock
 
@@ -129,3 +129,64 @@ def count_api_call() -> None:
     meter = _current.get()
     if meter is not None:
         meter.add(api_calls=1)
+
+
+class Spent:
+    """What one statement cost.
+
+    Attributes:
+        wall_ns: from its start to its result, and every fetch, nanoseconds.
+        database_ns: thereof inside the driver.
+        queries: executions; several where SQLAlchemy sends rows in batches.
+        cpu_ms: not measured.
+    """
+
+    __slots__ = ("database_ns", "queries", "started_ns", "wall_ns")
+
+    cpu_ms: float | None = None
+
+    def __init__(self, started_ns: int) -> None:
+        self.started_ns = started_ns
+        self.wall_ns = 0
+        self.database_ns = 0
+        self.queries = 0
+
+    def executed(self, elapsed_ns: int) -> None:
+        """Counts an execution in the driver."""
+        self.queries += 1
+        self.database_ns += elapsed_ns
+
+    def add(self, other: "Spent") -> None:
+        """Adds what another statement cost."""
+        self.queries += other.queries
+        self.wall_ns += other.wall_ns
+        self.database_ns += other.database_ns
+
+    def ready(self) -> None:
+        """The result is there; rows may be still to fetch."""
+        self.wall_ns = time.perf_counter_ns() - self.started_ns
+
+    def fetched(self, elapsed_ns: int) -> None:
+        """Adds what it took to fetch rows."""
+        self.wall_ns += elapsed_ns
+        self.database_ns += elapsed_ns
+
+    @property
+    def wall_ms(self) -> float:
+        """Wall time, milliseconds."""
+        return self.wall_ns / 1e6
+
+
+class Internal:
+    """Owner of what SQLAlchemy reads on behalf of a call, such as `merge`."""
+
+
+INTERNAL = Internal()
+
+
+def spent_on(context: Any, started_ns: int) -> Spent:
+    """What an execution has cost so far."""
+    spent: Spent | None = vars(context).get("_leadlog_spent")
+    if spent is None:
+        spent = vars(context)["_leadlog_spent"] = Spent(started_ns)
+    return spent

@@ -62,6 +62,7 @@ class Operation:
         event_name: dotted name of its record.
         entity: name of the mapped class; None where a statement does not tell.
         schema: of its table; None for the engine's default one.
+        database: its name, where `capture` was given one.
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
         session: the session that it was made in.
@@ -105,6 +106,7 @@ class Operation:
 
     # What most calls leave as it is stands in the class, which costs a new one nothing.
     schema: str | None = None
+    database: str | None = None
     watch: Timing | None = None
     meter: Counts | None = None
     change: str | None = None
@@ -247,6 +249,11 @@ class Operation:
         if self.closed and self.known is None:
             self.known = facts.known(self)
         return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)
+
+    def replace(self, noted: "Operation | None") -> None:
+        """Take the place of what was noted before the write, so that recovery knows its record."""
+        if noted is not None:
+            self.operation_id, self.intents = noted.operation_id, noted.intents
 
     def written(self) -> None:
         """Told that its record is written."""

@@ -1,0 +1,313 @@
+"""What a statement wrote, as far as it and the database tell; and what it is about to write.
+
+A write that commits by itself is noted before it is done, so that a kill between its effect and its
+record leaves nothing silent.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.engine.default import DefaultExecutionContext
+
+from leadlog.core.clock import now_us
+from leadlog.core.records.keys import key_text
+from leadlog.recording.capture import journal, seam
+from leadlog.recording.capture.drivers import zone_of
+from leadlog.recording.capture.emit import emit
+from leadlog.recording.capture.entities import captured
+from leadlog.recording.capture.meter import Spent
+from leadlog.recording.capture.operation import IDS_LISTED, Operation
+from leadlog.recording.capture.rows import Changes
+from leadlog.recording.capture.statements import Target, targets_of
+from leadlog.recording.capture.values import UNKNOWN, Store
+
+_FORESEEN = "_leadlog_foreseen"
+
+
+def parameters(context: DefaultExecutionContext) -> Sequence[Any]:
+    """The values given to a statement, a mapping for each of its executions."""
+    return context.compiled_parameters if context.compiled is not None else ()
+
+
+def is_wanted(target: Target) -> bool:
+    """Whether what a statement does is among the operations that are captured."""
+    kind = "create" if target.kind == "upsert" else target.kind
+    return kind in target.main.options.operations
+
+
+def new(target: Target, spent: Spent | None = None) -> Operation:
+    """A new operation of a statement.
+
+    Args:
+        target: what it is about.
+        spent: what it has cost; None where it has not run yet.
+    """
+    entity = target.main
+    wall_us = 0 if spent is None else spent.wall_ns // 1000
+    operation = Operation(
+        target.kind, entity.events[target.kind], entity.name, emit, started_us=now_us() - wall_us
+    )
+    operation.schema = target.schema
+    operation.database = target.main.options.database
+    operation.watch = operation.meter = spent
+    return operation
+
+
+def write(context: DefaultExecutionContext, number: int, target: Target, spent: Spent) -> Operation:
+    """The operation of a statement that has run.
+
+    Args:
+        context: its execution.
+        number: of the target among the statement's.
+        target: what it is about.
+        spent: what it has cost.
+    """
+    return _continued(context, (number, None), new(target, spent))
+
+
+def link(context: DefaultExecutionContext, number: int, target: Target, place: int) -> Operation:
+    """The operation of one row of an association table that a flush writes.
+
+    Args:
+        context: the execution of the statement.
+        number: of the target among the statement's.
+        target: the association table.
+        place: of the row's parameters.
+    """
+    return _continued(context, (number, place), _link(context, target, place))
+
+
+def _link(context: DefaultExecutionContext, target: Target, place: int) -> Operation:
+    entity, store = target.main, captured.on(context.dialect).store(target.main)
+    operation = new(target)
+    _identify(operation, store, target, parameters(context)[place], zone_of(context))
+    found = changes(context, target, place)
+    if target.kind == "delete":
+        given = parameters(context)[place]
+        names = zip(entity.keys, target.keys, strict=False)
+        stored = {key: store.value(key, given[name], zone_of(context)) for key, name in names}
+        found = {
+            entity.columns[key]: {"old": value}
+            for key, value in stored.items()
+            if key in entity.columns and value is not UNKNOWN
+        }
+    operation.changed("create" if target.kind == "upsert" else target.kind, found)
+    operation.fields_processed = list(found)
+    return operation
+
+
+def foresee(context: DefaultExecutionContext, *, flushing: bool) -> None:
+    """Note what a statement is about to write, where no COMMIT will follow.
+
+    Args:
+        context: its execution, which may send several batches.
+        flushing: whether a flush is under way.
+    """
+    if _FORESEEN in vars(context):
+        return
+    found: dict[tuple[int, int | None], Operation] = {}
+    for number, target in enumerate(targets_of(context)):
+        if target.kind == "read" or not is_wanted(target):
+            continue
+        if flushing and target.main.mapper is None and target.table is not None:
+            for place in range(len(parameters(context))):
+                found[number, place] = _link(context, target, place)
+        else:
+            operation = found[number, None] = new(target)
+            _expect(operation, context, target)
+    vars(context)[_FORESEEN] = found
+    journal.note(found.values())
+
+
+def _expect(operation: Operation, context: DefaultExecutionContext, target: Target) -> None:
+    """Says what is known of a write before it has been done."""
+    _tell_changes(operation, context, target)
+    if not operation.bulk and target.table is not None:
+        store = captured.on(context.dialect).store(target.main)
+        _identify(operation, store, target, parameters(context)[0], zone_of(context))
+        operation.change = target.kind
+
+
+def _tell_changes(operation: Operation, context: DefaultExecutionContext, target: Target) -> None:
+    """Says whether one row is written at most, and what is written."""
+    one = len(parameters(context)) == 1 and not target.conflicts
+    operation.bulk = not (one and (target.keys or (target.kind == "create" and not target.many)))
+    if target.table is not None and one and target.kind != "delete":
+        operation.fields_changed = changes(context, target, 0)
+        operation.fields_processed = list(operation.fields_changed)
+
+
+def _continued(
+    context: DefaultExecutionContext, key: tuple[int, int | None], operation: Operation
+) -> Operation:
+    """The operation, in place of the one that was noted before the statement."""
+    noted = vars(context).get(_FORESEEN)
+    if noted:
+        operation.replace(noted.pop(key, None))
+    return operation
+
+
+def forget(context: DefaultExecutionContext) -> None:
+    """Strike out what was noted before a statement and became no operation."""
+    for operation in vars(context).pop(_FORESEEN, {}).values():
+        operation.written()
+
+
+def rows(context: DefaultExecutionContext, target: Target, returned: int | None) -> int | None:
+    """How many rows were written; None where the database did not tell."""
+    if target.kind == "create" and not target.many and not target.conflicts:
+        return len(parameters(context))
+    if returned is not None and target.counted:
+        return returned
+    if context.returned_default_rows is not None:
+        return len(context.returned_default_rows)
+    if context.dialect.name == "sqlite" and seam.returns_explicitly(context):
+        return None  # its driver counts no rows of RETURNING
+    return counted(context) if target.counted else None
+
+
+def counted(context: DefaultExecutionContext) -> int | None:
+    """The driver's row count."""
+    rows = context.rowcount
+    return rows if rows >= 0 else None
+
+
+def describe(
+    operation: Operation,
+    context: DefaultExecutionContext,
+    target: Target,
+    returned: Sequence[Any],
+) -> None:
+    """Which rows, and what was written, as far as the statement and the database tell."""
+    affected = operation.records_affected
+    _tell_changes(operation, context, target)
+    if target.table is None:
+        return
+    if returned and len(target.returned) == 1:
+        returned = [(key,) for key in returned]
+    store = captured.on(context.dialect).store(target.main)
+    ids = _texts(store, target, returned) if returned else _ids(context, store, target, affected)
+    if not operation.bulk and ids:
+        _identify(operation, store, target, parameters(context)[0], zone_of(context))
+        if returned or target.kind == "create":
+            operation.lead_id = ids[0]
+        operation.change = target.kind if affected else None
+        _name(operation, target, context, returned)
+    elif ids and affected == len(ids):
+        operation.identify_many(ids[:IDS_LISTED], affected)
+
+
+def _name(
+    operation: Operation,
+    target: Target,
+    context: DefaultExecutionContext,
+    returned: Sequence[Any],
+) -> None:
+    """Tells who a row is about, where the statement wrote that."""
+    entity = target.main
+    told = operation.fields_changed or {}
+    row = {name: change["new"] for name, change in told.items() if "new" in change}
+    made = returned or context.inserted_primary_key_rows if target.kind == "create" else ()
+    if made and len(made[0]) == len(entity.keys):
+        store = captured.on(context.dialect).store(entity)
+        for key, value in zip(entity.keys, made[0], strict=True):
+            name = entity.columns.get(key)
+            if value is not None and name is not None and not told.get(name):
+                stored = store.value(key, value)
+                told[name] = {} if stored is UNKNOWN else {"new": stored}
+    operation.identify(row, whole=target.kind == "create" and target.main.is_lead)
+
+
+def changes(context: DefaultExecutionContext, target: Target, place: int) -> Changes:
+    """The columns that one of a statement's executions writes."""
+    entity = target.main
+    given, sent = parameters(context)[place], seam.sent(context, place)
+    store = captured.on(context.dialect).store(entity)
+    zone = zone_of(context)
+    found: Changes = {}
+    for parameter, key in target.columns.items():
+        name = entity.names[key]
+        if parameter not in given:
+            if name in target.unknown:
+                found[name] = {}
+        elif key in entity.excluded:
+            found[name] = {}
+        else:
+            value = store.written(key, given[parameter], sent.get(parameter, UNKNOWN), zone)
+            if value is UNKNOWN:
+                found[name] = {}
+            elif value is not None or target.kind != "create":
+                found[name] = {"new": value}
+    return found
+
+
+def _ids(
+    context: DefaultExecutionContext, store: Store, target: Target, rows: int | None
+) -> Sequence[str]:
+    """The primary keys of the rows, where the database or the statement's WHERE tells them."""
+    sets, zone = parameters(context), zone_of(context)
+    if target.kind == "create":
+        if target.many or (target.conflicts and rows != len(sets)):
+            return ()
+        made = context.inserted_primary_key_rows
+        if made and len(made[0]) == len(target.main.keys):
+            return _texts(store, target, made)
+    elif not target.keys or (target.many and _sets_key(target, sets[0]) and len(sets) > 1):
+        return ()
+    texts = [_key(store, target, given, zone) for given in sets]
+    return () if None in texts else [text for text in texts if text is not None]
+
+
+def _key(store: Store, target: Target, given: Any, zone: Any) -> str | None:
+    """The key of the row that a statement's parameters name."""
+    names = target.keys
+    if target.kind in ("create", "upsert"):
+        by_attribute = {key: name for name, key in target.columns.items()}
+        names = tuple(by_attribute.get(key, "") for key in target.main.keys)
+    return key_of(store, target, [given.get(name) for name in names], zone)
+
+
+def _identify(operation: Operation, store: Store, target: Target, given: Any, zone: Any) -> None:
+    """Say which row a statement's parameters name, and which key it has from now on."""
+    operation.lead_id = before = _key(store, target, given, zone)
+    if target.kind != "update" or not _sets_key(target, given):
+        return
+    new = {key: given[name] for name, key in target.columns.items() if name in given}
+    entity = target.main
+    parts = [
+        None
+        if entity.names[key] in target.unknown and key not in new
+        else new.get(key, given.get(name))
+        for key, name in zip(entity.keys, target.keys, strict=True)
+    ]
+    operation.lead_id = key_of(store, target, parts, zone)
+    if before != operation.lead_id:
+        operation.previous_lead_id = before
+
+
+def _sets_key(target: Target, given: Any) -> bool:
+    """Whether an UPDATE writes to the primary key."""
+    entity = target.main
+    return any(
+        key in entity.keys and (name in given or entity.names[key] in target.unknown)
+        for name, key in target.columns.items()
+    )
+
+
+def key_of(store: Store, target: Target, parts: Sequence[Any], zone: Any = None) -> str | None:
+    """The text of a row's key; None where it is not known, or excluded."""
+    entity = target.main
+    if not parts or any(part is None for part in parts) or entity.excluded & set(entity.keys):
+        return None
+    stored = [store.value(key, part, zone) for key, part in zip(entity.keys, parts, strict=True)]
+    return None if UNKNOWN in stored or None in stored else key_text(stored)
+
+
+def _texts(store: Store, target: Target, keys: Iterable[Any]) -> Sequence[str]:
+    texts = []
+    for parts in keys:
+        text = None if parts is None else key_of(store, target, tuple(parts))
+        if text is None:
+            return ()
+        texts.append(text)
+    return texts

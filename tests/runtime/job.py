@@ -1,0 +1,47 @@
+"""A short job, as cron starts it or a container runs it: logs, and ends as it is told.
+
+    job.py DIRECTORY EVENTS END [PROCESSES]
+
+It is the events' `job` that tells one process from another. END is `exit`, `kill` or `wait`: for
+SIGTERM, on which a program that is process 1 of a container has to listen itself.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import leadlog
+
+DIRECTORY, EVENTS, END = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+PROCESSES = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+
+# A drain that looks seldom: what a kill finds is in the rings.
+leadlog.configure(directory=DIRECTORY, **({"poll_seconds": 30.0} if END != "exit" else {}))
+
+
+def log(job: str) -> None:
+    """Log the events of one job."""
+    for number in range(EVENTS):
+        leadlog.get_logger().info("line", job=job, number=number)
+
+
+children = []
+for child in range(1, PROCESSES):
+    process = os.fork()
+    if not process:
+        log(f"child {child}")
+        leadlog.shutdown()
+        os._exit(0)
+    children.append(process)
+log(END)
+for process in children:
+    assert os.waitpid(process, 0)[1] == 0
+if END == "wait":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    told = {"pid": os.getpid(), "user": os.getuid(), "degraded": leadlog.stats().degraded}
+    print(json.dumps(told), flush=True)
+    signal.pause()
+elif END == "kill":
+    os.kill(os.getpid(), signal.SIGKILL)
