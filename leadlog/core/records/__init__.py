@@ -49,6 +49,9 @@ class _Records(Mapping[str, Any]):
                 "PYTHONPATH lead there"
             ) from error
 
+    def __contains__(self, log_type: object) -> bool:
+        return log_type in self._paths
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
 
