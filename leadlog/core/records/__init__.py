@@ -12,7 +12,7 @@ from importlib import import_module, resources
 from typing import Any
 
 from leadlog.core.errors import SettingsError
-from leadlog.core.records.envelope import Envelope
+from leadlog.core.records.envelope import RecordEnvelope
 from leadlog.core.records.error import ErrorLog
 from leadlog.core.records.migration import MigrationOperation
 from leadlog.core.records.monitoring import MonitoringData
@@ -83,12 +83,12 @@ def json_schema(log_type: str) -> dict[str, Any]:
 __all__ = [
     "RECORDS",
     "DatabaseOperation",
-    "Envelope",
     "ErrorLog",
     "MigrationOperation",
     "MonitoringData",
     "PerformanceMetrics",
     "Record",
+    "RecordEnvelope",
     "SyncOperation",
     "json_schema",
 ]
