@@ -9,7 +9,6 @@ from leadlog.core.errors import LeadlogError
 from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.shipped import destinations, read_shipments
-from leadlog.training.predicting import MODELS, predict
 
 __all__ = ["DestinationLag", "RunFigures", "Runs", "runs"]
 
@@ -138,9 +137,11 @@ def runs(log: Log, window: TimeWindow) -> Runs:
 
 def _expected(log: Log, run: RunFigures) -> RunFigures:
     """The same run with what the model of durations says of its like."""
-    folder = log.directory / MODELS / "duration"
+    folder = log.directory / "models" / "duration"
     if run.type is None or not folder.is_dir():
         return run
+    from leadlog import predict
+
     items = run.figures.get("leads_synced", run.figures.get("total_records_processed"))
     said = predict(f"{run.kind}.{run.type}", model=folder, at=run.at, items=items)
     return run if said is None else replace(run, expected_ms=said.value)
