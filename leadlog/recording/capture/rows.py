@@ -15,7 +15,7 @@ from sqlalchemy.sql import ClauseElement
 from leadlog.core.records.keys import key_text
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.entities import Entity
-from leadlog.recording.capture.values import UNKNOWN, Store
+from leadlog.recording.capture.values import UNKNOWN, StorageTypes
 
 Changes = dict[str, Any]
 """Column to its change: `{"old": …, "new": …}`; what is not known is left out."""
@@ -55,7 +55,7 @@ class Written:
         return UNKNOWN
 
 
-class Row:
+class CapturedRow:
     """One object as the database has it.
 
     Args:
@@ -70,7 +70,7 @@ class Row:
         self,
         entity: Entity,
         state: InstanceState[Any],
-        store: Store,
+        store: StorageTypes,
         zone: dt.tzinfo | None = None,
         written: Written | None = None,
     ) -> None:
