@@ -66,7 +66,7 @@ def test_sizes_may_have_units(value, expected):
         ("compress_after_days", -1, "no whole number of days"),
         ("compress_after_days", 1.5, "no whole number of days"),
         ("compress_after_days", True, "no whole number of days"),
-        ("retention_days", "soon", "'soon' is no whole number of days; write 90"),
+        ("retention_days", "soon", "'soon' is not a whole number of days; write 90"),
         ("retention_days", {"error_log": 3}, "did you mean 'error_logs'"),
         ("retention_days", {"total": 3}, "there are \\*, database_operations"),
         ("retention_days", "{", "not a JSON object"),
