@@ -12,6 +12,7 @@ import attrs
 from leadlog.core.errors import SettingsError
 from leadlog.core.settings.fields import FIELDS, Settings
 from leadlog.core.settings.library import somewhere, typed_settings, types
+from leadlog_processors.log_types import VARIABLE
 
 __all__ = ["ENVIRONMENT_PREFIX", "Loaded", "load", "unknown"]
 
@@ -114,6 +115,8 @@ def _environment() -> dict[str, dict[str, str]]:
     """Environment variable to the setting it sets."""
     found = {}
     for variable, value in os.environ.items():
+        if variable == VARIABLE:
+            continue  # not a setting: read where log types are registered
         if variable.startswith(ENVIRONMENT_PREFIX) and value:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             if name not in FIELDS:
