@@ -63,14 +63,14 @@ def test_sizes_may_have_units(value, expected):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("compress_after_days", -1, "no whole number of days"),
-        ("compress_after_days", 1.5, "no whole number of days"),
-        ("compress_after_days", True, "no whole number of days"),
+        ("compress_after_days", -1, "not a whole number of days"),
+        ("compress_after_days", 1.5, "not a whole number of days"),
+        ("compress_after_days", True, "not a whole number of days"),
         ("retention_days", "soon", "'soon' is not a whole number of days; write 90"),
         ("retention_days", {"error_log": 3}, "did you mean 'error_logs'"),
         ("retention_days", {"total": 3}, "there are \\*, database_operations"),
         ("retention_days", "{", "not a JSON object"),
-        ("retention_days", [3], "no whole number of days"),
+        ("retention_days", [3], "not a whole number of days"),
         ("retention_bytes", "10 apples", "not a size; write 10000000000, 10GB"),
         ("retention_bytes", -5, "not a size"),
         ("retention_bytes", {"*": "1GB"}, "there are total, database_operations"),
