@@ -89,7 +89,7 @@ def unknown(name: str, origin: str) -> str:
     """What to tell about a setting that does not exist."""
     close = difflib.get_close_matches(name, FIELDS, 1, 0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    where = "help(leadlog.configure) tells" if origin == "keyword" else "`leadlog doctor` lists"
+    where = "help(leadlog.configure) lists" if origin == "keyword" else "`leadlog doctor` lists"
     return f"unknown setting {name!r} ({origin}); {hint}{where} them all"
 
 
