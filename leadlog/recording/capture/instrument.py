@@ -202,7 +202,7 @@ class Instrument:
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
                 if seam.is_of_a_flush(context):  # the unit of work's own
                     return
-            spent_on(context, started).executed(elapsed)
+            spent_on(context, started).executed(elapsed, done=done)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
         """Notes a write of the call under way."""
