@@ -31,7 +31,9 @@ $(STAMP): pyproject.toml .ci/constraints.txt
 		echo "could not create $(VENV): on Debian or Ubuntu, install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) (only when pyproject.toml or .ci/constraints.txt changed)"
 	@$(PIP) install -qq --constraint .ci/constraints.txt --upgrade pip
-	@$(PIP) install -qq --constraint .ci/constraints.txt --editable '.[all]' --group dev
+	@# What is imported is compiled then; most modules of the dependencies never are.
+	@$(PIP) install -qq --no-compile --constraint .ci/constraints.txt --editable '.[all]' \
+		--group dev
 	@touch $@
 
 demo: install ## Run the main job on generated leads: logs, a table by tier, jq commands to try

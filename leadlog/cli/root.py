@@ -45,6 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "leadlog.cli.maintenance.recover:recover",
         "Bring in what killed processes left in memory.",
     ),
+    "drain": (
+        "leadlog.cli.maintenance.drain:drain",
+        "Write for all processes that log, as a sidecar.",
+    ),
     "monitor": (
         "leadlog.cli.monitor.monitor:monitor",
         "Watch the log: figures, checks and alerts.",

@@ -136,7 +136,7 @@ PLACES: Final = (
     Place(
         "index",
         Content.DERIVED,
-        ("leadlog.reading.index.store",),
+        ("leadlog.reading.index.store", "leadlog.reading.columnar"),
         (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
     ),
     Place(
@@ -152,6 +152,7 @@ PLACES: Final = (
             "leadlog.reading.archive.directory",
             "leadlog.monitor.state",
             "leadlog.recording.sinks.belonging",
+            "leadlog.recording.sinks.sidecar",
             "leadlog.recording.sinks.slots",
             "leadlog.reading.shipped",
         ),

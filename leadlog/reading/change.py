@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["Change", "Kind", "change_of", "unreadable"]
+__all__ = ["Change", "Kind", "addresses_of", "change_of", "class_of", "unreadable"]
 
 Kind = Literal["create", "update", "delete", "read"]
 
@@ -51,8 +51,8 @@ class Change(NamedTuple):
     Attributes:
         at: when the operation ended, as in the record.
         event_id: of the record.
-        entity: the mapped class's name, behind its table's schema where the record tells one;
-            None where a statement's is not known.
+        entity: the mapped class's name, behind its table's schema and its database's name where
+            the record tells them (`database:schema.Class`); None where a statement's is not known.
         operation: `operation_type`.
         kind: create, update, delete or read; None where it may be any.
         outcome: what the database did; "" where the record does not say.
@@ -87,6 +87,15 @@ class Change(NamedTuple):
     listed: tuple[str, ...] = ()
     partly: bool = False
     previous: str | None = None
+
+
+def class_of(entity: str) -> str:
+    """Return an entity's bare name.
+
+    >>> class_of("tenant:crm.Deal"), class_of("crm.Deal"), class_of("Deal")
+    ('Deal', 'Deal', 'Deal')
+    """
+    return entity.rpartition(":")[2].rpartition(".")[2]
 
 
 def unreadable(value: Any) -> str | None:
@@ -129,6 +138,9 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
     entity, transaction, schema = get("entity"), get("transaction_id"), get("schema")
     if type(schema) is str and type(entity) is str:
         entity = f"{schema}.{entity}"
+    database = get("database")
+    if type(database) is str and type(entity) is str:
+        entity = f"{database}:{entity}"
     columns, event_id, rate = (
         what.get("fields_changed"),
         data.get("event_id"),
@@ -183,6 +195,23 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         partly,
         previous,
     )
+
+
+def addresses_of(data: Mapping[str, Any]) -> list[str]:
+    """Return the e-mail addresses that a call tells of: its row's, the old and the new one.
+
+    Args:
+        data: one event of the log, of any type.
+    """
+    found = []
+    who, what = data.get("lead_identifier"), data.get("data_details")
+    if type(who) is dict:
+        found.append(who.get("email"))
+    changed = what.get("fields_changed") if type(what) is dict else None
+    cell = changed.get("email") if type(changed) is dict else None
+    if type(cell) is dict:
+        found += cell.values()
+    return [one for one in found if type(one) is str]
 
 
 def _kind(

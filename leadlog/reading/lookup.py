@@ -77,8 +77,12 @@ def find(
         ReadError: a file cannot be read.
     """
     skipped = Skipped() if skipped is None else skipped
-    own = _indexed(directory, lambda index: index.of_event(identifier))
-    record = min(own or (), key=lambda one: _rank(one, identifier), default=None)
+    own = [
+        one
+        for one in _indexed(directory, lambda index: index.of_event(identifier)) or ()
+        if one.get("event_id") == identifier
+    ]
+    record = min(own, key=lambda one: _rank(one, identifier), default=None)
     if record is not None:
         return _with_context(directory, record, skipped)
     for files in _in_turn(directory, identifier):

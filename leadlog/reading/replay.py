@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Final
 
-from leadlog.reading.change import Change, change_of
+from leadlog.reading.change import Change, change_of, class_of
 from leadlog.reading.doubts import Doubt, Doubts
 from leadlog.reading.table import Table
 
@@ -98,9 +98,9 @@ class Replay:
             self.tables[change.entity].undone(change)
 
     def _wanted(self, entity: str) -> bool:
-        """Whether an entity was asked for, by its name or by that with its schema."""
+        """Whether an entity was asked for, by its bare name or the whole one."""
         asked = self._entities or ()
-        return entity in asked or entity.rpartition(".")[2] in asked
+        return entity in asked or class_of(entity) in asked
 
     def _release(self, count: int) -> None:
         self._held.sort(key=_order)

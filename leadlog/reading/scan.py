@@ -20,7 +20,7 @@ that have not the type of their column are null there.
 
 import datetime as dt
 import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ from leadlog.reading.washed import readable
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Part", "Scan", "scan"]
+__all__ = ["Copied", "Part", "Scan", "scan"]
 
 _ALWAYS_READ = {"timestamp", "event_id"}
 _MOMENT = (
@@ -61,6 +61,21 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Copied:
+    """A file that is read from columns (`leadlog.reading.columnar`).
+
+    Attributes:
+        file: with lines.
+        parts: Parquet files with its lines, damaged ones as rows of nulls.
+        rest: a copy of its complete lines that are in none of them; None where there are none.
+    """
+
+    file: LogFile
+    parts: tuple[Path, ...]
+    rest: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """The files of one category at one moment, and how to read them all.
 
@@ -70,6 +85,7 @@ class Scan:
         parts: Parquet files.
         since: the first moment wanted, as `timestamp`; None for no such limit.
         until: the first moment not wanted any more, as `timestamp`.
+        copies: of the files, those that are read from columns.
     """
 
     category: str
@@ -77,6 +93,7 @@ class Scan:
     parts: tuple[Part, ...]
     since: str | None = None
     until: str | None = None
+    copies: tuple[Copied, ...] = ()
 
     def select(
         self,
@@ -142,17 +159,44 @@ class Scan:
     def _lines(self, kinds: Mapping[str, str]) -> str:
         return (
             "SELECT CAST(parse_filename(filename)[:10] AS DATE) AS date, * EXCLUDE (filename) "
-            f"FROM ({self._plain_lines(kinds)}){self._without_rests()}"
+            f"FROM ({self._all_lines(kinds)}){self._without_rests()}"
         )
 
-    def _plain_lines(self, kinds: Mapping[str, str]) -> str:
-        """Every line of the files, with `filename`; what is not an event has no timestamp."""
+    def _all_lines(self, kinds: Mapping[str, str]) -> str:
+        """Every line of the files, as `plain_lines`, from columns where there are any."""
+        paths = readable(file.path for file in self._as_they_are()).paths
+        paths += [one.rest for one in self.copies if one.rest is not None]
+        selects = [self.plain_lines(kinds, paths)] if paths else []
+        parts = [part for one in self.copies for part in one.parts]
+        if parts:
+            names = ", ".join(_name(key) for key in kinds)
+            read = parquet(path_list(parts), "filename = true")
+            selects.append(f"SELECT {names}, filename FROM {read}")
+        return " UNION ALL ".join(selects)
+
+    def _as_they_are(self) -> list[LogFile]:
+        copied = {one.file.path for one in self.copies}
+        return [file for file in self.files if file.path not in copied]
+
+    @staticmethod
+    def plain_lines(kinds: Mapping[str, str], paths: Iterable[Path]) -> str:
+        """A SELECT of every line of some files; what is not an event has no timestamp.
+
+        Args:
+            kinds: column to type.
+            paths: of files with lines, plain or compressed.
+
+        Returns:
+            The columns, and `filename`.
+        """
         # As text, since DuckDB takes more for a time than a record may have.
         read = {**kinds, "timestamp": "VARCHAR"}
         wanted = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in read.items())
-        paths = readable(file.path for file in self.files).paths
+        names = ", ".join(
+            f"{_MOMENT} AS timestamp" if key == "timestamp" else _name(key) for key in read
+        )
         return (
-            f"SELECT * REPLACE ({_MOMENT} AS timestamp) FROM read_ndjson({path_list(paths)}, "
+            f"SELECT {names}, filename FROM read_ndjson({path_list(paths)}, "
             f"columns = {{{wanted}}}, ignore_errors = true, filename = true, "
             "hive_partitioning = false)"
         )
@@ -160,8 +204,9 @@ class Scan:
     def _without_rests(self) -> str:
         """Leaves out last lines that are whole events but for their newline."""
         said = []
-        direct = readable(file.path for file in self.files).direct
-        for file in self.files:
+        files = self._as_they_are()
+        direct = readable(file.path for file in files).direct
+        for file in files:
             if file.compressed or file.path not in direct:
                 continue
             event = decode(unfinished_line(file.path))
@@ -200,13 +245,17 @@ class Scan:
         if not self.files:
             return skipped
         # Two columns, since DuckDB looks into all of a line where it is asked for one.
-        lines = self._plain_lines({"timestamp": "VARCHAR", "event_id": "VARCHAR"})
+        lines = self._all_lines({"timestamp": "VARCHAR", "event_id": "VARCHAR"})
         rows = connection.execute(
             f"SELECT filename FROM ({lines}) WHERE timestamp IS NULL GROUP BY filename"
         ).fetchall()
         listed = {file.path for file in self.files}
         direct = readable(listed).direct
-        paths = {Path(path) for (path,) in rows} & listed | set(self.cut_files())
+        copied = {
+            path: one.file.path for one in self.copies for path in (*one.parts, one.rest) if path
+        }
+        found = {copied.get(Path(path), Path(path)) for (path,) in rows}
+        paths = found & listed | set(self.cut_files())
         plain = [file.path for file in self.files if not file.compressed]
         paths |= {path for path in plain if path not in direct or unfinished_line(path)}
         for path in sorted(paths):

@@ -2,9 +2,10 @@
 
 For a line of more than about 32 MB, DuckDB refuses the whole file. Finding out whether a file has
 one takes a look at every 16 MiB of it, not at all of its bytes. And of thousands of small files
-each costs DuckDB milliseconds in every query, so those of one day are read as one. A copy has the
-events only, and no name: it is gone with the process, however that ends. What has a name is a link
-to it, in a private temporary folder.
+each costs DuckDB milliseconds in every query, so those of one day are read as one. Such a copy has
+the events only; of a file whose beginning is there as columns, the rest is copied as it is. No copy
+has a name: it is gone with the process, however that ends. What has a name is a link to it, in a
+private temporary folder.
 """
 
 import mmap
@@ -12,18 +13,20 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, BinaryIO, Final, NamedTuple
 
 from leadlog.core.errors import ReadError
 from leadlog.reading.events import LINE_LIMIT_BYTES, Skipped, read_events
 
-__all__ = ["Readable", "readable", "remove_copies"]
+__all__ = ["Readable", "readable", "remove_copies", "rest_of", "stretch"]
 
 _MANY: Final = 200
 _SMALL_BYTES: Final = 1024 * 1024
 _KEPT: Final = 64
+_BLOCK_BYTES: Final = 1024 * 1024
 
 
 class Readable(NamedTuple):
@@ -48,22 +51,49 @@ class _Copies:
 
     def of(self, paths: Sequence[Path], name: str) -> Path:
         """Return where the copy of some files is, made where it is missing or old."""
-        key = frozenset(map(_state, paths))
+
+        def lines() -> Iterator[bytes]:
+            for path in paths:
+                for event in read_events(path, skipped=Skipped()):
+                    yield event.raw + b"\n"
+
+        return self._kept(frozenset(map(_state, paths)), lines, name)
+
+    def rest(self, path: Path, start: int) -> Path | None:
+        """Return where the copy of the complete lines behind an offset is; None without any."""
+        try:
+            with path.open("rb") as stream:
+                stream.seek(start)
+                found = stream.read().rpartition(b"\n")
+        except OSError as error:
+            raise ReadError(f"cannot read {path}: {error}") from error
+        if not found[1]:
+            return None
+        content = found[0] + found[1]
+        key = frozenset([(*_state(path)[:2], start, start + len(content))])
+        return self._kept(key, lambda: iter([content]), path.name)
+
+    def _kept(
+        self,
+        key: frozenset[tuple[str, int, int, int]],
+        content: Callable[[], Iterator[bytes]],
+        name: str,
+    ) -> Path:
         if key not in self._known:
             while len(self._known) >= _KEPT:  # of files that have grown since
                 self._drop(next(iter(self._known)))
-            self._known[key] = self._make(paths, name)
+            self._known[key] = self.made(content(), name)
         return self._known[key][0]
 
-    def _make(self, paths: Sequence[Path], name: str) -> tuple[Path, IO[bytes]]:
+    def made(self, content: Iterator[bytes], name: str) -> tuple[Path, IO[bytes]]:
+        """Return where a new copy is, and what keeps it."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="leadlog-washed-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the link is
         try:
-            for path in paths:
-                for event in read_events(path, skipped=Skipped()):
-                    stream.write(event.raw + b"\n")
+            for piece in content:
+                stream.write(piece)
             stream.flush()
         except BaseException:
             stream.close()
@@ -90,6 +120,25 @@ class _Copies:
 
 _copies = _Copies()
 remove_copies = _copies.remove
+rest_of = _copies.rest
+
+
+@contextmanager
+def stretch(source: BinaryIO, start: int, end: int) -> Iterator[Path]:
+    """Give the path of a copy of some bytes of a file, which is gone when the block ends."""
+    link, stream = _copies.made(_blocks(source, start, end), "stretch.jsonl")
+    try:
+        yield link
+    finally:
+        link.unlink(missing_ok=True)
+        stream.close()
+
+
+def _blocks(source: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    source.seek(start)
+    while start < end and (block := source.read(min(_BLOCK_BYTES, end - start))):
+        start += len(block)
+        yield block
 
 
 def readable(paths: Iterable[Path]) -> Readable:

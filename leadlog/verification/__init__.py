@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError
+from leadlog.reading.change import class_of
 from leadlog.reading.doubts import Doubts
 from leadlog.reading.events import Skipped
 from leadlog.reading.merged import read_merged
@@ -45,8 +46,9 @@ def verify(
     Args:
         directory: the log directory.
         database: a path or a URL.
-        entity: the mapped class's name, as in the records; with the schema of its table in front
-            where the log has rows of several (`one.Customer`). Several where they are mapped to
+        entity: the mapped class's name, as in the records; with the name of its database and the
+            schema of its table in front where the log has rows of several (`one.Customer`,
+            `tenant:Customer`). Several where they are mapped to
             one table, as the classes of an inheritance are.
         table: the table's name; found by the entity's name by default.
         ignore: columns that are not compared.
@@ -57,7 +59,7 @@ def verify(
     """
     skipped = Skipped()
     events = read_merged(directory, ("database_operations", "monitoring_data"), skipped=skipped)
-    entities = (entity,) if isinstance(entity, str) else tuple(entity)
+    entities: Sequence[str] = (entity,) if isinstance(entity, str) else entity
     others = OtherClasses(entities)
     told = replay(
         others.noting(event.data for event in events),
@@ -86,12 +88,12 @@ def verify(
 
 
 def _entity(entity: str, tables: Collection[str]) -> str:
-    """The entity that was meant: that name, or the one with that name behind its schema.
+    """The entity that was meant: that name, or the one with it behind schema and database.
 
     Raises:
-        ReadError: several schemas have it.
+        ReadError: several schemas or databases have it.
     """
-    found = sorted(one for one in tables if one.rpartition(".")[2] == entity)
+    found = sorted(one for one in tables if class_of(one) == entity)
     if entity in tables or not found:
         return entity
     if len(found) > 1:

@@ -98,7 +98,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
         ReadError: there is no such table, or more than one, or it has no primary key.
     """
     inspector = sa.inspect(connection)
-    before, _, entity = entity.rpartition(".")
+    before, _, entity = entity.rpartition(":")[2].rpartition(".")
     schema = before or None
     if name is None:
         name = _only(inspector.get_table_names(schema), entity)

@@ -183,6 +183,7 @@ def pair() -> Iterator[list[sa.Engine]]:
         engine.dispose()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.hypothesis
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)

@@ -35,8 +35,7 @@ PACKAGE = Path(leadlog.__file__).parent
         ),
         (
             lambda: write_dataset(".", "set", target="failed", objective_ms=9.0),
-            ["dataset", "--directory", ".", "-o", "set", "--target", "failed"]
-            + ["--objective-ms", "9"],
+            ["dataset", "--directory=.", "-o", "set", "--target=failed", "--objective-ms=9"],
             "`objective_ms=`",
             "--objective-ms",
         ),

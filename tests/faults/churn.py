@@ -3,7 +3,7 @@
 churn.py DIRECTORY NOTES NAME LIVES SEED KIND
 
 KIND is `lines`, or `facts` for events that are finished behind the ring, or `flood` for these at
-full speed into rings that grow.
+full speed into rings that grow, or `lent` for rings that a sidecar may empty, and longer lives.
 """
 
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 from lines import Writer, finish, finisher_of
 
 from leadlog.core.layout import CATEGORIES
+from leadlog.recording.sinks.sidecar import ANY_KEY
 from leadlog.recording.sinks.spool import SpoolSink
 
 USED = ("database_operations", "error_logs")
@@ -37,6 +38,7 @@ def live(directory: Path, notes: Path, name: str, seed: int, kind: str) -> None:
         finish=finish if facts else None,
         finisher_of=finisher_of if facts else None,
         policy=b"{}" if facts else b"",
+        key=ANY_KEY if kind == "lent" else None,
     )
 
     def work(thread: int) -> None:
@@ -75,7 +77,7 @@ def main() -> None:
                 os._exit(1)
         if life % 5:  # the others are killed while they start
             wait_for_a_line(notes / f"{name}-{life}-0")
-        time.sleep(rng.uniform(0.0, 0.25))
+        time.sleep(rng.uniform(0.0, 1.5 if sys.argv[6] == "lent" else 0.25))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL, "it ended by itself"

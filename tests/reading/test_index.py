@@ -2,10 +2,12 @@
 
 import gc
 import os
+import random
 import sqlite3
 import stat
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import orjson
@@ -15,7 +17,9 @@ import zstandard
 from leadlog.core.clock import parse
 from leadlog.core.layout import log_files
 from leadlog.reading import archive
-from leadlog.reading.events import Skipped
+from leadlog.reading.addresses import keys_with_address
+from leadlog.reading.analytics.durations import bucket_of
+from leadlog.reading.events import Skipped, read_events
 from leadlog.reading.history import Histories, history, pushdown_for
 from leadlog.reading.index import (
     Index,
@@ -25,6 +29,16 @@ from leadlog.reading.index import (
     open_index,
 )
 from leadlog.reading.index import opening as module
+from leadlog.reading.index.columns import (
+    duration_of,
+    kind_of,
+    microseconds_of,
+    rows_of,
+    score_of,
+    user_of,
+)
+from leadlog.reading.index.figures import Figures
+from leadlog.reading.index.numbers import session_number
 from leadlog.reading.lookup import find, records_of_session
 from leadlog.reading.merged import read_merged
 from tests.bench.made_events import write
@@ -155,7 +169,7 @@ def test_without_it_or_with_a_damaged_one_it_is_made_anew(root: Path) -> None:
 def test_an_index_that_nobody_closes_is_closed_when_it_goes(root: Path) -> None:
     """Python 3.13 warns of a connection that it has to close itself, and a warning fails a test."""
     index = Index(root)
-    connection = index._connection
+    connection = index.connection
     del index
     gc.collect()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
@@ -199,7 +213,7 @@ def test_several_processes_bring_it_up_to_date_together(root: Path) -> None:
     assert found(root, PERSON) == read(root, PERSON)
     with Index(root) as index:
         events = sum(1 for _ in read_merged(root))
-        assert index._connection.execute("SELECT count(*) FROM events").fetchone() == (events,)
+        assert index.connection.execute("SELECT count(*) FROM events").fetchone() == (events,)
 
 
 def test_a_killed_process_leaves_an_index_that_goes_on(root: Path) -> None:
@@ -236,3 +250,132 @@ def test_an_id_and_a_session_are_found(root: Path) -> None:
         assert parse(orjson.loads(line)["timestamp"]) == place.at
         assert len(index.of_session("abcd1234")) == sum(1 for _ in read_merged(root))
         assert index.pending_bytes() == 0
+
+
+def poisoned(root: Path, seed: int) -> None:
+    """Put odd values and damaged lines anywhere, e-mail addresses that change, and users."""
+    chance = random.Random(seed)
+    path = path_of(root)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for at in chance.sample(range(len(lines)), 300):
+        event = orjson.loads(lines[at])
+        section = event[chance.choice([key for key, one in event.items() if type(one) is dict])]
+        if section:
+            odd = ([1], {"a": 1}, -1, True, 7, "x" * 200, 1e300, None)
+            section[chance.choice([*section])] = chance.choice(odd)
+        if chance.random() < 0.4:
+            old, new = (f"{chance.choice('abc')}@Acme.example" for _ in range(2))
+            event["data_details"]["fields_changed"] = {"email": {"old": old, "new": new}}
+            event["lead_identifier"]["email"] = chance.choice((new.upper(), None, 7))
+        moment = f"{chance.randrange(80):02}.00000{chance.choice('1٣_')}"
+        event |= chance.choice(
+            (
+                {"context": {"user": chance.choice(("ana", 7, None))}},
+                {"session_id": chance.choice(("s1", 7)), "sample_rate": chance.choice((0.5, "x"))},
+                {"timestamp": f"{DAY}T10:00:{moment}Z"},
+                {"truncated": True, "truncated_fields": ["lead_identifier.lead_id"]},
+                {"training_labels": {"data_quality_score": 0.7, "data_quality_issues": ["x"]}},
+            )
+        )
+        lines[at] = orjson.dumps(event) + b"\n"
+    lines.insert(9, b"[]\n\n \n7\n" + b"x" * 5_000_000 + b"\n{}\n")
+    path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize("seed", range(2 if "SOAK" not in os.environ else 100))
+def test_columns_and_figures_are_those_of_each_event(root: Path, seed: int) -> None:
+    """However odd the event is, the quick way to its columns leads to those of the slow one."""
+    poisoned(root, seed)
+    events, skipped = [], Skipped()
+    for file in log_files(root):
+        events += [(file.category, one) for one in read_events(file.path, skipped=skipped)]
+    expected = []
+    for category, event in events:
+        data, score = event.data, score_of(event.data)
+        key, _, unnamed = rows_of(data)
+        session = data.get("session_id")
+        expected.append(
+            (
+                str(event.path),
+                event.offset,
+                len(event.raw) + 1,
+                microseconds_of(data["timestamp"]),
+                kind_of(category, data),
+                duration_of(data),
+                score and score[0],
+                user_of(data),
+                session_number(session) if type(session) is str else None,
+                key,
+                int(unnamed),
+            )
+        )
+    with Index(root) as index:
+        index.catch_up()
+        index.add_up()
+        figures = Figures(index)
+        kinds = figures.kinds()
+        rows = index.ask(
+            "SELECT category || '/' || stem || '.jsonl', offset, length, at, kind, duration, "
+            "score, name, session, key, unnamed FROM events JOIN files ON files.id = file "
+            "LEFT JOIN names ON names.id = user ORDER BY 1, 2"
+        )
+        found = [(str(root / row[0]), *row[1:4], kinds[row[4]], *row[5:]) for row in rows]
+        assert found == sorted(expected, key=lambda row: row[:2])
+        counted = Skipped()
+        index.count_damaged(("database_operations",), counted)
+        assert counted.lines == skipped.lines > 5
+        since, until = parse(f"{DAY}T00:00:00Z"), parse("2026-11-03T00:00:00Z")
+        timed = [row for row in found if row[5] is not None]
+        durations = Counter((row[4], bucket_of(row[5] / 1000)) for row in timed)
+        told: Counter[object] = Counter()
+        for kind, _, bucket, n in figures.latencies(None, since, until):
+            told[kinds[kind], bucket] += n
+        assert told == durations
+        lots: Counter[object] = Counter()
+        for lot, _, bucket, n in figures.latencies_of_lots(
+            {*figures.lots().values()}, since + 1, until, 900
+        ):
+            lots[kinds[lot].category, kinds[lot].rate, bucket] += n
+        by_lot: Counter[object] = Counter()
+        for (kind, bucket), n in durations.items():
+            by_lot[kind.category, kind.rate, bucket] += n
+        first = [row for row in timed if row[3] == since]
+        by_lot -= Counter((r[4].category, r[4].rate, bucket_of(r[5] / 1000)) for r in first)
+        assert lots == by_lot
+        # Of a file that is gone, nothing is left in any figure.
+        path_of(root).unlink()
+        index.catch_up()
+        index.add_up()
+        left: Counter[object] = Counter()
+        for kind, _, bucket, n in figures.latencies(None, since, until):
+            left[kinds[kind], bucket] += n
+        gone = Counter(
+            (row[4], bucket_of(row[5] / 1000)) for row in timed if row[0] == str(path_of(root))
+        )
+        assert left == durations - gone
+
+
+@pytest.mark.parametrize("seed", range(1 if "SOAK" not in os.environ else 100))
+def test_rows_by_an_address_are_those_that_reading_the_log_finds(root: Path, seed: int) -> None:
+    """In any case, of one class only, with sealed days beside."""
+    poisoned(root, seed)
+    wanted = ["a@acme.example", " B@ACME.example ", "person3@company3.example"]
+    wanted += ["none@x.example", "a@acme.example"]
+
+    def told(index: Index | None) -> list[list[str]]:
+        return [
+            keys_with_address(root, one, entity=entity, index=index)
+            for one, entity in zip(wanted, (None, "Lead", None, None, "Other"), strict=True)
+        ]
+
+    before = told(None)
+    with Index(root) as index:
+        index.catch_up()
+        assert told(index) == before
+        assert any(before)
+        if seed == 0:
+            for file in log_files(root):
+                os.utime(file.path, (1_793_534_400, 1_793_534_400))
+            archive.run(root, archive.Policy(parquet_after_days=28), today="2026-11-30")
+            index.catch_up()
+            assert told(index) == before

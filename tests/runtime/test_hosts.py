@@ -130,7 +130,10 @@ def test_the_next_container_brings_home_what_docker_kill_left(
 def unit(tmp_path: Path) -> Path:
     """The how-to's unit, with what is installed here in place of its application."""
     page = ROOT.joinpath("docs/how-to/run.md").read_text()
-    (text,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    text, sidecar = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    command = f"ExecStart={sys.executable} -m leadlog drain"
+    sidecar = re.sub("^ExecStart=.*$", command, sidecar, flags=re.MULTILINE)
+    (tmp_path / "leadlog-drain.service").write_text(sidecar.replace("User=app", "User=daemon"))
     command = f"ExecStart={sys.executable} {HERE / 'job.py'} /var/log/app/logs {EVENTS} exit"
     text, count = re.subn("^ExecStart=.*$", command, text, flags=re.MULTILINE)
     assert count == 1
@@ -148,6 +151,7 @@ def test_systemd_understands_the_unit(unit: Path) -> None:
     """Nothing is misspelt, and nothing is left open that leadlog can do without."""
     for command in (
         ["verify", "--man=no", unit],
+        ["verify", "--man=no", unit.with_name("leadlog-drain.service")],
         ["security", "--offline=yes", "--threshold=45", "--no-pager", unit],
     ):
         done = subprocess.run(

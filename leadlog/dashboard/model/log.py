@@ -106,6 +106,7 @@ class Log:
                 self._writer = Index(self.directory, self._where())
                 self._inode = self._inode_now()
             self._writer.catch_up(progress)
+            self._writer.add_up()
 
     @contextmanager
     def figures(self) -> Iterator[Figures]:

@@ -227,13 +227,12 @@ class _Timed(NamedTuple):
 def _timed(figures: Figures, window: Window, kinds: Mapping[int, Kind]) -> _Timed:
     by_kind: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     by_slot: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    calls = set(_numbers(kinds, _is_call))
-    read = figures.latencies(None, window.since, window.until, window.step)
-    for number, slot, bucket, n in read:
-        meant = n / kinds[number].rate
-        by_kind[number][bucket] += meant
-        if number in calls:
-            by_slot[slot][bucket] += meant
+    for number, _, bucket, n in figures.latencies(None, window.since, window.until):
+        by_kind[number][bucket] += n / kinds[number].rate
+    lots = {lot for number, lot in figures.lots().items() if _is_call(kinds[number])}
+    read = figures.latencies_of_lots(lots, window.since, window.until, window.step)
+    for lot, slot, bucket, n in read:
+        by_slot[slot][bucket] += n / kinds[lot].rate
     return _Timed(by_kind, by_slot)
 
 

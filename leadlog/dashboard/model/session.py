@@ -93,7 +93,9 @@ def session(log: Log, session_id: str) -> Session | None:
             (place,) = error.args
             index.forget(place.file)
             index.catch_up()
-            events = [*read_places(index.of_session(session_id)[:_MOST])]
+            places = index.of_session(session_id)
+            events = [*read_places(places[:_MOST])]
+    events = [event for event in events if event.data.get("session_id") == session_id]
     if not events:
         return None
     spans = [_span(event) for event in events]

@@ -180,7 +180,8 @@ def candidate_of(record: Read | Broken, columns: Columns) -> Candidate:
     try:
         return checked(record.value, columns)
     except ValidationError as error:
-        return error
+        # Its traceback has the caller's frame, whose list it goes into: a cycle for each reject.
+        return error.with_traceback(None)
 
 
 def reject_of(source: str, ordinal: int, record: Read | Broken, reason: str) -> Reject:

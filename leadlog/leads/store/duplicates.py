@@ -68,6 +68,7 @@ KEY_FIELDS = frozenset({"full_name", "company", "email", "linkedin_url"})
 """The fields that keys are made of."""
 
 _LONGEST = 400
+_REMEMBERED = 512  # values of a lead, which are looked at again where it is a duplicate
 
 # www, mobile and country hosts: uk.linkedin.com, de.linkedin.com …
 _LINKEDIN_HOST = re.compile(r"(?:(?:www|m|mobile|touch|[a-z]{2})\.)?linkedin\.com")
@@ -96,7 +97,7 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\ua
 _WORD = re.compile(r"[\s\-]+")
 _PROFILE_KINDS = frozenset({"linkedin_url", "linkedin_name"})
 _ADDRESS_KINDS = frozenset({"email", "email_name"})
-_ACCENTS = re.compile(r"([a-z])[\u0300-\u036f]+")
+_ACCENTS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 # Letters whose stroke or form no decomposition takes away.
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th"}
@@ -119,7 +120,7 @@ def comparable(value: str) -> str:
     found = unseen(found)
     # Taken apart first: some characters stand for several, punctuation among them.
     found = unseen(unicodedata.normalize("NFKD", found)).casefold().translate(_LETTERS)
-    found = unicodedata.normalize("NFC", _ACCENTS.sub(r"\1", found))
+    found = unicodedata.normalize("NFC", _ACCENTS.sub("", found))
     return " ".join(found.split())
 
 
@@ -128,6 +129,7 @@ def is_generation(suffix: str) -> bool:
     return comparable(suffix) in _GENERATIONS
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def canonical_name(name: str | None) -> str | None:
     """Return the comparable form of a person's name; None for a placeholder or a blank one."""
     found = comparable(name) if name else ""
@@ -148,6 +150,7 @@ def canonical_company(company: str | None) -> str | None:
     return None if is_no_company(found) else found
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def canonical_email(email: str | None) -> str | None:
     """Return the comparable form of an e-mail address; None for a placeholder, and what is none."""
     if not email:
@@ -171,6 +174,7 @@ def is_shared_mailbox(email: str) -> bool:
     return is_shared_box(email.partition("@")[0])
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def canonical_linkedin(url: str | None) -> str | None:
     """Return a LinkedIn profile as `in/<name>`; None for what is no person's profile.
 
@@ -257,8 +261,12 @@ def _is_full(name: str) -> bool:
     """Whether a name in comparable form has more than one part, initials aside."""
     if not name.isascii() and _UNSPACED.search(name.replace(" ", "")):
         return True
-    words = [word for word in name.split() if len(word) > 1 and word not in _HONORIFICS]
-    return len(words) > 1
+    count = 0
+    for word in name.split():
+        count += len(word) > 1 and word not in _HONORIFICS
+        if count > 1:
+            return True
+    return False
 
 
 def contradiction(

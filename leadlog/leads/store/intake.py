@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy import Table, Update, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from leadlog.core.errors import ValidationError
@@ -47,7 +48,6 @@ Candidate = NormalisedLead | ValidationError
 
 _LEADS: Table = Lead.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _ADD_LEADS = Insertion(insert(_LEADS))
-_BY_ITS_ID = update(_LEADS).where(_LEADS.c.id == bindparam("the_id"))
 _MERGES: Table = LeadMerge.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _DEFAULTS: dict[str, Any] = dict.fromkeys(FIELDS)
 _DEFAULTS |= {"verified": False, "enriched": False, "sync_pending": False}
@@ -93,6 +93,19 @@ def _new_ids(count: int) -> Iterator[str]:
         digits = entropy[place : place + 20]
         variant = "89ab"[int(digits[4], 16) & 3]
         yield f"{stamp[:8]}-{stamp[8:]}-7{digits[1:4]}-{variant}{digits[5:8]}-{digits[8:]}"
+
+
+@lru_cache(maxsize=256)
+def _update_of(names: frozenset[str]) -> Update:
+    """The statement that writes some fields of a lead; most leads of a batch change alike."""
+    return (
+        update(_LEADS)
+        .where(_LEADS.c.id == bindparam("the_id"))
+        .values(
+            {name: bindparam(f"new_{name}") for name in sorted(names)}
+            | {"row_version": _LEADS.c.row_version + 1}
+        )
+    )
 
 
 class Intake:
@@ -249,16 +262,11 @@ class Intake:
         for lead_id, fields in changed.items():
             alike.setdefault(frozenset(fields), []).append(lead_id)
         for some, ids in alike.items():
-            names = sorted(some)
-            statement = _BY_ITS_ID.values(
-                {name: bindparam(f"new_{name}") for name in names}
-                | {"row_version": _LEADS.c.row_version + 1}
-            )
             rows = [
-                {"the_id": key} | {f"new_{name}": self.rows[key][name] for name in names}
+                {"the_id": key} | {f"new_{name}": self.rows[key][name] for name in some}
                 for key in ids
             ]
-            self._session.connection().execute(statement, rows)
+            self._session.connection().execute(_update_of(some), rows)
 
     def _write(self) -> None:
         rows = [self.rows[lead_id] for lead_id in self._new]
@@ -377,7 +385,7 @@ def sorted_out(leads: Iterable[Mapping[Any, Any]]) -> list[Candidate]:
         try:
             found.append(checked(lead))
         except ValidationError as error:
-            found.append(error)
+            found.append(error.with_traceback(None))  # which has this list in its frame: a cycle
     return found
 
 

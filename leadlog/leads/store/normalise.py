@@ -167,7 +167,7 @@ def _take(
 
 def _is_salutation(title: str) -> bool:
     words = title.replace(".", " ").casefold().split()
-    return bool(words) and all(word in _SALUTATIONS for word in words)
+    return bool(words) and _SALUTATIONS.issuperset(words)
 
 
 def _take_part(

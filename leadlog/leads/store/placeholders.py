@@ -111,11 +111,10 @@ def _all_in(text: str, known: frozenset[str]) -> bool:
         return False
     joined = text.replace(" ", "")
     if joined.isalpha():
-        words = text.split()
-    elif _DIGITS.search(text):
+        return joined in known or known.issuperset(text.split())
+    if _DIGITS.search(text):
         return False  # a number tells one from another
-    else:
-        words = _NO_LETTERS.split(text)
+    words = _NO_LETTERS.split(text)
     for word in words:
         if word and word not in known:
             return len(words) > 1 and "".join(words) in known
@@ -157,6 +156,8 @@ def is_no_address(box: str, domain: str) -> bool:
     if _is_no_domain(domain):
         return True
     plain = box.partition("+")[0]
+    if plain.isalpha():
+        return plain in _BOXES or _repeats(plain)
     if not _LETTER.search(plain):
         return plain == "0" or _repeats(plain) or _is_run(plain)
     if _repeats(plain) or _all_in(plain, _BOXES):
@@ -182,7 +183,10 @@ def is_no_profile(slug: str) -> bool:
     """
     if _TEMPLATE.search(slug) or "linkedin.com" in slug or slug.startswith("www."):
         return True
-    if not _LETTER.search(slug) or _repeats(_NO_ALPHANUMERIC.sub("", slug)):
+    if not _LETTER.search(slug):
+        return True
+    ends = slug[0] + slug[-1]
+    if not (ends.isalnum() and ends[0] != ends[1]) and _repeats(_NO_ALPHANUMERIC.sub("", slug)):
         return True
     return _all_in(slug, _PROFILES)
 

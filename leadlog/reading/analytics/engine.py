@@ -5,6 +5,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from leadlog.reading.columnar import with_columns
 from leadlog.reading.duck import MEMORY_MB, connect, unreadable
 from leadlog.reading.events import Skipped
 from leadlog.reading.scan import Scan, scan
@@ -40,6 +41,8 @@ class DuckDBEngine:
         since: only events of this moment or later, as `timestamp` in the records.
         until: only events before this moment.
         memory_mb: 10^6 bytes that DuckDB may take.
+        columns: whether large files are read from the index's columns, which are made where they
+            are missing; answers are the same without.
 
     Attributes:
         connection: DuckDB's; tables of the caller's own may be made in it.
@@ -55,7 +58,9 @@ class DuckDBEngine:
         until: str | None = None,
         *,
         memory_mb: int = MEMORY_MB,
+        columns: bool = True,
     ) -> None:
+        self._columns = columns
         self._directory = directory
         self._window = since, until
         self._scans: list[Scan] = []
@@ -100,6 +105,8 @@ class DuckDBEngine:
         for name, category in FLAT.items():
             if name in sql:
                 found = scan(self._directory, category, since=since, until=until)
+                if self._columns:
+                    found = with_columns(found, self._directory, self.connection)
                 self._scans.append(found)
                 select = found.select(self.connection, flat=True)
                 self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")

@@ -17,7 +17,8 @@ import orjson
 
 from leadlog.reading.analytics.durations import bucket_of
 from leadlog.reading.index.columns import Kind
-from leadlog.reading.index.rollups import LEVELS
+from leadlog.reading.index.numbers import session_number
+from leadlog.reading.index.rollups import LEVELS, unpacked
 from leadlog.reading.index.store import Index, Place
 
 __all__ = ["Figures", "Found", "Scores", "Total"]
@@ -188,17 +189,17 @@ class Figures:
             until: the moment at which the period has ended.
             step: width of a slot in seconds; without one, all are in slot 0.
         """
+        wanted = " AND kind > 0" if kinds is None else _of(kinds)
         for level, start, end in _pieces(since, until, step):
             if level:
                 slot = "0" if step is None else f"slot * {level:d} / {step:d}"
-                own = step == level  # then each row is one already
                 sql = (
-                    f"SELECT kind, {slot} AS place, bucket, {'n' if own else 'sum(n)'} "
-                    "FROM latencies "
-                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)}"
-                    f"{'' if own else ' GROUP BY kind, place, bucket'}"
+                    f"SELECT kind, {slot}, buckets FROM latencies "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{wanted}"
                 )
-                yield from self._ask(sql, _parameters(kinds, start, end, level))
+                for kind, place, buckets in self._ask(sql, _parameters(kinds, start, end, level)):
+                    for bucket, n in unpacked(buckets):
+                        yield kind, place, bucket, n
                 continue
             slot = "0" if step is None else f"at / {step * _US:d}"
             sql = (
@@ -210,6 +211,36 @@ class Figures:
                 counted[kind, place, bucket_of(duration / 1000)] += 1
             for key, n in counted.items():
                 yield (*key, n)
+
+    def lots(self) -> Mapping[int, int]:
+        """Return the numbers of all kinds, each with that of its lot.
+
+        A lot is all kinds of one category and sampling rate.
+        """
+        return dict(self._ask("SELECT id, lot FROM kinds"))
+
+    def latencies_of_lots(
+        self, lots: Collection[int], since: int, until: int, step: int
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yield lot, slot, bucket of the duration, and how many events; some of them twice.
+
+        Arguments are those of `latencies`.
+        """
+        lot_of = self.lots()
+        for level, start, end in _pieces(since, until, step):
+            if level:
+                own = [-lot for lot in lots]
+                sql = (
+                    f"SELECT -kind, slot * {level:d} / {step:d}, buckets FROM latencies "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(own)}"
+                )
+                for lot, place, buckets in self._ask(sql, _parameters(own, start, end, level)):
+                    for bucket, n in unpacked(buckets):
+                        yield lot, place, bucket, n
+                continue
+            kinds = [kind for kind, lot in lot_of.items() if lot in lots]
+            for kind, place, bucket, n in self.latencies(kinds, start, end, step):
+                yield lot_of[kind], place, bucket, n
 
     def scores(self, since_day: int, until_day: int) -> Iterator[Scores]:
         """Yield how many scores of leads there were, by day.
@@ -321,7 +352,7 @@ class Figures:
     def sessions(self, kinds: Collection[int], since: int, until: int) -> int:
         """Return in how many sessions there were events of some kinds."""
         ((count,),) = self._ask(
-            "SELECT count(DISTINCT session_id) FROM events "
+            "SELECT count(DISTINCT session) FROM events "
             f"WHERE at >= :start AND at < :end{_of(kinds)}",
             _parameters(kinds, since, until, 0),
         )
@@ -368,7 +399,7 @@ def _conditions(
     text, values = "", dict[str, Any]()
     for condition, name, value in (
         ("user IN (SELECT value FROM json_each(:users))", "users", users and _json(users)),
-        ("session_id = :session", "session", session),
+        ("session = :session", "session", None if session is None else session_number(session)),
         ("key = :key", "key", key),
         ("duration >= :least", "least", least_us),
         ("duration <= :longest", "longest", most_us),

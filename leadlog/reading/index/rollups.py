@@ -1,17 +1,22 @@
 """Counts by quarter of an hour, hour and day, which the index keeps beside its events.
 
 They are added up while events are indexed and taken off again when a file is forgotten, so that a
-page over months reads some thousand rows, not all events.
+page over months reads some thousand rows, not all events. Durations are counted by bucket, packed
+in one value for each slot and kind; and, for charts of all calls together, for each slot and lot
+(the kinds of one category and rate), under the lot's number with a minus.
 """
 
+import math
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable
-from typing import Any, Final, TypeVar
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Final
 
-from leadlog.reading.analytics.durations import bucket_of
+from leadlog.reading.analytics.durations import BUCKET_WIDTH, NO_TIME
 
-__all__ = ["LEVELS", "TABLES", "Rollup"]
+__all__ = ["LEVELS", "TABLES", "Rollup", "unpacked"]
 
 LEVELS: Final = (900, 3_600, 86_400)
 """Widths of the slots that are kept, in seconds; each is a multiple of the one before."""
@@ -30,8 +35,8 @@ CREATE TABLE IF NOT EXISTS counts (
     timed INTEGER NOT NULL, us INTEGER NOT NULL, PRIMARY KEY (level, slot, kind)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS latencies (
-    level INTEGER NOT NULL, slot INTEGER NOT NULL, kind INTEGER NOT NULL, bucket INTEGER NOT NULL,
-    n INTEGER NOT NULL, PRIMARY KEY (level, slot, kind, bucket)
+    level INTEGER NOT NULL, slot INTEGER NOT NULL, kind INTEGER NOT NULL, buckets BLOB NOT NULL,
+    PRIMARY KEY (level, slot, kind)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
     slot INTEGER NOT NULL, bin INTEGER NOT NULL, marks INTEGER NOT NULL, n INTEGER NOT NULL,
@@ -41,35 +46,63 @@ CREATE TABLE IF NOT EXISTS scores (
 """`slot` is the number of the quarter, hour or day since 1970; `bin` the score in twentieths."""
 
 
-class Rollup:
-    """What some events add up to."""
+def unpacked(buckets: bytes) -> Iterator[tuple[int, int]]:
+    """Yield bucket and number of what `latencies` has packed."""
+    numbers = array("i", buckets)
+    return zip(numbers[::2], numbers[1::2], strict=True)
+
+
+class _Cell:
+    """What the events of one slot and kind add up to."""
+
+    __slots__ = ("buckets", "n", "timed", "us")
 
     def __init__(self) -> None:
-        self._n: Counter[tuple[int, int]] = Counter()
-        self._timed: Counter[tuple[int, int]] = Counter()
-        self._us: Counter[tuple[int, int]] = Counter()
-        self._latencies: Counter[tuple[int, int, int]] = Counter()
+        self.n = self.timed = self.us = 0
+        self.buckets: dict[int, int] = {}
+
+    def add(self, other: "_Cell") -> None:
+        self.n += other.n
+        self.timed += other.timed
+        self.us += other.us
+        _add(self.buckets, other.buckets)
+
+
+_Cells = defaultdict[tuple[int, int], _Cell]
+
+
+class Rollup:
+    """What some events add up to.
+
+    Args:
+        lot: number of a kind to that of its lot.
+    """
+
+    def __init__(self, lot: Callable[[int], int]) -> None:
+        self._lot = lot
+        self._durations: defaultdict[tuple[int, int], list[int | None]] = defaultdict(list)
         self._scores: Counter[tuple[int, int, int]] = Counter()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count some events."""
-        n, timed, us, latencies, scores = (
-            self._n,
-            self._timed,
-            self._us,
-            self._latencies,
-            self._scores,
-        )
+        durations, scores = self._durations, self._scores
         for at, kind, duration, score, marks in rows:
-            slot = at // _FINEST_US
-            key = (slot, kind)
-            n[key] += 1
-            if duration is not None:
-                timed[key] += 1
-                us[key] += duration
-                latencies[slot, kind, bucket_of(duration / 1000)] += 1
+            durations[at // _FINEST_US, kind].append(duration)
             if score is not None:
                 scores[at // _DAY_US, min(score // _BIN, 19), marks or 0] += 1
+
+    def _cells(self) -> _Cells:
+        cells: _Cells = defaultdict(_Cell)
+        log, ceil, width = math.log, math.ceil, BUCKET_WIDTH
+        for key, durations in self._durations.items():
+            cell = cells[key]
+            timed = [one for one in durations if one is not None]
+            cell.n, cell.timed, cell.us = len(durations), len(timed), sum(timed)
+            own = cell.buckets
+            for us in timed:
+                bucket = ceil(log(us / 1000) / width) if us else NO_TIME  # as `bucket_of`
+                own[bucket] = own.get(bucket, 0) + 1
+        return cells
 
     def write(self, connection: sqlite3.Connection, sign: int = 1) -> None:
         """Add all of it to the tables, or with the sign -1 take it off.
@@ -77,40 +110,69 @@ class Rollup:
         Raises:
             sqlite3.Error: it cannot be written.
         """
-        ns, timeds, totals, buckets = self._n, self._timed, self._us, self._latencies
+        cells = self._cells()
         for place, level in enumerate(LEVELS):
             if place:
                 share = level // LEVELS[place - 1]
-                ns, timeds, totals = (_widened(one, share) for one in (ns, timeds, totals))
-                buckets = _widened(buckets, share)
+                wider: _Cells = defaultdict(_Cell)
+                for (slot, kind), cell in cells.items():
+                    wider[slot // share, kind].add(cell)
+                cells = wider
             connection.executemany(
                 "INSERT INTO counts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                 "n = n + excluded.n, timed = timed + excluded.timed, us = us + excluded.us",
                 [
-                    (level, *key, sign * n, sign * timeds[key], sign * totals[key])
-                    for key, n in ns.items()
+                    (level, *key, sign * cell.n, sign * cell.timed, sign * cell.us)
+                    for key, cell in cells.items()
                 ],
             )
-            connection.executemany(
-                "INSERT INTO latencies VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                "n = n + excluded.n",
-                [(level, *key, sign * n) for key, n in buckets.items()],
-            )
+            self._write_latencies(connection, level, cells, sign)
         connection.executemany(
             "INSERT INTO scores VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
             ((*key, sign * n) for key, n in self._scores.items()),
         )
         if sign < 0:
-            for table in ("counts", "latencies", "scores"):
+            for table in ("counts", "scores"):
                 connection.execute(f"DELETE FROM {table} WHERE n <= 0")  # noqa: S608 - ours
 
+    def _write_latencies(
+        self, connection: sqlite3.Connection, level: int, cells: _Cells, sign: int
+    ) -> None:
+        added: dict[tuple[int, int], dict[int, int]] = {}
+        for (slot, kind), cell in cells.items():
+            if cell.timed:
+                added[slot, kind] = cell.buckets
+                _add(added.setdefault((slot, -self._lot(kind)), {}), cell.buckets)
+        if not added:
+            return
+        slots = [slot for slot, _ in added]
+        there = {
+            (slot, kind): buckets
+            for slot, kind, buckets in connection.execute(
+                "SELECT slot, kind, buckets FROM latencies "
+                "WHERE level = ? AND slot BETWEEN ? AND ?",
+                (level, min(slots), max(slots)),
+            )
+        }
+        rows, gone = [], []
+        for key, buckets in added.items():
+            counts = buckets
+            if sign < 0 or key in there:
+                counts = dict(unpacked(there.get(key, b"")))
+                _add(counts, buckets, sign)
+                counts = {bucket: n for bucket, n in counts.items() if n > 0}
+            if counts:
+                packed = array("i", chain.from_iterable(counts.items())).tobytes()
+                rows.append((level, *key, packed))
+            else:
+                gone.append((level, *key))
+        connection.executemany("INSERT OR REPLACE INTO latencies VALUES (?, ?, ?, ?)", rows)
+        connection.executemany(
+            "DELETE FROM latencies WHERE level = ? AND slot = ? AND kind = ?", gone
+        )
 
-Key = TypeVar("Key", bound=tuple[int, ...])
 
-
-def _widened(counts: Counter[Key], share: int) -> Counter[Key]:
-    """The counts in slots that are so many times as wide."""
-    found: Counter[Any] = Counter()
-    for (slot, *rest), n in counts.items():
-        found[(slot // share, *rest)] += n
-    return found
+def _add(counts: dict[int, int], more: Mapping[int, int], sign: int = 1) -> None:
+    get = counts.get
+    for bucket, n in more.items():
+        counts[bucket] = get(bucket, 0) + sign * n

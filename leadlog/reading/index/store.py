@@ -3,77 +3,34 @@
 import os
 import secrets
 import sqlite3
-import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Final, NamedTuple, Self
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
+from leadlog.core.databases import Database
 from leadlog.core.errors import LeadlogError
-from leadlog.core.files import make_folder, open_file
+from leadlog.core.files import make_folder
 from leadlog.core.layout import LogFile, log_files
 from leadlog.core.places import INDEX, modes_of
-from leadlog.reading.events import Event, LineReader, Skipped, open_content
-from leadlog.reading.index import rollups
-from leadlog.reading.index.columns import (
-    Kind,
-    duration_of,
-    kind_of,
-    microseconds_of,
-    rows_of,
-    score_of,
-    signature_of,
-    user_of,
-)
+from leadlog.reading.events import Skipped, open_content
+from leadlog.reading.index import schema
+from leadlog.reading.index.gather import Piece, Source
+from leadlog.reading.index.numbers import Numbers, address_number, event_number, session_number
 from leadlog.reading.index.rollups import Rollup
 
 __all__ = ["NAME", "Index", "IndexUnavailableError", "Place", "Progress", "size_of"]
 
 NAME: Final = "events.sqlite3"
 """Of the database, in the folder of the index."""
-_VERSION: Final = 2
 _WAIT_SECONDS: Final = 30.0
 _PIECE_BYTES: Final = 16 * 1024 * 1024
 _TAIL_BYTES: Final = 64
 
 Progress = Callable[[int, int], None]
 """Is told how many bytes are indexed, and of how many."""
-
-_MOST_KINDS: Final = 5_000
-_MOST_NAMES: Final = 20_000
-
-_TABLES: Final = f"""
-CREATE TABLE IF NOT EXISTS files (
-    id INTEGER PRIMARY KEY, category TEXT NOT NULL, stem TEXT NOT NULL, inode INTEGER NOT NULL,
-    whole INTEGER NOT NULL, size INTEGER NOT NULL, tail BLOB NOT NULL, damaged INTEGER NOT NULL,
-    first_damaged INTEGER, UNIQUE (category, stem)
-);
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, file INTEGER NOT NULL, offset INTEGER NOT NULL,
-    length INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, duration INTEGER,
-    score INTEGER, marks INTEGER, user INTEGER, event_id TEXT, session_id TEXT, key TEXT,
-    unnamed INTEGER NOT NULL
-);
-CREATE TABLE IF NOT EXISTS mentions (key TEXT NOT NULL, event INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS kinds (id INTEGER PRIMARY KEY, kind TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS generation (name TEXT NOT NULL);
-{rollups.TABLES}
-"""
-_INDEXES: Final = """
-CREATE INDEX IF NOT EXISTS events_at ON events (at, kind, duration);
-CREATE INDEX IF NOT EXISTS events_kind ON events (kind, at);
-CREATE INDEX IF NOT EXISTS events_key ON events (key) WHERE key IS NOT NULL;
-CREATE INDEX IF NOT EXISTS events_unnamed ON events (unnamed) WHERE unnamed = 1;
-CREATE INDEX IF NOT EXISTS events_session ON events (session_id);
-CREATE INDEX IF NOT EXISTS events_event ON events (event_id);
-CREATE INDEX IF NOT EXISTS events_file ON events (file);
-CREATE INDEX IF NOT EXISTS mentions_key ON mentions (key);
-"""
-_HAS_INDEXES: Final = "SELECT 1 FROM sqlite_schema WHERE name = 'mentions_key'"
 
 
 class IndexUnavailableError(LeadlogError):
@@ -106,7 +63,7 @@ class _State(NamedTuple):
     tail: bytes
 
 
-class Index:
+class Index(Database):
     """An open index; a context manager.
 
     Args:
@@ -125,22 +82,16 @@ class Index:
     ) -> None:
         self._directory = Path(directory)
         folder = self._directory / INDEX if folder is None else Path(folder)
-        self.path = path = folder / NAME
-        self._kinds: dict[Kind, int] = {}
-        self._signatures: dict[tuple[Any, ...], int] = {}
-        self._names: dict[str, int] = {}
+        path = folder / NAME
+        self._minutes: dict[str, int] = {}
         try:
             files, folders = modes_of(self._directory)
             make_folder(folder, folders, parents=False)
-            # SQLite gives its other files the rights of this one.
-            os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files))
-            self._connection = sqlite3.connect(
-                path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-            )
+            super().__init__(path, files, seconds=_WAIT_SECONDS, autocommit=True)
         except (OSError, sqlite3.Error) as error:
             raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
-        # Who mounts the dashboard in an application of their own has no place to close it.
-        self._finalizer = weakref.finalize(self, self._connection.close)
+        self._execute = self.connection.execute
+        self._numbers = Numbers(self.connection)
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -148,44 +99,25 @@ class Index:
             raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
 
     def _prepare(self) -> None:
-        execute = self._connection.execute
-        execute("PRAGMA journal_mode = WAL")
-        execute("PRAGMA synchronous = NORMAL")
-        execute("PRAGMA secure_delete = ON")
+        execute = self._execute
         (version,) = execute("PRAGMA user_version").fetchone()
-        if version != _VERSION:
+        if version != schema.VERSION:
             execute("BEGIN IMMEDIATE")
-            for table in (
-                *("files", "events", "mentions", "kinds", "names", "generation"),
-                *("counts", "latencies", "scores"),
-            ):
-                execute(f"DROP TABLE IF EXISTS {table}")
-            execute(f"PRAGMA user_version = {_VERSION}")
+            for (table,) in execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            ).fetchall():
+                execute(f'DROP TABLE IF EXISTS "{table}"')
+            execute(f"PRAGMA user_version = {schema.VERSION}")
             execute("COMMIT")
-        self._connection.executescript(_TABLES)
+        self.connection.executescript(schema.TABLES)
         with self._transaction():
             if execute("SELECT 1 FROM generation").fetchone() is None:
                 self._begin_generation()
 
     def _begin_generation(self) -> None:
         """Let those who follow the index know that events have other numbers now."""
-        self._connection.execute("DELETE FROM generation")
-        self._connection.execute("INSERT INTO generation VALUES (?)", (secrets.token_hex(4),))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database; a second time does nothing."""
-        self._finalizer()
+        self._execute("DELETE FROM generation")
+        self._execute("INSERT INTO generation VALUES (?)", (secrets.token_hex(4),))
 
     # ------------------------------------------------------------------------ brought up to date
 
@@ -212,26 +144,20 @@ class Index:
                     if progress is not None:
                         progress(done + min(size, sizes[file.path]), total)
                 done += sizes[file.path]
-            if self._connection.execute(_HAS_INDEXES).fetchone() is None:
-                self._connection.executescript(_INDEXES)
+            if self._execute(schema.HAS_INDEXES).fetchone() is None:
+                self.connection.executescript(schema.INDEXES)
         except sqlite3.Error as error:
-            self._forget_numbers()
+            self._numbers.forget()
             raise IndexUnavailableError(f"cannot write the index: {error}") from error
         except BaseException:
-            self._forget_numbers()
+            self._numbers.forget()
             raise
-
-    def _forget_numbers(self) -> None:
-        """Look the numbers up again: those of a transaction that was rolled back are gone."""
-        self._kinds.clear()
-        self._signatures.clear()
-        self._names.clear()
 
     def pending_bytes(self) -> int:
         """Return how much of the log is not in the index, about."""
         known = {
             (category, stem): size
-            for category, stem, size in self._connection.execute(
+            for category, stem, size in self._execute(
                 "SELECT category, stem, CASE WHEN whole THEN 9223372036854775807 ELSE size END "
                 "FROM files"
             )
@@ -244,7 +170,7 @@ class Index:
 
     def _forget_all_but(self, files: list[LogFile]) -> None:
         there = {(file.category, file.stem) for file in files}
-        known = self._connection.execute("SELECT id, category, stem FROM files").fetchall()
+        known = self._execute("SELECT id, category, stem FROM files").fetchall()
         gone = [number for number, *name in known if tuple(name) not in there]
         if gone:
             with self._transaction():
@@ -252,18 +178,40 @@ class Index:
                     self._forget(number)
 
     def _forget(self, number: int) -> None:
-        execute = self._connection.execute
-        rollup = Rollup()
-        rollup.add(
-            execute("SELECT at, kind, duration, score, marks FROM events WHERE file = ?", (number,))
-        )
-        rollup.write(self._connection, -1)
-        execute(
-            "DELETE FROM mentions WHERE event IN (SELECT id FROM events WHERE file = ?)",
-            (number,),
-        )
-        execute("DELETE FROM events WHERE file = ?", (number,))
+        execute = self._execute
+        rollup = Rollup(self._numbers.lot)
+        for first, last, added in execute(
+            "SELECT first, last, added FROM pieces WHERE file = ?", (number,)
+        ).fetchall():
+            if added:
+                rollup.add(execute(schema.COUNTED, (first, last)))
+            execute("DELETE FROM mentions WHERE event BETWEEN ? AND ?", (first, last))
+            execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (first, last))
+        rollup.write(self.connection, -1)
+        execute("DELETE FROM pieces WHERE file = ?", (number,))
         execute("DELETE FROM files WHERE id = ?", (number,))
+
+    def add_up(self) -> None:
+        """Add what was indexed to the roll-ups that figures are made of, file by file.
+
+        Raises:
+            IndexUnavailableError: the database cannot be written.
+        """
+        try:
+            files = self._execute(
+                "SELECT DISTINCT file FROM pieces WHERE NOT added ORDER BY file"
+            ).fetchall()
+            for file in files:
+                with self._transaction():
+                    rollup = Rollup(self._numbers.lot)
+                    for piece in self._execute(
+                        "SELECT first, last FROM pieces WHERE file = ? AND NOT added", file
+                    ).fetchall():
+                        rollup.add(self._execute(schema.COUNTED, piece))
+                    rollup.write(self.connection)
+                    self._execute("UPDATE pieces SET added = 1 WHERE file = ?", file)
+        except sqlite3.Error as error:
+            raise IndexUnavailableError(f"cannot write the index: {error}") from error
 
     def forget(self, file: LogFile) -> None:
         """Forget what is known of a file, so that it is indexed anew.
@@ -280,11 +228,20 @@ class Index:
         except sqlite3.Error as error:
             raise IndexUnavailableError(f"cannot write the index: {error}") from error
 
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._connection)
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """`BEGIN IMMEDIATE`, so that what is read in it is still so when it is written."""
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._execute("ROLLBACK")
+            raise
 
     def _state(self, file: LogFile) -> _State | None:
-        row = self._connection.execute(
+        row = self._execute(
             "SELECT id, inode, whole, size, tail FROM files WHERE category = ? AND stem = ?",
             (file.category, file.stem),
         ).fetchone()
@@ -309,7 +266,7 @@ class Index:
                     if size == own.size:
                         if file.compressed:
                             sql = "UPDATE files SET whole = 1 WHERE id = ?"
-                            self._connection.execute(sql, (own.id,))
+                            self._execute(sql, (own.id,))
                         return
                 yield size
 
@@ -321,11 +278,11 @@ class Index:
             if (state.inode == inode or file.compressed) and _goes_on(stream, state):
                 if state.inode != inode:
                     sql = "UPDATE files SET inode = ? WHERE id = ?"
-                    self._connection.execute(sql, (inode, state.id))
+                    self._execute(sql, (inode, state.id))
                 return state
             self._forget(state.id)
             self._begin_generation()
-        cursor = self._connection.execute(
+        cursor = self._execute(
             "INSERT INTO files (category, stem, inode, whole, size, tail, damaged) "
             "VALUES (?, ?, ?, 0, 0, x'', 0)",
             (file.category, file.stem, inode),
@@ -333,122 +290,42 @@ class Index:
         return _State(cursor.lastrowid or 0, inode, 0, 0, b"")
 
     def _add_piece(self, file: LogFile, state: _State, stream: BinaryIO) -> int:
-        skipped = Skipped()
-        reader = LineReader(stream, file.path, state.size, skipped)
-        rows: list[tuple[Any, ...]] = []
-        mentions: list[tuple[int, tuple[str, ...]]] = []
-        for event in reader.read(_PIECE_BYTES):
-            row, listed = self._row(state.id, file.category, event)
-            if listed:
-                mentions.append((len(rows), listed))
-            rows.append(row)
-        if reader.offset == state.size:
+        piece = Piece(self._numbers, self._minutes)
+        source = Source(state.id, file.category, file.path, stream)
+        piece.read(source, state.size, _PIECE_BYTES)
+        if piece.end == state.size:
             return state.size
-        rollup = Rollup()
-        rollup.add(row[3:8] for row in rows)
-        rollup.write(self._connection)
         # Numbers are never given twice, so that whoever follows the index can go on from one.
         last = self._last()
-        self._connection.executemany(
-            "INSERT INTO events (id, file, offset, length, at, kind, duration, score, marks, "
-            "user, event_id, session_id, key, unnamed) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((last + place, *row) for place, row in enumerate(rows, 1)),
-        )
-        self._connection.executemany(
+        write = self.connection.executemany
+        write(schema.INSERT, [(last + place, *row) for place, row in enumerate(piece.rows, 1)])
+        write(
             "INSERT INTO mentions (key, event) VALUES (?, ?)",
-            ((key, last + place + 1) for place, keys in mentions for key in keys),
+            ((key, last + place + 1) for place, keys in piece.mentions for key in keys),
         )
-        start = max(reader.offset - _TAIL_BYTES, 0)
+        write("INSERT OR IGNORE INTO addresses VALUES (?, ?)", sorted(piece.addresses))
+        self._execute(
+            "INSERT INTO pieces VALUES (?, ?, ?, 0)", (state.id, last + 1, last + len(piece.rows))
+        )
+        start = max(piece.end - _TAIL_BYTES, 0)
         stream.seek(start)
-        self._connection.execute(
+        skipped = piece.skipped
+        self._execute(
             "UPDATE files SET size = ?, tail = ?, damaged = damaged + ?, "
             "first_damaged = coalesce(first_damaged, ?) WHERE id = ?",
             (
-                reader.offset,
-                stream.read(reader.offset - start),
+                piece.end,
+                stream.read(piece.end - start),
                 skipped.lines,
                 skipped.places[0][1] if skipped.lines else None,
                 state.id,
             ),
         )
-        return reader.offset
-
-    def _row(
-        self, file: int, category: str, event: Event
-    ) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-        """The columns of an event, and the keys of the rows that it lists."""
-        data = event.data
-        key, listed, unnamed = rows_of(data)
-        score, user = score_of(data), user_of(data)
-        event_id, session_id = data.get("event_id"), data.get("session_id")
-        row = (
-            file,
-            event.offset,
-            len(event.raw) + 1,
-            microseconds_of(data["timestamp"]),
-            self._kind(category, data),
-            duration_of(data),
-            None if score is None else score[0],
-            None if score is None else self._name(orjson.dumps(score[1]).decode()),
-            None if user is None else self._name(user),
-            event_id if type(event_id) is str else None,
-            session_id if type(session_id) is str else None,
-            key,
-            unnamed,
-        )
-        return row, listed
-
-    def _kind(self, category: str, data: Mapping[str, Any]) -> int:
-        """The number of an event's kind; within a transaction."""
-        signature = signature_of(category, data)
-        if signature is not None:
-            with suppress(TypeError):  # a list or an object where a text belongs
-                found = self._signatures.get(signature)
-                if found is not None:
-                    return found
-        kind = kind_of(category, data)
-        found = self._kinds.get(kind)
-        if found is None:
-            found = self._new_kind(kind)
-        if signature is not None and len(self._signatures) < _MOST_NAMES:
-            with suppress(TypeError):
-                self._signatures[signature] = found
-        return found
-
-    def _new_kind(self, kind: Kind) -> int:
-        """The number of a kind that was not met yet; within a transaction."""
-        found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), _MOST_KINDS)
-        if found is None:
-            kind = kind.lumped()
-            found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), None)
-        assert found is not None  # without a limit there is always a number  # noqa: S101
-        self._kinds[kind] = found
-        return found
-
-    def _name(self, name: str) -> int | None:
-        found = self._names.get(name)
-        if found is None:
-            found = self._number("names", "name", name, _MOST_NAMES)
-            if found is not None:
-                self._names[name] = found
-        return found
-
-    def _number(self, table: str, column: str, text: str, most: int | None) -> int | None:
-        """The number of a text; None where it is new and there are too many."""
-        execute = self._connection.execute
-        row = execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
-        if row is not None:
-            return int(row[0])
-        (count,) = execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
-        if most is not None and count >= most:
-            return None
-        cursor = execute(f"INSERT INTO {table} ({column}) VALUES (?)", (text,))  # noqa: S608
-        return cursor.lastrowid
+        return piece.end
 
     def _last(self) -> int:
         sql = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
-        row = self._connection.execute(sql).fetchone()
+        row = self._execute(sql).fetchone()
         return 0 if row is None else int(row[0])
 
     # -------------------------------------------------------------------------------------- asked
@@ -470,20 +347,34 @@ class Index:
         )
 
     def of_session(self, session_id: str) -> list[Place]:
-        """Return the events of a session in time order.
+        """Return the events of a session in time order; others, too, but hardly ever.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
         """
-        return self._places("SELECT id FROM events WHERE session_id = :text", session_id)
+        number = session_number(session_id)
+        return self._places("SELECT id FROM events WHERE session = :text", number)
 
     def of_event(self, event_id: str) -> list[Place]:
-        """Return the events with an id.
+        """Return the events with an id; others, too, but seldom.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
         """
-        return self._places("SELECT id FROM events WHERE event_id = :text", event_id)
+        return self._places("SELECT id FROM events WHERE event = :text", event_number(event_id))
+
+    def with_address(self, address: str) -> list[str]:
+        """Return keys of rows that may have had an e-mail address, in whatever case.
+
+        Raises:
+            IndexUnavailableError: the database cannot be read.
+        """
+        return [
+            key
+            for (key,) in self.ask(
+                "SELECT key FROM addresses WHERE address = ?", (address_number(address),)
+            )
+        ]
 
     def of_numbers(self, numbers: Collection[int]) -> dict[int, Place]:
         """Return the events with some numbers; those that are gone are left out.
@@ -512,7 +403,7 @@ class Index:
             IndexUnavailableError: the database cannot be read.
         """
         try:
-            return self._connection.execute(sql, parameters).fetchall()
+            return self._execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise IndexUnavailableError(f"cannot read the index: {error}") from error
 
@@ -524,7 +415,7 @@ class Index:
             if not file.archived
         }
 
-    def _places(self, rows: str, text: str) -> list[Place]:
+    def _places(self, rows: str, text: str | int) -> list[Place]:
         files = self._files()
         found = self.ask(
             "SELECT category, stem, offset, length, at FROM events "  # noqa: S608 - ours
@@ -547,7 +438,7 @@ class Index:
         try:
             return [
                 key
-                for (key,) in self._connection.execute(
+                for (key,) in self._execute(
                     "SELECT DISTINCT key FROM events WHERE key IS NOT NULL LIMIT ?", (most,)
                 )
             ]
@@ -564,7 +455,7 @@ class Index:
             (file.category, file.stem): file for file in log_files(self._directory, categories)
         }
         try:
-            rows = self._connection.execute(
+            rows = self._execute(
                 "SELECT category, stem, damaged, first_damaged FROM files WHERE damaged > 0"
             ).fetchall()
         except sqlite3.Error as error:
@@ -574,28 +465,6 @@ class Index:
             if file is not None and not file.archived:
                 skipped.damaged(file.path, first)
                 skipped.lines += damaged - 1
-
-
-class _Transaction:
-    """`BEGIN IMMEDIATE`, so that what is read in it is still so when it is written."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._connection.execute("COMMIT")
-        else:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
 
 
 def _goes_on(stream: BinaryIO, state: _State) -> bool:

@@ -37,6 +37,7 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
             "records_affected": operation.records_affected,
             "records_cut": operation.records_cut,
             "schema": operation.schema,
+            "database": operation.database,
             "statement": operation.statement,
             "statement_fingerprint": operation.statement_fingerprint,
             "load": operation.load,

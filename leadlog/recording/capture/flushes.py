@@ -273,6 +273,7 @@ def _operation(kind: str, row: Row, changes: Changes, schema: str | None) -> Ope
     entity = row.entity
     operation = Operation(kind, entity.events[kind], entity.name, emit)
     operation.schema = schema
+    operation.database = entity.options.database
     operation.changed(kind, changes)
     operation.identify(row.values(), whole=entity.is_lead)
     operation.lead_id = row.key()

@@ -64,6 +64,7 @@ def _note_hit(session: Session, found: object) -> None:
         if entity is None or not entity.options.hits or not is_enabled():
             return
         operation = Operation("read", entity.events["read"], entity.name, emit)
+        operation.database = entity.options.database
         row = Row(entity, state, entities.store(entity))
         operation.lead_id = row.key()
         operation.identify(row.values(), whole=False)

@@ -62,6 +62,7 @@ class Operation:
         event_name: dotted name of its record.
         entity: name of the mapped class; None where a statement does not tell.
         schema: of its table; None for the engine's default one.
+        database: its name, where `capture` was given one.
         operation_id: joins its record to its error; also the event_id of its record, so that
             one written again after an interrupt is known.
         session: the session that it was made in.
@@ -105,6 +106,7 @@ class Operation:
 
     # What most calls leave as it is stands in the class, which costs a new one nothing.
     schema: str | None = None
+    database: str | None = None
     watch: Timing | None = None
     meter: Counts | None = None
     change: str | None = None

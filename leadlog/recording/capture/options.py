@@ -36,6 +36,11 @@ def _positive(_options: object, attribute: Any, value: float | None) -> None:
         raise ValueError(f"{attribute.name} = {value!r} is below 0")
 
 
+def _database(_options: object, _attribute: Any, value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value or ":" in value):
+        raise ValueError(f"database = {value!r} is not a name; give a text without a colon")
+
+
 class CaptureKeywords(TypedDict, total=False):
     """The options of `leadlog.capture`, as a caller writes them; see `CaptureOptions`."""
 
@@ -47,6 +52,7 @@ class CaptureKeywords(TypedDict, total=False):
     internal: bool
     hits: bool
     transaction_records: int
+    database: str | None
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +71,8 @@ class CaptureOptions:
             failed ones have; 0 for all, None for failed ones only.
         transaction_records: changes of one transaction that have a record each; what is more
             is counted, by class and operation.
+        database: a name for the database, where a log has rows of several with the same classes,
+            as one for each tenant or shard; their rows are kept apart by it.
     """
 
     operations: frozenset[str] = attrs.field(default=frozenset(OPERATIONS), converter=_operations)
@@ -75,6 +83,7 @@ class CaptureOptions:
     internal: bool = False
     hits: bool = False
     transaction_records: int = attrs.field(default=10_000, validator=_positive)
+    database: str | None = attrs.field(default=None, validator=_database)
 
 
 def options_of(keywords: Mapping[str, Any]) -> CaptureOptions:

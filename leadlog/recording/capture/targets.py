@@ -180,7 +180,7 @@ class Capture:
                 relationships; a declarative base or a registry, which stands for all of its
                 classes, those mapped later included; Tables.
             options: `operations`, `exclude`, `read_sample`, `slow_read_ms`, `internal`, `hits`,
-                `statement_ms`, `transaction_records`, see
+                `statement_ms`, `transaction_records`, `database`, see
                 `leadlog.recording.capture.options.CaptureOptions`.
 
         Returns:

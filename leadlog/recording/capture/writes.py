@@ -48,6 +48,7 @@ def new(target: Target, spent: Spent | None = None) -> Operation:
         target.kind, entity.events[target.kind], entity.name, emit, started_us=now_us() - wall_us
     )
     operation.schema = target.schema
+    operation.database = target.main.options.database
     operation.watch = operation.meter = spent
     return operation
 

@@ -72,7 +72,7 @@ class Stats:
         dropped: lines lost, by category and cause.
         in_ring: lines on their way to their files, by category.
         degraded: lines that for a while lay where a kill would have lost them, by category.
-        sampled_out: events left out on purpose.
+        sampled_out: events left out on purpose, by this process (not by a sidecar).
         processor_errors: how often a processor raised; the events were written.
         failures: calls that could not be logged at all.
         sinks: what the sinks beside the files got, by name.
@@ -130,7 +130,13 @@ class Pipeline:
         self._notes_finisher = finisher(policy, key, processors, recovered=True)
         self._slot = Slot(lambda: self, (_slot_of, (loaded,)))
         self._failures_before = _current.failures
-        self._sink = sink or build_sink(settings, self._tell_health, self._finisher, self._outlets)
+        self._sink = sink or build_sink(
+            settings,
+            self._tell_health,
+            self._finisher,
+            self._outlets,
+            travels=not processors or self._live,
+        )
         spool = self._sink if isinstance(self._sink, SpoolSink) else None
         self._intents = spool if spool is not None and spool.takes_facts else None
         self._spool = None if self._live else self._intents

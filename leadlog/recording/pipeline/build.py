@@ -11,9 +11,12 @@ from leadlog.recording.pipeline.policy import finisher_of, policy_of
 from leadlog.recording.sinks import ConsoleSink, MemorySink, Notify, Sink, SpoolSink, Tee
 from leadlog.recording.sinks.console import is_terminal
 from leadlog.recording.sinks.outlets import Outlets
+from leadlog.recording.sinks.sidecar import ANY_KEY, key_check
 
 
-def build_sink(settings: Settings, notify: Notify, finisher: Finisher, outlets: Outlets) -> Sink:
+def build_sink(
+    settings: Settings, notify: Notify, finisher: Finisher, outlets: Outlets, *, travels: bool
+) -> Sink:
     """Where the lines of a pipeline go.
 
     Args:
@@ -21,6 +24,7 @@ def build_sink(settings: Settings, notify: Notify, finisher: Finisher, outlets: 
         notify: told of the sink's health.
         finisher: makes lines of facts.
         outlets: get what is in files.
+        travels: whether a sidecar may finish the facts, since they need no processor of the user's.
     """
     if not settings.enabled:
         return MemorySink()
@@ -41,7 +45,13 @@ def build_sink(settings: Settings, notify: Notify, finisher: Finisher, outlets: 
         policy=policy_of(settings),
         stage_bytes=settings.line_limit_bytes,
         outlets=outlets,
+        key=_key_check(settings) if travels else None,
     )
     if settings.console == "on" or (settings.console == "auto" and is_terminal(sys.stderr)):
         sink = Tee(sink, ConsoleSink())
     return sink
+
+
+def _key_check(settings: Settings) -> str:
+    """What a sidecar's key must have for check, to finish the facts as this process would."""
+    return key_check(settings.pseudonym_key) if settings.pii == "pseudonymised" else ANY_KEY

@@ -93,21 +93,22 @@ def finisher(
 
 
 @functools.lru_cache(maxsize=64)
-def finisher_of(policy: bytes | None, key: str = "") -> Finisher:
-    """The finisher for the facts that a dead process left; it never masks less than that one did.
+def finisher_of(policy: bytes | None, key: str = "", *, recovered: bool = True) -> Finisher:
+    """The finisher for another process's facts; it never masks less than that one did.
 
     Args:
         policy: what lay beside its rings; None, or what cannot be read, is the strictest.
         key: this process's key of the pseudonyms; another one than the policy was written under
             masks what would have been pseudonyms.
+        recovered: whether that process is dead.
     """
     try:
         found = {**_STRICTEST, **orjson.loads(policy or b"")}
         if found["pii"] == "pseudonymised" and not hmac.compare_digest(found["key"], _check(key)):
             found["pii"] = "masked"
-        return finisher(found, key, recovered=True)
+        return finisher(found, key, recovered=recovered)
     except (ValueError, TypeError, KeyError):
-        return finisher(_STRICTEST, "", recovered=True)
+        return finisher(_STRICTEST, "", recovered=recovered)
 
 
 def _check(key: str) -> str:

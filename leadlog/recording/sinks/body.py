@@ -117,6 +117,33 @@ class Body:
         else:
             self.advance(replace(old, head=old.head + count, written=written))
 
+    def settle(self) -> None:
+        """Have everything that was taken so far in the ring, as far as there is room."""
+
+    @property
+    def goal(self) -> int:
+        """Position behind what was taken so far, or a little less; takes no lock."""
+        return self.tail
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of it is taken; takes no lock."""
+        return self.tail - self.progress.head > self.capacity // 2
+
+    def refresh(self) -> bool:
+        """Note how far another process got, which empties this ring.
+
+        Returns:
+            Whether it got any further.
+        """
+        old, new = self.progress, self._header.steady_progress()
+        if new == old:
+            return False
+        if not new.ahead:
+            self._staged_from = new.head
+        self.progress = new
+        return True
+
     @property
     def filed(self) -> int:
         """Position up to which everything is in files, or a little less."""

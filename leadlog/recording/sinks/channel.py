@@ -5,14 +5,17 @@ file. A line that went in halfway, because the disk was full or the process was 
 completed there; none is written twice.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+from leadlog.core.layout import parse_name
+from leadlog.recording.sinks.body import Body
 from leadlog.recording.sinks.contract import Finish, Offer
 from leadlog.recording.sinks.finishing import Finishing
-from leadlog.recording.sinks.ring import Ring
-from leadlog.recording.sinks.segments import DAY_US, Files, Segment
+from leadlog.recording.sinks.segments import DAY_US, Files, Segment, day_of
 
 __all__ = ["Channel"]
 
@@ -33,6 +36,7 @@ class Channel:
         clock: gives microseconds since 1970; decides the day of each batch.
         finish: makes lines of facts; None where every frame is a line.
         offer: is given lines that are in their file, with their category; neither waits nor raises.
+        inherited: whether somebody else emptied this ring before.
 
     Attributes:
         error: what went wrong at the last attempt, or None.
@@ -43,14 +47,16 @@ class Channel:
     def __init__(
         self,
         category: str,
-        ring: Ring,
+        ring: Body,
         files: Files,
         clock: Callable[[], int],
         finish: Finish | None = None,
         *,
         offer: Offer | None = None,
+        inherited: bool = False,
     ) -> None:
         self._category = category
+        self._inherited = inherited
         self._offer = offer
         self._finishing = None if finish is None else Finishing(category, ring, finish)
         self.ring = ring
@@ -114,6 +120,10 @@ class Channel:
         """
         ring = self.ring
         ring.settle()
+        if self._inherited and not ring.empty:
+            if not self.pick_up():
+                raise BlockingIOError("somebody else has the file that has to be completed")
+            self._inherited = False
         goal = ring.goal
         while ring.progress.head < min(goal, ring.tail) or ring.progress.ahead:
             self._step()
@@ -207,19 +217,60 @@ class Channel:
         self._segment = segment
         self._partial = 0
 
-    def resume(self, segment: Segment, day: int, position: int) -> None:
-        """Goes on in a file that a dead process left.
+    def pick_up(self) -> bool:
+        """Go on in the file that the ring names, at the byte at which somebody else stopped.
 
-        Args:
-            segment: the file.
-            day: UTC day it is of.
-            position: in the output; up to there it is in the file already.
+        Returns:
+            False when a line has to be completed there, and somebody is busy with the file.
+
+        Raises:
+            OSError: the file cannot be opened.
         """
+        progress = self.ring.progress
+        path = self._files.directory / progress.name
+        position = self._reached(path)
+        if position is None:
+            return True
+        segment = self._files.lock(path)
+        if segment is not None:
+            self._resume(segment, position)
+            return True
+        return not (position > progress.out and path.exists())
+
+    def _reached(self, path: Path) -> int | None:
+        """How far the ring is in the file that it names.
+
+        The file is believed only if it ends as the ring says: it may have been removed, and made
+        anew by somebody else, or cut.
+
+        Returns:
+            A position in the output; None when the file is not what the ring wrote to.
+        """
+        ring = self.ring
+        progress = ring.progress
+        if path.parent.name != self._category or parse_name(path.name) is None:
+            return None
+        try:
+            with path.open("rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                position = progress.position + size - progress.offset
+                beyond = position - progress.out
+                if not 0 <= beyond <= ring.capacity + ring.stage:
+                    return None
+                stream.seek(max(size - beyond - 1, 0))
+                end = stream.read()
+        except OSError:
+            return None
+        expected = ring.read(progress.out, beyond)
+        return position if end in (expected, b"\n" + expected) else None
+
+    def _resume(self, segment: Segment, position: int) -> None:
+        """Go on in a file; up to `position` in the output it has everything already."""
         out = self.ring.progress.out
         done = self.ring.read(out, position - out)
         whole = done.rfind(b"\n") + 1
         self._segment = segment
-        self._day = day
+        self._day = day_of(segment.name)
         self._partial = len(done) - whole
         if whole:
             self.ring.wrote(whole, done.count(b"\n"))

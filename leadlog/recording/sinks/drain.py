@@ -21,6 +21,7 @@ from leadlog.recording.sinks.recover import recover_rings
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.rings import Rings
 from leadlog.recording.sinks.segments import Files
+from leadlog.recording.sinks.sidecar import ANY_KEY, seated_key
 from leadlog.recording.sinks.slots import SlotHolder
 from leadlog.recording.sinks.strays import sweep
 
@@ -32,6 +33,8 @@ _LONGEST_IDLE_SECONDS = 0.06
 _SYNC_SECONDS = 1.0
 _HEALTH_SECONDS = 0.05
 _WAIT_SECONDS = 0.001
+_SIDECAR_SECONDS = 0.2
+_STUCK_SECONDS = 5.0
 _SWEEP_FIRST_SECONDS = 60.0
 _SWEEP_SECONDS = 3600.0
 _LEFT_SECONDS = 600.0
@@ -54,6 +57,8 @@ class Drain:
         finisher_of: makes what finishes a dead process's frames.
         outlets: get what is in files.
         board: shows what these got.
+        key: check of the key that a sidecar needs to finish these rings' frames, `ANY_KEY` where
+            it needs none; None where no sidecar may empty them.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_turn")  # see leadlog.core.native
@@ -72,6 +77,7 @@ class Drain:
         finisher_of: FinisherOf | None = None,
         outlets: Outlets | None = None,
         board: Board | None = None,
+        key: str | None = None,
     ) -> None:
         self._finish = finish
         self._outlets = outlets or Outlets()
@@ -90,6 +96,11 @@ class Drain:
         self._sync_at = 0.0
         self._health_at = 0.0
         self._channels: dict[Ring, Channel] = {}
+        self._key = key
+        self._lends = False
+        self._sidecar_at = 0.0
+        self._moved_at = 0.0
+        self._returned: set[Ring] = set()
         self._mirrors: dict[str, Mirror] = {}
         self._folders_made = False
         self._sweep_at: float | None = None
@@ -160,7 +171,7 @@ class Drain:
             sync = self._files.durable and (urgent or now >= self._sync_at)
             if sync:
                 self._sync_at = now + _SYNC_SECONDS
-            busy = False
+            busy = self._lend_or_take_back(now)
             today = self._clock()
             for category in list(self._rings.current):
                 for ring in self._rings.of(category):
@@ -180,23 +191,28 @@ class Drain:
         return busy
 
     def _empty(self, category: str, ring: Ring, *, urgent: bool, sync: bool) -> bool:
-        """Bring the lines of one ring into files."""
+        """Bring the lines of one ring into files, or see how far the sidecar has."""
         channel = self._channel(category, ring)
-        if urgent:
-            channel.retry_now()
-        busy = channel.drain()
-        if sync and channel.unsynced:
-            channel.sync()
+        if channel is None:
+            ring.settle()
+            busy = False
+        else:
+            if urgent:
+                channel.retry_now()
+            busy = channel.drain()
+            if sync and channel.unsynced:
+                channel.sync()
         mirror = self._mirrors.get(category) if ring.storage.reason else None
         if mirror is not None:
             mirror.refresh()
         if not self._rings.is_current(category, ring) and ring.idle:
             path = ring.storage.path
-            channel.close()
+            if channel is not None:
+                channel.close()
             if ring.finish(leave=False):
                 if path is not None:
                     self._files.spool.retire(path, quietly=True)
-                self._channels.pop(ring)
+                self._forget(ring)
                 self._rings.drop(category, ring)
                 busy = True
         return busy
@@ -213,11 +229,61 @@ class Drain:
                 self._health.look_at_sink(name, one)
             self._board.show(counts)
 
-    def _channel(self, category: str, ring: Ring) -> Channel:
+    def _lend_or_take_back(self, now: float) -> bool:
+        """Lend the rings to a sidecar that is there, or go on where it stopped.
+
+        Returns:
+            Whether the sidecar wrote something since the last look.
+        """
+        if self._key is None:
+            return False
+        if self._lends or now >= self._sidecar_at:
+            self._sidecar_at = now + _SIDECAR_SECONDS
+            seated = seated_key(self._files.directory, self._files.host, self._files.descriptors)
+            self._lends = seated is not None and self._key in (ANY_KEY, seated)
+        moved = waits = False
+        for _, ring in self._rings.all():
+            if ring.finished or ring.storage.path is None:
+                continue
+            if self._lends and not ring.storage.lent:
+                channel = self._channels.pop(ring, None)
+                if channel is not None:
+                    channel.close()
+                self._returned.discard(ring)
+                ring.storage.lend()
+            elif ring.storage.lent:
+                moved |= ring.refresh()
+                waits |= not ring.idle
+                if not self._lends and ring.storage.take_back():
+                    ring.refresh()
+                    self._returned.add(ring)
+        if self._lends and not self._channels:
+            self._slot.release()
+        if moved or not waits:
+            self._moved_at = now
+        elif now > self._moved_at + _STUCK_SECONDS:
+            self._health.trouble(
+                "the sidecar (`leadlog drain`) empties nothing; events wait in memory until it "
+                "goes on or ends"
+            )
+        return moved
+
+    def _forget(self, ring: Ring) -> None:
+        self._channels.pop(ring, None)
+        self._returned.discard(ring)
+
+    def _channel(self, category: str, ring: Ring) -> Channel | None:
+        """What brings a ring's lines into files; None where that is the sidecar."""
         channel = self._channels.get(ring)
-        if channel is None:
+        if channel is None and not ring.storage.lent:
             channel = Channel(
-                category, ring, self._files, self._clock, self._finish, offer=self._offer
+                category,
+                ring,
+                self._files,
+                self._clock,
+                self._finish,
+                offer=self._offer,
+                inherited=ring in self._returned,
             )
             self._channels[ring] = channel
         return channel
@@ -327,13 +393,16 @@ class Drain:
         """Lets go of each ring that is empty, or whose lines are safe where they are."""
         late = time.monotonic() >= deadline
         for category, ring in self._rings.all():
+            if ring.finished:
+                continue
             channel = self._channel(category, ring)
             path = ring.storage.path
-            safe = path is not None and channel.error is not None and ring.end == ring.tail
-            leave = late or safe
-            if ring.finished or not (leave or ring.idle):
+            failed = channel is not None and channel.error is not None
+            leave = late or (path is not None and failed and ring.end == ring.tail)
+            if not (leave or ring.idle):
                 continue
-            channel.close()
+            if channel is not None:
+                channel.close()
             if ring.finish(leave=leave):
                 if path is not None and ring.empty:
                     self._files.spool.retire(path, quietly=True)

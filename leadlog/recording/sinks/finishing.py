@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from leadlog.core.native import sleep
-from leadlog.recording.sinks.body import FACTS
+from leadlog.recording.sinks.body import FACTS, Body
 from leadlog.recording.sinks.contract import Finish
-from leadlog.recording.sinks.ring import Ring
 
 __all__ = ["Finishing"]
 
@@ -38,7 +37,7 @@ class Finishing:
     def __init__(
         self,
         category: str,
-        ring: Ring,
+        ring: Body,
         finish: Finish,
         pause: Callable[[], None] = lambda: sleep(0),
     ) -> None:

@@ -32,6 +32,7 @@ STAGE = DROPPED + len(CAUSES)
 POLICY = STAGE + 1
 BELONGING = POLICY + 1
 UNCOUNTED = BELONGING + WORDS
+LENT = UNCOUNTED + 1
 _RECORD = struct.Struct("=4Q5qQ")
 _RECORDS_AT = (512, 2304)
 _NAME_BYTES = 1024
@@ -125,10 +126,24 @@ class Header:
             words[CREATED_US] = words[SEEN_US] = now_us
             words[IDENTITY] = MAGIC
 
+    def steady_progress(self) -> Progress:
+        """What holds now, where another process may be changing it meanwhile."""
+        before = None
+        while True:
+            which = self.words[WHICH]
+            start = _RECORDS_AT[which]
+            page = bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES])
+            if before == (which, page) and self.words[WHICH] == which:
+                return self._read(page)
+            before = which, page
+
     def progress(self) -> Progress:
         """What holds now."""
         start = _RECORDS_AT[self.words[WHICH]]
-        page = bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES])
+        return self._read(bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES]))
+
+    @staticmethod
+    def _read(page: bytes) -> Progress:
         head, written, position, offset, *others, length = _RECORD.unpack_from(page)
         name = page[_RECORD.size : _RECORD.size + length]
         return Progress(head, written, os.fsdecode(name), position, offset, *others)

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from leadlog.core.layout import CATEGORIES, parse_name
-from leadlog.core.locks import try_lock
+from leadlog.core.layout import CATEGORIES
+from leadlog.core.locks import try_claim, try_lock
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import FinisherOf, Offer
 from leadlog.recording.sinks.descriptors import Descriptors, map_file
 from leadlog.recording.sinks.header import HEADER_BYTES, IN_MEMORY, SEEN_US, Header
 from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.ring import Ring
-from leadlog.recording.sinks.segments import DAY_US, Files
+from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
 from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool, Storage
 from leadlog.recording.sinks.unsettled import lock_notes
@@ -172,7 +172,7 @@ def _recover_one(
         return True
     storage = Storage(bytearray(), file.path, fd, files.descriptors)
     try:
-        if not try_lock(fd):
+        if not (try_lock(fd) and try_claim(fd)):
             return False
         size = os.fstat(fd).st_size
         if not file.path.exists():
@@ -195,7 +195,7 @@ def _recover_one(
             # The last time that the owner's drain looked tells the day of what it had not seen.
             channel = Channel(file.category, ring, files, lambda: seen, finish, offer=offer)
             try:
-                if not _empty(file.category, channel, files, seen // DAY_US, report):
+                if not _empty(channel, report):
                     return False
             finally:
                 ring.detach()
@@ -207,7 +207,7 @@ def _recover_one(
         storage.release()
 
 
-def _empty(category: str, channel: Channel, files: Files, day: int, report: Recovery) -> bool:
+def _empty(channel: Channel, report: Recovery) -> bool:
     """Bring the frames of a dead process's ring into files.
 
     Returns:
@@ -221,43 +221,10 @@ def _empty(category: str, channel: Channel, files: Files, day: int, report: Reco
     if ring.empty:
         return True
     try:
-        path = files.directory / before.name
-        position = _reached(path, category, ring)
-        if position is not None:
-            segment = files.lock(path)
-            if segment is not None:
-                channel.resume(segment, day, position)
-            elif position > before.out and path.exists():
-                return False  # half a line is in there, which nothing else may follow
+        if not channel.pick_up():
+            return False
         channel.transfer()
     finally:
         report.lines += ring.progress.written - before.written
         channel.close()
     return True
-
-
-def _reached(path: Path, category: str, ring: Ring) -> int | None:
-    """How far the ring is in the file that it names.
-
-    The file is believed only if it ends as the ring says: it may have been removed, and made
-    anew by somebody else, or cut.
-
-    Returns:
-        A position in the output; None when the file is not what the ring wrote to.
-    """
-    progress = ring.progress
-    if path.parent.name != category or parse_name(path.name) is None:
-        return None
-    try:
-        with path.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            position = progress.position + size - progress.offset
-            beyond = position - progress.out
-            if not 0 <= beyond <= ring.capacity + ring.stage:
-                return None
-            stream.seek(max(size - beyond - 1, 0))
-            end = stream.read()
-    except OSError:
-        return None
-    expected = ring.read(progress.out, beyond)
-    return position if end in (expected, b"\n" + expected) else None

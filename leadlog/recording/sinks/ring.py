@@ -302,11 +302,6 @@ class Ring(Body):
         """Whether everything taken so far is in files."""
         return self.end == self.progress.head and not self.progress.ahead
 
-    @property
-    def crowded(self) -> bool:
-        """Whether more than half of it is taken; takes no lock."""
-        return self.tail - self.progress.head > self.capacity // 2
-
     def page(self, *, last: bool) -> bytes:
         """The header as another process should see it if it cannot see the ring itself.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadlog.core.clock import utc_date
+from leadlog.core.clock import parse, utc_date
 from leadlog.core.files import make_folder
 from leadlog.core.layout import (
     CATEGORIES,
@@ -26,7 +26,7 @@ from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.storage import Spool
 
-__all__ = ["DAY_US", "Files", "Segment"]
+__all__ = ["DAY_US", "Files", "Segment", "day_of"]
 
 DAY_US = 86_400_000_000
 _SYNC = getattr(os, "fdatasync", os.fsync)
@@ -263,6 +263,12 @@ class Files:
             raise
         self.descriptors.close(fd)
         return None
+
+
+def day_of(name: str) -> int:
+    """The UTC day, counted from 1970, that a log file is of, by its name or path."""
+    file = parse_name(name.rpartition("/")[2])
+    return 0 if file is None else parse(f"{file.date}T00:00:00.000000Z") // DAY_US
 
 
 def _ends_with_newline(path: Path, size: int) -> bool:

@@ -75,6 +75,8 @@ class SpoolSink:
         finisher_of: makes what finishes the facts that dead processes left.
         policy: lies beside the rings, for whoever has to finish this process's facts.
         outlets: get what is in files; closed with this sink.
+        key: check of the key that a sidecar needs to finish what is written, `ANY_KEY` where it
+            needs none; None where no sidecar may empty the rings.
         intent_bytes: most memory for intents that do not fit into the usual slots.
         stage_bytes: most that a finished line may take; at least 64 KiB are set apart.
 
@@ -108,6 +110,7 @@ class SpoolSink:
         stage_bytes: int = 64 * 1024,
         intent_bytes: int = 16 * 1024 * 1024,
         outlets: Outlets | None = None,
+        key: str | None = None,
     ) -> None:
         if durability not in DURABILITIES:
             raise ValueError(f"durability {durability!r} is none of {', '.join(DURABILITIES)}")
@@ -128,6 +131,7 @@ class SpoolSink:
         self._policy = policy
         self._intent_bytes = intent_bytes
         self._outlets = outlets or Outlets()
+        self._key = None if self._outlets or self._durable else key
         stage = 0 if finish is None else max(stage_bytes, 64 * 1024)
         self._sizes = RingSizes(ring_bytes, overflow_bytes, stage)
         self._spool = Spool(self._directory, memory)
@@ -183,6 +187,7 @@ class SpoolSink:
             finisher_of=self._finisher_of,
             outlets=self._outlets,
             board=self._board,
+            key=self._key,
         )
         self._drain.belong = self._intents.belong
         self._rings.wake = self._drain.wake

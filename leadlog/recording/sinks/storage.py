@@ -23,11 +23,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadlog.core.locks import try_lock
+from leadlog.core.locks import release_claim, try_claim, try_lock
 from leadlog.recording.sinks.descriptors import TOKEN_LENGTH, Descriptors, map_file, unmap
 from leadlog.recording.sinks.header import (
     CAPACITY,
     HEADER_BYTES,
+    LENT,
     POLICY,
     STAGE,
     Header,
@@ -164,8 +165,33 @@ class Storage:
             if fd != self.fd:
                 self.descriptors.forget(self.fd, self.identity)
             self.fd = fd
+            if not self._word(LENT):
+                try_claim(fd)
         else:
             self.descriptors.close(fd)
+
+    def lend(self) -> None:
+        """Let a sidecar have what is to be emptied; see `leadlog.recording.sinks.sidecar`."""
+        with memoryview(self.memory)[: 8 * LENT + 8].cast("Q") as words:
+            words[LENT] = 1
+        release_claim(self.fd)
+
+    def take_back(self) -> bool:
+        """End what `lend` began.
+
+        Returns:
+            False while somebody else has the claim.
+        """
+        if not try_claim(self.fd):
+            return False
+        with memoryview(self.memory)[: 8 * LENT + 8].cast("Q") as words:
+            words[LENT] = 0
+        return True
+
+    @property
+    def lent(self) -> bool:
+        """Whether it is a sidecar's to empty."""
+        return self.path is not None and bool(self._word(LENT))
 
 
 NOWHERE = Storage(bytearray())
@@ -311,6 +337,7 @@ class Spool:
 
         name = f"{category}.{owner or f'{os.getpid()}.'}{descriptors.name()}.ring"
         memory, path, fd = self.make(name, size, descriptors, fill)
+        try_claim(fd)
         return Storage(memory, path, fd, descriptors, identity=descriptors.identity(fd))
 
     def make(

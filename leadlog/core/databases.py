@@ -1,0 +1,87 @@
+"""SQLite databases of leadlog's own, beside a log: made private, shared by processes, closed once.
+
+In WAL mode any number of processes read one while another writes to it. What a power cut takes
+back goes as a whole, so what was read and how far go back together. What is deleted is overwritten.
+"""
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from leadlog.core.files import open_file
+
+__all__ = ["Database", "reading_database"]
+
+
+class Database:
+    """An open database; a context manager.
+
+    One that nobody closes is closed when it goes.
+
+    Args:
+        path: The file; its folder must exist. A link is not followed.
+        mode: The rights of a new file; SQLite gives its other files the same.
+        seconds: How long to wait for others that write.
+        autocommit: Whether statements outside `BEGIN` and `COMMIT` hold at once; else the
+            connection is a context manager that commits.
+
+    Attributes:
+        path: The file.
+        connection: To it, from any one thread at a time.
+
+    Raises:
+        OSError: It cannot be made.
+        sqlite3.Error: It cannot be opened.
+    """
+
+    def __init__(
+        self, path: Path, mode: int = 0o600, *, seconds: float, autocommit: bool = False
+    ) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        os.close(open_file(path, flags, mode))
+        self.connection = sqlite3.connect(
+            path,
+            timeout=seconds,
+            isolation_level=None if autocommit else "DEFERRED",
+            check_same_thread=False,
+        )
+        self._finalizer = weakref.finalize(self, self.connection.close)
+        try:
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+                self.connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; a second time does nothing."""
+        self._finalizer()
+
+
+@contextmanager
+def reading_database(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
+    """Give a connection that reads a database beside those who write to it.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    with closing(sqlite3.connect(path, timeout=seconds)) as connection:
+        connection.execute("PRAGMA query_only = ON")
+        yield connection

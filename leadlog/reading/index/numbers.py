@@ -1,0 +1,153 @@
+"""The numbers that the index has for what many events have in common: kinds, names and sessions."""
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+from zlib import crc32
+
+import orjson
+
+from leadlog.reading.index.columns import Kind, kind_of, signature_of
+
+__all__ = ["TABLES", "Numbers", "address_number", "event_number", "session_number"]
+
+_MOST_KINDS: Final = 5_000
+_MOST_NAMES: Final = 20_000
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS kinds (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL UNIQUE, lot INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+"""
+"""`lot` is the first kind of the same category and rate, by which durations are added up, too."""
+
+
+def event_number(event_id: str) -> int:
+    """Return a number by which an event is looked up; few others have the same."""
+    return crc32(event_id.encode())
+
+
+def address_number(address: str) -> int:
+    """Return a number by which an e-mail address in any case is looked up; few have the same."""
+    return crc32(address.casefold().encode())
+
+
+def session_number(session_id: str) -> int:
+    """Return a number of 63 bits for a session, which no other is likely to have."""
+    digest = hashlib.blake2b(session_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class Numbers:
+    """The numbers of kinds and names; new ones are given within a transaction.
+
+    Args:
+        connection: to the index.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._kinds: dict[Kind, int] = {}
+        self._lots: dict[tuple[str, float], int] = {}
+        self.lot_of: dict[int, int] = {}
+        """Number of a kind to that of its lot, for those that were asked for."""
+        self.signatures: dict[tuple[Any, ...], int] = {}
+        """`signature_of` to number of a kind, for those that were asked for."""
+        self._names: dict[str, int] = {}
+        self.sessions: dict[str, int] = {}
+        """Session to its number, for some that were asked for."""
+
+    def forget(self) -> None:
+        """Look all of them up again: those of a transaction that was rolled back are gone."""
+        self._kinds.clear()
+        self._lots.clear()
+        self.lot_of.clear()
+        self.signatures.clear()
+        self._names.clear()
+
+    def kind(self, category: str, data: Mapping[str, Any]) -> int:
+        """Return the number of an event's kind."""
+        signature = signature_of(category, data)
+        if signature is not None:
+            with suppress(TypeError):  # a list or an object where a text belongs
+                found = self.signatures.get(signature)
+                if found is not None:
+                    return found
+        kind = kind_of(category, data)
+        found = self._kinds.get(kind)
+        if found is None:
+            found = self._new_kind(kind)
+        if signature is not None and len(self.signatures) < _MOST_NAMES:
+            with suppress(TypeError):
+                self.signatures[signature] = found
+        return found
+
+    def _new_kind(self, kind: Kind) -> int:
+        found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), _MOST_KINDS, kind)
+        if found is None:
+            kind = kind.lumped()
+            found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), None, kind)
+        assert found is not None  # without a limit there is always a number  # noqa: S101
+        self._kinds[kind] = found
+        self.lot_of[found] = self._lot(kind, found)
+        return found
+
+    def _lot(self, kind: Kind, number: int) -> int:
+        """The number of a kind's lot, which is kept where the kind is new."""
+        (lot,) = self._execute("SELECT lot FROM kinds WHERE id = ?", (number,)).fetchone()
+        if not lot:
+            own = kind.category, kind.rate
+            if own not in self._lots:
+                for known, text in self._execute(
+                    "SELECT id, kind FROM kinds WHERE id = lot ORDER BY id"
+                ):
+                    other = Kind(*orjson.loads(text))
+                    self._lots.setdefault((other.category, other.rate), known)
+            lot = self._lots.setdefault(own, number)
+            self._execute("UPDATE kinds SET lot = ? WHERE id = ?", (lot, number))
+        return int(lot)
+
+    def lot(self, kind: int) -> int:
+        """Return the number of the lot of a kind by its number."""
+        found = self.lot_of.get(kind)
+        if found is None:
+            (found,) = self._execute("SELECT lot FROM kinds WHERE id = ?", (kind,)).fetchone()
+            self.lot_of[kind] = found
+        return int(found)
+
+    def name(self, name: str) -> int | None:
+        """Return the number of a name; None where it is new and there are too many."""
+        found = self._names.get(name)
+        if found is None:
+            found = self._number("names", "name", name, _MOST_NAMES)
+            if found is not None:
+                self._names[name] = found
+        return found
+
+    def session(self, session_id: str) -> int:
+        """Return the number of a session, which no table has."""
+        found = self.sessions.get(session_id)
+        if found is None:
+            if len(self.sessions) >= _MOST_NAMES:
+                self.sessions.clear()
+            found = self.sessions[session_id] = session_number(session_id)
+        return found
+
+    def _number(
+        self, table: str, column: str, text: str, most: int | None, kind: Kind | None = None
+    ) -> int | None:
+        """The number of a text; None where it is new and there are too many."""
+        execute = self._execute
+        row = execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
+        if row is not None:
+            return int(row[0])
+        (count,) = execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - ours
+        if most is not None and count >= most:
+            return None
+        columns = f"{column}, lot" if kind is not None else column
+        values = "?, 0" if kind is not None else "?"
+        cursor = execute(f"INSERT INTO {table} ({columns}) VALUES ({values})", (text,))  # noqa: S608
+        return cursor.lastrowid
