@@ -46,6 +46,10 @@ def _asyncpg(driver: Any) -> State:
     return State.OPEN if driver.is_in_transaction() else State.NONE
 
 
+def _pymysql(driver: Any) -> State:
+    return State.OPEN if driver.server_status & 1 else State.NONE  # SERVER_STATUS_IN_TRANS
+
+
 def _unknown(_driver: Any) -> State:
     return State.UNKNOWN
 
@@ -57,6 +61,7 @@ _ASK: dict[str, Callable[[Any], State]] = {
     "psycopg_async": _psycopg,
     "psycopg2": _psycopg2,
     "asyncpg": _asyncpg,
+    "pymysql": _pymysql,
 }
 
 
