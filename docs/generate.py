@@ -19,7 +19,7 @@ from typing_extensions import is_typeddict
 from leadlog.core import settings
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.records import RECORDS
-from leadlog.core.records.envelope import Envelope, WithContext
+from leadlog.core.records.envelope import RecordEnvelope, WithContext
 from leadlog.core.records.hints import all_keys_of
 from leadlog.monitor.configuration import INHIBITIONS, KINDS, settings_of
 from leadlog.monitor.durations import describe
@@ -66,7 +66,7 @@ def schema_of(log_type: str) -> dict[str, Any]:
     record = RECORDS[log_type]
     _prepare(record)
     schema = _tidy(TypeAdapter(record).json_schema())
-    for base in (Envelope, WithContext):
+    for base in (RecordEnvelope, WithContext):
         _prepare(base)
         for key, described in _tidy(TypeAdapter(base).json_schema())["properties"].items():
             if "description" in described:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import collections
 import os
 import re
 import shutil
@@ -166,3 +168,15 @@ def test_the_constraints_are_names_and_versions_only():
     pins = [line for line in lines if line and not line.startswith("#")]
     assert pins
     assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", pin)] == []
+
+
+def test_no_two_classes_have_the_same_name():
+    """Whoever reads or searches for a name finds one thing; a test double has its own."""
+    places = collections.defaultdict(list)
+    for package in (leadlog, leadlog_processors):
+        folder = Path(package.__file__).parent
+        for path in folder.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(f"{path.relative_to(folder.parent)}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -211,10 +211,10 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 )
 @click.pass_context
 def root(ctx: click.Context) -> None:
-    """The flight recorder of a lead store.
+    """The flight recorder of SQLAlchemy applications.
 
-    Every call on the store becomes one labelled JSON line in a folder per category; these
-    commands make, read and check those lines.
+    Every read, write, request and task becomes one labelled JSON line, in one folder for each
+    category. These commands make, read and check the lines.
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         ctx.color = False

@@ -19,7 +19,7 @@ from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import CATEGORIES
 from leadlog.dashboard.model import Log
 
-__all__ = ["Follower", "stream"]
+__all__ = ["IndexFollower", "stream"]
 
 _BUSY_SECONDS: Final = 0.04
 """Between two looks while a page is open."""
@@ -29,7 +29,7 @@ _LISTING_SECONDS: Final = 2.0
 _HEARTBEAT_SECONDS: Final = 10.0
 
 
-class Follower:
+class IndexFollower:
     """A thread that keeps the index up to date.
 
     Args:
@@ -124,7 +124,7 @@ class Follower:
         return found
 
 
-async def stream(follower: Follower, stopping: asyncio.Event) -> AsyncIterator[bytes]:
+async def stream(follower: IndexFollower, stopping: asyncio.Event) -> AsyncIterator[bytes]:
     """Yield a server-sent event whenever the position has changed, and heartbeats.
 
     Args:

@@ -18,7 +18,7 @@ from leadlog.core.errors import LeadlogError, MissingExtraError, QueryLimitError
 from leadlog.dashboard import views
 from leadlog.dashboard.access import HEADERS, Access, RefusedError
 from leadlog.dashboard.assets import asset, page
-from leadlog.dashboard.live import Follower, stream
+from leadlog.dashboard.live import IndexFollower, stream
 from leadlog.dashboard.model import Log
 from leadlog.dashboard.sql import Queries
 from leadlog.reading.index import IndexUnavailableError
@@ -51,7 +51,7 @@ class Application:
 
     def __init__(self, directory: str | os.PathLike[str], access: Access) -> None:
         self._log = Log(directory)
-        self._follower = Follower(self._log)
+        self._follower = IndexFollower(self._log)
         self._queries = Queries(self._log.directory)
         self._access = access
         self._stopping: asyncio.Event | None = None

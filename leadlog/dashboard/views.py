@@ -10,7 +10,7 @@ import orjson
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LeadlogError
 from leadlog.dashboard import model
-from leadlog.dashboard.model import Log, Window
+from leadlog.dashboard.model import Log, TimeWindow
 from leadlog.reading.moments import moment
 
 __all__ = ["CHANGES", "VIEWS", "Asked", "Change", "View", "period_text"]
@@ -41,7 +41,7 @@ class Asked:
         """The log directory, as a command takes it."""
         return shlex.quote(str(self.log.directory))
 
-    def window(self) -> Window:
+    def window(self) -> TimeWindow:
         """Return the period that was asked for."""
         since, until = self.given.get("since"), self.given.get("until")
         extent = None
@@ -50,7 +50,7 @@ class Asked:
                 extent = figures.extent()
         return model.window(since, until, extent=extent)
 
-    def filter(self) -> model.Filter:
+    def filter(self) -> model.EventFilter:
         """Return which events were asked for."""
         return model.filter_of(self.given.get("f", ""))
 
@@ -79,7 +79,7 @@ class Asked:
             raise AskedError(f"say which: {name} is missing")
         return found
 
-    def since_until(self, window: Window) -> str:
+    def since_until(self, window: TimeWindow) -> str:
         """Return a period as options of a command."""
         return f"--since {window.since_text} --until {window.until_text}"
 
@@ -88,7 +88,7 @@ View = Callable[[Asked], dict[str, Any]]
 Change = Callable[[Log, Mapping[str, Any]], dict[str, Any]]
 
 
-def _period(window: Window) -> dict[str, Any]:
+def _period(window: TimeWindow) -> dict[str, Any]:
     return {
         "since": window.since / 1e6,
         "until": window.until / 1e6,
@@ -119,7 +119,7 @@ def _now(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _jq(window: Window, category: str, place: str, shown: str = "", test: str = "") -> str:
+def _jq(window: TimeWindow, category: str, place: str, shown: str = "", test: str = "") -> str:
     tests = [
         f'.timestamp >= "{window.since_text}"',
         f'.timestamp < "{window.until_text}"',
@@ -157,7 +157,7 @@ def _differences(asked: Asked) -> dict[str, Any]:
     try:
         start, end = float(asked.text("start")), float(asked.text("end"))
         low, high = float(asked.text("low")), float(asked.text("high"))
-        box = Window(round(start * 1e6), round(end * 1e6), window.step, window.now, live=False)
+        box = TimeWindow(round(start * 1e6), round(end * 1e6), window.step, window.now, live=False)
         format_us(box.since)
         format_us(box.until)
     except (ValueError, OverflowError) as error:

@@ -9,9 +9,9 @@ from leadlog.monitor.configuration import Configuration
 from leadlog.monitor.notification import messages
 from leadlog.monitor.notification.groups import Group, plan
 from leadlog.monitor.notification.outbox import Outbox
-from leadlog.monitor.rules.base import RuleFinding, View
+from leadlog.monitor.rules.base import RuleFinding, RuleView
 from leadlog.monitor.silences import inhibited, silenced
-from leadlog.monitor.states import Alert, Key, RuleTiming, Transition, step
+from leadlog.monitor.states import AlertState, Key, RuleTiming, Transition, step
 from leadlog.monitor.storage import RecordedTransition
 
 __all__ = ["Alarms"]
@@ -42,7 +42,7 @@ class Alarms:
         self._configuration = configuration
         self._outbox = outbox
         self._notice = notice
-        self.alerts: dict[Key, Alert] = {}
+        self.alerts: dict[Key, AlertState] = {}
         self.suppressed: set[Key] = set()
         self._groups: dict[str, Group] = {}
         self._changes: list[Transition] = []
@@ -58,7 +58,7 @@ class Alarms:
     def evaluate(
         self,
         connection: sqlite3.Connection,
-        view: View,
+        view: RuleView,
         elapsed: float,
         now_us: int,
         *,
@@ -90,7 +90,7 @@ class Alarms:
                 self._outbox.stage(messages.title(one), body, one.severity)
         self._changed = True
 
-    def _look(self, view: View) -> Sequence[RuleFinding]:
+    def _look(self, view: RuleView) -> Sequence[RuleFinding]:
         found: list[RuleFinding] = []
         for rule in self._configuration.rules.values():
             try:

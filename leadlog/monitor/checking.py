@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from leadlog.monitor.health import Check, Context, check, registered
+from leadlog.monitor.health import Check, ProbeContext, check, registered
 from leadlog.monitor.health import default_context as make_context
 
 __all__ = ["Checker"]
@@ -29,7 +29,7 @@ class Checker:
         self._directory = directory
         self._database = database
         self._clock = clock
-        self._context: Context | None = None
+        self._context: ProbeContext | None = None
         self._made: dict[str, tuple[int, tuple[Check, ...]]] = {}
         self._thread: threading.Thread | None = None
 

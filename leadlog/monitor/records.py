@@ -6,8 +6,8 @@ from typing import Any
 from leadlog.core.clock import format_us
 from leadlog.core.records import shape
 from leadlog.monitor.figures.rolling import OPERATIONS
-from leadlog.monitor.rules.base import View
-from leadlog.monitor.states import Alert
+from leadlog.monitor.rules.base import RuleView
+from leadlog.monitor.states import AlertState
 from leadlog.monitor.storage import RecordedTransition
 
 __all__ = ["Emit", "alert_record", "entry", "health_record"]
@@ -19,7 +19,7 @@ _LEVELS = {"info": "info", "warning": "warning", "critical": "critical"}
 _LATELY_MINUTES = 5
 
 
-def entry(alert: Alert) -> dict[str, Any]:
+def entry(alert: AlertState) -> dict[str, Any]:
     """Return an alert as the records have it under `alerts`."""
     name = f"{alert.rule}:{alert.label}" if alert.label else alert.rule
     return {
@@ -47,7 +47,7 @@ def alert_record(emit: Emit, one: RecordedTransition) -> None:
 
 
 def health_record(
-    emit: Emit, view: View, alerts: Iterable[Alert], every_seconds: float, now_us: int
+    emit: Emit, view: RuleView, alerts: Iterable[AlertState], every_seconds: float, now_us: int
 ) -> None:
     """Write what the checks and the figures say now, and which alerts there are."""
     event = shape.monitoring_data(
@@ -68,7 +68,7 @@ def _check(one: Any) -> dict[str, Any]:
     return {"state": one.state, "value": one.value, "unit": one.unit}
 
 
-def _system(view: View) -> Mapping[str, Any]:
+def _system(view: RuleView) -> Mapping[str, Any]:
     states = {one.name: one.state for one in view.checks}
     tally, now = view.figures.tallies.get(OPERATIONS), view.minute
     first = now - _LATELY_MINUTES + 1
@@ -89,7 +89,7 @@ def _reached(state: str | None) -> bool | None:
     return None if state in (None, "unknown") else state != "critical"
 
 
-def _statistics(view: View) -> Mapping[str, Any]:
+def _statistics(view: RuleView) -> Mapping[str, Any]:
     checks: Sequence[Any] = view.checks
     sizes = [one.value for one in checks if one.name == "database_size"]
     midnight = view.minute - view.minute % 1440

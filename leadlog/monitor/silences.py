@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from leadlog.monitor.states import Alert, Key
+from leadlog.monitor.states import AlertState, Key
 
 __all__ = ["Inhibition", "Silence", "inhibited", "matches", "silenced"]
 
@@ -81,7 +81,7 @@ class Inhibition:
     label: str = attrs.field(default="*", validator=attrs.validators.instance_of(str))
     inhibits: tuple[str, ...] = attrs.field(converter=_patterns)
 
-    def is_cause(self, alert: Alert) -> bool:
+    def is_cause(self, alert: AlertState) -> bool:
         """Return whether this alert inhibits others."""
         return (
             alert.state == "firing"
@@ -105,7 +105,7 @@ def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> s
 
 
 def inhibited(
-    keys: Iterable[Key], alerts: Mapping[Key, Alert], inhibitions: Iterable[Inhibition]
+    keys: Iterable[Key], alerts: Mapping[Key, AlertState], inhibitions: Iterable[Inhibition]
 ) -> set[Key]:
     """Return those of the alerts that are consequences of one that fires."""
     found: set[Key] = set()

@@ -12,7 +12,7 @@ import attrs
 
 from leadlog.monitor.rules.base import SEVERITIES, RuleFinding
 
-__all__ = ["LONGEST_STEP", "Alert", "Key", "RuleTiming", "Transition", "step"]
+__all__ = ["LONGEST_STEP", "AlertState", "Key", "RuleTiming", "Transition", "step"]
 
 LONGEST_STEP: Final = 300.0
 """Seconds that a pause between two looks counts at most."""
@@ -34,7 +34,7 @@ class RuleTiming(NamedTuple):
 
 
 @attrs.frozen
-class Alert:
+class AlertState:
     """One alert.
 
     Attributes:
@@ -82,7 +82,7 @@ class Transition:
     """
 
     before: str
-    alert: Alert
+    alert: AlertState
     at_us: int
 
 
@@ -92,12 +92,12 @@ def worse(first: str, second: str) -> str:
 
 
 def step(
-    alerts: Mapping[Key, Alert],
+    alerts: Mapping[Key, AlertState],
     findings: Iterable[RuleFinding],
     timing: Callable[[str], RuleTiming],
     elapsed: float,
     now_us: int,
-) -> tuple[dict[Key, Alert], list[Transition]]:
+) -> tuple[dict[Key, AlertState], list[Transition]]:
     """Return what becomes of the alerts.
 
     Args:
@@ -117,7 +117,7 @@ def step(
         known = found.get(finding.key)
         if known is None or worse(known.severity, finding.severity) != known.severity:
             found[finding.key] = finding
-    after: dict[Key, Alert] = {}
+    after: dict[Key, AlertState] = {}
     changes: list[Transition] = []
     for key, finding in sorted(found.items()):
         old = alerts.get(key)
@@ -139,15 +139,15 @@ def step(
 
 
 def _held(
-    old: Alert | None, finding: RuleFinding, hold: float, elapsed: float, now_us: int
-) -> Alert:
+    old: AlertState | None, finding: RuleFinding, hold: float, elapsed: float, now_us: int
+) -> AlertState:
     held = 0.0 if old is None else old.held + elapsed
     state = "firing" if held >= hold or (old is not None and old.state == "firing") else "pending"
     severity = finding.severity
     if old is not None and old.state == "firing":
         severity = worse(old.severity, severity)
     fired_us = old.fired_us if old is not None else None
-    return Alert(
+    return AlertState(
         rule=finding.rule,
         label=finding.label,
         state=state,

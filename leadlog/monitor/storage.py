@@ -10,7 +10,7 @@ import orjson
 from leadlog.core.clock import new_id
 from leadlog.monitor.notification.groups import Group
 from leadlog.monitor.silences import Silence
-from leadlog.monitor.states import Alert, Key, Transition
+from leadlog.monitor.states import AlertState, Key, Transition
 
 __all__ = [
     "RecordedTransition",
@@ -67,14 +67,14 @@ def create(connection: Connection) -> None:
         connection.execute(statement)
 
 
-def _pack(alert: Alert) -> bytes:
+def _pack(alert: AlertState) -> bytes:
     return orjson.dumps(attrs.asdict(alert))
 
 
-def load_alerts(connection: Connection) -> dict[Key, Alert]:
+def load_alerts(connection: Connection) -> dict[Key, AlertState]:
     """Return the alerts that are pending or firing."""
     rows = connection.execute("SELECT data FROM alerts ORDER BY rule, label")
-    alerts = (Alert(**orjson.loads(data)) for (data,) in rows)
+    alerts = (AlertState(**orjson.loads(data)) for (data,) in rows)
     return {alert.key: alert for alert in alerts}
 
 
@@ -83,13 +83,13 @@ def load_groups(connection: Connection) -> dict[str, Group]:
     groups = {}
     for rule, data in connection.execute("SELECT rule, data FROM alert_groups"):
         values: dict[str, Any] = orjson.loads(data)
-        told = {label: Alert(**alert) for label, alert in values.pop("told").items()}
+        told = {label: AlertState(**alert) for label, alert in values.pop("told").items()}
         groups[rule] = Group(told, **values)
     return groups
 
 
 def save_alerts(
-    connection: Connection, alerts: Mapping[Key, Alert], groups: Mapping[str, Group]
+    connection: Connection, alerts: Mapping[Key, AlertState], groups: Mapping[str, Group]
 ) -> None:
     """Write both into the open transaction."""
     connection.execute("DELETE FROM alerts")
@@ -142,7 +142,7 @@ def history(
     )
     found: list[RecordedTransition] = []
     for name, at_us, before, data in rows:
-        alert = Alert(**orjson.loads(data))
+        alert = AlertState(**orjson.loads(data))
         if limit >= 0 and len(found) >= limit:
             break
         if not rule or alert.rule == rule:

@@ -19,8 +19,8 @@ from leadlog.monitor.measuring import DROPPED
 from leadlog.monitor.notification.channels import NotificationChannel
 from leadlog.monitor.notification.outbox import Outbox
 from leadlog.monitor.records import Emit, alert_record, health_record
-from leadlog.monitor.rules.base import View
-from leadlog.monitor.states import Alert
+from leadlog.monitor.rules.base import RuleView
+from leadlog.monitor.states import AlertState
 from leadlog.monitor.storage import RecordedTransition, recorded
 from leadlog.monitor.summaries import Summaries
 from leadlog.reading.follow import Follower
@@ -53,14 +53,14 @@ class MonitorReport:
     at_us: int
     events: int
     behind: bool
-    alerts: tuple[Alert, ...]
+    alerts: tuple[AlertState, ...]
     checks: tuple[Check, ...]
     undelivered: int
     ignored: int
     skipped: int
 
     @property
-    def firing(self) -> list[Alert]:
+    def firing(self) -> list[AlertState]:
         """The alerts that fire."""
         return [alert for alert in self.alerts if alert.state == "firing"]
 
@@ -146,7 +146,7 @@ class Work:
             self._outbox.start()
 
     @property
-    def alerts(self) -> list[Alert]:
+    def alerts(self) -> list[AlertState]:
         """The alerts that are pending or firing."""
         return list(self._alarms.alerts.values())
 
@@ -248,7 +248,7 @@ class Work:
             measured["pending_syncs"] = backlog[0]
         self.figures.measured(measured)
         self._summaries.poll(now, wait=wait)
-        view = View(self.figures, self.checks)
+        view = RuleView(self.figures, self.checks)
         if self._parts.configuration.enabled:
             elapsed = (now - last) / 1e6
             self._alarms.evaluate(self.connection, view, elapsed, now, at_once=at_once)

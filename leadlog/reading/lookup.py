@@ -12,17 +12,17 @@ from leadlog.core.clock import utc_date
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Skipped, decode, open_content, read_events
 from leadlog.reading.index import (
+    EventLocation,
     Index,
     IndexUnavailableError,
     MovedError,
-    Place,
     existing_index,
     read_places,
 )
 from leadlog.reading.moments import shifted
 from leadlog.reading.part import Predicate
 
-__all__ = ["Found", "find", "records_of_session"]
+__all__ = ["FoundRecord", "find", "records_of_session"]
 
 _BLOCK_BYTES: Final = 1024 * 1024
 _TIME_DIGITS: Final = 14
@@ -42,7 +42,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(slots=True)
-class Found:
+class FoundRecord:
     """One record and what belongs to it.
 
     Attributes:
@@ -64,7 +64,7 @@ class Found:
 
 def find(
     directory: str | os.PathLike[str], identifier: str, *, skipped: Skipped | None = None
-) -> Found | None:
+) -> FoundRecord | None:
     """Return the record with an id, or None.
 
     Args:
@@ -134,7 +134,7 @@ def records_of_session(
 
 
 def _indexed(
-    directory: str | os.PathLike[str], find_places: Callable[[Index], list[Place]]
+    directory: str | os.PathLike[str], find_places: Callable[[Index], list[EventLocation]]
 ) -> list[Record] | None:
     """The records at some places of the index; None where none is there, or it is far behind."""
     index = existing_index(directory)
@@ -145,11 +145,13 @@ def _indexed(
     return None
 
 
-def _with_context(directory: str | os.PathLike[str], record: Record, skipped: Skipped) -> Found:
+def _with_context(
+    directory: str | os.PathLike[str], record: Record, skipped: Skipped
+) -> FoundRecord:
     operation = _value(record, "operation_details.operation_id") or _value(
         record, "context.operation_id"
     )
-    found = Found(
+    found = FoundRecord(
         record,
         transaction_id=_value(record, "operation_details.transaction_id"),
         session_id=_value(record, "session_id"),

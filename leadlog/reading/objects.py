@@ -25,7 +25,7 @@ from leadlog.core.errors import MissingExtraError, ReadError
 from leadlog.core.layout import archive_directory, parse_name
 from leadlog.reading.part import damaged_path
 
-__all__ = ["Manifest", "Store", "is_store", "local_copy", "open_store"]
+__all__ = ["Manifest", "ObjectStore", "is_store", "local_copy", "open_store"]
 
 MANIFESTS: Final = "_manifests"
 _BLOCK_BYTES: Final = 1 << 20
@@ -81,7 +81,7 @@ def host_word(host: str) -> str:
     return _not_a_word.sub("-", host).strip("-") or "unknown"
 
 
-class Store:
+class ObjectStore:
     """A prefix in a bucket.
 
     Args:
@@ -201,7 +201,7 @@ def _manifest(content: bytes, where: str) -> Manifest:
         raise ReadError(f"{where} is no manifest of leadlog ({error}); remove it") from error
 
 
-def open_store(source: str) -> Store:
+def open_store(source: str) -> ObjectStore:
     """Return the store of a URL, which may have `?region=…&endpoint=…` behind it.
 
     Raises:
@@ -213,7 +213,7 @@ def open_store(source: str) -> Store:
         raise ReadError(f"{source!r} names no bucket; write s3://bucket/prefix")
     options = dict(parse_qsl(parts.query))
     url = parts._replace(query="").geturl()
-    return Store(url, options.get("region", ""), options.get("endpoint", ""))
+    return ObjectStore(url, options.get("region", ""), options.get("endpoint", ""))
 
 
 @contextmanager
@@ -246,7 +246,7 @@ def local_copy(source: str, since: str | None = None, until: str | None = None) 
         yield root
 
 
-def _fetch(store: Store, one: Manifest, root: Path) -> None:
+def _fetch(store: ObjectStore, one: Manifest, root: Path) -> None:
     file = parse_name(one.part)
     if file is None:
         raise ReadError(f"{store.url}/{one.folder}/{one.part} is no part of leadlog's; remove it")

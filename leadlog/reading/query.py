@@ -47,7 +47,7 @@ class Limits:
     threads: int = 2
 
 
-class _Process(Protocol):
+class _QueryProcess(Protocol):
     """A process all three of whose streams are pipes."""
 
     stdin: IO[bytes]
@@ -158,7 +158,7 @@ def _job(job: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def _started() -> Iterator["_Process"]:
+def _started() -> Iterator["_QueryProcess"]:
     started = subprocess.Popen(
         [sys.executable, "-P", "-m", "leadlog.reading.sandbox"],
         stdin=subprocess.PIPE,
@@ -166,7 +166,7 @@ def _started() -> Iterator["_Process"]:
         stderr=subprocess.PIPE,  # what it says fits into a pipe
     )
     with started:
-        yield cast("_Process", started)
+        yield cast("_QueryProcess", started)
 
 
 def _with_distinct_names(schema: "pa.Schema") -> "pa.Schema":
@@ -186,7 +186,7 @@ def _batches(
     stream: "pa.RecordBatchReader",
     schema: "pa.Schema",
     rows: Rows,
-    process: _Process,
+    process: _QueryProcess,
     limits: Limits,
 ) -> Iterator["pa.RecordBatch"]:
     import pyarrow as pa
@@ -200,7 +200,7 @@ def _batches(
     _end(process, limits, rows)
 
 
-def _end(process: _Process, limits: Limits, rows: Rows | None) -> None:
+def _end(process: _QueryProcess, limits: Limits, rows: Rows | None) -> None:
     """Waits for the process and raises what it says went wrong."""
     said = process.stderr.read()
     status = process.wait()

@@ -168,7 +168,7 @@ def _dataset(tables: Tables, name: str) -> ds.Dataset:
     """A table as a dataset, every scan of which reads only the columns that it needs."""
     schema = tables.schema(name)
 
-    class Table(ds.InMemoryDataset):  # type: ignore[misc]
+    class ProjectedDataset(ds.InMemoryDataset):  # type: ignore[misc]
         def scanner(
             self,
             columns: list[str] | None = None,
@@ -184,7 +184,7 @@ def _dataset(tables: Tables, name: str) -> ds.Dataset:
                 tables.read(name, needed), columns=columns, filter=filter
             )
 
-    return Table(schema.empty_table())
+    return ProjectedDataset(schema.empty_table())
 
 
 if __name__ == "__main__":

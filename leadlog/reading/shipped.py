@@ -25,8 +25,8 @@ from leadlog.reading.events import decode
 
 __all__ = [
     "Erased",
+    "FileProgress",
     "Lag",
-    "Progress",
     "Refused",
     "Shipments",
     "Shipped",
@@ -72,7 +72,7 @@ Key = tuple[str, str]
 
 
 @attrs.frozen
-class Progress:
+class FileProgress:
     """How far one file was shipped.
 
     Attributes:
@@ -261,13 +261,13 @@ class Shipments:
 
     # --------------------------------------------------------------------------------- positions
 
-    def progress(self) -> dict[Key, Progress]:
+    def progress(self) -> dict[Key, FileProgress]:
         """Return how far each file was shipped."""
         return _progress(self._connection)
 
     def commit(
         self,
-        progress: dict[Key, Progress],
+        progress: dict[Key, FileProgress],
         *,
         refused: Sequence[Refused] = (),
         sent: int = 0,
@@ -433,12 +433,12 @@ def _meta(connection: sqlite3.Connection) -> dict[str, Any]:
     return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
-def _progress(connection: sqlite3.Connection) -> dict[Key, Progress]:
+def _progress(connection: sqlite3.Connection) -> dict[Key, FileProgress]:
     rows = connection.execute(
         "SELECT category, stem, read_to, last_start, last_line, complete, form, recent FROM files"
     )
     return {
-        (category, stem): Progress(
+        (category, stem): FileProgress(
             read_to, start, line, bool(complete), form, tuple(orjson.loads(recent))
         )
         for category, stem, read_to, start, line, complete, form, recent in rows
@@ -461,7 +461,7 @@ class Shipped:
 
     name: str
     meta: dict[str, Any]
-    progress: dict[Key, Progress]
+    progress: dict[Key, FileProgress]
     refused: int
     erasures: int
     dropped: dict[str, tuple[int | None, int | None, int | None]]
@@ -510,7 +510,7 @@ class Shipped:
                 continue
             if self.is_complete(file, form_of(state)):
                 continue
-            known = self.progress.get(key_of(file), Progress())
+            known = self.progress.get(key_of(file), FileProgress())
             packed = file.compressed or file.archived
             left = None if packed else max(state.st_size - known.read_to, 0)
             if left == 0:
@@ -686,7 +686,7 @@ def note_dropped(directory: Path, file: LogFile, names: Iterable[str], cause: st
     state = file.path.stat()
     for name in names:
         with Shipments(directory, name) as shipments:
-            known = shipments.progress().get(key_of(file), Progress())
+            known = shipments.progress().get(key_of(file), FileProgress())
             _, records, size = _rest(file, known.read_to, count=True)
             # As if it was shipped, so that nobody counts it again.
             done = attrs.evolve(known, complete=True, form=form_of(state))

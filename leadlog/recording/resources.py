@@ -86,7 +86,7 @@ class WatchedStore(Protocol):
         ...
 
 
-class _Process:
+class _MeasuredProcess:
     """This process: psutil's object and the descriptor of its I/O counters, made once."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class _Process:
         self.no_counters = False
 
 
-_this = _Process()
+_this = _MeasuredProcess()
 _stores: list[weakref.ref[WatchedStore]] = []
 
 

@@ -21,11 +21,11 @@ from leadlog.core.clock import now_us
 from leadlog.core.errors import ReadError, SettingsError, ShippingError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import read_events
-from leadlog.reading.objects import Manifest, Store, host_word
+from leadlog.reading.objects import Manifest, ObjectStore, host_word
 from leadlog.reading.part import damaged_path
 from leadlog.reading.shipped import (
+    FileProgress,
     Key,
-    Progress,
     Shipments,
     form_of,
     key_of,
@@ -74,7 +74,7 @@ class ObjectShipper:
         self._notice = notice
         self._clock = clock
         self._stop = threading.Event() if stop is None else stop
-        self._store = Store(destination.url, destination.region, destination.endpoint)
+        self._store = ObjectStore(destination.url, destination.region, destination.endpoint)
         self._host = host_word(destination.host or socket.gethostname())
         self.report = ShipReport(destination.name)
 
@@ -205,7 +205,7 @@ class ObjectShipper:
         except ReadError as error:
             self._notice(str(error))
             return
-        done = Progress(complete=True, form=form)
+        done = FileProgress(complete=True, form=form)
         shipments.commit({key_of(file): done}, sent=manifest.records, at_us=self._clock())
         self.report.sent += manifest.records
 

@@ -19,7 +19,7 @@ from leadlog.core.clock import utc_date
 from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
-from leadlog.reading.shipped import Key, Progress, Shipments, form_of, key_of
+from leadlog.reading.shipped import FileProgress, Key, Shipments, form_of, key_of
 from leadlog.shipping.destination import Destination
 
 __all__ = ["Batch", "Source", "event_id_of"]
@@ -42,7 +42,7 @@ class Batch:
     """
 
     events: list[tuple[str, Event]] = attrs.field(factory=list)
-    progress: dict[Key, Progress] = attrs.field(factory=dict)
+    progress: dict[Key, FileProgress] = attrs.field(factory=dict)
     bytes: int = 0
     backlog: int = 0
 
@@ -156,7 +156,7 @@ class Source:
         for file in files:
             if file.merged:
                 merged.setdefault((file.category, file.date), []).append(file)
-        adopted: dict[Key, Progress] = {}
+        adopted: dict[Key, FileProgress] = {}
         lost: list[tuple[str, int | None, int | None, int | None]] = []
         for key in gone:
             category, stem = key
@@ -181,12 +181,12 @@ class Source:
         for key in gone:
             del self._progress[key]
 
-    def _whole(self, file: LogFile) -> Progress:
+    def _whole(self, file: LogFile) -> FileProgress:
         """Return the progress of a file all of whose lines were shipped under other names."""
         form = form_of(file.path.stat())
         with open_content(file.path) as stream:
             reader = LineReader(stream, file.path, 0, Skipped())
-            marker = _Marker(Progress())
+            marker = _Marker(FileProgress())
             for event in reader.read():
                 marker.add(event)
             return marker.progress(reader.offset, complete=True, form=form)
@@ -235,7 +235,7 @@ class Source:
             state = file.path.stat()
         except OSError:
             return True  # met in its new place at the next look
-        known, form = self._progress.get(key, Progress()), form_of(state)
+        known, form = self._progress.get(key, FileProgress()), form_of(state)
         if (known.complete and known.form == form) or self._failed.get(key) == form:
             return True
         try:
@@ -251,7 +251,9 @@ class Source:
             self._notice(f"cannot read {file.path}: {what}" if what else str(error))
             return True
 
-    def _read_on(self, file: LogFile, key: Key, form: str, known: Progress, batch: Batch) -> bool:
+    def _read_on(
+        self, file: LogFile, key: Key, form: str, known: FileProgress, batch: Batch
+    ) -> bool:
         opened = self._opened(file, key, form, known)
         reader, marker = opened.reader, _Marker(known)
         full = False
@@ -274,7 +276,7 @@ class Source:
                 self._open = None
         return not full
 
-    def _opened(self, file: LogFile, key: Key, form: str, known: Progress) -> _Open:
+    def _opened(self, file: LogFile, key: Key, form: str, known: FileProgress) -> _Open:
         """Return a file, opened where reading goes on."""
         keep = file.compressed or file.archived
         here = self._open
@@ -294,7 +296,7 @@ class Source:
             self._open = found
         return found
 
-    def _place(self, stream: BinaryIO, known: Progress, path: Path) -> int:
+    def _place(self, stream: BinaryIO, known: FileProgress, path: Path) -> int:
         """Return where the first line lies that was not shipped."""
         if not known.last_line:
             # Nothing but damaged lines were read: a line begins there, or the file is another one.
@@ -323,7 +325,7 @@ class Source:
 class _Marker:
     """Keeps what a position is found again by."""
 
-    def __init__(self, known: Progress) -> None:
+    def __init__(self, known: FileProgress) -> None:
         self._known = known
         self._recent: deque[Event] = deque(maxlen=_RECENT)
         self._start = 0
@@ -332,14 +334,14 @@ class _Marker:
         self._recent.append(event)
         self._start = event.offset
 
-    def progress(self, read_to: int, *, complete: bool, form: str) -> Progress:
+    def progress(self, read_to: int, *, complete: bool, form: str) -> FileProgress:
         known = self._known
         if not self._recent:
             return attrs.evolve(known, read_to=read_to, complete=complete, form=form)
         ids = [event_id_of(one) for one in self._recent]
         if len(ids) < _RECENT:
             ids = [*known.recent[len(ids) - _RECENT :], *ids]
-        return Progress(
+        return FileProgress(
             read_to=read_to,
             last_start=self._start,
             last_line=_hash(self._recent[-1].raw + b"\n"),

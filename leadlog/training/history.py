@@ -2,7 +2,7 @@
 
 The same numbers as the SQL gives, which a test holds it to. Nothing is added to it by itself: the
 logging path does no work for models. An application calls `add` where it wants to, or reads the log
-now and then (`History.of_log`, in a thread of its own).
+now and then (`RunHistory.of_log`, in a thread of its own).
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Self
 from leadlog.core.clock import parse
 from leadlog.training.targets import Target, target_named
 
-__all__ = ["History"]
+__all__ = ["RunHistory"]
 
 _SHORT: Final = 20
 _LONG: Final = 200
@@ -46,7 +46,7 @@ def _mean(values: "list[tuple[float | None, float]]") -> float | None:
     return math.fsum(value * weight for value, weight in values if value is not None) / total
 
 
-class History:
+class RunHistory:
     """The last 200 ended runs of each operation and of all, and the sessions.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from leadlog.core.clock import now_us, parse
 from leadlog.core.errors import LeadlogError, TrainingError
 from leadlog.training.features import FEATURES, SIZE_FEATURES
-from leadlog.training.history import History
+from leadlog.training.history import RunHistory
 from leadlog.training.model import FILE, Model, Prediction, load_model
 
 __all__ = ["MODELS", "predict", "stale_since", "usable_model"]
@@ -32,7 +32,7 @@ def predict(
     operation: str,
     *,
     model: str | os.PathLike[str] | Model = "database_logs/models/slow",
-    history: History | None = None,
+    history: RunHistory | None = None,
     session_id: str | None = None,
     at: str | None = None,
     **known: float | None,

@@ -20,11 +20,11 @@ from leadlog.reading.table import Table
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.verification.causes import Causes, described
 from leadlog.verification.others import OtherClasses, keys_of
-from leadlog.verification.report import CAUSES, Difference, Report
+from leadlog.verification.report import CAUSES, Difference, VerificationReport
 from leadlog.verification.tables import opened, rows_of, table_of
 from leadlog.verification.values import equal, key_of, plain
 
-__all__ = ["CAUSES", "Difference", "Report", "verify"]
+__all__ = ["CAUSES", "Difference", "VerificationReport", "verify"]
 
 _KEPT: Final = 1000
 _GAPS_KEPT: Final = 50
@@ -37,7 +37,7 @@ def verify(
     entity: str | Sequence[str] = "Lead",
     table: str | None = None,
     ignore: Collection[str] = (),
-) -> Report:
+) -> VerificationReport:
     """Compares the table that the log tells of with the real one.
 
     The log is read first, so calls that end in between are differences: run it while nobody
@@ -75,7 +75,7 @@ def verify(
         if sharing:
             again = read_merged(directory, ("database_operations",))
             causes.others = keys_of((event.data for event in again), sharing)
-        report = Report(entity, real.name, told.first, told.last, told.events)
+        report = VerificationReport(entity, real.name, told.first, told.last, told.events)
         _Comparison(replayed, real, causes, report, frozenset(ignore)).run(connection)
     report.gaps = _gaps(told, replayed, skipped)
     report.lost_updates = [
@@ -131,7 +131,12 @@ class _Comparison:
     """
 
     def __init__(
-        self, told: Table, real: sa.Table, causes: Causes, report: Report, ignore: frozenset[str]
+        self,
+        told: Table,
+        real: sa.Table,
+        causes: Causes,
+        report: VerificationReport,
+        ignore: frozenset[str],
     ) -> None:
         self._told = told
         self._real = real

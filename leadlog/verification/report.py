@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["CAUSES", "Cause", "Difference", "Report"]
+__all__ = ["CAUSES", "Cause", "Difference", "VerificationReport"]
 
 Cause = Literal[
     "blind_spot",
@@ -65,7 +65,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Report:
+class VerificationReport:
     """The result of a comparison.
 
     Attributes:

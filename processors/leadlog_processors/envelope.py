@@ -47,7 +47,7 @@ LEVELS = {
 """structlog's method names and the level that each writes."""
 
 
-class _Process:
+class _ProcessId:
     __slots__ = ("pid",)
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class _Process:
         self.pid = os.getpid()
 
 
-this_process = _Process()
+this_process = _ProcessId()
 """The running process: its `pid`, read once and again after a fork."""
 _current_thread = threading.current_thread
 forks.in_child(this_process.renew)

@@ -49,7 +49,7 @@ class OpenSession:
     trace: Trace | None = None
 
 
-class _Process:
+class _ProcessSession:
     """The session of a process that opened none; a forked child gets its own."""
 
     __slots__ = ("session",)
@@ -61,7 +61,7 @@ class _Process:
         self.session = OpenSession()
 
 
-_process = _Process()
+_process = _ProcessSession()
 forks.in_child(_process.renew)
 
 _current: ContextVar[OpenSession | None] = ContextVar("leadlog_session", default=None)

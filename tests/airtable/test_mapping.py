@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadlog.core.errors import SettingsError, ValidationError
-from leadlog.leads.airtable.mapping import DEFAULTS, Field, kinds_for, names_of
+from leadlog.leads.airtable.mapping import DEFAULTS, FieldMapping, kinds_for, names_of
 
 
-def field(name: str, kind: str) -> Field:
-    return Field(name, "fld1", name.title(), kind)
+def field(name: str, kind: str) -> FieldMapping:
+    return FieldMapping(name, "fld1", name.title(), kind)
 
 
 def test_settings_change_the_defaults():

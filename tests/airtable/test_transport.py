@@ -9,7 +9,7 @@ import leadlog
 from leadlog.core.errors import AirtableError
 from leadlog.leads.airtable import transport
 from leadlog.leads.airtable.pace import Paces
-from leadlog.leads.airtable.transport import Transport
+from leadlog.leads.airtable.transport import AirtableTransport
 from leadlog.leads.airtable.wire import Wire
 
 KEY = "patSecretToken.0123456789abcdef"
@@ -99,7 +99,7 @@ def test_every_attempt_has_time_limits(clock):
             given.append(options["timeout"])
             raise requests.ReadTimeout
 
-    class Watched(Transport, Silent):
+    class Watched(AirtableTransport, Silent):
         """The transport on top of an adapter that only looks."""
 
     session = requests.Session()

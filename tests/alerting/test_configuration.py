@@ -7,7 +7,7 @@ from leadlog.core.settings import load
 from leadlog.monitor.configuration import INHIBITIONS, KINDS, configure
 from leadlog.monitor.durations import describe, seconds
 from leadlog.monitor.silences import Inhibition, Silence, inhibited, silenced
-from leadlog.monitor.states import Alert
+from leadlog.monitor.states import AlertState
 
 
 def test_every_kind_is_in_force_by_default():
@@ -98,7 +98,7 @@ def test_durations():
 
 
 def alert(rule, label="", state="firing"):
-    return Alert(rule, label, state, "critical", "m", None, None, "", 0)
+    return AlertState(rule, label, state, "critical", "m", None, None, "", 0)
 
 
 def test_the_database_that_is_down_hushes_its_consequences():

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadlog.monitor.notification.groups import NotificationPace, plan
-from leadlog.monitor.states import Alert
+from leadlog.monitor.states import AlertState
 
 PACE = NotificationPace(wait=30.0, interval=300.0, repeat=3600.0)
 KEYS = [("a", ""), ("a", "x"), ("a", "y"), ("b", "")]
 
 
 def alert(key, severity="warning", fired_us=0):
-    return Alert(
+    return AlertState(
         rule=key[0],
         label=key[1],
         state="firing",

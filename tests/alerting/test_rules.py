@@ -8,7 +8,7 @@ import pytest
 from leadlog.monitor.figures.fingerprints import Fingerprint
 from leadlog.monitor.figures.rolling import OPERATIONS, Gauge, Rolling
 from leadlog.monitor.figures.runs import LoggedSync
-from leadlog.monitor.rules.base import View
+from leadlog.monitor.rules.base import RuleView
 from leadlog.monitor.rules.errors import (
     BurnRate,
     FingerprintNew,
@@ -48,7 +48,7 @@ def put(figures, ago=0, total=0.0, bad=0.0, name="Contact.update", **columns):
 
 
 def found(rule, figures, checks=()):
-    return list(rule.look(View(figures, checks)))
+    return list(rule.look(RuleView(figures, checks)))
 
 
 def labels(rule, figures):

@@ -16,7 +16,7 @@ from leadlog.core.locks import try_lock
 from leadlog.reading import archive
 from leadlog.reading.archive import Policy
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.header import Header, Progress
+from leadlog.recording.sinks.header import Header, RingProgress
 from leadlog.recording.sinks.storage import Spool
 
 NAME = "2026-11-01.jsonl"
@@ -299,7 +299,7 @@ def test_a_file_that_a_ring_names_is_left_alone(root, run, tools):
     descriptors = Descriptors()
     spool = Spool(root)
     storage = spool.create("error_logs", 4096, descriptors, 0)
-    Header(storage.memory).store(Progress(name=f"error_logs/{NAME}"))
+    Header(storage.memory).store(RingProgress(name=f"error_logs/{NAME}"))
     path = storage.path
     storage.release()
     (reason,) = reasons(run()).values()
@@ -317,7 +317,7 @@ def test_a_file_that_a_ring_names_meanwhile_is_left_alone(root, run, tools):
     storage = Spool(root).create("error_logs", 4096, descriptors, 0)
 
     def name_it(done, total):
-        Header(storage.memory).store(Progress(name="error_logs/2026-11-02.jsonl"))
+        Header(storage.memory).store(RingProgress(name="error_logs/2026-11-02.jsonl"))
 
     report = run(progress=name_it)
     storage.release()
@@ -575,5 +575,5 @@ def test_where_there_is_no_log_nothing_is_made(root, run, tmp_path, tools):
     report = run(Policy(1, 1))
     assert (report.results, report.bytes_before) == ((), 0)
     assert list(root.iterdir()) == []
-    with pytest.raises(LogDirectoryError, match=r"no log directory .*--directory"):
+    with pytest.raises(LogDirectoryError, match=r"no log directory .*`directory=`"):
         archive.run(tmp_path / "nowhere")

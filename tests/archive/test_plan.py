@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadlog.core.layout import CATEGORIES, LogFile
-from leadlog.reading.archive import Found, Policy, plan
+from leadlog.reading.archive import FoundFile, Policy, plan
 from leadlog.reading.archive.plan import Hindrance
 
 TODAY = dt.date(2026, 11, 23)
@@ -36,7 +36,7 @@ def found(
     file = LogFile(date.isoformat(), writer, segment, "", compressed, category, path)
     written = max(age, 1) if written is None else written
     days = (TODAY - dt.date(1970, 1, 1)).days - written
-    return Found(file, size, days * _DAY_NS + 5, 0, hindrance, packed)
+    return FoundFile(file, size, days * _DAY_NS + 5, 0, hindrance, packed)
 
 
 FILES = st.lists(

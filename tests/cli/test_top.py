@@ -21,7 +21,7 @@ import pyte
 import pytest
 
 from leadlog.cli.terminal import cells
-from leadlog.cli.top.frame import ErrorLine, OperationLine, Tile, View, frame, spark
+from leadlog.cli.top.frame import ErrorLine, FigureTile, LogView, OperationLine, frame, spark
 
 pytestmark = pytest.mark.handmade_lines
 
@@ -372,7 +372,7 @@ def test_a_frame_fits_every_size(width, helping):
         OperationLine(f"{'Lead' * (n % 9)}{HOSTILE * (n % 3)}.update", 10.0**n, n / 40, 1.5, None)
         for n in range(40)
     )
-    view = View(
+    view = LogView(
         f"/var/{HOSTILE}",
         "last 1h",
         1_795_998_065_000_000,
@@ -380,7 +380,8 @@ def test_a_frame_fits_every_size(width, helping):
         HOSTILE * 5,
         "bad",
         tuple(
-            Tile(name, "1.23k", "+4 %", (1, None, 3)) for name in ("operations", "failed", "p95")
+            FigureTile(name, "1.23k", "+4 %", (1, None, 3))
+            for name in ("operations", "failed", "p95")
         ),
         many,
         tuple(

@@ -15,7 +15,7 @@ from lines import finisher_of
 
 from leadlog.core.clock import now_us
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.health import Health
+from leadlog.recording.sinks.health import SinkHealth
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.sidecar import Sidecar, key_check
 from leadlog.recording.sinks.slots import SlotHolder
@@ -38,7 +38,7 @@ def serve(directory: Path, wrote: int) -> None:
         lent_finisher_of=finisher_of,
         finisher_of=finisher_of,
         key=key_check(""),
-        health=Health(directory),
+        health=SinkHealth(directory),
     )
     sidecar.open()
     told = False

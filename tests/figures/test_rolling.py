@@ -14,7 +14,7 @@ from leadlog.monitor.configuration import configure
 from leadlog.monitor.figures.fingerprints import frames_of
 from leadlog.monitor.figures.minutes import MinuteTally
 from leadlog.monitor.figures.rolling import OPERATIONS, Rolling, minute_of
-from leadlog.monitor.rules.base import View
+from leadlog.monitor.rules.base import RuleView
 
 NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z
 MINUTE = 60_000_000
@@ -221,7 +221,7 @@ def test_no_value_stops_it(data):
         again = rolling()
         again.load(database)
     for rule in configure().rules.values():
-        list(rule.look(View(again)))
+        list(rule.look(RuleView(again)))
 
 
 def test_a_sampled_event_stands_for_those_that_were_left_out():

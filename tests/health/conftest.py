@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from leadlog.core.clock import format_us
-from leadlog.monitor.health import Context, default_context
+from leadlog.monitor.health import ProbeContext, default_context
 
 NOW = 1_795_428_000_000_000  # 2026-11-23T10:00:00Z, a Monday
 MINUTE = 60_000_000
@@ -20,10 +20,10 @@ DAY = 24 * 60 * MINUTE
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Callable[..., Context]:
+def context(tmp_path: Path) -> Callable[..., ProbeContext]:
     """What probes look at: a log in `tmp_path`, and a clock that stands at `NOW`."""
 
-    def make(**options: Any) -> Context:
+    def make(**options: Any) -> ProbeContext:
         options.setdefault("directory", tmp_path / "database_logs")
         options.setdefault("clock", lambda: NOW)
         return default_context(**options)

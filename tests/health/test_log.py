@@ -62,7 +62,7 @@ def test_a_file_in_place_of_the_directory_is_critical(tmp_path, context):
     (tmp_path / "database_logs").write_text("")
     health = look(context)
     assert health["log_writable"].state == "critical"
-    assert "--directory" in health["log_writable"].remedy
+    assert "LEADLOG_DIRECTORY" in health["log_writable"].remedy
 
 
 def test_little_room_is_told(context, monkeypatch):

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import leadlog
 from leadlog.monitor.health import Check, Health
 from leadlog.monitor.health.counting import EventCounts
-from leadlog.monitor.health.metrics import Figures, serve, text
+from leadlog.monitor.health.metrics import FigureSource, serve, text
 from leadlog.reading.merged import read_merged
 from tests.health.conftest import DAY, NOW, operations
 
@@ -67,7 +67,7 @@ def figures(tmp_path):
         )
     )
     alert = {"name": "burn", "severity": "critical", "state": "firing", "value": 3}
-    return Figures(tmp_path / "database_logs", counts, lambda: health, lambda: [alert])
+    return FigureSource(tmp_path / "database_logs", counts, lambda: health, lambda: [alert])
 
 
 def samples(said):

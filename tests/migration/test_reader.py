@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from leadlog.leads.migration.decoding import Broken, Read
 from leadlog.leads.migration.reader import JsonReader
-from leadlog.leads.migration.window import Window
+from leadlog.leads.migration.window import TextWindow
 
 VALUES = st.recursive(
     st.none()
@@ -37,7 +37,7 @@ LAYOUT = st.sampled_from([{}, {"indent": 1}, {"separators": (",", ":")}, {"ensur
 def read(text: str, size: int = 128 * 1024, **options: Any) -> list[Any]:
     """The records of a text, read in pieces of a size; a broken one as it is."""
     stream = io.StringIO(text, newline="")
-    reader = JsonReader(Window(lambda wanted: stream.read(min(wanted, size)), size), **options)
+    reader = JsonReader(TextWindow(lambda wanted: stream.read(min(wanted, size)), size), **options)
     return [one.value if isinstance(one, Read) else one for one in reader]
 
 
@@ -166,7 +166,7 @@ def test_small_faults_between_records_lose_nothing(form):
     """Commas that are missing or too many are only noted."""
     text = form.format(f"{A} {B},, {C},")
     stream = io.StringIO(text)
-    reader = JsonReader(Window(stream.read))
+    reader = JsonReader(TextWindow(stream.read))
     assert [one.value for one in reader] == [json.loads(one) for one in (A, B, C)]
     assert {"commas missing between records", "commas too many"} <= reader.notes.keys()
 
@@ -174,7 +174,7 @@ def test_small_faults_between_records_lose_nothing(form):
 def test_nan_is_blank_and_counted():
     """NaN, which pandas writes for a missing value, is read as null."""
     stream = io.StringIO('[{"name": "a", "phone": NaN, "x": [NaN]}]')
-    reader = JsonReader(Window(stream.read))
+    reader = JsonReader(TextWindow(stream.read))
     assert [one.value for one in reader] == [{"name": "a", "phone": None, "x": [None]}]
     assert reader.notes == {"records with NaN, which is read as blank": 1}
 
@@ -196,7 +196,7 @@ def test_a_value_of_100_mb_is_passed_over_in_little_memory():
     block = "x" * 1_000_000
     source = pieces(f'[{A}, {{"name": "', *[block] * 100, f'"}}, {B}]')
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = list(JsonReader(Window(lambda _: next(source))))
+    found = list(JsonReader(TextWindow(lambda _: next(source))))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert [type(one) for one in found] == [Read, Broken, Read]
     assert "more than 4194304 characters" in found[1].reason

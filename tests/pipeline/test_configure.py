@@ -275,12 +275,30 @@ def test_a_directory_that_cannot_be_written_warns_once(
     assert str(tmp_path / "file" / "logs") in warnings[0]
 
 
-def test_importing_leadlog_loads_nothing_heavy() -> None:
-    """`import leadlog` loads neither SQLAlchemy nor pyairtable nor click nor structlog."""
-    heavy = "sqlalchemy", "pyairtable", "click", "structlog", "psutil", "attrs"
-    code = f"import sys, leadlog; print([m for m in {heavy!r} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+@pytest.mark.parametrize(
+    ("code", "loaded"),
+    [
+        ("import leadlog", {"leadlog"}),
+        (
+            "from leadlog.cli import root; root(['--help'], standalone_mode=False)",
+            {"leadlog", "click"},
+        ),
+    ],
+)
+def test_starting_loads_nothing_heavy(code: str, loaded: set[str]) -> None:
+    """Neither the package nor `leadlog --help` imports a dependency that it can do without."""
+    show = (
+        "import sys; print('\\n', *{name.partition('.')[0] for name in sys.modules "
+        "if getattr(sys.modules[name], '__file__', None)} - sys.stdlib_module_names - before)"
+    )
+    before = "import sys; before = {name.partition('.')[0] for name in sys.modules}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{before}\n{code}\n{show}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(done.stdout.splitlines()[-1].split()) == loaded
 
 
 def test_the_facade_has_exactly_what_it_promises() -> None:

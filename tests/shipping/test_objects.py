@@ -138,13 +138,13 @@ def test_a_kill_at_any_place_leaves_each_event_there_once(directory, fill, bucke
     """Whatever a run was at when it ended, the next one makes it whole."""
     ids = fill("error_logs", 5) + fill("database_operations", 5) + fill("sync_operations", 5)
     seal(directory)
-    from leadlog.reading.objects import Store
+    from leadlog.reading.objects import ObjectStore
     from leadlog.reading.shipped import Shipments
 
     class KilledError(BaseException):
         pass
 
-    steps = [(Store, "put"), (Store, "put_bytes"), (Shipments, "commit")]
+    steps = [(ObjectStore, "put"), (ObjectStore, "put_bytes"), (Shipments, "commit")]
     for owner, name in steps * 2:
         with monkeypatch.context() as patch:
             done = getattr(owner, name)

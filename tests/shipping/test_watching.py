@@ -5,8 +5,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from leadlog.core.clock import now_us
 from leadlog.monitor.health import check
-from leadlog.monitor.health.metrics import Figures, text
-from leadlog.monitor.rules.base import View
+from leadlog.monitor.health.metrics import FigureSource, text
+from leadlog.monitor.rules.base import RuleView
 from leadlog.monitor.rules.resources import ShippingLag
 from leadlog.reading.shipped import Shipments
 from leadlog.shipping import Shipper, configured
@@ -24,7 +24,7 @@ def ship(directory, url, **options):
 
 
 def metrics(directory):
-    found = text_string_to_metric_families(text(Figures(directory)))
+    found = text_string_to_metric_families(text(FigureSource(directory)))
     return {
         one.name: one.value
         for family in found
@@ -43,13 +43,13 @@ def test_health_metrics_and_the_rule_tell_the_lag(directory, fill, opensearch):
     assert health.ok
     assert health["ship_lag:elk"].value == 0.0
     rule = ShippingLag(name="shipping_lag")
-    assert list(rule.look(View(None, health.checks))) == []
+    assert list(rule.look(RuleView(None, health.checks))) == []
     fill("error_logs", 2)
     assert "cannot" not in str(ship(directory, "http://127.0.0.1:9").error or "")
     health = check(["shipping"], directory=directory)
     assert health["ship_lag:elk"].state == "warning"
     assert "127.0.0.1" in health["ship_lag:elk"].message
-    (found,) = rule.look(View(None, health.checks))
+    (found,) = rule.look(RuleView(None, health.checks))
     assert (found.label, found.severity) == ("elk", "warning")
     figures = metrics(directory)
     assert figures["leadlog_ship_records_total"] == 3

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from leadlog.recording.sinks.counts import Counts
-from leadlog.recording.sinks.health import Health
+from leadlog.recording.sinks.health import SinkHealth
 
 
 class Told:
@@ -14,7 +14,7 @@ class Told:
         self.now = 1000.0
         self.events: list[dict[str, Any]] = []
         self.warnings: list[str] = []
-        self._health = Health(
+        self._health = SinkHealth(
             Path("logs"), self.events.append, self.warnings.append, lambda: self.now
         )
 
@@ -85,7 +85,7 @@ def test_that_there_is_no_memory_that_survives_is_said_once() -> None:
     """Every line is degraded then, as on macOS: no process says so every minute."""
     warnings: list[str] = []
     now = [100.0]
-    health = Health(Path("logs"), None, warnings.append, lambda: now[0])
+    health = SinkHealth(Path("logs"), None, warnings.append, lambda: now[0])
     for degraded in range(1, 6):
         health.look("error_logs", Counts(9, 9, 0, {}, degraded), None, "no memory file system")
         now[0] += 120
@@ -100,7 +100,7 @@ def test_nobody_can_break_the_health(capsys: Any) -> None:
         raise RuntimeError("on purpose")
 
     for warn in (fail, None):
-        health = Health(Path("logs"), fail, warn)
+        health = SinkHealth(Path("logs"), fail, warn)
         health.look("error_logs", Counts(1, 0, 0, {"ring_full": 1}), None, "")
         health.trouble("it is broken")
         health.unusable(ValueError("no text"))

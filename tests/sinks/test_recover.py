@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.header import IN_MEMORY, Header, Progress
+from leadlog.recording.sinks.header import IN_MEMORY, Header, RingProgress
 from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.recover import Recovery, recover
 from leadlog.recording.sinks.report import ring_reports
@@ -33,7 +33,7 @@ def _leave(directory: Path, head: int = 0, name: str = NAME, offset: int = 0) ->
     for line in LINES:
         assert ring.put(line)
     lines = ALL[:head].count(b"\n")
-    ring.advance(Progress(head, lines, name, 0, offset))
+    ring.advance(RingProgress(head, lines, name, 0, offset))
     path = storage.path
     assert path is not None
     ring.detach().release()

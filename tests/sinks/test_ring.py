@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.recording.sinks.header import HEADER_BYTES, Header, Progress
+from leadlog.recording.sinks.header import HEADER_BYTES, Header, RingProgress
 from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.storage import Storage, heap
@@ -22,7 +22,7 @@ def _take(ring: Ring, most: int) -> bytes:
     data = ring.read(progress.head, most)
     whole = data[: data.rfind(b"\n") + 1]
     lines = progress.written + whole.count(b"\n")
-    ring.advance(Progress(progress.head + len(whole), lines))
+    ring.advance(RingProgress(progress.head + len(whole), lines))
     return whole
 
 
@@ -140,17 +140,17 @@ def test_a_header_holds_one_progress_or_the_other() -> None:
         Header(memory)
     Header.format(memory, 64, 1)
     header = Header(memory)
-    first = Progress(10, 1, "error_logs/2026-11-23.jsonl", 4, 2)
+    first = RingProgress(10, 1, "error_logs/2026-11-23.jsonl", 4, 2)
     header.store(first)
     assert header.progress() == first
     before = bytes(memory)
-    header.store(Progress(20, 2, "error_logs/2026-11-24.jsonl", 4, 2))
+    header.store(RingProgress(20, 2, "error_logs/2026-11-24.jsonl", 4, 2))
     # All of the second store but its last eight bytes:
     torn = bytearray(memory)
     torn[64:72] = before[64:72]
     assert Header(torn).progress() == first
     with pytest.raises(ValueError, match="longer"):
-        header.store(Progress(name="x" * 2000))
+        header.store(RingProgress(name="x" * 2000))
 
 
 def test_a_flood_in_one_category_leaves_room_for_the_others() -> None:

@@ -6,7 +6,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlog.testing.airtable.limits import PENALTY, Limits
+from leadlog.testing.airtable.limits import PENALTY, RateLimiter
 from leadlog.testing.airtable.refusals import Refusal
 
 
@@ -78,7 +78,7 @@ def test_retries_in_the_penalty_are_counted(fake, connect):
 def test_no_second_has_more_than_its_limit(pauses, limit):
     """Whenever requests come, those admitted never exceed the limit in any one second."""
     now = 0.0
-    limits = Limits(lambda: now, per_base=limit, per_token=None)
+    limits = RateLimiter(lambda: now, per_base=limit, per_token=None)
     admitted: list[float] = []
     refused_at = None
     for pause in pauses:
@@ -98,7 +98,7 @@ def test_no_second_has_more_than_its_limit(pauses, limit):
 def test_exact_rate_is_never_refused():
     """Five requests a second, one every 0.2 s by a clock of floats, go on for ever."""
     now = 0.0
-    limits = Limits(lambda: now)
+    limits = RateLimiter(lambda: now)
     for _ in range(5_000):
         limits.admit(to_base=True)
         now += 0.2

@@ -24,7 +24,7 @@ from leadlog.training import evaluation as ev
 from leadlog.training.check import read_manifest, read_part
 from leadlog.training.dataset import write_dataset
 from leadlog.training.examples import label_runs, make_features
-from leadlog.training.history import History
+from leadlog.training.history import RunHistory
 from leadlog.training.learning import _Binary, _part, _trees, learn, train
 from leadlog.training.model import adapted, compile_trees, load_model, widening
 from leadlog.training.runs import load_runs, runs_engine
@@ -226,7 +226,7 @@ def test_a_model_that_appears_or_goes_is_noticed(learned, tmp_path):
 def test_predictions_follow_the_rule(signal, learned):
     """The function knows the planted rule, and the command says what the function says."""
     log = signal / "log"
-    history = History.of_log(log, "failed")
+    history = RunHistory.of_log(log, "failed")
     at = {
         name: format_us(START + 10 * 86_400_000_000 + hour * 3_600_000_000)
         for name, hour in (("noon", 15), ("evening", 22))
@@ -269,7 +269,7 @@ def test_history_says_what_the_sql_says(tmp_path):
             .to_arrow_table()
             .to_pylist()
         )
-    history = History.of_log(log, "failed")
+    history = RunHistory.of_log(log, "failed")
     assert len(rows) == len(OPERATIONS) + 2
     for row in rows:
         found = history.features(row["operation"], at, row["session_id"])
@@ -284,7 +284,7 @@ def test_bad_features_and_histories_are_told(learned):
     with pytest.raises(TrainingError, match="itmes"):
         leadlog.predict("add_lead", model=learned, itmes=3)
     with pytest.raises(TrainingError, match="history is of 'slow'"):
-        leadlog.predict("add_lead", model=learned, history=History("slow"))
+        leadlog.predict("add_lead", model=learned, history=RunHistory("slow"))
 
 
 def test_an_erasure_makes_the_model_stale(tmp_path, learned, signal):
@@ -347,7 +347,7 @@ def test_a_changed_data_set_is_not_learned_from(signal, tmp_path):
 
 def test_a_prediction_takes_microseconds(learned):
     """With a model of many trees and a full history, the median is far below a millisecond."""
-    history = History("failed")
+    history = RunHistory("failed")
     for number in range(400):
         history.add("add_lead", format_us(START + number * 1_000_000), ms=3.0, label=0.0)
     at = format_us(START + 500_000_000)

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 import leadlog
-from leadlog.verification import Report, verify
+from leadlog.verification import VerificationReport, verify
 
 
 @pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -23,10 +23,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def verified(url: str, tmp_path: Path) -> Callable[..., Report]:
+def verified(url: str, tmp_path: Path) -> Callable[..., VerificationReport]:
     """Write what was logged to its files and compare it with the database."""
 
-    def compare(**options: Any) -> Report:
+    def compare(**options: Any) -> VerificationReport:
         assert leadlog.flush()
         return verify(tmp_path / "database_logs", url, **options)
 

@@ -23,9 +23,9 @@ import leadlog
 from leadlog.core.errors import ReadError
 from leadlog.reading.merged import read_merged
 from leadlog.reading.replay import replay, rows_of
-from leadlog.verification import Report, verify
+from leadlog.verification import VerificationReport, verify
 
-Verified = Callable[..., Report]
+Verified = Callable[..., VerificationReport]
 Execute = Callable[..., None]
 
 

@@ -16,9 +16,9 @@ import leadlog
 from leadlog.cli import root
 from leadlog.reading.history import history
 from leadlog.reading.merged import read_merged
-from leadlog.verification import Report
+from leadlog.verification import VerificationReport
 
-Verified = Callable[..., Report]
+Verified = Callable[..., VerificationReport]
 
 
 class Base(DeclarativeBase):

@@ -12,9 +12,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import leadlog
 from leadlog.cli import root
-from leadlog.verification import Report
+from leadlog.verification import VerificationReport
 
-Verified = Callable[..., Report]
+Verified = Callable[..., VerificationReport]
 
 
 class Base(DeclarativeBase):

@@ -20,9 +20,9 @@ from leadlog.reading.replay import replay, rows_of
 from leadlog.recording.pipeline.policy import finisher_of
 from leadlog.recording.sinks.recover import recover
 from leadlog.recording.sinks.report import ring_reports
-from leadlog.verification import Report, verify
+from leadlog.verification import VerificationReport, verify
 
-Verified = Callable[..., Report]
+Verified = Callable[..., VerificationReport]
 Execute = Callable[..., None]
 
 

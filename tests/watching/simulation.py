@@ -24,7 +24,7 @@ from leadlog.monitor.figures.rolling import Rolling
 from leadlog.monitor.health import Check
 from leadlog.monitor.notification import outbox
 from leadlog.monitor.notification.outbox import Outbox
-from leadlog.monitor.rules.base import View
+from leadlog.monitor.rules.base import RuleView
 
 MINUTE_US = 60_000_000
 START = 1_793_577_600_000_000  # 2026-11-02T00:00:00Z, a Monday
@@ -228,7 +228,7 @@ class Watch:
         if shop.dropped:
             tally = self.figures.tallies.get("(dropped)")
             tally.total[tally.slot(self.figures.now_minute)] += shop.dropped
-        view = View(self.figures, shop.checks)
+        view = RuleView(self.figures, shop.checks)
         with self.connection:
             self.alarms.evaluate(self.connection, view, elapsed, now)
             self.figures.save(self.connection)

@@ -14,7 +14,7 @@ from leadlog.core.layout import LogFile
 from leadlog.core.limits import TOTAL, bytes_by_category, days_by_category
 
 if TYPE_CHECKING:
-    from leadlog.reading.archive import Report
+    from leadlog.reading.archive import JanitorReport
 
 __all__ = ["archive"]
 
@@ -139,7 +139,7 @@ def _progress_in(bars: ExitStack) -> Callable[[int, int], None]:
     return progress
 
 
-def _show(report: "Report") -> None:
+def _show(report: "JanitorReport") -> None:
     """Prints the report for people."""
     freed = "would free" if report.dry_run else "freed"
     rows = [
@@ -174,7 +174,7 @@ def _section(title: str, lines: list[str]) -> None:
         click.echo()
 
 
-def _say(report: "Report") -> None:
+def _say(report: "JanitorReport") -> None:
     """Tells what somebody should see to, and the remedy."""
     if report.errors:
         first = report.errors[0]

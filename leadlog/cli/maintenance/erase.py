@@ -9,7 +9,7 @@ from leadlog.cli.options import directory_option, existing_log, json_option
 from leadlog.cli.terminal import count, message, print_json, safe, table
 
 if TYPE_CHECKING:
-    from leadlog.reading.erasure import Report
+    from leadlog.reading.erasure import ErasureReport
 
 __all__ = ["erase"]
 
@@ -105,7 +105,7 @@ def erase(
     ctx.exit(1 if report.remaining else 0)
 
 
-def _record(root: Path, report: "Report") -> None:
+def _record(root: Path, report: "ErasureReport") -> None:
     """Writes the audit record, which names nobody."""
     import leadlog
 
@@ -116,7 +116,7 @@ def _record(root: Path, report: "Report") -> None:
     leadlog.flush()
 
 
-def _show(report: "Report") -> None:
+def _show(report: "ErasureReport") -> None:
     rows = [(one.path, one.lines_removed, one.lines_changed) for one in report.changed]
     for line in table(rows, ("file", "lines removed", "changed"), right=(1, 2)) if rows else []:
         click.echo(line)

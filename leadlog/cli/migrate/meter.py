@@ -13,10 +13,10 @@ from leadlog.cli.terminal import shows_progress
 if TYPE_CHECKING:
     from leadlog.leads.migration import Progress
 
-__all__ = ["Meter"]
+__all__ = ["ProgressMeter"]
 
 
-class Meter:
+class ProgressMeter:
     """Shows how far a migration has come, on a terminal only.
 
     Args:

@@ -139,7 +139,7 @@ def migrate(
 
     import leadlog
     from leadlog.cli.interrupt import Interruptible
-    from leadlog.cli.migrate.meter import Meter
+    from leadlog.cli.migrate.meter import ProgressMeter
     from leadlog.core.settings import load
     from leadlog.leads.migration import MigrationManager
 
@@ -155,7 +155,7 @@ def migrate(
         stack.enter_context(store)
         interrupt = stack.enter_context(Interruptible())
         stack.enter_context(leadlog.session(job="migrate"))
-        meter = stack.enter_context(Meter(interrupt.check))
+        meter = stack.enter_context(ProgressMeter(interrupt.check))
         # Records come by the thousand and are in no cycles; looking for those took a fifth of it.
         gc.freeze()
         stack.callback(gc.unfreeze)

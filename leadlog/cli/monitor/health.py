@@ -68,9 +68,9 @@ def health(
     with _models_too(root):
         found = _found(root, names, database=database, deep=deep, timeout=timeout)
     if prometheus:
-        from leadlog.monitor.health.metrics import Figures, text
+        from leadlog.monitor.health.metrics import FigureSource, text
 
-        click.echo(text(Figures(root, health=lambda: found)), nl=False)
+        click.echo(text(FigureSource(root, health=lambda: found)), nl=False)
     elif as_json:
         print_json(found.as_dict())
     else:

@@ -140,9 +140,9 @@ def _serve(
     stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
 ) -> None:
     """Answers Prometheus until the stack is left."""
-    from leadlog.monitor.health.metrics import Figures, serve
+    from leadlog.monitor.health.metrics import FigureSource, serve
 
-    figures = Figures(watch.directory, counts, watch.health, watch.alerts)
+    figures = FigureSource(watch.directory, counts, watch.health, watch.alerts)
     port = stack.enter_context(serve(figures, address, port))
     message(f"metrics at http://{address}:{port}/metrics")
 

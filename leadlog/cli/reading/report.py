@@ -13,7 +13,7 @@ from leadlog.cli.reading.indexed import indexing
 from leadlog.cli.terminal import message, print_json
 
 if TYPE_CHECKING:
-    from leadlog.dashboard.model import Window
+    from leadlog.dashboard.model import TimeWindow
 
 __all__ = ["report"]
 
@@ -115,7 +115,7 @@ def report(
     message(f"{output} is written")
 
 
-def _period(first: str | None, last: str | None, week: str | None) -> "Window":
+def _period(first: str | None, last: str | None, week: str | None) -> "TimeWindow":
     from leadlog.cli.reading.period import asked_days
     from leadlog.core.clock import now_us
     from leadlog.dashboard.model import WindowError, window

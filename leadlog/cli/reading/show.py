@@ -13,7 +13,7 @@ from leadlog.cli.terminal import count, fit, message, print_json, safe, terminal
 from leadlog.reading.events import Skipped
 
 if TYPE_CHECKING:
-    from leadlog.reading.lookup import Found
+    from leadlog.reading.lookup import FoundRecord
 
 __all__ = ["show"]
 
@@ -55,7 +55,7 @@ def show(ctx: click.Context, *, identifier: str, directory: Path | None, as_json
         ctx.exit(1)
 
 
-def _plain(found: "Found") -> dict[str, Any]:
+def _plain(found: "FoundRecord") -> dict[str, Any]:
     session = found.session
     return {
         "record": found.record,
@@ -70,7 +70,7 @@ def _plain(found: "Found") -> dict[str, Any]:
     }
 
 
-def _lines(found: "Found", width: int | None) -> Iterator[str]:
+def _lines(found: "FoundRecord", width: int | None) -> Iterator[str]:
     yield event_line(found.record, width)
     yield ""
     yield from _tree(found.record, 0)

@@ -11,7 +11,7 @@ from leadlog.cli.reading.skipped import collect_nothing
 from leadlog.cli.terminal import count, print_json, safe, table
 
 if TYPE_CHECKING:
-    from leadlog.verification import Difference, Report
+    from leadlog.verification import Difference, VerificationReport
 
 __all__ = ["verify"]
 
@@ -84,7 +84,7 @@ def verify(
     ctx.exit(1 if report.difference_count else 0)
 
 
-def _show(report: "Report") -> None:
+def _show(report: "VerificationReport") -> None:
     for difference in report.differences[:_SHOWN]:
         click.echo(_line(difference))
     if report.difference_count > _SHOWN:

@@ -12,7 +12,7 @@ import attrs
 from leadlog.cli.terminal import Styled, cells, fit, line, safe
 from leadlog.dashboard.wording import UNKNOWN, duration, figure, moment, percent, span
 
-__all__ = ["SORTS", "ErrorLine", "OperationLine", "Sort", "Tile", "View", "frame"]
+__all__ = ["SORTS", "ErrorLine", "FigureTile", "LogView", "OperationLine", "Sort", "frame"]
 
 Sort = Literal["trouble", "calls", "p95", "name"]
 SORTS: Final[tuple[Sort, ...]] = ("trouble", "calls", "p95", "name")
@@ -30,7 +30,7 @@ _LEAST_NAME: Final = 14
 
 
 @attrs.frozen
-class Tile:
+class FigureTile:
     """One of the figures at the top.
 
     Attributes:
@@ -89,7 +89,7 @@ class ErrorLine:
 
 
 @attrs.frozen
-class View:
+class LogView:
     """One look at the log.
 
     Attributes:
@@ -111,7 +111,7 @@ class View:
     last_us: int | None
     sentence: str
     state: State
-    tiles: tuple[Tile, ...]
+    tiles: tuple[FigureTile, ...]
     operations: tuple[OperationLine, ...]
     errors: tuple[ErrorLine, ...]
     notice: str = ""
@@ -133,7 +133,7 @@ _WORDS: Final = (
 
 
 def frame(
-    view: View,
+    view: LogView,
     width: int,
     height: int | None = None,
     *,
@@ -163,7 +163,7 @@ def frame(
     return [*shown, *([""] * (height - len(foot) - len(shown))), *foot]
 
 
-def _head(view: View, width: int, *, paused: bool) -> Iterator[str]:
+def _head(view: LogView, width: int, *, paused: bool) -> Iterator[str]:
     age = "no events yet"
     if view.last_us is not None:
         past = max(view.now_us - view.last_us, 0) / 1000
@@ -188,7 +188,7 @@ def _head(view: View, width: int, *, paused: bool) -> Iterator[str]:
     yield ""
 
 
-def _body(view: View, width: int, room: int | None, sort: Sort) -> Iterator[str]:
+def _body(view: LogView, width: int, room: int | None, sort: Sort) -> Iterator[str]:
     tiles = [*_tiles(view.tiles, width, short=room is not None and room < _SHORT)]
     yield from tiles
     errors = [*_errors(view.errors, width, view.now_us)]
@@ -214,7 +214,7 @@ def _cut(lines: list[str], room: int, width: int) -> list[str]:
     return [*lines[: room - 1], line([Styled(more, {"dim": True})], width)]
 
 
-def _tiles(tiles: Sequence[Tile], width: int, *, short: bool) -> Iterator[str]:
+def _tiles(tiles: Sequence[FigureTile], width: int, *, short: bool) -> Iterator[str]:
     columns = max(1, min(len(tiles), width // _TILE_CELLS))
     size = width // columns
     for start in range(0, len(tiles), columns):

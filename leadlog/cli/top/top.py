@@ -12,8 +12,8 @@ from leadlog.cli.reading.indexed import indexing
 from leadlog.cli.terminal import message, print_json, terminal_width
 
 if TYPE_CHECKING:
-    from leadlog.cli.top.frame import State, View
-    from leadlog.cli.top.frame import Tile as FrameTile
+    from leadlog.cli.top.frame import FigureTile as FrameTile
+    from leadlog.cli.top.frame import LogView, State
     from leadlog.dashboard.model import Log, Now, Tile
 
 __all__ = ["top"]
@@ -115,13 +115,13 @@ def _now(log: "Log", since: str) -> "Now":
     return now(log, window(since), firing(log))
 
 
-def _look(log: "Log", since: str, notice: str = "") -> "View":
+def _look(log: "Log", since: str, notice: str = "") -> "LogView":
     """What there is to show now."""
-    from leadlog.cli.top.frame import ErrorLine, OperationLine, View
+    from leadlog.cli.top.frame import ErrorLine, LogView, OperationLine
     from leadlog.core.clock import now_us, parse
 
     found = _now(log, since)
-    return View(
+    return LogView(
         str(log.directory),
         f"since {since}" if not since[:1].isdigit() or "-" in since else f"last {since}",
         now_us(),
@@ -148,7 +148,7 @@ def _look(log: "Log", since: str, notice: str = "") -> "View":
 
 
 def _tile(tile: "Tile") -> "FrameTile":
-    from leadlog.cli.top.frame import Tile as FrameTile
+    from leadlog.cli.top.frame import FigureTile as FrameTile
     from leadlog.dashboard.wording import change, duration, figure, percent
 
     shown = {"count": figure, "share": percent, "ms": duration}[tile.unit](tile.value)

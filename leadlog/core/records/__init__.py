@@ -10,7 +10,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from leadlog.core.records.envelope import Envelope
+from leadlog.core.records.envelope import RecordEnvelope
 from leadlog.core.records.error import ErrorLog
 from leadlog.core.records.migration import MigrationOperation
 from leadlog.core.records.monitoring import MonitoringData
@@ -55,12 +55,12 @@ def json_schema(log_type: str) -> dict[str, Any]:
 __all__ = [
     "RECORDS",
     "DatabaseOperation",
-    "Envelope",
     "ErrorLog",
     "MigrationOperation",
     "MonitoringData",
     "PerformanceMetrics",
     "Record",
+    "RecordEnvelope",
     "SyncOperation",
     "json_schema",
 ]

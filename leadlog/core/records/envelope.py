@@ -17,7 +17,7 @@ Outcome = Literal[
 ]
 
 
-class Envelope(TypedDict):
+class RecordEnvelope(TypedDict):
     """The keys that every record begins with."""
 
     timestamp: ReadOnly[str]
@@ -55,7 +55,7 @@ class Envelope(TypedDict):
     """What the caller passed that has no key here or not its type, by its path."""
 
 
-class WithContext(Envelope):
+class WithContext(RecordEnvelope):
     """An envelope with what the user bound."""
 
     context: NotRequired[ReadOnly[dict[str, Any]]]

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from typing_extensions import ReadOnly, TypedDict
 
-from leadlog.core.records.envelope import Envelope
+from leadlog.core.records.envelope import RecordEnvelope
 
 
 class ErrorDetails(TypedDict):
@@ -75,7 +75,7 @@ class ErrorLabels(TypedDict):
     """database_error, sync_error."""
 
 
-class ErrorLog(Envelope):
+class ErrorLog(RecordEnvelope):
     """One error, with its context."""
 
     log_type: ReadOnly[Literal["error_log"]]

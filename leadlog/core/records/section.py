@@ -76,7 +76,7 @@ class Blank:
         return event
 
 
-class Intake:
+class SectionReader:
     """Takes one mapping of the caller's into sections of an event.
 
     A value of the right type is stored as it is; another is made to fit; what cannot be,

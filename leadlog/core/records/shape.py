@@ -38,7 +38,7 @@ from leadlog.core.records.performance import (
     PerformanceMetrics,
     SystemInfo,
 )
-from leadlog.core.records.section import Blank, Event, Intake
+from leadlog.core.records.section import Blank, Event, SectionReader
 from leadlog.core.records.sync import (
     SyncDetails,
     SyncedLead,
@@ -64,16 +64,16 @@ SEVERITY = {
 """Severity of an error whose caller gave none, by error_type; the user's are low, others medium."""
 
 _operation = Blank(DatabaseOperation)
-_operation_result = Intake(
+_operation_result = SectionReader(
     "operation_result",
     {"operation_details": OperationDetails, "data_details": DataDetails},
     {"error": "error_message"},
 )
-_operation_metrics = Intake("performance_metrics", {"performance_metrics": OperationMetrics})
+_operation_metrics = SectionReader("performance_metrics", {"performance_metrics": OperationMetrics})
 
 _sync = Blank(SyncOperation)
-_sync_details = Intake("sync_details", {"sync_details": SyncDetails})
-_sync_results = Intake(
+_sync_details = SectionReader("sync_details", {"sync_details": SyncDetails})
+_sync_results = SectionReader(
     "sync_results",
     {"sync_results": SyncResults, "performance_metrics": SyncMetrics},
     {
@@ -83,17 +83,17 @@ _sync_results = Intake(
         "avg_sync_time_ms": "avg_sync_time_per_lead_ms",
     },
 )
-_synced_lead = Intake("leads_processed", {"lead": SyncedLead}, {"id": "lead_id"})
+_synced_lead = SectionReader("leads_processed", {"lead": SyncedLead}, {"id": "lead_id"})
 
 _migration = Blank(MigrationOperation)
-_migration_details = Intake("migration_details", {"migration_details": MigrationDetails})
-_migration_results = Intake(
+_migration_details = SectionReader("migration_details", {"migration_details": MigrationDetails})
+_migration_results = SectionReader(
     "migration_results",
     {"migration_results": MigrationResults},
     {"total_records": "total_records_processed", "error": "error_message"},
     ignored=frozenset(("validation_passed",)),
 )
-_data_summary = Intake(
+_data_summary = SectionReader(
     "data_summary",
     {"data_summary": DataSummary},
     {
@@ -103,26 +103,26 @@ _data_summary = Intake(
 )
 
 _error = Blank(ErrorLog)
-_error_details = Intake(
+_error_details = SectionReader(
     "error_details",
     {"error_details": ErrorDetails, "recovery_info": RecoveryInfo},
     {"message": "error_message", "code": "error_code", "data_loss": "data_loss_occurred"},
     ignored=frozenset(("exc_info",)),
 )
-_error_context = Intake(
+_error_context = SectionReader(
     "context", {"context": ErrorContext}, {"operation": "operation_in_progress"}
 )
 
 _performance = Blank(PerformanceMetrics)
-_performance_metrics = Intake(
+_performance_metrics = SectionReader(
     "performance_metrics",
     {"operation_info": OperationInfo, "performance_data": PerformanceData},
     {"cpu_usage": "cpu_usage_percent"},
 )
-_system_info = Intake("system_info", {"system_info": SystemInfo})
+_system_info = SectionReader("system_info", {"system_info": SystemInfo})
 
 _monitoring = Blank(MonitoringData)
-_monitoring_data = Intake(
+_monitoring_data = SectionReader(
     "monitoring_data",
     {
         "monitoring_info": MonitoringInfo,
@@ -136,7 +136,7 @@ _monitoring_data = Intake(
         "avg_response_time": "average_response_time_ms",
     },
 )
-_alert = Intake("alerts", {"alert": Alert})
+_alert = SectionReader("alerts", {"alert": Alert})
 
 
 def _close(event: Event, extra: Extra) -> Event:

@@ -14,42 +14,42 @@ from leadlog.dashboard.model.alerts import Alerts, alerts, firing
 from leadlog.dashboard.model.entity import Timelines, entity
 from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail, error_groups
 from leadlog.dashboard.model.explore import (
+    EventRow,
     Explored,
     Heatmap,
-    Row,
     differences,
     explore,
     heatmap,
     rows,
     rows_after,
 )
-from leadlog.dashboard.model.filters import Filter, FilterError, filter_of
+from leadlog.dashboard.model.filters import EventFilter, FilterError, filter_of
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.now import Now, Operation, Tile, now
-from leadlog.dashboard.model.quality import Quality, quality
-from leadlog.dashboard.model.runs import Run, Runs, runs
-from leadlog.dashboard.model.session import Session, session
-from leadlog.dashboard.model.windows import Window, WindowError, window
+from leadlog.dashboard.model.now import Now, OperationFigures, Tile, now
+from leadlog.dashboard.model.quality import QualityFigures, quality
+from leadlog.dashboard.model.runs import RunFigures, Runs, runs
+from leadlog.dashboard.model.session import SessionStory, session
+from leadlog.dashboard.model.windows import TimeWindow, WindowError, window
 
 __all__ = [
     "Alerts",
     "ErrorDetail",
     "ErrorGroup",
+    "EventFilter",
+    "EventRow",
     "Explored",
-    "Filter",
     "FilterError",
     "Heatmap",
     "Log",
     "Now",
-    "Operation",
-    "Quality",
-    "Row",
-    "Run",
+    "OperationFigures",
+    "QualityFigures",
+    "RunFigures",
     "Runs",
-    "Session",
+    "SessionStory",
     "Tile",
+    "TimeWindow",
     "Timelines",
-    "Window",
     "WindowError",
     "alerts",
     "differences",

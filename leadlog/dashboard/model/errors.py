@@ -10,7 +10,7 @@ from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
 from leadlog.dashboard.model.counting import is_sampled, weighed
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.windows import Window
+from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.marks import Mark, read_marks, state_of
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures
@@ -89,7 +89,7 @@ class ErrorDetail:
 
 
 def error_groups(
-    log: Log, figures: Figures, window: Window, *, most: int = _MOST
+    log: Log, figures: Figures, window: TimeWindow, *, most: int = _MOST
 ) -> tuple[ErrorGroup, ...]:
     """Return the causes that had errors in a period, the newest first.
 
@@ -143,7 +143,7 @@ def error_groups(
 def _spark(
     series: Mapping[int, Mapping[int, int]],
     numbers: list[int],
-    window: Window,
+    window: TimeWindow,
     kinds: Mapping[int, Kind],
 ) -> tuple[float, ...]:
     slots = window.slots()
@@ -199,7 +199,7 @@ def _cut(value: Any) -> str | None:
 
 
 def error_detail(
-    log: Log, window: Window, fingerprint: str, number: int | None = None
+    log: Log, window: TimeWindow, fingerprint: str, number: int | None = None
 ) -> ErrorDetail | None:
     """Return one cause with one of its errors; None where the log has no such cause.
 

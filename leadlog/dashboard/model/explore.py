@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
-from leadlog.dashboard.model.filters import FACETS, Filter, value_of
+from leadlog.dashboard.model.filters import FACETS, EventFilter, value_of
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.windows import Window
+from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.durations import NO_TIME, bucket_of, middle_of
 from leadlog.reading.index.columns import Kind
-from leadlog.reading.index.figures import Figures, Found
+from leadlog.reading.index.figures import Figures, IndexedEvent
 
 __all__ = [
-    "Difference",
+    "EventRow",
     "Explored",
     "Facet",
     "Heatmap",
-    "Row",
+    "SignificantValue",
     "differences",
     "explore",
     "heatmap",
@@ -50,7 +50,7 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EventRow:
     """One event in a list.
 
     Attributes:
@@ -133,7 +133,7 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class SignificantValue:
     """A value that is more frequent in a selection than outside of it.
 
     Attributes:
@@ -149,7 +149,7 @@ class Difference:
     outside: float | None
 
 
-def explore(log: Log, window: Window, wanted: Filter) -> Explored:
+def explore(log: Log, window: TimeWindow, wanted: EventFilter) -> Explored:
     """Return what there is in a period.
 
     Args:
@@ -196,7 +196,7 @@ def explore(log: Log, window: Window, wanted: Filter) -> Explored:
 
 
 def _counts(
-    figures: Figures, window: Window, wanted: Filter, kinds: Mapping[int, Kind]
+    figures: Figures, window: TimeWindow, wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> tuple[dict[int, float], dict[int, dict[int, int]]]:
     """Kind to number of events, and to number by slot; of all kinds, whatever the facets say."""
     if wanted.by_kind:
@@ -214,7 +214,7 @@ def _counts(
 
 
 def _facet(
-    name: str, counts: Mapping[int, float], wanted: Filter, kinds: Mapping[int, Kind]
+    name: str, counts: Mapping[int, float], wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> Facet | None:
     values: Counter[str] = Counter()
     for number, n in counts.items():
@@ -233,8 +233,8 @@ def _facet(
 
 def _users(
     figures: Figures,
-    window: Window,
-    wanted: Filter,
+    window: TimeWindow,
+    wanted: EventFilter,
     kinds: Mapping[int, Kind],
     total: float,
 ) -> Facet | None:
@@ -248,12 +248,12 @@ def _users(
 
 def rows(
     log: Log,
-    window: Window,
-    wanted: Filter,
+    window: TimeWindow,
+    wanted: EventFilter,
     *,
     before: int | None = None,
     most: int = _ROWS,
-) -> tuple[Row, ...]:
+) -> tuple[EventRow, ...]:
     """Return the newest events of a period.
 
     Args:
@@ -281,8 +281,8 @@ def rows(
 
 
 def rows_after(
-    log: Log, number: int, wanted: Filter, most: int
-) -> tuple[tuple[Row, ...], int, int]:
+    log: Log, number: int, wanted: EventFilter, most: int
+) -> tuple[tuple[EventRow, ...], int, int]:
     """Return events that were indexed after one.
 
     Args:
@@ -312,22 +312,22 @@ def rows_after(
     return kept, found[-1].number, len(found)
 
 
-def _within(one: Found, wanted: Filter) -> bool:
+def _within(one: IndexedEvent, wanted: EventFilter) -> bool:
     if wanted.least_us is not None and (one.duration is None or one.duration < wanted.least_us):
         return False
     return wanted.most_us is None or (one.duration is not None and one.duration <= wanted.most_us)
 
 
 def _rows(
-    log: Log, figures: Figures, found: list[Found], kinds: Mapping[int, Kind]
-) -> tuple[Row, ...]:
+    log: Log, figures: Figures, found: list[IndexedEvent], kinds: Mapping[int, Kind]
+) -> tuple[EventRow, ...]:
     records = log.records(figures, [one.number for one in found])
     return tuple(_row(one, kinds[one.kind], records.get(one.number, {})) for one in found)
 
 
-def _row(one: Found, kind: Kind, record: Mapping[str, Any]) -> Row:
+def _row(one: IndexedEvent, kind: Kind, record: Mapping[str, Any]) -> EventRow:
     context, who = _section(record, "context"), _section(record, "lead_identifier")
-    return Row(
+    return EventRow(
         one.number,
         format_us(one.at),
         kind.category,
@@ -393,7 +393,7 @@ def _counts_text(section: Mapping[str, Any], names: tuple[str, ...]) -> str | No
     return ", ".join(told) or None
 
 
-def heatmap(log: Log, window: Window, wanted: Filter) -> Heatmap:
+def heatmap(log: Log, window: TimeWindow, wanted: EventFilter) -> Heatmap:
     """Return durations over time.
 
     Args:
@@ -447,8 +447,14 @@ def heatmap(log: Log, window: Window, wanted: Filter) -> Heatmap:
 
 
 def differences(
-    log: Log, window: Window, wanted: Filter, *, box: Window, low_ms: float, high_ms: float
-) -> tuple[Difference, ...]:
+    log: Log,
+    window: TimeWindow,
+    wanted: EventFilter,
+    *,
+    box: TimeWindow,
+    low_ms: float,
+    high_ms: float,
+) -> tuple[SignificantValue, ...]:
     """Return what events in a box of the heatmap have more often than the others.
 
     Args:
@@ -487,7 +493,7 @@ def differences(
     inside_n, all_n = sum(inside.values()), sum(everything.values())
     if not inside_n:
         return ()
-    found: list[Difference] = []
+    found: list[SignificantValue] = []
     for name in FACETS:
         values: Counter[str] = Counter()
         others: Counter[str] = Counter()
@@ -499,7 +505,7 @@ def differences(
         for value, n in values.items():
             if value:
                 outside = max(others[value] - n, 0) / rest if rest > 0 else None
-                found.append(Difference(name, value, n / inside_n, outside))
+                found.append(SignificantValue(name, value, n / inside_n, outside))
     found.sort(key=lambda one: (-abs(one.inside - (one.outside or 0)), one.facet, one.value))
     return tuple(one for one in found if one.outside is None or one.inside > one.outside)[
         :_DIFFERENCES

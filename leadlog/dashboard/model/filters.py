@@ -9,11 +9,11 @@ from typing import Any, Final
 import orjson
 
 from leadlog.core.errors import LeadlogError
-from leadlog.dashboard.model.windows import Window
+from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures
 
-__all__ = ["FACETS", "Filter", "FilterError", "filter_of", "value_of"]
+__all__ = ["FACETS", "EventFilter", "FilterError", "filter_of", "value_of"]
 
 FACETS: Final[Mapping[str, str]] = {
     "category": "category",
@@ -64,7 +64,7 @@ class FilterError(LeadlogError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class EventFilter:
     """Which events are wanted.
 
     Attributes:
@@ -119,7 +119,7 @@ class Filter:
             "most_us": self.most_us,
         }
 
-    def commands(self, window: Window, directory: str) -> dict[str, str]:
+    def commands(self, window: TimeWindow, directory: str) -> dict[str, str]:
         """Return the leadlog command and the jq line that show the same events.
 
         Args:
@@ -201,7 +201,7 @@ def value_of(kind: Kind, facet: str) -> str:
     return "" if value is None else str(value)
 
 
-def filter_of(text: str) -> Filter:
+def filter_of(text: str) -> EventFilter:
     """Return what a text asks for.
 
         operation:add_lead outcome:failed user:ana ms>=100 -tier:excellent
@@ -248,7 +248,7 @@ def filter_of(text: str) -> Filter:
                 f"{minus}{name}{sign}{value} is not a filter; the words are "
                 f"{', '.join((*FACETS, *_OWN))} with `:`, and ms with < or >"
             )
-    return Filter(
+    return EventFilter(
         text.strip(),
         values,
         without,

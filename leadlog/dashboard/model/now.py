@@ -9,11 +9,11 @@ from leadlog.core.clock import format_us
 from leadlog.dashboard.model.counting import is_sampled, percentile, share, weighed
 from leadlog.dashboard.model.errors import ErrorGroup, error_groups
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.windows import WEEK_US, Window
+from leadlog.dashboard.model.windows import WEEK_US, TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures
 
-__all__ = ["Chart", "Marker", "Now", "Operation", "State", "Tile", "now"]
+__all__ = ["Chart", "Marker", "Now", "OperationFigures", "Tile", "Verdict", "now"]
 
 Word = Literal["ok", "warning", "critical", "unknown"]
 
@@ -30,7 +30,7 @@ _SLOW_MS: Final = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Verdict:
     """The answer to "is it us?".
 
     Attributes:
@@ -89,7 +89,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperationFigures:
     """One operation in the period.
 
     Attributes:
@@ -154,16 +154,16 @@ class Now:
     since: str
     until: str
     last: str | None
-    state: State
+    state: Verdict
     tiles: tuple[Tile, ...]
     chart: Chart
-    operations: tuple[Operation, ...]
+    operations: tuple[OperationFigures, ...]
     operations_left_out: int
     errors: tuple[ErrorGroup, ...]
     markers: tuple[Marker, ...]
 
 
-def now(log: Log, window: Window, firing: Collection[str] = ()) -> Now:
+def now(log: Log, window: TimeWindow, firing: Collection[str] = ()) -> Now:
     """Return how the store does in a period.
 
     Args:
@@ -224,7 +224,7 @@ class _Timed(NamedTuple):
     by_slot: Mapping[int, Mapping[int, float]]
 
 
-def _timed(figures: Figures, window: Window, kinds: Mapping[int, Kind]) -> _Timed:
+def _timed(figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind]) -> _Timed:
     by_kind: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     by_slot: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for number, _, bucket, n in figures.latencies(None, window.since, window.until):
@@ -236,7 +236,7 @@ def _timed(figures: Figures, window: Window, kinds: Mapping[int, Kind]) -> _Time
     return _Timed(by_kind, by_slot)
 
 
-def _chart(figures: Figures, window: Window, kinds: Mapping[int, Kind], timed: _Timed) -> Chart:
+def _chart(figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind], timed: _Timed) -> Chart:
     calls, errors = _numbers(kinds, _is_call), _numbers(kinds, _is_error)
     slots = window.slots()
     made: dict[int, float] = defaultdict(float)
@@ -267,11 +267,11 @@ def _chart(figures: Figures, window: Window, kinds: Mapping[int, Kind], timed: _
 
 def _operations(
     figures: Figures,
-    window: Window,
+    window: TimeWindow,
     kinds: Mapping[int, Kind],
     extent: tuple[int, int] | None,
     timed: _Timed,
-) -> tuple[Operation, ...]:
+) -> tuple[OperationFigures, ...]:
     wanted = _numbers(
         kinds, lambda kind: kind.operation is not None and kind.category != "error_logs"
     )
@@ -299,7 +299,7 @@ def _operations(
         failed = weighed({n: t for n, t in own.items() if kinds[n].failed}, kinds)
         known = weighed({n: t for n, t in own.items() if kinds[n].failed is not None}, kinds)
         found.append(
-            Operation(
+            OperationFigures(
                 *name,
                 n=weighed(own, kinds),
                 approx=is_sampled(numbers, kinds),
@@ -318,7 +318,7 @@ def _operations(
 
 def _buckets(
     figures: Figures,
-    window: Window,
+    window: TimeWindow,
     kinds: Mapping[int, Kind],
     name_of: Mapping[int, tuple[str, str]],
 ) -> dict[tuple[str, str], dict[int, float]]:
@@ -330,7 +330,7 @@ def _buckets(
 
 def _sparks(
     figures: Figures,
-    window: Window,
+    window: TimeWindow,
     kinds: Mapping[int, Kind],
     name_of: Mapping[int, tuple[str, str]],
 ) -> dict[tuple[str, str], tuple[float, ...]]:
@@ -360,7 +360,7 @@ def _highest(values: list[float | None]) -> float | None:
 
 def _tiles(
     figures: Figures,
-    window: Window,
+    window: TimeWindow,
     chart: Chart,
     extent: tuple[int, int] | None,
     timed: _Timed,
@@ -369,7 +369,7 @@ def _tiles(
     calls = _numbers(kinds, _is_call)
     errors = _numbers(kinds, _is_error)
 
-    def measured(period: Window) -> tuple[float, float | None, float | None, float]:
+    def measured(period: TimeWindow) -> tuple[float, float | None, float | None, float]:
         made = figures.totals(calls, period.since, period.until)
         known = {n: t for n, t in made.items() if kinds[n].failed is not None}
         failed = {n: t for n, t in made.items() if kinds[n].failed}
@@ -403,7 +403,7 @@ def _tiles(
 
 
 def _markers(
-    log: Log, figures: Figures, window: Window, kinds: Mapping[int, Kind]
+    log: Log, figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind]
 ) -> tuple[Marker, ...]:
     wanted = _numbers(
         kinds,
@@ -425,15 +425,15 @@ def _markers(
 
 def _state(
     tiles: tuple[Tile, ...],
-    operations: tuple[Operation, ...],
+    operations: tuple[OperationFigures, ...],
     firing: Collection[str],
     last: str | None,
-) -> State:
+) -> Verdict:
     calls, failed, p95, errors = (tile.value for tile in tiles)
     if last is None:
-        return State("unknown", "The log is empty: nothing has been recorded yet.")
+        return Verdict("unknown", "The log is empty: nothing has been recorded yet.")
     if not calls and not errors:
-        return State("unknown", "Nothing happened in this period.")
+        return Verdict("unknown", "Nothing happened in this period.")
     worst = next(
         (
             one
@@ -452,11 +452,11 @@ def _state(
         text = f"{_percent(failed)} of all operations fail"
         if worst is not None:
             text += f", most of them {worst.name}"
-        return State(word, f"{text}.{alarm}", worst.name if worst else None)
+        return Verdict(word, f"{text}.{alarm}", worst.name if worst else None)
     if worst is not None and worst.failed_share is not None:
         word = "critical" if worst.failed_share >= 0.5 else "warning"
         text = f"{worst.name} fails in {_percent(worst.failed_share)} of its calls"
-        return State(
+        return Verdict(
             word,
             f"{text}; all others are well.{alarm}"
             if not _more(operations, worst)
@@ -469,8 +469,8 @@ def _state(
             f"{slower.name} takes {slower.p95 / slower.p95_before:.1f} times as long as a week "
             "ago (p95)"
         )
-        return State("warning", f"{text}.{alarm}", slower.name)
-    return State(
+        return Verdict("warning", f"{text}.{alarm}", slower.name)
+    return Verdict(
         word,
         f"{'All is well' if not firing else 'Operations are well'}: "
         f"{_count(round(calls or 0), 'operation')}, "
@@ -479,14 +479,14 @@ def _state(
     )
 
 
-def _more(operations: tuple[Operation, ...], worst: Operation) -> bool:
+def _more(operations: tuple[OperationFigures, ...], worst: OperationFigures) -> bool:
     return any(
         one is not worst and one.failed >= 2 and (one.failed_share or 0) >= _WARNING_SHARE
         for one in operations
     )
 
 
-def _is_slower(one: Operation) -> bool:
+def _is_slower(one: OperationFigures) -> bool:
     return (
         one.n >= 20
         and one.p95 is not None

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from typing import Final
 
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.windows import Window
+from leadlog.dashboard.model.windows import TimeWindow
 
-__all__ = ["BINS", "Issue", "Quality", "Source", "quality"]
+__all__ = ["BINS", "Issue", "QualityFigures", "SourceQuality", "quality"]
 
 BINS: Final = 20
 _DAY_US: Final = 86_400 * 1_000_000
@@ -33,7 +33,7 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceQuality:
     """The leads of one source.
 
     Attributes:
@@ -52,7 +52,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class QualityFigures:
     """The quality of what was written in whole days (UTC).
 
     Attributes:
@@ -73,10 +73,10 @@ class Quality:
     total: int
     mean: float | None
     issues: tuple[Issue, ...]
-    sources: tuple[Source, ...]
+    sources: tuple[SourceQuality, ...]
 
 
-def quality(log: Log, window: Window) -> Quality:
+def quality(log: Log, window: TimeWindow) -> QualityFigures:
     """Return the quality in the days that a period touches, at most the last 400.
 
     Raises:
@@ -97,7 +97,7 @@ def quality(log: Log, window: Window) -> Quality:
                 issues_by_source[one.source][issue] += one.n
     total = sum(map(sum, cells))
     sources = [
-        Source(
+        SourceQuality(
             name,
             sum(bins.values()),
             _mean(bins) or 0.0,
@@ -107,7 +107,7 @@ def quality(log: Log, window: Window) -> Quality:
         for name, bins in by_source.items()
     ]
     sources.sort(key=lambda one: (-one.leads, one.name or ""))
-    return Quality(
+    return QualityFigures(
         tuple((_EPOCH + timedelta(days=day)).isoformat() for day in range(first, last + 1)),
         tuple(tuple(column) for column in cells),
         tuple(_mean(Counter(dict(enumerate(column)))) for column in cells),

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.windows import Window
+from leadlog.dashboard.model.windows import TimeWindow
 
-__all__ = ["Run", "Runs", "runs"]
+__all__ = ["RunFigures", "Runs", "runs"]
 
 _MOST: Final = 200
 _LISTED: Final = 20
@@ -16,7 +16,7 @@ _TEXT: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFigures:
     """One run.
 
     Attributes:
@@ -65,7 +65,7 @@ class Runs:
         rejected: the same.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[RunFigures, ...]
     total: int
     failed: int
     conflicts: int | None
@@ -73,7 +73,7 @@ class Runs:
     rejected: int | None
 
 
-def runs(log: Log, window: Window) -> Runs:
+def runs(log: Log, window: TimeWindow) -> Runs:
     """Return the runs that ended in a period.
 
     Raises:
@@ -126,13 +126,13 @@ def _truth(value: Any) -> bool | None:
     return value if type(value) is bool else None
 
 
-def _run(at: str, data: Mapping[str, Any]) -> Run:
+def _run(at: str, data: Mapping[str, Any]) -> RunFigures:
     if data.get("log_type") == "sync_operation":
         return _sync(at, data)
     details, results = _section(data, "migration_details"), _section(data, "migration_results")
     summary = _section(data, "data_summary")
     errors = summary.get("validation_errors")
-    return Run(
+    return RunFigures(
         "migration",
         _text(details.get("migration_type")),
         _text(details.get("migration_id")),
@@ -158,7 +158,7 @@ def _run(at: str, data: Mapping[str, Any]) -> Run:
     )
 
 
-def _sync(at: str, data: Mapping[str, Any]) -> Run:
+def _sync(at: str, data: Mapping[str, Any]) -> RunFigures:
     details, results = _section(data, "sync_details"), _section(data, "sync_results")
     metrics = _section(data, "performance_metrics")
     leads = data.get("leads_summary")
@@ -167,7 +167,7 @@ def _sync(at: str, data: Mapping[str, Any]) -> Run:
         for lead in (leads[:_LISTED] if isinstance(leads, list) else ())
         if isinstance(lead, Mapping) and isinstance(lead.get("error"), str)
     ]
-    return Run(
+    return RunFigures(
         "sync",
         _text(details.get("sync_type")),
         _text(details.get("sync_id")),

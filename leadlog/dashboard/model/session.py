@@ -10,7 +10,7 @@ from leadlog.reading.events import Event
 from leadlog.reading.index import MovedError, read_places
 from leadlog.reading.index.columns import duration_of, kind_of, microseconds_of, user_of
 
-__all__ = ["Bar", "Session", "session"]
+__all__ = ["Bar", "SessionStory", "session"]
 
 _MOST: Final = 1_000
 _TEXT: Final = 200
@@ -48,7 +48,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SessionStory:
     """What one session did.
 
     Attributes:
@@ -74,7 +74,7 @@ class Session:
     processes: tuple[int, ...]
 
 
-def session(log: Log, session_id: str) -> Session | None:
+def session(log: Log, session_id: str) -> SessionStory | None:
     """Return what a session did; None where the log has no event of it.
 
     Args:
@@ -112,7 +112,7 @@ def session(log: Log, session_id: str) -> Session | None:
             around.append(end)
     users = {user for event in events if (user := user_of(event.data)) is not None}
     processes = {event.data.get("process_id") for event in events}
-    return Session(
+    return SessionStory(
         session_id,
         format_us(first),
         format_us(last),

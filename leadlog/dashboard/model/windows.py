@@ -8,7 +8,7 @@ from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LeadlogError
 from leadlog.reading.moments import MomentError, moment
 
-__all__ = ["WEEK_US", "Window", "WindowError", "window"]
+__all__ = ["WEEK_US", "TimeWindow", "WindowError", "window"]
 
 _US: Final = 1_000_000
 WEEK_US: Final = 7 * 86_400 * _US
@@ -25,7 +25,7 @@ class WindowError(LeadlogError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """A period.
 
     Attributes:
@@ -67,9 +67,9 @@ class Window:
         for slot in self.slots():
             yield slot * self.step
 
-    def shifted(self, us: int) -> "Window":
+    def shifted(self, us: int) -> "TimeWindow":
         """Return the period that began so much earlier."""
-        return Window(self.since - us, self.until - us, self.step, self.now, live=False)
+        return TimeWindow(self.since - us, self.until - us, self.step, self.now, live=False)
 
 
 def window(
@@ -78,7 +78,7 @@ def window(
     *,
     extent: tuple[int, int] | None = None,
     now: int | None = None,
-) -> Window:
+) -> TimeWindow:
     """Return the period that a page was asked for.
 
     Args:
@@ -106,7 +106,7 @@ def window(
             f"the period ends at {format_us(end)}, which is not after its beginning "
             f"{format_us(begin)}; exchange the two"
         )
-    return Window(begin, end, _step(end - begin), now, live=until in (None, "", "now"))
+    return TimeWindow(begin, end, _step(end - begin), now, live=until in (None, "", "now"))
 
 
 def _step(us: int) -> int:

@@ -11,9 +11,9 @@ from leadlog.dashboard.model import (
     ErrorGroup,
     Log,
     Now,
-    Quality,
+    QualityFigures,
     Runs,
-    Window,
+    TimeWindow,
     error_groups,
     firing,
     now,
@@ -26,14 +26,14 @@ from leadlog.reading.index import Progress
 from leadlog.reading.index.figures import Figures
 from leadlog_processors.privacy import Policy, Privacy
 
-__all__ = ["Report", "report_of"]
+__all__ = ["PeriodReport", "report_of"]
 
 _MOST_GROUPS: Final = 25
 _HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PeriodReport:
     """A period of a log.
 
     Attributes:
@@ -52,13 +52,13 @@ class Report:
     """
 
     log: str
-    window: Window
+    window: TimeWindow
     made_us: int
     events: int
     now: Now
     errors: tuple[ErrorGroup, ...]
     more_errors: int
-    quality: Quality
+    quality: QualityFigures
     runs: Runs
     notices: tuple[str, ...]
     command: str
@@ -83,7 +83,7 @@ class _PrivateLog(Log):
 
 def report_of(
     directory: Path,
-    window: Window,
+    window: TimeWindow,
     settings: Settings,
     *,
     command: str,
@@ -91,7 +91,7 @@ def report_of(
     masked: bool = False,
     shrink: bool = False,
     progress: Progress | None = None,
-) -> Report:
+) -> PeriodReport:
     """Return what there is to say of a period; reads what is new into the index first.
 
     Args:
@@ -120,7 +120,7 @@ def report_of(
             totals = figures.totals(None, window.since, window.until)
         events = sum(total.n for total in totals.values())
         frequent = sorted(groups, key=lambda one: (-one.events, one.last_seen))[:_MOST_GROUPS]
-        return Report(
+        return PeriodReport(
             directory.name or str(directory),
             window,
             now_us(),
@@ -136,7 +136,7 @@ def report_of(
         )
 
 
-def _shrunk(period: Window, extent: tuple[int, int] | None) -> Window:
+def _shrunk(period: TimeWindow, extent: tuple[int, int] | None) -> TimeWindow:
     if extent is None:
         return period
     begin = extent[0] // _HOUR_US * _HOUR_US
@@ -147,7 +147,7 @@ def _shrunk(period: Window, extent: tuple[int, int] | None) -> Window:
 
 
 def _notices(
-    log: Log, window: Window, extent: tuple[int, int] | None, events: int
+    log: Log, window: TimeWindow, extent: tuple[int, int] | None, events: int
 ) -> Iterator[str]:
     if not events and extent is not None:
         yield (

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 
 from leadlog.core.clock import parse
 from leadlog.dashboard.model.errors import ErrorGroup
-from leadlog.dashboard.model.now import Operation, Tile
-from leadlog.dashboard.model.quality import Quality
-from leadlog.dashboard.model.runs import Run, Runs
+from leadlog.dashboard.model.now import OperationFigures, Tile
+from leadlog.dashboard.model.quality import QualityFigures
+from leadlog.dashboard.model.runs import RunFigures, Runs
 from leadlog.dashboard.report.charts import bars, course, sparkline
-from leadlog.dashboard.report.content import Report
+from leadlog.dashboard.report.content import PeriodReport
 from leadlog.dashboard.report.parts import (
     UNITS,
     Column,
@@ -56,7 +56,7 @@ def _policy() -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def page(report: Report) -> str:
+def page(report: PeriodReport) -> str:
     """Return the whole file."""
     period = _period(report)
     parts = [_head(report, period)]
@@ -81,7 +81,7 @@ def page(report: Report) -> str:
     )
 
 
-def _period(report: Report) -> str:
+def _period(report: PeriodReport) -> str:
     window = report.window
     begin, end = moment(window.since), moment(window.until)
     if not begin.endswith(", 00:00") or not (end.endswith(", 00:00") or window.live):
@@ -99,7 +99,7 @@ def _period(report: Report) -> str:
 # ---------------------------------------------------------------------------------- sections
 
 
-def _head(report: Report, period: str) -> str:
+def _head(report: PeriodReport, period: str) -> str:
     state = report.now.state
     return (
         f'<header><p class="brand">leadlog report</p><h1>{text(period)}</h1>'
@@ -118,7 +118,7 @@ def _sentence(sentence: str) -> str:
     return sentence.removeprefix("All is well: ")
 
 
-def _now(report: Report) -> str:
+def _now(report: PeriodReport) -> str:
     chart, step = report.now.chart, report.window.step
     each = f"per {span(step * 1000).removeprefix('1 ')}"
     charts = (
@@ -188,7 +188,7 @@ class _Course(NamedTuple):
     draw: Callable[[Sequence[float | None], str], str]
 
 
-def _chart(report: Report, title: str, each: str, drawn: _Course, *, kind: str = "") -> str:
+def _chart(report: PeriodReport, title: str, each: str, drawn: _Course, *, kind: str = "") -> str:
     most = max((one for one in drawn.values if one is not None), default=None)
     highest = UNITS[drawn.unit](most)
     window = report.window
@@ -213,7 +213,7 @@ def _tick(us: int, *, short: bool) -> str:
     return clock if short else day.rpartition(" ")[0]
 
 
-def _operations(operations: Sequence[Operation], more: int) -> str:
+def _operations(operations: Sequence[OperationFigures], more: int) -> str:
     if not operations:
         return section("operations", "Operations", "", nothing("No operation ran in this period."))
     compared = any(one.p95_before is not None for one in operations)
@@ -247,7 +247,7 @@ def _operations(operations: Sequence[Operation], more: int) -> str:
     )
 
 
-def _failures(one: Operation) -> str:
+def _failures(one: OperationFigures) -> str:
     if not one.failed:
         return '<span class="none">0</span>' if one.failed_share is not None else UNKNOWN
     return (
@@ -256,7 +256,7 @@ def _failures(one: Operation) -> str:
     )
 
 
-def _slower(one: Operation) -> str:
+def _slower(one: OperationFigures) -> str:
     if one.p95_before is None:
         return f'<span class="none">{UNKNOWN}</span>'
     return f"{duration(one.p95_before)} <small>{escape(change(one.p95, one.p95_before))}</small>"
@@ -308,7 +308,7 @@ def _error_name(one: ErrorGroup) -> str:
     return f"<bdi>{text(name)}</bdi>" + (f"<small>{below}</small>" if below else "")
 
 
-def _quality(quality: Quality) -> str:
+def _quality(quality: QualityFigures) -> str:
     if not quality.total:
         return section("quality", "Data quality", "", nothing("No lead was scored in this period."))
     issues = table(
@@ -355,7 +355,7 @@ def _score(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.2f}"
 
 
-def _heatmap(quality: Quality) -> str:
+def _heatmap(quality: QualityFigures) -> str:
     """Days down, tenths of the score across; the darker, the more, and each says its number."""
     tenths = [
         [sum(cells[at : at + 2]) for at in range(0, len(cells), 2)] for cells in quality.cells
@@ -425,7 +425,7 @@ def _runs(runs: Runs) -> str:
     )
 
 
-def _run(one: Run) -> tuple[str, ...]:
+def _run(one: RunFigures) -> tuple[str, ...]:
     results = {
         True: "done",
         False: '<span class="worse">■ failed</span>',
@@ -449,7 +449,7 @@ def _run(one: Run) -> tuple[str, ...]:
     )
 
 
-def _foot(report: Report) -> str:
+def _foot(report: PeriodReport) -> str:
     return (
         "</main><footer><p>Made "
         f"{moment(report.made_us)} UTC by leadlog {text(report.version)} with "

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from leadlog.core.errors import StaleLeadError, ValidationError
-from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.context import SyncContext
 from leadlog.leads.airtable.mapping import LEAD_ID, local_values
 from leadlog.leads.airtable.options import later
 from leadlog.leads.airtable.pushing import Pusher
 from leadlog.leads.airtable.reconcile import Merge, reconcile
-from leadlog.leads.airtable.remote import Row
+from leadlog.leads.airtable.remote import RemoteRow
 from leadlog.leads.airtable.report import LeadOutcome
 from leadlog.leads.store import links
 from leadlog.leads.store.links import Link
@@ -33,10 +33,10 @@ class Comparer:
         pusher: Takes what goes to the rows.
     """
 
-    context: Context
+    context: SyncContext
     pusher: Pusher
 
-    def merge(self, lead: Lead, link: Link, row: Row | None) -> Merge:
+    def merge(self, lead: Lead, link: Link, row: RemoteRow | None) -> Merge:
         """Decide what has to be done.
 
         Args:
@@ -63,7 +63,7 @@ class Comparer:
             needed=_NEEDED,
         )
 
-    def compare(self, lead: Lead, link: Link, row: Row | None) -> None:
+    def compare(self, lead: Lead, link: Link, row: RemoteRow | None) -> None:
         """Bring one lead and its row together; see `merge`."""
         if row is not None and row.wrong:
             self._refuse(lead, row)
@@ -88,7 +88,7 @@ class Comparer:
             self.pusher.update(outcome, lead["id"], link.record_id, push, stamp=stamp)
         self._unmark(now, outcome)
 
-    def _stamps(self, lead: Lead, link: Link, row: Row) -> bool:
+    def _stamps(self, lead: Lead, link: Link, row: RemoteRow) -> bool:
         """Whether the id of the lead is to be written into its row.
 
         Not over that of somebody else who writes his own over ours: two stores on one table would
@@ -125,7 +125,7 @@ class Comparer:
         conflicts = [one for one in merge.conflicts if one.winner == winner]
         self.context.conflict(lead["id"], link.record_id, conflicts)
 
-    def _refuse(self, lead: Lead, row: Row) -> None:
+    def _refuse(self, lead: Lead, row: RemoteRow) -> None:
         """A row has a value that no lead can have."""
         outcome = self.context.outcome(lead, lead["id"], row.record_id)
         subject = f"pull:{row.record_id}"
@@ -138,7 +138,7 @@ class Comparer:
         self.context.fail(outcome, subject, wrong, error)
 
     def _pull(
-        self, outcome: LeadOutcome, lead: Lead, link: Link, row: Row | None, merge: Merge
+        self, outcome: LeadOutcome, lead: Lead, link: Link, row: RemoteRow | None, merge: Merge
     ) -> tuple[Lead, Link, Merge]:
         """Change the lead; again where somebody else changed it meanwhile.
 

@@ -10,21 +10,21 @@ from leadlog.core.errors import AirtableError
 from leadlog.leads.airtable.events import Events
 from leadlog.leads.airtable.options import Options
 from leadlog.leads.airtable.reconcile import FieldConflict
-from leadlog.leads.airtable.remote import RemoteTable, Row
+from leadlog.leads.airtable.remote import RemoteRow, RemoteTable
 from leadlog.leads.airtable.report import Conflict, LeadOutcome, SyncResult
 from leadlog.leads.airtable.schema import Binding
 from leadlog.leads.store import syncs
 from leadlog.leads.store.sync_links import SyncLinks
 from leadlog.leads.store.syncs import Parked
 
-__all__ = ["Context", "Progress"]
+__all__ = ["Progress", "SyncContext"]
 
 Progress = Callable[[str, int, int | None], None]
 """Told what is being done, how many of it are done, and of how many (None where unknown)."""
 
 
 @dataclass(slots=True)
-class Context:
+class SyncContext:
     """One run.
 
     Attributes:
@@ -175,7 +175,7 @@ class Context:
         if not self.dry:
             self.events.conflict(self.result, found)
 
-    def confirm(self, record_id: str) -> Row | None:
+    def confirm(self, record_id: str) -> RemoteRow | None:
         """Ask for a row that the list did not have; None if it is really gone."""
         self.result.confirmed += 1
         return self.table.get(record_id)

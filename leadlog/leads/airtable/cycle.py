@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.airtable.comparing import Comparer
-from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.context import SyncContext
 from leadlog.leads.airtable.inbound import Importer
 from leadlog.leads.airtable.listing import Listing, list_rows
 from leadlog.leads.airtable.pushing import Pusher
@@ -19,7 +19,7 @@ __all__ = ["run_cycle"]
 _TOLD = 100
 
 
-def run_cycle(context: Context) -> None:
+def run_cycle(context: SyncContext) -> None:
     """Bring the store and the table together, as far as the context says.
 
     Rows are taken in before rows are created, so that a person whom both sides entered becomes one
@@ -51,7 +51,7 @@ def run_cycle(context: Context) -> None:
 class _Walk:
     """Goes through the leads: those without a row first, then the others."""
 
-    context: Context
+    context: SyncContext
     comparer: Comparer
     pusher: Pusher
     remover: Remover
@@ -95,7 +95,7 @@ def _count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(Lead)).scalar_one()
 
 
-def _check_ids(context: Context) -> None:
+def _check_ids(context: SyncContext) -> None:
     """Tell of leads that were asked for and are not there."""
     if context.lead_ids is None:
         return
@@ -116,7 +116,7 @@ def _check_ids(context: Context) -> None:
             context.outcome({}, lead_id, None).worsen("failed", str(error))
 
 
-def _unmark(context: Context) -> None:
+def _unmark(context: SyncContext) -> None:
     synced = {one.lead_id: one.status == "synced" for one in context.result.outcomes}
     done = {
         lead_id: version for lead_id, version in context.marked.items() if synced.get(lead_id, True)

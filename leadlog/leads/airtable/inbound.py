@@ -16,11 +16,11 @@ from sqlalchemy import Connection, select
 
 from leadlog.core.errors import StoreError, ValidationError
 from leadlog.leads.airtable.comparing import Comparer
-from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.context import SyncContext
 from leadlog.leads.airtable.listing import Listing
 from leadlog.leads.airtable.mapping import local_values
 from leadlog.leads.airtable.reconcile import blank
-from leadlog.leads.airtable.remote import Row
+from leadlog.leads.airtable.remote import RemoteRow
 from leadlog.leads.airtable.report import LeadOutcome
 from leadlog.leads.store import links
 from leadlog.leads.store.keys import chunks
@@ -43,7 +43,7 @@ class Importer:
         pretended: Leads that a dry run would have linked.
     """
 
-    context: Context
+    context: SyncContext
     comparer: Comparer
     listing: Listing
     tombstones: dict[str, str]
@@ -60,7 +60,7 @@ class Importer:
             for row in some:
                 self._take(row)
 
-    def _look_up(self, rows: Sequence[Row]) -> None:
+    def _look_up(self, rows: Sequence[RemoteRow]) -> None:
         """Find out which leads the rows say they are, and which row those have."""
         ids = {row.lead_id for row in rows if row.lead_id is not None} - self._linked.keys()
 
@@ -75,7 +75,7 @@ class Importer:
         if ids:
             self._linked.update((row[0], row[1]) for row in self.context.store.read(ask))
 
-    def _take(self, row: Row) -> None:
+    def _take(self, row: RemoteRow) -> None:
         lead_id = row.lead_id
         if lead_id is not None and lead_id in self._linked:
             if self.context.about(lead_id):
@@ -86,7 +86,7 @@ class Importer:
             return
         self._unknown(row)
 
-    def _known(self, row: Row, lead_id: str, record_id: str | None) -> None:
+    def _known(self, row: RemoteRow, lead_id: str, record_id: str | None) -> None:
         if record_id is None:
             self._link(row, lead_id)
         elif record_id in self.listing.seen or self.context.confirm(record_id) is not None:
@@ -94,12 +94,12 @@ class Importer:
         else:
             self._move(row, lead_id)
 
-    def _second(self, row: Row, lead_id: str, reason: str) -> None:
+    def _second(self, row: RemoteRow, lead_id: str, reason: str) -> None:
         self.context.result.duplicates[row.record_id] = lead_id
         outcome = self.context.outcome(row.values, None, row.record_id)
         outcome.worsen("skipped", reason)
 
-    def _link(self, row: Row, lead_id: str) -> None:
+    def _link(self, row: RemoteRow, lead_id: str) -> None:
         self._linked[lead_id] = row.record_id
         outcome = self.context.outcome(row.values, lead_id, row.record_id)
         outcome.actions.append("link")
@@ -112,7 +112,7 @@ class Importer:
         self.context.store.write(lambda connection, now: links.link(connection, [one], now))
         self.listing.changed[row.record_id] = row
 
-    def _move(self, row: Row, lead_id: str) -> None:
+    def _move(self, row: RemoteRow, lead_id: str) -> None:
         """Go on with a copy, where the row of a lead is gone."""
         self._linked[lead_id] = row.record_id
         outcome = self.context.outcome(row.values, lead_id, row.record_id)
@@ -126,7 +126,7 @@ class Importer:
         self.listing.changed[row.record_id] = row
         self.listing.seen.add(row.record_id)
 
-    def _unknown(self, row: Row) -> None:
+    def _unknown(self, row: RemoteRow) -> None:
         context = self.context
         subject = f"pull:{row.record_id}"
         if row.wrong:
@@ -151,7 +151,7 @@ class Importer:
         elif context.pull and context.about_row(row.record_id):
             self._add(row, given, subject)
 
-    def _same(self, row: Row, same: dict[str, Any]) -> None:
+    def _same(self, row: RemoteRow, same: dict[str, Any]) -> None:
         lead_id = same["id"]
         if not self.context.about(lead_id):
             return
@@ -176,7 +176,7 @@ class Importer:
         else:
             self.context.fail(outcome, subject, new, error)
 
-    def _add(self, row: Row, given: dict[str, Any], subject: str) -> None:
+    def _add(self, row: RemoteRow, given: dict[str, Any], subject: str) -> None:
         context = self.context
         outcome = context.outcome(given, None, row.record_id)
         why = context.is_parked(subject, given)

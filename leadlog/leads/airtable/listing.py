@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.context import SyncContext
 from leadlog.leads.airtable.reconcile import blank
-from leadlog.leads.airtable.remote import Row
+from leadlog.leads.airtable.remote import RemoteRow
 from leadlog.leads.store import links
 
 __all__ = ["Listing", "differs", "list_rows"]
@@ -22,8 +22,8 @@ class Listing:
     """
 
     seen: set[str] = field(default_factory=set)
-    changed: dict[str, Row] = field(default_factory=dict)
-    unlinked: dict[str, Row] = field(default_factory=dict)
+    changed: dict[str, RemoteRow] = field(default_factory=dict)
+    unlinked: dict[str, RemoteRow] = field(default_factory=dict)
 
     def clear(self) -> None:
         """Forget it all."""
@@ -31,7 +31,7 @@ class Listing:
             part.clear()
 
 
-def list_rows(context: Context) -> Listing:
+def list_rows(context: SyncContext) -> Listing:
     """Read the whole table.
 
     Raises:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from leadlog.core import settings as _settings
 from leadlog.core.clock import new_id
 from leadlog.core.errors import AirtableError, SettingsError, SyncError, ValidationError
-from leadlog.leads.airtable.context import Context, Progress
+from leadlog.leads.airtable.context import Progress, SyncContext
 from leadlog.leads.airtable.credentials import find_api_key
 from leadlog.leads.airtable.cycle import run_cycle
 from leadlog.leads.airtable.events import Events
@@ -23,7 +23,7 @@ from leadlog.leads.airtable.remote import RemoteTable
 from leadlog.leads.airtable.report import SyncResult, SyncType
 from leadlog.leads.airtable.schema import Binding, bind
 from leadlog.leads.airtable.statistics import statistics
-from leadlog.leads.airtable.transport import Transport
+from leadlog.leads.airtable.transport import AirtableTransport
 from leadlog.leads.airtable.wire import Wire, process_wire
 from leadlog.leads.store import links, syncs, values
 from leadlog.leads.store.database import LeadDatabase
@@ -135,7 +135,7 @@ class AirtableSyncManager:
         key = find_api_key(found.airtable_api_key)
         paces = paces or shared_paces()
         self._wire = Wire()
-        self._transport = Transport(
+        self._transport = AirtableTransport(
             paces, paces.of(self.endpoint_url, self.base_id, key), self._wire, process_wire()
         )
         api = Api(key, endpoint_url=self.endpoint_url, retry_strategy=None, use_field_ids=True)
@@ -294,7 +294,7 @@ class AirtableSyncManager:
             if not dry_run:
                 self._begin(result, binding, before)
             run_cycle(
-                Context(
+                SyncContext(
                     store=self._store,
                     table=self._remote,
                     binding=binding,

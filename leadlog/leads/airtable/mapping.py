@@ -1,7 +1,7 @@
 """Which field of a lead is which field of the Airtable table, and their values both ways.
 
 Values are compared as the lead would have them: what a row has is turned into the store's own
-form first (`Field.to_local`), so that a number, a select or a blank compares with text.
+form first (`FieldMapping.to_local`), so that a number, a select or a blank compares with text.
 """
 
 import re
@@ -16,7 +16,15 @@ from leadlog.leads.store.changing import READ_ONLY
 from leadlog.leads.store.models import FIELDS
 from leadlog.leads.store.normalise import parse
 
-__all__ = ["DEFAULTS", "LEAD_ID", "Field", "kinds_for", "local_values", "names_of", "new_field"]
+__all__ = [
+    "DEFAULTS",
+    "LEAD_ID",
+    "FieldMapping",
+    "kinds_for",
+    "local_values",
+    "names_of",
+    "new_field",
+]
 
 LEAD_ID = "id"
 """The field of a lead that tells its row from others: never taken from the table."""
@@ -124,7 +132,7 @@ def new_field(field: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldMapping:
     """A field of a lead and the one in Airtable that it goes with.
 
     Attributes:
@@ -204,6 +212,6 @@ def _moment(value: datetime, kind: str) -> str:
     return f"{value.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
-def local_values(fields: Sequence[Field], lead: Mapping[str, Any]) -> dict[str, Any]:
+def local_values(fields: Sequence[FieldMapping], lead: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a lead that are compared, by field."""
     return {field.name: field.of_lead(lead[field.name]) for field in fields}

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from leadlog.core.errors import AirtableError, SyncError, ValidationError
-from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.context import SyncContext
 from leadlog.leads.airtable.mapping import LEAD_ID, local_values
 from leadlog.leads.airtable.reconcile import blank
-from leadlog.leads.airtable.remote import BATCH, MISSING_ROW, Row, cells_of
-from leadlog.leads.airtable.report import Batch, LeadOutcome
+from leadlog.leads.airtable.remote import BATCH, MISSING_ROW, RemoteRow, cells_of
+from leadlog.leads.airtable.report import LeadOutcome, WriteBatch
 from leadlog.leads.store import links
 from leadlog.leads.store.links import Link
 from leadlog.leads.store.sync_links import Agreed
@@ -56,7 +56,7 @@ class Pusher:
         context: The run.
     """
 
-    context: Context
+    context: SyncContext
     _updates: list[_Write] = field(default_factory=list)
     _creates: list[_Write] = field(default_factory=list)
     _agreed: dict[str, Agreed] = field(default_factory=dict)
@@ -186,7 +186,7 @@ class Pusher:
         took = (time.perf_counter() - started) * 1e3
         attempts = result.wire.attempts - before
         number = len(result.batches) + 1
-        result.batches.append(Batch(number, kind, len(batch), failed, attempts, took))
+        result.batches.append(WriteBatch(number, kind, len(batch), failed, attempts, took))
 
     def _send_updates(self, batch: Sequence[_Write]) -> None:
         rows = self.context.table.update({one.record_id: one.cells for one in batch})
@@ -249,7 +249,7 @@ class Pusher:
         return True
 
 
-def _received(one: _Write, row: Row | None) -> dict[str, Any]:
+def _received(one: _Write, row: RemoteRow | None) -> dict[str, Any]:
     """What the row has now in the fields that were sent; as sent where the answer is no value.
 
     The Lead ID that was written is among them, so that somebody else's is told later.

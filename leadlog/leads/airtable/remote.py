@@ -10,12 +10,12 @@ import requests
 from pyairtable import Api
 
 from leadlog.core.errors import AirtableError, ValidationError
-from leadlog.leads.airtable.mapping import Field
+from leadlog.leads.airtable.mapping import FieldMapping
 from leadlog.leads.airtable.schema import Binding, RemoteSchema, schema_of
 from leadlog.leads.airtable.transport import refusal
 from leadlog.leads.store import values
 
-__all__ = ["BATCH", "MISSING_ROW", "PAGE", "RemoteTable", "Row", "cells_of"]
+__all__ = ["BATCH", "MISSING_ROW", "PAGE", "RemoteRow", "RemoteTable", "cells_of"]
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _RESTARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RemoteRow:
     """A row of the table.
 
     Attributes:
@@ -104,7 +104,7 @@ class RemoteTable:
         self._typecast = typecast
         self._by_id = {one.id: one for one in binding.fields}
 
-    def pages(self, restarted: Callable[[], None]) -> Iterator[list[Row]]:
+    def pages(self, restarted: Callable[[], None]) -> Iterator[list[RemoteRow]]:
         """Iterate over all rows, page by page; from the beginning again where Airtable forgot us.
 
         Args:
@@ -135,7 +135,7 @@ class RemoteTable:
             status=422,
         )
 
-    def get(self, record_id: str) -> Row | None:
+    def get(self, record_id: str) -> RemoteRow | None:
         """Return a row; None if it is not there."""
         try:
             return self.row(
@@ -146,7 +146,7 @@ class RemoteTable:
                 return None
             raise
 
-    def update(self, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Row]:
+    def update(self, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, RemoteRow]:
         """Change fields of rows.
 
         Args:
@@ -162,7 +162,7 @@ class RemoteTable:
         )
         return {row.record_id: row for row in map(self.row, done)}
 
-    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Row]:
+    def upsert(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, RemoteRow]:
         """Create rows, or change those that carry the same Lead ID already.
 
         Args:
@@ -184,7 +184,7 @@ class RemoteTable:
         """Delete rows; at most 10."""
         self._call("deleting rows", lambda: self._table.batch_delete(list(record_ids)))
 
-    def row(self, record: Mapping[str, Any]) -> Row:
+    def row(self, record: Mapping[str, Any]) -> RemoteRow:
         """Read a record of an answer."""
         cells = record["fields"]
         found: dict[str, Any] = {}
@@ -194,7 +194,7 @@ class RemoteTable:
                 found[one.name] = one.to_local(cells.get(one.id))
             except ValidationError as error:
                 wrong[one.name] = str(error)
-        return Row(
+        return RemoteRow(
             record["id"],
             record.get("createdTime", ""),
             _text(cells.get(self._binding.key.id)),
@@ -228,7 +228,7 @@ def _text(value: Any) -> str | None:
 
 
 def cells_of(
-    fields: Sequence[Field], new: Mapping[str, Any]
+    fields: Sequence[FieldMapping], new: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, ValidationError]]:
     """Return values by field of a lead as values by field id, for a write.
 

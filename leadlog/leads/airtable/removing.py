@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from leadlog.core.errors import AirtableError
 from leadlog.leads.airtable.comparing import Comparer
-from leadlog.leads.airtable.context import Context
+from leadlog.leads.airtable.context import SyncContext
 from leadlog.leads.airtable.listing import Listing, differs
 from leadlog.leads.airtable.mapping import local_values
 from leadlog.leads.airtable.pushing import Pusher
@@ -42,7 +42,7 @@ class Remover:
         tombstones: Rows of deleted leads, by lead.
     """
 
-    context: Context
+    context: SyncContext
     comparer: Comparer
     pusher: Pusher
     listing: Listing

@@ -11,12 +11,12 @@ from leadlog.leads.airtable.wire import Wire
 
 __all__ = [
     "Action",
-    "Batch",
     "Conflict",
     "LeadOutcome",
     "Status",
     "SyncResult",
     "SyncType",
+    "WriteBatch",
     "worst_first",
 ]
 
@@ -98,7 +98,7 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class WriteBatch:
     """One batch of writes.
 
     Attributes:
@@ -151,7 +151,7 @@ class SyncResult:
     conflicts: list[Conflict] = field(default_factory=list)
     duplicates: dict[str, str] = field(default_factory=dict)
     wire: Wire = field(default_factory=Wire)
-    batches: list[Batch] = field(default_factory=list)
+    batches: list[WriteBatch] = field(default_factory=list)
     pages: int = 0
     confirmed: int = 0
     duration_ms: float = 0.0

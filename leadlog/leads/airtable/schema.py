@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leadlog.core.errors import AirtableError, SyncError
-from leadlog.leads.airtable.mapping import LEAD_ID, Field, kinds_for
+from leadlog.leads.airtable.mapping import LEAD_ID, FieldMapping, kinds_for
 
 __all__ = ["Binding", "Problem", "RemoteField", "RemoteSchema", "bind", "schema_of"]
 
@@ -84,8 +84,8 @@ class Binding:
     """
 
     table_id: str
-    fields: tuple[Field, ...]
-    key: Field
+    fields: tuple[FieldMapping, ...]
+    key: FieldMapping
     modified: str | None
     problems: tuple[Problem, ...]
     renamed: Mapping[str, str]
@@ -161,7 +161,7 @@ def bind(
     renamed: dict[str, str] = {}
     problems: list[Problem] = []
 
-    def find(field: str, name: str) -> Field:
+    def find(field: str, name: str) -> FieldMapping:
         before = known.get(field, {})
         there = by_id.get(before.get("id", "")) if before.get("name") == name else None
         there = there or by_id.get(name) or by_name.get(name)
@@ -169,7 +169,7 @@ def bind(
         if there is None:
             message = f"there is no field {name!r} (for {field}); create it as {wanted[0]}"
             problems.append(Problem(field, name, "missing", None, wanted, message))
-            return Field(field, "", name, wanted[0])
+            return FieldMapping(field, "", name, wanted[0])
         if name not in {there.name, there.id}:
             renamed[name] = there.name
         if there.kind in COMPUTED:
@@ -183,7 +183,7 @@ def bind(
                 f"{there.name!r} (for {field}) is of type {there.kind}; change it to {wanted[0]}"
             )
             problems.append(Problem(field, there.name, "wrong_type", there.kind, wanted, message))
-        return Field(field, there.id, there.name, there.kind)
+        return FieldMapping(field, there.id, there.name, there.kind)
 
     fields = tuple(find(field, name) for field, name in names.items())
     key = find(LEAD_ID, key_name)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from leadlog.leads.airtable.listing import differs
-from leadlog.leads.airtable.mapping import Field, kinds_for, local_values
+from leadlog.leads.airtable.mapping import FieldMapping, kinds_for, local_values
 from leadlog.leads.store import links, syncs
 from leadlog.leads.store.models import Lead
 from leadlog.leads.store.sync_links import SyncLinks
@@ -23,7 +23,7 @@ def statistics(store: SyncLinks, names: Mapping[str, str]) -> dict[str, Any]:
         store: The leads.
         names: Field in Airtable by field of a lead.
     """
-    fields = [Field(name, "", title, kinds_for(name)[0]) for name, title in names.items()]
+    fields = [FieldMapping(name, "", title, kinds_for(name)[0]) for name, title in names.items()]
     changed = sum(
         1 for lead, link in store.linked() if differs(local_values(fields, lead), link.base_local)
     )

@@ -20,7 +20,7 @@ from leadlog.leads.airtable.pace import PENALTY_SECONDS, Pace, Paces
 from leadlog.leads.airtable.wire import Wire
 from leadlog.recording.capture.meter import count_api_call
 
-__all__ = ["QUOTA", "Transport", "refusal"]
+__all__ = ["QUOTA", "AirtableTransport", "refusal"]
 
 QUOTA = "PUBLIC_API_BILLING_LIMIT_EXCEEDED"
 
@@ -35,7 +35,7 @@ _IDEMPOTENT = frozenset({"GET", "PATCH", "PUT", "DELETE"})
 _LONGEST_WAIT = 600.0
 
 
-class Transport(HTTPAdapter):
+class AirtableTransport(HTTPAdapter):
     """Sends requests at Airtable's pace, counts every attempt, and repeats what may be repeated.
 
     Args:

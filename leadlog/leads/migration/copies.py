@@ -17,7 +17,7 @@ from leadlog.core.errors import MigrationError
 from leadlog.core.files import draft, replace
 from leadlog.leads.store.location import in_memory
 
-__all__ = ["Manifest", "copy_of", "default_root", "digest", "manifests", "read_manifest"]
+__all__ = ["BackupManifest", "copy_of", "default_root", "digest", "manifests", "read_manifest"]
 
 _NAME = "manifest.json"
 _PIECE = 1024 * 1024
@@ -26,7 +26,7 @@ Told = Callable[[int], object]
 
 
 @dataclass(slots=True)
-class Manifest:
+class BackupManifest:
     """What was put aside for a migration.
 
     Attributes:
@@ -63,7 +63,7 @@ def default_root(url: URL) -> Path:
     return Path("migration_backups").absolute()
 
 
-def read_manifest(directory: Path) -> Manifest:
+def read_manifest(directory: Path) -> BackupManifest:
     """Read what was put aside in a directory.
 
     Raises:
@@ -71,7 +71,7 @@ def read_manifest(directory: Path) -> Manifest:
     """
     try:
         found = json.loads((directory / _NAME).read_text("utf-8"))
-        return Manifest(**found, directory=directory)
+        return BackupManifest(**found, directory=directory)
     except (OSError, ValueError, TypeError) as error:
         raise MigrationError(
             f"there is no whole backup in {directory} ({error}); `leadlog migrate backups` lists "
@@ -79,7 +79,7 @@ def read_manifest(directory: Path) -> Manifest:
         ) from error
 
 
-def manifests(root: Path) -> Iterator[Manifest]:
+def manifests(root: Path) -> Iterator[BackupManifest]:
     """Give all backups below a directory, oldest first."""
     for path in sorted(root.glob(f"*/{_NAME}")):
         yield read_manifest(path.parent)

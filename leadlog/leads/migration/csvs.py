@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from leadlog.leads.migration.reader import LARGEST_RECORD
 from leadlog.leads.migration.window import RAW_KEPT
 
-__all__ = ["DELIMITERS", "CsvRows", "Row", "Rows"]
+__all__ = ["DELIMITERS", "CsvRows", "RowReader", "TableRow"]
 
 DELIMITERS = (",", ";", "\t", "|")
 """The delimiters that are looked for."""
@@ -32,7 +32,7 @@ _UNCLOSED = "the row cannot be read: a quote in it is never closed"
 
 
 @dataclass(slots=True)
-class Row:
+class TableRow:
     """A row of a table.
 
     Attributes:
@@ -62,7 +62,7 @@ class Row:
         )
 
 
-class Rows(Protocol):
+class RowReader(Protocol):
     """The rows of a table, whatever it is written in.
 
     Attributes:
@@ -73,7 +73,7 @@ class Rows(Protocol):
     delimiter: str
     plausible: Callable[[list[str]], bool]
 
-    def first(self, count: int) -> list[Row]:
+    def first(self, count: int) -> list[TableRow]:
         """Return the first rows without going on."""
         ...
 
@@ -81,7 +81,7 @@ class Rows(Protocol):
         """Go on at a line."""
         ...
 
-    def __iter__(self) -> Iterator[Row]: ...
+    def __iter__(self) -> Iterator[TableRow]: ...
 
 
 class _RowTooLongError(Exception):
@@ -199,15 +199,15 @@ class CsvRows:
         if csv.field_size_limit() < largest:
             csv.field_size_limit(largest)
 
-    def first(self, count: int) -> list[Row]:
+    def first(self, count: int) -> list[TableRow]:
         """Return the first rows, as far as they can be read, without going on."""
         before = self._lines.number
         rows = csv.reader(self._sample, **self._options)
-        found: list[Row] = []
+        found: list[TableRow] = []
         number = 0
         try:
             for cells in islice(rows, count):
-                found.append(Row(cells, before + number + 1))
+                found.append(TableRow(cells, before + number + 1))
                 number = rows.line_num
         except csv.Error:
             pass  # a broken row is told when it is read
@@ -221,7 +221,7 @@ class CsvRows:
             except StopIteration:
                 return
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[TableRow]:
         lines = self._lines
         rows = csv.reader(lines, strict=True, **self._options)
         while True:
@@ -238,9 +238,9 @@ class CsvRows:
                 continue
             if cells:
                 taken = lines.taken
-                yield Row(cells, lines.number - len(taken) + 1, taken)
+                yield TableRow(cells, lines.number - len(taken) + 1, taken)
 
-    def _broken(self, error: Exception) -> Row | None:
+    def _broken(self, error: Exception) -> TableRow | None:
         """Pass over a row that cannot be read; None where it only was several lines in one."""
         lines = self._lines
         first, *others = lines.taken
@@ -260,7 +260,7 @@ class CsvRows:
         else:
             reason = _SYNTAX.format(error)
         lines.put_back(others)
-        row = Row([], number, [first[:RAW_KEPT]], reason, cut=len(first) > RAW_KEPT)
+        row = TableRow([], number, [first[:RAW_KEPT]], reason, cut=len(first) > RAW_KEPT)
         size = len(first)
         while True:
             lines.begin_row()
@@ -289,10 +289,10 @@ class CsvRows:
             return len(cells) > 1 and line.count('"') % 2 == 1 and self.plausible(cells)
         return self.plausible(cells)
 
-    def _pass_over(self, first: str, others: list[str], number: int) -> Row:
+    def _pass_over(self, first: str, others: list[str], number: int) -> TableRow:
         """Pass over a quoted row of any length, up to the quote that closes it."""
         lines = self._lines
-        row = Row([], number, [], _CLOSED.format(self._largest), cut=True)
+        row = TableRow([], number, [], _CLOSED.format(self._largest), cut=True)
         size, inside = 0, False
         for line in [first, *others]:
             if size < RAW_KEPT:

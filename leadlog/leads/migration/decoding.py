@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from math import isinf
 from typing import Any
 
-__all__ = ["NOT_UTF8", "Broken", "Decoder", "Read", "Table", "shown"]
+__all__ = ["NOT_UTF8", "Broken", "Decoder", "Read", "RowDecoding", "shown"]
 
 NOT_UTF8 = re.compile("[\udc80-\udcff]+")
 """Bytes that are not UTF-8, as surrogates."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RowDecoding:
     """What is needed to read a row of a table by itself.
 
     Attributes:
@@ -52,7 +52,7 @@ class Broken:
     line: int
     raw: str = ""
     cut: bool = False
-    table: Table | None = None
+    table: RowDecoding | None = None
 
 
 @dataclass(frozen=True, slots=True)

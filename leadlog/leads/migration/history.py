@@ -11,10 +11,16 @@ from typing import Any
 from leadlog.core.clock import now_us
 from leadlog.core.doors import parameter
 from leadlog.core.errors import MigrationError
-from leadlog.leads.migration.copies import Manifest, default_root, digest, manifests, read_manifest
+from leadlog.leads.migration.copies import (
+    BackupManifest,
+    default_root,
+    digest,
+    manifests,
+    read_manifest,
+)
 from leadlog.leads.migration.records import Reading, batches, candidate_of, records_of
 from leadlog.leads.migration.result import Progress
-from leadlog.leads.migration.runs import COMPLETED, Runs, account_of
+from leadlog.leads.migration.runs import COMPLETED, MigrationTables, account_of
 from leadlog.leads.migration.verify import Verification, verify_source
 from leadlog.leads.store import LeadDatabase
 from leadlog.leads.store.backups import restore
@@ -55,7 +61,7 @@ class MigrationHistory:
         """When a source was migrated."""
         ends = [
             run.ended_at
-            for run in Runs(self._db).all()
+            for run in MigrationTables(self._db).all()
             if account in map(account_of, run.details["sources"])
         ]
         return ends[-1] if ends else None
@@ -83,11 +89,11 @@ class MigrationHistory:
                     number += len(batch)
                     yield [candidate_of(record, columns) for record in batch]
 
-        source_id = Runs(self._db).source(reading.account(sha256))
+        source_id = MigrationTables(self._db).source(reading.account(sha256))
         verify_source(self._db, source_id, name, candidates(), report=report, ended_at=ended_at)
 
     def _run(self, migration_id: str | None) -> MigrationRun:
-        runs = Runs(self._db).all()
+        runs = MigrationTables(self._db).all()
         for run in reversed(runs):
             if migration_id in {None, run.id}:
                 return run
@@ -113,7 +119,7 @@ class MigrationHistory:
         if run.backup is not None and (Path(run.backup) / "manifest.json").is_file():
             manifest = read_manifest(Path(run.backup))
             copies = {one["sha256"]: manifest.directory / one["copy"] for one in manifest.sources}
-        runs = Runs(self._db)
+        runs = MigrationTables(self._db)
         for source in run.details["sources"]:
             path = next(
                 (
@@ -149,7 +155,7 @@ class MigrationHistory:
             `size_bytes`, `read_as` (the options that it was read with), `complete`, and how many
             records became `migrated`, `duplicate` and `rejected`.
         """
-        runs = Runs(self._db)
+        runs = MigrationTables(self._db)
         return {
             "migrations": [
                 {
@@ -175,7 +181,7 @@ class MigrationHistory:
             ]
         }
 
-    def backups(self) -> list[Manifest]:
+    def backups(self) -> list[BackupManifest]:
         """The backups that migrations made, oldest first."""
         return list(manifests(self._root))
 
@@ -196,7 +202,7 @@ class MigrationHistory:
         directory = next(
             (
                 Path(run.backup)
-                for run in Runs(self._db).all()
+                for run in MigrationTables(self._db).all()
                 if run.id == migration_id and run.backup
             ),
             self._root / migration_id,
@@ -232,7 +238,7 @@ class MigrationHistory:
         manifest.write()
         return leads
 
-    def _check_rollback(self, manifest: Manifest, *, force: bool) -> None:
+    def _check_rollback(self, manifest: BackupManifest, *, force: bool) -> None:
         migration_id, url = manifest.migration_id, self._db.url
         if in_memory(url):
             raise MigrationError(f"{url} is in memory and cannot be rolled back; use a file")
@@ -249,7 +255,7 @@ class MigrationHistory:
                 f"{migration_id} was rolled back at {manifest.rolled_back_at}; force it to do so "
                 "again"
             )
-        runs = Runs(self._db)
+        runs = MigrationTables(self._db)
         run = self._run(migration_id)
         state = runs.state()
         if run.status == COMPLETED:

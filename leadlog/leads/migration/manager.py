@@ -14,8 +14,8 @@ from leadlog.leads.migration.recording import RejectLog, record_run
 from leadlog.leads.migration.records import Reading, records_of
 from leadlog.leads.migration.rejects import RejectsFile, check_place
 from leadlog.leads.migration.result import MigrationResult, Progress, Reject, SourceResult
-from leadlog.leads.migration.run import Run
-from leadlog.leads.migration.runs import Runs
+from leadlog.leads.migration.run import Migrator
+from leadlog.leads.migration.runs import MigrationTables
 from leadlog.leads.migration.verify import Verification
 from leadlog.leads.store import values
 from leadlog.leads.store.engine import Connections
@@ -152,7 +152,7 @@ class MigrationManager(MigrationHistory):
             # A file that is not a table is refused before a run begins.
             with records_of(one.path, reading, one.source.path):
                 pass
-        runs = Runs(self._db)
+        runs = MigrationTables(self._db)
         writes = False
         if not result.dry_run:
             writes = prepare(
@@ -182,7 +182,7 @@ class MigrationManager(MigrationHistory):
             def come(source: SourceResult, done: int) -> None:
                 told(Progress(source.path, "reading", before + done, total, result.records))
 
-            run = Run(
+            run = Migrator(
                 None if result.dry_run else self._db,
                 result,
                 batch_size=batch_size,
@@ -228,7 +228,7 @@ class MigrationManager(MigrationHistory):
         result.data_integrity_maintained = report.ok and report.records == result.records
         result.notes += report.problems
 
-    def _end(self, runs: Runs, result: MigrationResult) -> None:
+    def _end(self, runs: MigrationTables, result: MigrationResult) -> None:
         run = self._run(result.migration_id)
         after = runs.state()
         details = run.details | {

@@ -12,10 +12,10 @@ from os import PathLike
 from pathlib import Path
 
 from leadlog.core.errors import MigrationError, ReadError, StoreError
-from leadlog.leads.migration.copies import Manifest, copy_of, digest, read_manifest
+from leadlog.leads.migration.copies import BackupManifest, copy_of, digest, read_manifest
 from leadlog.leads.migration.records import Reading
 from leadlog.leads.migration.result import MigrationResult, SourceResult
-from leadlog.leads.migration.runs import RUNNING, Runs
+from leadlog.leads.migration.runs import RUNNING, MigrationTables
 from leadlog.leads.migration.sources import STDIN, found
 from leadlog.leads.store import LeadDatabase
 from leadlog.leads.store.models import MigrationRun
@@ -100,7 +100,7 @@ def prepare(
     Raises:
         MigrationError: The backup cannot be made.
     """
-    runs = Runs(db)
+    runs = MigrationTables(db)
     accounts = {reading.account(one.source.sha256) for one in given}
     earlier = runs.to_resume(accounts)
     if earlier is not None:
@@ -158,7 +158,7 @@ def _use_copies(given: Sequence[Input], backup: Path) -> None:
             one.source.copy = str(one.path)
 
 
-def _note_changes(runs: Runs, given: Sequence[Input], result: MigrationResult) -> None:
+def _note_changes(runs: MigrationTables, given: Sequence[Input], result: MigrationResult) -> None:
     """Note which files had another content when they were migrated before."""
     for one in given:
         if one.source.path == STDIN:
@@ -208,7 +208,7 @@ def _put_aside(
             if db.url.get_backend_name() == "sqlite":
                 raise
             result.notes.append(f"the database is not backed up, so no rollback: {error}")
-        Manifest(
+        BackupManifest(
             migration_id=result.migration_id,
             created_at=now.isoformat(),
             database=str(db.url),

@@ -15,7 +15,7 @@ from typing import Any
 
 from leadlog.core.doors import parameter
 from leadlog.leads.migration.decoding import NOT_UTF8, Broken, Decoder, Read, shown
-from leadlog.leads.migration.window import RAW_KEPT, Scan, Window
+from leadlog.leads.migration.window import RAW_KEPT, TextWindow, ValueScanner
 from leadlog.leads.store.normalise import field_of
 
 __all__ = ["LARGEST_RECORD", "JsonReader"]
@@ -63,7 +63,7 @@ class JsonReader:
 
     def __init__(
         self,
-        window: Window,
+        window: TextWindow,
         *,
         largest: int = LARGEST_RECORD,
         escaped: Callable[[], bool] = lambda: False,
@@ -139,7 +139,7 @@ class JsonReader:
         self.notes[f"sources with their records under {'.'.join(inside.path)}"] += 1
         window.pos = inside.pos
         yield from self._elements()
-        rest = Scan(stack=b"{" * len(inside.path))
+        rest = ValueScanner(stack=b"{" * len(inside.path))
         while window.ahead or window.more():
             end = rest.feed(window.text, window.pos)
             window.pos = len(window.text) if end is None else end
@@ -167,7 +167,7 @@ class JsonReader:
                     return _CONTAINER
                 if window.ahead >= self._largest:
                     return self._too_large(error, in_array=in_array)
-                if not window.ended and Scan().feed(text, start) is None:
+                if not window.ended and ValueScanner().feed(text, start) is None:
                     window.more()
                     continue
                 return self._recover(error, in_array=in_array)
@@ -227,7 +227,7 @@ class JsonReader:
         window, start = self._window, self._window.pos
         line, began = window.line(start), window.offset(start)
         raw = shown(window.text[start : start + RAW_KEPT])
-        scan = Scan()
+        scan = ValueScanner()
         while True:
             end = scan.feed(window.text, window.pos)
             window.pos = len(window.text) if end is None else end
@@ -273,7 +273,8 @@ class JsonReader:
         ends = [
             end
             for newline_ends_string in (True, False)
-            if (end := Scan(newline_ends_string=newline_ends_string).feed(text, start)) is not None
+            if (end := ValueScanner(newline_ends_string=newline_ends_string).feed(text, start))
+            is not None
             and end > start
             and self._is_boundary(end, in_array=in_array)
         ]
@@ -316,7 +317,7 @@ class JsonReader:
         return isinstance(value, dict) and 2 * len(self._keys & value.keys()) > len(value)
 
 
-def _syntax(error: json.JSONDecodeError, window: Window) -> str:
+def _syntax(error: json.JSONDecodeError, window: TextWindow) -> str:
     place = f"line {window.line(error.pos)}, column {window.column(error.pos)}"
     return f"its syntax is wrong: {error.msg} ({place})"
 

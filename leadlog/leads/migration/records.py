@@ -17,7 +17,7 @@ from leadlog.leads.migration.rejects import corrected
 from leadlog.leads.migration.result import Reject
 from leadlog.leads.migration.sources import SourceText, is_table, opened
 from leadlog.leads.migration.tables import TableReader
-from leadlog.leads.migration.window import Window
+from leadlog.leads.migration.window import TextWindow
 from leadlog.leads.migration.workbooks import is_workbook, sheet_of
 from leadlog.leads.store.columns import Columns
 from leadlog.leads.store.intake import Candidate, checked
@@ -139,7 +139,7 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
     as_table = reading.table or reading.delimiter or reading.header_row or is_table(path)
     with opened(path, reading.encoding) as text:
         if not as_table:
-            reader = JsonReader(Window(text.read), escaped=lambda: text.escaped)
+            reader = JsonReader(TextWindow(text.read), escaped=lambda: text.escaped)
             yield SourceRecords(text, Counter(), (), reader, reading)
             return
         text.check_table(name)

@@ -13,11 +13,11 @@ from typing import IO, Any
 
 from leadlog.core.errors import MigrationError
 from leadlog.leads.migration.csvs import CsvRows
-from leadlog.leads.migration.decoding import Broken, Read, Table
+from leadlog.leads.migration.decoding import Broken, Read, RowDecoding
 from leadlog.leads.migration.reader import JsonReader
 from leadlog.leads.migration.result import Reject
 from leadlog.leads.migration.tables import TableReader
-from leadlog.leads.migration.window import Window
+from leadlog.leads.migration.window import TextWindow
 from leadlog.leads.store.columns import Columns
 
 __all__ = ["RejectsFile", "check_place", "corrected"]
@@ -91,7 +91,7 @@ def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None)
     raw, header = line["raw"], line.get("header")
     table = None
     if isinstance(header, list) and header:
-        table = Table(tuple(map(str, header)), delimiter or str(line.get("delimiter") or ","))
+        table = RowDecoding(tuple(map(str, header)), delimiter or str(line.get("delimiter") or ","))
     if line.get("cut") is True:
         return Broken(
             "only the beginning of this record is here; take it from its source and correct it",
@@ -105,7 +105,7 @@ def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None)
         found = _row_again(raw, table)
     else:
         pieces = iter((raw,))
-        found = list(JsonReader(Window(lambda _: next(pieces, ""))))
+        found = list(JsonReader(TextWindow(lambda _: next(pieces, ""))))
     if len(found) == 1 and isinstance(found[0], Read):
         return Read(found[0].value, number, found[0].size)
     reason = "there is no record in it"
@@ -116,7 +116,7 @@ def _read_again(line: dict[str, Any], number: int | None, delimiter: str | None)
     return Broken(f"{reason} (the text under raw)", number or 0, raw, table=table)
 
 
-def _row_again(raw: str, table: Table) -> list[Read | Broken]:
+def _row_again(raw: str, table: RowDecoding) -> list[Read | Broken]:
     pieces = iter((table.joined(table.header) + "\n", raw))
     rows = CsvRows(lambda _: next(pieces, ""), table.delimiter)
     return list(TableReader("a row", rows, columns=Columns(), header_row=1))

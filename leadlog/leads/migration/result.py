@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from leadlog.leads.migration.decoding import Table
+from leadlog.leads.migration.decoding import RowDecoding
 
 __all__ = ["MigrationResult", "Progress", "Reject", "SourceResult"]
 
@@ -31,7 +31,7 @@ class Reject:
     raw: str | None = None
     record: Any = None
     cut: bool = False
-    table: Table | None = None
+    table: RowDecoding | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ from leadlog.leads.migration.decoding import Broken, Read
 from leadlog.leads.migration.measures import Measures
 from leadlog.leads.migration.records import Reading, batches, candidate_of, records_of, reject_of
 from leadlog.leads.migration.result import MigrationResult, Reject, SourceResult
-from leadlog.leads.migration.runs import Runs
+from leadlog.leads.migration.runs import MigrationTables
 from leadlog.leads.store import LeadDatabase
 from leadlog.leads.store.columns import KNOWN_COLUMNS
 from leadlog.leads.store.intake import AddOutcome, Candidate
 from leadlog.leads.store.normalise import NormalisedLead
 
-__all__ = ["Run"]
+__all__ = ["Migrator"]
 
 _REJECTS_KEPT = 100
 _PREVIEWED = 5
@@ -27,7 +27,7 @@ _COLUMNS_KEPT = 200
 _BLANK: tuple[Any, ...] = (None, "", [], {})
 
 
-class Run:
+class Migrator:
     """Reads sources and brings their records into the store.
 
     Args:
@@ -67,7 +67,7 @@ class Run:
             path: Where to read it.
             reading: How it is read.
         """
-        runs = None if self._db is None else Runs(self._db)
+        runs = None if self._db is None else MigrationTables(self._db)
         source_id = None if runs is None else runs.source(reading.account(source.sha256))
         done = 0 if runs is None or source_id is None else runs.accounted(source_id)
         self._columns = reading.known_columns()
@@ -103,7 +103,7 @@ class Run:
 
     def _skip(
         self,
-        runs: Runs,
+        runs: MigrationTables,
         source_id: int,
         source: SourceResult,
         first: int,
@@ -185,14 +185,14 @@ class Run:
         self._number += 1
 
         def account(session: Session, outcomes: Sequence[AddOutcome]) -> None:
-            Runs.note(session.connection(), source_id, first, outcomes)
+            MigrationTables.note(session.connection(), source_id, first, outcomes)
 
         try:
             return db.add_batch(
                 candidates, call_id=self._call_id, number=self._number, within=account
             )
         except IntegrityError as error:
-            if Runs(db).accounted(source_id) > first:
+            if MigrationTables(db).accounted(source_id) > first:
                 raise MigrationError(
                     f"{source.path} is being migrated by another process, too; wait for its end, "
                     "and run this again"

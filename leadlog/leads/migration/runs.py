@@ -12,7 +12,7 @@ from leadlog.leads.store.bulk import Insertion
 from leadlog.leads.store.intake import AddOutcome
 from leadlog.leads.store.models import Lead, MigrationItem, MigrationRun, MigrationSource
 
-__all__ = ["COMPLETED", "RUNNING", "LeadsState", "Runs", "account_of"]
+__all__ = ["COMPLETED", "RUNNING", "LeadsState", "MigrationTables", "account_of"]
 
 RUNNING, COMPLETED = "running", "completed"
 _OUTCOMES = {"created": "migrated", "updated": "duplicate", "rejected": "rejected"}
@@ -34,7 +34,7 @@ class LeadsState:
     versions: int
 
 
-class Runs:
+class MigrationTables:
     """The tables of migrations in a store."""
 
     def __init__(self, db: LeadDatabase) -> None:

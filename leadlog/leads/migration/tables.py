@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from leadlog.core.doors import parameter
 from leadlog.core.errors import ReadError
-from leadlog.leads.migration.csvs import Row, Rows
-from leadlog.leads.migration.decoding import Broken, Read, Table, shown
+from leadlog.leads.migration.csvs import RowReader, TableRow
+from leadlog.leads.migration.decoding import Broken, Read, RowDecoding, shown
 from leadlog.leads.store.columns import Columns
 from leadlog.leads.store.duplicates import canonical_email
 
@@ -48,7 +48,7 @@ class TableReader:
     def __init__(
         self,
         name: str,
-        rows: Rows,
+        rows: RowReader,
         *,
         columns: Columns,
         header_row: int | None = None,
@@ -61,25 +61,25 @@ class TableReader:
         self.header: list[str] = []
         self._given: list[str] = []
         self._anchors: dict[int, str] = {}
-        self._rows: Iterator[Row] = iter(())
+        self._rows: Iterator[TableRow] = iter(())
         found = self._given_header(rows, header_row) if header_row else self._find(rows)
         if found is not None:
             rows.skip_to(found.line)
             self._rows = iter(rows)
             self._know(next(self._rows, found))
         rows.plausible = self.plausible
-        self._table = Table(tuple(self.header), rows.delimiter)
+        self._table = RowDecoding(tuple(self.header), rows.delimiter)
 
     # ---------------------------------------------------------------------------------- header
 
-    def _given_header(self, rows: Rows, line: int) -> Row:
+    def _given_header(self, rows: RowReader, line: int) -> TableRow:
         rows.skip_to(line)
         there = next(iter(rows.first(1)), None)
         if there is None or there.line != line or there.blank:
             raise ReadError(f"{self._name} has no row {line} that can be its header")
         return there
 
-    def _find(self, rows: Rows) -> Row | None:
+    def _find(self, rows: RowReader) -> TableRow | None:
         """The row that is the header; None where there is no row at all."""
         there = [row for row in rows.first(_SEARCHED) if not row.blank]
         if not there:
@@ -99,7 +99,7 @@ class TableReader:
             self.notes["lines before the header, which were skipped"] = best
         return there[best]
 
-    def _score(self, row: Row) -> int:
+    def _score(self, row: TableRow) -> int:
         """How many columns of a row are known; none where it has values and no names."""
         names = [cell for cell in row.cells if isinstance(cell, str) and len(cell) <= _NAME_LENGTH]
         if any("@" in name for name in names):
@@ -107,12 +107,12 @@ class TableReader:
         return sum(self._columns.place(name) is not None for name in names)
 
     @staticmethod
-    def _is_table(rows: Iterable[Row]) -> bool:
+    def _is_table(rows: Iterable[TableRow]) -> bool:
         """Whether rows have more than one cell, and mostly as many as the first."""
         widths = [len(row.cells) for row in rows]
         return widths[0] > 1 and widths.count(widths[0]) * 2 > len(widths)
 
-    def _know(self, row: Row) -> None:
+    def _know(self, row: TableRow) -> None:
         self._given = [_text(cell) for cell in row.cells]
         while self._given and not self._given[-1]:
             self._given.pop()
@@ -177,7 +177,7 @@ class TableReader:
                 yield one
             row = following
 
-    def _continues(self, row: Row, following: Row) -> bool:
+    def _continues(self, row: TableRow, following: TableRow) -> bool:
         """Whether the next row is the rest of a row that lacks cells."""
         return (
             len(row.cells) < len(self.header)
@@ -188,7 +188,7 @@ class TableReader:
             and not self._anchored(following.cells)
         )
 
-    def _one(self, row: Row) -> Read | Broken | None:
+    def _one(self, row: TableRow) -> Read | Broken | None:
         """A row as a record, or why it is none; None where there is nothing in it."""
         if row.problem is not None:
             return self._reject(row, row.problem)
@@ -215,7 +215,7 @@ class TableReader:
             return None
         return self._record(row, cells)
 
-    def _record(self, row: Row, cells: Sequence[object]) -> Read | Broken:
+    def _record(self, row: TableRow, cells: Sequence[object]) -> Read | Broken:
         size = filled = 0
         first = only = ""
         for cell in cells:
@@ -234,7 +234,7 @@ class TableReader:
             return self._reject(row, f"the row begins with {first!r}, so it is a sum and no lead")
         return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
 
-    def _reject(self, row: Row, reason: str) -> Broken:
+    def _reject(self, row: TableRow, reason: str) -> Broken:
         raw = row.raw if row.lines else self._table.joined(row.cells)
         return Broken(reason, row.line, shown(raw), row.cut, self._table)
 

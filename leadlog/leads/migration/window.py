@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-__all__ = ["RAW_KEPT", "Scan", "Window"]
+__all__ = ["RAW_KEPT", "TextWindow", "ValueScanner"]
 
 RAW_KEPT = 64 * 1024
 """Longest piece of a source that is kept of a record that was rejected, characters."""
@@ -13,7 +13,7 @@ _OUTSIDE = re.compile(r'["\[\]{},\n]')
 _INSIDE = re.compile(r'["\\\n]')
 
 
-class Window:
+class TextWindow:
     """The part of a text that is looked at.
 
     Args:
@@ -76,7 +76,7 @@ class Window:
         return self._dropped + pos
 
 
-class Scan:
+class ValueScanner:
     """Finds where a JSON value ends by its quotes and brackets alone, piece by piece.
 
     It does not care for what else is wrong with the value. Its memory is one byte for each bracket

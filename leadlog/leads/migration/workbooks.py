@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from leadlog.core.errors import ReadError
-from leadlog.leads.migration.csvs import Row
+from leadlog.leads.migration.csvs import TableRow
 from leadlog.leads.store.values import plain
 
 __all__ = ["SheetRows", "is_workbook", "sheet_of"]
@@ -28,12 +28,12 @@ class SheetRows:
 
     delimiter = "\t"
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[TableRow]) -> None:
         self._rows = iter(rows)
-        self._ahead: list[Row] = []
+        self._ahead: list[TableRow] = []
         self.plausible: Callable[[list[str]], bool] = lambda _: True
 
-    def first(self, count: int) -> list[Row]:
+    def first(self, count: int) -> list[TableRow]:
         """Return the first rows without going on."""
         self._ahead += islice(self._rows, count - len(self._ahead))
         return list(self._ahead)
@@ -48,7 +48,7 @@ class SheetRows:
             if row.line >= line:
                 self._ahead.append(row)
 
-    def __iter__(self) -> Iterator[Row]:
+    def __iter__(self) -> Iterator[TableRow]:
         return chain(self._ahead, self._rows)
 
 
@@ -98,7 +98,7 @@ def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
             raise ReadError(f"{path} is a workbook with nothing in it; give one that has rows")
         first = 1 + (sheet.start or (0, 0))[0]
         yield SheetRows(
-            Row([_cell(cell) for cell in cells], number)
+            TableRow([_cell(cell) for cell in cells], number)
             for number, cells in enumerate(sheet.iter_rows(), first)
         )
 

@@ -19,7 +19,7 @@ from leadlog_processors.session import current_session
 
 __all__ = [
     "READ_ONLY",
-    "Change",
+    "LeadChange",
     "Match",
     "change",
     "load",
@@ -119,7 +119,7 @@ _BY_ID = select(Lead).where(Lead.id == bindparam("id")).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LeadChange:
     """What was changed.
 
     Attributes:
@@ -138,7 +138,7 @@ def load(session: Session, lead_id: str) -> Lead | None:
     return session.scalars(_BY_ID, {"id": lead_id}).one_or_none()
 
 
-def note(call: Operation, changed: Change | None) -> None:
+def note(call: Operation, changed: LeadChange | None) -> None:
     """Note on the record of a call what it changed; None for no such lead."""
     call.records_affected = int(changed is not None and bool(changed.fields))
     if changed is not None:
@@ -150,7 +150,7 @@ def note(call: Operation, changed: Change | None) -> None:
 
 def change(
     session: Session, lead_id: str, changes: Mapping[Any, Any], now: datetime
-) -> Change | None:
+) -> LeadChange | None:
     """Change a lead; the caller commits.
 
     Returns:
@@ -181,7 +181,7 @@ def change(
     wanted = _new_values(before, given)
     new = {field: value for field, value in wanted.items() if value != before[field]}
     if not new:
-        return Change(before, (), None)
+        return LeadChange(before, (), None)
     after = {**before, **new, "updated_at": now}
     taken = None
     if not KEY_FIELDS.isdisjoint(new):
@@ -190,7 +190,7 @@ def change(
         setattr(lead, field, value)
     lead.updated_at = now
     session.flush()
-    return Change(from_lead(lead), tuple(new), taken)
+    return LeadChange(from_lead(lead), tuple(new), taken)
 
 
 def _new_values(before: Mapping[str, Any], given: Mapping[Any, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from importlib import resources
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store.invisible import unseen
 
-__all__ = ["BY_VALUE", "FIELD_NAMES", "KEPT", "KNOWN_COLUMNS", "Columns", "Place"]
+__all__ = ["BY_VALUE", "FIELD_NAMES", "KEPT", "KNOWN_COLUMNS", "ColumnTarget", "Columns"]
 
 BY_VALUE = "url"
 """Stands for `linkedin_url` or `website`, as the value says."""
@@ -30,7 +30,7 @@ _MOST_CACHED = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ColumnTarget:
     """Where the values of a column go.
 
     Attributes:
@@ -55,16 +55,16 @@ def squashed(column: str) -> str:
 
 
 @cache
-def _known() -> dict[str, Place]:
+def _known() -> dict[str, ColumnTarget]:
     text = resources.files("leadlog.leads.store").joinpath("columns.toml").read_text("utf-8")
     found = tomllib.loads(text)
-    known: dict[str, Place] = {}
+    known: dict[str, ColumnTarget] = {}
     for part, key in enumerate(_PARTS):
         for rank, name in enumerate(found["name"][key], 1):
-            known[squashed(name)] = Place("full_name", rank, part)
+            known[squashed(name)] = ColumnTarget("full_name", rank, part)
     for field, names in [*found["fields"].items(), (BY_VALUE, found["address"]["by_value"])]:
         for rank, name in enumerate(names, 1):
-            known.setdefault(squashed(name), Place(field, rank))
+            known.setdefault(squashed(name), ColumnTarget(field, rank))
     return known
 
 
@@ -88,17 +88,17 @@ class Columns:
     """
 
     def __init__(self, given: Mapping[str, str] | None = None) -> None:
-        self._given: dict[str, Place | None] = {}
-        self._cache: dict[str, Place | None] = {}
+        self._given: dict[str, ColumnTarget | None] = {}
+        self._cache: dict[str, ColumnTarget | None] = {}
         for column, field in (given or {}).items():
             name = field.strip().casefold().replace(" ", "_").replace("-", "_")
             part = name.removesuffix("_name")
             if part in _PARTS[:3] and name != part:
-                place: Place | None = Place("full_name", 0, _PARTS.index(part))
+                place: ColumnTarget | None = ColumnTarget("full_name", 0, _PARTS.index(part))
             elif name == KEPT:
                 place = None
             elif name == "name" or name in FIELD_NAMES:
-                place = Place("full_name" if name == "name" else name, 0)
+                place = ColumnTarget("full_name" if name == "name" else name, 0)
             else:
                 fields = ", ".join(sorted(FIELD_NAMES | {"first_name", "last_name"}))
                 raise ValidationError(
@@ -106,7 +106,7 @@ class Columns:
                 )
             self._given[squashed(column)] = place
 
-    def place(self, column: str) -> Place | None:
+    def place(self, column: str) -> ColumnTarget | None:
         """Return where the values of a column go; None for a column of nobody's."""
         try:
             return self._cache[column]

@@ -20,7 +20,7 @@ from leadlog.leads.store.merges import Undone
 from leadlog.leads.store.models import Lead
 from leadlog.leads.store.quality import QualityReport
 from leadlog.leads.store.queries import LeadQueries
-from leadlog.leads.store.reports import Figures
+from leadlog.leads.store.reports import StoreFigures
 from leadlog.leads.store.schema import prepare
 from leadlog.leads.store.search import LeadPage
 from leadlog.leads.store.similarity import DuplicatePair
@@ -102,7 +102,7 @@ class LeadDatabase:
             connections.close()
             raise
         handle = attach(connections.engine, Lead) if capture else None
-        self.figures = Figures(connections)
+        self.figures = StoreFigures(connections)
         watch_store(self.figures)
         # Closes what a caller left open, so that SQLite can tidy its files up.
         self._finish = weakref.finalize(self, _finish, connections, handle)

@@ -16,7 +16,14 @@ from typing import Any
 
 from leadlog.core.errors import ValidationError
 from leadlog.leads.store import duplicates, values
-from leadlog.leads.store.columns import BY_VALUE, FIELD_NAMES, KEPT, KNOWN_COLUMNS, Columns, Place
+from leadlog.leads.store.columns import (
+    BY_VALUE,
+    FIELD_NAMES,
+    KEPT,
+    KNOWN_COLUMNS,
+    Columns,
+    ColumnTarget,
+)
 from leadlog.leads.store.models import MAX_TEXT
 
 __all__ = ["NormalisedLead", "field_of", "parse", "to_fields"]
@@ -133,7 +140,7 @@ def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Norm
 
 
 def _take(
-    taken: dict[str, _Taken], place: Place, column: str, value: Any, raw: dict[str, Any]
+    taken: dict[str, _Taken], place: ColumnTarget, column: str, value: Any, raw: dict[str, Any]
 ) -> None:
     field = place.field
     if field == BY_VALUE:
@@ -171,7 +178,7 @@ def _is_salutation(title: str) -> bool:
 
 
 def _take_part(
-    parts: list[_Taken | None], place: Place, column: str, value: Any, raw: dict[str, Any]
+    parts: list[_Taken | None], place: ColumnTarget, column: str, value: Any, raw: dict[str, Any]
 ) -> None:
     found = values.text(value, column)
     if found is None or place.part is None:

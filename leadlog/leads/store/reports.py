@@ -20,7 +20,7 @@ from leadlog.leads.store.normalise import to_fields
 from leadlog.leads.store.similarity import person, similarity, suggestions
 from leadlog.recording.resources import StoreSample
 
-__all__ = ["Figures", "duplicates_of", "numbers", "size_bytes", "waiting"]
+__all__ = ["StoreFigures", "duplicates_of", "numbers", "size_bytes", "waiting"]
 
 _SHARED = {"linkedin_url": "LinkedIn profile", "email": "e-mail address"}
 
@@ -148,7 +148,7 @@ def waiting(connection: Connection) -> tuple[int, datetime | None]:
     return cast("tuple[int, datetime | None]", tuple(found))
 
 
-class Figures:
+class StoreFigures:
     """Looks at a store through a connection of its own.
 
     So neither the pool nor a lock of the application is touched, and nothing of it is recorded.

@@ -32,7 +32,15 @@ from leadlog.leads.store.models import COLUMNS, Lead, from_row
 from leadlog.leads.store.placeholders import is_no_number
 from leadlog.leads.store.search import next_after
 
-__all__ = ["DuplicatePair", "Person", "Similarity", "pairs", "person", "similarity", "suggestions"]
+__all__ = [
+    "ComparedLead",
+    "DuplicatePair",
+    "Similarity",
+    "pairs",
+    "person",
+    "similarity",
+    "suggestions",
+]
 
 _WEIGHTS = {"names": 55, "companies": 25, "e-mail addresses": 30, "phone numbers": 20}
 _GENERATIONS = frozenset(["jr", "sr", "junior", "senior", "ii", "iii", "iv"])
@@ -57,7 +65,7 @@ class Similarity:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ComparedLead:
     """What of a lead is compared, in canonical form; None for what it does not have."""
 
     name: str | None
@@ -67,7 +75,7 @@ class Person:
     phone: str | None
 
 
-def person(fields: Mapping[str, Any]) -> Person:
+def person(fields: Mapping[str, Any]) -> ComparedLead:
     """Return what is compared of a lead.
 
     Args:
@@ -76,7 +84,7 @@ def person(fields: Mapping[str, Any]) -> Person:
     digits = "".join(char for char in fields.get("phone") or "" if char.isdecimal())
     if is_no_number(digits):
         digits = ""
-    return Person(
+    return ComparedLead(
         duplicates.canonical_name(fields.get("full_name")),
         duplicates.canonical_company(fields.get("company")),
         duplicates.canonical_email(fields.get("email")),
@@ -85,7 +93,7 @@ def person(fields: Mapping[str, Any]) -> Person:
     )
 
 
-def similarity(one: Person, other: Person) -> Similarity | None:
+def similarity(one: ComparedLead, other: ComparedLead) -> Similarity | None:
     """Return how alike two leads are; None if they are plainly two persons."""
     if one.profile is not None and one.profile == other.profile:
         if duplicates.names_fit(one.name, other.name):
@@ -252,7 +260,7 @@ def pairs(connection: Connection, least: float) -> Iterator[DuplicatePair]:
     """
     seen: set[tuple[str, str]] = set()
     for walk in _WALKS:
-        window: deque[tuple[Mapping[str, Any], Person]] = deque(maxlen=_WINDOW)
+        window: deque[tuple[Mapping[str, Any], ComparedLead]] = deque(maxlen=_WINDOW)
         rows = connection.execution_options(yield_per=_FETCHED).execute(walk)
         for row in rows.mappings():
             lead = dict(row)

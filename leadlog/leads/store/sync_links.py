@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from leadlog.core.errors import StoreError
 from leadlog.leads.store import links, reports
-from leadlog.leads.store.changing import Change, change, load, note
+from leadlog.leads.store.changing import LeadChange, change, load, note
 from leadlog.leads.store.database import LeadDatabase
 from leadlog.leads.store.intake import Intake, checked
 from leadlog.leads.store.keys import chunks
@@ -226,7 +226,7 @@ class SyncLinks:
             call.identify({"id": lead_id}, whole=False)
             call.fields_processed = list(changes)
 
-        def work(session: Session) -> Change | None:
+        def work(session: Session) -> LeadChange | None:
             changed = change(session, lead_id, changes, self._now())
             if changed is not None:
                 now = self._now()

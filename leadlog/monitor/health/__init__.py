@@ -21,12 +21,12 @@ if TYPE_CHECKING:
         registered,
         unregister,
     )
-    from leadlog.monitor.health.probes import Context, Registered
+    from leadlog.monitor.health.probes import ProbeContext, Registered
 
 _HOMES = {
     "Check": "leadlog.monitor.health.checks",
-    "Context": "leadlog.monitor.health.probes",
     "Health": "leadlog.monitor.health.checks",
+    "ProbeContext": "leadlog.monitor.health.probes",
     "Registered": "leadlog.monitor.health.probes",
     "State": "leadlog.monitor.health.checks",
     "check": "leadlog.monitor.health.health",
@@ -40,8 +40,8 @@ _HOMES = {
 
 __all__ = [
     "Check",
-    "Context",
     "Health",
+    "ProbeContext",
     "Registered",
     "State",
     "check",

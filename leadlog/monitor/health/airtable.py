@@ -14,7 +14,7 @@ import requests
 from leadlog.core.errors import SyncError
 from leadlog.core.layout import log_files
 from leadlog.monitor.health.checks import Check, judge
-from leadlog.monitor.health.probes import Context
+from leadlog.monitor.health.probes import ProbeContext
 from leadlog.reading.events import read_backwards
 
 __all__ = ["probe"]
@@ -28,7 +28,7 @@ _WRITERS = ("create", "edit", "owner")
 _TOKENS = "https://airtable.com/create/tokens"
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check `airtable`, and where it answers `airtable_permissions` and `airtable_rate`."""
     if not context.base_id and context.airtable is None:
         yield Check("airtable", "unknown", message="there is no base: airtable_base_id is not set")
@@ -63,7 +63,7 @@ def probe(context: Context) -> Iterator[Check]:
     yield _rate(context, throttled)
 
 
-def _access(context: Context) -> tuple[str, str]:
+def _access(context: ProbeContext) -> tuple[str, str]:
     """Return the token and the place.
 
     Raises:
@@ -146,7 +146,7 @@ def _permission(session: requests.Session, endpoint: str, base_id: str | None) -
     )
 
 
-def _rate(context: Context, throttled: bool) -> Check:
+def _rate(context: ProbeContext, throttled: bool) -> Check:
     """Return whether requests are refused for being too many, now or in the last sync."""
     name = "airtable_rate"
     details: dict[str, Any] = {}

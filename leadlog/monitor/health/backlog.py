@@ -10,7 +10,7 @@ from leadlog.leads.store.models import SyncItem
 from leadlog.leads.store.reports import waiting
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.database import database_missing, opened
-from leadlog.monitor.health.probes import Context
+from leadlog.monitor.health.probes import ProbeContext
 
 __all__ = ["probe"]
 
@@ -19,7 +19,7 @@ _HOUR = timedelta(hours=1)
 _NAMES = ("sync_backlog", "sync_age", "sync_refused")
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check `sync_backlog`, `sync_age` and `sync_refused`."""
     if database_missing(context) is not None:
         for name in _NAMES:

@@ -16,14 +16,14 @@ from leadlog.leads.store.location import in_memory, location
 from leadlog.leads.store.maintenance import findings
 from leadlog.leads.store.reports import size_bytes
 from leadlog.monitor.health.checks import Check, judge
-from leadlog.monitor.health.probes import Context, disk_check
+from leadlog.monitor.health.probes import ProbeContext, disk_check
 
 __all__ = ["database_missing", "opened", "probe"]
 
 _BUSY_MS = 1000  # to wait for another writer; longer would only move the finding
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check `database`, and where it answers the others whose names begin with `database_`."""
     missing = database_missing(context)
     if missing is not None:
@@ -72,7 +72,7 @@ def probe(context: Context) -> Iterator[Check]:
         )
 
 
-def database_missing(context: Context) -> Check | None:
+def database_missing(context: ProbeContext) -> Check | None:
     """Return the check that says that there is no lead store, if there is none."""
     if context.database is None:
         return Check("database", message="there is no lead store", state="unknown")
@@ -158,7 +158,7 @@ def _writable(connection: Connection) -> Check:
     return Check(name, "ok", message="takes writes", latency_ms=round(took, 3))
 
 
-def _disk(context: Context, connection: Connection) -> Iterator[Check]:
+def _disk(context: ProbeContext, connection: Connection) -> Iterator[Check]:
     file = connection.exec_driver_sql("PRAGMA database_list").all()[0][2]
     if file:
         yield disk_check(
@@ -184,7 +184,7 @@ def _integrity(connection: Connection) -> Check:
 _DAMAGE = frozenset(("integrity", "foreign_keys", "invalid_indexes"))
 
 
-def _clock(context: Context, connection: Connection) -> Check:
+def _clock(context: ProbeContext, connection: Connection) -> Check:
     theirs = connection.exec_driver_sql(
         "SELECT extract(epoch FROM clock_timestamp())::float8"
     ).scalar_one()

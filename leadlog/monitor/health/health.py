@@ -16,7 +16,7 @@ import attrs
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import SettingsError
 from leadlog.monitor.health.checks import Check, Health, State
-from leadlog.monitor.health.probes import Context, Registered, built_in
+from leadlog.monitor.health.probes import ProbeContext, Registered, built_in
 
 __all__ = [
     "check",
@@ -86,7 +86,7 @@ def check(
     base_id: str | None = None,
     deep: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    context: Context | None = None,
+    context: ProbeContext | None = None,
 ) -> Health:
     """Look whether all is well; for a readiness endpoint, say.
 
@@ -149,7 +149,7 @@ def default_context(
     base_id: str | None = None,
     deep: bool = False,
     clock: Callable[[], int] = now_us,
-) -> Context:
+) -> ProbeContext:
     """Return what probes look at, from the settings where it is not given.
 
     Args:
@@ -167,7 +167,7 @@ def default_context(
 
     loaded = load(directory=directory)
     named = database is not None or loaded.origins["database"] != "default"
-    return Context(
+    return ProbeContext(
         settings=loaded.settings,
         directory=Path(loaded.settings.directory),
         database=loaded.settings.database if database is None else database,
@@ -206,7 +206,7 @@ def _checks(name: str, said: Any) -> list[Check]:
 class _Answer:
     """A probe that runs in a thread of its own, and what it found."""
 
-    def __init__(self, one: Registered, context: Context) -> None:
+    def __init__(self, one: Registered, context: ProbeContext) -> None:
         self._one = one
         self._context = context
         self._found: list[Check] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from leadlog.core.clock import parse
 from leadlog.core.layout import log_files
 from leadlog.monitor.health.checks import Check, judge
-from leadlog.monitor.health.probes import Context, disk_check
+from leadlog.monitor.health.probes import ProbeContext, disk_check
 from leadlog.reading.events import read_backwards
 from leadlog.recording.sinks.board import SinkReport, sink_reports
 from leadlog.recording.sinks.report import RingReport, ring_reports
@@ -15,7 +15,7 @@ from leadlog.recording.sinks.report import RingReport, ring_reports
 __all__ = ["directory_checks", "probe", "ring_checks", "sink_checks"]
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check whether the log can be written, has lost nothing, and is not behind."""
     directory = context.directory
     yield from directory_checks(directory, context.settings.health_disk_mb)
@@ -133,7 +133,7 @@ def sink_checks(sinks: Sequence[SinkReport]) -> Iterator[Check]:
     )
 
 
-def _lag(rings: Sequence[RingReport], context: Context) -> Check:
+def _lag(rings: Sequence[RingReport], context: ProbeContext) -> Check:
     """Return how long the first event that waits in a living process has waited."""
     since = min((one.waiting_since for one in rings if one.alive and one.waiting_since), default="")
     lag = 0.0
@@ -154,7 +154,7 @@ def _lag(rings: Sequence[RingReport], context: Context) -> Check:
     )
 
 
-def _clock(context: Context) -> Check:
+def _clock(context: ProbeContext) -> Check:
     """Return whether the newest events are of a time that has not come yet."""
     files = log_files(context.directory)
     newest = ""

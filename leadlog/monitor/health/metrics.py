@@ -37,11 +37,11 @@ except ModuleNotFoundError as error:
         'pip install "leadlog[metrics]"'
     ) from error
 
-__all__ = ["Figures", "registry", "serve", "text"]
+__all__ = ["FigureSource", "registry", "serve", "text"]
 
 
 @attrs.frozen
-class Figures:
+class FigureSource:
     """Where the figures come from; each is asked when Prometheus asks.
 
     Attributes:
@@ -57,7 +57,7 @@ class Figures:
     alerts: Callable[[], Iterable[Mapping[str, Any]]] = tuple
 
 
-def registry(figures: Figures) -> CollectorRegistry:
+def registry(figures: FigureSource) -> CollectorRegistry:
     """Return a registry of its own that tells the figures, for `serve` or a web application.
 
     Args:
@@ -68,13 +68,13 @@ def registry(figures: Figures) -> CollectorRegistry:
     return made
 
 
-def text(figures: Figures) -> str:
+def text(figures: FigureSource) -> str:
     """Return the figures in Prometheus' text format, as for node_exporter's textfile collector."""
     return generate_latest(registry(figures)).decode()
 
 
 @contextmanager
-def serve(figures: Figures, address: str = "127.0.0.1", port: int = 9464) -> Iterator[int]:
+def serve(figures: FigureSource, address: str = "127.0.0.1", port: int = 9464) -> Iterator[int]:
     """Answer `GET /metrics` until the block ends, in threads of its own.
 
     Args:
@@ -98,7 +98,7 @@ def serve(figures: Figures, address: str = "127.0.0.1", port: int = 9464) -> Ite
 
 
 class _Figures(Collector):
-    def __init__(self, figures: Figures) -> None:
+    def __init__(self, figures: FigureSource) -> None:
         self._figures = figures
 
     def describe(self) -> list[Metric]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from leadlog.core.clock import parse
 from leadlog.monitor.health.checks import Check, judge
-from leadlog.monitor.health.probes import Context
+from leadlog.monitor.health.probes import ProbeContext
 from leadlog.reading.events import Event
 from leadlog.reading.sampled import newest_events, spread_events
 
@@ -37,7 +37,7 @@ system, if they were independent."""
 _CATEGORIES = ("database_operations",)
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check `error_rate`, `latency` and `data_quality`."""
     now = context.now_us()
     newest = list(
@@ -76,7 +76,7 @@ def _is_operation(data: Mapping[str, Any]) -> bool:
     return type(data.get("operation_details")) is dict
 
 
-def _error_rate(window: Sequence[Event], before: Sequence[Event], context: Context) -> Check:
+def _error_rate(window: Sequence[Event], before: Sequence[Event], context: ProbeContext) -> Check:
     failed, total = _failures(window)
     failed_before, total_before = _failures(before)
     if len(window) < _LEAST:
@@ -116,7 +116,7 @@ def _failures(events: Iterable[Event]) -> tuple[float, float]:
     return failed, total
 
 
-def _latency(window: Sequence[Event], before: Sequence[Event], context: Context) -> Check:
+def _latency(window: Sequence[Event], before: Sequence[Event], context: ProbeContext) -> Check:
     """Return the operation whose p95 rose most; one that is still excellent is not slow."""
     now, usual = _durations(window), _durations(before)
     highest: tuple[float, str] | None = None
@@ -175,7 +175,7 @@ def _score(event: Event) -> float | None:
     return float(score) if isinstance(score, int | float) else None
 
 
-def _data_quality(fresh: Sequence[Event], before: Sequence[Event], context: Context) -> Check:
+def _data_quality(fresh: Sequence[Event], before: Sequence[Event], context: ProbeContext) -> Check:
     name = "data_quality"
     now = [score for event in fresh if (score := _score(event)) is not None]
     usual = [score for event in before if (score := _score(event)) is not None]

@@ -14,11 +14,11 @@ from leadlog.monitor.health.checks import Check, State, judge
 if TYPE_CHECKING:
     from leadlog.core.settings import Settings
 
-__all__ = ["Context", "Probe", "Registered", "built_in", "disk_check"]
+__all__ = ["Probe", "ProbeContext", "Registered", "built_in", "disk_check"]
 
 
 @attrs.frozen
-class Context:
+class ProbeContext:
     """What probes look at.
 
     Attributes:
@@ -43,7 +43,7 @@ class Context:
     now_us: Callable[[], int] = now_us
 
 
-Probe = Callable[[Context], Iterable[Check]]
+Probe = Callable[[ProbeContext], Iterable[Check]]
 """Looks at something and says what it found, as one check or several; may raise."""
 
 
@@ -85,7 +85,7 @@ def _built_in(
     def load() -> Any:
         return importlib.import_module(f"leadlog.monitor.health.{module or name}")
 
-    def probe(context: Context) -> Iterable[Check]:
+    def probe(context: ProbeContext) -> Iterable[Check]:
         found: Iterable[Check] = load().probe(context)
         return found
 

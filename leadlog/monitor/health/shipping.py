@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from leadlog.core.errors import LeadlogError
 from leadlog.monitor.health.checks import Check, judge
-from leadlog.monitor.health.probes import Context
+from leadlog.monitor.health.probes import ProbeContext
 from leadlog.reading.shipped import destinations, read_shipments
 
 __all__ = ["LAG", "probe"]
@@ -13,7 +13,7 @@ LAG = "ship_lag:"
 """What the names of checks on lag begin with; the destination's name follows."""
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check `ship_lag:NAME` and `ship_refused:NAME` of each destination."""
     for name in destinations(context.directory):
         try:
@@ -22,7 +22,7 @@ def probe(context: Context) -> Iterator[Check]:
             yield Check(f"{LAG}{name}", "unknown", message=f"it cannot be read: {error}")
 
 
-def _checks(context: Context, name: str) -> Iterator[Check]:
+def _checks(context: ProbeContext, name: str) -> Iterator[Check]:
     one = read_shipments(context.directory, name)
     lag = one.lag(context.directory, context.now_us())
     seconds = None if lag.seconds is None else round(lag.seconds, 3)

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from leadlog.monitor.health.checks import Check, judge
 from leadlog.monitor.health.database import database_missing, opened
-from leadlog.monitor.health.probes import Context
+from leadlog.monitor.health.probes import ProbeContext
 
 __all__ = ["probe"]
 
@@ -15,7 +15,7 @@ __all__ = ["probe"]
 _RUNS = "migration_run"
 
 
-def probe(context: Context) -> Iterator[Check]:
+def probe(context: ProbeContext) -> Iterator[Check]:
     """Check `migrations`."""
     if database_missing(context) is not None:
         yield Check("migrations", "unknown", message="there is no lead store")

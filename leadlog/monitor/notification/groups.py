@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import attrs
 
 from leadlog.monitor.rules.base import SEVERITIES
-from leadlog.monitor.states import Alert, Key
+from leadlog.monitor.states import AlertState, Key
 
 __all__ = ["Group", "Notice", "NotificationPace", "plan"]
 
@@ -45,7 +45,7 @@ class Group:
         since: seconds since the last message; None before the first.
     """
 
-    told: Mapping[str, Alert] = attrs.field(factory=dict)
+    told: Mapping[str, AlertState] = attrs.field(factory=dict)
     waited: float | None = None
     since: float | None = None
 
@@ -63,8 +63,8 @@ class Notice:
 
     kind: str
     rule: str
-    firing: tuple[Alert, ...] = ()
-    resolved: tuple[Alert, ...] = ()
+    firing: tuple[AlertState, ...] = ()
+    resolved: tuple[AlertState, ...] = ()
 
     @property
     def severity(self) -> str:
@@ -74,7 +74,7 @@ class Notice:
 
 def plan(
     groups: Mapping[str, Group],
-    alerts: Iterable[Alert],
+    alerts: Iterable[AlertState],
     suppressed: Collection[Key],
     pace: NotificationPace,
     elapsed: float,
@@ -89,7 +89,7 @@ def plan(
         elapsed: seconds since the last look; less than 0 counts as 0.
     """
     elapsed = max(elapsed, 0.0)
-    firing: dict[str, dict[str, Alert]] = {}
+    firing: dict[str, dict[str, AlertState]] = {}
     for alert in alerts:
         if alert.state == "firing":
             firing.setdefault(alert.rule, {})[alert.label] = alert
@@ -130,8 +130,8 @@ class _Change:
         since: seconds since the last message; None before the first.
     """
 
-    told: Mapping[str, Alert]
-    loud: Mapping[str, Alert]
+    told: Mapping[str, AlertState]
+    loud: Mapping[str, AlertState]
     news: bool
     over: Sequence[str]
     waited: float | None
@@ -139,7 +139,7 @@ class _Change:
 
     @classmethod
     def between(
-        cls, group: Group, firing: Mapping[str, Alert], quiet: Collection[str]
+        cls, group: Group, firing: Mapping[str, AlertState], quiet: Collection[str]
     ) -> "_Change":
         loud = {label: alert for label, alert in sorted(firing.items()) if label not in quiet}
         news = any(_is_news(alert, group.told.get(label)) for label, alert in loud.items())
@@ -163,13 +163,13 @@ class _Change:
             kind, rule, tuple(self.loud.values()), tuple(self.told[label] for label in self.over)
         )
 
-    def told_now(self) -> dict[str, Alert]:
+    def told_now(self) -> dict[str, AlertState]:
         """Return what was told, once the notice is."""
         kept = {label: alert for label, alert in self.told.items() if label not in self.over}
         return kept | dict(self.loud)
 
 
-def _is_news(alert: Alert, told: Alert | None) -> bool:
+def _is_news(alert: AlertState, told: AlertState | None) -> bool:
     if told is None or alert.fired_us != told.fired_us:
         return True
     return SEVERITIES.index(alert.severity) > SEVERITIES.index(told.severity)

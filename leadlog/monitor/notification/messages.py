@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from leadlog.core.clock import format_us
 from leadlog.monitor.notification.groups import Notice
-from leadlog.monitor.states import Alert
+from leadlog.monitor.states import AlertState
 from leadlog_processors.masking import mask_text
 
 __all__ = ["body", "title"]
@@ -51,7 +51,7 @@ def _lines(notice: Notice, directory: str) -> Iterator[str]:
         yield f'Not now? leadlog alerts silence {notice.rule} --for 2h --comment "…"'
 
 
-def _subject(alert: Alert) -> str:
+def _subject(alert: AlertState) -> str:
     return f"{alert.rule} {alert.label}".rstrip()
 
 

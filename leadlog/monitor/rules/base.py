@@ -18,7 +18,7 @@ __all__ = [
     "CheckResult",
     "Rule",
     "RuleFinding",
-    "View",
+    "RuleView",
     "duration",
     "is_called",
     "number",
@@ -71,7 +71,7 @@ class CheckResult(Protocol):
 
 
 @attrs.frozen
-class View:
+class RuleView:
     """What rules look at.
 
     Attributes:
@@ -203,7 +203,7 @@ class Rule(ABC):
     )
 
     @abstractmethod
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         """Return what is wrong now, as far as this rule can tell."""
 
     def found(self, severity: str, message: str, **more: Any) -> RuleFinding:

@@ -19,7 +19,7 @@ from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.base import (
     Rule,
     RuleFinding,
-    View,
+    RuleView,
     duration,
     is_called,
     number,
@@ -79,7 +79,7 @@ class BurnRate(Rule):
             raise ValueError("objective_percent = 100 leaves no budget; write at most 99.99")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         over_all = [] if self.operation else list(self._burns(view, OPERATIONS))
         for burn in over_all:
             yield self._found(view, burn)
@@ -95,7 +95,7 @@ class BurnRate(Rule):
                     yield self._found(view, burn)
                 break
 
-    def _burns(self, view: View, series: str) -> Iterator["_Burn"]:
+    def _burns(self, view: RuleView, series: str) -> Iterator["_Burn"]:
         """Yield the first pair of windows that burns too fast, for each label."""
         for label, (_, pairs) in _PAIRS.items():
             for pair in pairs:
@@ -104,7 +104,7 @@ class BurnRate(Rule):
                     yield burn
                     break
 
-    def _burn(self, view: View, series: str, label: str, pair: _Pair) -> "_Burn | None":
+    def _burn(self, view: RuleView, series: str, label: str, pair: _Pair) -> "_Burn | None":
         """Return how fast the long window burns, where both windows burn too fast."""
         budget = (100 - self.objective_percent) / 100
         limit = pair.factor * budget * (1 - 1e-12)  # 14.4 * 0.01 is a little above 0.144
@@ -125,7 +125,7 @@ class BurnRate(Rule):
             return None
         return _Burn(series, label, pair, bad, total, bad / total / budget)
 
-    def _found(self, view: View, burn: "_Burn") -> RuleFinding:
+    def _found(self, view: RuleView, burn: "_Burn") -> RuleFinding:
         is_all = burn.series == OPERATIONS
         what = "operations" if is_all else f"calls of {burn.series}"
         message = (
@@ -157,7 +157,7 @@ class _Burn(NamedTuple):
     rate: float
 
 
-def _most_of_them(view: View, burn: _Burn) -> str:
+def _most_of_them(view: RuleView, burn: _Burn) -> str:
     """Return which operations failed most."""
     first = view.minute - burn.pair.long + 1
     failed = [
@@ -168,7 +168,7 @@ def _most_of_them(view: View, burn: _Burn) -> str:
     return f": {', '.join(named)}" if named else ""
 
 
-def _worst_error(view: View, series: str) -> Fingerprint | None:
+def _worst_error(view: RuleView, series: str) -> Fingerprint | None:
     """Return the error that came most often in the last hour, of one series or of all."""
     now = view.minute
     counted = [
@@ -202,7 +202,7 @@ class _OfFingerprints(Rule):
     minimum: float = number(3, "Occurrences in an hour from which it fires.", least=1)
 
     def _of(
-        self, view: View, one: Fingerprint, what: str, times: float, threshold: float
+        self, view: RuleView, one: Fingerprint, what: str, times: float, threshold: float
     ) -> RuleFinding:
         return self.found(
             self.severity,
@@ -213,7 +213,7 @@ class _OfFingerprints(Rule):
             remedy=f"see it: leadlog errors {one.fingerprint}",
         )
 
-    def _seen(self, view: View) -> Iterator[tuple[Fingerprint, float]]:
+    def _seen(self, view: RuleView) -> Iterator[tuple[Fingerprint, float]]:
         """Return the errors of the last hour."""
         now = view.minute
         for one in view.figures.fingerprints.known.values():
@@ -231,7 +231,7 @@ class FingerprintNew(_OfFingerprints):
     about = "A kind of error that was never seen before."
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         now, known = view.minute, view.figures.known_since
         if not known or now - known < _LEARNT_MINUTES:
             return
@@ -253,7 +253,7 @@ class FingerprintReturned(_OfFingerprints):
     gone_for: float = duration("7d", "How long it must have been gone; at least 1 d.")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         for one, times in self._seen(view):
             gone = one.spell - one.before
             if (
@@ -277,7 +277,7 @@ class FingerprintSurging(_OfFingerprints):
     factor: float = number(5.0, "How many times the hourly mean of the last week.", least=1)
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         for one, times in self._seen(view):
             if times < self.minimum or one.first > view.minute - _LEARNT_MINUTES:
                 continue

@@ -11,7 +11,7 @@ from leadlog.monitor.figures.sketch import Sketch
 from leadlog.monitor.rules.base import (
     Rule,
     RuleFinding,
-    View,
+    RuleView,
     duration,
     is_called,
     number,
@@ -48,7 +48,7 @@ class Latency(Rule):
     floor_ms: float = number(100.0, "A p95 below this is never held against it.", unit="ms")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         for name in view.figures.latencies.names():
             if not is_called(name, self.operation):
                 continue
@@ -72,7 +72,7 @@ class Latency(Rule):
                     remedy="see the slow ones: leadlog slow",
                 )
 
-    def _window(self, view: View, name: str) -> tuple[int, Sketch]:
+    def _window(self, view: RuleView, name: str) -> tuple[int, Sketch]:
         """Return the shortest window with enough in it, in minutes, and what is in it."""
         window, minutes = Sketch(), 0
         for factor in (1, 3, 6):
@@ -106,7 +106,7 @@ class SlowOperations(Rule):
     minimum_percent: float = percent(5.0, "Least share of all operations.")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get(OPERATIONS), view.minute
         first = now - int(self.window // 60) + 1
         slow, total = (tally.sum(column, first, now) for column in (tally.slow, tally.total))

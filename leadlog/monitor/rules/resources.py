@@ -10,7 +10,15 @@ from leadlog.monitor.durations import describe
 from leadlog.monitor.figures.minutes import DAYS
 from leadlog.monitor.figures.rolling import OPERATIONS
 from leadlog.monitor.rules.absence import Absence
-from leadlog.monitor.rules.base import Rule, RuleFinding, View, duration, number, percent, severity
+from leadlog.monitor.rules.base import (
+    Rule,
+    RuleFinding,
+    RuleView,
+    duration,
+    number,
+    percent,
+    severity,
+)
 
 __all__ = [
     "DataQualityDrop",
@@ -48,7 +56,7 @@ class _Room(Rule):
             )
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         share = view.gauge(f"{self.gauge}_free_percent", _FRESH_MINUTES)
         room = view.gauge(f"{self.gauge}_free_mb", _FRESH_MINUTES)
         if share is None or room is None:
@@ -105,7 +113,7 @@ class DroppedEvents(Rule):
     minimum: float = number(1, "Events dropped in fifteen minutes from which it fires.", least=1)
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get("(dropped)"), view.minute
         dropped = tally.sum(tally.total, now - 14, now)
         if dropped >= self.minimum:
@@ -133,7 +141,7 @@ class DataQualityDrop(Rule):
     drop: float = number(0.15, "By how much the mean score (0 to 1) may drop.")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         tally, now = view.figures.tallies.get(OPERATIONS), view.minute
         first = now - int(self.window // 60) + 1
         scored = tally.sum(tally.scored, first, now)
@@ -165,7 +173,7 @@ class NoEvents(Absence):
     what = "event"
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         yield from self.silence(view.figures.events, view.minute)
 
 
@@ -181,7 +189,7 @@ class ShippingLag(Rule):
     maximum: float = duration("10m", "Age of the oldest event that may be missing there.")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         for check in view.checks:
             lag = check.value
             if check.name.startswith("ship_lag:") and lag is not None and lag > self.maximum:
@@ -205,7 +213,7 @@ class HealthCheck(Rule):
     severity: str = severity("critical")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         for check in view.checks:
             if check.state == "critical":
                 yield self.found(

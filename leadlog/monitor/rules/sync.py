@@ -6,7 +6,7 @@ import attrs
 from typing_extensions import override
 
 from leadlog.monitor.rules.absence import Absence
-from leadlog.monitor.rules.base import Rule, RuleFinding, View, duration, number, severity
+from leadlog.monitor.rules.base import Rule, RuleFinding, RuleView, duration, number, severity
 
 __all__ = ["Backlog", "NoSyncs", "RateLimited", "SyncFailures"]
 
@@ -26,7 +26,7 @@ class SyncFailures(Rule):
     minimum: float = number(3, "Failed runs in a row from which it fires.", least=1)
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         failed = view.figures.syncs.failed_in_a_row(view.minute)
         if len(failed) >= self.minimum:
             why = f": {failed[-1].message}" if failed[-1].message else ""
@@ -57,7 +57,7 @@ class RateLimited(Rule):
             raise ValueError(f"minimum = {self.minimum:g} is above of_last = {self.of_last:g}")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         runs = view.figures.syncs.since(view.minute - 1440, view.minute)[-int(self.of_last) :]
         limited = sum(run.limited for run in runs)
         if limited >= self.minimum:
@@ -82,7 +82,7 @@ class Backlog(Rule):
     maximum: float = number(1000, "Most leads that may wait.")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         found = view.gauge("pending_syncs", 60)
         if found is not None and found.value > self.maximum:
             yield self.found(
@@ -105,5 +105,5 @@ class NoSyncs(Absence):
     severity: str = severity("warning")
 
     @override
-    def look(self, view: View) -> Iterator[RuleFinding]:
+    def look(self, view: RuleView) -> Iterator[RuleFinding]:
         yield from self.silence(view.figures.sync_minutes, view.minute)

@@ -19,7 +19,7 @@ from leadlog.core.errors import ReadError
 from leadlog.core.files import make_folder, replace, sync_folder
 from leadlog.core.layout import ARCHIVE, LogFile
 from leadlog.core.places import modes_of
-from leadlog.reading.analytics.tally import Cause, Run, Slow, Tally
+from leadlog.reading.analytics.tally import Cause, RunKey, Slow, Tally
 
 __all__ = ["buckets_path", "load_buckets", "remove_buckets", "store_buckets"]
 
@@ -115,7 +115,7 @@ def _data(tally: Tally) -> dict[str, Any]:
 
 def _tally(data: dict[str, Any]) -> Tally:
     return Tally(
-        runs={Run(*row[:-2]): row[-2:] for row in data["runs"]},
+        runs={RunKey(*row[:-2]): row[-2:] for row in data["runs"]},
         qualities={(row[0], row[1]): row[2] for row in data["qualities"]},
         sums={(row[0], row[1]): row[2:] for row in data["sums"]},
         errors={(row[0], row[1], row[2], row[3]): row[4] for row in data["errors"]},

@@ -21,7 +21,7 @@ from itertools import accumulate, pairwise, starmap
 from statistics import fmean, median
 from typing import NamedTuple
 
-__all__ = ["LEAST_DAYS", "Change", "changes", "slope"]
+__all__ = ["LEAST_DAYS", "ChangePoint", "changes", "slope"]
 
 LEAST_DAYS = 3
 SURE = 7.0
@@ -32,7 +32,7 @@ _MOST_ALIKE = 0.9
 _SATURDAY = 5
 
 
-class Change(NamedTuple):
+class ChangePoint(NamedTuple):
     """One change of a series.
 
     Attributes:
@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
 def changes(
     values: Sequence[float], days: Sequence[int] | None = None, least_ratio: float = 1.25
-) -> list[Change]:
+) -> list[ChangePoint]:
     """The changes of a series, in order.
 
     Args:
@@ -102,7 +102,7 @@ class _Squares:
         return max(squares - self.mean(first, last) ** 2 * (last - first), 0.0)
 
 
-def _search(logs: Sequence[float], offset: int, least: float) -> list[Change]:
+def _search(logs: Sequence[float], offset: int, least: float) -> list[ChangePoint]:
     squares = _Squares(logs)
     for number in (1, 2):
         if len(logs) < (number + 1) * LEAST_DAYS:
@@ -132,7 +132,7 @@ def _best(squares: _Squares, length: int, number: int) -> tuple[int, ...]:
 
 def _judged(
     logs: Sequence[float], squares: _Squares, cuts: tuple[int, ...], least: float
-) -> list[Change] | None:
+) -> list[ChangePoint] | None:
     """The changes at some cuts; None where one of them is none."""
     edges = (0, *cuts, len(logs))
     beside = [
@@ -151,7 +151,7 @@ def _judged(
         ):
             return None
         sureness = round(abs(after - before) / likely, 1)
-        found.append(Change(at, math.exp(before), math.exp(after), sureness))
+        found.append(ChangePoint(at, math.exp(before), math.exp(after), sureness))
     return found
 
 

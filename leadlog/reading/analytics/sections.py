@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, TypeVar
 
 from leadlog.reading.analytics.durations import middle_of
-from leadlog.reading.analytics.tally import LISTED, Run, Tally
+from leadlog.reading.analytics.tally import LISTED, RunKey, Tally
 
 __all__ = ["PERCENTS", "Exact", "at_ranks", "sections", "weighted"]
 
@@ -113,7 +113,7 @@ class _Runs:
         self._timed: defaultdict[float, int] = defaultdict(int)
         self._buckets: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
 
-    def add(self, run: Run, count: int, total_ns: int) -> None:
+    def add(self, run: RunKey, count: int, total_ns: int) -> None:
         self.tiers[run.tier, run.rate] += count
         self._ends[run.success, run.rate] += count
         if run.bucket is not None:

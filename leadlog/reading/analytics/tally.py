@@ -13,7 +13,7 @@ from leadlog.core.records.operation import operation_name
 from leadlog.reading.analytics.durations import bucket_of, is_duration, nanoseconds
 from leadlog.reading.analytics.subjects import LEAST_RATE, MOST_COUNT, SUBJECTS, Subject
 
-__all__ = ["LISTED", "Cause", "Run", "Slow", "Tally"]
+__all__ = ["LISTED", "Cause", "RunKey", "Slow", "Tally"]
 
 Data = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ LISTED = 10
 """Slowest operations that are kept."""
 
 
-class Run(NamedTuple):
+class RunKey(NamedTuple):
     """What runs have in common that are counted together.
 
     Attributes:
@@ -99,7 +99,7 @@ class Tally:
         lines_skipped: lines that are no events; None where what was read does not tell.
     """
 
-    runs: dict[Run, list[int]] = field(default_factory=dict)
+    runs: dict[RunKey, list[int]] = field(default_factory=dict)
     qualities: dict[tuple[str, float], int] = field(default_factory=dict)
     sums: dict[tuple[str, float], list[int]] = field(default_factory=dict)
     errors: dict[tuple[str | None, str | None, bool, float], int] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Tally:
             entity = _section(event, "operation_details").get("entity")
             operation = operation_name(operation, entity)
         success = _value(event, subject.success)
-        run = Run(
+        run = RunKey(
             log_type,
             operation,
             success if isinstance(success, bool) else None,
@@ -179,7 +179,7 @@ class Tally:
             )
             self.add_cause(fingerprint, cause)
 
-    def add_runs(self, run: Run, count: int, total_ns: int) -> None:
+    def add_runs(self, run: RunKey, count: int, total_ns: int) -> None:
         """Takes so many runs that have all of it in common."""
         known = self.runs.setdefault(run, [0, 0])
         known[0] += count

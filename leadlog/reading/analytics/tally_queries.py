@@ -20,7 +20,7 @@ from leadlog.reading.analytics.subjects import (
     SUBJECTS,
     Subject,
 )
-from leadlog.reading.analytics.tally import LISTED, Cause, Run, Slow, Tally
+from leadlog.reading.analytics.tally import LISTED, Cause, RunKey, Slow, Tally
 from leadlog.reading.columns import flat_columns
 from leadlog.reading.moments import stamp
 
@@ -128,7 +128,7 @@ class TallyQueries:
         for day, operation, success, tier, rate, bucket, count, ns, *rest in grouped:
             tally = self.days[str(day)]
             tally.add_runs(
-                Run(log_type, operation, success, tier, rate, bucket), count, int(ns or 0)
+                RunKey(log_type, operation, success, tier, rate, bucket), count, int(ns or 0)
             )
             tally.add_peaks(*rest[:2])
             for name, number, total in zip(subject.sums, rest[2::2], rest[3::2], strict=True):

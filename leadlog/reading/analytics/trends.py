@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any, TypeGuard
 
 from leadlog.core.clock import parse, utc_date
-from leadlog.reading.analytics.changes import Change, changes, slope
+from leadlog.reading.analytics.changes import ChangePoint, changes, slope
 from leadlog.reading.analytics.sections import at_ranks
 from leadlog.reading.sampled import spread_events
 
@@ -177,7 +177,7 @@ def _series(rows: list[dict[str, Any]]) -> dict[str, list[tuple[str, float]]]:
     return dict(sorted(found.items()))
 
 
-def _changes(found: list[tuple[str, float]], least: float) -> list[Change]:
+def _changes(found: list[tuple[str, float]], least: float) -> list[ChangePoint]:
     days = [dt.date.fromisoformat(date).toordinal() for date, _ in found]
     return changes([value for _, value in found], days, least)
 

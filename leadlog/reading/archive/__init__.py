@@ -14,18 +14,18 @@ import sys
 from collections.abc import Callable
 
 from leadlog.core.errors import LogDirectoryError
-from leadlog.reading.archive.plan import Action, Excess, Found, Kept, Plan, plan
+from leadlog.reading.archive.plan import Action, Excess, FoundFile, Kept, Plan, plan
 from leadlog.reading.archive.policy import Policy
-from leadlog.reading.archive.report import Report, Result
+from leadlog.reading.archive.report import JanitorReport, Result
 
 __all__ = [
     "Action",
     "Excess",
-    "Found",
+    "FoundFile",
+    "JanitorReport",
     "Kept",
     "Plan",
     "Policy",
-    "Report",
     "Result",
     "plan",
     "run",
@@ -39,7 +39,7 @@ def run(
     *,
     today: str | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> Report:
+) -> JanitorReport:
     """Does with the files of a log what a policy wants.
 
     It may be killed at any moment: nothing is lost, and the next run goes on. What cannot be

@@ -22,7 +22,7 @@ from leadlog.core.layout import (
     replaced_parts,
 )
 from leadlog.core.locks import try_lock
-from leadlog.reading.archive.plan import Found, Hindrance
+from leadlog.reading.archive.plan import FoundFile, Hindrance
 
 __all__ = [
     "Folder",
@@ -87,7 +87,7 @@ class Folder:
         """Closes it."""
         os.close(self._fd)
 
-    def scan(self) -> tuple[list[Found], list[str]]:
+    def scan(self) -> tuple[list[FoundFile], list[str]]:
         """The log files in it, and the names of what a killed janitor left.
 
         Parts that stand in a merged one, too, are left out; see `merge.finish_merges`.
@@ -122,8 +122,8 @@ class Folder:
                 replaced = replaced_parts(self.path, names)
         return [one for one in found if one.file.path.name not in replaced], drafts
 
-    def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> Found:
-        return Found(
+    def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> FoundFile:
+        return FoundFile(
             file=replace(file, category=self.category, path=self.path / file.path.name),
             size_bytes=state.st_size,
             modified_ns=state.st_mtime_ns,
@@ -153,7 +153,7 @@ class Folder:
             unlock(fd)
 
     @contextmanager
-    def claimed(self, found: Found) -> Iterator[int]:
+    def claimed(self, found: FoundFile) -> Iterator[int]:
         """Holds a file against its writers, unchanged since it was found; gives its descriptor.
 
         Writers lock a file before they go on in it, and look into the rings after that. So
@@ -177,7 +177,7 @@ class Folder:
         finally:
             unlock(fd)
 
-    def check(self, found: Found, fd: int) -> None:
+    def check(self, found: FoundFile, fd: int) -> None:
         """Checks that a claimed file is as it was found, and still the one of its name.
 
         Raises:

@@ -21,9 +21,9 @@ from leadlog.reading.archive.buckets import store_missing
 from leadlog.reading.archive.directory import archive_folders, open_folders, sole_janitor
 from leadlog.reading.archive.folders import IN_USE, Folder, LeftAloneError
 from leadlog.reading.archive.merge import finish_merges, merge_parts
-from leadlog.reading.archive.plan import Action, Found, Hindrance, Kept, Plan, plan
+from leadlog.reading.archive.plan import Action, FoundFile, Hindrance, Kept, Plan, plan
 from leadlog.reading.archive.policy import Policy
-from leadlog.reading.archive.report import Report, Result
+from leadlog.reading.archive.report import JanitorReport, Result
 from leadlog.reading.archive.seal import estimate, finish, seal
 from leadlog.reading.shipped import note_dropped, shipped_test
 from leadlog.recording.sinks.storage import Spool
@@ -66,7 +66,7 @@ class Janitor:
         self._results: dict[Path, Result] = {}
         self._bytes_read = self._bytes_to_read = 0
 
-    def run(self) -> Report:
+    def run(self) -> JanitorReport:
         """Does it.
 
         Raises:
@@ -87,7 +87,7 @@ class Janitor:
                 self._folders[folder.category] = folder
             return self._work(unusable)
 
-    def _work(self, unusable: list[Kept]) -> Report:
+    def _work(self, unusable: list[Kept]) -> JanitorReport:
         found = self._look()
         before = sum(one.size_bytes for one in found)
         planned = self._plan(found)
@@ -103,7 +103,7 @@ class Janitor:
             planned = self._plan(found)
         kept = [one for one in planned.kept if one.file.path not in self._results]
         stored, failed = ((), {}) if self._dry_run else store_missing(self._root)
-        return Report(
+        return JanitorReport(
             directory=self._root,
             today=self._today,
             policy=self._policy,
@@ -117,7 +117,7 @@ class Janitor:
             buckets_failed=failed,
         )
 
-    def _look(self) -> list[Found]:
+    def _look(self) -> list[FoundFile]:
         """Lists the log files; removes what a killed janitor left."""
         found = []
         sealed = archive_folders(self._root, self._spool.names_in_use)
@@ -144,7 +144,7 @@ class Janitor:
             for names in [missing(one.file, f"{one.size_bytes}:{one.modified_ns}")]
         ]
 
-    def _plan(self, found: list[Found]) -> Plan:
+    def _plan(self, found: list[FoundFile]) -> Plan:
         """Plans, with what is worth to know only of files that are to be touched."""
         while True:
             known = [
@@ -221,7 +221,7 @@ class Janitor:
         return found.size_bytes
 
     @contextmanager
-    def _archived(self, found: Found) -> Iterator[Folder]:
+    def _archived(self, found: FoundFile) -> Iterator[Folder]:
         """The folder of a part, open."""
         path, in_use = found.file.path.parent, self._spool.names_in_use
         folder = Folder(found.file.category, path, in_use, archived=True)
@@ -230,7 +230,7 @@ class Janitor:
         finally:
             folder.close()
 
-    def _remove_part(self, folder: Folder, found: Found) -> int:
+    def _remove_part(self, folder: Folder, found: FoundFile) -> int:
         from leadlog.reading.archive.parts import remove_part
 
         with folder.claimed(found):

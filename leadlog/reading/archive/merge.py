@@ -24,7 +24,7 @@ from leadlog.reading.archive.parts import (
     take_after_original,
     writing_part,
 )
-from leadlog.reading.archive.plan import Found
+from leadlog.reading.archive.plan import FoundFile
 from leadlog.reading.duck import connect, literally, parquet, unreadable
 from leadlog.reading.events import decode
 from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
@@ -36,7 +36,7 @@ _FETCHED_ROWS = 4096
 
 
 def merge_parts(
-    folder: Folder, merged: Path, parts: Sequence[Found], progress: Callable[[int], object]
+    folder: Folder, merged: Path, parts: Sequence[FoundFile], progress: Callable[[int], object]
 ) -> int:
     """Puts one part in the place of several.
 

@@ -24,7 +24,7 @@ from leadlog.reading.archive.parts import (
     take_after_original,
     writing_part,
 )
-from leadlog.reading.archive.plan import Found
+from leadlog.reading.archive.plan import FoundFile
 from leadlog.reading.compressed import Unpacked
 from leadlog.reading.part import damaged_path
 
@@ -34,7 +34,7 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 
 
 def seal_to_parquet(
-    root: Path, folder: Folder, found: Found, progress: Callable[[int], object]
+    root: Path, folder: Folder, found: FoundFile, progress: Callable[[int], object]
 ) -> int:
     """Puts a part of the archive in a file's place.
 
@@ -78,7 +78,7 @@ def seal_to_parquet(
     return part.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
 
 
-def _content(source: int, found: Found, progress: Callable[[int], object]) -> Content:
+def _content(source: int, found: FoundFile, progress: Callable[[int], object]) -> Content:
     """The content of a claimed file; the first reading counts as progress."""
     reading = [progress]
 

@@ -18,7 +18,17 @@ from leadlog.core.layout import COMPRESSED, LogFile, merged_part, part_path
 from leadlog.core.limits import TOTAL
 from leadlog.reading.archive.policy import Policy
 
-__all__ = ["Action", "Excess", "Found", "Hindrance", "Kept", "Plan", "Verb", "closed_since", "plan"]
+__all__ = [
+    "Action",
+    "Excess",
+    "FoundFile",
+    "Hindrance",
+    "Kept",
+    "Plan",
+    "Verb",
+    "closed_since",
+    "plan",
+]
 
 Verb = Literal["compress", "finish", "archive", "merge", "remove"]
 """`finish` is for a file whose compressed copy is there already: only the original goes.
@@ -46,7 +56,7 @@ class Hindrance:
 
 
 @attrs.frozen
-class Found:
+class FoundFile:
     """One log file as it lies there.
 
     Attributes:
@@ -81,10 +91,10 @@ class Action:
     """
 
     verb: Verb
-    found: Found
+    found: FoundFile
     reason: str
     for_room: bool = False
-    parts: tuple[Found, ...] = ()
+    parts: tuple[FoundFile, ...] = ()
 
 
 @attrs.frozen
@@ -131,7 +141,7 @@ class Plan:
     excess: tuple[Excess, ...]
 
 
-def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
+def plan(found: Iterable[FoundFile], policy: Policy, today: str) -> Plan:
     """Decides what to do with the files of a log.
 
     Args:
@@ -145,8 +155,8 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
     now = _day(today)
     files = sorted(found, key=_oldest_first)
     there = {one.file.path for one in files}
-    actions: dict[Found, Action] = {}
-    kept: dict[Found, Kept] = {}
+    actions: dict[FoundFile, Action] = {}
+    kept: dict[FoundFile, Kept] = {}
     for one in files:
         age = now - _day(one.file.date)
         action = _by_age(one, age, policy, there)
@@ -191,7 +201,7 @@ def plan(found: Iterable[Found], policy: Policy, today: str) -> Plan:
     return Plan(tuple(sorted(actions.values(), key=_order)), tuple(kept.values()), tuple(excess))
 
 
-def _by_age(one: Found, age: int, policy: Policy, there: set[Path]) -> Action | None:
+def _by_age(one: FoundFile, age: int, policy: Policy, there: set[Path]) -> Action | None:
     days = policy.days(one.file.category)
     if days and age > days:
         return Action("remove", one, f"older than {days} days")
@@ -214,15 +224,15 @@ def _by_age(one: Found, age: int, policy: Policy, there: set[Path]) -> Action | 
 
 
 def _merges(
-    files: Iterable[Found],
-    actions: Mapping[Found, Action],
-    kept: dict[Found, Kept],
+    files: Iterable[FoundFile],
+    actions: Mapping[FoundFile, Action],
+    kept: dict[FoundFile, Kept],
     policy: Policy,
     now: int,
 ) -> list[Action]:
     """What is to be merged once everything else is done."""
     days = policy.parquet_after_days
-    by_day: defaultdict[tuple[str, str], list[Found]] = defaultdict(list)
+    by_day: defaultdict[tuple[str, str], list[FoundFile]] = defaultdict(list)
     originals = {(one.file.category, one.file.stem) for one in files if not one.file.archived}
     for one in files:
         if not days or now - _day(one.file.date) <= days:
@@ -247,13 +257,13 @@ def _merges(
     return found
 
 
-def _merge(parts: list[Found], reason: str) -> Action:
+def _merge(parts: list[FoundFile], reason: str) -> Action:
     first = parts[0].file
     root = first.path.parents[3 if first.archived else 1]
     number = max((one.file.segment for one in parts if one.file.merged), default=0) + 1
     file = replace(merged_part(first.date, number), category=first.category)
     size = sum(one.packed_bytes or one.size_bytes for one in parts)
-    found = Found(
+    found = FoundFile(
         file=replace(file, path=part_path(root, file)),
         size_bytes=size,
         modified_ns=max(one.modified_ns for one in parts),
@@ -262,13 +272,13 @@ def _merge(parts: list[Found], reason: str) -> Action:
     return Action("merge", found, reason, parts=tuple(parts))
 
 
-def closed_since(one: Found, today: str) -> Hindrance | None:
+def closed_since(one: FoundFile, today: str) -> Hindrance | None:
     """Why a file must be left alone on a day; None where nothing speaks against touching it."""
     # A part has no writer, however young its file is.
     return one.hindrance if one.file.archived else _hindrance(one, _day(today))
 
 
-def _hindrance(one: Found, now: int) -> Hindrance | None:
+def _hindrance(one: FoundFile, now: int) -> Hindrance | None:
     """Why a file must be left alone; None where nothing speaks against touching it."""
     if _day(one.file.date) >= now:
         return Hindrance("its day is not over")
@@ -278,12 +288,12 @@ def _hindrance(one: Found, now: int) -> Hindrance | None:
     return one.hindrance
 
 
-def _used(scope: str, files: list[Found], actions: dict[Found, Action]) -> int:
+def _used(scope: str, files: list[FoundFile], actions: dict[FoundFile, Action]) -> int:
     """Bytes that the files of a scope will take when what was decided so far is done."""
     return sum(_after(one, actions) for one in files if scope in {TOTAL, one.file.category})
 
 
-def _after(one: Found, actions: dict[Found, Action]) -> int:
+def _after(one: FoundFile, actions: dict[FoundFile, Action]) -> int:
     """Bytes that a file will take when what was decided so far is done."""
     action = actions.get(one)
     if action is None:
@@ -297,7 +307,7 @@ def _day(date: str) -> int:
     return (dt.date.fromisoformat(date) - _EPOCH).days
 
 
-def _oldest_first(one: Found) -> tuple[object, ...]:
+def _oldest_first(one: FoundFile) -> tuple[object, ...]:
     # Of one day, errors go last: they are few, and asked for longest.
     return one.file.date, one.file.category == "error_logs", one.file.category, one.file
 

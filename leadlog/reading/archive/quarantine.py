@@ -25,7 +25,7 @@ from leadlog.core.files import make_folder, open_file
 from leadlog.core.places import modes_of
 from leadlog.reading.archive.directory import open_folders, sole_janitor
 from leadlog.reading.archive.folders import Folder, LeftAloneError
-from leadlog.reading.archive.plan import Found
+from leadlog.reading.archive.plan import FoundFile
 from leadlog.reading.archive.rewrite import rewrite
 from leadlog.reading.compressed import Unpacked
 from leadlog.reading.damage import DamagedLine, damaged_lines_of
@@ -92,7 +92,7 @@ def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> lis
 
 
 def _take(
-    root: Path, folder: Folder, found: Found, lines: list[DamagedLine], today: str
+    root: Path, folder: Folder, found: FoundFile, lines: list[DamagedLine], today: str
 ) -> str | None:
     """Does it; returns why not."""
     if found.file.date >= today or _modified(found) >= today:
@@ -111,11 +111,11 @@ def _take(
     return None
 
 
-def _modified(found: Found) -> str:
+def _modified(found: FoundFile) -> str:
     return dt.datetime.fromtimestamp(found.modified_ns // 1_000_000_000, dt.UTC).date().isoformat()
 
 
-def _put_aside(root: Path, found: Found, lines: Iterable[DamagedLine]) -> None:
+def _put_aside(root: Path, found: FoundFile, lines: Iterable[DamagedLine]) -> None:
     folder = quarantine_directory(root) / found.file.category
     files, folders = modes_of(root)
     make_folder(folder, folders)
@@ -150,7 +150,7 @@ def _line(one: DamagedLine) -> bytes:
     )
 
 
-def _without(source: int, found: Found, lines: Iterable[DamagedLine]) -> Iterator[bytes]:
+def _without(source: int, found: FoundFile, lines: Iterable[DamagedLine]) -> Iterator[bytes]:
     """The file's content but the lines and their newlines."""
     os.lseek(source, 0, os.SEEK_SET)
     stream: BinaryIO = os.fdopen(os.dup(source), "rb")

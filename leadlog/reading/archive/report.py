@@ -8,7 +8,7 @@ import attrs
 from leadlog.reading.archive.plan import Action, Excess, Kept
 from leadlog.reading.archive.policy import Policy
 
-__all__ = ["Report", "Result"]
+__all__ = ["JanitorReport", "Result"]
 
 
 @attrs.frozen
@@ -30,7 +30,7 @@ class Result:
 
 
 @attrs.frozen
-class Report:
+class JanitorReport:
     """What a janitor did, or would do.
 
     Attributes:

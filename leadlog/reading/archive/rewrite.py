@@ -10,13 +10,13 @@ from collections.abc import Iterable
 import zstandard
 
 from leadlog.reading.archive.folders import Folder
-from leadlog.reading.archive.plan import Found
+from leadlog.reading.archive.plan import FoundFile
 from leadlog.reading.archive.seal import take_after
 
 __all__ = ["rewrite"]
 
 
-def rewrite(folder: Folder, found: Found, source: int, content: Iterable[bytes]) -> None:
+def rewrite(folder: Folder, found: FoundFile, source: int, content: Iterable[bytes]) -> None:
     """Puts another content in a file's place, compressed where the file is.
 
     Args:

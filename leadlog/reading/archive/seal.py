@@ -21,7 +21,7 @@ import zstandard
 from leadlog.core.errors import ReadError
 from leadlog.core.layout import COMPRESSED
 from leadlog.reading.archive.folders import Folder, LeftAloneError
-from leadlog.reading.archive.plan import Found
+from leadlog.reading.archive.plan import FoundFile
 from leadlog.reading.compressed import Unpacked
 
 __all__ = ["estimate", "finish", "seal", "take_after"]
@@ -55,7 +55,7 @@ class _Measure:
         return _Content(self._size, self._lines, self._sha256.digest())
 
 
-def seal(folder: Folder, found: Found, progress: Callable[[int], object]) -> int:
+def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> int:
     """Puts a compressed copy in a file's place.
 
     Args:
@@ -92,7 +92,7 @@ def seal(folder: Folder, found: Found, progress: Callable[[int], object]) -> int
     return size
 
 
-def finish(folder: Folder, found: Found, progress: Callable[[int], object]) -> None:
+def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> None:
     """Removes a file whose compressed copy is there, once both were compared.
 
     Args:
@@ -125,7 +125,7 @@ def finish(folder: Folder, found: Found, progress: Callable[[int], object]) -> N
         folder.sync()
 
 
-def estimate(folder: Folder, found: Found) -> int:
+def estimate(folder: Folder, found: FoundFile) -> int:
     """About how many bytes a file will take when compressed, judged by its beginning.
 
     Raises:
@@ -141,7 +141,7 @@ def estimate(folder: Folder, found: Found) -> int:
 
 
 def _compress(
-    source: int, target: IO[bytes], found: Found, progress: Callable[[int], object]
+    source: int, target: IO[bytes], found: FoundFile, progress: Callable[[int], object]
 ) -> _Content:
     """Writes and syncs the compressed content, with the rights and the time of the original."""
     content = _Measure()

@@ -8,7 +8,7 @@
 """
 
 from leadlog.reading.erasure.person import Identity
-from leadlog.reading.erasure.report import Changed, Report
+from leadlog.reading.erasure.report import Changed, ErasureReport
 from leadlog.reading.erasure.run import run
 
-__all__ = ["Changed", "Identity", "Report", "run"]
+__all__ = ["Changed", "ErasureReport", "Identity", "run"]

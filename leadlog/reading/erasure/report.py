@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Changed", "Report"]
+__all__ = ["Changed", "ErasureReport"]
 
 
 @attrs.frozen
@@ -25,7 +25,7 @@ class Changed:
 
 
 @attrs.frozen
-class Report:
+class ErasureReport:
     """What an erasure did, or would do.
 
     Attributes:

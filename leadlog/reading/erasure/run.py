@@ -24,14 +24,14 @@ from leadlog.reading.archive.buckets import store_missing
 from leadlog.reading.archive.directory import archive_folders, open_folders, sole_janitor
 from leadlog.reading.archive.folders import Folder, LeftAloneError
 from leadlog.reading.archive.merge import finish_merges
-from leadlog.reading.archive.plan import Found, closed_since
+from leadlog.reading.archive.plan import FoundFile, closed_since
 from leadlog.reading.archive.rewrite import rewrite
 from leadlog.reading.erasure.journal import Journal
 from leadlog.reading.erasure.ledger import note_erasure
 from leadlog.reading.erasure.lines import Cover, mentions
 from leadlog.reading.erasure.others import OtherFiles
 from leadlog.reading.erasure.person import Findings, Identity, is_telling
-from leadlog.reading.erasure.report import Changed, Report
+from leadlog.reading.erasure.report import Changed, ErasureReport
 from leadlog.reading.erasure.spelling import Spelling
 from leadlog.reading.events import decode, open_content
 from leadlog.reading.shipped import Erased, copies_elsewhere, note_erased
@@ -51,7 +51,7 @@ def run(
     pseudonym_key: str | None = None,
     dry_run: bool = False,
     today: str | None = None,
-) -> Report:
+) -> ErasureReport:
     """Takes persons out of a log, or replaces them by pseudonyms.
 
     It may be killed at any moment; the next run, with the same persons, others or none, goes on.
@@ -92,7 +92,7 @@ class _Erasure:
         self._seen: set[str] = set()
         self._copies = 0
 
-    def run(self, asked: Identity, *, dry_run: bool) -> Report:
+    def run(self, asked: Identity, *, dry_run: bool) -> ErasureReport:
         with ExitStack() as stack:
             if not dry_run:
                 stack.enter_context(sole_janitor(self._root))
@@ -111,7 +111,7 @@ class _Erasure:
                 store_missing(self._root)
                 if not self._remaining:
                     self._journal.remove()
-        return Report(
+        return ErasureReport(
             directory=self._root,
             dry_run=dry_run,
             pseudonymised=self._key is not None,
@@ -195,7 +195,7 @@ class _Erasure:
                         "kill of that process after `leadlog recover`"
                     )
 
-    def _files(self, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
+    def _files(self, *, remove_drafts: bool) -> Iterator[tuple[Folder, FoundFile]]:
         folders, unusable = open_folders(self._root, self._in_use)
         with ExitStack() as stack:
             for folder in folders:
@@ -220,7 +220,7 @@ class _Erasure:
         except OSError:
             return None  # whatever can be read there is found with the other files
 
-    def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, Found]]:
+    def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, FoundFile]]:
         files, drafts = folder.scan()
         if remove_drafts:
             if folder.archived:
@@ -235,14 +235,14 @@ class _Erasure:
         inside = path.is_relative_to(self._root)
         return str(path.relative_to(self._root) if inside else path)
 
-    def _replace(self, folder: Folder, found: Found, source: int, cover: Cover) -> None:
+    def _replace(self, folder: Folder, found: FoundFile, source: int, cover: Cover) -> None:
         file = found.file
         if file.archived:
             self._replace_part(found, source, cover)
             return
         rewrite(folder, found, source, cover.lines(_blocks(file.path)))
 
-    def _replace_part(self, found: Found, source: int, cover: Cover) -> None:
+    def _replace_part(self, found: FoundFile, source: int, cover: Cover) -> None:
         from leadlog.reading.archive.parts import (  # as the libraries take a while
             take_after_original,
             writing_part,

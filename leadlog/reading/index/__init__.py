@@ -12,13 +12,13 @@ that a file was replaced, and the file is indexed anew.
 
 from leadlog.reading.index.opening import existing_index, open_index
 from leadlog.reading.index.reading import MovedError, events_of_row, read_places
-from leadlog.reading.index.store import Index, IndexUnavailableError, Place, Progress
+from leadlog.reading.index.store import EventLocation, Index, IndexUnavailableError, Progress
 
 __all__ = [
+    "EventLocation",
     "Index",
     "IndexUnavailableError",
     "MovedError",
-    "Place",
     "Progress",
     "events_of_row",
     "existing_index",

@@ -19,9 +19,9 @@ from leadlog.reading.analytics.durations import bucket_of
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.numbers import session_number
 from leadlog.reading.index.rollups import LEVELS, unpacked
-from leadlog.reading.index.store import Index, Place
+from leadlog.reading.index.store import EventLocation, Index
 
-__all__ = ["Figures", "Found", "Scores", "Total"]
+__all__ = ["Figures", "IndexedEvent", "Scores", "Total"]
 
 _US: Final = 1_000_000
 
@@ -40,7 +40,7 @@ class Total(NamedTuple):
     us: int
 
 
-class Found(NamedTuple):
+class IndexedEvent(NamedTuple):
     """An event as the index knows it.
 
     Attributes:
@@ -287,7 +287,7 @@ class Figures:
         least_us: int | None = None,
         most_us: int | None = None,
         oldest: bool = False,
-    ) -> list[Found]:
+    ) -> list[IndexedEvent]:
         """Return events of a period, the newest first.
 
         Args:
@@ -309,7 +309,7 @@ class Figures:
             f"{_of(kinds)}{conditions} ORDER BY at {order}, id {order} LIMIT :most"
         )
         parameters = _parameters(kinds, since, until, 0) | values | {"most": most}
-        return [Found(*row) for row in self._ask(sql, parameters)]
+        return [IndexedEvent(*row) for row in self._ask(sql, parameters)]
 
     def grouped(
         self,
@@ -358,17 +358,17 @@ class Figures:
         )
         return int(count)
 
-    def after(self, number: int, most: int) -> list[Found]:
+    def after(self, number: int, most: int) -> list[IndexedEvent]:
         """Return events that were indexed after one, in their order."""
         return [
-            Found(*row)
+            IndexedEvent(*row)
             for row in self._ask(
                 "SELECT id, at, kind, duration FROM events WHERE id > ? ORDER BY id LIMIT ?",
                 (number, most),
             )
         ]
 
-    def places(self, numbers: Collection[int]) -> dict[int, Place]:
+    def places(self, numbers: Collection[int]) -> dict[int, EventLocation]:
         """Return where some events are, by number."""
         return self._index.of_numbers(numbers)
 

@@ -24,7 +24,7 @@ from leadlog.reading.index.columns import (
 )
 from leadlog.reading.index.numbers import Numbers, address_number, event_number
 
-__all__ = ["COLUMNS", "Piece", "Source"]
+__all__ = ["COLUMNS", "IndexSource", "Piece"]
 
 COLUMNS: Final = (
     *("file", "offset", "length", "at", "kind", "duration", "score", "marks"),
@@ -37,7 +37,7 @@ _MOST_MINUTES: Final = 10_000
 Row = tuple[Any, ...]
 
 
-class Source(NamedTuple):
+class IndexSource(NamedTuple):
     """A file that is read.
 
     Attributes:
@@ -78,7 +78,7 @@ class Piece:
         """Number of an e-mail address and key of a row that had it."""
         return {(address_number(address), key) for address, key in self._addresses}
 
-    def read(self, source: Source, start: int, most: int) -> None:
+    def read(self, source: IndexSource, start: int, most: int) -> None:
         """Read the complete lines of a file from an offset on.
 
         Args:
@@ -121,7 +121,7 @@ class Piece:
                 offset += length
             self.end = offset
 
-    def _long_line(self, source: Source) -> bool:
+    def _long_line(self, source: IndexSource) -> bool:
         """Read one line that is longer than a block; False where it has no end yet."""
         reader = LineReader(source.stream, source.path, self.end, self.skipped)
         for event in reader.read(1):
@@ -140,7 +140,7 @@ class Piece:
         return at
 
     def _row(
-        self, source: Source, offset: int, length: int, at: int, data: Mapping[str, Any]
+        self, source: IndexSource, offset: int, length: int, at: int, data: Mapping[str, Any]
     ) -> Row:
         """The columns of an event: those of an ordinary call on one row at once."""
         get = data.get
@@ -204,7 +204,7 @@ class Piece:
         )
 
     def _any_row(
-        self, source: Source, offset: int, length: int, at: int, data: Mapping[str, Any]
+        self, source: IndexSource, offset: int, length: int, at: int, data: Mapping[str, Any]
     ) -> Row:
         numbers = self._numbers
         key, listed, unnamed = rows_of(data)

@@ -8,7 +8,7 @@ from operator import attrgetter
 from leadlog.core.layout import log_files
 from leadlog.reading.events import Event, Skipped, decode, open_content, read_events
 from leadlog.reading.index.columns import microseconds_of
-from leadlog.reading.index.store import Index, Place
+from leadlog.reading.index.store import EventLocation, Index
 from leadlog.reading.part import Predicate
 
 __all__ = ["MovedError", "events_of_row", "read_places"]
@@ -61,7 +61,7 @@ def events_of_row(
     return found
 
 
-def read_places(places: Iterable[Place]) -> Iterator[Event]:
+def read_places(places: Iterable[EventLocation]) -> Iterator[Event]:
     """Yield the events at some places, file by file.
 
     Raises:

@@ -17,11 +17,11 @@ from leadlog.core.layout import LogFile, log_files
 from leadlog.core.places import INDEX, modes_of
 from leadlog.reading.events import Skipped, open_content
 from leadlog.reading.index import schema
-from leadlog.reading.index.gather import Piece, Source
+from leadlog.reading.index.gather import IndexSource, Piece
 from leadlog.reading.index.numbers import Numbers, address_number, event_number, session_number
 from leadlog.reading.index.rollups import Rollup
 
-__all__ = ["NAME", "Index", "IndexUnavailableError", "Place", "Progress", "size_of"]
+__all__ = ["NAME", "EventLocation", "Index", "IndexUnavailableError", "Progress", "size_of"]
 
 NAME: Final = "events.sqlite3"
 """Of the database, in the folder of the index."""
@@ -37,7 +37,7 @@ class IndexUnavailableError(LeadlogError):
     """The index cannot be made or read; the log itself can."""
 
 
-class Place(NamedTuple):
+class EventLocation(NamedTuple):
     """Where an event is.
 
     Attributes:
@@ -291,7 +291,7 @@ class Index(Database):
 
     def _add_piece(self, file: LogFile, state: _State, stream: BinaryIO) -> int:
         piece = Piece(self._numbers, self._minutes)
-        source = Source(state.id, file.category, file.path, stream)
+        source = IndexSource(state.id, file.category, file.path, stream)
         piece.read(source, state.size, _PIECE_BYTES)
         if piece.end == state.size:
             return state.size
@@ -330,7 +330,7 @@ class Index(Database):
 
     # -------------------------------------------------------------------------------------- asked
 
-    def of_row(self, key: str) -> list[Place]:
+    def of_row(self, key: str) -> list[EventLocation]:
         """Return the events that name a row, or may be about it without naming any, in time order.
 
         Args:
@@ -346,7 +346,7 @@ class Index(Database):
             key,
         )
 
-    def of_session(self, session_id: str) -> list[Place]:
+    def of_session(self, session_id: str) -> list[EventLocation]:
         """Return the events of a session in time order; others, too, but hardly ever.
 
         Raises:
@@ -355,7 +355,7 @@ class Index(Database):
         number = session_number(session_id)
         return self._places("SELECT id FROM events WHERE session = :text", number)
 
-    def of_event(self, event_id: str) -> list[Place]:
+    def of_event(self, event_id: str) -> list[EventLocation]:
         """Return the events with an id; others, too, but seldom.
 
         Raises:
@@ -376,7 +376,7 @@ class Index(Database):
             )
         ]
 
-    def of_numbers(self, numbers: Collection[int]) -> dict[int, Place]:
+    def of_numbers(self, numbers: Collection[int]) -> dict[int, EventLocation]:
         """Return the events with some numbers; those that are gone are left out.
 
         Raises:
@@ -389,7 +389,7 @@ class Index(Database):
             (orjson.dumps([*numbers]).decode(),),
         )
         return {
-            number: Place(files[category, stem], *rest)
+            number: EventLocation(files[category, stem], *rest)
             for number, category, stem, *rest in rows
             if (category, stem) in files
         }
@@ -415,7 +415,7 @@ class Index(Database):
             if not file.archived
         }
 
-    def _places(self, rows: str, text: str | int) -> list[Place]:
+    def _places(self, rows: str, text: str | int) -> list[EventLocation]:
         files = self._files()
         found = self.ask(
             "SELECT category, stem, offset, length, at FROM events "  # noqa: S608 - ours
@@ -424,7 +424,7 @@ class Index(Database):
             {"text": text},
         )
         return [
-            Place(files[category, stem], *rest)
+            EventLocation(files[category, stem], *rest)
             for category, stem, *rest in found
             if (category, stem) in files
         ]

@@ -17,7 +17,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection
 
 
-class State(Enum):
+class TransactionState(Enum):
     """A connection's transaction, as its driver sees it."""
 
     NONE = "none"
@@ -26,35 +26,43 @@ class State(Enum):
     UNKNOWN = "unknown"
 
 
-_LIBPQ = (State.NONE, State.OPEN, State.OPEN, State.FAILED, State.UNKNOWN)
+_LIBPQ = (
+    TransactionState.NONE,
+    TransactionState.OPEN,
+    TransactionState.OPEN,
+    TransactionState.FAILED,
+    TransactionState.UNKNOWN,
+)
 """By libpq's PGTransactionStatusType: idle, active, in a transaction, in a failed one, unknown."""
 
 
-def _sqlite(driver: Any) -> State:
-    return State.OPEN if driver.in_transaction else State.NONE
+def _sqlite(driver: Any) -> TransactionState:
+    return TransactionState.OPEN if driver.in_transaction else TransactionState.NONE
 
 
-def _psycopg(driver: Any) -> State:
+def _psycopg(driver: Any) -> TransactionState:
     return _LIBPQ[driver.pgconn.transaction_status]
 
 
-def _psycopg2(driver: Any) -> State:
+def _psycopg2(driver: Any) -> TransactionState:
     return _LIBPQ[driver.get_transaction_status()]
 
 
-def _asyncpg(driver: Any) -> State:
-    return State.OPEN if driver.is_in_transaction() else State.NONE
+def _asyncpg(driver: Any) -> TransactionState:
+    return TransactionState.OPEN if driver.is_in_transaction() else TransactionState.NONE
 
 
-def _pymysql(driver: Any) -> State:
-    return State.OPEN if driver.server_status & 1 else State.NONE  # SERVER_STATUS_IN_TRANS
+def _pymysql(driver: Any) -> TransactionState:
+    return (
+        TransactionState.OPEN if driver.server_status & 1 else TransactionState.NONE
+    )  # SERVER_STATUS_IN_TRANS
 
 
-def _unknown(_driver: Any) -> State:
-    return State.UNKNOWN
+def _unknown(_driver: Any) -> TransactionState:
+    return TransactionState.UNKNOWN
 
 
-_ASK: dict[str, Callable[[Any], State]] = {
+_ASK: dict[str, Callable[[Any], TransactionState]] = {
     "pysqlite": _sqlite,
     "aiosqlite": _sqlite,
     "psycopg": _psycopg,
@@ -65,7 +73,7 @@ _ASK: dict[str, Callable[[Any], State]] = {
 }
 
 
-def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
+def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], TransactionState]:
     """A function that tells the state of a connection's transaction; it never raises.
 
     Args:
@@ -75,13 +83,17 @@ def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], State]:
     ask = _ASK.get(getattr(dialect, "driver", ""), _unknown)  # a dialect of one's own may have none
     detect = getattr(dialect, "detect_autocommit_setting", None) if ask is _unknown else None
 
-    def state(connection: PoolProxiedConnection) -> State:
+    def state(connection: PoolProxiedConnection) -> TransactionState:
         try:
             if detect is not None:
-                return State.NONE if detect(connection.dbapi_connection) else State.UNKNOWN
+                return (
+                    TransactionState.NONE
+                    if detect(connection.dbapi_connection)
+                    else TransactionState.UNKNOWN
+                )
             return ask(connection.driver_connection)
         except Exception:  # noqa: BLE001 - a closed connection may fail in any way
-            return State.UNKNOWN
+            return TransactionState.UNKNOWN
 
     return state
 
@@ -103,9 +115,11 @@ def _sqlite_commits(driver: Any, statement: str) -> bool:
 _COMMITS: dict[str, Callable[[Any, str], bool]] = {
     "pysqlite": _sqlite_commits,
     "aiosqlite": _sqlite_commits,
-    "psycopg": lambda driver, _: driver.autocommit and _psycopg(driver) is State.NONE,
-    "psycopg_async": lambda driver, _: driver.autocommit and _psycopg(driver) is State.NONE,
-    "psycopg2": lambda driver, _: driver.autocommit and _psycopg2(driver) is State.NONE,
+    "psycopg": lambda driver, _: driver.autocommit and _psycopg(driver) is TransactionState.NONE,
+    "psycopg_async": lambda driver, _: (
+        driver.autocommit and _psycopg(driver) is TransactionState.NONE
+    ),
+    "psycopg2": lambda driver, _: driver.autocommit and _psycopg2(driver) is TransactionState.NONE,
 }
 
 
@@ -125,7 +139,7 @@ def committer(dialect: Dialect) -> Callable[[PoolProxiedConnection, str], bool]:
                 return bool(ask(connection.driver_connection, statement))
             if detect is None or not detect(connection.dbapi_connection):
                 return False
-            return state(connection) is State.NONE
+            return state(connection) is TransactionState.NONE
         except Exception:  # noqa: BLE001 - a closed connection may fail in any way
             return False
 

@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeDecorator
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.options import CaptureOptions
 from leadlog.recording.capture.sql import names_in
-from leadlog.recording.capture.values import Store
+from leadlog.recording.capture.values import StorageTypes
 
 __all__ = ["Entities", "Entity", "Watch", "captured", "is_guessed"]
 
@@ -303,7 +303,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
         self._dialect = dialect
         self._watches = tuple(watches)
         self._named: dict[tuple[Name, tuple[str, ...]], tuple[Entity, ...]] = {}
-        self._stores: dict[Entity, Store] = {}
+        self._stores: dict[Entity, StorageTypes] = {}
         self._words: frozenset[str] | None = None
 
     def __hash__(self) -> int:  # type: ignore[override]  # by identity: it is found, not compared
@@ -321,11 +321,11 @@ class Entities(dict[Mapper[Any], Entity | None]):
         self[mapper] = found
         return found
 
-    def store(self, entity: Entity) -> Store:
+    def store(self, entity: Entity) -> StorageTypes:
         """How the values of a class or table are stored on this engine."""
         found = self._stores.get(entity)
         if found is None:
-            found = self._stores[entity] = Store(entity.types, self._dialect)
+            found = self._stores[entity] = StorageTypes(entity.types, self._dialect)
         return found
 
     def of(self, table: Any, translate: Mapping[Any, Any] | None = None) -> Entity | None:

@@ -12,12 +12,17 @@ from sqlalchemy.engine import Connection, CursorResult
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from leadlog.recording.capture import journal, seam, writes
-from leadlog.recording.capture.drivers import State
+from leadlog.recording.capture.drivers import TransactionState
 from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.meter import Spent, current_meter, spent_on
 from leadlog.recording.capture.operation import Operation
-from leadlog.recording.capture.reads import Tally, count
-from leadlog.recording.capture.statements import Target, is_internal, targets_of, targets_of_text
+from leadlog.recording.capture.reads import FetchTally, count
+from leadlog.recording.capture.statements import (
+    StatementTarget,
+    is_internal,
+    targets_of,
+    targets_of_text,
+)
 from leadlog.recording.capture.writing import info_of, record, settle
 
 _LAZY_LOADS = "leadlog_lazy_loads"
@@ -27,7 +32,7 @@ _MANY_LOADS = 10
 def finished(
     context: DefaultExecutionContext,
     result: CursorResult[Any],
-    state: Callable[[], State],
+    state: Callable[[], TransactionState],
     *,
     flushing: bool,
 ) -> None:
@@ -70,7 +75,7 @@ def finished(
 
 
 def _wrote_links(
-    context: DefaultExecutionContext, number: int, target: Target, state: State
+    context: DefaultExecutionContext, number: int, target: StatementTarget, state: TransactionState
 ) -> None:
     """Makes an operation of each row of an association table that a flush wrote."""
     entity, parameters = target.main, writes.parameters(context)
@@ -84,7 +89,7 @@ def _wrote_links(
             operation.close()
 
 
-def _lazily_loaded(context: DefaultExecutionContext, target: Target, spent: Spent) -> None:
+def _lazily_loaded(context: DefaultExecutionContext, target: StatementTarget, spent: Spent) -> None:
     """Adds a read to those of its class in its transaction; together they are told as one."""
     loads: dict[str, tuple[Operation, Spent]]
     loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
@@ -105,7 +110,7 @@ def tell_lazy_loads(info: journal.Info) -> None:
             operation.close()
 
 
-def _show(operation: Operation, target: Target, context: DefaultExecutionContext) -> None:
+def _show(operation: Operation, target: StatementTarget, context: DefaultExecutionContext) -> None:
     """Says which SQL ran, where the call failed or took long."""
     least, watch = target.main.options.statement_ms, operation.watch
     slow = least is not None and watch is not None and watch.wall_ms >= least
@@ -114,13 +119,13 @@ def _show(operation: Operation, target: Target, context: DefaultExecutionContext
         operation.ran(context.statement, secret=by_hand and target.main.conceals)
 
 
-def _is_the_flushs(context: DefaultExecutionContext, target: Target) -> bool:
+def _is_the_flushs(context: DefaultExecutionContext, target: StatementTarget) -> bool:
     """Whether a statement is the unit of work's own, rather than one of a listener to it."""
     cache = context.execution_options.get("compiled_cache")
     return cache is not None and cache is target.main.cache
 
 
-def failed(context: DefaultExecutionContext, error: BaseException, state: State) -> None:
+def failed(context: DefaultExecutionContext, error: BaseException, state: TransactionState) -> None:
     """Makes the operation of a statement that the database refused.
 
     Args:
@@ -143,14 +148,16 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: State)
             operation.duplicate_detected = operation.error is not None and operation.error.duplicate
             if spent.done:
                 settle(operation, context.root_connection, state)
-            elif len(writes.parameters(context)) > 1 and state is not State.FAILED:
+            elif len(writes.parameters(context)) > 1 and state is not TransactionState.FAILED:
                 # The rows before the bad one lie in a transaction that goes on, or are committed.
                 operation.doubtful = True
                 settle(operation, context.root_connection, state)
         operation.close()
 
 
-def link_failed(context: DefaultExecutionContext, error: BaseException, state: State) -> None:
+def link_failed(
+    context: DefaultExecutionContext, error: BaseException, state: TransactionState
+) -> None:
     """Makes an operation of each row of an association table that a flush could not write.
 
     The flush tells of its objects, which the Session rolls back with these rows.
@@ -170,7 +177,9 @@ def link_failed(context: DefaultExecutionContext, error: BaseException, state: S
             _show(operation, target, context)
             if rows == 1:  # else nobody knows which one it was
                 operation.duplicate_detected = bool(operation.error and operation.error.duplicate)
-            elif state is State.NONE:  # with AUTOCOMMIT those before the bad one are committed
+            elif (
+                state is TransactionState.NONE
+            ):  # with AUTOCOMMIT those before the bad one are committed
                 operation.settle(journal.UNKNOWN)
             operation.close()
 
@@ -198,7 +207,10 @@ def _is_internal(context: DefaultExecutionContext) -> bool:
 
 
 def _read(
-    context: DefaultExecutionContext, result: CursorResult[Any], target: Target, spent: Spent
+    context: DefaultExecutionContext,
+    result: CursorResult[Any],
+    target: StatementTarget,
+    spent: Spent,
 ) -> None:
     options = target.main.options
     rate, slow_ms = options.read_sample, options.slow_read_ms
@@ -215,7 +227,7 @@ def _read(
         store = captured.on(context.dialect).store(target.main)
         operation.lead_id = writes.key_of(store, target, [parameters.get(name) for name in names])
 
-    def end(tally: Tally) -> None:
+    def end(tally: FetchTally) -> None:
         spent.fetched(tally.fetch_ns)
         slow = slow_ms is not None and spent.wall_ms >= slow_ms
         if not (sampled or slow or tally.error):
@@ -235,9 +247,9 @@ def _read(
 
 def _wrote(
     context: DefaultExecutionContext,
-    target: Target,
+    target: StatementTarget,
     operation: Operation,
-    tally: Tally,
+    tally: FetchTally,
 ) -> None:
     spent = spent_on(context, 0)
     spent.fetched(tally.fetch_ns)

@@ -16,13 +16,13 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import InstanceState, UOWTransaction
 
 from leadlog.recording.capture import journal, seam
-from leadlog.recording.capture.drivers import State, zone_of
+from leadlog.recording.capture.drivers import TransactionState, zone_of
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Entity, captured
 from leadlog.recording.capture.failures import error_facts
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.capture.operation import Call, Operation, current_operation
-from leadlog.recording.capture.rows import Changes, Row, Written
+from leadlog.recording.capture.rows import CapturedRow, Changes, Written
 from leadlog.recording.capture.writing import record, safely
 from leadlog.recording.pipeline import is_enabled
 
@@ -57,7 +57,7 @@ class Flush:
 
     def __init__(self, context: UOWTransaction) -> None:
         self.context = context
-        self.connections: dict[Connection, State] = {}
+        self.connections: dict[Connection, TransactionState] = {}
         self.persisted = False
         self.writes: list[DefaultExecutionContext] = []
         self.failing: str | None = None
@@ -65,7 +65,9 @@ class Flush:
         self.statements: dict[tuple[str, Any], str] = {}
         self.meter = Meter(self, timed=True)
 
-    def wrote(self, execution: DefaultExecutionContext, state: State, *, done: bool) -> None:
+    def wrote(
+        self, execution: DefaultExecutionContext, state: TransactionState, *, done: bool
+    ) -> None:
         """Notes a statement.
 
         Args:
@@ -74,7 +76,7 @@ class Flush:
             done: whether it succeeded.
         """
         self.connections[execution.root_connection] = state
-        self.persisted = self.persisted or (done and state is State.NONE)
+        self.persisted = self.persisted or (done and state is TransactionState.NONE)
         if not done:
             self.failing = execution.statement
         if execution.compiled is not None and execution.statement:
@@ -102,7 +104,7 @@ class Flush:
             entity = None if state in self.foreseen else entities[state.mapper]
             if entity is None or kind not in entity.options.operations:
                 continue
-            row = Row(entity, state, entities.store(entity))
+            row = CapturedRow(entity, state, entities.store(entity))
             changes = _changes(kind, row)
             if changes or kind != "update":
                 schema = _schema(connection, entity)
@@ -202,7 +204,7 @@ def release() -> None:
         _original = None
 
 
-def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, Row]]:
+def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, CapturedRow]]:
     """The captured objects of a flush: the connection of each, what was done, and its row."""
     context = flush.context
     only = next(iter(flush.connections)) if len(flush.connections) == 1 else None
@@ -221,10 +223,12 @@ def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, Row]]:
         store = entities.store(entity)
         if store.sealed and written is None:
             written = Written(flush.writes)
-        yield connection, kind, Row(entity, state, store, zones.get(connection), written)
+        yield connection, kind, CapturedRow(entity, state, store, zones.get(connection), written)
 
 
-def _changes(kind: str, row: Row, writes: Iterable[DefaultExecutionContext] = ()) -> Changes:
+def _changes(
+    kind: str, row: CapturedRow, writes: Iterable[DefaultExecutionContext] = ()
+) -> Changes:
     if kind == "update":
         return row.updated([execution for execution in writes if execution.isupdate])
     return row.created() if kind == "create" else row.deleted()
@@ -239,7 +243,7 @@ def _note(flush: Flush) -> None:
         if row.entity.mutable:
             row.remember(changes)
         make = partial(_operation, kind, row, changes, schema=_schema(connection, row.entity))
-        known = flush.connections.get(connection, State.UNKNOWN)
+        known = flush.connections.get(connection, TransactionState.UNKNOWN)
         operation = record(connection, known, kind, row.entity, make)
         if operation is not None:
             operation.replace(flush.foreseen.pop(row.state, None))
@@ -269,7 +273,7 @@ def _schema(connection: Connection, entity: Entity) -> str | None:
     return None if found is None else str(found)
 
 
-def _operation(kind: str, row: Row, changes: Changes, schema: str | None) -> Operation:
+def _operation(kind: str, row: CapturedRow, changes: Changes, schema: str | None) -> Operation:
     entity = row.entity
     operation = Operation(kind, entity.events[kind], entity.name, emit)
     operation.schema = schema
@@ -292,7 +296,7 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
             operation = _operation(kind, row, changes, _schema(connection, row.entity))
             operation.replace(flush.foreseen.pop(row.state, None))
             failed.append(operation)
-    automatic = State.NONE in flush.connections.values()
+    automatic = TransactionState.NONE in flush.connections.values()
     unsure = flush.persisted or (automatic and len(failed) > 1)
     concealed = any(row.entity.conceals for _connection, _kind, row in _flushed(flush))
     facts = error_facts(error, concealed=concealed)
@@ -314,7 +318,7 @@ def _tell(call: Call, context: UOWTransaction) -> None:
     entities = captured.on(call.dialect)
     for state, kind in states_of(context):
         entity = entities[state.mapper]
-        row = None if entity is None else Row(entity, state, entities.store(entity))
+        row = None if entity is None else CapturedRow(entity, state, entities.store(entity))
         changes = None if row is None else _changes(kind, row)
         if row is not None and changes:
             call.changed(kind, changes)

@@ -12,7 +12,7 @@ from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.meter import INTERNAL, Meter
 from leadlog.recording.capture.operation import Operation, current_operation
-from leadlog.recording.capture.rows import Row
+from leadlog.recording.capture.rows import CapturedRow
 from leadlog.recording.pipeline import is_enabled, report_failure
 
 _originals: dict[str, Callable[..., Any]] = {}
@@ -65,7 +65,7 @@ def _note_hit(session: Session, found: object) -> None:
             return
         operation = Operation("read", entity.events["read"], entity.name, emit)
         operation.database = entity.options.database
-        row = Row(entity, state, entities.store(entity))
+        row = CapturedRow(entity, state, entities.store(entity))
         operation.lead_id = row.key()
         operation.identify(row.values(), whole=False)
         operation.records_affected = 1

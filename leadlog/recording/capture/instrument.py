@@ -15,7 +15,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection, PoolResetState
 
 from leadlog.recording.capture import executions, journal, seam, sql, writes
-from leadlog.recording.capture.drivers import State, asker, committer
+from leadlog.recording.capture.drivers import TransactionState, asker, committer
 from leadlog.recording.capture.flushes import Flush
 from leadlog.recording.capture.meter import current_meter, spent_on
 from leadlog.recording.capture.operation import Operation
@@ -173,9 +173,9 @@ class Instrument:
         if transaction is None:
             return
         state = self._state(connection)
-        if state is State.NONE:
+        if state is TransactionState.NONE:
             journal.ended_elsewhere(info)
-        elif state is State.FAILED:
+        elif state is TransactionState.FAILED:
             transaction.poisoned = True
 
     def _executed(
@@ -234,7 +234,7 @@ class Instrument:
             journal.transaction_of(info, self._dialect).rollback_to(control.name)
         elif control.verb == "release":
             journal.transaction_of(info, self._dialect).release(control.name)
-            if self._state(connection.connection) is State.NONE:  # it was the outermost
+            if self._state(connection.connection) is TransactionState.NONE:  # it was the outermost
                 journal.finalise(info, journal.COMMITTED)
 
     def _finished(self, context: DefaultExecutionContext, result: CursorResult[Any]) -> None:
@@ -260,20 +260,21 @@ class Instrument:
         info = info_of(connection)
         error = failure.sqlalchemy_exception or failure.original_exception
         asked = failure.statement is not None and failure.execution_context is not None
-        state = self._state_after(failure, connection) if asked else State.UNKNOWN
+        state = self._state_after(failure, connection) if asked else TransactionState.UNKNOWN
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
         elif self._implicit and failure.original_exception.args[:1] == (_DEADLOCK,):
-            journal.finalise(
-                info, journal.ROLLED_BACK
-            )  # and what comes next is another transaction
-            state = State.FAILED
+            # What comes next is another transaction.
+            journal.finalise(info, journal.ROLLED_BACK)
+            state = TransactionState.FAILED
         elif self._implicit and failure.statement and sql.commits_first(failure.statement):
             if failure.original_exception.args[:1] != (_SYNTAX,):
                 journal.finalise(info, journal.UNKNOWN)  # it may have committed before it failed
-        elif state is State.FAILED:
+        elif state is TransactionState.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
-        elif state is State.NONE and failure.statement is not None:  # it was open a moment ago
+        elif (
+            state is TransactionState.NONE and failure.statement is not None
+        ):  # it was open a moment ago
             unsure = "commit" in failure.statement.lower()
             journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
@@ -289,17 +290,17 @@ class Instrument:
         if context is not None:
             writes.forget(context)
 
-    def _state_after(self, failure: ExceptionContext, connection: Connection) -> State:
+    def _state_after(self, failure: ExceptionContext, connection: Connection) -> TransactionState:
         """What an error made of the transaction."""
         if failure.is_disconnect:
-            return State.FAILED
+            return TransactionState.FAILED
         state = self._state(connection.connection)
-        if self._poisons and state in (State.OPEN, State.UNKNOWN):
+        if self._poisons and state in (TransactionState.OPEN, TransactionState.UNKNOWN):
             # asyncpg cannot tell a failed one from an open one; what it refuses by itself has no
             # severity, and the server knows nothing of it.
             cause = failure.original_exception.__cause__
             told = getattr(cause, "severity", None) is not None
-            return State.FAILED if told or state is State.UNKNOWN else state
+            return TransactionState.FAILED if told or state is TransactionState.UNKNOWN else state
         return state
 
     # ---------------------------------------------------------------------------- transactions
@@ -328,7 +329,7 @@ class Instrument:
         if self._is_lost(error, connection):
             journal.finalise(info, journal.UNKNOWN)
         else:
-            still_open = self._state(connection) in (State.OPEN, State.FAILED)
+            still_open = self._state(connection) in (TransactionState.OPEN, TransactionState.FAILED)
             journal.commit_failed(info, still_open=still_open)
 
     def _is_lost(self, error: BaseException, connection: Any) -> bool:

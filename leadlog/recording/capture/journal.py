@@ -102,7 +102,7 @@ def note(operations: Iterable[Noted]) -> None:
             other.strike_out()
 
 
-class Rest(Pending, Protocol):
+class JournalOverflow(Pending, Protocol):
     """What stands for the writes of one kind that came after a transaction's journal was full."""
 
     def absorb(self, other: Any) -> None:
@@ -118,7 +118,7 @@ class _Frame:
     def __init__(self, name: str) -> None:
         self.name = name
         self.pendings: list[Pending] = []
-        self.rests: dict[Hashable, Rest] = {}
+        self.rests: dict[Hashable, JournalOverflow] = {}
 
 
 class Transaction:
@@ -182,11 +182,11 @@ class Transaction:
         """Whether there are writes without an outcome."""
         return any(frame.pendings for frame in self._frames)
 
-    def rest(self, kind: Hashable) -> Rest | None:
+    def rest(self, kind: Hashable) -> JournalOverflow | None:
         """What stands for the writes of that kind that the innermost frame does not list."""
         return self._frames[-1].rests.get(kind)
 
-    def add_rest(self, kind: Hashable, rest: Rest) -> None:
+    def add_rest(self, kind: Hashable, rest: JournalOverflow) -> None:
         """Notes what will stand for the further writes of that kind in the innermost frame."""
         self._frames[-1].pendings.append(rest)
         self._frames[-1].rests[kind] = rest

@@ -40,7 +40,7 @@ class Timing(Protocol):
         ...
 
 
-class Counts(Protocol):
+class CallCounts(Protocol):
     """What something asked of the database."""
 
     @property
@@ -108,7 +108,7 @@ class Operation:
     schema: str | None = None
     database: str | None = None
     watch: Timing | None = None
-    meter: Counts | None = None
+    meter: CallCounts | None = None
     change: str | None = None
     records_affected: int | None = None
     statement: str | None = None
@@ -350,7 +350,7 @@ class _Follower:
         self._operation.written_before()
 
 
-class Rest(Operation):
+class CountedChanges(Operation):
     """Stands for the changes of one class and kind beyond those that have a record each."""
 
     def stand_in(self, transaction: journal.Transaction, kind: Hashable) -> None:
@@ -360,7 +360,7 @@ class Rest(Operation):
         self.records_cut = 0
         transaction.add_rest(kind, self)
 
-    def absorb(self, other: "int | Rest") -> None:
+    def absorb(self, other: "int | CountedChanges") -> None:
         """Counts more changes, or takes over what another one counted."""
         count = other if isinstance(other, int) else other.records_cut or 0
         self.records_cut = self.records_affected = (self.records_cut or 0) + count

@@ -16,7 +16,7 @@ from leadlog.recording.capture.operation import IDS_LISTED
 from leadlog.recording.pipeline import report_failure
 
 
-class Tally:
+class FetchTally:
     """What was fetched of one result.
 
     Args:
@@ -45,7 +45,7 @@ class Tally:
     )
 
     def __init__(
-        self, end: "Callable[[Tally], None]", keep: Callable[[Any], Any] | None = None
+        self, end: "Callable[[FetchTally], None]", keep: Callable[[Any], Any] | None = None
     ) -> None:
         self._keep = keep
         self.kept: list[Any] = []
@@ -53,7 +53,7 @@ class Tally:
         self.fetch_ns = 0
         self.exhausted = False
         self.error: BaseException | None = None
-        self._end: Callable[[Tally], None] | None = end
+        self._end: Callable[[FetchTally], None] | None = end
         self._busy = 0
         self._closed = False
 
@@ -105,7 +105,7 @@ class Counting(seam.CursorFetchStrategy):
 
     __slots__ = ("_inner", "_tally", "alternate_cursor_description")
 
-    def __init__(self, inner: seam.ResultFetchStrategy, tally: Tally) -> None:
+    def __init__(self, inner: seam.ResultFetchStrategy, tally: FetchTally) -> None:
         self._inner = inner
         self._tally = tally
         self.alternate_cursor_description = inner.alternate_cursor_description
@@ -155,9 +155,9 @@ class Counting(seam.CursorFetchStrategy):
 
 def count(
     result: CursorResult[Any],
-    end: Callable[[Tally], None],
+    end: Callable[[FetchTally], None],
     keep: Callable[[Any], Any] | None = None,
-) -> Tally | None:
+) -> FetchTally | None:
     """Counts the rows that will be fetched of a result; one that has none ends at once.
 
     Args:
@@ -168,7 +168,7 @@ def count(
     Returns:
         What counts, where there are rows to come; it lives as long as the result.
     """
-    tally = Tally(end, keep)
+    tally = FetchTally(end, keep)
     if seam.is_soft_closed(result):
         tally.close()
         return None

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ClauseElement
 from leadlog.core.records.keys import key_text
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.entities import Entity
-from leadlog.recording.capture.values import UNKNOWN, Store
+from leadlog.recording.capture.values import UNKNOWN, StorageTypes
 
 _MUTABLE = (list, dict)
 _INFO = "leadlog_written"
@@ -58,7 +58,7 @@ class Written:
         return UNKNOWN
 
 
-class Row:
+class CapturedRow:
     """One object as the database has it.
 
     Args:
@@ -73,7 +73,7 @@ class Row:
         self,
         entity: Entity,
         state: InstanceState[Any],
-        store: Store,
+        store: StorageTypes,
         zone: dt.tzinfo | None = None,
         written: Written | None = None,
     ) -> None:

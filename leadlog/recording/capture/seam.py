@@ -267,13 +267,13 @@ def telling(
 ) -> type[Any]:
     """A dialect's class of executions, which tells when a result is there."""
 
-    class Captured(base):  # type: ignore[misc]  # the base is the dialect's
+    class ObservedExecution(base):  # type: ignore[misc]  # the base is the dialect's
         def _setup_result_proxy(self) -> Any:
             result = super()._setup_result_proxy()
             finished(self, result)
             return result
 
-    return Captured
+    return ObservedExecution
 
 
 def key_parameters(count: int) -> list[str]:

@@ -24,7 +24,7 @@ _IGNORES = re.compile(r"\bignore\b", re.IGNORECASE)
 
 
 @attrs.frozen(eq=False)
-class Target:
+class StatementTarget:
     """What a statement is about.
 
     Attributes:
@@ -54,10 +54,12 @@ class Target:
     counted: bool = True
 
 
-_known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[Target, ...]]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[StatementTarget, ...]]]] = (
+    WeakKeyDictionary()
+)
 
 
-def targets_of(context: DefaultExecutionContext) -> tuple[Target, ...]:
+def targets_of(context: DefaultExecutionContext) -> tuple[StatementTarget, ...]:
     """What the statement of an execution is about; none where it concerns no captured class.
 
     Several where it writes several captured classes, as SQL text and a CTE may.
@@ -86,7 +88,7 @@ class _Analysis:
         self._entities = entities
         self._translate: Mapping[Any, Any] = translate or {}
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[StatementTarget, ...]:
         compiled = self._compiled
         statement: Any = compiled.statement
         if isinstance(statement, TextClause):
@@ -103,12 +105,12 @@ class _Analysis:
                     if entity is not None:
                         schema = self._schema(inner.table)
                         kind = _kind(inner)
-                        found.append(Target(kind, entity, schema, counted=False))
+                        found.append(StatementTarget(kind, entity, schema, counted=False))
         if not found:
             read = self._read(statement)
             if read is not None:
                 table, entity = read
-                found.append(Target("read", entity, self._schema(table)))
+                found.append(StatementTarget("read", entity, self._schema(table)))
         return tuple(found)
 
     def _schema(self, table: Any) -> str | None:
@@ -150,7 +152,7 @@ class _Analysis:
                 return table, entity
         return None
 
-    def _write(self, statement: Any) -> Target | None:
+    def _write(self, statement: Any) -> StatementTarget | None:
         entity = self._written(statement)
         if entity is None:
             return None
@@ -158,7 +160,7 @@ class _Analysis:
         table, schema = statement.table, self._schema(statement.table)
         if len(entity.tables) > 1 or not hasattr(table, "c"):
             # Never the whole row.
-            return Target(kind, entity, schema, conflicts=conflicts)
+            return StatementTarget(kind, entity, schema, conflicts=conflicts)
         compiled = self._compiled
         values = seam.given_values(statement)
         unknown = {
@@ -171,7 +173,7 @@ class _Analysis:
             unknown |= entity.hidden
             many = statement.select is not None or seam.has_many_values(statement)
         attributes = {name: key for key, name in entity.names.items()}
-        return Target(
+        return StatementTarget(
             kind,
             entity,
             schema,
@@ -258,17 +260,17 @@ def _equalities(clause: Any) -> Iterator[tuple[Any, BindParameter[Any]]]:
 
 def _of_text(
     text: str, dialect: str, entities: Entities, translate: Mapping[Any, Any] | None
-) -> tuple[Target, ...]:
+) -> tuple[StatementTarget, ...]:
     """What SQL given as text is about, by the tables that it names."""
     if not entities.may_name(sql.names_in(text)):
         return ()
-    written: list[Target] = []
-    read: list[Target] = []
+    written: list[StatementTarget] = []
+    read: list[StatementTarget] = []
     for mention in sql.mentions(text, dialect):
         entity = entities.named(mention.schema, mention.table, translate)
         if entity is not None:
             schema = mention.schema or entity.schema
-            found = Target(mention.kind, entity, schema)
+            found = StatementTarget(mention.kind, entity, schema)
             if mention.kind == "read":
                 read.append(found)
             else:
@@ -280,7 +282,7 @@ def _of_text(
 
 def targets_of_text(
     text: str, dialect: Dialect, translate: Mapping[Any, Any] | None
-) -> tuple[Target, ...]:
+) -> tuple[StatementTarget, ...]:
     """What SQL is about that has no execution."""
     return _of_text(text, dialect.name, captured.on(dialect), translate)
 

@@ -21,7 +21,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from leadlog.recording.capture import seam
 
-__all__ = ["UNKNOWN", "Store", "plain"]
+__all__ = ["UNKNOWN", "StorageTypes", "plain"]
 
 
 class Unknown(enum.Enum):
@@ -45,7 +45,7 @@ _RESULTS: Final = _PLAIN | {list, dict, Unknown}
 _MISSING: Final = frozenset(("NAType", "NaTType"))
 
 
-class Store:
+class StorageTypes:
     """How the values of one class are stored on one engine.
 
     Args:

@@ -18,8 +18,8 @@ from leadlog.recording.capture.entities import captured
 from leadlog.recording.capture.meter import Spent
 from leadlog.recording.capture.operation import IDS_LISTED, Operation
 from leadlog.recording.capture.rows import Changes
-from leadlog.recording.capture.statements import Target, targets_of
-from leadlog.recording.capture.values import UNKNOWN, Store
+from leadlog.recording.capture.statements import StatementTarget, targets_of
+from leadlog.recording.capture.values import UNKNOWN, StorageTypes
 
 _FORESEEN = "_leadlog_foreseen"
 
@@ -29,13 +29,13 @@ def parameters(context: DefaultExecutionContext) -> Sequence[Any]:
     return context.compiled_parameters if context.compiled is not None else ()
 
 
-def is_wanted(target: Target) -> bool:
+def is_wanted(target: StatementTarget) -> bool:
     """Whether what a statement does is among the operations that are captured."""
     kind = "create" if target.kind == "upsert" else target.kind
     return kind in target.main.options.operations
 
 
-def new(target: Target, spent: Spent | None = None) -> Operation:
+def new(target: StatementTarget, spent: Spent | None = None) -> Operation:
     """A new operation of a statement.
 
     Args:
@@ -53,7 +53,9 @@ def new(target: Target, spent: Spent | None = None) -> Operation:
     return operation
 
 
-def write(context: DefaultExecutionContext, number: int, target: Target, spent: Spent) -> Operation:
+def write(
+    context: DefaultExecutionContext, number: int, target: StatementTarget, spent: Spent
+) -> Operation:
     """The operation of a statement that has run.
 
     Args:
@@ -65,7 +67,9 @@ def write(context: DefaultExecutionContext, number: int, target: Target, spent: 
     return _continued(context, (number, None), new(target, spent))
 
 
-def link(context: DefaultExecutionContext, number: int, target: Target, place: int) -> Operation:
+def link(
+    context: DefaultExecutionContext, number: int, target: StatementTarget, place: int
+) -> Operation:
     """The operation of one row of an association table that a flush writes.
 
     Args:
@@ -77,7 +81,7 @@ def link(context: DefaultExecutionContext, number: int, target: Target, place: i
     return _continued(context, (number, place), _link(context, target, place))
 
 
-def _link(context: DefaultExecutionContext, target: Target, place: int) -> Operation:
+def _link(context: DefaultExecutionContext, target: StatementTarget, place: int) -> Operation:
     entity, store = target.main, captured.on(context.dialect).store(target.main)
     operation = new(target)
     _identify(operation, store, target, parameters(context)[place], zone_of(context))
@@ -119,7 +123,9 @@ def foresee(context: DefaultExecutionContext, *, flushing: bool) -> None:
     journal.note(found.values())
 
 
-def _expect(operation: Operation, context: DefaultExecutionContext, target: Target) -> None:
+def _expect(
+    operation: Operation, context: DefaultExecutionContext, target: StatementTarget
+) -> None:
     """Says what is known of a write before it has been done."""
     _tell_changes(operation, context, target)
     if not operation.bulk and target.table is not None:
@@ -128,7 +134,9 @@ def _expect(operation: Operation, context: DefaultExecutionContext, target: Targ
         operation.change = target.kind
 
 
-def _tell_changes(operation: Operation, context: DefaultExecutionContext, target: Target) -> None:
+def _tell_changes(
+    operation: Operation, context: DefaultExecutionContext, target: StatementTarget
+) -> None:
     """Says whether one row is written at most, and what is written."""
     one = len(parameters(context)) == 1 and not target.conflicts
     operation.bulk = not (one and (target.keys or (target.kind == "create" and not target.many)))
@@ -153,7 +161,9 @@ def forget(context: DefaultExecutionContext) -> None:
         operation.written()
 
 
-def rows(context: DefaultExecutionContext, target: Target, returned: int | None) -> int | None:
+def rows(
+    context: DefaultExecutionContext, target: StatementTarget, returned: int | None
+) -> int | None:
     """How many rows were written; None where the database did not tell."""
     if target.kind == "create" and not target.many and not target.conflicts:
         return len(parameters(context))
@@ -178,7 +188,7 @@ def counted(context: DefaultExecutionContext) -> int | None:
 def describe(
     operation: Operation,
     context: DefaultExecutionContext,
-    target: Target,
+    target: StatementTarget,
     returned: Sequence[Any],
 ) -> None:
     """Which rows, and what was written, as far as the statement and the database tell."""
@@ -202,7 +212,7 @@ def describe(
 
 def _name(
     operation: Operation,
-    target: Target,
+    target: StatementTarget,
     context: DefaultExecutionContext,
     returned: Sequence[Any],
 ) -> None:
@@ -221,7 +231,7 @@ def _name(
     operation.identify(row, whole=target.kind == "create" and target.main.is_lead)
 
 
-def changes(context: DefaultExecutionContext, target: Target, place: int) -> Changes:
+def changes(context: DefaultExecutionContext, target: StatementTarget, place: int) -> Changes:
     """The columns that one of a statement's executions writes."""
     entity = target.main
     given, sent = parameters(context)[place], seam.sent(context, place)
@@ -245,7 +255,7 @@ def changes(context: DefaultExecutionContext, target: Target, place: int) -> Cha
 
 
 def _ids(
-    context: DefaultExecutionContext, store: Store, target: Target, rows: int | None
+    context: DefaultExecutionContext, store: StorageTypes, target: StatementTarget, rows: int | None
 ) -> Sequence[str]:
     """The primary keys of the rows, where the database or the statement's WHERE tells them."""
     sets, zone = parameters(context), zone_of(context)
@@ -261,7 +271,7 @@ def _ids(
     return () if None in texts else [text for text in texts if text is not None]
 
 
-def _key(store: Store, target: Target, given: Any, zone: Any) -> str | None:
+def _key(store: StorageTypes, target: StatementTarget, given: Any, zone: Any) -> str | None:
     """The key of the row that a statement's parameters name."""
     names = target.keys
     if target.kind in ("create", "upsert"):
@@ -270,7 +280,9 @@ def _key(store: Store, target: Target, given: Any, zone: Any) -> str | None:
     return key_of(store, target, [given.get(name) for name in names], zone)
 
 
-def _identify(operation: Operation, store: Store, target: Target, given: Any, zone: Any) -> None:
+def _identify(
+    operation: Operation, store: StorageTypes, target: StatementTarget, given: Any, zone: Any
+) -> None:
     """Say which row a statement's parameters name, and which key it has from now on."""
     operation.lead_id = before = _key(store, target, given, zone)
     if target.kind != "update" or not _sets_key(target, given):
@@ -288,7 +300,7 @@ def _identify(operation: Operation, store: Store, target: Target, given: Any, zo
         operation.previous_lead_id = before
 
 
-def _sets_key(target: Target, given: Any) -> bool:
+def _sets_key(target: StatementTarget, given: Any) -> bool:
     """Whether an UPDATE writes to the primary key."""
     entity = target.main
     return any(
@@ -297,7 +309,9 @@ def _sets_key(target: Target, given: Any) -> bool:
     )
 
 
-def key_of(store: Store, target: Target, parts: Sequence[Any], zone: Any = None) -> str | None:
+def key_of(
+    store: StorageTypes, target: StatementTarget, parts: Sequence[Any], zone: Any = None
+) -> str | None:
     """The text of a row's key; None where it is not known, or excluded."""
     entity = target.main
     if not parts or any(part is None for part in parts) or entity.excluded & set(entity.keys):
@@ -306,7 +320,7 @@ def key_of(store: Store, target: Target, parts: Sequence[Any], zone: Any = None)
     return None if UNKNOWN in stored or None in stored else key_text(stored)
 
 
-def _texts(store: Store, target: Target, keys: Iterable[Any]) -> Sequence[str]:
+def _texts(store: StorageTypes, target: StatementTarget, keys: Iterable[Any]) -> Sequence[str]:
     texts = []
     for parts in keys:
         text = None if parts is None else key_of(store, target, tuple(parts))

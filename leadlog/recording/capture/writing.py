@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from leadlog.recording.capture import journal
-from leadlog.recording.capture.drivers import State
+from leadlog.recording.capture.drivers import TransactionState
 from leadlog.recording.capture.emit import emit
 from leadlog.recording.capture.entities import Entity
-from leadlog.recording.capture.operation import Operation, Rest
+from leadlog.recording.capture.operation import CountedChanges, Operation
 from leadlog.recording.pipeline import report_failure
 
 
@@ -42,7 +42,7 @@ def info_of(connection: Any) -> journal.Info:
 
 def record(
     connection: Connection,
-    state: State,
+    state: TransactionState,
     kind: str,
     entity: Entity,
     make: Callable[[], Operation],
@@ -59,7 +59,7 @@ def record(
     Returns:
         The operation, still to be closed; None where it is only counted.
     """
-    if state is State.NONE:
+    if state is TransactionState.NONE:
         operation = make()
         operation.settle(journal.COMMITTED)
         return operation
@@ -71,13 +71,13 @@ def record(
     key = (entity.name, kind)
     rest = transaction.rest(key)
     if rest is None:
-        rest = Rest(kind, entity.events[kind], entity.name, emit, bulk=True)
+        rest = CountedChanges(kind, entity.events[kind], entity.name, emit, bulk=True)
         rest.stand_in(transaction, key)
     rest.absorb(1)
     return None
 
 
-def settle(operation: Operation, connection: Connection, state: State) -> None:
+def settle(operation: Operation, connection: Connection, state: TransactionState) -> None:
     """Sees to the outcome of a write.
 
     Args:
@@ -85,7 +85,7 @@ def settle(operation: Operation, connection: Connection, state: State) -> None:
         connection: where.
         state: what the driver said of its transaction right after.
     """
-    if state is State.NONE:
+    if state is TransactionState.NONE:
         operation.settle(journal.COMMITTED)
     else:
         operation.wrote(journal.transaction_of(info_of(connection), connection.dialect), connection)

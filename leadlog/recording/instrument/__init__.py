@@ -131,13 +131,11 @@ def instrument(
 def instrument_fastapi(
     app: Any, target: Any = None, /, *subjects: Any, **options: Unpack[InstrumentKeywords]
 ) -> Instrumentation:
-    """As `instrument`, for FastAPI and Starlette: each request and WebSocket is one record.
+    """Record each request and WebSocket of a FastAPI or Starlette application.
 
-    Args:
-        app: the application.
-        target: as for `instrument`.
-        subjects: as for `instrument`.
-        options: as for `instrument`.
+    The operation is the method and the route's template (`PATCH /deals/{deal_id}`), and `ignore`
+    takes paths. Use this in place of `instrument` to have type checkers and readers see the
+    framework; arguments, result and errors are those of `instrument`.
     """
     return _install("asgi:instrument_stack", app, target, subjects, options)
 
@@ -145,13 +143,10 @@ def instrument_fastapi(
 def instrument_flask(
     app: Any, target: Any = None, /, *subjects: Any, **options: Unpack[InstrumentKeywords]
 ) -> Instrumentation:
-    """As `instrument`, for Flask: each request is one record.
+    """Record each request of a Flask application.
 
-    Args:
-        app: the application.
-        target: as for `instrument`.
-        subjects: as for `instrument`.
-        options: as for `instrument`.
+    The operation is the method and the URL rule (`PATCH /deals/<int:deal_id>`), and `ignore` takes
+    paths. Arguments, result and errors are those of `instrument`.
     """
     return _install("flask:install", app, target, subjects, options)
 
@@ -159,13 +154,10 @@ def instrument_flask(
 def instrument_celery(
     app: Any, target: Any = None, /, *subjects: Any, **options: Unpack[InstrumentKeywords]
 ) -> Instrumentation:
-    """As `instrument`, for Celery: each run of a task is one record, in the trace of its sender.
+    """Record each run of a Celery task, in the trace of its sender.
 
-    Args:
-        app: the application.
-        target: as for `instrument`.
-        subjects: as for `instrument`.
-        options: as for `instrument`.
+    The operation is the task's name, and `ignore` takes such names. A retry is a run of its own.
+    Arguments, result and errors are those of `instrument`.
     """
     return _install("celery:install", app, target, subjects, options)
 
@@ -173,13 +165,11 @@ def instrument_celery(
 def instrument_dramatiq(
     broker: Any, target: Any = None, /, *subjects: Any, **options: Unpack[InstrumentKeywords]
 ) -> Instrumentation:
-    """As `instrument`, for Dramatiq: each run of an actor is one record, in its sender's trace.
+    """Record each run of a Dramatiq actor, in the trace of its sender.
 
-    Args:
-        broker: the broker that the actors were declared with.
-        target: as for `instrument`.
-        subjects: as for `instrument`.
-        options: as for `instrument`.
+    The first argument is the broker that the actors were declared with. The operation is the
+    actor's name, and `ignore` takes such names. Arguments, result and errors are otherwise those of
+    `instrument`.
     """
     return _install("dramatiq:install", broker, target, subjects, options)
 
@@ -187,14 +177,11 @@ def instrument_dramatiq(
 def instrument_click(
     command: Any, target: Any = None, /, *subjects: Any, **options: Unpack[InstrumentKeywords]
 ) -> Instrumentation:
-    """As `instrument`, for click and Typer: each command that is run is one record.
+    """Record each run of a click or Typer command.
 
-    Args:
-        command: a click command or group; or a Typer application, after its commands were
-            registered.
-        target: as for `instrument`.
-        subjects: as for `instrument`.
-        options: as for `instrument`.
+    The first argument is a command or group, or a Typer application whose commands are registered
+    already. The operation is the command's path (`crm import`), and `ignore` takes such paths.
+    Arguments, result and errors are otherwise those of `instrument`.
     """
     typer = hasattr(command, "registered_commands")
     home = "commands:install_typer" if typer else "commands:install"

@@ -24,9 +24,9 @@ from leadlog.core.threads import end, is_ending
 from leadlog.recording.pipeline.build import build_sink
 from leadlog.recording.pipeline.events import category_of
 from leadlog.recording.pipeline.facts import Facts, add_failure, frame_of, is_facts, open_facts
-from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Frames, Slot
+from leadlog.recording.pipeline.logger import LEVELS, BoundLogger, Frames, PipelineSlot
 from leadlog.recording.pipeline.policy import finisher, policy_of
-from leadlog.recording.pipeline.stdlib import LoggingHandler as _LoggingHandler
+from leadlog.recording.pipeline.stdlib import EventHandler as _LoggingHandler
 from leadlog.recording.resources import Sampler
 from leadlog.recording.sinks import BatchSink, Sink, SinkQueue, SinkStats, SpoolSink
 from leadlog.recording.sinks.contract import BatchCounts
@@ -128,7 +128,7 @@ class Pipeline:
         policy, key = orjson.loads(policy_of(settings)), settings.pseudonym_key
         self._finisher = finisher(policy, key, processors)
         self._notes_finisher = finisher(policy, key, processors, recovered=True)
-        self._slot = Slot(lambda: self, (_slot_of, (loaded,)))
+        self._slot = PipelineSlot(lambda: self, (_slot_of, (loaded,)))
         self._failures_before = _current.failures
         self._sink = sink or build_sink(
             settings,
@@ -377,7 +377,7 @@ def current() -> Pipeline:
         return pipeline
 
 
-def _current_slot() -> Slot:
+def _current_slot() -> PipelineSlot:
     """The slot of the loggers that follow `configure`, in whichever process unpickles one."""
     return _current
 
@@ -390,12 +390,12 @@ def _pipeline_of(loaded: Loaded) -> Pipeline:
     return Pipeline(loaded)
 
 
-def _slot_of(loaded: Loaded) -> Slot:
+def _slot_of(loaded: Loaded) -> PipelineSlot:
     return _pipeline_of(loaded).get_logger()._logger
 
 
 _open: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-_current = Slot(current, (_current_slot, ()))
+_current = PipelineSlot(current, (_current_slot, ()))
 
 
 def _text_of(name: object) -> str:
@@ -405,7 +405,7 @@ def _text_of(name: object) -> str:
         return f"<unprintable {type(name).__name__}>"
 
 
-def _logger(slot: Slot) -> BoundLogger:
+def _logger(slot: PipelineSlot) -> BoundLogger:
     return BoundLogger(slot, processors=[slot.processor], context={})
 
 

@@ -23,7 +23,7 @@ Frames = list[tuple[str, bytes]]
 """Frames, each with its category."""
 
 
-class Target(Protocol):
+class LogTarget(Protocol):
     """The pipeline, as far as a logger needs it."""
 
     level: int
@@ -58,7 +58,7 @@ class Target(Protocol):
         ...
 
 
-class Slot:
+class PipelineSlot:
     """Holds the pipeline that loggers write to, and is their wrapped logger.
 
     Args:
@@ -77,14 +77,14 @@ class Slot:
 
     def __init__(
         self,
-        configure: Callable[[], Target],
-        reference: tuple[Callable[..., "Slot"], tuple[Any, ...]],
+        configure: Callable[[], LogTarget],
+        reference: tuple[Callable[..., "PipelineSlot"], tuple[Any, ...]],
     ) -> None:
         self._configure = configure
         self._reference = reference
         self.lock = RLock()
-        self.target: Target | None = None
-        self.closed: Target | None = None
+        self.target: LogTarget | None = None
+        self.closed: LogTarget | None = None
         self.failures = 0
         self.processor = self.process
         renew_after_fork(self)
@@ -97,7 +97,7 @@ class Slot:
         """See `__copy__`."""
         return self
 
-    def __reduce__(self) -> tuple[Callable[..., "Slot"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., "PipelineSlot"], tuple[Any, ...]]:
         """Pickle as what leads to the slot of the process that unpickles."""
         return self._reference
 
@@ -105,7 +105,7 @@ class Slot:
         """Gives a forked child a lock that no thread of its parent holds."""
         self.lock = RLock()
 
-    def resolve(self) -> Target:
+    def resolve(self) -> LogTarget:
         """The pipeline in force; makes one where there is none."""
         renew_if_forked()
         target = self.target
@@ -150,7 +150,7 @@ class BoundLogger(structlog.BoundLoggerBase):
     into the event's text with `%`, as `logging` does.
     """
 
-    _logger: Slot
+    _logger: PipelineSlot
     _processors: list[Processor]
 
     def bind(self, /, **new_values: Any) -> Self:

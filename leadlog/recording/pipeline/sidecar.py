@@ -8,7 +8,7 @@ from leadlog.core.clock import now_us
 from leadlog.core.settings import Settings
 from leadlog.recording.pipeline.policy import finisher_of
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.health import Health
+from leadlog.recording.sinks.health import SinkHealth
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.sidecar import Sidecar, key_check
 from leadlog.recording.sinks.slots import SlotHolder
@@ -54,5 +54,5 @@ def make_sidecar(settings: Settings) -> Sidecar:
         lent_finisher_of=partial(finisher_of, key=key, recovered=False),
         finisher_of=partial(finisher_of, key=key),
         key=key_check(key),
-        health=Health(directory),
+        health=SinkHealth(directory),
     )

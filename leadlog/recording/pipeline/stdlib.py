@@ -10,7 +10,7 @@ from typing import Any
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-class LoggingHandler(logging.Handler):
+class EventHandler(logging.Handler):
     """A `logging` handler that logs each record as an event of the application's own.
 
     The event is the record's text; logger name, place and `extra` values go with it (one named

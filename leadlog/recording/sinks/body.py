@@ -10,7 +10,7 @@ whoever goes on with it, and none is made twice.
 from dataclasses import replace
 from pathlib import Path
 
-from leadlog.recording.sinks.header import SEEN_US, TAIL, Header, Progress
+from leadlog.recording.sinks.header import SEEN_US, TAIL, Header, RingProgress
 from leadlog.recording.sinks.storage import NOWHERE, Storage
 
 __all__ = ["FACTS", "Body"]
@@ -156,7 +156,7 @@ class Body:
         progress = self.progress
         return self.tail == progress.head and not progress.ahead
 
-    def advance(self, progress: Progress) -> None:
+    def advance(self, progress: RingProgress) -> None:
         """Note how far the frames are on their way, which makes room; by the drain."""
         self._header.store(progress)
         self.progress = progress

@@ -14,7 +14,7 @@ from leadlog.core.threads import Background, is_current, start_thread
 from leadlog.recording.sinks.board import Board
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import Finish, FinisherOf
-from leadlog.recording.sinks.health import Health
+from leadlog.recording.sinks.health import SinkHealth
 from leadlog.recording.sinks.mirror import Mirror
 from leadlog.recording.sinks.outlets import Outlets
 from leadlog.recording.sinks.recover import recover_rings
@@ -69,7 +69,7 @@ class Drain:
         files: Files,
         *,
         slot: SlotHolder,
-        health: Health,
+        health: SinkHealth,
         clock: Callable[[], int],
         poll_seconds: float,
         recover_seconds: float,

@@ -2,7 +2,7 @@
 
 The owner may be killed between any two machine instructions. So whatever must change at once
 is one aligned 8-byte store: the tail, which acknowledges a line, and `WHICH`, which says which
-of two copies of the drain's `Progress` holds. `struct` with a fixed byte order would write a
+of two copies of the drain's `RingProgress` holds. `struct` with a fixed byte order would write a
 number byte by byte; a memoryview of native words does not.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from leadlog.recording.sinks.belonging import WORDS, belonging, belongs
 
-__all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "Progress"]
+__all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "RingProgress"]
 
 HEADER_BYTES = 4096
 
@@ -39,7 +39,7 @@ _NAME_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RingProgress:
     """How far a ring has been written to files.
 
     The *output* is the stream of bytes that goes to files: frames that are finished lines as
@@ -126,7 +126,7 @@ class Header:
             words[CREATED_US] = words[SEEN_US] = now_us
             words[IDENTITY] = MAGIC
 
-    def steady_progress(self) -> Progress:
+    def steady_progress(self) -> RingProgress:
         """What holds now, where another process may be changing it meanwhile."""
         before = None
         while True:
@@ -137,18 +137,18 @@ class Header:
                 return self._read(page)
             before = which, page
 
-    def progress(self) -> Progress:
+    def progress(self) -> RingProgress:
         """What holds now."""
         start = _RECORDS_AT[self.words[WHICH]]
         return self._read(bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES]))
 
     @staticmethod
-    def _read(page: bytes) -> Progress:
+    def _read(page: bytes) -> RingProgress:
         head, written, position, offset, *others, length = _RECORD.unpack_from(page)
         name = page[_RECORD.size : _RECORD.size + length]
-        return Progress(head, written, os.fsdecode(name), position, offset, *others)
+        return RingProgress(head, written, os.fsdecode(name), position, offset, *others)
 
-    def store(self, progress: Progress) -> None:
+    def store(self, progress: RingProgress) -> None:
         """Puts `progress` in force, at once and as a whole.
 
         Raises:

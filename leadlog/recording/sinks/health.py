@@ -17,10 +17,10 @@ from leadlog.core.stderr import tell
 from leadlog.recording.sinks.contract import BatchCounts
 from leadlog.recording.sinks.counts import Counts
 
-__all__ = ["Health", "Notify"]
+__all__ = ["Notify", "SinkHealth"]
 
 Notify = Callable[[dict[str, Any]], None]
-"""Is told of a condition of the sink, see `Health`."""
+"""Is told of a condition of the sink, see `SinkHealth`."""
 
 _QUIET_SECONDS = 1.0
 _AGAIN_SECONDS = 60.0
@@ -51,7 +51,7 @@ class _Condition:
     sink: str = ""
 
 
-class Health:
+class SinkHealth:
     """Watches the counts of all categories.
 
     Each event is a dict: `condition` (`failing`: files cannot be written, lines wait;

@@ -27,8 +27,8 @@ from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import FinisherOf
 from leadlog.recording.sinks.counts import Counts
 from leadlog.recording.sinks.descriptors import Descriptors, map_file
-from leadlog.recording.sinks.header import HEADER_BYTES, LENT, TAIL, Header, Progress
-from leadlog.recording.sinks.health import Health
+from leadlog.recording.sinks.header import HEADER_BYTES, LENT, TAIL, Header, RingProgress
+from leadlog.recording.sinks.health import SinkHealth
 from leadlog.recording.sinks.recover import Recovery, recover_rings
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
@@ -138,7 +138,7 @@ class LentRing(Body):
             self._staged_from = self.progress.head
         self.tail = max(tail, self.progress.head)
 
-    def advance(self, progress: Progress) -> None:
+    def advance(self, progress: RingProgress) -> None:
         """See `Body.advance`; from here on nobody else does it."""
         self._begun = True
         super().advance(progress)
@@ -199,7 +199,7 @@ class Sidecar:
         lent_finisher_of: FinisherOf,
         finisher_of: FinisherOf,
         key: str,
-        health: Health,
+        health: SinkHealth,
     ) -> None:
         self._files = files
         self._clock = clock

@@ -35,7 +35,7 @@ from leadlog.recording.sinks.board import Board
 from leadlog.recording.sinks.contract import Finish, FinisherOf, SinkStats
 from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.drain import Drain
-from leadlog.recording.sinks.health import Health, Notify
+from leadlog.recording.sinks.health import Notify, SinkHealth
 from leadlog.recording.sinks.intents import Frames, Intents, Token
 from leadlog.recording.sinks.outlets import Outlets
 from leadlog.recording.sinks.rings import Rings, RingSizes
@@ -174,7 +174,7 @@ class SpoolSink:
             write=self._write,
         )
         self._board = Board(self._spool, self._descriptors)
-        health = Health(self._directory, self._notify, self._warn)
+        health = SinkHealth(self._directory, self._notify, self._warn)
         self._drain = Drain(
             self._rings,
             files,

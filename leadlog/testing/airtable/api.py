@@ -11,12 +11,12 @@ import orjson
 
 from leadlog.testing.airtable.counters import Request, Traffic
 from leadlog.testing.airtable.faults import Fault, Faults
-from leadlog.testing.airtable.limits import Limits, rate_limited
-from leadlog.testing.airtable.listing import Listing, iterator_gone
+from leadlog.testing.airtable.limits import RateLimiter, rate_limited
+from leadlog.testing.airtable.listing import ListEndpoint, iterator_gone
 from leadlog.testing.airtable.records import RecordsApi
 from leadlog.testing.airtable.refusals import Refusal, model_not_found, unreadable_body
 from leadlog.testing.airtable.schema import SchemaApi
-from leadlog.testing.airtable.table import Table
+from leadlog.testing.airtable.table import FakeTable
 
 __all__ = ["Answer", "WebApi"]
 
@@ -91,11 +91,11 @@ class WebApi:
         *,
         base_id: str,
         token: str,
-        table: Table,
+        table: FakeTable,
         records: RecordsApi,
         schema: SchemaApi,
-        listing: Listing,
-        limits: Limits,
+        listing: ListEndpoint,
+        limits: RateLimiter,
         faults: Faults,
         traffic: Traffic,
         clock: Callable[[], float],

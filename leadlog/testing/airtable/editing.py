@@ -9,7 +9,7 @@ from leadlog.testing.airtable.fields import Field, build_field, refer
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal
 from leadlog.testing.airtable.rendering import record_of
-from leadlog.testing.airtable.table import Change, Table
+from leadlog.testing.airtable.table import FakeTable, RowUpdate
 from leadlog.testing.airtable.values import NewChoices
 
 __all__ = ["EditableTable"]
@@ -23,7 +23,7 @@ class EditableTable:
         ids: Where identifiers come from.
     """
 
-    def __init__(self, table: Table, ids: Ids) -> None:
+    def __init__(self, table: FakeTable, ids: Ids) -> None:
         self._table = table
         self._ids = ids
 
@@ -106,7 +106,7 @@ class EditableTable:
         """
         with self._table.lock, _person():
             cells = dict(self._table.row(record_id).cells)
-            return self._table.write([Change(None, cells)], [])[0].id
+            return self._table.write([RowUpdate(None, cells)], [])[0].id
 
     def add_field(self, name: str, kind: str = "singleLineText", **options: Any) -> Field:
         """Add a field of any type, also those that the API cannot make.
@@ -163,7 +163,7 @@ class EditableTable:
         choices: NewChoices = []
         with self._table.lock, _person():
             cells = self._table.convert(values, typecast=True, new_choices=choices)
-            return self._table.write([Change(record_id, cells)], choices)[0].id
+            return self._table.write([RowUpdate(record_id, cells)], choices)[0].id
 
     def _refuse_taken(self, name: str) -> None:
         if any(field.name == name for field in self._table.fields):

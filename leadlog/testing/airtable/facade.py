@@ -14,13 +14,13 @@ from leadlog.testing.airtable.editing import EditableTable
 from leadlog.testing.airtable.faults import Fault, FaultKind, FaultOptions, Faults
 from leadlog.testing.airtable.fields import LEAD_FIELDS, build_fields
 from leadlog.testing.airtable.ids import Ids
-from leadlog.testing.airtable.limits import Limits
-from leadlog.testing.airtable.listing import Listing
+from leadlog.testing.airtable.limits import RateLimiter
+from leadlog.testing.airtable.listing import ListEndpoint
 from leadlog.testing.airtable.page import Page
 from leadlog.testing.airtable.records import RecordsApi
 from leadlog.testing.airtable.schema import SchemaApi
 from leadlog.testing.airtable.server import Server
-from leadlog.testing.airtable.table import Table
+from leadlog.testing.airtable.table import FakeTable
 
 __all__ = ["FakeAirtable"]
 
@@ -84,13 +84,13 @@ class FakeAirtable(EditableTable):
         self.base_id = base_id
         ids = Ids(seed)
         made = build_fields(LEAD_FIELDS if fields is None else fields, ids)
-        super().__init__(Table(table, made, ids, self.now), ids)
-        self._limits = Limits(
+        super().__init__(FakeTable(table, made, ids, self.now), ids)
+        self._limits = RateLimiter(
             self._clock, per_base=per_base, per_token=per_token, retry_after=retry_after
         )
         self._faults = Faults()
         self._traffic = Traffic(kept_requests)
-        listing = Listing(self._table, self._ids, self._clock, iterator_lifetime)
+        listing = ListEndpoint(self._table, self._ids, self._clock, iterator_lifetime)
         api = WebApi(
             base_id=base_id,
             token=api_key,

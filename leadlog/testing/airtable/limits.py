@@ -6,7 +6,7 @@ from threading import Lock
 
 from leadlog.testing.airtable.refusals import Refusal
 
-__all__ = ["PENALTY", "Limits", "rate_limited"]
+__all__ = ["PENALTY", "RateLimiter", "rate_limited"]
 
 PENALTY = 30.0
 # Ten times 0.1 s are not quite one second in binary.
@@ -23,7 +23,7 @@ def rate_limited(retry_after: int | None = None) -> Refusal:
     )
 
 
-class Limits:
+class RateLimiter:
     """Admits requests or refuses them. Safe to call from several threads.
 
     Args:

@@ -10,9 +10,9 @@ from leadlog.testing.airtable.formula import broken, is_true, parse
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal, bad_request
 from leadlog.testing.airtable.rendering import evaluate, record_of, value_of
-from leadlog.testing.airtable.table import Row, Table
+from leadlog.testing.airtable.table import FakeTable, StoredRow
 
-__all__ = ["LARGEST_PAGE", "Listing", "iterator_gone"]
+__all__ = ["LARGEST_PAGE", "ListEndpoint", "iterator_gone"]
 
 LARGEST_PAGE = 100
 # Iterators kept at a time; the oldest goes first.
@@ -34,7 +34,7 @@ class _Iterator:
     used_at: float
 
 
-class Listing:
+class ListEndpoint:
     """Answers list requests of one table.
 
     The rows and their order are those of the moment of the first page; values are read page by
@@ -47,7 +47,9 @@ class Listing:
         lifetime: Seconds after which an iterator that nobody used is gone.
     """
 
-    def __init__(self, table: Table, ids: Ids, clock: Callable[[], float], lifetime: float) -> None:
+    def __init__(
+        self, table: FakeTable, ids: Ids, clock: Callable[[], float], lifetime: float
+    ) -> None:
         self._table = table
         self._ids = ids
         self._clock = clock
@@ -156,7 +158,7 @@ def _texts(value: Any) -> list[str]:
     return value
 
 
-def _rank(table: Table, field: Field, row: Row) -> tuple[int, float, str]:
+def _rank(table: FakeTable, field: Field, row: StoredRow) -> tuple[int, float, str]:
     """An order in which blanks come first, then numbers, then texts whatever their case."""
     value = value_of(table, row, field)
     if value is None:

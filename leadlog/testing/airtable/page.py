@@ -11,7 +11,7 @@ from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.counters import Counters
 from leadlog.testing.airtable.fields import Field
 
-__all__ = ["Page", "PageAnswer", "Person"]
+__all__ = ["Page", "PageAnswer", "PageSource"]
 
 _ROWS = 100
 _STYLE = """
@@ -49,7 +49,7 @@ _INPUTS = {
 }
 
 
-class Person(Protocol):
+class PageSource(Protocol):
     """What the page asks for; `FakeAirtable` is one."""
 
     @property
@@ -104,7 +104,7 @@ class Page:
         person: Whose hand the page leads.
     """
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: PageSource) -> None:
         self._person = person
         self._secret = secrets.token_urlsafe(16)
 

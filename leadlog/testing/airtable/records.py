@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leadlog.testing.airtable.fields import Field
-from leadlog.testing.airtable.listing import Listing
+from leadlog.testing.airtable.listing import ListEndpoint
 from leadlog.testing.airtable.refusals import Refusal, bad_request, unknown_field
 from leadlog.testing.airtable.rendering import record_of
-from leadlog.testing.airtable.table import Change, Row, Table
+from leadlog.testing.airtable.table import FakeTable, RowUpdate, StoredRow
 from leadlog.testing.airtable.values import NewChoices, is_blank
 
 __all__ = ["MOST_RECORDS", "RecordsApi"]
@@ -39,7 +39,7 @@ class RecordsApi:
         missing_status: Status where the path names a record that does not exist: 403 or 404.
     """
 
-    def __init__(self, table: Table, listing: Listing, missing_status: int) -> None:
+    def __init__(self, table: FakeTable, listing: ListEndpoint, missing_status: int) -> None:
         self._table = table
         self._listing = listing
         self._missing_status = missing_status
@@ -57,7 +57,8 @@ class RecordsApi:
         """One new record, or up to ten."""
         choices: NewChoices = []
         changes = [
-            Change(None, self._convert(one, body, choices)) for one in _records_of(body, ids=False)
+            RowUpdate(None, self._convert(one, body, choices))
+            for one in _records_of(body, ids=False)
         ]
         return self._answer(self._table.write(changes, choices), body)
 
@@ -68,7 +69,7 @@ class RecordsApi:
         self._one(record_id)
         choices: NewChoices = []
         cells = self._convert(body, body, choices)
-        change = Change(record_id, self._whole(cells) if replace else cells)
+        change = RowUpdate(record_id, self._whole(cells) if replace else cells)
         (row,) = self._table.write([change], choices)
         return record_of(self._table, row, by_id=_by_id(body))
 
@@ -81,7 +82,7 @@ class RecordsApi:
             cells = self._convert(one, body, choices)
             record_id = one.get("id") or self._merged(merge_on, cells)
             # What a replaced record does not give is emptied; a new one has nothing to empty.
-            changes.append(Change(record_id, self._whole(cells) if replace else cells))
+            changes.append(RowUpdate(record_id, self._whole(cells) if replace else cells))
         named = [change.record_id for change in changes if change.record_id is not None]
         if len(set(named)) < len(named):
             raise Refusal(
@@ -120,7 +121,7 @@ class RecordsApi:
 
     # -------------------------------------------------------------------------------- parts
 
-    def _one(self, record_id: str) -> Row:
+    def _one(self, record_id: str) -> StoredRow:
         row = self._table.rows.get(record_id)
         if row is not None:
             return row
@@ -144,7 +145,7 @@ class RecordsApi:
     def _whole(self, cells: dict[str, Any]) -> dict[str, Any]:
         return {one.id: None for one in self._table.fields if not one.computed} | cells
 
-    def _answer(self, rows: Sequence[Row], body: Mapping[str, Any]) -> dict[str, Any]:
+    def _answer(self, rows: Sequence[StoredRow], body: Mapping[str, Any]) -> dict[str, Any]:
         records = [record_of(self._table, row, by_id=_by_id(body)) for row in rows]
         return {"records": records} if "records" in body else records[0]
 
@@ -175,7 +176,7 @@ class RecordsApi:
         return found[0] if found else None
 
     @staticmethod
-    def _refuse_twins(merge_on: Sequence[Field], changes: Sequence[Change]) -> None:
+    def _refuse_twins(merge_on: Sequence[Field], changes: Sequence[RowUpdate]) -> None:
         new = [
             repr([change.cells.get(field.id) for field in merge_on])
             for change in changes

@@ -6,7 +6,7 @@ from typing import Any
 from leadlog.testing.airtable.fields import Field
 from leadlog.testing.airtable.formula import Formula, as_text, broken, parse
 from leadlog.testing.airtable.refusals import Refusal
-from leadlog.testing.airtable.table import Row, Table
+from leadlog.testing.airtable.table import FakeTable, StoredRow
 from leadlog.testing.airtable.values import is_blank, render_time
 
 __all__ = ["evaluate", "record_of", "value_of"]
@@ -16,7 +16,7 @@ _ERROR = {"error": "#ERROR!"}
 
 
 def record_of(
-    table: Table, row: Row, *, by_id: bool = False, only: Collection[str] | None = None
+    table: FakeTable, row: StoredRow, *, by_id: bool = False, only: Collection[str] | None = None
 ) -> dict[str, Any]:
     """Return a record as the API answers it.
 
@@ -36,7 +36,7 @@ def record_of(
     return {"id": row.id, "createdTime": render_time(row.created), "fields": shown}
 
 
-def value_of(table: Table, row: Row, field: Field, inside: Collection[str] = ()) -> Any:
+def value_of(table: FakeTable, row: StoredRow, field: Field, inside: Collection[str] = ()) -> Any:
     """Return what a cell shows, None for nothing.
 
     A last-modified time is that of the watched fields, or of all that people can write; a row
@@ -61,7 +61,9 @@ def value_of(table: Table, row: Row, field: Field, inside: Collection[str] = ())
     return row.cells.get(field.id)
 
 
-def evaluate(formula: Formula, table: Table, row: Row, inside: Collection[str] = ()) -> Any:
+def evaluate(
+    formula: Formula, table: FakeTable, row: StoredRow, inside: Collection[str] = ()
+) -> Any:
     """Return the value of a formula for a row.
 
     Raises:
@@ -77,7 +79,7 @@ def evaluate(formula: Formula, table: Table, row: Row, inside: Collection[str] =
     return formula.value(row.id, cell)
 
 
-def _formula_value(table: Table, row: Row, field: Field, inside: Collection[str]) -> Any:
+def _formula_value(table: FakeTable, row: StoredRow, field: Field, inside: Collection[str]) -> Any:
     if field.id in inside:
         return _ERROR
     try:

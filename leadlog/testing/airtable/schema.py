@@ -7,7 +7,7 @@ from leadlog.core.errors import FakeAirtableError
 from leadlog.testing.airtable.fields import COMPUTED, TYPES, build_field
 from leadlog.testing.airtable.ids import Ids
 from leadlog.testing.airtable.refusals import Refusal, bad_request
-from leadlog.testing.airtable.table import Table
+from leadlog.testing.airtable.table import FakeTable
 
 __all__ = ["SchemaApi"]
 
@@ -36,7 +36,7 @@ class SchemaApi:
         ids: Where identifiers come from.
     """
 
-    def __init__(self, base_id: str, user_id: str, table: Table, ids: Ids) -> None:
+    def __init__(self, base_id: str, user_id: str, table: FakeTable, ids: Ids) -> None:
         self._base_id = base_id
         self._user_id = user_id
         self._table = table

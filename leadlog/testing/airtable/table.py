@@ -12,11 +12,11 @@ from leadlog.testing.airtable.merging import MergeIndexes
 from leadlog.testing.airtable.refusals import Refusal, no_such_row, unknown_field
 from leadlog.testing.airtable.values import NewChoices, is_blank, to_cell
 
-__all__ = ["Change", "Row", "Table"]
+__all__ = ["FakeTable", "RowUpdate", "StoredRow"]
 
 
 @dataclass(slots=True)
-class Row:
+class StoredRow:
     """One record.
 
     Attributes:
@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RowUpdate:
     """New values for a row, already converted.
 
     Attributes:
@@ -47,7 +47,7 @@ class Change:
     cells: dict[str, Any]
 
 
-class Table:
+class FakeTable:
     """One table. Take `lock` around anything that must not be interleaved.
 
     Args:
@@ -64,7 +64,7 @@ class Table:
         self.view_id = ids.new("viw")
         self.name = name
         self.fields = list(fields)
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, StoredRow] = {}
         self.lock = RLock()
         self._ids = ids
         self._now = now
@@ -113,7 +113,7 @@ class Table:
 
     # --------------------------------------------------------------------------------- rows
 
-    def row(self, record_id: str) -> Row:
+    def row(self, record_id: str) -> StoredRow:
         """Return a row.
 
         Raises:
@@ -147,7 +147,7 @@ class Table:
         """Return the ids of all rows that have the same values in these fields."""
         return self._indexes.find([one.id for one in fields], cells, self.rows)
 
-    def write(self, changes: Sequence[Change], new_choices: NewChoices) -> list[Row]:
+    def write(self, changes: Sequence[RowUpdate], new_choices: NewChoices) -> list[StoredRow]:
         """Make all the changes, or none if a row does not exist.
 
         Raises:
@@ -171,10 +171,10 @@ class Table:
             self._indexes.forget(row.id, row.cells)
             del self.rows[row.id]
 
-    def _apply(self, change: Change, now: datetime) -> Row:
+    def _apply(self, change: RowUpdate, now: datetime) -> StoredRow:
         if change.record_id is None:
             self._numbers += 1
-            row = Row(self._ids.new("rec"), now, self._numbers)
+            row = StoredRow(self._ids.new("rec"), now, self._numbers)
             self.rows[row.id] = row
         else:
             row = self.rows[change.record_id]

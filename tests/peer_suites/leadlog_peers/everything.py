@@ -12,7 +12,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
 
 import leadlog
-from leadlog.recording.pipeline.logger import Slot
+from leadlog.recording.pipeline.logger import PipelineSlot
 from leadlog_peers.expected import PROVOKED
 
 
@@ -49,9 +49,9 @@ class Everything:
 
     def _watch_failures(self) -> None:
         """Leadlog says only the first failure inside itself; here each has to be found."""
-        failed = Slot.failed
+        failed = PipelineSlot.failed
 
-        def told(slot: Slot, error: Exception) -> None:
+        def told(slot: PipelineSlot, error: Exception) -> None:
             frames = traceback.extract_tb(error.__traceback__)
             ours = [frame for frame in frames if "leadlog" in Path(frame.filename).parts]
             places = [f"{Path(frame.filename).stem}:{frame.lineno}" for frame in ours[-3:]]
@@ -61,7 +61,7 @@ class Everything:
             self.failures[f"  {error!r:.200} in {' > '.join(places)}"] += 1
             failed(slot, error)
 
-        Slot.failed = told
+        PipelineSlot.failed = told
 
     def _mapped(self, _mapper: Mapper[Any], mapped: type) -> None:
         self._unmapped(mapped)  # where it is mapped anew
