@@ -142,7 +142,7 @@ class Application:
         cookie = self._access.let_in(token)
         if cookie is None:
             return self._login_page(
-                scope, 401, "That token is not valid, or was used already. Start anew."
+                scope, 401, "That token is not valid, or was used already. Start again."
             )
         response = _moved(scope, name)
         response.headers["set-cookie"] = cookie

@@ -129,7 +129,7 @@ def open_state(directory: Path) -> sqlite3.Connection:
         connection.close()
         raise ReadError(
             f"{path} cannot be used: {error}; if it is damaged, move it away: the monitor then "
-            "learns anew from the log, and silences are lost"
+            "learns again from the log, and silences are lost"
         ) from error
     return connection
 

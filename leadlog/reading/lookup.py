@@ -21,20 +21,14 @@ from leadlog.reading.index import (
 )
 from leadlog.reading.moments import shifted
 from leadlog.reading.part import Predicate
+from leadlog_processors.log_types import LOG_TYPES
 
 __all__ = ["FoundRecord", "find", "records_of_session"]
 
 _BLOCK_BYTES: Final = 1024 * 1024
 _TIME_DIGITS: Final = 14
 """Hexadecimal digits at the beginning of an id: microseconds since 1970."""
-_IDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "database_operations": ("operation_details.operation_id", "operation_details.transaction_id"),
-    "sync_operations": ("sync_details.sync_id",),
-    "migration_operations": ("migration_details.migration_id",),
-    "performance_metrics": ("operation_info.operation_id",),
-    "error_logs": ("error_details.error_id", "context.operation_id"),
-    "monitoring_data": ("monitoring_info.monitoring_id",),
-}
+_IDS: Final[Mapping[str, tuple[str, ...]]] = {one.category: one.ids for one in LOG_TYPES}
 """Category to where its ids are, besides `event_id` and `session_id`."""
 _OWN: Final = ("event_id", *(place for places in _IDS.values() for place in places))
 

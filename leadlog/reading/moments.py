@@ -75,7 +75,7 @@ def moment(text: str, now: int | None = None) -> int:
         return us
     except (ValueError, OverflowError):
         raise MomentError(
-            f"{text!r} is no point in time; write it like 2026-11-23T10:00:00Z, 2026-11-23, "
+            f"{text!r} is not a point in time; write it like 2026-11-23T10:00:00Z, 2026-11-23, "
             "yesterday, or 2h for two hours ago (s, m, h, d, w)"
         ) from None
 

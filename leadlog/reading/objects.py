@@ -198,7 +198,7 @@ def _manifest(content: bytes, where: str) -> Manifest:
         values = orjson.loads(content)
         return Manifest(**{**values, "replaces": tuple(values.get("replaces", ()))})
     except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
-        raise ReadError(f"{where} is no manifest of leadlog ({error}); remove it") from error
+        raise ReadError(f"{where} is not a manifest of leadlog ({error}); remove it") from error
 
 
 def open_store(source: str) -> ObjectStore:
@@ -249,7 +249,9 @@ def local_copy(source: str, since: str | None = None, until: str | None = None) 
 def _fetch(store: ObjectStore, one: Manifest, root: Path) -> None:
     file = parse_name(one.part)
     if file is None:
-        raise ReadError(f"{store.url}/{one.folder}/{one.part} is no part of leadlog's; remove it")
+        raise ReadError(
+            f"{store.url}/{one.folder}/{one.part} is not a part that leadlog made; remove it"
+        )
     if file.merged:
         file = replace(file, writer=0, segment=_MERGED_SEGMENT + file.segment)
     file = replace(file, host=host_word(one.host), archived=True)

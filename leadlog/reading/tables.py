@@ -22,6 +22,7 @@ from leadlog.reading.duck import unreadable
 from leadlog.reading.events import Skipped
 from leadlog.reading.scan import Scan, scan
 from leadlog.reading.washed import readable
+from leadlog_processors.log_types import LOG_TYPES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FLAT", "Tables"]
 
-FLAT: dict[str, str] = dict(
-    zip(
-        ("operations", "syncs", "migrations", "performance", "errors", "monitoring"),
-        CATEGORIES,
-        strict=True,
-    )
-)
+FLAT: dict[str, str] = {one.table: one.category for one in LOG_TYPES}
 """Flat table to its category."""
 
 EVENTS = "events"

@@ -42,12 +42,12 @@ def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
-            f"cannot read {path}: {error}; make the data set anew with `leadlog dataset`"
+            f"cannot read {path}: {error}; make the data set again with `leadlog dataset`"
         ) from error
     if not known:
         raise TrainingError(
             f"{path} is of the format {manifest['format']!r} {manifest['format_version']!r}, and "
-            f"this reads {FORMAT!r} {FORMAT_VERSION}; make it anew with `leadlog dataset`"
+            f"this reads {FORMAT!r} {FORMAT_VERSION}; make it again with `leadlog dataset`"
         )
     return manifest, hashlib.sha256(content).hexdigest()
 
@@ -73,7 +73,7 @@ def read_part(folder: Path, part: str) -> "pa.Table":
             return pq.read_table(stream)
     except (OSError, pa.ArrowException) as error:
         raise TrainingError(
-            f"cannot read {path}: {error}; make the data set anew with `leadlog dataset`"
+            f"cannot read {path}: {error}; make the data set again with `leadlog dataset`"
         ) from error
 
 
@@ -172,7 +172,7 @@ def _changes_of_log(manifest: dict[str, Any], log: Path) -> Iterator[str]:
     if later:
         yield (
             f"persons were erased from the log since ({len(later)} "
-            f"{'erasure' if len(later) == 1 else 'erasures'}); make it anew, and remove this one"
+            f"{'erasure' if len(later) == 1 else 'erasures'}); make it again, and remove this one"
         )
     sources = manifest["sources"]
     with runs_engine(log) as engine:

@@ -12,7 +12,7 @@ __all__ = ["COLUMNS", "card", "croissant", "datasheet"]
 COLUMNS: Final = {
     "started_at": "When the run began (UTC). For the order of time only; not a feature.",
     "group": "Rows with the same number belong to one session. Not a feature.",
-    "weight": "How many runs the row stands for (1 / sample_rate). Not a feature: it tells "
+    "weight": "How many runs the row stands for (1 / sample_rate). Not a feature: it reveals "
     "failures and slow runs, which sampling keeps.",
     "label": "The target.",
 }

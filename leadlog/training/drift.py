@@ -28,7 +28,7 @@ _MOVED: Final = 0.25
 _LEAST_COVERAGE: Final = 0.8
 _SLOW: Final = ("hour", "weekday", "_200")
 """Beginnings and ends of features that of few days alone always differ from those of a month."""
-_REMEDY: Final = "make the data set and the model anew with `leadlog dataset` and `leadlog learn`"
+_REMEDY: Final = "make the data set and the model again with `leadlog dataset` and `leadlog learn`"
 
 
 def has_models(directory: str | os.PathLike[str]) -> bool:

@@ -85,7 +85,7 @@ def learn(dataset: str | os.PathLike[str], output: str | os.PathLike[str]) -> Le
     problems = check_dataset(root)["problems"]
     if problems:
         raise TrainingError(
-            f"the data set {str(root)!r} is not as its manifest says: {problems[0]}; make it anew "
+            f"the data set {str(root)!r} is not as its manifest says: {problems[0]}; make it again "
             "with `leadlog dataset`"
         )
     manifest, version = read_manifest(root)

@@ -66,7 +66,7 @@ def compile_trees(trees: Sequence[Mapping[str, Any]]) -> Scorer:
             _tree_lines(tree, lines, 1)
     except (KeyError, TypeError, ValueError) as error:
         raise TrainingError(
-            f"the trees of the model are damaged ({type(error).__name__}: {error}); learn it anew "
+            f"the trees of the model are damaged ({type(error).__name__}: {error}); learn it again "
             "with `leadlog learn`"
         ) from error
     lines.append(" return total")
@@ -220,18 +220,18 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
-            f"cannot read the model {str(file)!r}: {error}; learn it anew with `leadlog learn`"
+            f"cannot read the model {str(file)!r}: {error}; learn it again with `leadlog learn`"
         ) from error
     if not known:
         raise TrainingError(
-            f"{str(file)!r} is not a model of this version of leadlog; learn it anew with "
+            f"{str(file)!r} is not a model of this version of leadlog; learn it again with "
             "`leadlog learn`"
         )
     version = hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     if version != said:
         raise TrainingError(
             f"the model {str(file)!r} was changed since it was learned: its SHA-256 is {version}, "
-            f"not {said}; learn it anew with `leadlog learn`"
+            f"not {said}; learn it again with `leadlog learn`"
         )
     return _checked(body, version, file)
 
@@ -244,13 +244,13 @@ def _checked(body: Mapping[str, Any], version: str, file: Path) -> Model:
         )
     except (KeyError, TypeError, ValueError, SyntaxError) as error:
         raise TrainingError(
-            f"the model {str(file)!r} lacks what it needs ({error}); learn it anew with "
+            f"the model {str(file)!r} lacks what it needs ({error}); learn it again with "
             "`leadlog learn`"
         ) from error
     if not current:
         raise TrainingError(
             f"the model {str(file)!r} was learned from an older version of the label or the "
-            "features; make the data set and the model anew with `leadlog dataset` and "
+            "features; make the data set and the model again with `leadlog dataset` and "
             "`leadlog learn`"
         )
     return model

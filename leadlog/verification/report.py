@@ -25,7 +25,7 @@ CAUSES: dict[Cause, str] = {
     "blind_spot": "a committed call that does not say which rows it changed",
     "uncertain": "a call whose outcome is not known",
     "chain": "a change that does not fit the one before it: one in between is not in the log",
-    "dropped": "records that were dropped, as the log itself tells",
+    "dropped": "records that were dropped, according to the log itself",
     "lost": "records that were dropped, as a writer's counts tell",
     "waiting": "records that are not in the files yet",
     "sampled": "records that sampling left out",

@@ -5,6 +5,8 @@ The names are the wire format of a leadlog record, so they are written down once
 
 from typing import Final
 
+from leadlog_processors.log_types import LOG_TYPES as _REGISTRY
+
 DATABASE_OPERATION: Final = "database_operation"
 SYNC_OPERATION: Final = "sync_operation"
 MIGRATION_OPERATION: Final = "migration_operation"
@@ -12,14 +14,7 @@ PERFORMANCE_METRICS: Final = "performance_metrics"
 ERROR_LOG: Final = "error_log"
 MONITORING_DATA: Final = "monitoring_data"
 
-CATEGORIES: Final[dict[str, str]] = {
-    DATABASE_OPERATION: "database_operations",
-    SYNC_OPERATION: "sync_operations",
-    MIGRATION_OPERATION: "migration_operations",
-    PERFORMANCE_METRICS: "performance_metrics",
-    ERROR_LOG: "error_logs",
-    MONITORING_DATA: "monitoring_data",
-}
+CATEGORIES: Final[dict[str, str]] = {one.name: one.category for one in _REGISTRY}
 """Log type to category; a category is a folder below the log directory."""
 
 SCHEMA_VERSION: Final = 1

@@ -162,9 +162,9 @@ def test_a_mark_holds_until_the_error_comes_again(
 def test_marks_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     """They are not taken for none, and not written over."""
     marks_path(tmp_path).write_text('{"f1": 7}')
-    with pytest.raises(ReadError, match="remove it to begin anew"):
+    with pytest.raises(ReadError, match="remove it to start over"):
         read_marks(tmp_path)
-    with pytest.raises(ReadError, match="remove it to begin anew"):
+    with pytest.raises(ReadError, match="remove it to start over"):
         set_mark(tmp_path, "f2", Mark("resolved", format_us(0)))
     assert state_of(None, dt.datetime(2026, 1, 1)) == "open"
 

@@ -455,7 +455,7 @@ def test_an_original_beside_something_else_is_a_finding(root, run, tools, copy):
     tools.add(root, f"error_logs/{NAME}.zst", content=other)
     report = run()
     assert report.results == ()
-    assert f"{NAME}.zst is no copy of it" in reasons(report)[NAME]
+    assert f"{NAME}.zst is not a copy of it" in reasons(report)[NAME]
     assert report.findings
     assert tools.read(root) == before
     assert path.with_name(f"{NAME}.zst").read_bytes() == other

@@ -179,7 +179,7 @@ def test_the_policy_comes_from_a_file(run, old, tmp_path):
     ("arguments", "message"),
     [
         (["--compress-after-days", "-1"], "--compress-after-days"),
-        (["--retention-days", "soon"], "no whole number of days; write 90, error_logs=365"),
+        (["--retention-days", "soon"], "not a whole number of days; write 90, error_logs=365"),
         (["--retention-days", "errors_log=3"], "did you mean 'error_logs'?"),
         (["--retention-bytes", "20"], "20 bytes would keep hardly anything; write the unit (20GB)"),
         (["--retention-bytes", "all=1GB"], "there are total, database_operations"),

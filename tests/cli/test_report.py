@@ -262,8 +262,8 @@ def test_the_file_is_whole_and_known_to_an_erasure(run, log, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--from", "someday"], "'someday' is no point in time; write it like"),
-        (["--to", "2026-02-31"], "'2026-02-31' is no point in time"),
+        (["--from", "someday"], "'someday' is not a point in time; write it like"),
+        (["--to", "2026-02-31"], "'2026-02-31' is not a point in time"),
         (["--from", DAY, "--to", "2026-11-17"], "not after its beginning"),
         (["--week", "2026-W60"], "write it like 2026-W48"),
         (["--week", DAY, "--to", DAY], "give either --week, or --from and --to"),

@@ -361,7 +361,7 @@ def test_a_time_that_is_none_is_refused(run, log, tmp_path):
     log("database_operations", call(1))
     result = run("top", "--since", "someday")
     assert result.exit_code == 2
-    assert "'someday' is no point in time; write it like" in " ".join(result.stderr.split())
+    assert "'someday' is not a point in time; write it like" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize("helping", [False, True])

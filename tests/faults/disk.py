@@ -21,8 +21,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lines import Writer
+from lines import Writer, finish, finisher_of
 
+from leadlog.core.files import replace
+from leadlog.core.layout import CATEGORIES
+from leadlog.recording.sinks.recover import recover
 from leadlog.recording.sinks.spool import SpoolSink
 
 DIRECTORY, NOTES, KIND = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -112,6 +115,55 @@ def read_only() -> None:
         subprocess.run(["mount", "-o", "remount,rw", DISK], check=True)
     assert sink.flush(5)
     tell(sink, waited=waited)
+
+
+def small_memory() -> None:
+    """Eight processes in Docker's 64 MB of shared memory, killed; then more, until it is full."""
+    memory = DIRECTORY.parent / "shm"
+    mount(memory, "size=64m")
+
+    def live(number: int, lines: int) -> int:
+        """Fork a process that logs so many lines, with rings of the default size, and waits."""
+        child = os.fork()
+        if child:
+            return child
+        try:
+            sink = SpoolSink(
+                DIRECTORY, memory=memory, finish=finish, finisher_of=finisher_of, policy=b"{}"
+            )
+            writer = Writer(NOTES, f"n{number}", sink, facts=True)
+            for line in range(lines):
+                assert writer.write(CATEGORIES[line % len(CATEGORIES)], 600)
+                time.sleep(0.001)
+            state = "degraded" if sink.stats().degraded else "safe"
+            replace(DIRECTORY.parent / f"state{number}", state.encode())
+            signal.pause()
+        finally:
+            os._exit(1)
+
+    def state(number: int) -> str:
+        """Wait until that process has logged, and return where its lines were."""
+        path = DIRECTORY.parent / f"state{number}"
+        while not path.exists():
+            time.sleep(0.01)
+        return path.read_text()
+
+    def kill(children: list[int]) -> None:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+    first = [live(number, 200) for number in range(8)]
+    safe = [state(number) for number in range(8)].count("safe")
+    kill(first)
+    found = recover(DIRECTORY, memory=memory, finisher_of=finisher_of)
+    more: list[int] = []
+    while not more or (state(7 + len(more)) == "safe" and len(more) < 16):
+        more.append(live(8 + len(more), len(CATEGORIES)))
+    kill(more)
+    recover(DIRECTORY, memory=memory, finisher_of=finisher_of)
+    told = {"safe": safe, "lost": found.lost, "errors": found.errors, "room_for": len(more) - 1}
+    print(json.dumps(told))
 
 
 def no_descriptors() -> None:

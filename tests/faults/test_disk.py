@@ -129,3 +129,17 @@ def test_a_directory_that_may_not_be_entered_for_a_while(log: Any) -> None:
     finally:
         log.end()
         shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(
+    not NAMESPACE and os.environ.get("CI") != "true",
+    reason="no mount namespace here: unshare needs root, or user namespaces",
+)
+def test_eight_processes_in_docker_s_64_mb_of_shared_memory_are_safe_from_kills(log: Any) -> None:
+    """With rings of the default size nothing of theirs is lost; and who finds no room is told."""
+    told = _run(log, "small_memory", "mount")
+    assert (told["safe"], told["lost"], told["errors"]) == (8, 0, [])
+    assert 8 <= told["room_for"] < 16
+    found, taken = log.found(), log.acknowledged()
+    assert found.torn == []
+    assert found.balance({name: taken[name] for name in (f"n{at}" for at in range(8))}) == (0, 0)

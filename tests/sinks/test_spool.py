@@ -230,7 +230,7 @@ def test_without_a_memory_file_system_lines_are_written_and_counted(directory: P
     assert (ended.alive, ended.written, ended.degraded) == (False, 1, 1)
     (event,) = (one for one in events if one["state"] == "began")
     assert event["condition"] == "degraded"
-    assert "no memory file system" in event["detail"]
+    assert "not a memory file system" in event["detail"]
 
 
 def test_lines_in_the_heap_that_cannot_be_written_are_dropped_at_the_end(directory: Path) -> None:

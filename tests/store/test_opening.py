@@ -68,9 +68,9 @@ def test_a_store_in_memory_is_empty_each_time(url):
         ("postgresql+asyncpg://u:secret@host/x", "does not run on 'postgresql"),
         ("nonsense://u:secret@host/x", "does not run on 'nonsense'"),
         ("postgresql+psycopg://u:secret@host:port/x", "cannot be read; write it like"),
-        ("", "is no database"),
-        (b"leads.db", "is no database"),
-        (5, "is no database"),
+        ("", "is not a database"),
+        (b"leads.db", "is not a database"),
+        (5, "is not a database"),
     ],
 )
 def test_what_the_store_does_not_run_on_is_refused(database, message):
@@ -113,7 +113,7 @@ def test_a_directory_or_another_file_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"cannot be opened.*check that the path is a file"):
         LeadDatabase(tmp_path, capture=False)
     (tmp_path / "letter.txt").write_text("Dear Ada, " * 1000)
-    with pytest.raises(StoreError, match=r"cannot be opened.*no SQLite database"):
+    with pytest.raises(StoreError, match=r"cannot be opened.*not a SQLite database"):
         LeadDatabase(tmp_path / "letter.txt", capture=False)
     with pytest.raises(StoreError, match=r"letter.txt for the lead store cannot be created"):
         LeadDatabase(tmp_path / "letter.txt" / "leads.db", capture=False)

@@ -46,7 +46,9 @@ _PACKAGES = (
 @click.command()
 @directory_option
 @click.option("--all", "everything", is_flag=True, help="Check the files of every day.")
-@click.option("--lines", is_flag=True, help="Only list the lines that are no events, of every day.")
+@click.option(
+    "--lines", is_flag=True, help="Only list the lines that are not events, of every day."
+)
 @click.option(
     "--quarantine",
     "taking",

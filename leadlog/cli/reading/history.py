@@ -165,8 +165,8 @@ def _show(found: History) -> None:
     if found.doubts:
         last = found.doubts[-1]
         message(
-            f"{count(len(found.doubts), 'time')} the log tells of lost records, or of calls on "
-            f"rows of no known class, that may have changed it, the last at "
+            f"{count(len(found.doubts), 'time')} the log notes lost records, or calls on rows of "
+            f"an unknown class, that may have changed it, the last at "
             f"{last.at} (event {last.event_id})"
         )
 

@@ -73,6 +73,6 @@ def _monday(text: str) -> dt.date:
         day = _day(text)
     except ValueError:
         raise click.UsageError(
-            f"{text!r} is no week; write it like 2026-W48, or give any day in it"
+            f"{text!r} is not a week; write it like 2026-W48, or give any day in it"
         ) from None
     return day - dt.timedelta(days=day.weekday())

@@ -71,7 +71,7 @@ def _say_doubts(told: Replay, table: Table) -> None:
     for cause, text in (
         ("blind_spot", "calls changed rows without saying which"),
         ("uncertain", "calls on unnamed rows have an unknown outcome"),
-        ("dropped", "times the log tells of dropped records"),
+        ("dropped", "times the log notes dropped records"),
     ):
         found = [doubt for doubt in doubts if doubt.cause == cause]
         if found:

@@ -127,7 +127,7 @@ def predict(
     if stale_since(found, path):
         _none(
             as_json,
-            "persons were erased from the log since the model was learned; make it anew with "
+            "persons were erased from the log since the model was learned; make it again with "
             "`leadlog dataset` and `leadlog learn`",
         )
         ctx.exit(1)

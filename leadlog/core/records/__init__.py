@@ -7,16 +7,20 @@ docs/reference/records.md are generated from them (`make docs`).
 """
 
 import json
-from importlib import resources
+from collections.abc import Iterator, Mapping
+from importlib import import_module, resources
 from typing import Any
 
+from leadlog.core.errors import SettingsError
 from leadlog.core.records.envelope import RecordEnvelope
 from leadlog.core.records.error import ErrorLog
 from leadlog.core.records.migration import MigrationOperation
 from leadlog.core.records.monitoring import MonitoringData
 from leadlog.core.records.operation import DatabaseOperation
 from leadlog.core.records.performance import PerformanceMetrics
+from leadlog.core.records.schema import schema_of
 from leadlog.core.records.sync import SyncOperation
+from leadlog_processors.log_types import LOG_TYPES, VARIABLE
 
 Record = (
     DatabaseOperation
@@ -28,19 +32,41 @@ Record = (
 )
 """Any record."""
 
-RECORDS: dict[str, Any] = {
-    "database_operation": DatabaseOperation,
-    "sync_operation": SyncOperation,
-    "migration_operation": MigrationOperation,
-    "performance_metrics": PerformanceMetrics,
-    "error_log": ErrorLog,
-    "monitoring_data": MonitoringData,
-}
+
+class _Records(Mapping[str, Any]):
+    """Log type to record; each is imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._paths = {one.name: one.record for one in LOG_TYPES}
+
+    def __getitem__(self, log_type: str) -> Any:
+        module, _, name = self._paths[log_type].partition(":")
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise SettingsError(
+                f"{VARIABLE}: the record of {log_type!r} is not at {module}:{name}: {error}; let "
+                "PYTHONPATH lead there"
+            ) from error
+
+    def __contains__(self, log_type: object) -> bool:
+        return log_type in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+RECORDS: Mapping[str, Any] = _Records()
 """Log type to record."""
 
 
 def json_schema(log_type: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a log type's record, as shipped in the package.
+    """The JSON Schema (draft 2020-12) of a log type's record.
+
+    Of leadlog's own as shipped in the package; of others without descriptions.
 
     Raises:
         KeyError: there is no such log type.
@@ -48,6 +74,8 @@ def json_schema(log_type: str) -> dict[str, Any]:
     if log_type not in RECORDS:
         raise KeyError(f"no log type {log_type!r}; there are {', '.join(RECORDS)}")
     file = resources.files("leadlog.core.records") / "schemas" / f"{log_type}.json"
+    if not file.is_file():
+        return schema_of(RECORDS[log_type])
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

@@ -48,7 +48,7 @@ class PerformanceData(TypedDict):
     10^6 bytes; null where the system does not tell, and of generators."""
     network_io_mb: ReadOnly[float | None]
     """Bytes sent and received by the process, 10^6 bytes; null unless the caller knows, because
-    no system tells it by process."""
+    no system reports it by process."""
     database_queries: ReadOnly[int | None]
     """Statements sent to captured databases inside it, nested operations included."""
     api_calls: ReadOnly[int | None]

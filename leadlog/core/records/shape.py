@@ -5,12 +5,13 @@ has no place in the record is kept under `extra`.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import orjson
 
 from leadlog.core.clock import new_id
-from leadlog.core.records import coerce
+from leadlog.core.records import RECORDS, coerce
 from leadlog.core.records.coerce import Extra
 from leadlog.core.records.error import ErrorContext, ErrorDetails, ErrorLog, RecoveryInfo
 from leadlog.core.records.migration import (
@@ -388,16 +389,11 @@ def monitoring_data(monitoring_type: str, data: Any, alerts: Any = None) -> Even
     return _close(event, extra)
 
 
-_BLANKS = {
-    "database_operation": _operation,
-    "sync_operation": _sync,
-    "migration_operation": _migration,
-    "performance_metrics": _performance,
-    "error_log": _error,
-    "monitoring_data": _monitoring,
-}
+@cache
+def _blank_of(log_type: str) -> Blank:
+    return Blank(RECORDS[log_type])
 
 
 def blank(log_type: str) -> Event:
     """The empty event of a log type: every section, every key, nothing known."""
-    return _BLANKS[log_type]()
+    return _blank_of(log_type)()

@@ -198,7 +198,7 @@ class Settings:
         "Lead ID", "Airtable field that holds the id of the lead."
     )
     airtable_modified_field: str = setting(
-        "", "Airtable field that tells when a row was last changed."
+        "", "Airtable field that holds when a row was last changed."
     )
     airtable_conflict: str = setting(
         "remote",

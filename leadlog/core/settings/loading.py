@@ -12,6 +12,7 @@ import attrs
 from leadlog.core.errors import SettingsError
 from leadlog.core.settings.fields import FIELDS, Settings
 from leadlog.core.settings.library import somewhere, typed_settings, types
+from leadlog_processors.log_types import VARIABLE
 
 __all__ = ["ENVIRONMENT_PREFIX", "Loaded", "load", "unknown"]
 
@@ -88,7 +89,7 @@ def unknown(name: str, origin: str) -> str:
     """What to tell about a setting that does not exist."""
     close = difflib.get_close_matches(name, FIELDS, 1, 0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    where = "help(leadlog.configure) tells" if origin == "keyword" else "`leadlog doctor` lists"
+    where = "help(leadlog.configure) lists" if origin == "keyword" else "`leadlog doctor` lists"
     return f"unknown setting {name!r} ({origin}); {hint}{where} them all"
 
 
@@ -114,6 +115,8 @@ def _environment() -> dict[str, dict[str, str]]:
     """Environment variable to the setting it sets."""
     found = {}
     for variable, value in os.environ.items():
+        if variable == VARIABLE:
+            continue  # not a setting: read where log types are registered
         if variable.startswith(ENVIRONMENT_PREFIX) and value:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
             if name not in FIELDS:

@@ -12,6 +12,7 @@ from leadlog.core.errors import LeadlogError
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures
+from leadlog_processors.log_types import LOG_TYPES
 
 __all__ = ["FACETS", "EventFilter", "FilterError", "filter_of", "value_of"]
 
@@ -49,14 +50,7 @@ _PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "user": ("context ->> '$.user'", "context.user"),
 }
 """Word to its column in SQL and its place in a record."""
-_TABLES: Final[Mapping[str, str]] = {
-    "database_operations": "operations",
-    "sync_operations": "syncs",
-    "migration_operations": "migrations",
-    "performance_metrics": "performance",
-    "error_logs": "errors",
-    "monitoring_data": "monitoring",
-}
+_TABLES: Final[Mapping[str, str]] = {one.category: one.table for one in LOG_TYPES}
 
 
 class FilterError(LeadlogError, ValueError):

@@ -58,7 +58,7 @@ class AirtableSyncManager:
         fields: Name or id of the Airtable field by field of a lead; false leaves a field out. What
             is not named has its default name.
         lead_id_field: The Airtable field for the lead's id.
-        modified_field: The Airtable field that tells when a row was last changed.
+        modified_field: The Airtable field that holds when a row was last changed.
         conflict: `local` or `remote`: who wins a field that both sides changed, where the row does
             not tell when.
         max_delete_share: Share of the linked leads that one run may delete.

@@ -22,7 +22,7 @@ class Options:
     Attributes:
         names: Field in Airtable by field of a lead.
         lead_id_field: Field in Airtable that holds the id of the lead.
-        modified_field: Field in Airtable that tells when a row was last changed; None without one.
+        modified_field: Field in Airtable that holds when a row was last changed; None without one.
         conflict: Who wins a field that both sides changed, where the row does not tell when.
         max_delete_share: Share of the linked leads that one run may delete.
         typecast: Whether Airtable may convert values, and add options to selects.

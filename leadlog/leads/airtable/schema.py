@@ -78,7 +78,7 @@ class Binding:
         table_id: The table.
         fields: The fields that are synchronised.
         key: The field with the Lead ID.
-        modified: Id of the field that tells when a row was last changed; None without one.
+        modified: Id of the field that holds when a row was last changed; None without one.
         problems: What keeps the sync from beginning.
         renamed: New name by old name, of fields that are known by their id.
     """
@@ -149,7 +149,7 @@ def bind(
         schema: Of the table.
         names: Name or id in Airtable by field of a lead.
         key_name: Name or id of the field with the Lead ID.
-        modified_name: Name or id of the field that tells when a row was last changed.
+        modified_name: Name or id of the field that holds when a row was last changed.
         known: What `Binding.known` gave at the last sync: a field that was renamed since is found
             by its id.
 
@@ -174,7 +174,7 @@ def bind(
             renamed[name] = there.name
         if there.kind in COMPUTED:
             message = (
-                f"{there.name!r} (for {field}) is computed ({there.kind}), so nobody can write it; "
+                f"{there.name!r} (for {field}) is computed ({there.kind}) and cannot be written; "
                 f"map {field} to another field, or leave it out"
             )
             problems.append(Problem(field, there.name, "computed", there.kind, wanted, message))

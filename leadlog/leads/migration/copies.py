@@ -115,7 +115,7 @@ def copy_of(source: Path, target: Path, sha256: str) -> None:
             now, _ = digest(stream, lambda _: None, into=copy)
         if now != sha256:
             raise MigrationError(
-                f"{source} changed while it was copied; run this again when nobody writes to it"
+                f"{source} changed while it was copied; run this again when nothing writes to it"
             )
         with Path(partial).open("rb") as written_copy:
             written, _ = digest(written_copy, lambda _: None)

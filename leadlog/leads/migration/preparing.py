@@ -171,7 +171,7 @@ def _note_changes(runs: MigrationTables, given: Sequence[Input], result: Migrati
                 unfinished = ", which did not come to its end" if run.status == RUNNING else ""
                 result.notes.append(
                     f"{one.source.path} has changed since migration {run.id}{unfinished}; it is "
-                    "read anew, and leads that are there already are recognised"
+                    "read again, and leads that are there already are recognised"
                 )
             break
 

@@ -1,7 +1,7 @@
 """Which field of a lead a column of an export is for; the names are in `columns.toml`.
 
 >>> Columns().place("E-Mail Address"), Columns({"Who": "full_name"}).place("who")
-(Place(field='email', rank=7, part=None), Place(field='full_name', rank=0, part=None))
+(ColumnTarget(field='email', rank=7, part=None), ColumnTarget(field='full_name', rank=0, part=None))
 """
 
 import re

@@ -47,7 +47,9 @@ def location(database: str | os.PathLike[str] | URL, *, asynchronous: bool = Fal
         except TypeError:
             path = ""
         if not path:
-            raise StoreError(f"{database!r} is no database; give a path such as leads.db, or a URL")
+            raise StoreError(
+                f"{database!r} is not a database; give a path such as leads.db, or a URL"
+            )
         url = URL.create("sqlite", database=None if path == ":memory:" else path)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")

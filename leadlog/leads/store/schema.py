@@ -226,4 +226,4 @@ def _remedy(connections: Connections, error: Exception) -> str:
         return "check that the server runs and that the URL has the right host, user and password"
     if isinstance(error, OperationalError | sqlite3.OperationalError):
         return "check that the path is a file that this user may write"
-    return "the file is no SQLite database, or is damaged; give another path"
+    return "the file is not a SQLite database, or is damaged; give another path"

@@ -79,7 +79,7 @@ def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
         warning=1.0,
         unit="processes",
         message=f"{len(uncounted)} processes without shared memory ended before they closed the "
-        f"log, such as {uncounted[-1]}; what they had not written is lost, and nobody counted it"
+        f"log, such as {uncounted[-1]}; what they had not written is lost, and was not counted"
         if uncounted
         else "every process without shared memory closed the log",
         remedy="end them with leadlog.flush() or leadlog.shutdown(), or give them /dev/shm",

@@ -39,8 +39,8 @@ def _checks(context: ProbeContext, name: str) -> Iterator[Check]:
         warning=context.settings.health_ship_lag_seconds,
         unit="s",
         message=message,
-        remedy=f"see that `leadlog ship {name}` runs, and `leadlog ship status {name}`; where "
-        f"nobody is to have the log any more, `leadlog ship forget {name}`",
+        remedy=f"see that `leadlog ship {name}` runs, and `leadlog ship status {name}`; to "
+        f"stop shipping there for good, `leadlog ship forget {name}`",
     )
     causes = [
         f"{cause} ({records if records is not None else 'unknown'} records)"

@@ -62,8 +62,8 @@ def read_marks(directory: str | os.PathLike[str]) -> dict[str, Mark]:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ReadError(
-            f"cannot read the marks in {path}: {error}; correct the file, or remove it to begin "
-            "anew"
+            f"cannot read the marks in {path}: {error}; correct the file, or remove it to start "
+            "over"
         ) from error
 
 

@@ -209,7 +209,7 @@ def _check_server(remote: str) -> None:
     """PySpark itself tries for minutes to reach a server."""
     if not remote.startswith("sc://"):
         # It takes anything else for a Spark to be started in this machine.
-        raise ReadError(f"{remote!r} is no Spark Connect server; write it like sc://host:15002")
+        raise ReadError(f"{remote!r} is not a Spark Connect server; write it like sc://host:15002")
     import grpc  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
     from pyspark.sql.connect.client import (  # pyright: ignore[reportMissingImports]
         DefaultChannelBuilder,

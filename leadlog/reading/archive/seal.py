@@ -115,7 +115,7 @@ def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) 
             _verify(folder, packed, content.result())
         except ReadError as error:
             raise LeftAloneError(
-                f"{packed} is no copy of it ({error}); as long as both are there the original "
+                f"{packed} is not a copy of it ({error}); as long as both are there the original "
                 "is read: compare them, and move one away",
                 finding=True,
             ) from error

@@ -192,7 +192,7 @@ class OtherFiles:
                 self.remaining[path] = f"it was written from this log and cannot be read: {error}"
                 continue
             if found:
-                self.remaining[path] = "it was written from this log; remove it, or write it anew"
+                self.remaining[path] = "it was written from this log; remove it, or write it again"
         if there != listed and not self._dry_run:
             text = "".join(f"{path}\n" for path in there)
             replace(self._root / EXPORTS, text.encode("utf-8", "surrogateescape"))

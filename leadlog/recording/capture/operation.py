@@ -70,7 +70,7 @@ class Operation:
         started_us: when it began, microseconds since 1970.
         ended_us: when it ended.
         watch: its wall and CPU time; None where its share of a flush is not known.
-        meter: its statements and database time; None as above.
+        meter: its statements and database time; None as for `watch`.
         bulk: whether it touches many rows.
         change: create, update or delete, where it is about one row.
         records_affected: rows written or read; None while unknown.

@@ -271,7 +271,7 @@ class Spool:
 
     Attributes:
         path: the folder, which may not exist.
-        spare: one on an ordinary disk, for counts where there is no memory file system.
+        spare: one on an ordinary disk, for counts where there is not a memory file system.
         memory: as above.
         directory: the log directory, without links.
     """
@@ -324,7 +324,7 @@ class Spool:
             owner: what the names of a dead process's files begin with, whose frames these are.
 
         Raises:
-            OSError: there is no memory file system, or no room in it.
+            OSError: there is not a memory file system, or no room in it.
         """
         size = HEADER_BYTES + capacity + stage + len(policy)
 
@@ -358,7 +358,7 @@ class Spool:
             OSError: as `create`.
         """
         if not _is_memory(self.memory):
-            raise OSError(f"{self.memory} is no memory file system")
+            raise OSError(f"{self.memory} is not a memory file system")
         for _ in range(_TRIES):
             make_private(self.path)
             self._tell_whose()
