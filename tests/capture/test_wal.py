@@ -187,12 +187,16 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
     reached: Counter[tuple[str, str]] = Counter()
     counted: Counter[tuple[str, str]] = Counter()
     vague: set[tuple[str, str]] = set()
+    perhaps: Counter[tuple[str, str]] = Counter()  # of one row each, which may have been changed
     for record in records:
         details, data = record["operation_details"], record["data_details"]
         tables, kind = TABLES[details["entity"]], data.get("change")
         unknown = details["outcome"] == "unknown"
         if unknown and (kind is None or record["lead_identifier"]["lead_id"] is None):
             vague |= {(table, details["operation_type"]) for table in tables}
+            continue
+        if unknown:
+            perhaps.update((table, kind) for table in tables)
             continue
         if kind is None:
             assert details["records_affected"] is not None, record
@@ -207,8 +211,6 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
             if at is not None:
                 matched[table] = own.pop(at)
                 reached[table, key] = at
-        if unknown:
-            continue
         if not matched or (kind != "update" and len(matched) < len(tables)):
             problems.append(f"{kind} of {details['entity']} {key} is in no row of {tables}")
             continue
@@ -230,7 +232,7 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
         if n > 0
         else f"{kind} of {-n} rows of {table} without a record"
         for (table, kind), n in counted.items()
-        if n > 0 or (n < 0 and (table, kind) not in vague)
+        if n > 0 or (-n > perhaps[table, kind] and (table, kind) not in vague)
     ]
     return problems
 
