@@ -57,7 +57,7 @@ def moment(text: str, now: int | None = None) -> int:
         now: the present, microseconds since 1970.
 
     Raises:
-        MomentError: it is no point in time.
+        MomentError: it is not a point in time.
     """
     now = now_us() if now is None else now
     said = text.strip().lower()

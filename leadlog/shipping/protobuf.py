@@ -20,11 +20,19 @@ _HELD_TRUE, _HELD_FALSE = b"\x12\x02\x10\x01", b"\x12\x02\x10\x00"
 _SHORT_TEXT: Final = 126
 _TEXTS: Final = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_SHORT_TEXT)]
 """What comes before a short text that is the value of a pair."""
+_OBJECTS: Final = [bytes((0x12, size + 2, 0x32, size)) for size in range(_SHORT_TEXT)]
+"""What comes before a short object that is the value of a pair."""
+_ITEMS: Final = [bytes((0x0A, size + 2, 0x0A, size)) for size in range(_SHORT_TEXT)]
+"""What comes before a short text in a list."""
+_NUMBERS: Final = [bytes((0x12, 2, 0x18, number)) for number in range(128)]
+"""A small whole number as the value of a pair."""
 
 
 def _varint(number: int) -> bytes:
     if 0 <= number < 128:
         return _SHORT[number]
+    if 0 < number < 16_384:
+        return bytes((number & 127 | 128, number >> 7))
     number &= _LOW_BITS
     out = bytearray()
     while number > 127:
@@ -60,8 +68,18 @@ def _any(value: Any) -> bytes:
     if kind is dict:
         return _field(b"\x32", attributes(value))
     if kind is list:
-        return _field(b"\x2a", b"".join([_field(b"\x0a", _any(item)) for item in value]))
+        return _field(b"\x2a", b"".join(map(_item, value)))
     return _EMPTY
+
+
+def _item(value: Any) -> bytes:
+    """An AnyValue in a list."""
+    if type(value) is str:
+        content = value.encode()
+        size = len(content)
+        if size < _SHORT_TEXT:
+            return _ITEMS[size] + content
+    return _field(b"\x0a", _any(value))
 
 
 def attributes(values: Mapping[str, Any], tag: bytes = b"\x0a") -> bytes:
@@ -71,7 +89,7 @@ def attributes(values: Mapping[str, Any], tag: bytes = b"\x0a") -> bytes:
         values: Plain data.
         tag: Of the field that repeats; by default that of a KeyValueList or a Resource.
     """
-    parts = []
+    parts: list[bytes] = []
     for key, value in values.items():
         kind = type(value)
         # What most values are is written out here: a call costs more than the encoding.
@@ -81,15 +99,24 @@ def attributes(values: Mapping[str, Any], tag: bytes = b"\x0a") -> bytes:
             held = _TEXTS[size] + content if size < _SHORT_TEXT else _held(_field(b"\x0a", content))
         elif value is None:
             continue
+        elif kind is dict:
+            content = attributes(value)
+            size = len(content)
+            if size < _SHORT_TEXT:
+                held = _OBJECTS[size] + content
+            else:
+                held = _held(b"\x32" + _varint(size) + content)
         elif kind is float:
             held = b"\x12\x09\x21" + _double(value)
         elif kind is bool:
             held = _HELD_TRUE if value else _HELD_FALSE
+        elif kind is int and 0 <= value < 128:
+            held = _NUMBERS[value]
         else:
             held = _held(_any(value))
-        pair = _key(key) + held
-        size = len(pair)
-        parts.append(tag + (_SHORT[size] if size < 128 else _varint(size)) + pair)
+        name = _key(key)
+        size = len(name) + len(held)
+        parts += (tag, _SHORT[size] if size < 128 else _varint(size), name, held)
     return b"".join(parts)
 
 

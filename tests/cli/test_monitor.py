@@ -127,7 +127,7 @@ def test_alerts_lists_shows_and_silences(run, failing):
         (("alerts", "silence", "disk", "--for", "1h"), "--comment"),
         (("alerts", "show", "latncy"), "did you mean 'latency'"),
         (("alerts", "test"), "LEADLOG_ALERTS_URLS"),
-        (("monitor", "--summary", "someday"), "no point in time"),
+        (("monitor", "--summary", "someday"), "not a point in time"),
     ],
 )
 def test_mistakes_are_told_with_the_remedy(run, failing, arguments, said):

@@ -76,7 +76,7 @@ def test_a_sealed_day_is_marked_as_near_and_exact_on_request(run, logged):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--date", "someday"], "no point in time"),
+        (["--date", "someday"], "not a point in time"),
         (["--week", "2026-W60"], "write it like 2026-W48"),
         (["--date", DAY, "--week", DAY], "give one of --date, --week"),
         (["--to", DAY], "--to needs --from"),

@@ -40,12 +40,8 @@ said = {
     "tail": run("tail", "--category", "audit_events"),
     "show": run("show", line["event_id"], "--json"),
     "query": run("query", "SELECT actor, pages FROM audit_events WHERE pages > 2", "--json"),
-    "flat": run(
-        "query", "SELECT count(*) AS n FROM events WHERE log_type = 'audit_event'", "--json"
-    ),
     "summary": run("summary", "--json"),
     "doctor": run("doctor", "--json"),
-    "session": run("session", line["session_id"], "--json"),
     "schema": json_schema("audit_event"),
 }
 day = (datetime.now(UTC) - timedelta(days=9)).date().isoformat()

@@ -96,7 +96,7 @@ def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
     leadlog.configure(ring_bytes=65536)
     one = sidecar()
     assert served(one)
-    log(3000)
+    log(1500)
     (folder, _) = state_directories(LOG.absolute())
     assert len(list(folder.glob("monitoring_data.*.ring"))) > 1
     assert leadlog.stats().dropped == {}
@@ -104,9 +104,9 @@ def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
     assert until(lambda: (one.look(), leadlog.flush(0.05))[1])
     # The owner gives back what was further; its usual ring is lent anew.
     assert until(lambda: (one.look(), len(list(folder.glob("monitoring_data.*.ring"))) == 1)[1])
-    log(10, start=3000)
+    log(10, start=1500)
     assert until(lambda: (one.look(), leadlog.flush(0.05))[1])
-    assert numbers() == list(range(3010))
+    assert numbers() == list(range(1510))
 
 
 def test_half_a_line_that_a_sidecar_left_is_completed_by_the_owner(
