@@ -1,5 +1,6 @@
 """Mapped classes and databases that the tests of capture share."""
 
+import enum
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 import leadlog
@@ -58,6 +60,53 @@ class Note(Base):
     person_id: Mapped[int | None] = mapped_column(sa.ForeignKey("people.id"))
     body: Mapped[str | None]
     person: Mapped[Person | None] = relationship(back_populates="notes")
+
+
+class Shade(enum.Enum):
+    """What is stored by its value, by a type of the application's own."""
+
+    LIGHT = "l"
+    DARK = "d"
+
+
+class ShadeType(sa.types.TypeDecorator[Shade]):
+    """Stores a shade by its value."""
+
+    impl = sa.String(1)
+    cache_ok = True
+
+    def process_bind_param(self, value: Shade | None, dialect: sa.Dialect) -> str | None:
+        """What is stored."""
+        return None if value is None else value.value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Shade | None:
+        """What an object holds."""
+        return None if value is None else Shade(value)
+
+
+topic_links = sa.Table(
+    "topic_links",
+    Base.metadata,
+    sa.Column("topic_id", sa.ForeignKey("topics.id"), primary_key=True),
+    sa.Column("related_id", sa.ForeignKey("topics.id"), primary_key=True),
+)
+
+
+class Topic(Base):
+    """Mutable values, a type of one's own, and an association table without a class."""
+
+    __tablename__ = "topics"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    labels: Mapped[dict[str, Any] | None] = mapped_column(MutableDict.as_mutable(sa.JSON))
+    marks: Mapped[list[int] | None] = mapped_column(sa.JSON)
+    shade: Mapped[Shade | None] = mapped_column(ShadeType)
+    related: Mapped[list["Topic"]] = relationship(
+        secondary=topic_links,
+        primaryjoin=lambda: Topic.id == topic_links.c.topic_id,
+        secondaryjoin=lambda: Topic.id == topic_links.c.related_id,
+    )
 
 
 class Late(Base):

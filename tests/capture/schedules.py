@@ -4,6 +4,7 @@ A schedule is a list of sessions, each a list of `(action, a, b)` with two small
 choose rows and values. `replay` follows the log alone; `table` asks the database.
 """
 
+import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, selectinload
 
-from tests.capture.people import Customer, Note, Person
+from tests.capture.people import Customer, Note, Person, Shade, Topic, topic_links
 
 UNKNOWN = object()
 
@@ -60,6 +61,37 @@ ACTIONS = (
     "bad_statement",
     "read",
     "stream",
+    # Comments in front of SQL, and SQL given as text.
+    "trace",
+    "insert_commented",
+    "text_insert",
+    "text_delete",
+    "text_upsert",
+    "text_with",
+    # Other Table objects, which stand for the same tables.
+    "other_table",
+    "bare_table",
+    "other_update",
+    "other_delete",
+    # Mutable values and a type of one's own.
+    "topic",
+    "mutate",
+    "mutate_after_flush",
+    "shade",
+    "topic_update",
+    "topic_delete",
+    # The rows of an association table.
+    "relate",
+    "unrelate",
+    "clear",
+    "relate_anew",
+    "link_insert",
+    "link_delete",
+    # What goes past SQLAlchemy, and what fails in the application's own code.
+    "driver_end",
+    "listener_raises",
+    "statement_listener_raises",
+    "object_listener_raises",
 )
 
 schedules = st.lists(
@@ -76,7 +108,34 @@ schedules = st.lists(
     max_size=5,
 )
 
+
+def random_schedule(rng: random.Random) -> list[Any]:
+    """A schedule of one to five sessions, made without hypothesis, which is slower by half."""
+    return [
+        (
+            [
+                (rng.choice(ACTIONS), rng.randint(0, 7), rng.randint(0, 7))
+                for _ in range(rng.randint(1, 12))
+            ],
+            rng.choice(("commit", "rollback", "close")),
+            rng.random() < 0.5,
+        )
+        for _ in range(rng.randint(1, 5))
+    ]
+
+
 PEOPLE = Person.__table__
+OTHER: Any = PEOPLE.to_metadata(sa.MetaData())  # type: ignore[attr-defined]  # it is a Table
+BARE = sa.table("people", *(sa.column(name) for name in ("email", "score", "version", "kind")))
+
+
+class BoomError(Exception):
+    """What a listener of the application raises."""
+
+
+def boom(*_: Any, **__: Any) -> None:
+    """A listener that raises."""
+    raise BoomError
 
 
 class Actor:
@@ -92,13 +151,14 @@ class Actor:
         self.recover = recover
         self.nested: list[Any] = []
         self.errors: list[str] = []
+        self.traced = False
 
     def run(self, actions: Iterable[tuple[str, int, int]], end: str) -> None:
         """Does the actions, and ends the session."""
         for name, a, b in actions:
             try:
                 getattr(self, f"do_{name}")(a, b)
-            except sa.exc.SQLAlchemyError as error:
+            except (sa.exc.SQLAlchemyError, BoomError) as error:
                 self.errors.append(type(error).__name__)
                 if self.recover or not self.session.is_active:
                     self.do_rollback(a, b)
@@ -307,6 +367,174 @@ class Actor:
         connection = self.session.connection()
         connection.exec_driver_sql(f"UPDATE people SET score = {a} WHERE score = {b}")
 
+    # ------------------------------------------------------------------- comments, text, tables
+
+    def do_trace(self, a: int, b: int) -> None:
+        comment = ("/* trace='1' */ ", "-- why; INSERT INTO people\n", "/* /* nested */ */")[a % 2]
+
+        def traced(_on: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> tuple[str, Any]:
+            return f"{comment}{statement}", given
+
+        connection = self.session.connection()
+        sa.event.listen(connection, "before_cursor_execute", traced, retval=True)
+
+    def do_insert_commented(self, a: int, b: int) -> None:
+        statement = sa.insert(Person).prefix_with("/* SELECT */")
+        self.session.execute(statement.values(email=f"c{a}", score=b, version=1))
+
+    def do_text_insert(self, a: int, b: int) -> None:
+        text = "-- by hand\nINSERT INTO people (email, score, version, kind) "
+        self.session.execute(
+            sa.text(text + "VALUES (:email, :score, 1, 'person')"), {"email": f"p{a}", "score": b}
+        )
+
+    def do_text_delete(self, a: int, b: int) -> None:
+        self.session.execute(
+            sa.text("/* a */ DELETE FROM notes WHERE body = :body /* b */"), {"body": f"n{b}"}
+        )
+
+    def do_text_upsert(self, a: int, b: int) -> None:
+        text = (
+            "INSERT INTO people (email, score, version, kind) VALUES (:email, :score, 1, 'person') "
+        )
+        action = "NOTHING" if b > 3 else "UPDATE SET score = excluded.score"
+        self.session.execute(
+            sa.text(f"{text} ON CONFLICT (email) DO {action}"), {"email": f"p{a}", "score": b}
+        )
+
+    def do_text_with(self, a: int, b: int) -> None:
+        text = "WITH one AS (SELECT :b AS n) INSERT INTO notes (body) SELECT :body FROM one"
+        self.session.execute(sa.text(text), {"b": b, "body": f"n{a}"})
+
+    def do_other_table(self, a: int, b: int) -> None:
+        values = {"email": f"o{a}", "score": b, "version": 1, "kind": "person"}
+        self.session.execute(sa.insert(OTHER).values(values))
+
+    def do_bare_table(self, a: int, b: int) -> None:
+        rows = [
+            {"email": f"t{a}{n}", "score": b, "version": 1, "kind": "person"}
+            for n in range(1 + b % 3)
+        ]
+        self.session.execute(sa.insert(BARE), rows)
+
+    def do_other_update(self, a: int, b: int) -> None:
+        if (person := self._any(a)) is not None:
+            self.session.execute(sa.update(OTHER).where(OTHER.c.id == person.id).values(score=b))
+
+    def do_other_delete(self, a: int, b: int) -> None:
+        self.session.execute(
+            sa.delete(OTHER).where(OTHER.c.email == f"o{a}", OTHER.c.kind == "person")
+        )
+
+    # ------------------------------------------------------------------------- topics and links
+
+    def _topic(self, a: int) -> Any:
+        with self.session.no_autoflush:
+            found = self.session.scalars(sa.select(Topic).order_by(Topic.id)).all()
+        return found[a % len(found)] if found else None
+
+    def do_topic(self, a: int, b: int) -> None:
+        self.session.add(Topic(name=f"t{a}", labels={"n": b}, marks=[a], shade=Shade.DARK))
+
+    def do_mutate(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None:
+            if topic.labels is None:
+                topic.labels = {}
+            topic.labels[f"k{b % 3}"] = b
+            topic.marks = [*(topic.marks or []), b]
+
+    def do_mutate_after_flush(self, a: int, b: int) -> None:
+        marks = [a]
+        topic = Topic(name=f"m{a}", marks=marks)
+        self.session.add(topic)
+        self.session.flush()
+        marks.append(b)  # which nobody sees: it was written
+        topic.labels = {"later": b}
+
+    def do_shade(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None:
+            topic.shade = (None, Shade.LIGHT, Shade.DARK)[b % 3]
+
+    def do_topic_update(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None:
+            self.session.execute(
+                sa.update(Topic)
+                .where(Topic.id == topic.id)
+                .values(marks=[b, {"a": None}], shade=Shade.LIGHT, labels={"b": b})
+            )
+
+    def do_topic_delete(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None:
+            self.session.delete(topic)
+            if b > 3:
+                self.session.flush()
+
+    def do_relate(self, a: int, b: int) -> None:
+        topic, other = self._topic(a), self._topic(b)
+        if topic is not None and other not in topic.related:
+            topic.related.append(other)
+
+    def do_unrelate(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None and topic.related:
+            topic.related.pop()
+
+    def do_clear(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None:
+            topic.related.clear()
+
+    def do_relate_anew(self, a: int, b: int) -> None:
+        topic, other = self._topic(a), self._topic(b)
+        if topic is not None:
+            topic.related = [Topic(name=f"r{b}"), other]
+
+    def do_link_insert(self, a: int, b: int) -> None:
+        topic, other = self._topic(a), self._topic(b)
+        if topic is not None and topic.id is not None and other.id is not None:
+            row = {"topic_id": topic.id, "related_id": other.id}
+            self.session.execute(sa.insert(topic_links), [row])
+
+    def do_link_delete(self, a: int, b: int) -> None:
+        if (topic := self._topic(a)) is not None:
+            self.session.execute(sa.delete(topic_links).where(topic_links.c.topic_id == topic.id))
+
+    # --------------------------------------------------------------- past SQLAlchemy, and raising
+
+    def do_driver_end(self, a: int, b: int) -> None:
+        # Seldom: what was written until then is unknown.
+        if a == 7 and not self.session.in_nested_transaction():
+            driver = self.session.connection().connection.dbapi_connection
+            driver.commit() if b > 3 else driver.rollback()
+            self.session.expire_all()
+
+    def _raising(self, target: Any, name: str) -> None:
+        sa.event.listen(target, name, boom)
+        try:
+            self.session.flush()
+        finally:
+            sa.event.remove(target, name, boom)
+
+    def do_listener_raises(self, a: int, b: int) -> None:
+        self.session.add(Note(body=f"x{b}"))
+        names = ("before_flush", "after_flush", "after_flush_postexec", "before_attach")
+        self._raising(self.session, names[a % 3])
+
+    def do_statement_listener_raises(self, a: int, b: int) -> None:
+        connection = self.session.connection()
+        name = ("before_cursor_execute", "after_cursor_execute", "before_execute")[a % 3]
+        sa.event.listen(connection, name, boom)
+        try:
+            if b > 3:
+                self.session.add(Note(body=f"y{b}"))
+                self.session.flush()
+            else:
+                connection.execute(sa.insert(Note.__table__).values(body=f"y{b}"))
+        finally:
+            sa.event.remove(connection, name, boom)
+
+    def do_object_listener_raises(self, a: int, b: int) -> None:
+        self.session.add_all([Note(body=f"z{a}"), Note(body=f"z{b}")])
+        self._raising(Note, ("before_insert", "after_insert", "before_update")[a % 3])
+
     # -------------------------------------------------------------------------------- reads
 
     def do_read(self, a: int, b: int) -> None:
@@ -319,8 +547,16 @@ class Actor:
         found.close()
 
 
+COLUMNS = ("email", "score", "kind", "origin", "touched", "version", "level")
+
+
 class Replay:
     """A table as the log tells it.
+
+    Args:
+        entities: names of the classes whose rows lie in it.
+        columns: those beside the key.
+        keys: those of the key, which are numbers.
 
     Attributes:
         rows: key to column to value; UNKNOWN where the log does not tell it.
@@ -330,8 +566,15 @@ class Replay:
         problems: what cannot be.
     """
 
-    def __init__(self, entities: Iterable[str]) -> None:
+    def __init__(
+        self,
+        entities: Iterable[str],
+        columns: Iterable[str] = COLUMNS,
+        keys: Iterable[str] = ("id",),
+    ) -> None:
         self.entities = frozenset(entities)
+        self.columns = tuple(columns)
+        self.keys = tuple(keys)
         self.rows: dict[str, dict[str, Any]] = {}
         self.unnamed = False
         self.vague: set[str] = set()
@@ -346,7 +589,7 @@ class Replay:
                 continue
             if details["outcome"] == "unknown":
                 self.unnamed, self.count = True, None
-                self.vague |= {"email", "score", "touched", "version", "kind", "origin", "level"}
+                self.vague |= set(self.columns)
             elif details["outcome"] == "committed":
                 self._apply(details, data, record["lead_identifier"])
 
@@ -358,15 +601,14 @@ class Replay:
             self._count(1)
             if key in self.rows and not self.unnamed:
                 self.problems.append(f"{key} was there when it was created")
-            self.rows[key] = {"id": int(key), **new}
+            self.rows[key] = {**self._named(key), **new}
         elif change == "delete":
             self._count(-1)
             self._old(key, fields)
             self.rows.pop(key, None)
         elif change == "update":
             self._old(key, fields)
-            unseen = {"id": int(key), **dict.fromkeys(self.COLUMNS, UNKNOWN)}
-            self.rows.setdefault(key, unseen).update(new)
+            self.rows.setdefault(key, self._unseen(key)).update(new)
         elif rows != 0:
             self._many(details["operation_type"], rows, who, new)
 
@@ -382,13 +624,17 @@ class Replay:
         self._count(None if rows is None else rows if kind == "create" else -rows)
         if kind == "create" and len(named) == rows:
             for key in named:
-                self.rows[key] = {"id": int(key), **dict.fromkeys(self.COLUMNS, UNKNOWN)}
+                self.rows[key] = self._unseen(key)
         else:
             self.unnamed = True
             for key in self.rows:  # it may be gone by now, and its key another row's
-                self.rows[key] = {"id": int(key), **dict.fromkeys(self.COLUMNS, UNKNOWN)}
+                self.rows[key] = self._unseen(key)
 
-    COLUMNS = ("email", "score", "kind", "origin", "touched", "version", "level")
+    def _named(self, key: str) -> dict[str, Any]:
+        return dict(zip(self.keys, map(int, key.split(",")), strict=True))
+
+    def _unseen(self, key: str) -> dict[str, Any]:
+        return {**self._named(key), **dict.fromkeys(self.columns, UNKNOWN)}
 
     def _count(self, more: int | None) -> None:
         self.count = None if more is None or self.count is None else self.count + more
@@ -421,6 +667,24 @@ class Replay:
         return found
 
 
+def disagreements(records: Iterable[Mapping[str, Any]], connection: sa.Connection) -> list[str]:
+    """Where the log and the tables disagree."""
+    records = list(records)
+    people, notes = Replay(("Person", "Customer")), Replay(("Note",), ("person_id", "body"))
+    topics = Replay(("Topic",), ("name", "labels", "marks", "shade"))
+    links = Replay(("topic_links",), (), ("topic_id", "related_id"))
+    found: list[str] = []
+    for replay, table in (
+        (people, table_of_people(connection)),
+        (notes, table_of(connection, Note.__table__)),
+        (topics, table_of(connection, Topic.__table__)),
+        (links, table_of(connection, topic_links)),
+    ):
+        replay.follow(records)
+        found += replay.differences(table)
+    return found
+
+
 def table_of_people(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     """The table of people and customers as the database has it."""
     customers = Customer.__table__
@@ -429,7 +693,13 @@ def table_of_people(connection: sa.Connection) -> dict[str, dict[str, Any]]:
     return {str(row.id): dict(row._mapping) for row in rows}
 
 
-def table_of_notes(connection: sa.Connection) -> dict[str, dict[str, Any]]:
-    """The table of notes as the database has it."""
-    rows = connection.execute(sa.select(*Note.__table__.c))
-    return {str(row.id): dict(row._mapping) for row in rows}
+def table_of(connection: sa.Connection, table: Any) -> dict[str, dict[str, Any]]:
+    """A table as the database has it, by key; a shade as it is stored."""
+    found = {}
+    for row in connection.execute(sa.select(*table.c)):
+        key = ",".join(str(row._mapping[column]) for column in table.primary_key)
+        found[key] = {
+            name: value.value if isinstance(value, Shade) else value
+            for name, value in row._mapping.items()
+        }
+    return found

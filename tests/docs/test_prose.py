@@ -13,12 +13,16 @@ PACKAGES = [Path(package.__path__[0]) for package in (leadlog, leadlog_processor
 SOURCES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-_KIND = "number|digit|date|mapping|list|table|share|size|URL|text|event|JSON|duration|file mode"
+_KIND = (
+    "number|digit|date|mapping|list|table|share|size|URL|text|event|JSON|duration|file mode|"
+    "point in time|week|whole number|copy of|manifest|memory file system|feature|password"
+)
 INSTEAD = {
     rf"(?<!there )\b(is|was) no ({_KIND})\b(?! of anybody)": "is not a …",
     r"\bwhat the (database|server) made of\b": "the outcome",
     r"\bso manieth\b": "every n-th",
     r"\bparted by\b": "separated by",
+    r"\b(brings?|brought) (its|their) lines home\b": "writes them to the files",
     r"\blets? so many\b": "limits",
     r"\bhush(es|ed)?\b": "inhibits, suppressed",
     r"\b(likeness)\b": "similarity",

@@ -101,7 +101,7 @@ def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) 
         progress: is told how many more bytes were read.
 
     Raises:
-        LeftAloneError: it may not be touched now, or the other one is no copy of it.
+        LeftAloneError: it may not be touched now, or the other one is not a copy of it.
         OSError: something cannot be read or written; both stay.
     """
     name = found.file.path.name

@@ -52,6 +52,12 @@ def _asyncpg(driver: Any) -> TransactionState:
     return TransactionState.OPEN if driver.is_in_transaction() else TransactionState.NONE
 
 
+def _pymysql(driver: Any) -> TransactionState:
+    return (
+        TransactionState.OPEN if driver.server_status & 1 else TransactionState.NONE
+    )  # SERVER_STATUS_IN_TRANS
+
+
 def _unknown(_driver: Any) -> TransactionState:
     return TransactionState.UNKNOWN
 
@@ -63,6 +69,7 @@ _ASK: dict[str, Callable[[Any], TransactionState]] = {
     "psycopg_async": _psycopg,
     "psycopg2": _psycopg2,
     "asyncpg": _asyncpg,
+    "pymysql": _pymysql,
 }
 
 

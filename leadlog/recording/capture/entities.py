@@ -11,6 +11,7 @@ from sqlalchemy import Column
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.selectable import TableClause
+from sqlalchemy.types import TypeDecorator
 
 from leadlog.recording.capture import seam
 from leadlog.recording.capture.options import CaptureOptions
@@ -59,6 +60,7 @@ class Entity:
         touched: attributes that an UPDATE of their table changes by itself, with that table.
         versioned: the table of the version, which changes with every other.
         types: attribute to the type of its column.
+        mutable: whether a column's values may be changed in place.
         is_lead: whether its rows look like leads, which are scored.
         events: create, read, update, delete and upsert to the record's dotted name.
     """
@@ -106,6 +108,7 @@ class Entity:
             key: [(column.table, column.key) for column in columns] for key, columns in attributes
         }
         self.types: dict[str, Any] = {key: columns[0].type for key, columns in attributes}
+        self.mutable = any(_is_mutable(kind) for kind in self.types.values())
         names = {name.casefold() for name in self.columns.values()} | set(self.columns)
         self.is_lead = bool(names & _LEAD_NAMES) and bool(names & _LEAD_FIELDS)
         lower = self.name.lower()
@@ -149,6 +152,12 @@ def _names(attributes: list[tuple[str, list[Any]]], tables: Sequence[Any]) -> di
         key: name if taken[name := columns[0].name] == key else f"{columns[0].table.name}.{name}"
         for key, columns in attributes
     }
+
+
+def _is_mutable(kind: Any) -> bool:
+    while isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    return isinstance(kind, sa.JSON | sa.ARRAY | sa.types.NullType)
 
 
 def is_guessed(column: Any) -> bool:

@@ -142,9 +142,13 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: Transa
         operation.fail(error, concealed=target.main.conceals)
         _show(operation, target, context)
         if target.kind != "read":
+            if spent.done:  # and then a listener raised
+                operation.records_affected = None if place else writes.rows(context, target, None)
             writes.describe(operation, context, target, ())
             operation.duplicate_detected = operation.error is not None and operation.error.duplicate
-            if len(writes.parameters(context)) > 1 and state is not TransactionState.FAILED:
+            if spent.done:
+                settle(operation, context.root_connection, state)
+            elif len(writes.parameters(context)) > 1 and state is not TransactionState.FAILED:
                 # The rows before the bad one lie in a transaction that goes on, or are committed.
                 operation.doubtful = True
                 settle(operation, context.root_connection, state)

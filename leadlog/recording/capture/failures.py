@@ -24,6 +24,7 @@ _SQLITE_DUPLICATES = (
     "SQLITE_CONSTRAINT_PRIMARYKEY",
     "SQLITE_CONSTRAINT_ROWID",
 )
+_MYSQL_DUPLICATES = ((1062,), (1586,))
 _CALLERS = 10
 _USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
 
@@ -173,6 +174,7 @@ def _is_duplicate(error: BaseException) -> bool:
     return (
         getattr(driver, "sqlstate", None) == "23505"
         or getattr(driver, "sqlite_errorname", None) in _SQLITE_DUPLICATES
+        or (type(driver).__name__ == "IntegrityError" and driver.args[:1] in _MYSQL_DUPLICATES)
     )
 
 

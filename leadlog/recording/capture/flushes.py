@@ -240,6 +240,8 @@ def _note(flush: Flush) -> None:
         changes = _changes(kind, row, flush.writes)
         if kind == "update" and not changes:
             continue  # a dirty object without a changed column: no SQL ran
+        if row.entity.mutable:
+            row.remember(changes)
         make = partial(_operation, kind, row, changes, schema=_schema(connection, row.entity))
         known = flush.connections.get(connection, TransactionState.UNKNOWN)
         operation = record(connection, known, kind, row.entity, make)
@@ -289,7 +291,7 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
     """Records what was not written; with AUTOCOMMIT some of it may have been."""
     failed = []
     for connection, kind, row in _flushed(flush):
-        changes = _changes(kind, row)
+        changes = _changes(kind, row, flush.writes)
         if changes or kind != "update":
             operation = _operation(kind, row, changes, _schema(connection, row.entity))
             operation.replace(flush.foreseen.pop(row.state, None))

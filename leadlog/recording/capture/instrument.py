@@ -24,6 +24,8 @@ from leadlog.recording.pipeline import is_enabled, report_failure
 
 _EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
 _SELF = "leadlog_instrument"
+_DEADLOCK, _SYNTAX = 1213, 1064
+"""Numbers of MySQL's and MariaDB's errors."""
 
 
 def _kind(statement: str, context: Any) -> tuple[tuple[sql.Control, ...], bool]:
@@ -53,6 +55,7 @@ class Instrument:
         self._state = asker(engine.dialect)
         self._commits = committer(engine.dialect)
         self._poisons = engine.dialect.name == "postgresql"
+        self._implicit = engine.dialect.name in ("mysql", "mariadb")
         self._retiring = False
         self._names: list[str] = []
         self._listeners: list[tuple[str, Callable[..., None]]] = []
@@ -136,6 +139,8 @@ class Instrument:
         for one in control:
             if one.verb == "commit" or (one.verb == "release" and self._may_end(one, connection)):
                 journal.intend(info_of(connection))
+        if self._implicit and sql.commits_first(statement):
+            journal.intend(info_of(connection))
         committed = any(one.verb == "commit" for one in control)
         if may_write and (committed or self._commits(connection.connection, statement)):
             self._foresee(context)
@@ -185,6 +190,8 @@ class Instrument:
             owner = meter.owner
         if context is None:
             return
+        if done and self._implicit and sql.commits_first(statement):
+            journal.finalise(info_of(context.root_connection), journal.COMMITTED)
         if control:
             if done:
                 for one in control:
@@ -202,7 +209,7 @@ class Instrument:
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
                 if seam.is_of_a_flush(context):  # the unit of work's own
                     return
-            spent_on(context, started).executed(elapsed)
+            spent_on(context, started).executed(elapsed, done=done)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
         """Notes a write of the call under way."""
@@ -256,6 +263,13 @@ class Instrument:
         state = self._state_after(failure, connection) if asked else TransactionState.UNKNOWN
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
+        elif self._implicit and failure.original_exception.args[:1] == (_DEADLOCK,):
+            # What comes next is another transaction.
+            journal.finalise(info, journal.ROLLED_BACK)
+            state = TransactionState.FAILED
+        elif self._implicit and failure.statement and sql.commits_first(failure.statement):
+            if failure.original_exception.args[:1] != (_SYNTAX,):
+                journal.finalise(info, journal.UNKNOWN)  # it may have committed before it failed
         elif state is TransactionState.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
         elif (

@@ -138,10 +138,11 @@ class Spent:
         wall_ns: from its start to its result, and every fetch, nanoseconds.
         database_ns: thereof inside the driver.
         queries: executions; several where SQLAlchemy sends rows in batches.
+        done: whether the driver did the last execution, whatever failed afterwards.
         cpu_ms: not measured.
     """
 
-    __slots__ = ("database_ns", "queries", "started_ns", "wall_ns")
+    __slots__ = ("database_ns", "done", "queries", "started_ns", "wall_ns")
 
     cpu_ms: float | None = None
 
@@ -150,10 +151,12 @@ class Spent:
         self.wall_ns = 0
         self.database_ns = 0
         self.queries = 0
+        self.done = False
 
-    def executed(self, elapsed_ns: int) -> None:
-        """Counts an execution in the driver."""
+    def executed(self, elapsed_ns: int, *, done: bool) -> None:
+        """Counts an execution in the driver, which may have failed."""
         self.queries += 1
+        self.done = done
         self.database_ns += elapsed_ns
 
     def add(self, other: "Spent") -> None:

@@ -17,6 +17,9 @@ from leadlog.recording.capture import seam
 from leadlog.recording.capture.entities import Entity
 from leadlog.recording.capture.values import UNKNOWN, StorageTypes
 
+_MUTABLE = (list, dict)
+_INFO = "leadlog_written"
+
 Changes = dict[str, Any]
 """Column to its change: `{"old": …, "new": …}`; what is not known is left out."""
 
@@ -83,6 +86,11 @@ class CapturedRow:
     def _side(self, side: str, key: str, value: Any) -> dict[str, Any]:
         if isinstance(value, ClauseElement | seam.LoaderCallableStatus):
             return {}
+        if side == "old" and isinstance(value, _MUTABLE):
+            # It may have been changed in place since it was written.
+            written, was = self.state.info.get(_INFO, {}).get(key, (None, None))
+            if written is value:
+                return {"old": was}
         store = self._store
         if side == "new" and self._written is not None and key in store.sealed:
             sent = self._written.of(self.entity, self.state, key)
@@ -129,6 +137,13 @@ class CapturedRow:
             for key, value in zip(entity.keys, values, strict=True)
         ]
         return None if None in parts or UNKNOWN in parts else key_text(parts)
+
+    def remember(self, changes: Changes) -> None:
+        """Keep what was written of values that the application may change in place."""
+        for key, name in self.entity.columns.items():
+            new = changes.get(name, {}).get("new")
+            if isinstance(new, _MUTABLE):
+                self.state.info.setdefault(_INFO, {})[key] = self.state.dict.get(key), new
 
     def created(self) -> Changes:
         """The columns of a new row."""

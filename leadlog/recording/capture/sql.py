@@ -15,7 +15,16 @@ from functools import lru_cache
 from threading import get_ident
 from typing import Any, NamedTuple
 
-__all__ = ["Control", "Mention", "controls", "mentions", "names_in", "normalised", "writes"]
+__all__ = [
+    "Control",
+    "Mention",
+    "commits_first",
+    "controls",
+    "mentions",
+    "names_in",
+    "normalised",
+    "writes",
+]
 
 _REMEMBERED = 1024
 _LONGEST = 64 * 1024
@@ -158,6 +167,20 @@ _WRITE = re.compile(
 )
 
 
+_IMPLICIT = re.compile(
+    r"\s*(?:create\s+(?!(?:or\s+replace\s+)?temporary\b)|drop\s+(?!temporary\b)|(?:alter|rename|truncate)\b"
+    r"|begin\b|start\s+transaction\b|lock\s+tables?\b|grant\b|revoke\b"
+    r"|(?:analyze|optimize|repair)\s+table\b|set\s+(?:session\s+)?autocommit\s*=\s*(?:1|on)\b)",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def commits_first(text: str) -> bool:
+    """Whether MySQL and MariaDB commit before they run a text, as for most of DDL."""
+    return any(_IMPLICIT.match(statement) for statement in _bare(text[:_LONGEST]).split(";"))
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _understood(text: str) -> tuple[tuple[Control, ...], bool]:
     statements = _bare(text[:_LONGEST]).split(";")
@@ -290,7 +313,9 @@ def _touched(tree: Any) -> Iterator[Mention]:
     written = []
     for node in tree.find_all(*kinds, bfs=False):
         for kind, table, conflicts in _written(node):
-            mention = Mention(kind, table.db or None, table.name, conflicts, node is tree)
+            # Of TRUNCATE no server counts rows.
+            counted = node is tree and not isinstance(node, exp.TruncateTable)
+            mention = Mention(kind, table.db or None, table.name, conflicts, counted)
             written.append(mention)
             yield mention
     ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}

@@ -169,6 +169,9 @@ def rows(
         return len(parameters(context))
     if returned is not None and target.counted:
         return returned
+    if target.kind == "upsert" and context.dialect.name in ("mysql", "mariadb"):
+        # The server counts a row twice that it updated or replaced.
+        return 1 if not target.many and len(parameters(context)) == 1 else None
     if context.returned_default_rows is not None:
         return len(context.returned_default_rows)
     if context.dialect.name == "sqlite" and seam.returns_explicitly(context):

@@ -282,7 +282,7 @@ class Spool:
         self.path, self.spare = state_directories(directory, memory)
 
     def _tell_whose(self) -> None:
-        """Note which log directory the folder is for, so that others can bring its lines home."""
+        """Note which log directory the folder is for, so that others can write its lines."""
         note = self.path.with_suffix(PATH_SUFFIX)
         if not note.exists():
             draft = note.with_suffix(f".{secrets.token_hex(4)}.new")
