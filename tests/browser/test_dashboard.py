@@ -135,6 +135,7 @@ def test_all_of_it_is_reached_with_the_keys(visit):
     page.wait_for_function("() => location.search.includes('since=6h')")
     page.keyboard.press("u")
     page.wait_for_function("() => location.search.includes('utc=1')")
+    page.wait_for_selector(READY)
     page.locator(".plot").first.focus()
     page.keyboard.press("ArrowLeft")
     assert page.locator("#said").inner_text()
