@@ -26,6 +26,16 @@ READERS = (
     *("tests/cli/test_archive.py", "tests/cli/test_erase.py", "tests/cli/test_history.py"),
     *("tests/cli/test_questions.py", "tests/cli/test_summary.py", "tests/cli/test_trends.py"),
 )
+# Of these, what takes half of the time and has hardly to do with days; `--quick` leaves it out.
+LONG = (
+    "tests/archive/test_broken_parts.py",
+    "tests/archive/test_merge.py",
+    "tests/cli/test_questions.py",
+    "tests/pipeline/test_stderr.py",
+    "tests/reading/test_lookup.py",
+    "tests/reading/test_poison.py",
+    "tests/reading/test_query.py",
+)
 # Midnight comes while the first tests run: workers need some seconds to start.
 UNTIL_MIDNIGHT = timedelta(seconds=12)
 
@@ -85,6 +95,8 @@ def run(name: str, preloaded: list[str], arguments: argparse.Namespace) -> int:
     shift = SHIFTS[name](now) - now
     # How a process is killed does not depend on the date, and takes most of the time.
     tests = arguments.tests or ([] if arguments.everything else [*READERS, "--ignore-glob=*kill*"])
+    if arguments.quick:
+        tests = [*(one for one in tests if one not in LONG), *(f"--ignore={one}" for one in LONG)]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     command += ["-n", str(arguments.jobs), "--dist", "worksteal", "--benchmark-disable"]
     command += ["-m", arguments.markers, *tests]
@@ -103,6 +115,7 @@ def main() -> None:
     parser.add_argument("--shift", action="append", choices=SHIFTS, help="default: all of them")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--everything", action="store_true", help="not only what reads the clock")
+    parser.add_argument("--quick", action="store_true", help="leave out what takes long")
     parser.add_argument(
         "--markers", default="not (slow or fault or hypothesis or postgres or bench or spark)"
     )
