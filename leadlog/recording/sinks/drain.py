@@ -133,6 +133,7 @@ class Drain:
         """
         if self._thread is None and not self._done:
             self._thread = start_thread(self._run, "leadlog-drain")
+            self._outlets.start()  # while there are threads: at the end it may be too late
             return self._thread is not None
         return True
 

@@ -41,7 +41,7 @@ class Outlet:
         self.holders = 0
         self._begin()
         renew_after_fork(self)
-        self._start()
+        self.start()
 
     def _begin(self) -> None:
         """What each process has for itself."""
@@ -63,10 +63,10 @@ class Outlet:
         """In a forked child: begin anew; what waits is the parent's to write."""
         self._begin()
 
-    def _start(self) -> bool:
+    def start(self) -> None:
+        """Start the thread if there is none, and the interpreter starts any."""
         if self._thread is None:
             self._thread = start_thread(self._run, f"leadlog-sink-{self.queue.name}")
-        return self._thread is not None
 
     def offer(self, category: str, lines: bytes, count: int) -> None:
         """Put lines into the queue, or count them as dropped; never waits and never raises.
@@ -85,7 +85,7 @@ class Outlet:
             else:
                 self._batches.append((category, lines, count))
                 self._bytes += len(lines)
-        self._start()
+        self.start()
         self._ring()
 
     def _ring(self) -> None:
@@ -224,6 +224,11 @@ class Outlets:
 
     def __bool__(self) -> bool:
         return bool(self._outlets)
+
+    def start(self) -> None:
+        """Start the threads that are missing, as in a forked child at its first event."""
+        for outlet in self._outlets:
+            outlet.start()
 
     def offer(self, category: str, lines: bytes) -> None:
         """Put whole lines into each sink's queue, in pieces of a size that a sink can take."""
