@@ -5,6 +5,7 @@ import random
 import socket
 import struct
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -56,6 +57,7 @@ class Trouble(ThreadingHTTPServer):
 
     Attributes:
         made: How often each fault was made.
+        late: How many answers took so long that who asked may not have waited for them.
         paths: Of all requests.
     """
 
@@ -66,6 +68,7 @@ class Trouble(ThreadingHTTPServer):
         self.target = target.rstrip("/")
         self.faults = faults
         self.made: dict[str, int] = dict.fromkeys(faults, 0)
+        self.late = 0
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.ended = threading.Event()
@@ -92,11 +95,22 @@ class Trouble(ThreadingHTTPServer):
         """Says nothing: a killed shipper breaks connections."""
 
 
+_LATE_SECONDS = 0.2
+
+
 class _Between(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Trouble
 
     def _pass_on(self) -> None:
+        began = time.monotonic()
+        try:
+            self._pass_on_or_fail()
+        finally:
+            if time.monotonic() - began > _LATE_SECONDS and not self.close_connection:
+                self.server.late += 1
+
+    def _pass_on_or_fail(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.paths.append(self.path)
         self.server.headers.append(dict(self.headers))

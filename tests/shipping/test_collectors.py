@@ -293,4 +293,5 @@ def test_trouble_on_the_way_loses_nothing_and_doubles_no_more_than_a_batch_each(
     assert set(collector.ids) == set(ids)
     lost_answers = between.made["reset"] + between.made["timeout"]
     assert lost_answers
-    assert len(collector.ids) - 150 <= 10 * lost_answers
+    # On a loaded machine some more come too late to be waited for.
+    assert len(collector.ids) - 150 <= 10 * (lost_answers + between.late)
