@@ -16,7 +16,7 @@ from typing_extensions import is_typeddict
 from leadlog.core.records.hints import all_keys_of
 from leadlog.reading.columns import columns, record_of
 
-__all__ = ["LINE_NUMBER", "RAW", "columns_of_line", "line_of_columns"]
+__all__ = ["LINE_NUMBER", "RAW", "columns_of_line", "line_of_columns", "with_all_columns"]
 
 RAW = "raw"
 """Column of a part: the line's text where the columns do not give it back, else null."""
@@ -58,6 +58,27 @@ def columns_of_line(category: str, line: str) -> str:
 
 def _escaped(kind: str) -> str:
     return kind.replace('"', '\\"')
+
+
+def with_all_columns(category: str, read: str) -> str:
+    """Return a table of parts that has every column of a category, and every key of its objects.
+
+    What did not exist yet when a part was made is null there.
+
+    Args:
+        category: the folder.
+        read: SQL of the call that reads the parts.
+
+    Raises:
+        ValueError: there is no such category.
+    """
+    return f"(SELECT * FROM {read} UNION ALL BY NAME {_no_rows(category)})"  # noqa: S608 - our own
+
+
+@cache
+def _no_rows(category: str) -> str:
+    nulls = ", ".join(f'NULL::{kind} AS "{key}"' for key, kind in columns(category).items())
+    return f"SELECT {nulls} WHERE false"
 
 
 @cache

@@ -20,7 +20,7 @@ import orjson
 from leadlog.core.errors import ReadError
 from leadlog.core.layout import parse_name
 from leadlog.reading.duck import connect, literally, parquet, unreadable
-from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
+from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns, with_all_columns
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -158,7 +158,7 @@ def _lines(category: str) -> str:
     """A SELECT of (line number, line) of a part; where its text is not kept, of its columns."""
     return (
         f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
-        f"FROM {parquet('$path', 'file_row_number = true')}"
+        f"FROM {with_all_columns(category, parquet('$path', 'file_row_number = true'))}"
     )
 
 

@@ -27,7 +27,7 @@ from leadlog.reading.archive.parts import (
 from leadlog.reading.archive.plan import FoundFile
 from leadlog.reading.duck import connect, literally, parquet, unreadable
 from leadlog.reading.events import decode
-from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns
+from leadlog.reading.lines import LINE_NUMBER, RAW, line_of_columns, with_all_columns
 from leadlog.reading.part import damaged_path, read_damaged
 
 __all__ = ["finish_merges", "merge_parts"]
@@ -113,9 +113,10 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
 
         connection = connect()
         try:
+            read = parquet("?", "union_by_name = true", "filename = true")
             found = connection.execute(
                 f"SELECT coalesce({RAW}, {line_of_columns(category)}) FROM "
-                f"{parquet('?', 'union_by_name = true', 'filename = true')} "
+                f"{with_all_columns(category, read)} "
                 f"ORDER BY timestamp, filename, {LINE_NUMBER}",
                 [[literally(path) for path in paths]],
             )
@@ -150,7 +151,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
             found = connection.execute(
                 "SELECT count(*), coalesce(sum(md5_number_lower(coalesce("
                 f"{RAW}, {line_of_columns(category)}))), 0) "
-                f"FROM {parquet('?')}",
+                f"FROM {with_all_columns(category, parquet('?'))}",
                 [literally(path)],
             ).fetchall()
             count += found[0][0]
