@@ -161,7 +161,7 @@ def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
         lead: `id` or `lead_id`; `name`, `full_name` or first and last name; `company` or
             `company_name`; `email`.
         event: the event of a database operation.
-        extra: collects values that are no text.
+        extra: collects values that are not text.
     """
     get = lead.get
     name = get("name") or get("full_name")

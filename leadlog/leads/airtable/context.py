@@ -37,7 +37,7 @@ class SyncContext:
         push: Whether rows are changed to what the leads have.
         pull: Whether leads are changed to what the rows have.
         lead_ids: The only leads that the run is about; None for all.
-        record_ids: Rows that are no leads yet and that the run is about, where `lead_ids` is
+        record_ids: Rows that are not leads yet and that the run is about, where `lead_ids` is
             not None.
         limit: Most leads to change; None for all.
         again: Whether what was set aside is tried again.

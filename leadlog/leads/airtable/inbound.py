@@ -1,4 +1,4 @@
-"""Takes in rows that are no lead's yet: adopts, links or adds them, or reports a second row.
+"""Takes in rows that belong to no lead yet: adopts, links or adds them, or reports a second row.
 
 - A row with the id of a lead that has no row was made by a run that crashed: it is adopted.
 - A row with the id of a lead that has another row was duplicated by a person: it is reported.

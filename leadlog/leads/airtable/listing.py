@@ -18,7 +18,7 @@ class Listing:
     Attributes:
         seen: The ids of all rows.
         changed: Rows of linked leads that are not as they were when both agreed, by id.
-        unlinked: Rows that are no lead's, by id.
+        unlinked: Rows that do not belong to a lead, by id.
     """
 
     seen: set[str] = field(default_factory=set)

@@ -348,7 +348,7 @@ class LeadDatabase:
                 however many leads there are.
 
         Raises:
-            ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
+            ValidationError: `leads` is not an iterable of leads, or `batch_size` not a number.
         """
         return self._writes.add_leads(leads, batch_size, report=report)
 
@@ -419,7 +419,7 @@ class LeadDatabase:
         """Mark leads as waiting to be synchronised; it changes neither their time nor version.
 
         Args:
-            ids: Which leads; None for all. Ids that are no lead's are passed over.
+            ids: Which leads; None for all. Ids that no lead has are passed over.
 
         Returns:
             How many leads were marked; those that waited already are not counted.
