@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import httpx
 import pytest
 import sqlalchemy as sa
-import uvicorn
 import structlog
+import uvicorn
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
@@ -289,7 +289,9 @@ def test_a_start_that_fails_is_an_error(logged: Logged) -> None:
     details = error["error_details"]
     assert error["event_name"] == "error.startup"
     assert details["error_message"] == "table deals already exists"
-    assert re.fullmatch(rf"{re.escape(__file__)}:\d+ in .*lifespan", error["context"]["called_from"])
+    assert re.fullmatch(
+        rf"{re.escape(__file__)}:\d+ in .*lifespan", error["context"]["called_from"]
+    )
     assert details["stack_trace"].count("already exists") >= 1
 
 

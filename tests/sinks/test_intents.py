@@ -173,8 +173,9 @@ def test_notes_for_another_directory_at_the_path_are_left_alone(directory: Path)
     assert "another log directory" in report.errors[0]
     assert ids(directory) == []
     (notes,) = Spool(directory).path.glob("*.intents")
+    later = time.time() + 8 * 86_400
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("time.time", lambda later=time.time() + 8 * 86_400: later)
+        patch.setattr("time.time", lambda: later)
         assert _recover(directory).errors == []
     assert not notes.exists()
 

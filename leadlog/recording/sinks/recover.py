@@ -222,9 +222,8 @@ def _leave_to_other(
     waiting = waiting_lines(fd)
     age_seconds = time.time() - header.words[SEEN_US] / 1e6
     if waiting and age_seconds <= KEPT_SECONDS:
-        raise ValueError(
-            f"it holds {waiting} {'event' if waiting == 1 else 'events'} for {other(files.directory)}"
-        )
+        events = "1 event" if waiting == 1 else f"{waiting} events"
+        raise ValueError(f"it holds {events} for {other(files.directory)}")
     report.lost += waiting
     files.spool.retire(file.path, quietly=True)
     return True
