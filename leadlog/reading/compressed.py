@@ -152,7 +152,7 @@ def is_cut(path: Path) -> bool:
     Raises:
         OSError: it cannot be read.
     """
-    import zstandard  # as above
+    import zstandard
 
     with path.open("rb") as packed:
         size = os.fstat(packed.fileno()).st_size
@@ -204,7 +204,7 @@ def spool_unpacked(path: Path) -> BinaryIO:
         ReadError: the file is damaged or not complete.
         OSError: it cannot be opened or read.
     """
-    import tempfile  # as above
+    import tempfile
 
     copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
     try:

@@ -56,7 +56,7 @@ class Follower:
     Attributes:
         positions: `category/name` (without `.zst`) to its position; set it before the first
             round to go on where another process stopped.
-        dirty: keys of positions that changed; whoever keeps them clears it.
+        dirty: keys of positions that changed; the code that stores them clears it.
         skipped: counts the damaged lines met so far.
     """
 

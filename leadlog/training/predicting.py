@@ -110,7 +110,7 @@ def _state(path: str) -> tuple[int, int, int]:
     file = path if path.endswith(".json") else f"{path}/{FILE}"
     log = os.path.dirname(os.path.dirname(os.path.dirname(file)))  # noqa: PTH120 - 20 times faster
     try:
-        state = os.stat(file)  # noqa: PTH116 - as above
+        state = os.stat(file)  # noqa: PTH116 - called for each prediction
     except OSError:
         return 0, 0, 0
     try:

@@ -102,7 +102,7 @@ def _free(key: str, taken: Mapping[Any, Any]) -> str:
 def _rebuild_sequence(value: Collection[Any], above: set[int], change: Change) -> Any:
     try:
         items = tuple(value)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - any object of the application's
         return UNREADABLE
     new_items = [
         item if item is None or item is True or item is False else change(None, item, above)

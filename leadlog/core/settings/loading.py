@@ -57,7 +57,7 @@ class _Source:
     def __call__(
         self,
         settings_cls: types.SettingsClass,  # noqa: ARG002 - typed-settings calls a loader with both
-        options: types.OptionList,  # noqa: ARG002 - as above
+        options: types.OptionList,  # noqa: ARG002 - the loader's signature
     ) -> types.LoadedSettings:
         for key in self.values:
             if key not in FIELDS:

@@ -1,7 +1,7 @@
-"""Counts of events that only grow, as Prometheus wants them: from the files, not from the caller.
+"""Counts of events that only grow, as Prometheus expects: from the files, not from the caller.
 
-Whoever follows a log hands each event in once. Counts begin at 0 with the process; Prometheus
-takes that for what it is, a restart.
+The follower of a log passes each event once. Counts begin at 0 with the process, which Prometheus
+recognizes as a restart.
 """
 
 from bisect import bisect_left

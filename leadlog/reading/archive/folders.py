@@ -58,15 +58,15 @@ class Folder:
     """One category's folder.
 
     Args:
-        category: which.
+        category: the category that it holds.
         path: where it is; must be a folder itself, not a symbolic link to one.
         in_use: gives the log files that are named by a ring, relative to the log directory.
         archived: whether it is one of the archive, for one day, with parts in it.
 
     Attributes:
-        category: as above.
-        path: as above.
-        archived: as above.
+        category: the category that it holds.
+        path: where it is.
+        archived: whether it is a folder of the archive.
 
     Raises:
         OSError: it cannot be opened.

@@ -1,4 +1,4 @@
-"""Celery: one record for each run of a task, in the trace of whoever sent it."""
+"""Celery: one record for each run of a task, in the trace of its sender."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dramatiq: one record for each run of an actor, in the trace of whoever sent the message."""
+"""Dramatiq: one record for each run of an actor, in the trace of the message's sender."""
 
 from collections.abc import Callable
 from typing import Any

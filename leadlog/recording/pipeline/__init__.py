@@ -467,9 +467,9 @@ class LoggingHandler(_LoggingHandler):
 
 
 def is_enabled() -> bool:
-    """Whether anything is captured now; never raises into whoever is to be captured.
+    """Return whether anything is recorded now; never raise into the application.
 
-    Where nothing was configured and the settings found are bad, nothing is: that is said once.
+    Nothing is recorded when nothing was configured and the settings are bad; that is reported once.
     """
     target = _current.target
     if target is None:

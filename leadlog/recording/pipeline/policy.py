@@ -1,7 +1,7 @@
 """The policy in force: the rules by which facts become a record, without any secret.
 
-It lies beside the rings, so that whoever finishes the facts of a dead process applies that
-process's rules. The user's own processors cannot travel; such records say `recovered`.
+It is stored beside the rings, so that the facts of a dead process are finished by that process's
+rules. The user's own processors cannot be stored; such records say `recovered`.
 """
 
 import functools

@@ -1,10 +1,10 @@
-"""What of a ring lies in its memory, and the drain's way of reading it.
+"""The part of a ring that is in shared memory, and how the drain reads it.
 
 A frame is what was put into the ring: a finished line, or facts that have yet to become one,
-which begin with `FACTS`. Facts leave the ring by way of the stage, a piece of the same memory:
-the drain finishes a batch of frames, writes the lines into the stage, and makes it valid and
-the frames gone by one store. So a line that has once been made stays the same, byte by byte,
-whoever goes on with it, and none is made twice.
+which begin with `FACTS`. Facts leave the ring through the stage, a part of the same memory: the
+drain finishes a batch of frames and writes the lines into the stage; a single store then makes
+the stage valid and removes the frames. So a finished line never changes, even if another process
+continues, and none is made twice.
 """
 
 from dataclasses import replace

@@ -371,9 +371,9 @@ class Drain:
         return not self._files.durable or channel is None or channel.synced >= goal
 
     def stop(self, timeout: float) -> None:
-        """Has it write what is left in the sealed rings, and then let go of everything.
+        """Write what is left in the sealed rings, and release everything.
 
-        What cannot be written in time stays in the rings for whoever recovers them.
+        Lines that cannot be written in time stay in the rings for recovery.
 
         Args:
             timeout: seconds to wait at most.

@@ -169,8 +169,8 @@ class SinkHealth:
             event["sink"] = state.sink
         try:
             self._notify(event)
-        except Exception as error:  # noqa: BLE001 - whoever is told must not stop the drain
-            self._warn_once_a_minute(f"leadlog: the log's health cannot be told: {error!r}")
+        except Exception as error:  # noqa: BLE001 - a listener must not stop the drain
+            self._warn_once_a_minute(f"leadlog: cannot report the log's health: {error!r}")
 
     def unusable(self, error: Exception) -> None:
         """Tells people that the log directory cannot be used as things are."""

@@ -19,8 +19,8 @@ _SHARE = 16
 class Budget:
     """Bytes that the overflows of all categories may take together.
 
-    Each category has a sixteenth to itself; the rest is for whoever comes first. So a flood
-    in one never takes the room of another.
+    Each category has a sixteenth to itself and the rest is shared, first come, first served. So a
+    flood in one category never takes all the room of another.
 
     Args:
         limit: bytes.

@@ -1,9 +1,9 @@
 """Recovery: writes what killed processes left in their rings, continuing at the exact byte.
 
-Done by every sink when it starts and every few seconds, and by `leadlog recover`. A ring whose
-lock is free has no owner any more; whoever locks it first recovers it. Nothing changes but files
-that grow and a header that follows, so a recoverer may be killed too: the next one sees how far
-it came.
+Every sink does this when it starts and every few seconds, and so does `leadlog recover`. A ring
+whose lock is free no longer has an owner, and the first process to lock it recovers it. Only files
+that grow and a header that follows them change, so a recovering process may be killed too: the
+next one sees how far it came.
 """
 
 import os

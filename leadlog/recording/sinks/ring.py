@@ -1,15 +1,15 @@
-"""The ring: takes a line in a microsecond, and keeps it though the process is killed.
+"""The ring: accepts a line in a microsecond, and keeps it even if the process is killed.
 
-A ring of bytes that lie in memory which outlives the process, holding whole lines one behind
-the other. Positions count bytes since the ring was made and never go back. A line's bytes come
-first, then the tail moves behind them: that one store is the acknowledgement.
+A ring buffer in memory that outlives the process, holding whole lines one after the other.
+Positions count bytes since the ring was made and never decrease. The bytes of a line are written
+first, then the tail moves past them: that single store is the acknowledgement.
 
-Any thread puts lines in, one thread (the drain) takes them out. What does not fit goes to the
+Any thread adds lines; one thread (the drain) takes them out. Lines that do not fit go to the
 overflow, and from there back into the ring, so that the order is kept.
 
-A signal handler may raise at any moment in the middle of this (Ctrl-C does). What takes more
-than one store is therefore decided first, by one store, and then carried out in steps that can
-be repeated: whoever comes next finishes what was broken off.
+A signal handler may raise at any point in this code (Ctrl-C does). Anything that takes more than
+one store is therefore decided first, by a single store, and then carried out in steps that can be
+repeated: the next call finishes what was interrupted.
 """
 
 from collections import deque
@@ -70,7 +70,7 @@ class Ring(Body):
 
     Attributes:
         lock: held to put lines in or to change the storage.
-        overflow: as above.
+        overflow: takes what does not fit.
     """
 
     __slots__ = ("lock",)  # see leadlog.core.native
@@ -363,17 +363,17 @@ class Ring(Body):
         return True
 
     def seal(self) -> None:
-        """Refuses further lines; what was taken can still be read."""
+        """Refuse further lines; accepted lines can still be read."""
         with self.lock:
             self._sealed = True
             self._limit = -1
 
     def finish(self, *, leave: bool) -> bool:
-        """Lets go of the storage of a sealed ring; by the drain, at the end.
+        """Release the storage of a sealed ring; called by the drain at the end.
 
         Args:
-            leave: also if it is not empty. What lies in this process's own memory only is
-                given up, and counted; the rest is there for whoever recovers it.
+            leave: also if it is not empty. Lines in this process's own memory are
+                given up and counted; the rest stays for recovery.
 
         Returns:
             False when it is not empty.

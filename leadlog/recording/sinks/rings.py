@@ -203,7 +203,7 @@ class Rings:
         with self._lock:
             counts = self._before.get(category, (Counts(), ()))[0]
             rings = self.of(category)
-        for ring in rings:  # without the lock, which whoever holds a ring's may be waiting for
+        for ring in rings:  # without the lock: a thread that holds a ring's may be waiting for it
             counts += ring.counts()
         return counts
 

@@ -214,7 +214,7 @@ class Files:
         sealed = archive_directory(self.directory, folder.name, wanted.date)
         names = os.listdir(folder)  # noqa: PTH208 - names suffice
         if sealed.is_dir():
-            names += os.listdir(sealed)  # noqa: PTH208 - as above
+            names += os.listdir(sealed)  # noqa: PTH208 - names suffice
         found = [
             file
             for name in names

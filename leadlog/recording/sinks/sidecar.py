@@ -1,12 +1,12 @@
 """The sidecar: one process that empties the rings of all processes of a log directory.
 
 A process whose rings a sidecar may empty lends them: its drain closes its files, notes that in each
-ring, and gives up the claim on it. Whoever has the claim on a ring, a lock on its file, is the one
-that empties it: the owner, the sidecar, or who recovers it. The kernel takes it from a process that
-dies. How far a ring is emptied stands in the ring and in the length of its file, exactly, at every
-instruction. So the next one goes on at that byte, as recovery does.
+ring, and gives up the claim on it. The claim is a lock on the ring's file, and only its holder
+empties the ring: the owner, the sidecar, or a recovering process. The kernel releases the claim of
+a process that dies. The ring and the length of its file say at every instruction exactly how far
+the ring is emptied, so the next holder continues at that byte, as recovery does.
 
-A sidecar that is stopped but not dead keeps its claims, and the rings fill; their owners tell.
+A sidecar that is stopped but not dead keeps its claims; the rings fill, and their owners report it.
 """
 
 import hashlib

@@ -26,7 +26,7 @@ class Slot:
         descriptors: what `fd` belongs to.
 
     Attributes:
-        number: as above.
+        number: 0 or more.
     """
 
     __slots__ = ("_descriptors", "_fd", "_path", "number")

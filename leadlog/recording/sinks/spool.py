@@ -73,7 +73,7 @@ class SpoolSink:
         write: `os.write`, or what a test has in its place.
         finish: makes lines of facts; None where everything that is written is a line.
         finisher_of: makes what finishes the facts that dead processes left.
-        policy: lies beside the rings, for whoever has to finish this process's facts.
+        policy: stored beside the rings, for the process that may have to finish this one's facts.
         outlets: get what is in files; closed with this sink.
         key: check of the key that a sidecar needs to finish what is written, `ANY_KEY` where it
             needs none; None where no sidecar may empty the rings.
@@ -241,7 +241,7 @@ class SpoolSink:
     def crowded(self, category: str) -> bool:
         """Whether the ring of a category is more than half full.
 
-        Whoever has facts for it had better finish them, since the drain is behind.
+        A caller with facts for it should finish them itself, since the drain is behind.
         """
         return self._rings.crowded(category)
 

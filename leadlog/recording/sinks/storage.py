@@ -271,8 +271,8 @@ class Spool:
 
     Attributes:
         path: the folder, which may not exist.
-        spare: one on an ordinary disk, for counts where there is not a memory file system.
-        memory: as above.
+        spare: a folder on an ordinary disk, for counts where there is no memory file system.
+        memory: the memory file system.
         directory: the log directory, without links.
     """
 

@@ -172,7 +172,7 @@ class EditableTable:
 
 @contextmanager
 def _person() -> Iterator[None]:
-    """Turn a refusal of the table into an error for whoever edits it from Python."""
+    """Turn a refusal of the table into an error for the Python code that edits it."""
     try:
         yield
     except Refusal as refusal:
