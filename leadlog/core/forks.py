@@ -25,7 +25,7 @@ class Renewable(Protocol):
     """Something that cannot be used in a forked child as it stands."""
 
     def after_fork(self) -> None:
-        """Called in the child, before it runs anything; logs nothing, starts nothing."""
+        """Renew the object; called in the child before it runs anything. Log and start nothing."""
         ...
 
 
@@ -33,7 +33,7 @@ _renewables: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 
 
 def renew_after_fork(renewable: Renewable) -> None:
-    """Has `renewable.after_fork()` called in every child forked while it lives."""
+    """Have `renewable.after_fork()` called in every child forked while it lives."""
     _renewables.add(renewable)
 
 

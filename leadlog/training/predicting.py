@@ -106,7 +106,7 @@ def usable_model(path: str | os.PathLike[str]) -> Model | None:
 
 
 def _state(path: str) -> tuple[int, int, int]:
-    """What changes when the file or the list of erasures does."""
+    """Return a state that changes when the file or the list of erasures does."""
     file = path if path.endswith(".json") else f"{path}/{FILE}"
     log = os.path.dirname(os.path.dirname(os.path.dirname(file)))  # noqa: PTH120 - 20 times faster
     try:

@@ -36,7 +36,7 @@ def _same(key: str) -> str:
 
 
 def rebuild(value: Any, above: set[int], change: Change, rename: Rename = _same) -> Any:
-    """A container with `change(key, item, above)` in the place of each item.
+    """Return a container with `change(key, item, above)` in the place of each item.
 
     Args:
         value: a mapping, list, tuple or set. Anything else is returned as it is.

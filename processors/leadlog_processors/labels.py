@@ -74,7 +74,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _number(section: Mapping[str, Any], key: str) -> float | None:
-    """A number that can have been measured; else None."""
+    """Return a number that can have been measured; else None."""
     value = section.get(key)
     if isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 <= value < inf:
         return value

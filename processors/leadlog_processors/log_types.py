@@ -91,7 +91,7 @@ _TAKEN: Final = frozenset({"events", "archive", "quarantine", "index"})
 
 
 def own_log_types(text: str, others: Iterable[LogType] = _SHIPPED) -> tuple[LogType, ...]:
-    """The log types that an application names, as `LEADLOG_LOG_TYPES` has them.
+    """Return the log types that an application names, as `LEADLOG_LOG_TYPES` has them.
 
         >>> own_log_types("audit_event:audit_events:shop.records:AuditEvent")[0].category
         'audit_events'

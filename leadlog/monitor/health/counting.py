@@ -132,7 +132,10 @@ class EventCounts:
         return known
 
     def _name(self, value: object) -> str:
-        """A label's value; a log with thousands of names must not make thousands of series."""
+        """Return a label's value.
+
+        A log with thousands of names must not make thousands of series.
+        """
         known = self._names.get(value) if isinstance(value, str) else None
         if known is None:
             known = str(value) if len(self._names) < _MOST_NAMES else _OTHERS

@@ -142,7 +142,7 @@ class Plan:
 
 
 def plan(found: Iterable[FoundFile], policy: Policy, today: str) -> Plan:
-    """Decides what to do with the files of a log.
+    """Decide what to do with the files of a log.
 
     Args:
         found: all log files of all categories.
@@ -230,7 +230,7 @@ def _merges(
     policy: Policy,
     now: int,
 ) -> list[Action]:
-    """What is to be merged once everything else is done."""
+    """Return the merges to be done after everything else."""
     days = policy.parquet_after_days
     by_day: defaultdict[tuple[str, str], list[FoundFile]] = defaultdict(list)
     originals = {(one.file.category, one.file.stem) for one in files if not one.file.archived}

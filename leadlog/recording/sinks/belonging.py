@@ -62,7 +62,7 @@ def belonging(directory: Path) -> tuple[int, ...]:
 
 
 def belongs(words: Sequence[int], directory: Path) -> bool:
-    """Whether something with these words is for a directory, as far as that is known."""
+    """Return whether something with these words is for a directory, as far as that is known."""
     device, inode, mark = words
     if not inode:
         return True

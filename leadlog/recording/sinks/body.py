@@ -55,16 +55,19 @@ class Body:
         return self.capacity - (self.tail - self.progress.head)
 
     def holds_facts(self) -> bool:
-        """Whether facts are among the next frames; by the drain."""
+        """Return whether facts are among the next frames; by the drain."""
         data = self.frames(self.progress.head, self.stage)
         return data.startswith(FACTS) or _NEXT_FACTS in data
 
     def frames(self, position: int, most: int) -> bytes:
-        """The ring's bytes from `position` on, up to the tail and at most `most`; by the drain."""
+        """Return the ring's bytes from `position` on, up to the tail and at most `most`.
+
+        By the drain.
+        """
         return self.storage.read(position, min(self.tail - position, most))
 
     def read(self, position: int, most: int) -> bytes:
-        """The output from a position on, as far as it is there; at most `most`; by the drain.
+        """Return at most `most` bytes of output from a position on; called by the drain.
 
         That is the rest of the stage, or else finished lines up to the next facts.
         """
@@ -166,7 +169,7 @@ class Body:
         self._header.belong(directory)
 
     def seen(self, now_us: int) -> None:
-        """Notes that the drain looked; what comes later is of this day or the next."""
+        """Note that the drain looked; what comes later is of this day or the next."""
         self._words[SEEN_US] = now_us
 
     @property
@@ -175,7 +178,7 @@ class Body:
         return self.storage is NOWHERE
 
     def detach(self) -> Storage:
-        """Leaves the storage as it is, to be released; the counts stay."""
+        """Leave the storage as it is, to be released; the counts stay."""
         self._words.release()
         storage, self.storage = self.storage, NOWHERE
         return storage

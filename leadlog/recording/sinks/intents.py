@@ -222,7 +222,7 @@ class Intents:
         return made, slot
 
     def _made(self, slots: int, slot_bytes: int) -> _Area | None:
-        """A new area; None where there is no room, which is asked again after a second only."""
+        """Return a new area; None where there is no room, which is checked once a second."""
         now = time.monotonic()
         if now < self._retry_at:
             return None

@@ -63,7 +63,7 @@ def recover(
     write: Callable[[int, bytes], int] = os.write,
     finisher_of: FinisherOf | None = None,
 ) -> Recovery:
-    """Recovers the rings that dead processes left for a log directory.
+    """Recover the rings that dead processes left for a log directory.
 
     Args:
         directory: the log directory.
@@ -160,7 +160,7 @@ def _recover_one(
     finisher_of: FinisherOf | None,
     offer: Offer | None,
 ) -> bool:
-    """Recovers one ring, unless it is in use.
+    """Recover one ring, unless it is in use.
 
     Returns:
         Whether it is not.

@@ -146,7 +146,7 @@ class SpoolSink:
         self._drain.start()
 
     def _begin(self) -> None:
-        """What each process has for itself."""
+        """Set up what each process has of its own."""
         self._lock = RLock()
         self._opening = False
         self._early: deque[tuple[str, bytes]] = deque()
@@ -211,7 +211,7 @@ class SpoolSink:
         return self._write_slowly(category, line)
 
     def _write_slowly(self, category: str, line: bytes) -> bool:
-        """The first line of a category, one that found its ring full, or one after the end."""
+        """Accept a category's first line, one that found its ring full, or one after the end."""
         with self._lock:
             if self._closed:
                 return False
@@ -239,7 +239,7 @@ class SpoolSink:
         return self._finish is not None
 
     def crowded(self, category: str) -> bool:
-        """Whether the ring of a category is more than half full.
+        """Return whether the ring of a category is more than half full.
 
         A caller with facts for it should finish them itself, since the drain is behind.
         """

@@ -61,7 +61,7 @@ class Swept:
 
 
 def shared_memory(memory: Path = MEMORY) -> list[Shared]:
-    """What lies in shared memory for all log directories of this user.
+    """Return the contents of shared memory for all log directories of this user.
 
     Args:
         memory: the memory file system.
