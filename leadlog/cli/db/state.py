@@ -12,7 +12,7 @@ __all__ = ["check", "connections_of", "init", "opened", "stats", "upgrade", "vac
 
 
 def connections_of(database: str | None) -> Any:
-    """Return the engine strategy of the named store, or of the settings'; create nothing.
+    """Return the connections of the named store, or of the settings' store; create nothing.
 
     Raises:
         StoreError: the store does not run on it.
