@@ -99,8 +99,8 @@ _NO_COMPANY = (
         "student unemployed various between jobs job seeker jobseeker looking for work "
         "opportunities seeking new home homemaker other others misc at currently open to listed "
         "sole trader proprietor privat privatperson privatpersonen privatkunde freiberufler "
-        "freiberuflich freiberuflerin selbststandig selbstandig selbststandige unternehmen firma particulier "
-        "particuliers independant independante autoentrepreneur auto entrepreneur entreprise "
+        "freiberuflich freiberuflerin selbststandig selbstandig selbststandige unternehmen firma "
+        "particulier particuliers independant independante autoentrepreneur auto entrepreneur entreprise "
         "particular autonomo autonoma empresa privado azienda privato zzp zzper bedrijf ип "
         "самозанятый частное лицо 自営業 個人 個人事業主 フリーランス 无业 个人 个体户 自由职业"
     )
