@@ -72,7 +72,7 @@ class Janitor:
         self._bytes_read = self._bytes_to_read = 0
 
     def run(self) -> JanitorReport:
-        """Does it.
+        """Do it.
 
         Raises:
             LogDirectoryError: the directory cannot be used, or another janitor is at work.
@@ -124,7 +124,7 @@ class Janitor:
         )
 
     def _look(self) -> list[FoundFile]:
-        """Lists the log files; removes what a killed janitor left."""
+        """List the log files; remove what a killed janitor left."""
         found = []
         sealed = archive_folders(self._root, self._spool.names_in_use)
         try:
@@ -200,7 +200,7 @@ class Janitor:
                 self._results[path] = Result(action, error=what or str(error))
 
     def _carry_out(self, action: Action) -> int:
-        """Does one thing; returns how many bytes it freed."""
+        """Do one thing; return how many bytes it freed."""
         found = action.found
         if action.verb == "remove" and found.unshipped:
             note_dropped(self._root, found.file, found.unshipped, "removed by retention")
@@ -228,7 +228,7 @@ class Janitor:
 
     @contextmanager
     def _archived(self, found: FoundFile) -> Iterator[Folder]:
-        """The folder of a part, open."""
+        """Open the folder of a part."""
         path, in_use = found.file.path.parent, self._spool.names_in_use
         folder = Folder(found.file.category, path, in_use, archived=True)
         try:

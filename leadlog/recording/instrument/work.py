@@ -55,7 +55,7 @@ _current: ContextVar["RecordedWork | None"] = ContextVar("leadlog_work", default
 
 
 def current_work() -> "RecordedWork | None":
-    """The innermost request, task or command that the running code belongs to."""
+    """Return the innermost request, task or command that the running code belongs to."""
     return _current.get()
 
 
@@ -157,7 +157,7 @@ class RecordedWork:
             self._unbind()
 
     def _unbind(self) -> None:
-        """Takes away what the work bound: threads of a server or worker are used again."""
+        """Take away what the work bound: threads of a server or worker are used again."""
         now = structlog.contextvars.get_contextvars()
         if now != self._bound:
             structlog.contextvars.unbind_contextvars(*now)
@@ -302,7 +302,7 @@ class Recorder:
     def begin(
         self, kind: str, framework: str, name: str, subject: str, **options: Any
     ) -> RecordedWork | None:
-        """A new piece of work; None where it is not recorded. Never raises.
+        """Return a new piece of work; None where it is not recorded. Never raises.
 
         Args:
             kind: http, websocket, task or command.

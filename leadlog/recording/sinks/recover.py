@@ -1,9 +1,9 @@
 """Recovery: writes what killed processes left in their rings, continuing at the exact byte.
 
-Done by every sink when it starts and every few seconds, and by `leadlog recover`. A ring whose
-lock is free has no owner any more; whoever locks it first recovers it. Nothing changes but files
-that grow and a header that follows, so a recoverer may be killed too: the next one sees how far
-it came.
+Every sink does this when it starts and every few seconds, and so does `leadlog recover`. A ring
+whose lock is free no longer has an owner, and the first process to lock it recovers it. Only files
+that grow and a header that follows them change, so a recovering process may be killed too: the
+next one sees how far it came.
 """
 
 import os
@@ -63,7 +63,7 @@ def recover(
     write: Callable[[int, bytes], int] = os.write,
     finisher_of: FinisherOf | None = None,
 ) -> Recovery:
-    """Recovers the rings that dead processes left for a log directory.
+    """Recover the rings that dead processes left for a log directory.
 
     Args:
         directory: the log directory.
@@ -160,7 +160,7 @@ def _recover_one(
     finisher_of: FinisherOf | None,
     offer: Offer | None,
 ) -> bool:
-    """Recovers one ring, unless it is in use.
+    """Recover one ring, unless it is in use.
 
     Returns:
         Whether it is not.
