@@ -17,7 +17,7 @@ import structlog
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.records import shape
-from leadlog.recording.capture.failures import (
+from leadlog.recording.capture.emit import (
     already_recorded,
     error_facts,
     is_concealed,
