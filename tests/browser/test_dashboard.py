@@ -306,7 +306,7 @@ def test_a_killed_and_restarted_server_loses_and_doubles_nothing(open_page, find
         write(5)
         page.wait_for_selector("text=not connected")
         port = first.port
-    with serving(root, port=port) as second:
+    with serving(root, port=port):
         page.wait_for_function(COUNT, arg=12)
         write(6)
         page.wait_for_function(COUNT, arg=18)

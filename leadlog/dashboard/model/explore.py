@@ -281,7 +281,7 @@ def _row(one: IndexedEvent, kind: Kind, record: Mapping[str, Any]) -> EventRow:
         one.number,
         format_us(one.at),
         kind.category,
-        kind.operation or kind.monitoring or kind.event_name or "",
+        _name(kind, record),
         kind.outcome,
         kind.failed if kind.category != "error_logs" else True,
         kind.level,
@@ -293,6 +293,13 @@ def _row(one: IndexedEvent, kind: Kind, record: Mapping[str, Any]) -> EventRow:
         _cut(record.get("event_id")),
         _text_of(kind, record),
     )
+
+
+def _name(kind: Kind, record: Mapping[str, Any]) -> str:
+    """Return what an event is called: those of the application by their own names."""
+    if kind.monitoring == "application_event":
+        return _cut(record.get("event_name")) or kind.monitoring
+    return kind.operation or kind.monitoring or kind.event_name or ""
 
 
 def _section(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
