@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar, cast
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.records import shape
-from leadlog.recording.capture.failures import mark_recorded
+from leadlog.recording.capture.emit import mark_recorded
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.pipeline import get_logger, is_enabled, report_failure
 from leadlog.recording.resources import disk_bytes, peak_mb, resident_mb
