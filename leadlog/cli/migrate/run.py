@@ -227,8 +227,9 @@ def _show_preview(found: dict[str, Any]) -> None:
     if found["preview"]:
         click.echo("First leads:")
         for lead in found["preview"]:
-            values = {**lead, **lead["raw_data"]}
-            del values["raw_data"]
+            values = dict(lead)
+            for column, value in values.pop("raw_data").items():
+                values[f"{column} (raw_data)" if column in lead else column] = value
             click.echo(
                 "  "
                 + "; ".join(

@@ -18,17 +18,18 @@ from leadlog.leads.migration.decoding import NOT_UTF8, Broken, Decoder, Read, sh
 from leadlog.leads.migration.window import RAW_KEPT, TextWindow, ValueScanner
 from leadlog.leads.store.normalise import field_of
 
-__all__ = ["LARGEST_RECORD", "JsonReader"]
+__all__ = ["LARGEST_RECORD", "WRAPPERS", "JsonReader"]
 
 LARGEST_RECORD = 4 * 1024 * 1024
 """Longest record that is read, characters."""
 
 _TRIALS = 50
 # fmt: off
-_WRAPPERS = frozenset({
+WRAPPERS = frozenset({
     "leads", "contacts", "people", "persons", "prospects", "members", "connections", "customers",
     "users", "records", "results", "items", "rows", "entries", "elements", "objects", "values",
-    "value", "data", "list", "response", "result",
+    "value", "data", "list", "response", "result", "hits", "edges", "nodes", "docs", "documents",
+    "profiles", "subscribers",
 })
 # fmt: on
 """Keys under which the records of a source are, directly or one in another."""
@@ -329,7 +330,7 @@ def _is_wrapper(value: dict[str, Any]) -> bool:
     if any(item and field_of(key) in _OF_A_PERSON for key, item in value.items()):
         return False
     for _ in range(_DEEPEST):
-        inner = next((value[key] for key in value if key in _WRAPPERS and value[key]), None)
+        inner = next((value[key] for key in value if key in WRAPPERS and value[key]), None)
         if isinstance(inner, list):
             return all(isinstance(one, dict) for one in inner[:_TRIALS])
         if not isinstance(inner, dict):
@@ -358,7 +359,7 @@ def _records_in(text: str, start: int) -> _Inside | None:
             depth -= 1
             if depth <= len(path):
                 return None
-        elif depth == len(path) + 1 and found[1:-1] in _WRAPPERS:
+        elif depth == len(path) + 1 and found[1:-1] in WRAPPERS:
             follows = _OPENS.match(text, pos)
             if follows is None:
                 continue

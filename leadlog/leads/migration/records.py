@@ -15,6 +15,7 @@ from leadlog.leads.migration.decoding import Broken, Read
 from leadlog.leads.migration.reader import JsonReader
 from leadlog.leads.migration.rejects import corrected
 from leadlog.leads.migration.result import Reject
+from leadlog.leads.migration.shapes import ShapedRecords, flattened
 from leadlog.leads.migration.sources import SourceText, is_table, opened
 from leadlog.leads.migration.tables import TableReader
 from leadlog.leads.migration.window import TextWindow
@@ -92,7 +93,7 @@ class SourceRecords:
     text: SourceText | None
     notes: Counter[str]
     header: Sequence[str]
-    _reader: JsonReader | TableReader
+    _reader: ShapedRecords | TableReader
     _reading: Reading
 
     @property
@@ -140,7 +141,7 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
     with opened(path, reading.encoding) as text:
         if not as_table:
             reader = JsonReader(TextWindow(text.read), escaped=lambda: text.escaped)
-            yield SourceRecords(text, Counter(), (), reader, reading)
+            yield SourceRecords(text, Counter(), (), ShapedRecords(reader, columns), reading)
             return
         text.check_table(name)
         source = CsvRows(text.read, reading.delimiter)
@@ -178,7 +179,7 @@ def candidate_of(record: Read | Broken, columns: Columns) -> Candidate:
     if isinstance(record, Broken):
         return ValidationError(record.reason)
     try:
-        return checked(record.value, columns)
+        return checked(flattened(record.value, columns), columns)
     except ValidationError as error:
         # Its traceback has the caller's frame, whose list it goes into: a cycle for each reject.
         return error.with_traceback(None)
