@@ -193,7 +193,7 @@ class Application:
         return await _answered(lambda: self._told(view, given))
 
     def _told(self, view: views.View, given: dict[str, str]) -> dict[str, Any]:
-        status = self._follower.status()  # before the figures: what comes meanwhile is told again
+        status = self._follower.status()  # before the figures: what comes meanwhile is sent again
         told = view(views.Asked(self._log, given))
         return {"status": status, **told}
 

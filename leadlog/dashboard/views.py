@@ -176,7 +176,7 @@ def _event(asked: Asked) -> dict[str, Any]:
     with asked.log.figures() as figures:
         record = asked.log.records(figures, [number]).get(number)
     if record is None:
-        raise AskedError(f"no event has the number {number} any more; load the page again")
+        raise AskedError(f"there is no longer an event {number}; load the page again")
     name = shlex.quote(str(record.get("event_id")))
     return {
         **_record(record),
@@ -418,7 +418,7 @@ VIEWS: Final[Mapping[str, View]] = {
     "health": _health,
     "questions": _questions,
 }
-"""Name in the address to what is told."""
+"""Name in the address to its answer."""
 
 
 def _mark(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:

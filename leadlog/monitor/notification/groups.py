@@ -40,7 +40,7 @@ class Group:
     """The notices that were sent of the alerts of one rule.
 
     Attributes:
-        told: label to the alert as it was last told of.
+        told: label to the alert as of its last notice.
         waited: seconds since the first alert without a notice; None if there is none.
         since: seconds since the last message; None before the first.
     """
@@ -122,7 +122,7 @@ class _Change:
     """The difference between the last notice of a group and its present state.
 
     Attributes:
-        told: label to the alert as it was last told of.
+        told: label to the alert as of its last notice.
         loud: label to each alert that fires and is not suppressed.
         news: whether one of them had no notice, fires anew, or became worse.
         over: labels of those that had a notice, no longer fire, and are not suppressed.

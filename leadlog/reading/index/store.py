@@ -30,7 +30,7 @@ _PIECE_BYTES: Final = 16 * 1024 * 1024
 _TAIL_BYTES: Final = 64
 
 Progress = Callable[[int, int], None]
-"""Is told how many bytes are indexed, and of how many."""
+"""Called with the bytes indexed so far and in all."""
 
 
 class IndexUnavailableError(LeadlogError):
@@ -295,7 +295,7 @@ class Index(Database):
         piece.read(source, state.size, _PIECE_BYTES)
         if piece.end == state.size:
             return state.size
-        # Numbers are never given twice, so that whoever follows the index can go on from one.
+        # Numbers are never reused, so that a follower of the index can continue from one.
         last = self._last()
         write = self.connection.executemany
         write(schema.INSERT, [(last + place, *row) for place, row in enumerate(piece.rows, 1)])

@@ -1,8 +1,8 @@
 """From an operation to its records: what is known of it, its outcome, and what it raised.
 
 What is known when a call has ended is rendered once, before COMMIT is sent or at the end of the
-call, whichever comes first: what becomes of mutable values later changes nothing. What only the
-outcome tells is joined to it as bytes. See `leadlog.core.records.captured` for what becomes of
+call, whichever comes first: later changes of mutable values have no effect. What only the
+outcome says is joined to it as bytes. See `leadlog.core.records.captured` for how the drain treats
 both. An exception is rendered where it is seen and not kept: its frames hold the application's
 objects, and a record may wait for the end of a transaction.
 """
@@ -45,7 +45,7 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
     """What is known before the outcome, as a JSON object.
 
     Args:
-        operation: what it tells of.
+        operation: its subject.
         brief: without the values.
     """
     facts: Facts = {
@@ -94,7 +94,7 @@ def frame(operation: "Operation", level: str, outcome: str, before: bytes | None
     """The frame of an operation with that outcome.
 
     Args:
-        operation: what it tells of.
+        operation: its subject.
         level: of its record.
         outcome: what the database did.
         before: what `known` gave, if that was asked before.

@@ -257,7 +257,7 @@ def _wrote_links(
 
 
 def _lazily_loaded(context: DefaultExecutionContext, target: StatementTarget, spent: Spent) -> None:
-    """Adds a read to those of its class in its transaction; together they are told as one."""
+    """Add a read to those of its class in its transaction, which share one record."""
     loads: dict[str, tuple[Operation, Spent]]
     loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
     found = loads.get(target.main.name)
@@ -327,7 +327,7 @@ def link_failed(
 ) -> None:
     """Makes an operation of each row of an association table that a flush could not write.
 
-    The flush tells of its objects, which the Session rolls back with these rows.
+    The flush records its objects, which the Session rolls back with these rows.
 
     Args:
         context: the execution of the statement that the database refused.

@@ -306,7 +306,7 @@ class Instrument:
     # ---------------------------------------------------------------------------- transactions
 
     def _do_commit(self, connection: PoolProxiedConnection) -> None:
-        """COMMIT, as the dialect does it, and what became of it."""
+        """Return the dialect's COMMIT with its outcome noted."""
         info = info_of(connection)
         self._look(info, connection)
         journal.commits(info)

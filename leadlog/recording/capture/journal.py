@@ -1,4 +1,4 @@
-"""What became of each write: what drivers say of their transactions, and the outcome journal.
+"""The outcome journal: the outcome of each write, and what drivers say of their transactions.
 
 A write is pending until its transaction ends. The journal lies in the connection's `info`,
 with a frame per savepoint, and is finalised by what the dialect's `do_commit` and
@@ -191,7 +191,7 @@ class Intent:
     _waiting: int
 
     def strike_out(self) -> None:
-        """Told of each record that is written; with the last one the note goes."""
+        """Note that a record is written; the last one removes the note."""
         self._waiting -= 1
         if self._waiting <= 0:
             _log.settle(self._token)
@@ -243,7 +243,7 @@ class Transaction:
         poisoned: whether COMMIT would roll it back.
         committing: whether COMMIT was sent and its answer is not known yet.
         commit_failed: whether a COMMIT failed and left the transaction open.
-        prepared: whether it waits for the second phase, and the driver has no transaction any more.
+        prepared: whether it waits for the second phase, and the driver no longer has a transaction.
         count: writes noted so far.
         followers: reads that wait for the records of the writes before them.
     """
@@ -368,7 +368,7 @@ class Transaction:
             _log.settle(note)
 
     def finalise(self, outcome: str) -> None:
-        """Tells every pending write what became of it."""
+        """Give every pending write its outcome."""
         frames, self._frames = self._frames, [_Frame("")]
         pendings = self._tell(frames, outcome)
         if self._note is None:
@@ -384,7 +384,7 @@ class Transaction:
     def _tell(self, frames: list[_Frame], outcome: str) -> list[Pending]:
         pendings = [pending for frame in frames for pending in frame.pendings]
         if outcome != COMMITTED and self.followers:
-            # What was read is told while the log still takes the writes for done.
+            # Reads are recorded while the log still takes the writes for done.
             pendings.sort(key=lambda pending: not pending.follows)
         for pending in pendings:
             pending.resolve(outcome, self.transaction_id)

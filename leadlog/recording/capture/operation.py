@@ -70,7 +70,7 @@ class Operation:
         whole: whether these are all the fields of a lead, so that it can be scored.
         lead_ids: the first keys, where it is about many.
         lead_count: how many it is about.
-        lead_outcomes: what became of the leads of a batch; keys of `data_details`.
+        lead_outcomes: the outcomes of a batch's leads; keys of `data_details`.
         sample_rate: share of such calls that is recorded; None for all of them.
         error: what it raised.
         transaction_id: the database transaction of its writes.
@@ -166,7 +166,7 @@ class Operation:
         """Notes a written row.
 
         Changes of several objects are not merged: a call that writes more than one keeps
-        none, since they could not be told apart.
+        none, since they could not be distinguished.
 
         Args:
             kind: create, update or delete.
@@ -200,7 +200,7 @@ class Operation:
                 self.transaction_id = transaction.transaction_id
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
-        """Told by the journal what became of a write."""
+        """Note the outcome of a write; called by the journal."""
         with self._lock:
             self._outcomes.append(outcome)
             self._pending -= 1

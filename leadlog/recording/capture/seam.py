@@ -258,7 +258,7 @@ def telling(
 
 
 def key_parameters(count: int) -> list[str]:
-    """What `Session.get` calls the parameters of a key of so many parts."""
+    """Return the parameters' names of `Session.get` for a key with that many parts."""
     return [f"pk_{place + 1}" for place in range(count)]
 
 

@@ -179,7 +179,7 @@ class _Hooks:
             report_failure(error)
 
     def remove(self, watch: Watch) -> None:
-        """Ends a watch, and removes the hooks that none needs any more."""
+        """End a watch, and remove the hooks that no watch needs."""
         with self._lock:
             if watch not in captured.watches:
                 return
