@@ -197,7 +197,7 @@ def _text(value: Any) -> str:
 
 
 def _record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as a page shows it: its JSON as a text, cut where it is very long."""
+    """Return a record as a page shows it: its JSON as a text, cut where it is very long."""
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2).decode()
     return {
         "record": text if len(text) <= _RECORD_BYTES else f"{text[:_RECORD_BYTES]}\n…",

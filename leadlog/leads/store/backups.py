@@ -126,7 +126,7 @@ def restore(connections: Connections, source: Path, *, replace: bool = False) ->
 
 
 def _synced(connections: Connections) -> _Synced | None:
-    """What the store knows of its sync before it is replaced; None where it never had one."""
+    """Return the sync state of the store before it is replaced; None if it never had one."""
     try:
         return connections.reading(synced)
     except DBAPIError:

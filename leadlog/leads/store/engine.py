@@ -104,7 +104,7 @@ class EngineStrategy:
 
 
 def _open_engine(url: URL, strategy: EngineStrategy) -> Engine:
-    """An engine on a database, whose connections are set up for the store.
+    """Return an engine on a database, whose connections are set up for the store.
 
     Raises:
         StoreError: The driver is not installed.

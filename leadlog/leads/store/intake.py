@@ -1,9 +1,9 @@
 """Adds leads: finds out which are there already, merges those and creates the others.
 
-An `Intake` lives in one transaction. It looks all keys of its leads up at once, decides lead by
-lead as if they were added one after the other, and then writes: keys first, so that a writer who loses
-a race for one has written nothing else. Around it is what adding any number of leads batch by
-batch needs.
+An `Intake` lives in one transaction. It looks up all keys of its leads at once, decides lead by
+lead as if they were added one after the other, and then writes: keys first, so that a writer who
+loses a race for one has written nothing else. The rest of the module adds any number of leads
+batch by batch.
 """
 
 import os
@@ -97,7 +97,10 @@ def _new_ids(count: int) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _update_of(names: frozenset[str]) -> Update:
-    """The statement that writes some fields of a lead; most leads of a batch change alike."""
+    """Return the statement that writes some fields of a lead.
+
+    Most leads of a batch change alike.
+    """
     return (
         update(_LEADS)
         .where(_LEADS.c.id == bindparam("the_id"))

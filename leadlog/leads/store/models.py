@@ -161,8 +161,8 @@ class LeadKey(Base):
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(primary_key=True)
-    # Deferred: keys are claimed before the lead is written, so that a writer who loses a race for one
-    # has written nothing yet.
+    # Deferred: keys are claimed before the lead is written, so that a writer who loses a race for
+    # one has written nothing yet.
     lead_id: Mapped[str] = mapped_column(
         ForeignKey("leads.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
         index=True,

@@ -67,7 +67,7 @@ class SyncLinks:
         self._now = store.now
 
     def now(self) -> datetime:
-        """The present time by the clock of the store."""
+        """Return the present time by the clock of the store."""
         return self._now()
 
     def read(self, work: Callable[[Connection], T]) -> T:

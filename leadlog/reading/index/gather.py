@@ -142,7 +142,7 @@ class Piece:
     def _row(
         self, source: IndexSource, offset: int, length: int, at: int, data: Mapping[str, Any]
     ) -> Row:
-        """The columns of an event: those of an ordinary call on one row at once."""
+        """Return the columns of an event: those of an ordinary call on one row at once."""
         get = data.get
         details, who, what = get("operation_details"), get("lead_identifier"), get("data_details")
         labels = get("training_labels")
@@ -233,7 +233,7 @@ class Piece:
 
 
 def _moment(minute: int, stamp: str) -> int | None:
-    """A time of a minute that was met before; None where `decode` has to look at it."""
+    """Return a time of a minute that was met before; None where `decode` has to look at it."""
     digits = stamp[17:19] + stamp[20:26]
     if stamp[19] == "." and stamp[26] == "Z" and digits < "60" and digits.isdecimal():
         return minute + int(digits) if digits.isascii() else None

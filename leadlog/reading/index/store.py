@@ -408,7 +408,7 @@ class Index(Database):
             raise IndexUnavailableError(f"cannot read the index: {error}") from error
 
     def _files(self) -> dict[tuple[str, str], LogFile]:
-        """What was sealed since is asked for in SQL."""
+        """Return the files that were sealed since, from SQL."""
         return {
             (file.category, file.stem): file
             for file in log_files(self._directory)
@@ -468,7 +468,7 @@ class Index(Database):
 
 
 def _goes_on(stream: BinaryIO, state: _State) -> bool:
-    """Whether a file still has what was indexed last, so that it was not written anew."""
+    """Return whether a file still has what was indexed last, so that it was not written anew."""
     start = state.size - len(state.tail)
     stream.seek(start)
     return stream.read(len(state.tail)) == state.tail

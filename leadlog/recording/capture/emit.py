@@ -42,7 +42,7 @@ _log = get_logger()
 
 
 def known(operation: "Operation", *, brief: bool = False) -> bytes:
-    """What is known before the outcome, as a JSON object.
+    """Return the facts known before the outcome, as a JSON object.
 
     Args:
         operation: its subject.
@@ -91,7 +91,7 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
 
 
 def frame(operation: "Operation", level: str, outcome: str, before: bytes | None = None) -> bytes:
-    """The frame of an operation with that outcome.
+    """Return the frame of an operation with that outcome.
 
     Args:
         operation: its subject.
@@ -119,7 +119,7 @@ _CATEGORY = CATEGORIES[DATABASE_OPERATION]
 
 
 def emit(operation: "Operation") -> None:
-    """Writes the record of an operation, and of its error if it has one; never raises.
+    """Write the record of an operation, and of its error if it has one; never raises.
 
     The record belongs to the session that the call was made in, which may have ended by now.
     """
