@@ -31,7 +31,7 @@ from leadlog.reading.index.columns import (
 )
 from leadlog.reading.index.numbers import address_number, event_number, session_number
 
-__all__ = ["COLUMNS", "Gatherer", "Piece", "Source"]
+__all__ = ["COLUMNS", "Gatherer", "IndexSource", "Piece"]
 
 COLUMNS: Final = (
     *("offset", "length", "at", "kind", "duration", "score", "marks", "user", "event"),
@@ -47,7 +47,7 @@ _MOST_SESSIONS: Final = 20_000
 _Row = tuple[Any, ...]
 
 
-class Source(NamedTuple):
+class IndexSource(NamedTuple):
     """A file that is read.
 
     Attributes:
@@ -107,7 +107,7 @@ class Gatherer:
         self._end = 0
         self._tail = b""
 
-    def gather(self, source: Source, start: int, most: int, stop: int | None = None) -> Piece:
+    def gather(self, source: IndexSource, start: int, most: int, stop: int | None = None) -> Piece:
         """Read the complete lines of a file from an offset on.
 
         Args:
@@ -134,7 +134,7 @@ class Gatherer:
             skipped.places[0][1] if skipped.lines else None,
         )
 
-    def _read(self, source: Source, start: int, most: int, stop: int | None) -> None:
+    def _read(self, source: IndexSource, start: int, most: int, stop: int | None) -> None:
         stream = source.stream
         loads, rows, row, minutes = orjson.loads, self._rows, self._row, self._minutes
         while self._end < start + most:
@@ -175,7 +175,7 @@ class Gatherer:
             self._end = offset
             self._tail = (self._tail + block[-_TAIL_BYTES:] + b"\n")[-_TAIL_BYTES:]
 
-    def _long_line(self, source: Source) -> bool:
+    def _long_line(self, source: IndexSource) -> bool:
         """Read one line that is longer than a block; False where it has no end yet."""
         reader = LineReader(source.stream, source.path, self._end, self._skipped)
         for event in reader.read(1):

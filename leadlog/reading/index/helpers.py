@@ -20,7 +20,7 @@ from leadlog.core import native
 from leadlog.core.layout import LogFile
 from leadlog.reading.index.gather import Piece
 
-__all__ = ["Gathered", "Part", "gathered", "helpers_at_most", "parts_of", "receive", "send"]
+__all__ = ["FilePart", "Gathered", "gathered", "helpers_at_most", "parts_of", "receive", "send"]
 
 _MOST: Final = 4
 _STEP_BYTES: Final = 16 * 1024 * 1024
@@ -28,7 +28,7 @@ _LINE_BYTES: Final = 64 * 1024
 _LENGTH_BYTES: Final = 8
 
 
-class Part(NamedTuple):
+class FilePart(NamedTuple):
     """What one process gathers at a time.
 
     Attributes:
@@ -53,7 +53,7 @@ class Gathered(NamedTuple):
         piece: what was gathered; None when there is no more of this part.
     """
 
-    part: Part
+    part: FilePart
     start: int
     piece: Piece | None
 
@@ -67,7 +67,7 @@ def helpers_at_most() -> int:
     return min(count, _MOST) if count > 1 else 0
 
 
-def parts_of(file: LogFile, start: int) -> Iterator[Part]:
+def parts_of(file: LogFile, start: int) -> Iterator[FilePart]:
     """Yield the parts of a file from an offset on, in order; two callers cut it at the same lines.
 
     Raises:
@@ -76,14 +76,14 @@ def parts_of(file: LogFile, start: int) -> Iterator[Part]:
     with file.path.open("rb") as stream:
         found = os.fstat(stream.fileno())
         if file.compressed:
-            yield Part(file, found.st_ino, start, None)
+            yield FilePart(file, found.st_ino, start, None)
             return
         while start < found.st_size:
             stream.seek((start // _STEP_BYTES + 1) * _STEP_BYTES)
             while (line := stream.readline(_LINE_BYTES)) and not line.endswith(b"\n"):
                 pass
             stop = min(stream.tell(), found.st_size)
-            yield Part(file, found.st_ino, start, stop)
+            yield FilePart(file, found.st_ino, start, stop)
             start = stop
 
 
@@ -113,7 +113,7 @@ def receive(stream: IO[bytes]) -> Any:
 
 
 @contextmanager
-def gathered(parts: Iterable[Part], count: int) -> Iterator[Iterator[Gathered]]:
+def gathered(parts: Iterable[FilePart], count: int) -> Iterator[Iterator[Gathered]]:
     """Have processes gather parts; gives their pieces as they come.
 
     Pieces of one part come in order. Of parts that a process could not gather something is missing.
@@ -157,7 +157,7 @@ def gathered(parts: Iterable[Part], count: int) -> Iterator[Iterator[Gathered]]:
 
 
 def _serve(
-    todo: deque[Part], results: Queue[Gathered | None], started: list[subprocess.Popen[bytes]]
+    todo: deque[FilePart], results: Queue[Gathered | None], started: list[subprocess.Popen[bytes]]
 ) -> None:
     """Hand parts to one process until there are no more, or until it ends."""
     with (

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from leadlog.core.errors import ReadError
 from leadlog.reading.events import open_content
-from leadlog.reading.index.gather import Gatherer, Source
+from leadlog.reading.index.gather import Gatherer, IndexSource
 from leadlog.reading.index.helpers import receive, send
 
 __all__ = ["main"]
@@ -30,7 +30,7 @@ def _answer(gatherer: Gatherer, part: tuple[Any, ...]) -> None:
     category, path, start, stop = part
     # What cannot be read, the caller meets, too.
     with suppress(ReadError), open_content(Path(path)) as stream:
-        source = Source(category, Path(path), stream)
+        source = IndexSource(category, Path(path), stream)
         while stop is None or start < stop:
             piece = gatherer.gather(source, start, _PIECE_BYTES, stop)
             if piece.end == start:

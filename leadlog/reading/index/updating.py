@@ -19,8 +19,8 @@ from leadlog.core.places import modes_of
 from leadlog.reading.events import open_content
 from leadlog.reading.index import schema
 from leadlog.reading.index.columns import Kind
-from leadlog.reading.index.gather import COLUMNS, Gatherer, Piece, Source
-from leadlog.reading.index.helpers import Gathered, Part, gathered, helpers_at_most, parts_of
+from leadlog.reading.index.gather import COLUMNS, Gatherer, IndexSource, Piece
+from leadlog.reading.index.helpers import FilePart, Gathered, gathered, helpers_at_most, parts_of
 from leadlog.reading.index.numbers import Numbers
 from leadlog.reading.index.rollups import Rollup
 
@@ -279,7 +279,7 @@ class IndexWriter:
                     continue
             return True
 
-    def _parts(self, files: list[LogFile]) -> Iterator[Part]:
+    def _parts(self, files: list[LogFile]) -> Iterator[FilePart]:
         for file in files:
             state, inode = self._state(file), _inode_of(file)
             if state is None or (state.inode == inode and not state.whole):
@@ -347,7 +347,7 @@ class IndexWriter:
         return _State(cursor.lastrowid or 0, inode, 0, 0, b"")
 
     def _add_piece(self, file: LogFile, state: _State, stream: BinaryIO) -> int:
-        source = Source(file.category, file.path, stream)
+        source = IndexSource(file.category, file.path, stream)
         piece = self._gatherer.gather(source, state.size, _PIECE_BYTES)
         if piece.end > state.size:
             self._write(state.id, piece)
