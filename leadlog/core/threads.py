@@ -22,7 +22,7 @@ class Background(Protocol):
         ...
 
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Return whether it runs."""
         ...
 
     def join(self, timeout: float | None = None) -> None:
@@ -88,7 +88,7 @@ def end() -> None:
 
 
 def is_ending() -> bool:
-    """Whether no thread is started any more."""
+    """Return whether no thread is started any more."""
     return _ending or sys.is_finalizing()
 
 
@@ -120,7 +120,7 @@ def start_thread(run: Callable[[], None], name: str) -> Background | None:
 
 
 def is_current(thread: Background | None) -> bool:
-    """Whether this is called in that thread."""
+    """Return whether this is called in that thread."""
     return thread is not None and thread.ident == native.get_ident()
 
 

@@ -127,7 +127,7 @@ def save_transitions(
 def history(
     connection: Connection, *, rule: str = "", limit: int = -1, unrecorded: bool = False
 ) -> list[RecordedTransition]:
-    """Changes of state, the newest first.
+    """Change of state, the newest first.
 
     Args:
         connection: of the state.

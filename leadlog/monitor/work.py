@@ -259,7 +259,7 @@ class Work:
             health_record(self._parts.emit, view, self.alerts, every, now)
 
     def _count_dropped(self, total: float | None) -> None:
-        """What was dropped since the last look; what was dropped before the first is no news."""
+        """Note the events dropped since the last look; earlier ones are not new."""
         if total is None:
             return
         if self._dropped is not None and total > self._dropped:
@@ -313,7 +313,7 @@ class Work:
         self._recorded.clear()
 
     def _say(self, text: str) -> None:
-        """Tells of what may last, once a minute."""
+        """Report of what may last, once a minute."""
         if time.monotonic() - self._noticed_at > _NOTICE_SECONDS:
             self._noticed_at = time.monotonic()
             self._parts.notice(text)

@@ -103,7 +103,7 @@ class Row:
         self._past: list[tuple[str, Any, str]] | None = None
 
     def seen(self, column: str | None = None) -> int:
-        """How many doubts there were when a column, or the row, was last told for certain."""
+        """Return how many doubts there were when a column, or the row, was last certain."""
         if column is None or self._later is None:
             return self._seen
         return self._later.get(column, self._seen)
@@ -124,7 +124,7 @@ class Row:
         return max(self._seen, *self._later.values()) if self._later else self._seen
 
     def write(self, change: Change, seen: int, reason: str = NOT_TOLD) -> None:
-        """Takes over the new values of a change.
+        """Take over the new values of a change.
 
         Args:
             change: what was written.
@@ -187,7 +187,7 @@ class Row:
         self.why = why
 
     def unsettle(self, change: Change) -> None:
-        """The columns of a change may have been written or not."""
+        """Note that the columns of a change may have been written or not."""
         if change.columns is None:
             self.forget(UNCERTAIN)
         for column in change.columns or ():
@@ -223,7 +223,7 @@ def _unclear(change: Change, column: str, old: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two logged values are the same, though perhaps of another spelling.
+    """Return whether two logged values are the same, though perhaps of another spelling.
 
     A value as it was set and as the database gave it back may differ so: "1.5" and "1.50".
     """

@@ -113,7 +113,7 @@ class VerificationReport:
     lost_update_count: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return all of it as plain data."""
         found = {name: getattr(self, name) for name in self.__slots__}
         found["values_unknown"] = dict(self.values_unknown)
         found["causes"] = dict(self.causes)

@@ -25,7 +25,7 @@ _SYNC: Final = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql+
 
 @contextmanager
 def opened(database: str | os.PathLike[str]) -> Iterator[sa.Connection]:
-    """A connection that only reads, in one snapshot.
+    """Open a read-only connection in one snapshot.
 
     Args:
         database: a path or a URL.
@@ -86,7 +86,7 @@ def _url(database: str | os.PathLike[str]) -> sa.URL:
 
 
 def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Table:
-    """The table of an entity.
+    """Return the table of an entity.
 
     Args:
         connection: where it is.
@@ -125,7 +125,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
 
 
 def _only(names: list[str], entity: str) -> str:
-    """The one table whose name is that of the entity.
+    """Return the one table whose name is that of the entity.
 
     >>> _only(["companies", "sales_order"], "SalesOrder"), _only(["companies"], "Company")
     ('sales_order', 'companies')
@@ -147,7 +147,7 @@ def _listed(names: list[str]) -> str:
 
 
 def rows_of(connection: sa.Connection, table: sa.Table) -> Iterator[sa.Row[Any]]:
-    """The rows of a table, in any order; only some are held at a time.
+    """Yield the rows of a table, in any order; only some are held at a time.
 
     Raises:
         ReadError: one cannot be read.

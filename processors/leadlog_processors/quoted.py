@@ -79,7 +79,7 @@ _PATTERNS: Final = tuple(
 
 
 def is_of_a_database(error: object) -> bool:
-    """Whether an exception says what a database said, by the package of its class."""
+    """Return whether an exception says what a database said, by the package of its class."""
     return str(type(error).__module__).partition(".")[0] in _DATABASES
 
 

@@ -12,7 +12,7 @@ __all__ = ["check", "connections_of", "init", "opened", "stats", "upgrade", "vac
 
 
 def connections_of(database: str | None) -> Any:
-    """Connections to the store that was named, or that of the settings; nothing is created yet.
+    """Return the connections of the named store, or of the settings' store; create nothing.
 
     Raises:
         StoreError: the store does not run on it.
@@ -25,7 +25,7 @@ def connections_of(database: str | None) -> Any:
 
 
 def opened(database: str | None, *, capture: bool = False) -> Any:
-    """The store that was named, or that of the settings, which has to be there.
+    """Return the store that was named, or that of the settings, which has to be there.
 
     Args:
         database: its URL; None for that of the settings.

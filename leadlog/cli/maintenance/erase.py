@@ -106,7 +106,7 @@ def erase(
 
 
 def _record(root: Path, report: "ErasureReport") -> None:
-    """Writes the audit record, which names nobody."""
+    """Write the audit record, which names nobody."""
     import leadlog
 
     leadlog.configure(directory=root)

@@ -120,7 +120,7 @@ def monitor(
 
 
 def _import(modules: tuple[str, ...]) -> None:
-    """Imports modules of the user's own, which lie where the command is run."""
+    """Import modules of the user's own, which lie where the command is run."""
     if modules:
         sys.path.insert(0, str(Path.cwd()))
     for name in modules:
@@ -139,7 +139,7 @@ def _counts() -> "EventCounts":
 def _serve(
     stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
 ) -> None:
-    """Answers Prometheus until the stack is left."""
+    """Answer Prometheus until the stack is left."""
     from leadlog.monitor.health.metrics import FigureSource, serve
 
     figures = FigureSource(watch.directory, counts, watch.health, watch.alerts)
@@ -181,7 +181,7 @@ def _summarise(directory: Path | None, said: str, *, as_json: bool) -> int:
 
 
 def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
-    """One alert as plain data, as `--json` prints it."""
+    """Return one alert as plain data, as `--json` prints it."""
     from leadlog.core.clock import format_us
 
     return {
@@ -201,7 +201,7 @@ def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
 
 
 def show_alerts(rows: list[dict[str, Any]]) -> None:
-    """Prints alerts for people."""
+    """Print alerts for people."""
     cells = [
         (
             one["state"] + (f" ({one['suppressed']})" if one["suppressed"] else ""),

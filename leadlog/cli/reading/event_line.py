@@ -167,7 +167,7 @@ def _duration(event: Data) -> Iterator[Styled]:
 
 
 def _subject(event: Data, *, narrow: bool) -> Iterator[str]:
-    """What it was about: a row, rows, a run, an error."""
+    """Yield the subjects of an event: a row, rows, a run, an error."""
     lead = _section(event, "lead_identifier")
     details = _section(event, "operation_details")
     key = lead.get("name") or lead.get("lead_id")
@@ -224,7 +224,7 @@ def _changes(event: Data) -> Iterator[str]:
 
 
 def _own_fields(event: Data) -> Iterator[str]:
-    """The fields of an application's own event."""
+    """Yield the fields of an application's own event."""
     points = _section(event, "monitoring_info").get("data_points")
     for place in (points, event.get("extra")):
         if isinstance(place, dict):

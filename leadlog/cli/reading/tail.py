@@ -124,7 +124,7 @@ class _Learning:
 
 
 def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
-    """What prints a batch of events and hands it to the reader at once."""
+    """Return a function that prints a batch of events and flushes it."""
     out = sys.stdout.buffer
     if as_json is None:
         as_json = not sys.stdout.isatty()
@@ -145,7 +145,7 @@ def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
 
 
 def _wait_for_reader() -> Callable[[], None]:
-    """Waits one round; raises BrokenPipeError when nobody reads standard output any more.
+    """Wait one round; raise BrokenPipeError when nobody reads standard output any more.
 
     Without it, `leadlog tail -f | head` would stay until the next event.
     """

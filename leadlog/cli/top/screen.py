@@ -32,7 +32,7 @@ _LEAST: Final = (20, 4)
 
 
 def can_draw() -> bool:
-    """Whether standard input and output are a terminal that frames can be drawn on."""
+    """Return whether standard input and output are a terminal that frames can be drawn on."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 

@@ -71,11 +71,11 @@ class SyncContext:
         return self.result.dry_run
 
     def about(self, lead_id: str) -> bool:
-        """Whether the run is about a lead."""
+        """Return whether the run is about a lead."""
         return self.lead_ids is None or lead_id in self.lead_ids
 
     def about_row(self, record_id: str) -> bool:
-        """Whether the run is about a row that is not a lead yet."""
+        """Return whether the run is about a row that is not a lead yet."""
         return self.lead_ids is None or record_id in self.record_ids
 
     def room(self) -> bool:
@@ -182,6 +182,6 @@ class SyncContext:
 
 
 def fingerprint(new: Mapping[str, Any]) -> str:
-    """A digest of values."""
+    """Return a digest of values."""
     text = json.dumps(new, sort_keys=True, default=str)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

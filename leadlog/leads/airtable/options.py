@@ -39,7 +39,7 @@ class Options:
     deletes: Deletes = "guarded"
 
     def may_delete(self, number: int, linked: int) -> bool:
-        """Whether one run may delete so many; one always, so that small tables work too."""
+        """Return whether one run may delete so many; one always, so that small tables work too."""
         return self.deletes == "apply" or number <= max(1, int(self.max_delete_share * linked))
 
 

@@ -250,9 +250,9 @@ class Pusher:
 
 
 def _received(one: _Write, row: RemoteRow | None) -> dict[str, Any]:
-    """What the row has now in the fields that were sent; as sent where the answer is no value.
+    """Return the row's values of the fields that were sent; as sent where the answer has none.
 
-    The Lead ID that was written is among them, so that somebody else's is told later.
+    The Lead ID that was written is among them, so that a later change of it is detected.
     """
     received = {
         name: value if row is None or name in row.wrong else row.values[name]

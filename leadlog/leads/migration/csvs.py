@@ -278,7 +278,7 @@ class CsvRows:
                 row.cut = True
 
     def _starts_row(self, line: str) -> bool:
-        """Whether a row may begin with a line."""
+        """Return whether a row may begin with a line."""
         try:
             cells = next(csv.reader([line], strict=True, **self._options), [])
         except csv.Error:

@@ -37,7 +37,7 @@ class Input:
 
 
 def new_migration_id(now: datetime) -> str:
-    """A name for a migration: by the second, and never twice."""
+    """Return a name for a migration: by the second, and never twice."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 

@@ -57,7 +57,7 @@ class Reading:
         return cls(**found, columns=columns)
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as JSON has it."""
+        """Return the same as JSON has it."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def account(self, sha256: str) -> str:

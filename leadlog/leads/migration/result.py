@@ -145,7 +145,7 @@ class MigrationResult:
         return done / self.seconds if self.seconds and done else None
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as JSON has it."""
+        """Return the same as JSON has it."""
         found = asdict(self)
         for name in ("backup", "rejects_file"):
             found[name] = None if found[name] is None else str(found[name])

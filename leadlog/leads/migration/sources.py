@@ -112,7 +112,7 @@ def _meant(source: str) -> list[Path | None]:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file is a table, CSV or TSV, by its name."""
+    """Return whether a file is a table, CSV or TSV, by its name."""
     return any(fnmatch(path.name.lower(), f"*{form}{more}") for form in _TABLES for more in _PACKED)
 
 

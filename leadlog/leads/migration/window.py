@@ -63,16 +63,16 @@ class TextWindow:
                 return ""
 
     def line(self, pos: int) -> int:
-        """The number of the line, from 1, of a place in the window."""
+        """Return the number of the line, from 1, of a place in the window."""
         return self._lines + self.text.count("\n", 0, pos) + 1
 
     def column(self, pos: int) -> int:
-        """The number of the character in its line, from 1, of a place in the window."""
+        """Return the number of the character in its line, from 1, of a place in the window."""
         newline = self.text.rfind("\n", 0, pos)
         return self._column + pos + 1 if newline < 0 else pos - newline
 
     def offset(self, pos: int) -> int:
-        """How many characters of the whole text lie before a place in the window."""
+        """Return how many characters of the whole text lie before a place in the window."""
         return self._dropped + pos
 
 

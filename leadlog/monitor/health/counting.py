@@ -1,7 +1,7 @@
-"""Counts of events that only grow, as Prometheus wants them: from the files, not from the caller.
+"""Counts of events that only grow, as Prometheus expects: from the files, not from the caller.
 
-Whoever follows a log hands each event in once. Counts begin at 0 with the process; Prometheus
-takes that for what it is, a restart.
+The follower of a log passes each event once. Counts begin at 0 with the process, which Prometheus
+recognizes as a restart.
 """
 
 from bisect import bisect_left
@@ -132,7 +132,10 @@ class EventCounts:
         return known
 
     def _name(self, value: object) -> str:
-        """A label's value; a log with thousands of names must not make thousands of series."""
+        """Return a label's value.
+
+        A log with thousands of names must not make thousands of series.
+        """
         known = self._names.get(value) if isinstance(value, str) else None
         if known is None:
             known = str(value) if len(self._names) < _MOST_NAMES else _OTHERS

@@ -167,7 +167,7 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
 
 
 def _lines(directory: Path) -> Metric:
-    """What became of the lines of all processes; a gauge, for what ended processes had goes."""
+    """Return the counts of all processes' lines; a gauge, since ended processes drop out."""
     lines: Counter[tuple[str, str]] = Counter()
     for ring in ring_reports(directory.absolute()):
         lines[ring.category, "written"] += ring.written
@@ -184,7 +184,7 @@ def _lines(directory: Path) -> Metric:
 
 
 def _shipping(directory: Path) -> Iterator[Metric]:
-    """How far the destinations of `leadlog ship` are; what is not known is left out."""
+    """Yield how far the destinations of `leadlog ship` are; what is not known is left out."""
     seconds = GaugeMetricFamily(
         "leadlog_ship_lag_seconds",
         "Age of the oldest event that a destination lacks.",

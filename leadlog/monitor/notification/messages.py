@@ -60,7 +60,7 @@ def _time(us: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """One line without secrets and without what a terminal or a mail would obey."""
+    """Return one line without secrets and without what a terminal or a mail would obey."""
     line = " ".join(mask_text(text).split())
     shown = "".join(char if char.isprintable() else "?" for char in line)
     return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[: _MOST_CHARACTERS - 1]}…"

@@ -40,7 +40,7 @@ def run(
     today: str | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> JanitorReport:
-    """Does with the files of a log what a policy wants.
+    """Do with the files of a log what a policy wants.
 
     It may be killed at any moment: nothing is lost, and the next run goes on. What cannot be
     done with one file is in the report and does not hold up the others.

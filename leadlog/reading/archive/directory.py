@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from leadlog.core.doors import parameter
 from leadlog.core.errors import LogDirectoryError
-from leadlog.core.files import open_file
+from leadlog.core.files import DRAFT, open_file, remove_abandoned
 from leadlog.core.layout import (
     CATEGORIES,
     LogFile,
@@ -16,17 +16,17 @@ from leadlog.core.layout import (
     category_directory,
 )
 from leadlog.core.locks import try_lock
-from leadlog.core.places import modes_of
+from leadlog.core.places import modes_of, place_of
 from leadlog.reading.archive.folders import Folder, unlock
 from leadlog.reading.archive.plan import Hindrance, Kept
 
-__all__ = ["archive_folders", "open_folders", "sole_janitor"]
+__all__ = ["archive_folders", "open_folders", "remove_drafts", "sole_janitor"]
 
 LOCK = ".archive.lock"
 
 
 def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
-    """The folders of the archive, one after the other, each open while it is looked at.
+    """Yield the folders of the archive, one after the other, each open while it is looked at.
 
     Raises:
         OSError: one cannot be opened or listed.
@@ -43,7 +43,7 @@ def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Fold
 
 
 def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folder], list[Kept]]:
-    """The category folders of a log directory, and those that cannot be used.
+    """Return the category folders of a log directory, and those that cannot be used.
 
     Raises:
         LogDirectoryError: one cannot be opened.
@@ -69,9 +69,22 @@ def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folde
     return folders, kept
 
 
+def remove_drafts(root: Path) -> None:
+    """Remove the drafts that killed processes left anywhere in a log directory.
+
+    Whatever cannot be removed stays; `leadlog doctor` lists it.
+    """
+    for folder, _, names in os.walk(root):
+        for name in filter(DRAFT.fullmatch, names):
+            path = Path(folder, name)
+            if place_of(path.relative_to(root)) is not None:
+                with suppress(OSError):
+                    remove_abandoned(path)
+
+
 @contextmanager
 def sole_janitor(root: Path) -> Iterator[None]:
-    """Keeps other janitors out of a log directory.
+    """Keep other janitors out of a log directory.
 
     Raises:
         LogDirectoryError: another one is at work, or the directory cannot be written.

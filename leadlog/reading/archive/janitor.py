@@ -18,7 +18,12 @@ from leadlog.core.errors import LogDirectoryError, ReadError
 from leadlog.core.layout import CATEGORIES, category_directory
 from leadlog.reading.analytics.buckets import remove_buckets
 from leadlog.reading.archive.buckets import store_missing
-from leadlog.reading.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.reading.archive.directory import (
+    archive_folders,
+    open_folders,
+    remove_drafts,
+    sole_janitor,
+)
 from leadlog.reading.archive.folders import IN_USE, Folder, LeftAloneError
 from leadlog.reading.archive.merge import finish_merges, merge_parts
 from leadlog.reading.archive.plan import Action, FoundFile, Hindrance, Kept, Plan, plan
@@ -67,7 +72,7 @@ class Janitor:
         self._bytes_read = self._bytes_to_read = 0
 
     def run(self) -> JanitorReport:
-        """Does it.
+        """Do it.
 
         Raises:
             LogDirectoryError: the directory cannot be used, or another janitor is at work.
@@ -81,6 +86,7 @@ class Janitor:
             there = any(category_directory(self._root, name).is_dir() for name in CATEGORIES)
             if there and not self._dry_run:
                 stack.enter_context(sole_janitor(self._root))
+                remove_drafts(self._root)
             folders, unusable = open_folders(self._root, self._spool.names_in_use)
             for folder in folders:
                 stack.callback(folder.close)
@@ -118,7 +124,7 @@ class Janitor:
         )
 
     def _look(self) -> list[FoundFile]:
-        """Lists the log files; removes what a killed janitor left."""
+        """List the log files; remove what a killed janitor left."""
         found = []
         sealed = archive_folders(self._root, self._spool.names_in_use)
         try:
@@ -126,8 +132,8 @@ class Janitor:
                 if folder.archived and not self._dry_run:
                     with suppress(OSError):  # then its parts stay out of sight, as they are
                         finish_merges(folder)
-                files, drafts = folder.scan()
-                for name in drafts:
+                files, leftovers = folder.scan()
+                for name in leftovers:
                     if not self._dry_run:
                         with suppress(OSError):  # then that file's sealing tells
                             folder.remove(name)
@@ -194,7 +200,7 @@ class Janitor:
                 self._results[path] = Result(action, error=what or str(error))
 
     def _carry_out(self, action: Action) -> int:
-        """Does one thing; returns how many bytes it freed."""
+        """Do one thing; return how many bytes it freed."""
         found = action.found
         if action.verb == "remove" and found.unshipped:
             note_dropped(self._root, found.file, found.unshipped, "removed by retention")
@@ -222,7 +228,7 @@ class Janitor:
 
     @contextmanager
     def _archived(self, found: FoundFile) -> Iterator[Folder]:
-        """The folder of a part, open."""
+        """Open the folder of a part."""
         path, in_use = found.file.path.parent, self._spool.names_in_use
         folder = Folder(found.file.category, path, in_use, archived=True)
         try:

@@ -56,7 +56,7 @@ class _Measure:
 
 
 def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> int:
-    """Puts a compressed copy in a file's place.
+    """Put a compressed copy in a file's place.
 
     Args:
         folder: where it is.
@@ -93,7 +93,7 @@ def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) ->
 
 
 def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> None:
-    """Removes a file whose compressed copy is there, once both were compared.
+    """Remove a file whose compressed copy is there, once both were compared.
 
     Args:
         folder: where they are.
@@ -143,7 +143,7 @@ def estimate(folder: Folder, found: FoundFile) -> int:
 def _compress(
     source: int, target: IO[bytes], found: FoundFile, progress: Callable[[int], object]
 ) -> _Content:
-    """Writes and syncs the compressed content, with the rights and the time of the original."""
+    """Write and syncs the compressed content, with the rights and the time of the original."""
     content = _Measure()
     # The size is promised to the frame's header, so a file that grows meanwhile is an error.
     compressor = zstandard.ZstdCompressor(
@@ -169,7 +169,7 @@ def _write(target: IO[bytes], data: bytes) -> None:
 
 
 def take_after(source: int, target: int) -> None:
-    """Gives the copy the rights, the group and the time of the original."""
+    """Give the copy the rights, the group and the time of the original."""
     state = os.fstat(source)
     mode = stat.S_IMODE(state.st_mode)
     if os.fstat(target).st_gid != state.st_gid:

@@ -62,7 +62,7 @@ class ErasureReport:
         return sum(one.lines_changed for one in self.changed)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data."""
+        """Return the report as plain data."""
         return {
             "dry_run": self.dry_run,
             "pseudonymised": self.pseudonymised,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypedDict, Unpack
 
 from leadlog.core.keywords import check_keywords
-from leadlog.recording.capture.options import CaptureKeywords
+from leadlog.recording.capture.entities import CaptureKeywords
 from leadlog.recording.capture.targets import Handle, capture
 from leadlog.recording.instrument.asgi import Application as ASGIApplication
 from leadlog.recording.instrument.asgi import RecordedASGI

@@ -19,6 +19,7 @@ _NORMAL_CLOSE = 1000
 _NO_STATUS_CLOSE = 1005
 _GONE_CLOSES = (1001, 1006)
 """Close codes of a client that has left, or was lost."""
+_LIFESPAN_FAILURES = ("lifespan.startup.failed", "lifespan.shutdown.failed")
 
 
 class RecordedASGI:
@@ -39,6 +40,9 @@ class RecordedASGI:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI says."""
         work = None
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
         if scope["type"] in ("http", "websocket") and _SEEN not in scope:
             work = _begin(self._recorder, scope)
         if work is None:
@@ -52,6 +56,24 @@ class RecordedASGI:
             finally:
                 _name(work, scope)
                 connection.ended()
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application's lifespan, and record the exception that ends it."""
+        failed = ""
+
+        async def look(message: Message) -> None:
+            nonlocal failed
+            if message["type"] in _LIFESPAN_FAILURES:
+                failed = message["type"].split(".")[1]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, look)
+        except Exception as error:
+            # An application that has no lifespan raises too, without such a message.
+            if failed:
+                self._recorder.failed(failed, error)
+            raise
 
 
 def _begin(recorder: Recorder, scope: Scope) -> RecordedWork | None:
@@ -69,13 +91,13 @@ def _begin(recorder: Recorder, scope: Scope) -> RecordedWork | None:
 
 
 def _path(scope: Scope) -> str:
-    """The whole path: `path` begins with `root_path` since ASGI 2.4; older servers leave it out."""
+    """Return the whole path; before ASGI 2.4, servers left `root_path` out of `path`."""
     path, root = str(scope.get("path", "")), str(scope.get("root_path", ""))
     return path if not root or path.startswith(root) else root + path
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """A header that came exactly once."""
+    """Return a header that came exactly once."""
     found = [value for key, value in headers if key.lower() == name]
     return found[0].decode("latin-1") if len(found) == 1 else None
 
@@ -94,7 +116,7 @@ class _Connection:
         self._trailers = False
 
     async def receive(self) -> Message:
-        """The application's `receive`."""
+        """Return the application's `receive`."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._gone = True
@@ -103,7 +125,7 @@ class _Connection:
         return message
 
     async def send(self, message: Message) -> None:
-        """The application's `send`."""
+        """Forward a message of the application, and note what it says of the response."""
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self._work.status = message["status"]
@@ -131,7 +153,7 @@ class _Connection:
 
 
 def _name(work: RecordedWork, scope: Scope) -> None:
-    """Gives the work the name of its route, which is known when the application has run."""
+    """Give the work the name of its route, which is known when the application has run."""
     route = _route(scope)
     if route is not None:
         work.route = route
@@ -140,7 +162,7 @@ def _name(work: RecordedWork, scope: Scope) -> None:
 
 
 def _route(scope: Scope) -> str | None:
-    """The template of the route that served a request; None where the framework tells none.
+    """Return the template of the route that served a request; None where the framework tells none.
 
     Starlette, FastAPI and Litestar leave in the scope what they found. The template of a route in a
     mounted application or an included router lacks what stands before it, which is taken from
@@ -149,7 +171,7 @@ def _route(scope: Scope) -> str | None:
     template = scope.get("path_template")
     if isinstance(template, str):
         return template
-    route = scope.get("route")
+    route = scope.get("route") or _starlette_route(scope)
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
     if not isinstance(template, str):
         return None
@@ -162,6 +184,15 @@ def _route(scope: Scope) -> str | None:
     names = {value: f"{{{name}}}" for name, value in parameters.items()}
     before = path[: len(path) - len(tail)].split("/")
     return "/".join(names.get(part, part) for part in before) + template
+
+
+def _starlette_route(scope: Scope) -> object:
+    """Return the route of the endpoint that FastAPI called; it names only routes of its own."""
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    routes = getattr(scope.get("app"), "routes", ())
+    return next((one for one in routes if getattr(one, "endpoint", None) is endpoint), None)
 
 
 def instrument_stack(app: Any, recorder: Recorder) -> Callable[[], None]:

@@ -17,7 +17,7 @@ import structlog
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.records import shape
-from leadlog.recording.capture.failures import (
+from leadlog.recording.capture.emit import (
     already_recorded,
     error_facts,
     is_concealed,
@@ -55,7 +55,7 @@ _current: ContextVar["RecordedWork | None"] = ContextVar("leadlog_work", default
 
 
 def current_work() -> "RecordedWork | None":
-    """The innermost request, task or command that the running code belongs to."""
+    """Return the innermost request, task or command that the running code belongs to."""
     return _current.get()
 
 
@@ -157,7 +157,7 @@ class RecordedWork:
             self._unbind()
 
     def _unbind(self) -> None:
-        """Takes away what the work bound: threads of a server or worker are used again."""
+        """Take away what the work bound: threads of a server or worker are used again."""
         now = structlog.contextvars.get_contextvars()
         if now != self._bound:
             structlog.contextvars.unbind_contextvars(*now)
@@ -196,10 +196,7 @@ class RecordedWork:
             return
         try:
             self._write_error = unhandled and not already_recorded(error)
-            if is_concealed(error):
-                self._failure = error_facts(error, concealed=True).details
-            else:
-                self._failure = describe(error, own_first=True)
+            self._failure = _described(error)
             self._raised_at = own_place(error)
             mark_recorded(error)
         except Exception as failure:  # noqa: BLE001 - recording never breaks what is recorded
@@ -271,11 +268,22 @@ class RecordedWork:
         context = {"operation": self.name, "operation_id": self._operation_id}
         if self._raised_at is not None:
             context["called_from"] = self._raised_at
-        error_type = _ERROR_TYPES[self.kind]
-        error = shape.error_log(error_type, {}, context)
-        error["error_details"].update(failure)
-        error["timestamp"] = ended_us
-        _log.emit("error", f"error.{error_type.removesuffix('_error')}", error)
+        _write_error(_ERROR_TYPES[self.kind], failure, context, ended_us)
+
+
+def _described(error: BaseException) -> dict[str, str | None]:
+    if is_concealed(error):
+        return error_facts(error, concealed=True).details
+    return describe(error, own_first=True)
+
+
+def _write_error(
+    error_type: str, failure: Mapping[str, Any], context: Mapping[str, Any], time_us: int
+) -> None:
+    error = shape.error_log(error_type, {}, context)
+    error["error_details"].update(failure)
+    error["timestamp"] = time_us
+    _log.emit("error", f"error.{error_type.removesuffix('_error')}", error)
 
 
 class Recorder:
@@ -294,7 +302,7 @@ class Recorder:
     def begin(
         self, kind: str, framework: str, name: str, subject: str, **options: Any
     ) -> RecordedWork | None:
-        """A new piece of work; None where it is not recorded. Never raises.
+        """Return a new piece of work; None where it is not recorded. Never raises.
 
         Args:
             kind: http, websocket, task or command.
@@ -312,3 +320,22 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - recording never breaks what is recorded
             report_failure(error)
             return None
+
+    def failed(self, phase: str, error: BaseException) -> None:
+        """Record the exception that ended an application outside its work. Never raises.
+
+        Args:
+            phase: startup or shutdown.
+            error: the exception. One that was recorded already is not recorded again.
+        """
+        try:
+            if not self.active or not is_enabled() or already_recorded(error):
+                return
+            context = {"operation": phase}
+            place = own_place(error)
+            if place is not None:
+                context["called_from"] = place
+            _write_error(f"{phase}_error", _described(error), context, now_us())
+            mark_recorded(error)
+        except Exception as failure:  # noqa: BLE001 - recording never breaks what is recorded
+            report_failure(failure)

@@ -53,5 +53,5 @@ def build_sink(
 
 
 def _key_check(settings: Settings) -> str:
-    """What a sidecar's key must have for check, to finish the facts as this process would."""
+    """Return the check value that a sidecar's key needs to finish facts as this process would."""
     return key_check(settings.pseudonym_key) if settings.pii == "pseudonymised" else ANY_KEY

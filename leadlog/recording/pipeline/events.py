@@ -23,7 +23,7 @@ _ERRORS: Final = frozenset(("error", "err", "exception", "critical", "fatal"))
 
 
 def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
-    """The category of what an application logs in its own words.
+    """Return the category of what an application logs in its own words.
 
     Args:
         method: the logger's method.
@@ -38,7 +38,7 @@ def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def event_of(facts: Facts) -> EventDict:
-    """The event that facts tell of, with the envelope's keys known so far."""
+    """Return the event that facts tell of, with the envelope's keys known so far."""
     kind = facts["kind"]
     event: EventDict
     if kind == "operation":
@@ -97,7 +97,7 @@ def _free(facts: Facts) -> EventDict:
 
 
 def _by_hand(values: Mapping[str, Any]) -> EventDict:
-    """A record written by hand, with the keys it lacks."""
+    """Return a record written by hand, with the keys it lacks."""
     shaped = shape.blank(values["log_type"])
     for key, value in values.items():
         section = shaped.get(key)

@@ -68,7 +68,7 @@ class Finisher:
         self.counts = FinishCounts()
 
     def __call__(self, category: str, frames: list[bytes]) -> list[bytes]:  # noqa: ARG002 - the contract of the sinks
-        """The line of each frame; empty for an event that a processor dropped.
+        """Return the line of each frame; empty for an event that a processor dropped.
 
         Called in the drain's thread, which no processor may end, by `sys.exit` for one.
         """
@@ -80,7 +80,7 @@ class Finisher:
         ]
 
     def finish(self, frame: bytes) -> bytes:
-        """The line of one frame; empty where a processor dropped the event."""
+        """Return the line of one frame; empty where a processor dropped the event."""
         return self._finish(lambda: _decoded(frame), frame, Exception)
 
     def finish_live(self, facts: Facts, frame: bytes) -> bytes:
@@ -140,7 +140,7 @@ def _decoded(frame: bytes) -> Facts:
 
 
 def _unreadable(frame: bytes, error: Exception) -> EventDict:
-    """The event that stands for facts of which none can be made."""
+    """Return the event that stands for facts of which none can be made."""
     facts = {
         "kind": "free",
         "id": event_id_of(frame),

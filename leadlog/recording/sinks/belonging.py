@@ -1,8 +1,8 @@
-"""Which log directory something in shared memory is for: that one, not any other at its path.
+"""Identify the log directory that a ring in shared memory belongs to, by more than its path.
 
-Containers that share /dev/shm may have different directories at the same path. A directory is known
-by device and inode and, since file systems give those again, by a mark: eight random bytes in
-`.slots/mark`, made once.
+Containers that share /dev/shm may have different directories at the same path. A directory is
+identified by device and inode and, since file systems reuse those, by a mark: eight random bytes
+in `.slots/mark`, written once.
 """
 
 import os
@@ -14,10 +14,13 @@ from typing import Final
 
 from leadlog.core.files import make_folder, open_file
 
-__all__ = ["WORDS", "belonging", "belongs", "make_mark"]
+__all__ = ["KEPT_SECONDS", "WORDS", "belonging", "belongs", "make_mark", "other"]
 
 WORDS: Final = 3
 """How many 64-bit words say which directory it is; all zero where that is not known."""
+
+KEPT_SECONDS: Final = 7 * 86_400
+"""How long events are kept whose log directory is gone."""
 
 _MARK_BYTES: Final = 8
 
@@ -42,7 +45,7 @@ def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 
     try:
         with os.fdopen(open_file(draft, flags, file_mode), "wb") as stream:
             stream.write(secrets.token_bytes(_MARK_BYTES))
-        # Whole from the start, and one for all, whoever is killed or comes at the same time.
+        # Complete from the start and the same for all, despite kills and simultaneous starts.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
@@ -59,7 +62,7 @@ def belonging(directory: Path) -> tuple[int, ...]:
 
 
 def belongs(words: Sequence[int], directory: Path) -> bool:
-    """Whether something with these words is for a directory, as far as that is known."""
+    """Return whether something with these words is for a directory, as far as that is known."""
     device, inode, mark = words
     if not inode:
         return True
@@ -67,6 +70,14 @@ def belongs(words: Sequence[int], directory: Path) -> bool:
     if here == (0,) * WORDS:
         return True  # removed; it will be made anew
     return (device, inode) == here[:2] and (not mark or not here[2] or mark == here[2])
+
+
+def other(directory: Path) -> str:
+    """Name the directory that something at this path is for when it is not for this one."""
+    return (
+        f"another log directory that was at {directory} before, or that a container has there; "
+        "it is kept for a week"
+    )
 
 
 def _mark(directory: Path) -> Path:

@@ -119,7 +119,7 @@ class Board:
 
 
 def sink_reports(directory: Path, memory: Path = MEMORY) -> list[SinkReport]:
-    """The sinks beside the files of every process that logs, or logged, into a directory.
+    """Return the sinks beside the files of every process that logs, or logged, into a directory.
 
     Args:
         directory: the log directory.
@@ -148,7 +148,7 @@ def sink_reports(directory: Path, memory: Path = MEMORY) -> list[SinkReport]:
 
 
 def _read(fd: int) -> dict[str, Any]:
-    """The content; empty where there is none yet. Read again where it is being rewritten."""
+    """Return the content; empty where there is none yet. Read again where it is being rewritten."""
     for _ in range(_TRIES):
         try:
             page: dict[str, Any] = orjson.loads(os.pread(fd, 1 << 20, 0))

@@ -84,7 +84,7 @@ class SinkHealth:
         self._conditions: dict[tuple[str, str, str], _Condition] = {}
 
     def look(self, category: str, counts: Counts, error: Exception | None, degraded: str) -> None:
-        """Compares with the last look, and tells what changed; never raises.
+        """Compare with the last look, and report what changed; never raises.
 
         Args:
             category: whose counts.
@@ -127,7 +127,7 @@ class SinkHealth:
         lasting: bool = False,
         sink: str = "",
     ) -> None:
-        """One condition: on while its count grows, or else while it has a detail."""
+        """Update one condition, which is on while its count grows or while it has a detail."""
         now = self._now()
         state = self._conditions.get((category, condition, sink))
         if state is None:
@@ -169,18 +169,18 @@ class SinkHealth:
             event["sink"] = state.sink
         try:
             self._notify(event)
-        except Exception as error:  # noqa: BLE001 - whoever is told must not stop the drain
-            self._warn_once_a_minute(f"leadlog: the log's health cannot be told: {error!r}")
+        except Exception as error:  # noqa: BLE001 - a listener must not stop the drain
+            self._warn_once_a_minute(f"leadlog: cannot report the log's health: {error!r}")
 
     def unusable(self, error: Exception) -> None:
-        """Tells people that the log directory cannot be used as things are."""
+        """Report people that the log directory cannot be used as things are."""
         self._warn_once_a_minute(
             f"leadlog: cannot write to {self._directory}: {self._describe(error)}; events wait in "
             "memory until it can be written (see `leadlog doctor`)"
         )
 
     def trouble(self, text: str) -> None:
-        """Tells people of what belongs to no category."""
+        """Report people of what belongs to no category."""
         self._warn_once_a_minute(f"leadlog: {self._directory}: {text}")
 
     def _warn_people(self, category: str, condition: str, state: _Condition) -> None:

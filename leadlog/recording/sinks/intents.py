@@ -1,15 +1,15 @@
-"""Intents: what a transaction is about to do, kept where a kill cannot reach it.
+"""Intents: what a transaction is about to do, kept in memory that survives a kill.
 
-Whoever dies after COMMIT was sent and before its records were made would leave rows of which
-the log knows nothing. So the records are noted here first, as frames, and the note is struck out
-once they are in the rings. A note that recovery finds becomes records, see
+A process that dies after it sent COMMIT and before it wrote its records would leave rows that the
+log does not know of. So the records are noted here first, as frames, and the note is cleared
+once they are in the rings. Recovery turns a note that it finds into records, see
 `leadlog.recording.sinks.recover`.
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/
         <process id>.<token>.intents    notes; locked while their process lives
 
-A note lies in a slot. The length of what is in a slot is one word: storing it makes the note
-valid, and clearing it strikes it out. What does not fit into a slot gets a file of its own.
+A note occupies a slot. The length of a slot's content is one word: storing it makes the note
+valid, and clearing it removes the note. A note that does not fit a slot gets a file of its own.
 """
 
 import os
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
-from leadlog.recording.sinks.belonging import WORDS, belonging, belongs
+from leadlog.recording.sinks.belonging import KEPT_SECONDS, WORDS, belonging, belongs, other
 from leadlog.recording.sinks.descriptors import Descriptors, unmap
 from leadlog.recording.sinks.header import HEADER_BYTES
 from leadlog.recording.sinks.storage import Spool
@@ -175,7 +175,7 @@ class Intents:
             area.strike(slot)
             if area is not self._usual or self._closed:
                 self._give_back(area)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - the caller's COMMIT must not fail
             return
 
     def belong(self) -> None:
@@ -222,7 +222,7 @@ class Intents:
         return made, slot
 
     def _made(self, slots: int, slot_bytes: int) -> _Area | None:
-        """A new area; None where there is no room, which is asked again after a second only."""
+        """Return a new area; None where there is no room, which is checked once a second."""
         now = time.monotonic()
         if now < self._retry_at:
             return None
@@ -288,8 +288,10 @@ class Note:
 def read_notes(content: bytes, directory: Path) -> tuple[list[Note], bytes | None]:
     """Return the valid notes in a file of a dead process, and the policy that lies beside them.
 
+    Notes for another directory are none after a week, when nobody has come for them.
+
     Raises:
-        ValueError: this is not such a file, or it is of another directory.
+        ValueError: this is not such a file, or its notes are for another directory.
     """
     if len(content) < HEADER_BYTES:
         raise ValueError("no intents: too short for a header")
@@ -298,14 +300,16 @@ def read_notes(content: bytes, directory: Path) -> tuple[list[Note], bytes | Non
     end = HEADER_BYTES + slots * size
     if words[_IDENTITY] != _MAGIC or slots > _MOST_SLOTS or end + policy > len(content):
         raise ValueError("no intents of this version")
-    if not belongs(words[_BELONGING : _BELONGING + WORDS].tolist(), directory):
-        raise ValueError(f"it is of another directory that was, or elsewhere is, at {directory}")
     notes = []
     for slot in range(slots):
         at = HEADER_BYTES + slot * size
         data = content[at : at + words[_LENGTHS + slot]]
         if data:
             notes.append(Note(_decoded(data.split(b"\n")[:-1]), words[_TIMES + slot]))
+    if notes and not belongs(words[_BELONGING : _BELONGING + WORDS].tolist(), directory):
+        if time.time() - max(note.time_us for note in notes) / 1e6 <= KEPT_SECONDS:
+            raise ValueError(f"it holds transactions without an outcome for {other(directory)}")
+        return [], None
     return notes, content[end : end + policy] or None
 
 

@@ -25,7 +25,7 @@ from leadlog.recording.sinks.header import (
 )
 from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool
 
-__all__ = ["RingReport", "ring_reports"]
+__all__ = ["RingReport", "ring_reports", "waiting_lines"]
 
 _TRIES = 5
 _BEGIN = 64
@@ -70,7 +70,7 @@ class RingReport:
 
 
 def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
-    """The rings of a log directory: those of living processes, and what is kept of dead ones.
+    """Return the rings of a log directory, of living processes and of dead ones.
 
     Args:
         directory: the log directory.
@@ -128,8 +128,13 @@ def _timestamp(line: bytes) -> str | None:
     return None if found is None else found[1].decode()
 
 
+def waiting_lines(fd: int) -> int:
+    """Return the number of lines in an open ring that are not in files yet."""
+    return _consistent(fd)[1]
+
+
 def _consistent(fd: int) -> tuple[Header, int, bytes]:
-    """A header, the number of lines that were in the ring when it held, and how the first began.
+    """Return a header, the number of lines in the ring at that time, and the first one's start.
 
     A living owner may overwrite what is being counted; then it is counted again.
     """

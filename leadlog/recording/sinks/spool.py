@@ -73,7 +73,7 @@ class SpoolSink:
         write: `os.write`, or what a test has in its place.
         finish: makes lines of facts; None where everything that is written is a line.
         finisher_of: makes what finishes the facts that dead processes left.
-        policy: lies beside the rings, for whoever has to finish this process's facts.
+        policy: stored beside the rings, for the process that may have to finish this one's facts.
         outlets: get what is in files; closed with this sink.
         key: check of the key that a sidecar needs to finish what is written, `ANY_KEY` where it
             needs none; None where no sidecar may empty the rings.
@@ -146,7 +146,7 @@ class SpoolSink:
         self._drain.start()
 
     def _begin(self) -> None:
-        """What each process has for itself."""
+        """Set up what each process has of its own."""
         self._lock = RLock()
         self._opening = False
         self._early: deque[tuple[str, bytes]] = deque()
@@ -211,7 +211,7 @@ class SpoolSink:
         return self._write_slowly(category, line)
 
     def _write_slowly(self, category: str, line: bytes) -> bool:
-        """The first line of a category, one that found its ring full, or one after the end."""
+        """Accept a category's first line, one that found its ring full, or one after the end."""
         with self._lock:
             if self._closed:
                 return False
@@ -239,9 +239,9 @@ class SpoolSink:
         return self._finish is not None
 
     def crowded(self, category: str) -> bool:
-        """Whether the ring of a category is more than half full.
+        """Return whether the ring of a category is more than half full.
 
-        Whoever has facts for it had better finish them, since the drain is behind.
+        A caller with facts for it should finish them itself, since the drain is behind.
         """
         return self._rings.crowded(category)
 

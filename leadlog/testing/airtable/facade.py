@@ -130,7 +130,7 @@ class FakeAirtable(EditableTable):
         self._server.close()
 
     def now(self) -> datetime:
-        """The server's wall clock."""
+        """Return the server's wall clock."""
         return self._epoch + timedelta(seconds=self._clock())
 
     # ------------------------------------------------------------------ what goes wrong

@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._http.traffic.went(request, None, 0)
             self.close_connection = True
             return
-        # Counted first: whoever has the answer may read the counters.
+        # Counted first: a client that has the answer may read the counters.
         sent = answer.body if answer.keep is None else answer.body[: answer.keep]
         self._http.traffic.went(request, answer.status, len(sent))
         headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
