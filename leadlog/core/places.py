@@ -183,7 +183,7 @@ PLACES: Final = (
         (".erasures.jsonl",),
     ),
     Place(
-        "rings and what became of them",
+        "rings and their counts",
         Content.RING,
         (
             "leadlog.recording.sinks.board",

@@ -38,7 +38,7 @@ def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def event_of(facts: Facts) -> EventDict:
-    """Return the event that facts tell of, with the envelope's keys known so far."""
+    """Return the event in facts, with the envelope's keys known so far."""
     kind = facts["kind"]
     event: EventDict
     if kind == "operation":

@@ -26,7 +26,7 @@ __all__ = ["FinishCounts", "Finisher"]
 
 @dataclass(slots=True)
 class FinishCounts:
-    """What became of the events.
+    """Counts of the events.
 
     Attributes:
         errors: how often a processor raised.
@@ -48,7 +48,7 @@ class Finisher:
         recovered: whether the frames are of another process, which is dead.
 
     Attributes:
-        counts: what became of the events.
+        counts: counts of the events.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ _STRICTEST: Final[dict[str, Any]] = {
 def policy_of(settings: Settings) -> bytes:
     """Return the policy of the settings, as a JSON object.
 
-    Of the pseudonyms' key no more than a check.
+    Of the pseudonyms' key, only a check value.
     """
     policy = {name: getattr(settings, name) for name in _FIELDS}
     policy["tier_overrides"] = settings.tier_overrides

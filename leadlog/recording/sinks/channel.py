@@ -200,7 +200,7 @@ class Channel:
             self._day = day
             self._full = False
             self._adopt(segment)
-        assert self._segment is not None  # noqa: S101 - tells the type checkers
+        assert self._segment is not None  # noqa: S101 - for the type checkers
         return self._segment
 
     def _adopt(self, segment: Segment) -> None:

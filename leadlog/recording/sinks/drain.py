@@ -129,7 +129,7 @@ class Drain:
         """Start the thread if it does not run.
 
         Returns:
-            False when the interpreter starts none any more; `look` then does its work.
+            False when the interpreter no longer starts threads; `look` then does its work.
         """
         if self._thread is None and not self._done:
             self._thread = start_thread(self._run, "leadlog-drain")
@@ -306,7 +306,7 @@ class Drain:
                 self._folders_made = True
             except OSError as error:
                 self._health.unusable(error)
-        with suppress(OSError):  # told by what writes the lines
+        with suppress(OSError):  # reported when the lines are written
             self._files.make_mark()
         self.belong()
         own = frozenset(ring.storage.path for _, ring in self._rings.all() if ring.storage.path)

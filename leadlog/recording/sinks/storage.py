@@ -290,7 +290,7 @@ class Spool:
             draft.replace(note)
 
     def leave(self) -> None:
-        """Remove the folder if nothing is in it any more."""
+        """Remove the folder if it is empty."""
         try:
             self.path.rmdir()
         except OSError:
@@ -430,7 +430,7 @@ class Spool:
         """Give back the memory of a ring that is no longer used and whose lines are in files.
 
         Its header stays for `leadlog doctor`, unless nothing ever went through or (`quietly`)
-        it has no loss to tell of. Safe against a kill, and against a sibling that does the same.
+        it has no loss to report. Safe against a kill, and against a sibling that does the same.
         """
         past = path.with_suffix(".past")
         try:
