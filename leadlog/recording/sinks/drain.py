@@ -33,6 +33,7 @@ _LONGEST_IDLE_SECONDS = 0.06
 _SYNC_SECONDS = 1.0
 _HEALTH_SECONDS = 0.05
 _WAIT_SECONDS = 0.001
+_LONGEST_WAIT_SECONDS = 0.01
 _SIDECAR_SECONDS = 0.2
 _STUCK_SECONDS = 5.0
 _SWEEP_FIRST_SECONDS = 60.0
@@ -350,6 +351,7 @@ class Drain:
         deadline = time.monotonic() + timeout
         goals = [(ring, ring.end) for _, ring in self._rings.all()]
         self._urgent = True
+        pause = _WAIT_SECONDS
         while True:
             goals = [goal for goal in goals if not self._reached(*goal)]
             if not goals:
@@ -358,7 +360,8 @@ class Drain:
                 return False
             if self.start():
                 self.wake()
-                time.sleep(_WAIT_SECONDS)  # a green thread's own: others have their turn
+                time.sleep(pause)  # a green thread's own: others have their turn
+                pause = min(1.5 * pause, _LONGEST_WAIT_SECONDS)
             else:
                 self.look()
 
