@@ -89,7 +89,7 @@ class _Copies:
         """Return where a new copy is, and what keeps it."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="leadlog-washed-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            weakref.finalize(self, _discard, self._folder, self._known, os.getpid())
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the link is
         try:
             for piece in content:
@@ -116,6 +116,16 @@ class _Copies:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _discard(
+    folder: Path, known: dict[frozenset[tuple[str, int, int, int]], tuple[Path, IO[bytes]]], pid: int
+) -> None:
+    """Close the copies and remove the links to them, at the end of the process that made them."""
+    if os.getpid() == pid:
+        for _, stream in known.values():
+            stream.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _copies = _Copies()

@@ -126,9 +126,8 @@ class Finisher:
                 if left_out and at in left_out:
                     continue
                 try:
-                    event = process(None, method, event)
-                    if type(event) is not dict:
-                        event = _checked(event)
+                    found: Any = process(None, method, event)
+                    event = found if type(found) is dict else _checked(found)
                 except DropEvent:
                     raise
                 except caught as error:

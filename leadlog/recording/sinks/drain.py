@@ -178,7 +178,6 @@ class Drain:
             for category in list(self._rings.current):
                 for ring in self._rings.of(category):
                     if not ring.finished:
-                        ring.storage.hold()
                         ring.seen(today)
                 for ring in self._rings.of(category):
                     if not ring.finished:
@@ -248,6 +247,8 @@ class Drain:
             if ring.finished or ring.storage.path is None:
                 continue
             if self._lends and not ring.storage.lent:
+                if not ring.storage.lendable:
+                    continue
                 channel = self._channels.pop(ring, None)
                 if channel is not None:
                     channel.close()
