@@ -5,7 +5,7 @@
 
 At any kill, error, full disk or Ctrl-C the file is the old one or the new one. A draft is removed
 on any error and locked while it is written, so what a killed process left can be told from what
-is being written now.
+is being written now, and removed (`remove_abandoned`).
 """
 
 import errno
@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +26,7 @@ __all__ = [
     "make_folder",
     "open_file",
     "output_file",
+    "remove_abandoned",
     "replace",
     "replacing",
     "sync_folder",
@@ -119,33 +120,76 @@ def draft(
     Raises:
         OSError: It cannot be written; the file is as it was, and no draft is left.
     """
-    name = f".{path.name}.{secrets.token_hex(4)}.tmp"
-    place = name if folder is not None else str(path.with_name(name))
     target = path.name if folder is not None else str(path)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     try:
-        fd = (
-            os.open(place, flags, mode, dir_fd=folder)
-            if masked
-            else open_file(place, flags, mode, folder=folder)
-        )
+        place, fd = _locked_draft(path, mode, folder, masked)
     except OSError as error:
         error.filename = target  # nobody knows the draft's name
         raise
-    try:
+    with ExitStack() as held:
+        held.callback(os.close, fd)
         try:
-            with suppress(OSError):  # a file system without locks
-                try_lock(fd)
             yield place
             os.fsync(fd)
-        finally:
-            os.close(fd)  # before the renaming: Windows wants it so
-        os.replace(place, target, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
+            if os.name == "nt":  # an open file cannot be renamed there
+                held.close()
+            os.replace(place, target, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            if os.name == "nt":
+                held.close()
+            with suppress(OSError):
+                os.unlink(place, dir_fd=folder)
+            raise
+    sync_folder(path.parent if folder is None else folder)
+
+
+def _locked_draft(path: Path, mode: int, folder: int | None, masked: bool) -> tuple[str, int]:
+    """Make an empty draft and lock it; returns its path and descriptor.
+
+    Between its making and its locking somebody may take it for abandoned: then it is made again.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    tries = _TRIES
+    while True:
+        name = f".{path.name}.{secrets.token_hex(4)}.tmp"
+        place = name if folder is not None else str(path.with_name(name))
+        if masked:
+            fd = os.open(place, flags, mode, dir_fd=folder)
+        else:
+            fd = open_file(place, flags, mode, folder=folder)
+        try:
+            locked = try_lock(fd) and os.fstat(fd).st_nlink > 0
+        except OSError:  # a file system without locks
+            return place, fd
+        tries -= 1
+        if locked or not tries:
+            return place, fd
+        os.close(fd)
         with suppress(OSError):
             os.unlink(place, dir_fd=folder)
-        raise
-    sync_folder(path.parent if folder is None else folder)
+
+
+def remove_abandoned(path: Path) -> bool:
+    """Remove a draft that no process is writing any more.
+
+    Returns:
+        Whether it is gone.
+
+    Raises:
+        OSError: It cannot be removed, or the file system knows no locks.
+    """
+    flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        fd = os.open(path, flags)
+    except FileNotFoundError:
+        return True
+    try:
+        if not try_lock(fd):
+            return False
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
+    return True
 
 
 @contextmanager

@@ -68,8 +68,13 @@ def is_foreign(file: str) -> bool:
 def is_own(frame: FrameType) -> bool:
     """Whether a frame is of the application's own code, which leadlog's is not."""
     module = frame.f_globals.get("__name__")
-    leadlogs = isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors."))
-    return not leadlogs and not is_foreign(frame.f_code.co_filename)
+    if isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors.")):
+        return False
+    if is_foreign(frame.f_code.co_filename):
+        return False
+    # Cython's frames name their file relative to the tree that they were built in.
+    file = frame.f_globals.get("__file__")
+    return not isinstance(file, str) or not is_foreign(file)
 
 
 def frames_of(exc: BaseException) -> Iterator[TracebackType]:

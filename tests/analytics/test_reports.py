@@ -210,7 +210,10 @@ def test_the_same_call_again_and_again_in_one_transaction_is_a_hint(
             write("database_operations", 3, **operation(2, "c", transaction_id="t1", **once))
     (hint,) = slow_report(engine)["hints"]
     assert (hint["kind"], hint["operation"], hint["calls"]) == ("repeated", "get_lead", 10)
-    assert hint["hint"].startswith("get_lead Lead ran for one row each, up to 10 times in one")
+    assert hint["hint"] == (
+        "get_lead Lead ran for one row at a time, up to 10 times in one transaction "
+        "(1 such transaction); fetch or write them together"
+    )
 
 
 def test_lazy_loads_are_a_hint(write: Write, engine: DuckDBEngine) -> None:

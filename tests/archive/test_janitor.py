@@ -577,3 +577,35 @@ def test_where_there_is_no_log_nothing_is_made(root, run, tmp_path, tools):
     assert list(root.iterdir()) == []
     with pytest.raises(LogDirectoryError, match=r"no log directory .*`directory=`"):
         archive.run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "database_operations/.2026-11-01.jsonl.zst.0123abcd.tmp",
+        "archive/category=error_logs/date=2026-11-01/.part-2026-11-01.parquet.0123abcd.tmp",
+        "archive/category=error_logs/date=2026-11-01/._damaged-2026-11-01.jsonl.0123abcd.tmp",
+        "archive/category=error_logs/date=2026-11-01/_damaged-2026-11-01.jsonl",
+        "archive/buckets/.2026-11-01.json.zst.0123abcd.tmp",
+        "monitoring_data/.daily-summary-2026-11-01.json.0123abcd.tmp",
+        ".error-marks.json.0123abcd.tmp",
+        "models/slow/.model.json.0123abcd.tmp",
+    ],
+)
+def test_what_killed_processes_left_half_done_is_removed(root, run, tools, place):
+    """Wherever leadlog writes; but not what is being written, nor anybody else's file."""
+    tools.add(root, f"database_operations/{NAME}")
+    left, stranger = root / place, root / ".notes.txt.0123abcd.tmp"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"half")
+    stranger.write_bytes(b"not leadlog's")
+    run(dry_run=True)
+    assert left.exists()
+    with left.open("rb") as writer:
+        assert try_lock(writer.fileno())
+        if left.name.startswith(".") and left.parts[-2] in {"buckets", "monitoring_data"}:
+            run()
+            assert left.exists()
+    run()
+    assert not left.exists()
+    assert stranger.exists()

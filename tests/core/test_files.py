@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leadlog.core.files import DRAFT, draft, output_file, replace, replacing
+from leadlog.core import files
+from leadlog.core.files import DRAFT, draft, output_file, remove_abandoned, replace, replacing
 
 OLD = b"yesterday's report\n"
 
@@ -168,3 +169,44 @@ class TestOutputFile:
         """With an error that names it."""
         with pytest.raises(IsADirectoryError), output_file(tmp_path):
             pass
+
+
+def test_a_draft_is_removed_only_when_nobody_writes_it(file):
+    """Who writes it holds its lock until it has the file's name."""
+    with draft(file) as place:
+        Path(place).write_bytes(b"new")
+        assert not remove_abandoned(Path(place))
+    assert file.read_bytes() == b"new"
+    left = file.with_name(f".{file.name}.0123abcd.tmp")
+    left.touch()
+    assert remove_abandoned(left)
+    assert remove_abandoned(left)
+    assert names(file.parent) == {file.name}
+
+
+@pytest.mark.parametrize("moment", ["before the lock", "after the lock"])
+def test_a_draft_that_is_taken_for_abandoned_is_made_again(file, monkeypatch, moment):
+    """Between its making and its locking nobody can tell it from what a killed process left."""
+    lock, taken = files.try_lock, []
+
+    def try_lock(fd):
+        if taken:
+            return lock(fd)
+        (place,) = names(file.parent) - {file.name}
+        taken.append(place)
+        other = os.open(file.with_name(place), os.O_RDWR)
+        assert lock(other)
+        if moment == "before the lock":
+            file.with_name(place).unlink()
+            os.close(other)
+        try:
+            return lock(fd)
+        finally:
+            if moment == "after the lock":
+                os.close(other)
+
+    monkeypatch.setattr(files, "try_lock", try_lock)
+    replace(file, b"new")
+    assert taken
+    assert file.read_bytes() == b"new"
+    assert names(file.parent) == {file.name}

@@ -10,6 +10,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 import structlog
+import uvicorn
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
@@ -268,6 +269,55 @@ def test_lifespan_and_middleware_go_on_as_before(serve: Serve, requests: Logged)
     assert seen == ["start"]
     (request,) = requests()
     assert (request["request_info"]["status"], request["level"]) == (503, "error")
+
+
+def test_a_start_that_fails_is_an_error(logged: Logged) -> None:
+    """What two workers do at once that only one may, for example: class, message and line."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        raise RuntimeError("table deals already exists")
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    leadlog.instrument(app)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", port=0))
+    with pytest.raises(SystemExit):
+        server.run()
+    leadlog.flush()
+    (error,) = logged("error_logs")
+    details = error["error_details"]
+    assert error["event_name"] == "error.startup"
+    assert details["error_message"] == "table deals already exists"
+    assert re.fullmatch(
+        rf"{re.escape(__file__)}:\d+ in .*lifespan", error["context"]["called_from"]
+    )
+    assert details["stack_trace"].count("already exists") >= 1
+
+
+def test_an_application_without_a_lifespan_has_not_failed(serve: Serve, logged: Logged) -> None:
+    """ASGI lets it raise, and the server goes on."""
+
+    async def bare(scope: Any, _receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    assert serve(leadlog.instrument_asgi(bare)).get("/").status_code == 204
+    leadlog.flush()
+    assert logged("error_logs") == []
+
+
+def test_a_plain_route_in_fastapi_has_its_template(serve: Serve, requests: Logged) -> None:
+    """FastAPI names only its own routes in the scope: neither /docs nor what Starlette adds."""
+    app = FastAPI()
+    app.add_route("/plain/{name}", lambda _request: PlainTextResponse("hello"))
+    leadlog.instrument(app)
+    client = serve(app)
+    assert client.get("/docs").status_code == client.get("/plain/x").status_code == 200
+    names = [record["operation_info"]["operation_name"] for record in requests(2)]
+    assert names == ["GET /docs", "GET /plain/{name}"]
 
 
 def test_mounted_applications_are_recorded_once_with_their_whole_route(

@@ -480,8 +480,16 @@ def exporters():
 EXPORTERS = {exporter: (fields, kept) for exporter, fields, kept in exporters()}
 
 
-def test_there_are_twelve_exporters():
-    assert len(EXPORTERS) == 12
+def test_there_are_sixteen_exporters():
+    assert len(EXPORTERS) == 16
+
+
+def test_what_only_says_that_a_value_is_an_address_is_no_part_of_it(file):
+    """The scheme of a link, and what Facebook's lead ads put before a number."""
+    text = "full_name,email,phone\nIda,mailto:ida@a.example,p:+4712345678\nTom,,tel: 4712\n"
+    _, leads = migrated(file, text, "facebook.csv")
+    found = {lead["full_name"]: (lead["email"], lead["phone"]) for lead in leads}
+    assert found == {"Ida": ("ida@a.example", "+4712345678"), "Tom": (None, "4712")}
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)

@@ -24,6 +24,7 @@ from leadlog_processors.failure import (
     fingerprint_text,
     stack_trace,
 )
+from leadlog_processors.fingerprint import own_place
 from leadlog_processors.stacktrace import TRACE_LIMIT
 
 FACTS = ("error_message", "error_code", "exception_class", "stack_trace", "fingerprint")
@@ -328,6 +329,16 @@ def module(file: str = "/app/leads.py", name: str = "leads", shift: int = 0) -> 
     names: dict[str, Any] = {"__name__": name}
     exec(compile("\n" * shift + CODE, file, "exec"), names)
     return SimpleNamespace(**{key: value for key, value in names.items() if key[0] != "_"})
+
+
+def test_a_compiled_package_is_not_the_applications_own_code() -> None:
+    """Cython's frames name their file relative to where they were built, as SQLAlchemy's do."""
+    compiled = module("lib/sqlalchemy/engine/_result_cy.py", "sqlalchemy.engine._result_cy")
+    compiled.work.__globals__["__file__"] = str(Path(LIBRARY).with_suffix(".so"))
+    place = own_place(raised(module().call, compiled.work, "no row"))
+    assert place is not None
+    assert place.startswith("/app/leads.py:")
+    assert place.endswith(" in call")
 
 
 def print_of(function: Any, *arguments: Any) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -169,8 +170,14 @@ def test_notes_for_another_directory_at_the_path_are_left_alone(directory: Path)
     (directory / ".slots" / "mark").write_bytes(b"another!")
     report = _recover(directory)
     assert report.unsettled == 0
-    assert "it is of another directory" in report.errors[0]
+    assert "another log directory" in report.errors[0]
     assert ids(directory) == []
+    (notes,) = Spool(directory).path.glob("*.intents")
+    later = time.time() + 8 * 86_400
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time", lambda: later)
+        assert _recover(directory).errors == []
+    assert not notes.exists()
 
 
 def test_notes_follow_a_directory_that_is_made_anew(directory: Path) -> None:

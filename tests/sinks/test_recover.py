@@ -1,6 +1,7 @@
 """Recovery believes the file, the ring and nothing else."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from leadlog.core.locks import try_lock
 from leadlog.recording.sinks.belonging import make_mark
 from leadlog.recording.sinks.descriptors import Descriptors
-from leadlog.recording.sinks.header import IN_MEMORY, Header, RingProgress
+from leadlog.recording.sinks.header import IN_MEMORY, SEEN_US, Header, RingProgress
 from leadlog.recording.sinks.overflow import Budget
 from leadlog.recording.sinks.recover import Recovery, recover
 from leadlog.recording.sinks.report import ring_reports
@@ -38,6 +39,15 @@ def _leave(directory: Path, head: int = 0, name: str = NAME, offset: int = 0) ->
     assert path is not None
     ring.detach().release()
     return path
+
+
+def _see(path: Path, days: int = 0) -> None:
+    """Let the drain of a ring have looked for the last time some days ago."""
+    with path.open("r+b") as stream:
+        page = bytearray(stream.read(4096))
+        Header(page).words[SEEN_US] = int((time.time() - days * 86_400) * 1e6)
+        stream.seek(0)
+        stream.write(page)
 
 
 def _file(directory: Path, content: bytes, name: str = NAME) -> Path:
@@ -209,12 +219,12 @@ def test_living_rings_and_damaged_ones_are_left_alone(directory: Path) -> None:
 def test_a_ring_belongs_to_a_directory_and_not_to_its_path(directory: Path) -> None:
     """In another container the same path is another directory, whose log these lines are not."""
     directory.mkdir()
-    _leave(directory, name="")
+    _see(_leave(directory, name=""))
     elsewhere = directory.rename(directory.with_name("elsewhere"))
     directory.mkdir()
     report = recover(directory)
     assert (report.rings, report.lines) == (0, 0)
-    assert "another directory" in report.errors[0]
+    assert "another log directory" in report.errors[0]
     assert list(directory.rglob("*.jsonl")) == []
     directory.rmdir()
     elsewhere.rename(directory)
@@ -249,6 +259,7 @@ def test_another_directory_at_the_same_path_gets_no_lines(directory: Path, chang
     """Of another container, for one: device and inode may be the same, the mark is not."""
     make_mark(directory)
     path = _leave(directory)
+    _see(path)
     if change == "mark":
         (directory / ".slots" / "mark").write_bytes(b"another!")
     else:
@@ -257,8 +268,24 @@ def test_another_directory_at_the_same_path_gets_no_lines(directory: Path, chang
     report = recover(directory)
     assert (report.lines, path.exists()) == (0, True)
     (problem,) = report.errors
-    assert "it is of another directory that was, or elsewhere is" in problem
+    assert "it holds 3 events for another log directory that was at" in problem
     assert not list(directory.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(("head", "days", "lost"), [(len(ALL), 0, 0), (11, 8, 2), (11, 6, None)])
+def test_what_another_directory_left_goes_when_it_is_empty_or_a_week_old(
+    directory: Path, head: int, days: int, lost: int | None
+) -> None:
+    """After `rm -rf` on the log, what its processes left in memory is not told of for ever."""
+    make_mark(directory)
+    path = _leave(directory, head)
+    _see(path, days)
+    shutil.rmtree(directory)
+    make_mark(directory)
+    report = recover(directory)
+    assert path.exists() is (lost is None)
+    assert len(report.errors) == (1 if lost is None else 0)
+    assert (report.rings, report.lines, report.lost) == (0, 0, lost or 0)
 
 
 def test_lines_that_died_in_the_heap_are_told_once(directory: Path) -> None:

@@ -120,7 +120,7 @@ def test_old_profile_addresses_keep_their_numbers():
         ("ada@@example.com", None),
         ("ada@exam ple.com", None),
         ("ada@example.com; bob@example.com", None),
-        ("<ada@example.com>", None),
+        ("<ada@example.com>", "ada@example.com"),
         ("ada@example..com", None),
         ("ada@example.com.", None),
         ("@example.com", None),
@@ -445,3 +445,116 @@ def test_no_other_host_becomes_a_profile(before, after):
 def test_a_long_text_that_is_no_address_is_judged_at_once(text: str) -> None:
     """No input makes the pattern of an address try the same characters in many ways."""
     assert canonical_email(text) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Info Requested",
+        "Facebook User",
+        "LinkedIn Member",
+        "Website Visitor",
+        "New Lead",
+        "John Doe",
+        "Max Mustermann\n    ",
+        "Keine Angabe",
+        "k. A.",
+        "Nicht bekannt",
+        "Vorname Nachname",
+        "Non renseigné",
+        "Aucun nom",
+        "Sin nombre\n    ",
+        "No disponible",
+        "Sem nome",
+        "Não informado",
+        "Sconosciuto",
+        "Geen naam",
+        "Nieznany",
+        "Не указано",
+        "不明",
+        "未知\n    ",
+        "See notes",
+        "Please select",
+        "Do not contact",
+        "To be determined",
+    ],
+)
+def test_what_stands_for_a_missing_name_is_nobody(name):
+    """In the languages and forms of exports; two of one company have nothing in common."""
+    assert canonical_name(name.strip()) is None
+    assert keys_of({"full_name": name.strip(), "company": "Fjordvik AS"}) == {}
+
+
+@pytest.mark.parametrize(
+    "company",
+    [
+        "Keine",
+        "keine Angabe",
+        "Privatperson",
+        "Freiberufler",
+        "Selbständig",
+        "Particulier",
+        "Indépendant",
+        "Aucune\n    ",
+        "Autónomo",
+        "Sin empresa",
+        "Ninguna",
+        "Sem empresa",
+        "Nessuna",
+        "ZZP",
+        "n.v.t.",
+        "Brak",
+        "Нет",
+        "Частное лицо",
+        "個人",
+        "无\n    ",
+        "Sole trader",
+        "Sole Proprietor",
+        "Info Requested",
+    ],
+)
+def test_what_stands_for_a_missing_company_is_none(company):
+    """People without a company are not colleagues."""
+    assert canonical_company(company.strip()) is None
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "keine@email.de",
+        "keine.angabe@firma.de",
+        "keinemail@web.de",
+        "sincorreo@hotmail.com",
+        "aucun@aucun.fr\n    ",
+        "pasdemail@gmail.com",
+        "naotem@gmail.com",
+        "geenemail@gmail.com",
+        "brak@brak.pl",
+        "ukendt@ukendt.dk",
+        "a@a.com\n    ",
+        "1@1.com",
+        "refused@refused.com",
+        "walkin@store.com",
+        "info requested",
+    ],
+)
+def test_what_stands_for_a_missing_address_is_none(email):
+    """As people type it where a form insists on one."""
+    assert canonical_email(email.strip()) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Sans Aker", "Ka Lee", "Will See", "Jane Dow", "Rich Team", "Brak"]
+)
+def test_words_of_placeholders_are_names_beside_others(name):
+    """Only where every word stands for a missing name is it nobody's."""
+    assert (canonical_name(name) is None) == (name == "Brak")
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["mailto:Ada@acme.com", "Ada King <ada@acme.com>", "<ada@acme.com>", '"A" <ada@acme.com>'],
+)
+def test_an_address_is_the_same_in_a_link_and_behind_a_name(email):
+    """As mail programs and spreadsheets copy it."""
+    assert canonical_email(email) == "ada@acme.com"

@@ -192,7 +192,7 @@ def _others(directory: Path, findings: list[dict[str, str]]) -> list[str]:
         _find(
             findings,
             f"killed processes left {count(len(drafts), 'draft')}, the first is {drafts[0]}",
-            "remove them; none of them is the only copy of anything",
+            "run `leadlog archive`, which removes them; none of them is the only copy of anything",
         )
     if (directory / NAME).exists():
         _find(

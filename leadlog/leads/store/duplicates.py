@@ -159,6 +159,9 @@ def canonical_email(email: str | None) -> str | None:
         found = email.strip().lower()
     else:
         found = unicodedata.normalize("NFC", unseen(email).strip().casefold())
+    if found.endswith(">") and found.count("<") == 1:  # Ada King <ada@acme.com>
+        found = found[found.index("<") + 1 : -1].strip()
+    found = found.removeprefix("mailto:")
     if not _EMAIL.fullmatch(found):
         return None
     box, _, domain = found.partition("@")

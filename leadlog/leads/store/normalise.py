@@ -42,6 +42,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     for field in FIELD_NAMES
     if field != _RAW
 }
+_PARSERS["email"] = partial(values.address, field="email", limit=MAX_TEXT)
+_PARSERS["phone"] = partial(values.address, field="phone")
 for _field in ("verified", "enriched", "sync_pending"):
     _PARSERS[_field] = partial(values.flag, field=_field)
 for _field in ("created_at", "updated_at"):

@@ -26,12 +26,15 @@ def _words(text: str) -> frozenset[str]:
 
 _SHARED = _words(
     "abuse accounting accounts admin administration administrator billing bookings bureau contact "
-    "contacto contactus customerservice enquiries enquiry feedback finance hello help "
-    "helpdesk hi hr info infos information inquiries inquiry invoice invoices it jobs kontakt mail "
-    "mailbox marketing media news newsletter office orders postmaster press reception "
-    "recruiting recruitment reservations sales secretary security service services shop staff "
-    "support team undisclosed unknown verkauf vertrieb webmaster noreply donotreply owner manager "
-    "director management purchasing reservation"
+    "contacto contactus customerservice enquiries enquiry feedback finance hello help helpdesk hi "
+    "hr info infos information inquiries inquiry invoice invoices it jobs kontakt mail mailbox "
+    "marketing media news newsletter office orders postmaster press reception recruiting "
+    "recruitment reservations sales secretary security service services shop staff support team "
+    "undisclosed unknown verkauf vertrieb webmaster noreply donotreply owner manager director "
+    "management purchasing reservation buchhaltung einkauf empfang zentrale rechnung rechnungen "
+    "bewerbung karriere sekretariat accueil commercial compta comptabilite facturation direction "
+    "rh ventas administracion facturacion compras rrhh vendas comercial contato financeiro "
+    "atendimento amministrazione vendite acquisti segreteria biuro sprzedaz kontor salg firmapost"
 )
 """First words of addresses that several people read."""
 
@@ -41,9 +44,37 @@ _MISSING = _words(
     "available disclosed given known provided specified supplied yet deleted removed redacted "
     "hidden invalid placeholder dummy fake sample example test testing tester temp "
     "asdf asdfasdf asdfgh asdfghjkl qwe qwer qwert qwerty qwertz abc abcd abcde abcdef xyz foo bar "
-    "baz foobar lorem ipsum"
+    "baz foobar lorem ipsum requested determined blank value ref "
+    # German, French, Spanish, Portuguese, Italian, Dutch, Nordic, Polish and Czech, Turkish
+    "keine keiner kein keinen angabe angaben unbekannter unbekannte bekannt angegeben vorhanden "
+    "nicht ohne fehlt aucun aucune neant renseigne renseignee inconnue sans ninguno ninguna sin "
+    "desconocida disponible proporcionado nenhum nenhuma sem desconhecido desconhecida nao "
+    "informado disponivel nessuno nessuna sconosciuto sconosciuta disponibile geen onbekend nvt "
+    "ukendt ukjent okand ingen saknas mangler brak nieznany nieznana neznamy yok bilinmiyor "
+    # Russian, Japanese, Chinese, Korean
+    "нет неизвестно неизвестный неизвестная не указано указан 不明 なし 無し 未登録 未入力 未設定 "
+    "未知 无 無 暂无 匿名 未填写 없음 미상"
 )
 """Words that stand where a value is missing."""
+
+_NO_PEOPLE = frozenset(
+    {
+        "john doe", "jane doe", "max mustermann", "erika mustermann", "k a", "ka",
+        "non renseigne", "non disponibile", "non fourni",
+        "to be determined", "same as above", "see above", "see notes", "see note",
+        "please select", "select", "select one", "choose", "choose one", "other", "others",
+        "various", "multiple", "multiple contacts", "do not contact", "do not use", "dnc",
+        "duplicate", "former employee", "no longer there", "no longer with company",
+        "left company", "left the company", "deceased", "primary contact", "main contact",
+        "facebook user", "linkedin member", "linkedin user", "instagram user", "whatsapp user",
+        "google user", "private profile", "website visitor", "web visitor", "anonymous visitor",
+        "visitor", "web lead", "website lead", "facebook lead", "new lead", "new contact",
+        "new customer", "prospect", "subscriber", "newsletter subscriber",
+        "demo user", "demo", "deleted user", "former user", "team", "wireless caller",
+        "unknown caller",
+    }
+)  # fmt: skip
+"""What stands in a name's place as a whole, of words that are names in others."""
 
 _ROLES = _words(
     "account accountant assistant buyer client colleague company contact customer department desk "
@@ -53,20 +84,36 @@ _ROLES = _words(
 )
 _NAME_PARTS = _words(
     "name fullname full first last firstname lastname given family surname forename your "
-    "yourname my the and mr mrs ms"
+    "yourname my the and mr mrs ms dr herr frau vorname nachname nom prenom nombre apellido "
+    "apellidos nome cognome sobrenome naam voornaam achternaam imie nazwisko имя фамилия"
 )
-_NAMES = _MISSING | _SHARED | _ROLES | _NAME_PARTS
-_NO_COMPANY = _MISSING | _words(
-    "company companyname employer organisation organization business firm own name your my the "
-    "confidential consultant consulting freelance freelancer independent contractor personal "
-    "private individual retired self employed self-employed selfemployed stealth mode startup "
-    "student unemployed various between jobs job seeker jobseeker looking for work opportunities "
-    "seeking new home homemaker other others misc at currently open to"
+_NAMES = _MISSING | _SHARED | _ROLES | _NAME_PARTS | _NO_PEOPLE
+_NO_COMPANY = (
+    _MISSING
+    | _NO_PEOPLE
+    | {"info requested"}
+    | _words(
+        "company companyname employer organisation organization business firm own name your my the "
+        "confidential consultant consulting freelance freelancer independent contractor personal "
+        "private individual retired self employed self-employed selfemployed stealth mode startup "
+        "student unemployed various between jobs job seeker jobseeker looking for work "
+        "opportunities seeking new home homemaker other others misc at currently open to listed "
+        "sole trader proprietor privat privatperson privatpersonen privatkunde freiberufler "
+        "freiberuflich freiberuflerin selbststandig selbstandig selbststandige unternehmen firma "
+        "particulier particuliers independant independante autoentrepreneur auto entrepreneur entreprise "
+        "particular autonomo autonoma empresa privado azienda privato zzp zzper bedrijf ип "
+        "самозанятый частное лицо 自営業 個人 個人事業主 フリーランス 无业 个人 个体户 自由职业"
+    )
 )
 _JUNK = (_MISSING - {"x"}) | _words(
     "noemail nomail notanemail noaddress notprovided notavailable notgiven notset notspecified "
     "notapplicable nothing nowhere noname nouser donotuse donotcontact donotemail unsubscribed "
-    "bounced"
+    "bounced refused declined decline donthave donothave donthaveone doesnothave nothave walkin "
+    "tempmail privat nema keinemail keineemail keinemailadresse keineangabe keineangaben "
+    "nichtvorhanden "
+    "sinemail sincorreo sinmail notiene notienecorreo notienemail notieneemail pasdemail "
+    "pasdadresse sansemail sansmail aucunemail naotem naopossui naotememail sememail semmail "
+    "geenemail geenmail nonhaemail nonhamail brakmaila brakemaila brakadresu"
 )
 _BOXES = (
     _JUNK
@@ -156,6 +203,8 @@ def is_no_address(box: str, domain: str) -> bool:
     if _is_no_domain(domain):
         return True
     plain = box.partition("+")[0]
+    if len(plain) < 3 and domain.startswith(f"{plain}."):  # a@a.com
+        return True
     if plain.isalpha():
         return plain in _BOXES or _repeats(plain)
     if not _LETTER.search(plain):

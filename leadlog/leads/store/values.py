@@ -11,6 +11,7 @@ the remedy; nothing is cut or guessed.
 
 import math
 import operator
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -25,6 +26,7 @@ from leadlog.leads.store.invisible import trimmed
 
 __all__ = [
     "MAX_DEPTH",
+    "address",
     "count",
     "flag",
     "moment",
@@ -42,6 +44,8 @@ MAX_DEPTH = 200
 _YES = frozenset({"1", "true", "t", "yes", "y", "on", "checked"})
 _NO = frozenset({"0", "false", "f", "no", "n", "off", "unchecked"})
 _SHOWN = 60
+_SCHEME = re.compile(r"(?:mailto|tel|callto|p):\s*", re.IGNORECASE)
+_LONGEST_SCHEME = 8
 # Python refuses to write or read numbers of more than 4300 digits, against slow conversions.
 _MAX_BITS = 13_000
 
@@ -72,6 +76,21 @@ def storable(value: str, field: str) -> str:
                 "decode the source with the right encoding, or with errors='replace'"
             ) from None
     return value
+
+
+def address(value: Any, field: str, limit: int | None = None) -> str | None:
+    """Return an e-mail address or a phone number as text, without what only says that it is one.
+
+    That is the scheme of a link, and Facebook's `p:`. Arguments and errors are those of `text`.
+
+        >>> address("mailto:ada@acme.com", "email"), address("p:+4917012345", "phone")
+        ('ada@acme.com', '+4917012345')
+    """
+    found = text(value, field, limit)
+    if found is None or ":" not in found[:_LONGEST_SCHEME]:
+        return found
+    match = _SCHEME.match(found)
+    return found if match is None else found[match.end() :] or None
 
 
 def text(value: Any, field: str, limit: int | None = None) -> str | None:

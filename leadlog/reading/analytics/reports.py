@@ -182,8 +182,8 @@ def _repeated(row: Row) -> Row:
         "calls": row["calls"],
         "total_ms": None if row["total_us"] is None else row["total_us"] / 1000,
         "event_id": row["last_event_id"],
-        "hint": f"{what} ran for one row each, up to {row['most_calls']} times in one "
-        f"transaction ({row['transactions']} such transactions); fetch or write them together",
+        "hint": f"{what} ran for one row at a time, up to {row['most_calls']} times in one "
+        f"transaction ({_such(row['transactions'])}); fetch or write them together",
     }
 
 
@@ -197,8 +197,13 @@ def _lazily_loaded(row: Row) -> Row:
         "total_ms": None if row["total_us"] is None else row["total_us"] / 1000,
         "event_id": row["last_event_id"],
         "hint": f"{entity} was lazily loaded up to {row['most_calls']} times in one transaction "
-        f"({row['transactions']} such transactions); load it with the query, as selectinload does",
+        f"({_such(row['transactions'])}); load it with the query, as selectinload does",
     }
+
+
+def _such(transactions: int) -> str:
+    """Return the number of transactions that repeat an operation, for a hint."""
+    return "1 such transaction" if transactions == 1 else f"{transactions} such transactions"
 
 
 def _many_queries(operations: list[Row]) -> list[Row]:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from leadlog.core.doors import parameter
 from leadlog.core.errors import LogDirectoryError
-from leadlog.core.files import open_file
+from leadlog.core.files import DRAFT, open_file, remove_abandoned
 from leadlog.core.layout import (
     CATEGORIES,
     LogFile,
@@ -16,11 +16,11 @@ from leadlog.core.layout import (
     category_directory,
 )
 from leadlog.core.locks import try_lock
-from leadlog.core.places import modes_of
+from leadlog.core.places import modes_of, place_of
 from leadlog.reading.archive.folders import Folder, unlock
 from leadlog.reading.archive.plan import Hindrance, Kept
 
-__all__ = ["archive_folders", "open_folders", "sole_janitor"]
+__all__ = ["archive_folders", "open_folders", "remove_drafts", "sole_janitor"]
 
 LOCK = ".archive.lock"
 
@@ -67,6 +67,19 @@ def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folde
                 f"cannot read {path}: {error.strerror}; run this as the user who writes the log"
             ) from error
     return folders, kept
+
+
+def remove_drafts(root: Path) -> None:
+    """Remove the drafts that killed processes left anywhere in a log directory.
+
+    Whatever cannot be removed stays; `leadlog doctor` lists it.
+    """
+    for folder, _, names in os.walk(root):
+        for name in filter(DRAFT.fullmatch, names):
+            path = Path(folder, name)
+            if place_of(path.relative_to(root)) is not None:
+                with suppress(OSError):
+                    remove_abandoned(path)
 
 
 @contextmanager

@@ -17,12 +17,14 @@ from typing import IO
 
 from leadlog.core.files import DRAFT, draft, replacing, sync_folder
 from leadlog.core.layout import (
+    PARQUET,
     LogFile,
     parse_name,
     replaced_parts,
 )
 from leadlog.core.locks import try_lock
 from leadlog.reading.archive.plan import FoundFile, Hindrance
+from leadlog.reading.part import damaged_path
 
 __all__ = [
     "Folder",
@@ -31,7 +33,8 @@ __all__ = [
 ]
 
 IN_USE = "somebody writes to it"
-_PART_BESIDE = re.compile(r"_damaged-.+\.jsonl|_merged-.+\.txt")
+_DAMAGED = re.compile(r"_damaged-.+\.jsonl")
+_PART_BESIDE = re.compile(rf"{_DAMAGED.pattern}|_merged-.+\.txt")
 _OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold up anybody
 
 
@@ -90,19 +93,20 @@ class Folder:
     def scan(self) -> tuple[list[FoundFile], list[str]]:
         """The log files in it, and the names of what a killed janitor left.
 
-        Parts that stand in a merged one, too, are left out; see `merge.finish_merges`.
+        That is drafts, and damaged lines whose part is gone or never came. Parts that stand in a
+        merged one, too, are left out; see `merge.finish_merges`.
 
         Raises:
             OSError: it cannot be listed.
         """
-        found, drafts, names = [], [], []
+        found, leftovers, names = [], [], []
         in_use = self._in_use()
         with os.scandir(self._fd) as entries:
             for entry in entries:
                 name = entry.name
                 draft = DRAFT.fullmatch(name)
                 if self.archived and draft and _PART_BESIDE.fullmatch(draft["name"]):
-                    drafts.append(name)
+                    leftovers.append(name)
                     continue
                 names.append(name)
                 file = parse_name(draft["name"] if draft else name)
@@ -113,14 +117,16 @@ class Folder:
                     if not stat.S_ISREG(state.st_mode):
                         continue
                     if draft:
-                        drafts.append(name)
+                        leftovers.append(name)
                     else:
                         found.append(self._found(file, state, in_use))
         replaced: set[str] = set()
         if self.archived:
             with suppress(FileNotFoundError):  # merged meanwhile: they are gone
                 replaced = replaced_parts(self.path, names)
-        return [one for one in found if one.file.path.name not in replaced], drafts
+            parts = {damaged_path(Path(name)).name for name in names if name.endswith(PARQUET)}
+            leftovers += [name for name in names if _DAMAGED.fullmatch(name) and name not in parts]
+        return [one for one in found if one.file.path.name not in replaced], leftovers
 
     def _found(self, file: LogFile, state: os.stat_result, in_use: set[str]) -> FoundFile:
         return FoundFile(

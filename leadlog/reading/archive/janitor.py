@@ -18,7 +18,12 @@ from leadlog.core.errors import LogDirectoryError, ReadError
 from leadlog.core.layout import CATEGORIES, category_directory
 from leadlog.reading.analytics.buckets import remove_buckets
 from leadlog.reading.archive.buckets import store_missing
-from leadlog.reading.archive.directory import archive_folders, open_folders, sole_janitor
+from leadlog.reading.archive.directory import (
+    archive_folders,
+    open_folders,
+    remove_drafts,
+    sole_janitor,
+)
 from leadlog.reading.archive.folders import IN_USE, Folder, LeftAloneError
 from leadlog.reading.archive.merge import finish_merges, merge_parts
 from leadlog.reading.archive.plan import Action, FoundFile, Hindrance, Kept, Plan, plan
@@ -81,6 +86,7 @@ class Janitor:
             there = any(category_directory(self._root, name).is_dir() for name in CATEGORIES)
             if there and not self._dry_run:
                 stack.enter_context(sole_janitor(self._root))
+                remove_drafts(self._root)
             folders, unusable = open_folders(self._root, self._spool.names_in_use)
             for folder in folders:
                 stack.callback(folder.close)
@@ -126,8 +132,8 @@ class Janitor:
                 if folder.archived and not self._dry_run:
                     with suppress(OSError):  # then its parts stay out of sight, as they are
                         finish_merges(folder)
-                files, drafts = folder.scan()
-                for name in drafts:
+                files, leftovers = folder.scan()
+                for name in leftovers:
                     if not self._dry_run:
                         with suppress(OSError):  # then that file's sealing tells
                             folder.remove(name)

@@ -20,7 +20,7 @@ import orjson
 import zstandard
 
 from leadlog.core.errors import LeadlogError
-from leadlog.core.files import DRAFT, replace
+from leadlog.core.files import DRAFT, remove_abandoned, replace
 from leadlog.core.locks import try_lock
 from leadlog.core.places import EXPORTS, INDEX, WORKING_COPIES, Content, Place, exports, place_of
 from leadlog.reading.duck import connect, literally
@@ -115,9 +115,10 @@ class OtherFiles:
         if not (name.startswith(INDEX) or holds(path, self._spelling)):
             return None
         if not self._dry_run:
-            if draft and is_locked(path):
+            if not draft:
+                path.unlink(missing_ok=True)
+            elif not remove_abandoned(path):
                 return _BUSY
-            path.unlink(missing_ok=True)
         self.changed.append(Changed(name, 0, 0))
         return None
 

@@ -19,6 +19,7 @@ _NORMAL_CLOSE = 1000
 _NO_STATUS_CLOSE = 1005
 _GONE_CLOSES = (1001, 1006)
 """Close codes of a client that has left, or was lost."""
+_LIFESPAN_FAILURES = ("lifespan.startup.failed", "lifespan.shutdown.failed")
 
 
 class RecordedASGI:
@@ -39,6 +40,9 @@ class RecordedASGI:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI says."""
         work = None
+        if scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+            return
         if scope["type"] in ("http", "websocket") and _SEEN not in scope:
             work = _begin(self._recorder, scope)
         if work is None:
@@ -52,6 +56,24 @@ class RecordedASGI:
             finally:
                 _name(work, scope)
                 connection.ended()
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application's lifespan, and record the exception that ends it."""
+        failed = ""
+
+        async def look(message: Message) -> None:
+            nonlocal failed
+            if message["type"] in _LIFESPAN_FAILURES:
+                failed = message["type"].split(".")[1]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, look)
+        except Exception as error:
+            # An application that has no lifespan raises too, without such a message.
+            if failed:
+                self._recorder.failed(failed, error)
+            raise
 
 
 def _begin(recorder: Recorder, scope: Scope) -> RecordedWork | None:
@@ -149,7 +171,7 @@ def _route(scope: Scope) -> str | None:
     template = scope.get("path_template")
     if isinstance(template, str):
         return template
-    route = scope.get("route")
+    route = scope.get("route") or _starlette_route(scope)
     template = getattr(route, "path_format", None) or getattr(route, "path", None)
     if not isinstance(template, str):
         return None
@@ -162,6 +184,15 @@ def _route(scope: Scope) -> str | None:
     names = {value: f"{{{name}}}" for name, value in parameters.items()}
     before = path[: len(path) - len(tail)].split("/")
     return "/".join(names.get(part, part) for part in before) + template
+
+
+def _starlette_route(scope: Scope) -> object:
+    """Return the route of the endpoint that FastAPI called; it names only routes of its own."""
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    routes = getattr(scope.get("app"), "routes", ())
+    return next((one for one in routes if getattr(one, "endpoint", None) is endpoint), None)
 
 
 def instrument_stack(app: Any, recorder: Recorder) -> Callable[[], None]:

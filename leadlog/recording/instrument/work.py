@@ -196,10 +196,7 @@ class RecordedWork:
             return
         try:
             self._write_error = unhandled and not already_recorded(error)
-            if is_concealed(error):
-                self._failure = error_facts(error, concealed=True).details
-            else:
-                self._failure = describe(error, own_first=True)
+            self._failure = _described(error)
             self._raised_at = own_place(error)
             mark_recorded(error)
         except Exception as failure:  # noqa: BLE001 - recording never breaks what is recorded
@@ -271,11 +268,22 @@ class RecordedWork:
         context = {"operation": self.name, "operation_id": self._operation_id}
         if self._raised_at is not None:
             context["called_from"] = self._raised_at
-        error_type = _ERROR_TYPES[self.kind]
-        error = shape.error_log(error_type, {}, context)
-        error["error_details"].update(failure)
-        error["timestamp"] = ended_us
-        _log.emit("error", f"error.{error_type.removesuffix('_error')}", error)
+        _write_error(_ERROR_TYPES[self.kind], failure, context, ended_us)
+
+
+def _described(error: BaseException) -> dict[str, str | None]:
+    if is_concealed(error):
+        return error_facts(error, concealed=True).details
+    return describe(error, own_first=True)
+
+
+def _write_error(
+    error_type: str, failure: Mapping[str, Any], context: Mapping[str, Any], time_us: int
+) -> None:
+    error = shape.error_log(error_type, {}, context)
+    error["error_details"].update(failure)
+    error["timestamp"] = time_us
+    _log.emit("error", f"error.{error_type.removesuffix('_error')}", error)
 
 
 class Recorder:
@@ -312,3 +320,22 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - recording never breaks what is recorded
             report_failure(error)
             return None
+
+    def failed(self, phase: str, error: BaseException) -> None:
+        """Record the exception that ended an application outside its work. Never raises.
+
+        Args:
+            phase: startup or shutdown.
+            error: the exception. One that was recorded already is not recorded again.
+        """
+        try:
+            if not self.active or not is_enabled() or already_recorded(error):
+                return
+            context = {"operation": phase}
+            place = own_place(error)
+            if place is not None:
+                context["called_from"] = place
+            _write_error(f"{phase}_error", _described(error), context, now_us())
+            mark_recorded(error)
+        except Exception as failure:  # noqa: BLE001 - recording never breaks what is recorded
+            report_failure(failure)

@@ -14,10 +14,13 @@ from typing import Final
 
 from leadlog.core.files import make_folder, open_file
 
-__all__ = ["WORDS", "belonging", "belongs", "make_mark"]
+__all__ = ["KEPT_SECONDS", "WORDS", "belonging", "belongs", "make_mark", "other"]
 
 WORDS: Final = 3
 """How many 64-bit words say which directory it is; all zero where that is not known."""
+
+KEPT_SECONDS: Final = 7 * 86_400
+"""How long events are kept whose log directory is gone."""
 
 _MARK_BYTES: Final = 8
 
@@ -67,6 +70,14 @@ def belongs(words: Sequence[int], directory: Path) -> bool:
     if here == (0,) * WORDS:
         return True  # removed; it will be made anew
     return (device, inode) == here[:2] and (not mark or not here[2] or mark == here[2])
+
+
+def other(directory: Path) -> str:
+    """Name the directory that something at this path is for when it is not for this one."""
+    return (
+        f"another log directory that was at {directory} before, or that a container has there; "
+        "it is kept for a week"
+    )
 
 
 def _mark(directory: Path) -> Path:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
 
-from leadlog.recording.sinks.belonging import WORDS, belonging, belongs
+from leadlog.recording.sinks.belonging import KEPT_SECONDS, WORDS, belonging, belongs, other
 from leadlog.recording.sinks.descriptors import Descriptors, unmap
 from leadlog.recording.sinks.header import HEADER_BYTES
 from leadlog.recording.sinks.storage import Spool
@@ -288,8 +288,10 @@ class Note:
 def read_notes(content: bytes, directory: Path) -> tuple[list[Note], bytes | None]:
     """Return the valid notes in a file of a dead process, and the policy that lies beside them.
 
+    Notes for another directory are none after a week, when nobody has come for them.
+
     Raises:
-        ValueError: this is not such a file, or it is of another directory.
+        ValueError: this is not such a file, or its notes are for another directory.
     """
     if len(content) < HEADER_BYTES:
         raise ValueError("no intents: too short for a header")
@@ -298,14 +300,16 @@ def read_notes(content: bytes, directory: Path) -> tuple[list[Note], bytes | Non
     end = HEADER_BYTES + slots * size
     if words[_IDENTITY] != _MAGIC or slots > _MOST_SLOTS or end + policy > len(content):
         raise ValueError("no intents of this version")
-    if not belongs(words[_BELONGING : _BELONGING + WORDS].tolist(), directory):
-        raise ValueError(f"it is of another directory that was, or elsewhere is, at {directory}")
     notes = []
     for slot in range(slots):
         at = HEADER_BYTES + slot * size
         data = content[at : at + words[_LENGTHS + slot]]
         if data:
             notes.append(Note(_decoded(data.split(b"\n")[:-1]), words[_TIMES + slot]))
+    if notes and not belongs(words[_BELONGING : _BELONGING + WORDS].tolist(), directory):
+        if time.time() - max(note.time_us for note in notes) / 1e6 <= KEPT_SECONDS:
+            raise ValueError(f"it holds transactions without an outcome for {other(directory)}")
+        return [], None
     return notes, content[end : end + policy] or None
 
 

@@ -7,17 +7,20 @@ it came.
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadlog.core.layout import CATEGORIES
 from leadlog.core.locks import try_claim, try_lock
+from leadlog.recording.sinks.belonging import KEPT_SECONDS, other
 from leadlog.recording.sinks.channel import Channel
 from leadlog.recording.sinks.contract import FinisherOf, Offer
 from leadlog.recording.sinks.descriptors import Descriptors, map_file
 from leadlog.recording.sinks.header import HEADER_BYTES, IN_MEMORY, SEEN_US, Header
 from leadlog.recording.sinks.overflow import Budget
+from leadlog.recording.sinks.report import waiting_lines
 from leadlog.recording.sinks.ring import Ring
 from leadlog.recording.sinks.segments import Files
 from leadlog.recording.sinks.slots import SlotHolder
@@ -180,9 +183,7 @@ def _recover_one(
         os.lseek(fd, 0, os.SEEK_SET)
         header = Header(os.read(fd, HEADER_BYTES))
         if not header.belongs(files.directory):
-            raise ValueError(
-                f"it is of another directory that was, or elsewhere is, at {files.directory}"
-            )
+            return _leave_to_other(file, fd, header, files, report)
         if size > HEADER_BYTES:
             storage.memory = map_file(fd, size)
             finish = None
@@ -205,6 +206,27 @@ def _recover_one(
         return True
     finally:
         storage.release()
+
+
+def _leave_to_other(
+    file: RingFile, fd: int, header: Header, files: Files, report: Recovery
+) -> bool:
+    """Handle a dead process's ring that is for another directory with the same path.
+
+    That directory was removed, or it is a container's that shares the memory. An empty ring is
+    removed at once, and one with events when nobody has come for them in a week.
+
+    Raises:
+        ValueError: its events are kept.
+    """
+    waiting = waiting_lines(fd)
+    age_seconds = time.time() - header.words[SEEN_US] / 1e6
+    if waiting and age_seconds <= KEPT_SECONDS:
+        events = "1 event" if waiting == 1 else f"{waiting} events"
+        raise ValueError(f"it holds {events} for {other(files.directory)}")
+    report.lost += waiting
+    files.spool.retire(file.path, quietly=True)
+    return True
 
 
 def _empty(channel: Channel, report: Recovery) -> bool:

@@ -25,7 +25,7 @@ from leadlog.recording.sinks.header import (
 )
 from leadlog.recording.sinks.storage import MEMORY, RingFile, Spool
 
-__all__ = ["RingReport", "ring_reports"]
+__all__ = ["RingReport", "ring_reports", "waiting_lines"]
 
 _TRIES = 5
 _BEGIN = 64
@@ -126,6 +126,11 @@ def _read(file: RingFile) -> RingReport:
 def _timestamp(line: bytes) -> str | None:
     found = _TIMESTAMP.match(line)
     return None if found is None else found[1].decode()
+
+
+def waiting_lines(fd: int) -> int:
+    """Return the number of lines in an open ring that are not in files yet."""
+    return _consistent(fd)[1]
 
 
 def _consistent(fd: int) -> tuple[Header, int, bytes]:

@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from leadlog.core.locks import try_lock
+from leadlog.recording.sinks.belonging import KEPT_SECONDS
 from leadlog.recording.sinks.contract import FinisherOf
 from leadlog.recording.sinks.recover import Recovery, recover
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.storage import MEMORY, PATH_SUFFIX, Spool
 
-__all__ = ["KEPT_SECONDS", "Shared", "Swept", "shared_memory", "sweep"]
-
-KEPT_SECONDS = 7 * 86_400
-"""How long rings are kept whose log directory is gone."""
+__all__ = ["Shared", "Swept", "shared_memory", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
