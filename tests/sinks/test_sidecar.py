@@ -113,7 +113,7 @@ def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs memory that survives")
 def test_a_descriptor_that_the_application_closed_gives_nothing_away(directory: Path) -> None:
-    """The mapping keeps lock and claim, so that ring stays with its process; what was lent returns."""
+    """The mapping keeps lock and claim, so that ring stays its process's; a lent one returns."""
     spool = Spool(directory)
     descriptors, others = Descriptors(), Descriptors()
     ring = spool.create("error_logs", 4096, descriptors, 1)
