@@ -69,7 +69,7 @@ class DatabaseLogger:
         return (self._own or current()).loaded.settings.directory
 
     def close(self) -> None:
-        """Closes what this logger alone uses; the pipeline in force stays."""
+        """Close what this logger alone uses; the pipeline in force stays."""
         if self._own is not None:
             self._own.close()
 
@@ -85,7 +85,7 @@ class DatabaseLogger:
         operation_result: Any = None,
         performance_metrics: Any = None,
     ) -> str:
-        """Logs one call on a lead store.
+        """Log one call on a lead store.
 
         Args:
             operation_type: add_lead, get_lead, update_lead, …
@@ -118,7 +118,7 @@ class DatabaseLogger:
     def log_sync_operation(
         self, sync_type: str, sync_details: Any, sync_results: Any, leads_processed: Any = None
     ) -> str:
-        """Logs one run of a sync.
+        """Log one run of a sync.
 
         Args:
             sync_type: to_airtable, from_airtable or bidirectional.
@@ -142,7 +142,7 @@ class DatabaseLogger:
         migration_results: Any,
         data_summary: Any = None,
     ) -> str:
-        """Logs one run of a migration.
+        """Log one run of a migration.
 
         Args:
             migration_type: json_to_db, backup_creation or rollback.
@@ -165,7 +165,7 @@ class DatabaseLogger:
         )
 
     def log_error(self, error_type: str, error_details: Any, context: Any = None) -> str:
-        """Logs one error.
+        """Log one error.
 
         Args:
             error_type: database_error, sync_error, validation_error, …
@@ -183,7 +183,7 @@ class DatabaseLogger:
     def log_performance_metrics(
         self, operation_name: str, performance_data: Any, system_info: Any = None
     ) -> str:
-        """Logs one measurement.
+        """Log one measurement.
 
         Args:
             operation_name: what was measured.
@@ -201,7 +201,7 @@ class DatabaseLogger:
     def log_monitoring_data(
         self, monitoring_type: str, monitoring_data: Any, alerts: Any = None
     ) -> str:
-        """Logs one look at the system.
+        """Log one look at the system.
 
         Args:
             monitoring_type: health_check, sync_status, database_stats, …
@@ -217,7 +217,7 @@ class DatabaseLogger:
         return self._emit(f"monitoring.{monitoring_type}", event)
 
     def create_daily_summary(self, date: dt.date | str | None = None) -> Path:
-        """Writes the summary of a UTC day from that day's log files.
+        """Write the summary of a UTC day from that day's log files.
 
         Args:
             date: the day, as a date or `2026-11-23`; today by default.
@@ -247,7 +247,7 @@ def log_database_event(
     operation_result: Any = None,
     additional_data: Mapping[str, Any] | None = None,
 ) -> str:
-    """Logs one event of any type; what the arguments mean depends on the type.
+    """Log one event of any type; what the arguments mean depends on the type.
 
     Args:
         event_type: one of `EVENT_TYPES`.

@@ -21,7 +21,7 @@ _DEFECT = 70
 def main() -> None:
     """Run the command that the arguments name, and exit."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this
+        if getattr(sys, name) is None:  # closed by the process that started this one
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - for the whole run
     try:
         root(prog_name="leadlog")

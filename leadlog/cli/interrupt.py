@@ -38,7 +38,7 @@ class Interruptible:
         self._asked = True
 
     def check(self) -> None:
-        """Ends here if Ctrl-C was pressed.
+        """End here if Ctrl-C was pressed.
 
         Raises:
             KeyboardInterrupt: it was.

@@ -56,7 +56,7 @@ def json_option(function: F) -> F:
 
 
 def moment_option(name: str, text: str) -> Callable[[F], F]:
-    """An option that takes a point in time; its value is text as in the records, or None."""
+    """Return an option that takes a point in time; its value is text as in the records, or None."""
 
     def read(ctx: click.Context, parameter: click.Parameter, said: str | None) -> str | None:
         if said is None:
@@ -163,7 +163,7 @@ def spark_engine(
 
 
 def on_spark(*, engine: str | None, remote: str | None, source: str | None) -> bool:
-    """Whether `engine_options` ask for Spark."""
+    """Return whether `engine_options` ask for Spark."""
     if engine != "spark" and (remote or (source and not source.startswith("s3://"))):
         raise click.UsageError(
             "--remote is for --engine spark, and so is a --source that is not s3://bucket/prefix"
@@ -189,7 +189,7 @@ def _source(directory: Path | None, given: str | None) -> str:
 
 
 def existing_log(given: Path | None) -> Path:
-    """The log directory to read.
+    """Return the log directory to read.
 
     Raises:
         ReadError: it is not there.
@@ -221,7 +221,7 @@ def note_export(directory: Path, file: Path) -> None:
 
 
 def log_directory(given: Path | None) -> Path:
-    """The directory that was given, or the one in the settings.
+    """Return the directory that was given, or the one in the settings.
 
     Raises:
         SettingsError: a setting is unknown or bad.

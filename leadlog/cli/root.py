@@ -103,7 +103,7 @@ class LazyGroup(click.Group):
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Imports and returns a command."""
+        """Import and return a command."""
         if cmd_name not in self._lazy:
             return None
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
@@ -111,14 +111,14 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Writes the list of commands from what is known without importing them."""
+        """Write the list of commands from what is known without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._lazy.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds the command; a wrong one is told with the closest name."""
+        """Find the command; the error about an unknown one names the closest."""
         name = args[0]
         if name not in self._lazy and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
@@ -129,7 +129,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """Completes command names without importing the commands."""
+        """Complete command names without importing the commands."""
         from click.shell_completion import CompletionItem
 
         names = [
@@ -152,7 +152,7 @@ class Root(LazyGroup):
     """The outermost group: turns what can go wrong into a message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
+        """Run the command."""
         try:
             with command_line():
                 result = super().invoke(ctx)
@@ -176,7 +176,7 @@ def _safe(error: BaseException) -> str:
 
 
 def _silence_stdout() -> None:
-    """Lets the interpreter's last flush go nowhere instead of into the closed pipe."""
+    """Let the interpreter's last flush go nowhere instead of into the closed pipe."""
     with suppress(OSError):  # a stream without a descriptor has no pipe either
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

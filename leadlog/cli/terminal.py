@@ -37,7 +37,7 @@ _JOINERS = "\u200c\u200d"  # needed by Persian, Indic scripts and emoji, and har
 
 
 def safe(text: str) -> str:
-    r"""A stored value as it may be shown: what is not printable is spelled out.
+    r"""Return a stored value as it may be shown: what is not printable is spelled out.
 
     >>> print(safe("a\x1b[2Jb\u202ec\nd"))
     a\x1b[2Jb\u202ec\nd
@@ -48,7 +48,7 @@ def safe(text: str) -> str:
 
 
 def safe_json(line: bytes) -> bytes:
-    r"""The same JSON with everything that is not printable as `\u` escapes.
+    r"""Return the same JSON with everything that is not printable as `\u` escapes.
 
     Control characters below space are escaped in JSON anyway; the others (delete, C1, marks of
     direction) are not, and terminals obey some of them.
@@ -127,7 +127,7 @@ class Styled(NamedTuple):
 
 
 def line(parts: Iterable[Styled | str], width: int | None = None) -> str:
-    """Join the parts that are not empty, two spaces apart, cut to so many cells."""
+    """Join the parts that are not empty, two spaces apart, cut to `width` cells."""
     shown: list[str] = []
     left = width
     for part in parts:
@@ -155,17 +155,17 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def shows_progress() -> bool:
-    """Whether standard error is a terminal that can draw a progress bar."""
+    """Return whether standard error is a terminal that can draw a progress bar."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def message(text: str) -> None:
-    """One line for people, on standard error."""
+    """Print one line for people on standard error."""
     click.echo(f"leadlog: {safe(text)}", err=True)
 
 
 def print_json(value: Any) -> None:
-    """A result as indented JSON on standard output."""
+    """Print a result as indented JSON on standard output."""
     text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
     sys.stdout.buffer.write(safe_json(text) + b"\n")
     sys.stdout.buffer.flush()

@@ -24,7 +24,7 @@ def command_line() -> Iterator[None]:
 
 
 def parameter(python: str, option: str) -> str:
-    """Return the name of a parameter as whoever called leadlog has to write it.
+    """Return the name of a parameter as the caller of leadlog has to write it.
 
     Args:
         python: The parameter, with its value if the remedy is one, such as `since` or `force=True`.

@@ -1,9 +1,9 @@
-"""What a forked child must renew: locks, threads, counters.
+"""Renewal after a fork: locks, threads and counters that a child must not inherit.
 
-`os.register_at_fork` keeps what it is given for ever, so one hook serves all objects and
-holds them weakly. It does not hear of a fork that is made in C, as uWSGI's are: so the kernel
-is asked to wipe a page of memory in every child, and whoever would use what a child must not
-looks at that page first (`renew_if_forked`).
+`os.register_at_fork` keeps its functions forever, so one hook serves all objects and holds them
+weakly. It is not called for a fork that is made in C, as uWSGI's are. So the kernel is asked to
+wipe a page of memory in every child, and code that uses such an object checks that page first
+(`renew_if_forked`).
 """
 
 import mmap
@@ -25,7 +25,7 @@ class Renewable(Protocol):
     """Something that cannot be used in a forked child as it stands."""
 
     def after_fork(self) -> None:
-        """Called in the child, before it runs anything; logs nothing, starts nothing."""
+        """Renew the object; called in the child before it runs anything. Log and start nothing."""
         ...
 
 
@@ -33,7 +33,7 @@ _renewables: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 
 
 def renew_after_fork(renewable: Renewable) -> None:
-    """Has `renewable.after_fork()` called in every child forked while it lives."""
+    """Have `renewable.after_fork()` called in every child forked while it lives."""
     _renewables.add(renewable)
 
 
@@ -63,7 +63,7 @@ def renew_if_forked() -> None:
 
 
 def _renew() -> None:
-    """Do in a child what Python does after `os.fork`, and whoever forked in C left out."""
+    """Do in a child what Python does after `os.fork` and a fork made in C leaves out."""
     if len(os.listdir("/proc/self/task")) == 1 and _import_lock_is_ours():  # noqa: PTH208 - a number
         import ctypes
 

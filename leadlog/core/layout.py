@@ -101,7 +101,7 @@ class LogFile:
 
 
 def category_directory(root: str | os.PathLike[str], category: str) -> Path:
-    """The folder of `category` below the log directory `root`.
+    """Return the folder of `category` below the log directory `root`.
 
     Raises:
         ValueError: there is no such category; the message lists the six.
@@ -112,7 +112,7 @@ def category_directory(root: str | os.PathLike[str], category: str) -> Path:
 
 
 def archive_directory(root: str | os.PathLike[str], category: str, date: str) -> Path:
-    """The folder of the archive for one category and UTC day."""
+    """Return the folder of the archive for one category and UTC day."""
     return Path(root) / ARCHIVE / f"category={category}" / f"date={date}"
 
 
@@ -123,7 +123,7 @@ def part_path(root: str | os.PathLike[str], file: LogFile) -> Path:
 
 
 def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
-    """The UTC days that a category has a folder for in the archive, in order.
+    """Return the UTC days that a category has a folder for in the archive, in order.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -136,7 +136,7 @@ def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
 
 
 def parse_name(name: str) -> LogFile | None:
-    """What a file name says, or None where it is not one of ours."""
+    """Return the parts of a log file's name; None for any other file."""
     match = _MERGED_PART.fullmatch(name)
     if match is not None:
         return replace(merged_part(match["date"], int(match["number"])), path=Path(name))
@@ -157,7 +157,10 @@ def parse_name(name: str) -> LogFile | None:
 
 
 def merged_part(date: str, number: int) -> LogFile:
-    """The name of the part that a day's parts are merged into; `number` counts the merges."""
+    """Return the name of the part that a day's parts are merged into.
+
+    `number` counts the merges.
+    """
     return LogFile(date, _MERGED_WRITER, number, archived=True)
 
 
@@ -173,7 +176,7 @@ def merged_part_of(name: str) -> str | None:
 
 
 def replaced_parts(folder: Path, names: Collection[str]) -> set[str]:
-    """The parts in a folder of the archive that stand in a merged one, too.
+    """Return the parts in a folder of the archive that stand in a merged one, too.
 
     Args:
         folder: of one category and day.
@@ -196,7 +199,7 @@ def log_files(
     since: str | None = None,
     until: str | None = None,
 ) -> list[LogFile]:
-    """The log files below `root`, by date, writer and segment; each content once.
+    """Return the log files below `root`, by date, writer and segment; each content once.
 
     A copy whose original is still there is left out.
 
@@ -243,7 +246,7 @@ def _listed(folder: Path, category: str) -> list[LogFile]:
 
 
 def _parts(folder: Path, category: str) -> list[LogFile]:
-    """The parts in a folder of the archive, without those that stand in a merged one, too."""
+    """Return the parts in a folder of the archive, without those that a merged part contains."""
     before = None
     while folder.is_dir():
         # One listing for both: a merge that ends between two would be missed, or met twice.

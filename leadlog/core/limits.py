@@ -108,7 +108,7 @@ def _size(value: object, everything: str) -> int:
 
 
 def _room(value: object, everything: str) -> int:
-    """A size that a log is to be cut down to."""
+    """Return a size that a log is to be cut down to."""
     size = _size(value, everything)
     if 0 < size < LEAST_BYTES:
         # `20`, meant as 20 GB, would cost somebody the whole log.

@@ -1,4 +1,4 @@
-"""Locks on files, which tell other processes that this one is at work.
+"""Locks on files, which show other processes that this one is at work.
 
 A lock made by `flock` belongs to the open file; it goes with the last copy of its descriptor.
 """
@@ -18,7 +18,7 @@ if sys.platform == "win32":
     _LOCK_BYTE = 1 << 40  # far behind any content, which others may go on reading
 
     def try_lock(fd: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - there is one kind
-        """Locks an open file against other processes, without waiting.
+        """Lock an open file against other processes, without waiting.
 
         Returns:
             False when another one holds it.
@@ -34,7 +34,7 @@ else:
     import fcntl
 
     def try_lock(fd: int, *, shared: bool = False) -> bool:
-        """Locks an open file against other processes, without waiting.
+        """Lock an open file against other processes, without waiting.
 
         Args:
             fd: its descriptor.
@@ -64,7 +64,7 @@ def try_claim(fd: int) -> bool:
 
     Returns:
         False when another open file has the claim. True also where the system knows no such
-        lock; `claims_work` tells.
+        lock; `claims_work` says whether.
     """
     if _SET_LOCK is None:
         return True
@@ -86,7 +86,7 @@ def release_claim(fd: int) -> None:
 
 
 def claims_work(folder: Path) -> bool:
-    """Whether claims keep others off, on the file system of a folder.
+    """Return whether claims keep others off, on the file system of a folder.
 
     Raises:
         OSError: no file can be made there.

@@ -19,7 +19,7 @@ __all__ = ["Lock", "RLock", "get_ident", "is_patched", "sleep", "start_new_threa
 
 
 def _own(module: str, name: str) -> Any:
-    """What a module of the standard library had under a name before anybody replaced it."""
+    """Return an attribute of a standard library module as it was before it was patched."""
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     if gevent is not None:
         return gevent.get_original(module, name)
@@ -41,5 +41,5 @@ else:
 
 
 def is_patched() -> bool:
-    """Whether the standard library's threads are green ones now."""
+    """Return whether the standard library's threads are green ones now."""
     return _thread.start_new_thread is not start_new_thread

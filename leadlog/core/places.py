@@ -179,7 +179,7 @@ PLACES: Final = (
         (".erasures.jsonl",),
     ),
     Place(
-        "rings and what became of them",
+        "rings and their counts",
         Content.RING,
         (
             "leadlog.recording.sinks.board",

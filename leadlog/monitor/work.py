@@ -1,4 +1,4 @@
-"""What a monitor does in a cycle: read, look, tell, and write all of it in one transaction."""
+"""The work of a monitor's cycle: read, check, notify, and write all of it in one transaction."""
 
 import sqlite3
 import time
@@ -78,8 +78,8 @@ class Parts:
         clock: microseconds since 1970.
         measure: measures disk, memory and dropped events, by name.
         background: whether checks, summaries and deliveries have threads of their own.
-        notice: is told in one line about what somebody should know.
-        observe: is given each event that is read; None for nobody.
+        notice: is called with one line that people should know of.
+        observe: is called with each event that is read; None for no call.
     """
 
     directory: Path
@@ -259,7 +259,7 @@ class Work:
             health_record(self._parts.emit, view, self.alerts, every, now)
 
     def _count_dropped(self, total: float | None) -> None:
-        """What was dropped since the last look; what was dropped before the first is no news."""
+        """Note the events dropped since the last look; earlier ones are not new."""
         if total is None:
             return
         if self._dropped is not None and total > self._dropped:
@@ -313,7 +313,7 @@ class Work:
         self._recorded.clear()
 
     def _say(self, text: str) -> None:
-        """Tells of what may last, once a minute."""
+        """Report of what may last, once a minute."""
         if time.monotonic() - self._noticed_at > _NOTICE_SECONDS:
             self._noticed_at = time.monotonic()
             self._parts.notice(text)

@@ -23,7 +23,7 @@ _HOMES = {"iter_events": "frames", "frame": "frames", "run_query": "query", "Lim
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for; a command that only follows files loads none of it."""
+    """Import what is asked for; a command that only follows files loads none of it."""
     from importlib import import_module
 
     if name not in _HOMES:

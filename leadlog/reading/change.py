@@ -1,4 +1,4 @@
-"""What one `database_operation` record says about a table: which row, and what became of it.
+"""The change of a table in one `database_operation` record: which row, with which outcome.
 
 Only here is decided whether a record is a create, an update or a delete. A writer that says so
 itself (`data_details.change`) is believed; of one that does not, it follows from the type of the
@@ -52,7 +52,7 @@ class Change(NamedTuple):
         at: when the operation ended, as in the record.
         event_id: of the record.
         entity: the mapped class's name, behind its table's schema and its database's name where
-            the record tells them (`database:schema.Class`); None where a statement's is not known.
+            the record has them (`database:schema.Class`); None where a statement's is not known.
         operation: `operation_type`.
         kind: create, update, delete or read; None where it may be any.
         outcome: what the database did; "" where the record does not say.
@@ -115,7 +115,7 @@ def unreadable(value: Any) -> str | None:
 
 
 def change_of(data: Mapping[str, Any]) -> Change | None:
-    """What a record says about a table; None where it says nothing, or is damaged.
+    """Return the change of a table in a record; None where there is none, or it is damaged.
 
     Args:
         data: one event of the log, of any type.
@@ -198,7 +198,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
 
 
 def addresses_of(data: Mapping[str, Any]) -> list[str]:
-    """Return the e-mail addresses that a call tells of: its row's, the old and the new one.
+    """Return the e-mail addresses in a call: its row's, the old and the new one.
 
     Args:
         data: one event of the log, of any type.
@@ -222,7 +222,7 @@ def _kind(
     *,
     bulk: bool,
 ) -> Kind | None:
-    """The kind of change, said by the record or inferred; None where it may be any."""
+    """Return the kind of change, said by the record or inferred; None where it may be any."""
     said = what.get("change")
     if type(said) is str and said in _KINDS:
         return _KINDS[said]
@@ -257,7 +257,7 @@ def _by_name(operation: str) -> Kind | None:
 
 
 def _effective(operation: str, outcome: str, rows: int | None, what: Mapping[str, Any]) -> str:
-    """The outcome; one record of all batches of `add_leads` counts what was committed."""
+    """Return the outcome; one record of all batches of `add_leads` counts what was committed."""
     if operation == "add_leads" and outcome == "failed" and rows and "batch_number" not in what:
         return "committed"
     return outcome
@@ -273,7 +273,7 @@ def _listed(who: Mapping[str, Any]) -> tuple[str, ...]:
 def _rows_named(
     operation: str, listed: tuple[str, ...], count: Any, rows: int | None
 ) -> tuple[tuple[str, ...] | None, bool]:
-    """(the keys of all rows, where the record has them all; whether it has some of them)."""
+    """Return the keys of all rows, if the record has them all, and whether it has some."""
     if not listed:
         return None, False
     if operation == "mark_for_sync":

@@ -92,7 +92,7 @@ def _size(path: Path) -> int:
 
 
 def _known(folder: Path) -> Mapping[str, list[_Stretch]]:
-    """The stretches that there are, by stem."""
+    """Return the stretches that there are, by stem."""
     known: dict[str, list[_Stretch]] = {}
     for name in os.listdir(folder):  # noqa: PTH208 - names suffice
         stem, place, mark, suffix = (name.rsplit(".", 3) + [""] * 4)[:4]
@@ -118,7 +118,7 @@ def _copied(
     mode: int,
     connection: "DuckDBPyConnection",
 ) -> Copied | None:
-    """One file as its stretches and its rest; None where it is better read as it is."""
+    """Return one file as its stretches and its rest; None where it is better read as it is."""
     parts: list[_Stretch] = []
     kinds = columns(file.category)
     with file.path.open("rb") as stream:

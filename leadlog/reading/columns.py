@@ -66,7 +66,7 @@ _OPEN = "context"
 
 
 def record_of(category: str) -> Any:
-    """The record type of a category's lines.
+    """Return the record type of a category's lines.
 
     Raises:
         ValueError: there is no such category; the message lists the six.

@@ -55,15 +55,15 @@ class Unpacked(io.RawIOBase):
         self.damage: ReadError | None = None
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always, though not fast."""
+        """Return True; seeking is not fast."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Reads the next bytes of the content into a writable buffer; 0 at its end.
+        """Read the next bytes of the content into a writable buffer; 0 at its end.
 
         Raises:
             ReadError: the file is damaged or not complete.
@@ -116,7 +116,7 @@ class Unpacked(io.RawIOBase):
         )
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Goes to a byte of the content, or to its end if that comes first.
+        """Go to a byte of the content, or to its end if that comes first.
 
         Raises:
             ReadError: the file is damaged or not complete.
@@ -132,7 +132,7 @@ class Unpacked(io.RawIOBase):
         return self._position
 
     def _skip(self, count: int) -> None:
-        """Passes over so many bytes, or what there is."""
+        """Skip `count` bytes, or all that there are."""
         while count > 0 and (self._content or self._advance()):
             passed = min(count, len(self._content))
             self._content = self._content[passed:]
@@ -140,19 +140,19 @@ class Unpacked(io.RawIOBase):
             count -= passed
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         if not self.closed:
             self._packed.close()
         super().close()
 
 
 def is_cut(path: Path) -> bool:
-    """Whether a compressed file ends before its last frame does; nothing is decompressed.
+    """Return whether a compressed file ends before its last frame does; nothing is decompressed.
 
     Raises:
         OSError: it cannot be read.
     """
-    import zstandard  # as above
+    import zstandard
 
     with path.open("rb") as packed:
         size = os.fstat(packed.fileno()).st_size
@@ -179,7 +179,7 @@ def is_cut(path: Path) -> bool:
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """The content of a compressed file, to be read forwards.
+    """Return the content of a compressed file, to be read forwards.
 
     Raises:
         OSError: it cannot be opened.
@@ -188,7 +188,7 @@ def open_unpacked(path: Path) -> BinaryIO:
 
 
 def open_to_damage(path: Path) -> tuple[BinaryIO, Unpacked]:
-    """The content of a compressed file as far as it can be read, and what knows its damage.
+    """Return the content of a compressed file as far as it can be read, and what knows its damage.
 
     Raises:
         OSError: it cannot be opened.
@@ -198,13 +198,13 @@ def open_to_damage(path: Path) -> tuple[BinaryIO, Unpacked]:
 
 
 def spool_unpacked(path: Path) -> BinaryIO:
-    """A copy of the content of a compressed file, in memory or in a temporary file.
+    """Return a copy of the content of a compressed file, in memory or in a temporary file.
 
     Raises:
         ReadError: the file is damaged or not complete.
         OSError: it cannot be opened or read.
     """
-    import tempfile  # as above
+    import tempfile
 
     copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
     try:

@@ -44,7 +44,7 @@ def damaged_lines(
     since: str | None = None,
     until: str | None = None,
 ) -> Iterator[DamagedLine]:
-    """All lines that are no events.
+    """Yield all lines that are no events.
 
     Args:
         directory: the log directory.
@@ -60,7 +60,7 @@ def damaged_lines(
 
 
 def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
-    """The lines of one file that are no events.
+    """Yield the lines of one file that are no events.
 
     Raises:
         ReadError: it cannot be read.
@@ -100,7 +100,7 @@ def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
 
 
 def unfinished_line(path: Path) -> bytes:
-    """What follows the last newline of a plain file now; nothing where the file is gone.
+    """Return the bytes after the last newline of a plain file; none where the file is gone.
 
     Raises:
         ReadError: the file cannot be read.

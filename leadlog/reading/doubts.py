@@ -19,7 +19,7 @@ class Doubt(NamedTuple):
             `uncertain` (the same of a call whose outcome is not known) or `dropped` (records
             were lost).
         at: when it ended, or was noticed.
-        event_id: of the record that tells of it.
+        event_id: of the record that shows it.
         entity: whose rows; None for any.
         operation: the call's `operation_type`.
         kind: what it did to rows; None for anything.
@@ -41,7 +41,7 @@ class Doubt(NamedTuple):
     lines: int | None = None
 
     def touches(self, entity: str, kind: Kind, column: str | None = None) -> bool:
-        """Whether it may have done such a thing to a row, or to a column of it."""
+        """Return whether it may have done such a thing to a row, or to a column of it."""
         if self.entity is not None and self.entity != entity:
             return False
         if self.kind is not None and self.kind != kind:
@@ -49,7 +49,7 @@ class Doubt(NamedTuple):
         return column is None or self.columns is None or column in self.columns
 
     def moves(self, entity: str, keys: Collection[str] = ()) -> bool:
-        """Whether it may have given a row another primary key.
+        """Return whether it may have given a row another primary key.
 
         Args:
             entity: the mapped class's name.
@@ -60,7 +60,7 @@ class Doubt(NamedTuple):
         )
 
     def overwrites(self, entity: str, column: str | None = None) -> bool:
-        """Whether it is a call of this class that wrote to a column of rows it does not name.
+        """Return whether it is a call of this class that wrote a column of rows it does not name.
 
         A call of no known class, and lost records, are doubts about everything; that a value is
         stale does not follow from them.
@@ -74,13 +74,16 @@ class Doubt(NamedTuple):
         return self.columns is None or (column is not None and column in self.columns)
 
     def deletes(self, entity: str) -> bool:
-        """Whether it is a call that deleted rows of this class, and does not name them."""
+        """Return whether it is a call that deleted rows of this class, and does not name them."""
         if self.operation == _MORE:
             return self.entity in (entity, None)
         return self.cause != "dropped" and self.entity == entity and self.kind == "delete"
 
     def written(self, column: str) -> tuple[Any, ...]:
-        """The value that it wrote to a column of some rows; nothing where it is not known."""
+        """Return the value that it wrote to a column of some rows.
+
+        Nothing where it is not known.
+        """
         cell = (self.columns or {}).get(column)
         if not isinstance(cell, Mapping) or "new" not in cell:
             return ()
@@ -112,7 +115,7 @@ class Doubts:
         self.count += 1
 
     def since(self, place: int) -> Iterator[Doubt]:
-        """The doubts from a place on."""
+        """Yield the doubts from a place on."""
         if place < self.count:
             # The last one that is kept stands for all up to the present.
             yield from self.kept[min(place, len(self.kept) - 1) :]

@@ -90,12 +90,12 @@ class Skipped:
     places: list[tuple[Path, int]] = field(default_factory=list)
 
     def damaged(self, path: Path, offset: int) -> None:
-        """Counts one complete line that is not an event."""
+        """Count one complete line that is not an event."""
         self.lines += 1
         self._keep(path, offset)
 
     def open_ended(self, path: Path, offset: int) -> None:
-        """Counts one last line without its newline."""
+        """Count one last line without its newline."""
         self.unfinished += 1
         self._keep(path, offset)
 
@@ -105,7 +105,7 @@ class Skipped:
 
 
 def decode(raw: bytes) -> dict[str, Any] | None:
-    """The event that a line says, or None where it says none.
+    """Return the event that a line says, or None where it says none.
 
     NaN and infinite numbers, which leadlog never writes, are null.
     """
@@ -131,7 +131,7 @@ def _is_moment(stamp: str) -> bool:
 
 
 def _without_odd_numbers(raw: bytes) -> Any:
-    """The object of a line that has numbers which JSON has not; None for any other line."""
+    """Return the object of a line that has numbers which JSON has not; None for any other line."""
     if _not_finite(raw) is None:
         return None
     with suppress(ValueError, RecursionError):
@@ -160,7 +160,7 @@ class LineReader:
         self.offset = offset
 
     def read(self, limit_bytes: int | None = None) -> Iterator[Event]:
-        """Yields events until the last newline, or until about `limit_bytes` were read."""
+        """Yield events until the last newline, or until about `limit_bytes` were read."""
         readline, path, skipped = self._stream.readline, self._path, self._skipped
         self._stream.seek(self.offset)
         last = None if limit_bytes is None else self.offset + limit_bytes
@@ -184,7 +184,7 @@ class LineReader:
                 skipped.damaged(path, offset)
 
     def _to_newline(self) -> int | None:
-        """How many more bytes belong to this line; None where it has no end yet."""
+        """Return how many more bytes belong to this line; None where it has no end yet."""
         passed = 0
         while piece := self._stream.readline(_BLOCK_BYTES):
             passed += len(piece)
@@ -201,7 +201,7 @@ def read_events(
     to_damage: bool = False,
     predicate: "Predicate | None" = None,
 ) -> Iterator[Event]:
-    """The events of one file, up to its last newline.
+    """Yield the events of one file, up to its last newline.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
@@ -242,7 +242,7 @@ def read_events(
 def read_backwards(
     path: Path, *, end: int | None = None, skipped: Skipped | None = None
 ) -> Iterator[Event]:
-    """The events of one file from the last to the first; reads only as much as is asked for.
+    """Yield the events of one file from the last to the first; reads only as much as is asked for.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive. A compressed file, or a
@@ -308,7 +308,7 @@ def open_content(
     unpacked: Callable[[Path], BinaryIO] = open_unpacked,
     predicate: "Predicate | None" = None,
 ) -> BinaryIO:
-    """The content of a log file, whatever its form, from its beginning.
+    """Return the content of a log file, whatever its form, from its beginning.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.

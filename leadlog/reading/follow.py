@@ -51,12 +51,12 @@ class Follower:
     Args:
         directory: the log directory; it need not exist yet.
         categories: folders to read; all six by default.
-        notice: is told in one line about what a reader should know.
+        notice: is called with one line that a reader should know of.
 
     Attributes:
         positions: `category/name` (without `.zst`) to its position; set it before the first
             round to go on where another process stopped.
-        dirty: keys of positions that changed; whoever keeps them clears it.
+        dirty: keys of positions that changed; the code that stores them clears it.
         skipped: counts the damaged lines met so far.
     """
 
@@ -76,7 +76,7 @@ class Follower:
         self._failed: dict[str, tuple[int, int]] = {}
 
     def scan(self, since: str) -> None:
-        """Lists the folders again; what is sealed in the archive is not followed.
+        """List the folders again; what is sealed in the archive is not followed.
 
         Args:
             since: first UTC day of files that are read.
@@ -89,7 +89,7 @@ class Follower:
         self._files = {_key(file): file for file in files if not file.archived}
 
     def forget(self, before: str) -> list[str]:
-        """Drops the positions of files that are gone and whose day is before `before`."""
+        """Drop the positions of files that are gone and whose day is before `before`."""
         old = [
             key
             for key in self.positions
@@ -101,10 +101,10 @@ class Follower:
         return old
 
     def read(self) -> Iterator[Event]:
-        """What is new now, file by file, at most a mebibyte of each; nothing when all is read.
+        """Yield new events, file by file, from at most 1 MiB of each; none when all is read.
 
-        A position is moved as soon as its part was yielded. A file that cannot be read is told of
-        once, and tried again when it has changed; it does not hold up the others.
+        A position moves as soon as its part was yielded. A file that cannot be read is reported
+        once, and tried again when it has changed; it does not delay the others.
         """
         for key, file in self._files.items():
             try:
@@ -142,7 +142,7 @@ class Follower:
         del self._failed[key]
 
     def _checked(self, stream: BinaryIO, known: Position, path: Path) -> Position:
-        """The position to go on from: `known` only if this is the content it belongs to."""
+        """Return the position to go on from: `known` only if this is the content it belongs to."""
         if not known.head_bytes:
             head = stream.read(_HEAD_BYTES)
             if len(head) < _HEAD_BYTES:

@@ -36,7 +36,7 @@ def iter_events(
     where: Callable[[Mapping[str, Any]], bool] | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """The events of a log as they stand in it, merged by time; needs no extra.
+    """Yield the events of a log as they stand in it, merged by time; needs no extra.
 
     Args:
         directory: the log directory.
@@ -88,7 +88,7 @@ def frame(
     until: str | None = None,
     kind: Literal["arrow", "pandas", "polars"] = "arrow",
 ) -> Any:
-    """A table of `leadlog.reading.tables`, read as a whole.
+    """Return a table of `leadlog.reading.tables`, read as a whole.
 
     Args:
         directory: the log directory.

@@ -42,7 +42,7 @@ _STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 @cache
 def columns_of_line(category: str, line: str) -> str:
-    """A SELECT list that reads the columns of a category from a column of valid JSON texts.
+    """Return a SELECT list that reads the columns of a category from a column of valid JSON texts.
 
     Args:
         category: the folder.
@@ -83,7 +83,7 @@ def _no_rows(category: str) -> str:
 
 @cache
 def line_of_columns(category: str) -> str:
-    """An SQL expression that gives the line of a row, without its newline.
+    """Return an SQL expression that gives the line of a row, without its newline.
 
     Raises:
         ValueError: there is no such category.
@@ -126,7 +126,7 @@ def _value(path: str, *, json: bool) -> str:
 
 
 def _joined(values: Mapping[str, str], always: Container[str], objects: Container[str] = ()) -> str:
-    """The text of an object.
+    """Return the text of an object.
 
     Args:
         values: key to SQL that gives its value; it begins with one of `always`.
@@ -154,5 +154,5 @@ def _joined(values: Mapping[str, str], always: Container[str], objects: Containe
 
 
 def _is_json_text(hint: Any, kind: str) -> bool:
-    """Whether a column of texts holds JSON: that of an object without fixed keys."""
+    """Return whether a column of texts holds JSON: that of an object without fixed keys."""
     return kind == "VARCHAR" and (get_origin(hint) is dict or is_typeddict(hint))

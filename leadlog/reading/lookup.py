@@ -130,7 +130,10 @@ def records_of_session(
 def _indexed(
     directory: str | os.PathLike[str], find_places: Callable[[Index], list[EventLocation]]
 ) -> list[Record] | None:
-    """The records at some places of the index; None where none is there, or it is far behind."""
+    """Return the records at some places of the index.
+
+    None where none is there, or it is far behind.
+    """
     index = existing_index(directory)
     if index is None:
         return None
@@ -167,7 +170,7 @@ def _with_context(
 
 
 def _in_turn(directory: str | os.PathLike[str], identifier: str) -> Iterator[list[LogFile]]:
-    """The files of the days around the id's time, then all others."""
+    """Yield the files of the days around the id's time, then all others."""
     near: list[LogFile] = []
     try:
         day = utc_date(int(identifier[:_TIME_DIGITS], 16))
@@ -188,7 +191,7 @@ def _days_around(day: str) -> tuple[str | None, str | None]:
 
 
 def _naming(files: Iterable[LogFile], texts: list[str], skipped: Skipped) -> Iterator[Record]:
-    """The records of some files that have one of the texts in them."""
+    """Yield the records of some files that have one of the texts in them."""
     sought = [text.encode() for text in texts]
     for file in files:
         if file.archived:
@@ -216,7 +219,7 @@ def _column(place: str) -> str:
 
 
 def _blocks(file: LogFile) -> Iterator[bytes]:
-    """A file's content up to its last newline, in blocks of whole lines."""
+    """Yield a file's content up to its last newline, in blocks of whole lines."""
     rest = b""
     with open_content(file.path) as stream:
         while data := stream.read(_BLOCK_BYTES):
@@ -237,7 +240,7 @@ def _value(record: Record, place: str) -> str | None:
 
 
 def _rank(record: Record, identifier: str) -> tuple[int, str]:
-    """What is meant first: the event or operation itself, then its error, then its transaction."""
+    """Return the rank of a match: the event or operation, then its error, then its transaction."""
     own = _ids_of(record, ("event_id", "operation_details.operation_id"))
     if identifier in own:
         rank = 0

@@ -37,7 +37,7 @@ def read_merged(
     skipped: Skipped | None = None,
     pushdown: "Mapping[str, Predicate] | None" = None,
 ) -> Iterator[Event]:
-    """The events of all writers, merged by `timestamp`.
+    """Return the events of all writers, merged by `timestamp`.
 
     Args:
         directory: the log directory.
@@ -75,7 +75,7 @@ def _chain(
 
 
 def _in_pieces(path: Path, skipped: Skipped) -> Iterator[Event]:
-    """The events of a plain file, which is open only while some of them are read."""
+    """Yield the events of a plain file, which is open only while some of them are read."""
     offset = 0
     while True:
         with open_content(path) as stream:

@@ -38,7 +38,7 @@ def microseconds(at: datetime) -> int:
 
 
 def stamp(at: datetime) -> str:
-    """A time as `timestamp` in the records; UTC where it has no offset.
+    """Return a time as `timestamp` in the records; UTC where it has no offset.
 
     >>> stamp(datetime(2026, 11, 23, 10))
     '2026-11-23T10:00:00.000000Z'

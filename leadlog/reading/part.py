@@ -78,7 +78,7 @@ def damaged_path(part: Path) -> Path:
 
 
 def read_damaged(path: Path) -> Iterator[Damaged]:
-    """The lines that are no events, in order.
+    """Yield the lines that are no events, in order.
 
     Args:
         path: of `damaged_path`; nothing where there is no such file.
@@ -104,7 +104,7 @@ def read_damaged(path: Path) -> Iterator[Damaged]:
 def restored(
     part: Path, category: str, *, damaged: Path | None = None, predicate: Predicate | None = None
 ) -> Iterator[bytes]:
-    """The content of the file that a part was made of, in blocks of lines.
+    """Yield the content of the file that a part was made of, in blocks of lines.
 
     Args:
         part: the Parquet file.
@@ -140,7 +140,7 @@ def restored(
 
 @contextmanager
 def _opened(part: Path) -> "Iterator[DuckDBPyConnection]":
-    """A connection to read a part; what DuckDB cannot read is told as a ReadError."""
+    """Open a connection to read a part; raise a ReadError where DuckDB cannot read it."""
     with connect() as connection:
         import duckdb
 
@@ -155,7 +155,10 @@ def _category_of(part: Path) -> str:
 
 
 def _lines(category: str) -> str:
-    """A SELECT of (line number, line) of a part; where its text is not kept, of its columns."""
+    """Return a SELECT of (line number, line) of a part.
+
+    Where its text is not kept, of its columns.
+    """
     return (
         f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
         f"FROM {with_all_columns(category, parquet('$path', 'file_row_number = true'))}"
@@ -163,7 +166,7 @@ def _lines(category: str) -> str:
 
 
 def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
-    """A part's events from the last to the first; reads only as much as is asked for.
+    """Yield a part's events from the last to the first; reads only as much as is asked for.
 
     Args:
         part: the Parquet file, in the folder of its category.
@@ -192,7 +195,7 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]]:
-    """Some of a part's events, spread evenly over all of them.
+    """Return some of a part's events, spread evenly over all of them.
 
     Args:
         part: the Parquet file.
@@ -220,7 +223,7 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
 
 
 def distinct_values(part: Path, column: str, most: int) -> list[str]:
-    """Some of the values that a part has in a column of texts.
+    """Return some of the values that a part has in a column of texts.
 
     Args:
         part: the Parquet file.
@@ -241,7 +244,7 @@ def distinct_values(part: Path, column: str, most: int) -> list[str]:
 
 
 def open_restored(path: Path, predicate: Predicate | None = None) -> BinaryIO:
-    """The content of the file that a part was made of, in memory or in a temporary file.
+    """Return the content of the file that a part was made of, in memory or in a temporary file.
 
     Args:
         path: the Parquet file.

@@ -84,7 +84,7 @@ def run_query(
     limits: Limits | None = None,
     on_start: Callable[[Callable[[], None]], None] | None = None,
 ) -> Iterator[Rows]:
-    """Runs one SQL statement over a log.
+    """Run one SQL statement over a log.
 
     Args:
         directory: the log directory.
@@ -170,7 +170,7 @@ def _started() -> Iterator["_QueryProcess"]:
 
 
 def _with_distinct_names(schema: "pa.Schema") -> "pa.Schema":
-    """`a`, `a_2` where SQL gave two columns one name."""
+    """Return unique names: `a`, `a_2` where SQL gave two columns one name."""
     taken: set[str] = set()
     for number, given in enumerate(schema.names):
         name, count = given, 1
@@ -201,7 +201,7 @@ def _batches(
 
 
 def _end(process: _QueryProcess, limits: Limits, rows: Rows | None) -> None:
-    """Waits for the process and raises what it says went wrong."""
+    """Wait for the process and raise what it says went wrong."""
     said = process.stderr.read()
     status = process.wait()
     narrow = f"narrow it with {parameter('since', '--since')}"

@@ -62,7 +62,7 @@ class Replay:
         return self._doubts.kept
 
     def feed(self, data: Mapping[str, Any]) -> None:
-        """Takes one event of any type over; never raises, whatever it holds."""
+        """Take one event of any type over; never raises, whatever it holds."""
         at: str = data["timestamp"]
         if self._at is not None and at > self._at:
             return
@@ -83,12 +83,12 @@ class Replay:
         self.first = min(self.first or at, at)
 
     def apply(self, change: Change) -> None:
-        """Takes one change over, in its place in time: some are held to be sorted."""
+        """Take one change over, in its place in time: some are held to be sorted."""
         if change.entity is not None and self._entities and not self._wanted(change.entity):
             return
         if self._one_table is not None and change.entity is not None:
             change = change._replace(entity=self._one_table)
-        if change.outcome == "completed":  # in time or not, it only tells that a row is there
+        if change.outcome == "completed":  # in time or not, it only shows that a row exists
             self._apply(change)
         elif change.outcome in ("committed", "unknown") and change.kind != "read":
             self._held.append(change)
@@ -98,7 +98,7 @@ class Replay:
             self.tables[change.entity].undone(change)
 
     def _wanted(self, entity: str) -> bool:
-        """Whether an entity was asked for, by its bare name or the whole one."""
+        """Return whether an entity was asked for, by its bare name or the whole one."""
         asked = self._entities or ()
         return entity in asked or class_of(entity) in asked
 
@@ -119,14 +119,14 @@ class Replay:
         table.apply(change)
 
     def finish(self) -> "Replay":
-        """Takes over what still waits; call it after the last event."""
+        """Take over what still waits; call it after the last event."""
         self._release(len(self._held))
         for table in self.tables.values():
             table.finish()
         return self
 
     def _anybody(self, change: Change) -> None:
-        """A statement on a table that the record does not name."""
+        """Apply a statement on a table that the record does not name."""
         if change.rows == 0:
             return
         self._doubts.add(
@@ -174,7 +174,7 @@ def replay(
     at: str | None = None,
     one_table: str | None = None,
 ) -> Replay:
-    """The tables after these events.
+    """Return the tables after these events.
 
     Args:
         events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
@@ -190,7 +190,7 @@ def replay(
 
 
 def rows_of(table: Table) -> Iterator[dict[str, Any]]:
-    """The rows of a table as plain objects, by key.
+    """Yield the rows of a table as plain objects, by key.
 
     Each has `_key` and then every column that is known, by name. What is not known is under
     `_unknown`: the columns, and `*` where any other column may have a value too. `_uncertain` is

@@ -1,4 +1,4 @@
-"""One row as the log tells it, and how a change can fail to fit it."""
+"""One row according to the log, and how a change can contradict it."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -25,7 +25,7 @@ class Gap(NamedTuple):
         key: of the row.
         what: `changed` (a value was another one before), `deleted` (the row was made again, so
             it was gone) or `created` (the row was there again after its deletion).
-        columns: for `changed`: column to (what the log had told, what it really was).
+        columns: for `changed`: column to (the value according to the log, the real value).
     """
 
     at: str
@@ -65,7 +65,7 @@ class Row:
         at: when it was last written or, if never, read.
         event_id: of that record.
         perhaps: event_id of a call with unknown outcome that may have made or deleted it, or of a
-            read, where nothing else tells of it; None for a row that is there.
+            read, if nothing else shows it; None for a row that exists.
         read_only: whether it is known from reads alone.
         gap: the last record that did not fit; None for none.
         lost: the last lost update; None for none.
@@ -103,7 +103,7 @@ class Row:
         self._past: list[tuple[str, Any, str]] | None = None
 
     def seen(self, column: str | None = None) -> int:
-        """How many doubts there were when a column, or the row, was last told for certain."""
+        """Return how many doubts there were when a column, or the row, was last certain."""
         if column is None or self._later is None:
             return self._seen
         return self._later.get(column, self._seen)
@@ -124,7 +124,7 @@ class Row:
         return max(self._seen, *self._later.values()) if self._later else self._seen
 
     def write(self, change: Change, seen: int, reason: str = NOT_TOLD) -> None:
-        """Takes over the new values of a change.
+        """Take over the new values of a change.
 
         Args:
             change: what was written.
@@ -180,14 +180,14 @@ class Row:
         return past[-1][1] if any(same(before, value) for before, _ in past) else None
 
     def forget(self, why: str) -> None:
-        """No value is known any more."""
+        """Forget all values."""
         self.values.clear()
         self.unknown.clear()
         self.whole = False
         self.why = why
 
     def unsettle(self, change: Change) -> None:
-        """The columns of a change may have been written or not."""
+        """Note that the columns of a change may have been written or not."""
         if change.columns is None:
             self.forget(UNCERTAIN)
         for column in change.columns or ():
@@ -223,7 +223,7 @@ def _unclear(change: Change, column: str, old: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two logged values are the same, though perhaps of another spelling.
+    """Return whether two logged values are the same, though perhaps of another spelling.
 
     A value as it was set and as the database gave it back may differ so: "1.5" and "1.50".
     """

@@ -34,7 +34,7 @@ def newest_events(
     most: int,
     where: Where,
 ) -> Iterator[Event]:
-    """The newest events, newest first.
+    """Yield the newest events, newest first.
 
     Args:
         directory: the log directory.
@@ -134,7 +134,7 @@ def _thinned(file: LogFile, most: int) -> list[Event]:
 
 
 def _thinned_part(file: LogFile, most: int) -> Iterator[Event]:
-    """The same of a part of the archive."""
+    """Yield the same of a part of the archive."""
     from leadlog.reading.part import spread_lines  # DuckDB takes a while to load
 
     for number, line in spread_lines(file.path, file.category, most):

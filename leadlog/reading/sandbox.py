@@ -51,7 +51,7 @@ _KINDS = (
 
 
 def main() -> int:
-    """Runs one job; 0 when its whole result was written."""
+    """Run one job; 0 when its whole result was written."""
     job = json.load(sys.stdin)
     report: dict[str, Any] = {"kind": None, "message": None, "damaged": [0, None]}
     try:
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _said(error: Exception) -> str:
-    """What an error says, without the copy of the SQL that follows; of a table, which there are."""
+    """Return an error's message without its copy of the SQL, and with the names of all tables."""
     text = message_of(error)
     unknown = _UNKNOWN_TABLE.search(text) if isinstance(error, duckdb.CatalogException) else None
     if unknown is None:
@@ -110,7 +110,7 @@ def _run(job: dict[str, Any]) -> Any:
 
 
 def _locked(tables: Tables, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
-    """A database that has the tables, and nothing else that it could reach."""
+    """Return a database that has the tables, and nothing else that it could reach."""
     connection = duckdb.connect(config={"python_enable_replacements": False})
     for name in tables.names():
         connection.register(name, _dataset(tables, name))
@@ -131,7 +131,7 @@ def _locked(tables: Tables, memory_mb: int, threads: int) -> duckdb.DuckDBPyConn
 
 
 def _limit(job: dict[str, Any]) -> None:
-    """What the system holds this process to from here on."""
+    """Limit what this process may do from here on."""
     space = 2 * job["memory_mb"] * 1_000_000 + _SPARE_BYTES
     for limit, value in (
         (resource.RLIMIT_FSIZE, 0),  # no file grows, wherever it is
@@ -149,7 +149,7 @@ def _stop(late: threading.Event, *connections: duckdb.DuckDBPyConnection) -> Non
 
 
 def _write(connection: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> None:
-    """Runs the SQL and writes its rows as they come."""
+    """Run the SQL and write its rows as they come."""
     found = connection.sql(job["sql"], params=job["parameters"] or None)
     if found is None:
         raise QueryError("there is no SQL statement, or one that gives no rows")
@@ -165,7 +165,7 @@ def _write(connection: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> None:
 
 
 def _dataset(tables: Tables, name: str) -> ds.Dataset:
-    """A table as a dataset, every scan of which reads only the columns that it needs."""
+    """Return a table as a dataset, every scan of which reads only the columns that it needs."""
     schema = tables.schema(name)
 
     class ProjectedDataset(ds.InMemoryDataset):  # type: ignore[misc]
@@ -177,7 +177,7 @@ def _dataset(tables: Tables, name: str) -> ds.Dataset:
         ) -> ds.Scanner:
             needed = list(schema.names if columns is None else columns)
             if filter is not None:
-                # What a filter reads is not told, but its text has every name in it.
+                # What a filter reads is not listed, but its text has every name in it.
                 said = str(filter)
                 needed += [one for one in schema.names if one in said and one not in needed]
             return ds.Scanner.from_batches(

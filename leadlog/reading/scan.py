@@ -84,7 +84,7 @@ class Scan:
         files: with lines, plain or compressed.
         parts: Parquet files.
         since: the first moment wanted, as `timestamp`; None for no such limit.
-        until: the first moment not wanted any more, as `timestamp`.
+        until: the end, as `timestamp`; excluded.
         copies: of the files, those that are read from columns.
     """
 
@@ -103,7 +103,7 @@ class Scan:
         only: Container[str] | None = None,
         damaged: bool = False,
     ) -> str:
-        """A SELECT of all events: `date`, the file's UTC day, then the columns of the category.
+        """Return a SELECT of all events: `date` (the file's UTC day) and the category's columns.
 
         Args:
             connection: of `connect`; reads the schema of one Parquet file, where there is one.
@@ -145,7 +145,7 @@ class Scan:
             yield _nothing(kinds)
 
     def _whole(self, connection: "DuckDBPyConnection", kinds: Mapping[str, str]) -> str:
-        """The Parquet files with every column, whatever the contract was when they were made."""
+        """Return the Parquet files with every column of the contract, whenever they were made."""
         found = connection.execute(
             "SELECT name FROM parquet_schema(?)", [literally(self.parts[-1].path)]
         ).fetchall()
@@ -163,7 +163,7 @@ class Scan:
         )
 
     def _all_lines(self, kinds: Mapping[str, str]) -> str:
-        """Every line of the files, as `plain_lines`, from columns where there are any."""
+        """Return every line of the files, as `plain_lines`, from columns where there are any."""
         paths = readable(file.path for file in self._as_they_are()).paths
         paths += [one.rest for one in self.copies if one.rest is not None]
         selects = [self.plain_lines(kinds, paths)] if paths else []
@@ -180,7 +180,7 @@ class Scan:
 
     @staticmethod
     def plain_lines(kinds: Mapping[str, str], paths: Iterable[Path]) -> str:
-        """A SELECT of every line of some files; what is not an event has no timestamp.
+        """Return a SELECT of every line of some files; what is not an event has no timestamp.
 
         Args:
             kinds: column to type.
@@ -202,7 +202,7 @@ class Scan:
         )
 
     def _without_rests(self) -> str:
-        """Leaves out last lines that are whole events but for their newline."""
+        """Leave out last lines that are whole events but for their newline."""
         said = []
         files = self._as_they_are()
         direct = readable(file.path for file in files).direct
@@ -229,9 +229,9 @@ class Scan:
         )
 
     def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
-        """Counts the lines that are no events, and finds the first of them.
+        """Count the lines that are no events, and find the first of them.
 
-        Only files with such lines are read a second time, to tell lines that are damaged from
+        Only files with such lines are read a second time, to distinguish damaged lines from
         one that is still being written. A compressed file that is cut off counts as one line.
 
         Args:
@@ -292,13 +292,13 @@ def scan(
     since: str | None = None,
     until: str | None = None,
 ) -> Scan:
-    """Lists the files of a category, for one relation over all of them.
+    """List the files of a category, for one relation over all of them.
 
     Args:
         directory: the log directory; one that does not exist has no files.
         category: the folder, such as `database_operations`.
         since: the first moment wanted, as `timestamp` in the records, or a UTC day.
-        until: the first moment not wanted any more; the same.
+        until: the end; excluded.
 
     Raises:
         ValueError: there is no such category, or a moment is not a date.

@@ -62,7 +62,7 @@ class Table:
         self._settled = 0  # how many doubts these two know
 
     def apply(self, change: Change) -> None:
-        """Takes one change over, or keeps it for a moment."""
+        """Take one change over, or keep it for a moment."""
         if self._deadlines and self._deadlines[0][0] < change.at:
             self._expire(change.at)
         if change.outcome == "completed":
@@ -93,7 +93,7 @@ class Table:
                 self._of_many(key, change)
 
     def finish(self) -> None:
-        """Takes over what still waits; call it after the last event."""
+        """Take over what still waits; call it after the last event."""
         for key in list(self._waiting):
             self._force(key)
         self._deadlines.clear()
@@ -147,7 +147,7 @@ class Table:
             self._deleting.clear()
 
     def may_be_gone(self, row: Row) -> bool:
-        """Whether a call on unnamed rows, or one of unknown outcome, may have deleted the row."""
+        """Return whether a call on unnamed rows or of unknown outcome may have deleted it."""
         if row.perhaps is not None:
             return True
         self._settle()
@@ -193,7 +193,7 @@ class Table:
         return not row.misfits(change)
 
     def _row_of(self, key: str, change: Change) -> Row | None:
-        """The row that a change is about, as it was before."""
+        """Return the row that a change is about, as it was before."""
         return self.rows.get(key if change.previous is None else change.previous)
 
     def _moved(self, key: str, change: Change) -> None:
@@ -238,7 +238,7 @@ class Table:
                 self._force(key)
 
     def _force(self, key: str) -> None:
-        """Takes over the changes of a row that nothing leads to."""
+        """Take over the changes of a row that nothing leads to."""
         waiting = self._waiting.pop(key, [])
         waiting.sort(key=lambda one: (one[0].at, one[0].event_id))
         for change, seen in waiting:
@@ -254,7 +254,7 @@ class Table:
                 self._note(key, misfit)
 
     def _misfits(self, key: str, change: Change) -> Iterator[Gap | LostUpdate]:
-        """What does not fit, unless a doubt explains it or nothing was told before."""
+        """Yield the contradictions that no doubt explains."""
         row = self._row_of(key, change)
         where = change.at, change.event_id, key
         if row is None:
@@ -292,7 +292,7 @@ class Table:
             yield LostUpdate(*where, overwritten, lost)
 
     def _doubted(self, kind: Kind, since: int, column: str | None = None) -> bool:
-        """Whether something that does not tell its rows may have done this to one."""
+        """Return whether a record that does not name its rows may have done this to one."""
         return any(doubt.touches(self.entity, kind, column) for doubt in self._doubts.since(since))
 
     def _note(self, key: str, misfit: Gap | LostUpdate) -> None:
@@ -356,14 +356,14 @@ class Table:
             row.unsettle(change)
 
     def undone(self, change: Change) -> None:
-        """Takes note of a change that did not come to be: reads in between may have seen it."""
+        """Take note of a change that did not come to be: reads in between may have seen it."""
         for key in change.listed if change.key is None else (change.key,):
             row = self.rows.get(key)
             if row is not None and row.read_only:
                 del self.rows[key]
 
     def _read(self, change: Change) -> None:
-        """A row that was read was there, unless its own transaction made it and was rolled back."""
+        """Note that a row that was read existed, unless its transaction made it and was undone."""
         if not change.rows:
             return
         for key in change.listed if change.key is None else (change.key,):

@@ -45,7 +45,7 @@ class Tables:
         connection: of `leadlog.reading.scan.connect`; reads the files.
         directory: the log directory.
         since: the first moment wanted, as `timestamp` in the records.
-        until: the first moment not wanted any more.
+        until: the end; excluded.
 
     Attributes:
         unread: why files could not be read the last time; None where they could. What comes out of
@@ -77,11 +77,11 @@ class Tables:
 
     @staticmethod
     def names() -> tuple[str, ...]:
-        """All tables."""
+        """Return all tables."""
         return (*CATEGORIES, *FLAT, EVENTS)
 
     def schema(self, table: str) -> "pa.Schema":
-        """The columns of a table, as Arrow types."""
+        """Return the columns of a table, as Arrow types."""
         nothing = Scan(FLAT.get(table, table) if table != EVENTS else CATEGORIES[0], (), ())
         names = ", ".join(_ENVELOPE) if table == EVENTS else "*"
         with self._connection.cursor() as cursor:
@@ -90,7 +90,7 @@ class Tables:
         return schema
 
     def read(self, table: str, names: list[str] | None = None) -> "pa.RecordBatchReader":
-        """A table's rows as they are in the files now.
+        """Yield a table's rows as they are in the files now.
 
         Args:
             table: its name.
@@ -146,7 +146,7 @@ class Tables:
                 yield pa.RecordBatch.from_arrays(columns_, schema=schema)
 
     def damaged(self) -> Skipped:
-        """Counts the damaged lines of what was read, and finds the first of them.
+        """Count the damaged lines of what was read, and find the first of them.
 
         Raises:
             ReadError: a file cannot be read.

@@ -45,7 +45,7 @@ class Tail:
         directory: the log directory; it need not exist yet.
         categories: folders to read; all six by default.
         where: which events are wanted; all by default.
-        notice: is told in one line about what a reader should know (a file was truncated …).
+        notice: is called with one line that a reader should know of (a file was truncated …).
 
     Attributes:
         skipped: counts the damaged lines met so far.
@@ -75,7 +75,7 @@ class Tail:
                 self._finished.append(file)
 
     def last(self, count: int) -> list[Event]:
-        """The last `count` wanted events, oldest first.
+        """Return the last `count` wanted events, oldest first.
 
         Raises:
             ReadError: a file cannot be read.
@@ -104,7 +104,7 @@ class Tail:
     def follow(
         self, wait: Callable[[], object] = lambda: time.sleep(POLL_SECONDS)
     ) -> Iterator[list[Event]]:
-        """Yields what came since this was created, in batches, without end.
+        """Yield what came since this was created, in batches, without end.
 
         Events are held back for one round, so that one that another file shows a moment later
         still takes its place in time.
@@ -140,7 +140,7 @@ class Tail:
                 one.close()
 
     def _scan(self) -> list[Event]:
-        """Lists the folders again; returns what the files that are gone still had."""
+        """List the folders again; return what the files that are gone still had."""
         rest: list[Event] = []
         listed = {
             file.path: file
@@ -159,7 +159,7 @@ class Tail:
                 if known is None:
                     known = self._files[path] = _Followed(file, self.skipped, at_end=False)
                 known.keep_open(file.date == newest[file.category])
-            except FileNotFoundError:  # removed since it was listed: the next scan tells
+            except FileNotFoundError:  # removed since it was listed: the next scan finds out
                 continue
         return [event for event in rest if self._where(event.data)]
 
@@ -196,12 +196,12 @@ class _Followed:
         self._stream: BufferedReader | None = None
 
     def replaced(self) -> bool:
-        """Whether another file has its name now."""
+        """Return whether another file has its name now."""
         found = self.file.path.stat()
         return (found.st_dev, found.st_ino) != self._identity
 
     def keep_open(self, newest: bool) -> None:
-        """Opens the file when it is its category's newest or has changed; closes it otherwise."""
+        """Open the file when it is its category's newest or have changed; close it otherwise."""
         changed = self.file.path.stat().st_size != self._size
         if newest or changed:
             self._open()
@@ -216,7 +216,7 @@ class _Followed:
                 self._at_line_start = True
 
     def read(self, notice: Callable[[str], None]) -> tuple[list[Event], bool]:
-        """What is new, and whether there is more right now."""
+        """Return the new events, and whether there are more right now."""
         stream = self._stream
         if stream is None:
             return [], False
@@ -235,7 +235,7 @@ class _Followed:
         return events, more
 
     def close(self) -> None:
-        """Closes the file; it can be opened again."""
+        """Close the file; it can be opened again."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None

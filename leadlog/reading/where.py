@@ -63,7 +63,7 @@ class Condition:
     text: str | None = None
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
-        """Whether the event fulfils it; never raises, whatever the event holds."""
+        """Return whether the event fulfils it; never raises, whatever the event holds."""
         found = list(_values(event, self.path))
         match self.operator:
             case "exists":
@@ -141,7 +141,7 @@ def parse(expression: str) -> Condition:
 
 
 def all_of(expressions: Iterable[str]) -> Callable[[Mapping[str, Any]], bool]:
-    """One condition that holds where all of the expressions hold; none of them: always.
+    """Return one condition that holds where all of the expressions hold; none of them: always.
 
     Raises:
         WhereError: one cannot be understood.
@@ -153,7 +153,7 @@ def all_of(expressions: Iterable[str]) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def known_paths(event: Mapping[str, Any]) -> Iterator[str]:
-    """Every path that an expression could name in this event, with dots."""
+    """Yield every path that an expression could name in this event, with dots."""
     for key, value in event.items():
         yield str(key)
         for inner in value if isinstance(value, list) else [value]:
@@ -162,7 +162,10 @@ def known_paths(event: Mapping[str, Any]) -> Iterator[str]:
 
 
 def suggestion(condition: Condition, known: Iterable[str]) -> str | None:
-    """The known path that was probably meant; None where this one is known, or nothing is near."""
+    """Return the known path that was probably meant.
+
+    None where this one is known, or nothing is near.
+    """
     path = ".".join(part for part in condition.path if not part.isdecimal())
     known = set(known)
     if path in known:
@@ -187,7 +190,7 @@ def _literal(text: str, expression: str) -> str | int | float | bool | None:
 
 
 def _values(data: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """What stands at the path: nothing, one value, or several where it goes through a list."""
+    """Yield the values at the path: none, one, or several where it goes through a list."""
     if not path:
         yield data
     elif isinstance(data, Mapping):

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar, cast
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.records import shape
-from leadlog.recording.capture.failures import mark_recorded
+from leadlog.recording.capture.emit import mark_recorded
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.pipeline import get_logger, is_enabled, report_failure
 from leadlog.recording.resources import disk_bytes, peak_mb, resident_mb
@@ -45,7 +45,7 @@ class _Run:
         self.awaited_ns = 0
 
     def enter(self) -> None:
-        """Goes on running."""
+        """Go on running."""
         self._token = current_measured.set(self.operation_id)
         self.meter.__enter__()
 
@@ -58,7 +58,7 @@ class _Run:
             current_measured.set(None)
 
     def finish(self) -> None:
-        """Writes the record; never raises."""
+        """Write the record; never raises."""
         try:
             self.meter.close()
             self._write(now_us())
@@ -169,7 +169,7 @@ class monitor_performance:  # noqa: N801 - used as a decorator and in `with`, as
         self.__exit__(kind, error, trace)
 
     def __call__(self, function: F) -> F:
-        """Wraps a callable; its type stays."""
+        """Wrap a callable; its type stays."""
         name: str = self._name or getattr(function, "__qualname__", "") or repr(function)
         if inspect.isasyncgenfunction(function):
             return cast(F, _wrap_async_generator(function, name))
@@ -220,7 +220,7 @@ def _wrap_generator(function: Callable[..., Any], name: str) -> Callable[..., An
 
 
 def _drive(items: Any, run: _Run) -> Generator[Any, Any, Any]:
-    """Runs a generator or an awaited coroutine to its end, and writes the record."""
+    """Run a generator or an awaited coroutine to its end, and write the record."""
     try:
         return (yield from _steps(items, run))
     except GeneratorExit:
@@ -233,7 +233,7 @@ def _drive(items: Any, run: _Run) -> Generator[Any, Any, Any]:
 
 
 def _steps(items: Any, run: _Run) -> Generator[Any, Any, Any]:
-    """Steps a generator or an awaited coroutine; the clocks run only while it does."""
+    """Step a generator or an awaited coroutine; the clocks run only while it does."""
     step, value = items.send, None
     while True:
         run.enter()

@@ -82,7 +82,7 @@ class WatchedStore(Protocol):
         ...
 
     def sample(self) -> StoreSample | None:
-        """Looks at it now, from any thread; None where it cannot be. May raise."""
+        """Look at it now, from any thread; None where it cannot be. May raise."""
         ...
 
 
@@ -94,7 +94,7 @@ class _MeasuredProcess:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forgets the parent's: its descriptor counts the parent's bytes."""
+        """Forget the parent's: its descriptor counts the parent's bytes."""
         self.process: psutil.Process | None = None
         self.counters: int | None = None
         self.no_counters = False
@@ -105,7 +105,7 @@ _stores: list[weakref.ref[WatchedStore]] = []
 
 
 def watch_store(store: WatchedStore) -> None:
-    """Has the store looked at from now on; of several open ones the newest is.
+    """Have the store looked at from now on; of several open ones the newest is.
 
     Args:
         store: held weakly.
@@ -133,7 +133,7 @@ def resident_mb() -> float | None:
 
 
 def disk_bytes() -> int | None:
-    """Bytes that this process had storage read and write so far; None where no system tells.
+    """Bytes that this process had storage read and write so far; None if unknown.
 
     Read from Linux's own counters through a descriptor that stays open: 5 µs, where psutil takes
     70, and each measured run needs it twice.
@@ -153,7 +153,7 @@ def disk_bytes() -> int | None:
 
 
 def peak_mb() -> float | None:
-    """The highest resident set of the process so far, 10^6 bytes; None where unknown."""
+    """Return the highest resident set of the process so far, 10^6 bytes; None where unknown."""
     try:
         import resource
     except ImportError:
@@ -163,7 +163,7 @@ def peak_mb() -> float | None:
 
 
 def take_sample() -> Sample:
-    """Looks at the process now."""
+    """Look at the process now."""
     try:
         load = round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
@@ -197,7 +197,7 @@ class Sampler:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forgets the parent's thread and what it saw."""
+        """Forget the parent's thread and what it saw."""
         self._thread: Background | None = None
         self._stopped = False
         self._alarm = Lock()
@@ -209,7 +209,7 @@ class Sampler:
         self._wanted_until = self._next_store = -1
 
     def start(self) -> None:
-        """Starts the thread, where it does not run yet."""
+        """Start the thread, where it does not run yet."""
         if self._thread is None and not self._stopped:
             self.latest = take_sample()
             self._thread = start_thread(self._run, "leadlog-sampler")
@@ -239,7 +239,7 @@ class Sampler:
             self._looking = looking
 
     def look_at_store(self) -> None:
-        """Takes a sample of the newest store, where one is wanted and due; never raises."""
+        """Take a sample of the newest store, where one is wanted and due; never raises."""
         store = self._due()
         if store is None:
             return
@@ -254,7 +254,7 @@ class Sampler:
         self._of, self.store = weakref.ref(store), found
 
     def _due(self) -> WatchedStore | None:
-        """The store that is to be looked at now; forgets the figures of one that is gone."""
+        """Return the store that is to be looked at now; forgets the figures of one that is gone."""
         store = _newest_store()
         if self._of is not None and self._of() is not store:
             self.store = self._of = None
@@ -264,14 +264,14 @@ class Sampler:
         return store if wanted else None
 
     def memory_mb(self) -> float | None:
-        """The resident set at the last sample, 10^6 bytes; None where there is none."""
+        """Return the resident set at the last sample, 10^6 bytes; None where there is none."""
         if self._thread is None:
             self.start()
         sample = self.latest
         return None if sample is None else sample.memory_mb
 
     def close(self) -> None:
-        """Stops the thread."""
+        """Stop the thread."""
         if not self._stopped:
             self._stopped = True
             self._alarm.release()

@@ -43,7 +43,7 @@ def _varint(number: int) -> bytes:
 
 
 def _field(tag: bytes, content: bytes) -> bytes:
-    """A field of the wire type for texts and messages."""
+    """Return a field of the wire type for texts and messages."""
     return tag + _varint(len(content)) + content
 
 
@@ -53,7 +53,7 @@ def _key(key: str) -> bytes:
 
 
 def _any(value: Any) -> bytes:
-    """The content of an AnyValue; empty for null."""
+    """Return the content of an AnyValue; empty for null."""
     kind = type(value)
     if kind is str:
         return _field(b"\x0a", value.encode())
@@ -73,7 +73,7 @@ def _any(value: Any) -> bytes:
 
 
 def _item(value: Any) -> bytes:
-    """An AnyValue in a list."""
+    """Return an AnyValue in a list."""
     if type(value) is str:
         content = value.encode()
         size = len(content)
@@ -121,7 +121,7 @@ def attributes(values: Mapping[str, Any], tag: bytes = b"\x0a") -> bytes:
 
 
 def _held(content: bytes) -> bytes:
-    """An AnyValue as the value of a pair."""
+    """Return an AnyValue as the value of a pair."""
     size = len(content)
     return b"\x12" + (_SHORT[size] if size < 128 else _varint(size)) + content
 

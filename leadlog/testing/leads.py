@@ -96,19 +96,19 @@ class _Dice:
         self._random: Callable[[], float] = Random(seed).random  # noqa: S311 - no secret
 
     def chance(self, share: float) -> bool:
-        """True in `share` of all cases."""
+        """Return True in `share` of all cases."""
         return self._random() < share
 
     def number(self, low: int, high: int) -> int:
-        """A whole number from `low` to `high`, both included."""
+        """Return a whole number from `low` to `high`, both included."""
         return low + int(self._random() * (high - low + 1))
 
     def pick(self, values: Sequence[T]) -> T:
-        """One of `values`."""
+        """Return one of `values`."""
         return values[int(self._random() * len(values))]
 
     def name(self, names: Sequence[str]) -> tuple[str, str]:
-        """A name and what an address makes of it."""
+        """Return a name and what an address makes of it."""
         shown, _, address = self.pick(names).partition("=")
         return shown.replace("_", " "), address or shown.lower()
 
@@ -160,7 +160,7 @@ def _leads(count: int, dice: _Dice, *, export: bool) -> Iterator[Lead]:
 
 
 def _person(dice: _Dice) -> tuple[Lead, str, str]:
-    """One lead as it should have been entered, with the parts of the name."""
+    """Return one lead as it should have been entered, with the parts of the name."""
     if dice.chance(0.08):
         name, address = dice.name(_OTHER_SCRIPTS)
         given, _, family = name.partition(" ")
@@ -214,7 +214,7 @@ def _phone(dice: _Dice) -> str:
 
 
 def _spoil(dice: _Dice, lead: Lead) -> None:
-    """What people do to a form: leave fields blank, mistype, shout."""
+    """Fill a form as people do: leave fields blank, mistype, shout."""
     for field, blank, placeholder in (
         ("name", 0.015, 0.01),
         ("company", 0.05, 0.02),
@@ -253,7 +253,7 @@ def _mistyped(dice: _Dice, email: str) -> str:
 
 
 def _entered_again(dice: _Dice, lead: Lead, given: str, family: str) -> tuple[Lead, str, str]:
-    """The same person once more, told by one field only, as somebody else would enter it."""
+    """Return the same person once more, with one field in common, as a colleague would enter it."""
     again: Lead = {"name": lead["name"], "company": lead["company"], "email": None}
     way = dice.number(1, 4)
     if way == 1:
@@ -292,7 +292,10 @@ def _unasked(dice: _Dice, number: int) -> Lead:
 
 
 def _as_export(lead: Lead, given: str, family: str) -> Lead:
-    """The same row under a CRM's column names; what was done to the name is done to its parts."""
+    """Return the same row under a CRM's column names.
+
+    What was done to the name is done to its parts.
+    """
     name = lead.pop("name")
     first: Any = given
     last: Any = family

@@ -32,7 +32,7 @@ _REMEDY: Final = "make the data set and the model again with `leadlog dataset` a
 
 
 def has_models(directory: str | os.PathLike[str]) -> bool:
-    """Whether there is a model in the folder `models` of a log directory."""
+    """Return whether there is a model in the folder `models` of a log directory."""
     return any(True for _ in _folders(Path(directory)))
 
 
@@ -76,7 +76,7 @@ def _check(root: Path, folder: Path, now: int) -> Check:
 
 
 def _moved(days: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
-    """The feature that moved most on all of the days: one day alone may be odd."""
+    """Return the feature that moved most on all of the days: one day alone may be odd."""
     names = set.intersection(*(set(day["stability"]) for day in days))
     indices = {name: min(day["stability"][name] for day in days) for name in sorted(names)}
     return max(indices.items(), key=lambda item: item[1], default=("-", 0.0))
@@ -90,7 +90,7 @@ def _judged(name: str, model: Model, days: Sequence[Mapping[str, Any]]) -> Check
     last = days[-1]
     if model.target.kind == "binary":
         known = model.body["test"]["metrics"]["brier"]
-        # What a constant would have scored tells a bad day from a bad model.
+        # The score of a constant distinguishes a bad day from a bad model.
         limit = max(known["model"]["high"], last["brier_constant"])
         check = judge(
             name,
@@ -203,7 +203,7 @@ def stability(reference: Mapping[str, Sequence[float]], values: Sequence[float])
 
     Args:
         reference: `edges` of tenths and the `shares` between them.
-        values: What there is now; 0 where there are too few to tell.
+        values: What there is now; 0 where there are too few to judge.
     """
     from bisect import bisect_left
 

@@ -69,7 +69,7 @@ class RunHistory:
 
         Args:
             directory: The log directory.
-            target: As above.
+            target: What is predicted, such as `failure`.
             objective_ms: As in the data set of the model.
 
         Raises:

@@ -106,11 +106,11 @@ def usable_model(path: str | os.PathLike[str]) -> Model | None:
 
 
 def _state(path: str) -> tuple[int, int, int]:
-    """What changes when the file or the list of erasures does."""
+    """Return a state that changes when the file or the list of erasures does."""
     file = path if path.endswith(".json") else f"{path}/{FILE}"
     log = os.path.dirname(os.path.dirname(os.path.dirname(file)))  # noqa: PTH120 - 20 times faster
     try:
-        state = os.stat(file)  # noqa: PTH116 - as above
+        state = os.stat(file)  # noqa: PTH116 - called for each prediction
     except OSError:
         return 0, 0, 0
     try:

@@ -38,7 +38,7 @@ def verify(
     table: str | None = None,
     ignore: Collection[str] = (),
 ) -> VerificationReport:
-    """Compares the table that the log tells of with the real one.
+    """Compare the table according to the log with the real one.
 
     The log is read first, so calls that end in between are differences: run it while nobody
     writes, or run it again.
@@ -88,7 +88,7 @@ def verify(
 
 
 def _entity(entity: str, tables: Collection[str]) -> str:
-    """The entity that was meant: that name, or the one with it behind schema and database.
+    """Return the entity that was meant: that name, or the one with it behind schema and database.
 
     Raises:
         ReadError: several schemas or databases have it.
@@ -105,7 +105,7 @@ def _entity(entity: str, tables: Collection[str]) -> str:
 
 
 def _name(column: sa.Column[Any], table: sa.Table, told: Table) -> str:
-    """What the log calls a column."""
+    """Return the name of a column in the log."""
     for name in (f"{table.name}.{column.name}", column.key):
         if name in told.columns:
             return name
@@ -113,7 +113,7 @@ def _name(column: sa.Column[Any], table: sa.Table, told: Table) -> str:
 
 
 def _dashed(part: Any) -> Any:
-    """A UUID as text, of which SQLite keeps the digits only; anything else as it is."""
+    """Return a UUID as text, of which SQLite keeps the digits only; anything else as it is."""
     if type(part) is str and len(part) == 32:
         return "-".join((part[:8], part[8:12], part[12:16], part[16:20], part[20:]))
     return part
@@ -162,7 +162,7 @@ class _Comparison:
         report.columns_gone = sorted(told.columns - names - ignore)
 
     def run(self, connection: sa.Connection) -> None:
-        """Compares row by row, then tells which rows are missing."""
+        """Compare row by row, then report which rows are missing."""
         report, rows, real = self._report, self._told.rows, self._real_rows(connection)
         report.rows_logged = len(rows)
         met: set[str] = set()

@@ -1,4 +1,4 @@
-"""Why the log and a table differ: the likely cause, with the record that tells of it."""
+"""Why the log and a table differ: the likely cause, and the record that shows it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -47,12 +47,12 @@ class Causes:
         self._rings = [ring for ring in rings if ring.category == "database_operations"]
 
     def missing(self, key: str, row: Row) -> Difference:
-        """A row that the log has and the table has not."""
+        """Return a row that the log has and the table has not."""
         cause, text, event_id = self._of(row, "delete", None)
         return Difference(key, "missing", None, None, None, cause, text, event_id)
 
     def surplus(self, key: str, values: dict[str, Any]) -> Difference:
-        """A row that the table has and the log has not."""
+        """Return a row that the table has and the log has not."""
         gone = self._table.gone.get(key)
         other = self.others.get(key)
         if other is not None:
@@ -68,7 +68,7 @@ class Causes:
         return Difference(key, "extra", None, None, None, cause, text, event_id)
 
     def changed(self, key: str, row: Row, column: str, logged: Any, found: Any) -> Difference:
-        """A value that differs."""
+        """Return a value that differs."""
         cause, text, event_id = self._of(row, "update", column)
         if cause == "unexplained" and column not in self._table.columns:
             cause, text = (
@@ -101,7 +101,7 @@ class Causes:
         return (*self._unseen(), None)
 
     def _unseen(self) -> tuple[Cause, str]:
-        """What the log as a whole lacks."""
+        """Return the cause that lies in the log as a whole."""
         for ring in self._rings:
             lost = sum(ring.dropped.values())
             if lost:
@@ -125,7 +125,7 @@ class Causes:
 
 
 def described(doubt: Doubt) -> str:
-    """A doubt in a sentence."""
+    """Return a doubt in a sentence."""
     where = f"at {doubt.at} (event {doubt.event_id})"
     if doubt.cause == "dropped":
         lines = "" if doubt.lines is None else f"{doubt.lines} "

@@ -25,7 +25,7 @@ _SYNC: Final = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql+
 
 @contextmanager
 def opened(database: str | os.PathLike[str]) -> Iterator[sa.Connection]:
-    """A connection that only reads, in one snapshot.
+    """Open a read-only connection in one snapshot.
 
     Args:
         database: a path or a URL.
@@ -86,11 +86,11 @@ def _url(database: str | os.PathLike[str]) -> sa.URL:
 
 
 def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Table:
-    """The table of an entity.
+    """Return the table of an entity.
 
     Args:
         connection: where it is.
-        entity: the mapped class's name, behind its table's schema where the log tells one.
+        entity: the mapped class's name, after its table's schema where the log has one.
         name: of the table, perhaps with its schema; by default it is found: customers, customer,
             Customer and the like for Customer.
 
@@ -120,12 +120,12 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
             f"there is no table {name!r}; there are {_listed(inspector.get_table_names())}"
         ) from None
     if not table.primary_key.columns:
-        raise ReadError(f"the table {name!r} has no primary key, so its rows cannot be told apart")
+        raise ReadError(f"the table {name!r} has no primary key to identify its rows")
     return table
 
 
 def _only(names: list[str], entity: str) -> str:
-    """The one table whose name is that of the entity.
+    """Return the one table whose name is that of the entity.
 
     >>> _only(["companies", "sales_order"], "SalesOrder"), _only(["companies"], "Company")
     ('sales_order', 'companies')
@@ -147,7 +147,7 @@ def _listed(names: list[str]) -> str:
 
 
 def rows_of(connection: sa.Connection, table: sa.Table) -> Iterator[sa.Row[Any]]:
-    """The rows of a table, in any order; only some are held at a time.
+    """Yield the rows of a table, in any order; only some are held at a time.
 
     Raises:
         ReadError: one cannot be read.

@@ -28,21 +28,21 @@ _DURATION: Final = re.compile(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?
 
 
 def plain(value: object) -> Any:
-    """A value of the database as the log would show it."""
+    """Return a value of the database as the log would show it."""
     if value is None or (type(value) in _AS_THEY_ARE and not _odd(value)):
         return value
     return orjson.loads(render({"": value}))[""]
 
 
 def _odd(value: Any) -> bool:
-    """Whether a text or a number needs more than JSON's own rules."""
+    """Return whether a text or a number needs more than JSON's own rules."""
     if type(value) is str:
         return not value.isascii()
     return type(value) is int and value.bit_length() > _JSON_BITS
 
 
 def key_of(values: tuple[object, ...]) -> str:
-    r"""A primary key as the log has it.
+    r"""Return a primary key as the log has it.
 
     >>> key_of((7,)), key_of(("a,b", 1))
     ('7', 'a\\,b,1')
@@ -53,7 +53,7 @@ def key_of(values: tuple[object, ...]) -> str:
 def equal(
     logged: Any, found: object, column_type: "sa.types.TypeEngine[Any] | None" = None
 ) -> bool:
-    """Whether the database has what the log says.
+    """Return whether the database has what the log says.
 
     >>> equal("1.50", Decimal("1.5")), equal("7", "007"), equal(False, 0)
     (True, False, True)

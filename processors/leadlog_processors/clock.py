@@ -29,7 +29,7 @@ _NUMBER_MASK = (1 << 8 * _NUMBER_BYTES) - 1
 
 
 def now_us() -> int:
-    """The present time in microseconds since 1970 (UTC)."""
+    """Return the present time in microseconds since 1970 (UTC)."""
     return time.time_ns() // 1000
 
 
@@ -97,7 +97,7 @@ def parse_us(text: str) -> int:
 
 
 def utc_date(us: int) -> str:
-    """The UTC calendar day of `us`, as in file names: `2026-11-23`."""
+    """Return the UTC calendar day of `us`, as in file names: `2026-11-23`."""
     return format_us(us)[:10]
 
 
@@ -119,7 +119,7 @@ forks.in_child(_writer.renew)
 
 
 def new_id(us: int | None = None) -> str:
-    """A fresh identifier of 30 lower-case hex digits that sorts by time.
+    """Return a fresh identifier of 30 lower-case hex digits that sorts by time.
 
     14 digits are the microsecond, 6 a counter that orders ids of one process within
     it, 10 a random tag of the process: unique over processes, forks and restarts.

@@ -36,7 +36,7 @@ def _same(key: str) -> str:
 
 
 def rebuild(value: Any, above: set[int], change: Change, rename: Rename = _same) -> Any:
-    """A container with `change(key, item, above)` in the place of each item.
+    """Return a container with `change(key, item, above)` in the place of each item.
 
     Args:
         value: a mapping, list, tuple or set. Anything else is returned as it is.
@@ -102,7 +102,7 @@ def _free(key: str, taken: Mapping[Any, Any]) -> str:
 def _rebuild_sequence(value: Collection[Any], above: set[int], change: Change) -> Any:
     try:
         items = tuple(value)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:  # noqa: BLE001 - any object of the application's
         return UNREADABLE
     new_items = [
         item if item is None or item is True or item is False else change(None, item, above)

@@ -19,7 +19,7 @@ CHAIN_LIMIT: Final = 5
 
 
 def read(value: object, name: str) -> Any:
-    """An attribute, None where there is none or its code raises."""
+    """Return an attribute, None where there is none or its code raises."""
     try:
         return getattr(value, name, None)
     except Exception:  # noqa: BLE001 - a property of somebody else's exception may raise anything
@@ -27,7 +27,7 @@ def read(value: object, name: str) -> Any:
 
 
 def class_name(exc: BaseException) -> str:
-    """The qualified name of its class; of a built-in one without the module."""
+    """Return the qualified name of its class; of a built-in one without the module."""
     kind = type(exc)
     module = kind.__module__
     if module == "builtins" or not isinstance(module, str):
@@ -50,7 +50,7 @@ def message_of(exc: BaseException) -> str:
 
 
 def caused_by(exc: BaseException) -> Iterator[BaseException]:
-    """The exception, and what explicitly caused it, as far as the chain may go.
+    """Yield the exception, and what explicitly caused it, as far as the chain may go.
 
     A group is caused by the first exception inside it, unless it has a cause of its own.
     """
@@ -86,7 +86,7 @@ def _code_of(error: object) -> str | None:
 
 
 def error_code(exc: BaseException) -> str | None:
-    """The code by which others know the error.
+    """Return the code by which others know the error.
 
     Asked of the exception, of the driver's exception that it wraps (`orig`) and of what explicitly
     caused it, by the names of their attributes: a SQLSTATE ("23505"), SQLite's name

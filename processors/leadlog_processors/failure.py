@@ -47,7 +47,7 @@ def describe(
     *,
     own_first: bool = False,
 ) -> dict[str, str | None]:
-    """An exception as facts.
+    """Return an exception as facts.
 
     Args:
         exc: any exception.
@@ -69,7 +69,7 @@ def describe(
 
 
 def _resolve(exc_info: object) -> tuple[BaseException | None, TracebackType | None]:
-    """The exception that `exc_info` means, as structlog and logging understand it."""
+    """Return the exception that `exc_info` means, as structlog and logging understand it."""
     if isinstance(exc_info, BaseException):
         return exc_info, None
     if not isinstance(exc_info, tuple):

@@ -48,7 +48,7 @@ _FOREIGN_DIRECTORIES: Final = tuple(
 
 
 def _first_line(text: str) -> str:
-    """The first line without what changes from one occurrence to the next."""
+    """Return the first line without what changes from one occurrence to the next."""
     line = text.strip().partition("\n")[0][:MESSAGE_LIMIT]
     for changing in (_ADDRESS, _QUOTED, _UUID, _WITH_DIGIT, _HEX):
         line = changing.sub("#", line)
@@ -57,7 +57,7 @@ def _first_line(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def is_foreign(file: str) -> bool:
-    """Whether code belongs to the standard library, to an installed package or was made by one."""
+    """Return whether a file belongs to the standard library or to an installed package."""
     return (
         file.startswith((*_FOREIGN_DIRECTORIES, "<frozen ", "<sqlalchemy "))
         or "site-packages" in file
@@ -66,7 +66,7 @@ def is_foreign(file: str) -> bool:
 
 
 def is_own(frame: FrameType) -> bool:
-    """Whether a frame is of the application's own code, which leadlog's is not."""
+    """Return whether a frame is of the application's own code, which leadlog's is not."""
     module = frame.f_globals.get("__name__")
     if isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors.")):
         return False
@@ -107,7 +107,7 @@ def own_place(exc: BaseException) -> str | None:
 
 
 def _function(frame: FrameType) -> str:
-    """Module and qualified name of a frame's function."""
+    """Return the module and qualified name of a frame's function."""
     module = frame.f_globals.get("__name__")
     if not isinstance(module, str) or module == "__main__":
         module = Path(frame.f_code.co_filename).stem
@@ -117,7 +117,7 @@ def _function(frame: FrameType) -> str:
 def _place(
     exc: BaseException, trace: TracebackType | None, callers: Sequence[FrameType] = ()
 ) -> str:
-    """The innermost function of the application's own, else the innermost."""
+    """Return the innermost function of the application's own, else the innermost."""
     own = next((frame for frame in reversed(callers) if is_own(frame)), None)
     innermost = None
     functions: Counter[str] = Counter()

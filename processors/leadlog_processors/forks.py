@@ -11,7 +11,7 @@ _renewals: list[Callable[[], None]] = []
 def in_child(function: Callable[[], None]) -> None:
     """Have a function called in every forked child.
 
-    `os.fork` does it; after a fork that is made in C, whoever notices it calls `renew`.
+    `os.fork` calls it. After a fork that is made in C, the code that notices it calls `renew`.
     """
     _renewals.append(function)
     if hasattr(os, "register_at_fork"):

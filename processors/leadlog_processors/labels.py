@@ -21,7 +21,7 @@ sync_operation
 
 migration_operation
 - migration_successful: `success`.
-- data_integrity_maintained: for whoever verified it to say; here it only turns out false, where
+- data_integrity_maintained: set by the caller that verified it; set to false here only where
   records are unaccounted for (neither migrated, skipped, rejected nor duplicates).
 - performance_acceptable: below 60 s per 10,000 records, but 5 s are always acceptable: a start and
   a backup take time whatever the number of records.
@@ -80,7 +80,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _number(section: Mapping[str, Any], key: str) -> float | None:
-    """A number that can have been measured; else None."""
+    """Return a number that can have been measured; else None."""
     value = section.get(key)
     if isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 <= value < inf:
         return value

@@ -1,7 +1,7 @@
-"""The registry of log types: what tells one kind of record from the others, each in one entry.
+"""The registry of log types: one entry for each kind of record, with all that distinguishes it.
 
-An application adds its own by one entry in the environment, which whoever writes and whoever reads
-the log must have alike, since it is read when this module is imported:
+An application adds its own by one entry in the environment. Writers and readers of the log need
+the same entry; it is read when this module is imported:
 
     LEADLOG_LOG_TYPES=audit_event:audit_events:shop.records:AuditEvent
 
@@ -91,7 +91,7 @@ _TAKEN: Final = frozenset({"events", "archive", "quarantine", "index"})
 
 
 def own_log_types(text: str, others: Iterable[LogType] = _SHIPPED) -> tuple[LogType, ...]:
-    """The log types that an application names, as `LEADLOG_LOG_TYPES` has them.
+    """Return the log types that an application names, as `LEADLOG_LOG_TYPES` has them.
 
         >>> own_log_types("audit_event:audit_events:shop.records:AuditEvent")[0].category
         'audit_events'

@@ -68,12 +68,12 @@ _number: Final = re.compile(r"-?[0-9][0-9_,.]*").fullmatch
 
 @lru_cache(maxsize=4096)
 def is_sensitive(name: str) -> bool:
-    """Whether what stands under this key, or behind this name, is a secret."""
+    """Return whether what stands under this key, or behind this name, is a secret."""
     return _sensitive(name) is not None and _harmless(name) is None
 
 
 def is_plural(name: str) -> bool:
-    """Whether a sensitive name is one of many, so that a number behind it counts them."""
+    """Return whether a sensitive name is one of many, so that a number behind it counts them."""
     return _plural(name) is not None
 
 
@@ -88,7 +88,7 @@ _BARE: Final = (
 
 
 def _value(match: re.Match[str]) -> str:
-    """What stands in the place of a named value."""
+    """Return the replacement of a named value."""
     name, assign, quote, value = match["name"], match["assign"], match["quote"], match["bare"]
     if _harmless(name) is not None:
         return match[0]
@@ -206,7 +206,7 @@ _hint_url: Final = re.compile(r"://[^ /?#:\"]*:[^ ]*@").search
 
 
 def _hints(lower: str) -> object:
-    """Whether any pattern above could match, in a text or in a JSON line that holds it.
+    """Return whether any pattern above could match, in a text or in a JSON line that holds it.
 
     `lower` is the text in lower case.
 
@@ -229,7 +229,7 @@ def _hints(lower: str) -> object:
 
 
 def may_contain_secret(data: bytes) -> bool:
-    """Whether masking could change an event that was rendered to these bytes.
+    """Return whether masking could change an event that was rendered to these bytes.
 
     A necessary condition: false means that `mask_secrets` would find nothing; true means no more
     than that it is worth asking. Names such as Key West or Secret Garden are enough.
@@ -244,7 +244,7 @@ def may_contain_secret(data: bytes) -> bool:
 
 
 def mask_url(url: str) -> str:
-    """A URL without its password, and without secrets in its query.
+    """Return a URL without its password, and without secrets in its query.
 
     >>> mask_url("postgresql://ana:p@/ss@db/shop?sslpassword=x&connect_timeout=2")
     'postgresql://ana:***@db/shop?sslpassword=***&connect_timeout=2'
@@ -356,7 +356,7 @@ _harmless_texts: Final[set[str]] = set()
 
 
 def _is_clean(value: Any, levels: int) -> bool:
-    """Whether a value of plain types certainly holds no secret: nearly every event does not.
+    """Return whether a value of plain types certainly holds no secret: nearly every event does not.
 
     Texts met before are remembered, so that most of an event is a look-up for each.
     """

@@ -127,7 +127,7 @@ _space: Final = re.compile(r"\s").search
 
 
 def _snake_case(key: str) -> str:
-    """The field a key means: first_name of "First Name", "firstName", "lead_data.first_name"."""
+    """Return the field of a key: first_name for "First Name" and "lead_data.firstName"."""
     return _with_underscores("_", key.rpartition(".")[2]).strip("_").lower()
 
 
@@ -195,7 +195,7 @@ class Privacy:
         return clean
 
     def _stand_in(self, text: str) -> str:
-        """What stands in the place of a personal text; a blank one, or a stand-in, stays."""
+        """Return the replacement of a personal text; blank texts and replacements stay."""
         folded = text.strip().casefold()
         if not folded or text == MASK or _is_pseudonym(text):
             return text
@@ -230,14 +230,17 @@ class _Cleaning:
     def clean_event(self, event: EventDict) -> EventDict:
         clean: EventDict = self._clean(_TEXT, event)
         if self._known and self._free_texts:
-            # Once more, because a text may come before the key that tells whose name is in it.
+            # Once more, because a text may come before the key that says whose name is in it.
             folded = "\n".join(self._free_texts).casefold()
             if any(known.casefold() in folded for known in self._known):
                 clean = self._without_known(_TEXT, clean)
         return clean
 
     def _kind_below(self, kind: int, key: object) -> int:
-        """The kind of an item under `key` in a container of `kind`; a list's item has no key."""
+        """Return the kind of an item under `key` in a container of `kind`.
+
+        A list's item has no key.
+        """
         if not isinstance(key, str):
             return kind
         found = self._kind_of(key)
@@ -312,7 +315,7 @@ class _Cleaning:
 
 
 def _is_free(kind: int, text: str) -> bool:
-    """Whether a text is written for people; an event's name, without a space, is not."""
+    """Return whether a text is written for people; an event's name, without a space, is not."""
     return kind in _FREE_TEXT and (kind != _EVENT or _space(text) is not None)
 
 

@@ -86,7 +86,7 @@ class FieldQuality(NamedTuple):
 
 
 def _by_outcome(code: str, weight: int, fault: str = "", loss: int = 0) -> tuple[FieldQuality, ...]:
-    """The quality of a field for each of ratings' outcomes, in their order."""
+    """Return the quality of a field for each of ratings' outcomes, in their order."""
     lost = {"missing": weight, "placeholder": weight, "invalid": weight}
     if fault:
         lost[fault] = loss
@@ -138,7 +138,7 @@ def _judge(lead: object) -> _Verdict:
 
 
 def score(lead: object) -> Quality:
-    """The quality of a lead.
+    """Return the quality of a lead.
 
     Args:
         lead: a mapping with the fields of the module's table; anything else is invalid.

@@ -40,7 +40,7 @@ _DATABASES: Final = frozenset(
         "pymssql",
         "pyodbc",
         "aioodbc",
-        "pandas",  # to_sql tells them again
+        "pandas",  # to_sql repeats them
     )
 )
 """The packages whose exceptions say what a database said."""
@@ -79,7 +79,7 @@ _PATTERNS: Final = tuple(
 
 
 def is_of_a_database(error: object) -> bool:
-    """Whether an exception says what a database said, by the package of its class."""
+    """Return whether an exception says what a database said, by the package of its class."""
     return str(type(error).__module__).partition(".")[0] in _DATABASES
 
 

@@ -1,4 +1,4 @@
-"""Ratings: what becomes of each field of a lead, by the rules that `quality` documents.
+"""Ratings: the verdict on each field of a lead, by the rules that `quality` documents.
 
 >>> rate({"name": "Jaime", "email": "sales@acme.com", "phone": "555"}) == (
 ...     FAULTY,
@@ -27,7 +27,7 @@ from leadlog_processors.vocabulary import (
     SUFFIXES,
 )
 
-# What became of a field. Numbers, so that the seven of a lead are a small key for their verdict.
+# The verdict on a field. Numbers, so that the seven of a lead are a small key for their verdict.
 OK, MISSING, PLACEHOLDER, INVALID, FAULTY = range(5)
 _USABLE: Final = (OK, FAULTY)
 
@@ -65,7 +65,7 @@ _letter_or_digit: Final = re.compile(r"[^\W_]").search
 
 
 def _given(lead: Mapping[Any, Any], *keys: str) -> object:
-    """The first value that is neither missing nor blank; else None."""
+    """Return the first value that is neither missing nor blank; else None."""
     for key in keys:
         value = lead.get(key)
         if isinstance(value, str):
@@ -88,7 +88,7 @@ def _joined_name(lead: Mapping[Any, Any]) -> object:
 
 
 def _text(value: object) -> str | None:
-    """The text of a value; None for what is not text, "" for what is no value."""
+    """Return the text of a value; None for what is not text, "" for what is no value."""
     if isinstance(value, str):
         return value.strip()
     return "" if value is None or (isinstance(value, float) and isnan(value)) else None
@@ -112,7 +112,7 @@ def _rate_name(value: object) -> int:
 
 
 def _rate_words(value: object, needed: Callable[[str], object]) -> int:
-    """The outcome of a company or a title: words with what `needed` finds among them."""
+    """Return the outcome of a company or a title: words with what `needed` finds among them."""
     text = value.strip() if type(value) is str else _text(value)
     if not text:
         return INVALID if text is None else MISSING
@@ -137,7 +137,7 @@ def _as_ascii(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _is_host(host: str) -> bool:
-    """Whether `host` is a domain name of at least two labels, the last one no number.
+    """Return whether `host` is a domain name of at least two labels, the last one no number.
 
     Remembered, since many leads share a few mail providers and companies.
     """
@@ -213,7 +213,7 @@ def _rate_phone(value: object) -> int:
 
 
 def _registered(domain: str) -> str:
-    """The name that was registered: "acme" of mail.acme.co.uk, decoded from punycode."""
+    """Return the name that was registered: "acme" of mail.acme.co.uk, decoded from punycode."""
     rest, _, last = domain.rpartition(".")
     rest, _, name = rest.rpartition(".")
     if rest and len(last) == 2 and name in SUFFIXES:
@@ -227,7 +227,7 @@ def _registered(domain: str) -> str:
 
 
 def _host_of(url: str) -> str | None:
-    """The host of a valid http or https address, with or without its scheme; else None."""
+    """Return the host of a valid http or https address, with or without its scheme; else None."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         rest = url
@@ -244,7 +244,7 @@ def _host_of(url: str) -> str | None:
 
 
 def _rate_website(value: object, email: str | None) -> int:
-    """The outcome, beside the e-mail address if that is valid, else None."""
+    """Return the outcome, beside the e-mail address if that is valid, else None."""
     url = value.strip() if type(value) is str else _text(value)
     if not url:
         return INVALID if url is None else MISSING
@@ -261,7 +261,7 @@ def _rate_website(value: object, email: str | None) -> int:
 
 
 def rate(lead: Mapping[Any, Any]) -> tuple[int, int, int, int, int, int, int]:
-    """The outcomes of the seven fields, in the order of `FIELDS`.
+    """Return the outcomes of the seven fields, in the order of `FIELDS`.
 
     The key's first name is tried alone: `_given`, which knows blanks and aliases, is slow.
     """

@@ -81,7 +81,7 @@ def _json_of(value: dt.datetime) -> Any:
 
 
 def to_json_type(value: object) -> Any:
-    """One value that JSON has no type for, by the table of this module.
+    """Return one value that JSON has no type for, by the table of this module.
 
     Containers are opened one level only; their values may need the same again.
 
@@ -121,7 +121,10 @@ def _safe_text(value: object) -> str:
 
 
 def _default(value: object) -> Any:
-    """The hook of orjson; what raises here would lose the whole fast path, so it does not."""
+    """Return the hook of orjson.
+
+    What raises here would lose the whole fast path, so it does not.
+    """
     try:
         return _json_of(value) if type(value) is _datetime else to_json_type(value)
     except Exception:  # noqa: BLE001 - a value's own code may raise anything
@@ -133,7 +136,7 @@ def _text(value: str) -> str:
 
 
 def to_plain(value: object) -> Any:
-    """A copy of `value` made of JSON's own types only, by the table of this module."""
+    """Return a copy of `value` made of JSON's own types only, by the table of this module."""
     return _plain(value, (), 0)
 
 
@@ -187,7 +190,7 @@ class JSONLine:
     Args:
         limit: most bytes in a line, its newline included.
         newline: ends the line with a newline.
-        unserialisable: told of an event that nothing could render, of which only a
+        unserialisable: called with an event that nothing could render, of which only a
             stub line is written.
     """
 
@@ -232,7 +235,7 @@ class JSONLine:
 
 
 def shorten(line: bytes, limit: int, options: int = 0) -> bytes:
-    """Cuts a line's longest values until it has at most `limit` bytes.
+    """Cut a line's longest values until it has at most `limit` bytes.
 
     Strings, lists and objects keep their type. The cap on one value halves until the
     line fits; `truncated` and `truncated_fields` say what was cut.

@@ -86,7 +86,7 @@ def complexity_level(
     complexity_size_bytes: float = COMPLEXITY_SIZE_BYTES,
     complexity_queries: float = COMPLEXITY_QUERIES,
 ) -> Complexity | None:
-    """How much an operation asks of the store.
+    """Return how much an operation asks of the store.
 
     Args:
         operation_type: add_lead, get_lead, …; one that is not known counts by its verb (get, read,
@@ -121,7 +121,7 @@ def sync_efficiency(
     ms_per_lead: float | None = None,
     bands: tuple[tuple[float, float], ...] = SYNC_BANDS,
 ) -> SyncEfficiency | None:
-    """How much of a sync run arrived, and how fast.
+    """Return how much of a sync run arrived, and how fast.
 
     Args:
         total_leads: leads that the run was about.
@@ -152,7 +152,7 @@ def sync_efficiency(
 
 
 def error_recovery(retry_attempts: float | None, success: bool | None) -> bool | None:
-    """Whether a run needed retries and succeeded."""
+    """Return whether a run needed retries and succeeded."""
     if retry_attempts is None:
         return None
     return success if retry_attempts > 0 else False
@@ -168,7 +168,7 @@ def batch_optimization(
     batch_limit: float = BATCH_LIMIT,
     bands: tuple[float, float] = BATCH_BANDS,
 ) -> BatchOptimization | None:
-    """The API calls of a sync run against the fewest that could have done it.
+    """Return the API calls of a sync run against the fewest that could have done it.
 
     Args:
         batch_size: leads per call.
@@ -206,7 +206,7 @@ def records_accounted_for(
     failed: float | None,
     duplicates: float | None,
 ) -> bool | None:
-    """Whether every record read was migrated, skipped, rejected or a duplicate.
+    """Return whether every record read was migrated, skipped, rejected or a duplicate.
 
     Duplicates may be counted among the migrated or skipped too: only too few is wrong.
     """
@@ -225,7 +225,7 @@ def migration_performance(
     ms_per_10k: float = MIGRATION_MS_PER_10K,
     floor_ms: float = MIGRATION_FLOOR_MS,
 ) -> bool | None:
-    """Whether a migration was fast enough for the records it read.
+    """Return whether a migration was fast enough for the records it read.
 
     Args:
         total: records read.
@@ -239,7 +239,7 @@ def migration_performance(
 
 
 def recoverable(attempted: bool | None, successful: bool | None) -> bool | None:
-    """Whether the recovery from an error was successful; false if none was tried."""
+    """Return whether the recovery from an error was successful; false if none was tried."""
     return False if successful is None and attempted is False else successful
 
 
@@ -250,7 +250,7 @@ def resource_efficiency(
     *,
     bands: tuple[tuple[float, float, float], ...] = RESOURCE_BANDS,
 ) -> ResourceEfficiency:
-    """The worst band of what an operation held and burned.
+    """Return the worst band of what an operation held and burned.
 
     Args:
         duration_ms: wall time.
@@ -273,7 +273,7 @@ def scalability_indicator(
     *,
     bands: tuple[float, float] = SCALABILITY_BANDS,
 ) -> Scalability:
-    """How the duration stands to the size of the store.
+    """Return how the duration stands to the size of the store.
 
     Args:
         duration_ms: wall time.
@@ -291,12 +291,12 @@ def scalability_indicator(
 
 
 def above(value: float | None, limit: float) -> bool | None:
-    """Whether `value` is above `limit`."""
+    """Return whether `value` is above `limit`."""
     return None if value is None else value > limit
 
 
 def below(value: float | None, limit: float) -> bool | None:
-    """Whether `value` is below `limit`."""
+    """Return whether `value` is below `limit`."""
     return None if value is None else value < limit
 
 

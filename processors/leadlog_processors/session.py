@@ -30,7 +30,7 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def new_session_id() -> str:
-    """A random session id: 8 characters of `[0-9a-z]`."""
+    """Return a random session id: 8 characters of `[0-9a-z]`."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(8))
 
 
@@ -68,13 +68,13 @@ _current: ContextVar[OpenSession | None] = ContextVar("leadlog_session", default
 
 
 def current_session() -> OpenSession:
-    """The innermost open session, else the process's own."""
+    """Return the innermost open session, else the process's own."""
     return _current.get() or _process.session
 
 
 @contextmanager
 def open_session(**context: Any) -> Iterator[str]:
-    """Opens a session for a block and gives its id.
+    """Open a session for a block and give its id.
 
     Args:
         context: bound to every event inside, under `context`; an inner session
@@ -114,7 +114,7 @@ def bind(**context: Any) -> None:
 
 @contextmanager
 def resume_session(session: OpenSession) -> Iterator[None]:
-    """Goes on, for a block, in a session that was current before.
+    """Go on, for a block, in a session that was current before.
 
     Args:
         session: what `current_session` gave then.
@@ -151,7 +151,7 @@ def leave_session(token: Token[OpenSession | None]) -> None:
 
 
 def merge_context(section: MutableMapping[str, Any], bound: Mapping[str, Any]) -> None:
-    """Puts bound values into an error's own `context` section without replacing any.
+    """Put bound values into an error's own `context` section without replacing any.
 
     A bound name that the section has already goes in as `bound_<name>`.
     """
@@ -165,7 +165,7 @@ _ever_bound: Mapping[str, Any] = structlog.contextvars._CONTEXT_VARS
 
 
 def bound_values() -> dict[str, Any]:
-    """What `structlog.contextvars` has bound for the running code."""
+    """Return the values that `structlog.contextvars` has bound for the running code."""
     return structlog.contextvars.get_contextvars() if _ever_bound else {}
 
 

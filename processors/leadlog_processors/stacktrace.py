@@ -100,7 +100,10 @@ def _part_lines(part: BaseException, depth: int, frames: int) -> Iterator[str]:
 
 
 def _chain(exc: BaseException) -> list[tuple[BaseException, str]]:
-    """The chain as Python would print it, with the sentence that leads to the next; root first."""
+    """Return the chain as Python would print it, with the sentence that leads to the next.
+
+    Root first.
+    """
     chain = [(exc, "")]
     seen = {id(exc)}
     while len(chain) < CHAIN_LIMIT:
@@ -126,7 +129,7 @@ def _without_middle(text: str) -> str:
 
 
 def _own_lines(exc: BaseException) -> Iterator[str]:
-    """The application's own frames, where those of frameworks stand between or around them."""
+    """Yield the application's own frames, where there are also frames of frameworks."""
     found = [trace for trace in frames_of(exc) if is_own(trace.tb_frame)]
     if found:
         yield "The application's own frames (most recent call last):\n"
@@ -142,7 +145,7 @@ def stack_trace(
     *,
     own_first: bool = False,
 ) -> str:
-    """The traceback of an exception and its causes as Python prints it, limited.
+    """Return the traceback of an exception and its causes as Python prints it, limited.
 
     Args:
         exc: any exception; long tracebacks, long or cyclic chains of causes, groups and exceptions

@@ -67,7 +67,7 @@ _NUMBER: Final = (float, int)  # a union written in place would be built anew at
 
 
 def tier(ms: float | None, tiers: Tiers = DEFAULT_TIERS) -> Tier | None:
-    """The tier of a wall time.
+    """Return the tier of a wall time.
 
     Args:
         ms: wall time in milliseconds.

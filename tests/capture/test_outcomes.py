@@ -8,8 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 import leadlog
-from leadlog.recording.capture.operation import current_operation
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import current_operation, operation
 from leadlog.recording.capture.targets import Handle, attach
 from tests.capture.people import begin_recipe
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 import leadlog
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import operation
 from leadlog.recording.capture.targets import attach
 from tests.capture.people import Base, Customer, Log, Note, Person
 

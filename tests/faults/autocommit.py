@@ -32,7 +32,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 import leadlog
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import operation
 from leadlog.recording.capture.targets import attach
 
 DIRECTORY, URL, *MODES = sys.argv[1:]

@@ -12,7 +12,7 @@ __all__ = ["check", "connections_of", "init", "opened", "stats", "upgrade", "vac
 
 
 def connections_of(database: str | None) -> Any:
-    """Connections to the store that was named, or that of the settings; nothing is created yet.
+    """Return the connections of the named store, or of the settings' store; create nothing.
 
     Raises:
         StoreError: the store does not run on it.
@@ -25,7 +25,7 @@ def connections_of(database: str | None) -> Any:
 
 
 def opened(database: str | None, *, capture: bool = False) -> Any:
-    """The store that was named, or that of the settings, which has to be there.
+    """Return the store that was named, or that of the settings, which has to be there.
 
     Args:
         database: its URL; None for that of the settings.
@@ -154,7 +154,7 @@ def check(ctx: click.Context, *, database: str | None, repair: bool, as_json: bo
 @database_option
 @json_option
 def vacuum(*, database: str | None, as_json: bool) -> None:
-    """Give unused space back, and tell the query planner what there is.
+    """Give unused space back, and renew the query planner's statistics.
 
     SQLite needs as much free room as the file takes while this runs, and writers wait.
 

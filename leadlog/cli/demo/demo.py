@@ -121,7 +121,7 @@ def _airtable(
 def run(
     rows: list[Any] | None, count: int, directory: Path | None, database: str | None
 ) -> dict[str, Any]:
-    """Runs the job and returns what happened, as plain data.
+    """Run the job and return what happened, as plain data.
 
     Args:
         rows: a user's leads; None for made-up ones.
@@ -200,7 +200,7 @@ def run(
 
 
 def _relative(path: Path) -> str:
-    """The path as one would type it here."""
+    """Return the path as one would type it here."""
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     text = str(shown)
@@ -255,7 +255,7 @@ def _disagreements(report: dict[str, Any], dropped: Any) -> list[str]:
 
 
 def _show(report: dict[str, Any], file: Path | None) -> None:
-    """Prints the report for people."""
+    """Print the report for people."""
     leads, log, store = report["leads"], report["log"], report["store"]
     source = "made-up leads" if file is None else f"leads of {safe(str(file))}"
     state = "was there" if report["log_was_there"] else "new"

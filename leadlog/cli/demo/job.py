@@ -61,7 +61,7 @@ class Job:
         self.summary = Path()
 
     def run(self, leads: Iterable[Any], *, ours: bool) -> None:
-        """Adds the leads, then exercises everything else.
+        """Add the leads, then exercises everything else.
 
         Args:
             leads: rows; what is not a lead is rejected and reported.
@@ -93,7 +93,7 @@ class Job:
         return list(dict.fromkeys(ids))
 
     def _use(self, ids: list[str], *, ours: bool) -> None:
-        """Reads some of the leads, and changes some if they are made up."""
+        """Read some of the leads, and change some if they are made up."""
         for lead_id in ids[::5][:100]:
             self._call("get_lead", lead_id)
         if ours:
@@ -104,7 +104,7 @@ class Job:
         self._call("search_leads", limit=10)
 
     def _someone(self) -> None:
-        """One lead's life, which leaves the store as it was."""
+        """Add, change and delete a lead, which leaves the store as it was."""
         lead_id = self._call("add_lead", _SOMEONE)
         self._call("add_lead", {**_SOMEONE, "email": "DANA@demo.example", "phone": "+1 555 0100"})
         self._call("update_lead", lead_id, {"title": "Chief Trying Officer"})
@@ -114,7 +114,7 @@ class Job:
         self._call("get_lead", lead_id)
 
     def _fail(self) -> None:
-        """A validation error, and a database error on a store of its own."""
+        """Cause a validation error, and a database error on a separate store."""
         try:
             self._call("add_lead", {"company": "Nobody & Sons", "email": "nobody@demo.example"})
         except leadlog.ValidationError:
@@ -129,7 +129,7 @@ class Job:
                 pass
 
     def _by_hand(self) -> None:
-        """What an application logs itself: an event, the state of the system, the day."""
+        """Log what an application would: an event, the state of the system, the day."""
         self.calls["enrich_lead"] += 1
         leadlog.log_database_event(
             "database_operation",
@@ -158,7 +158,7 @@ class Job:
 
 
 def read_back(directory: Path, session_id: str, since: str) -> dict[str, Any]:
-    """What the files say of one session.
+    """Return the records of one session in the files.
 
     Args:
         directory: the log directory.
@@ -204,7 +204,7 @@ def _events(directory: Path, since: str, skipped: Skipped) -> Iterator[tuple[str
 
 
 def _what_became(details: dict[str, Any]) -> str:
-    """What a record says became of the lead that it is about."""
+    """Return the outcome of a record's lead."""
     kind = details.get("operation_type")
     if details.get("success") is not True or kind not in {"add_lead", "delete_lead"}:
         return ""

@@ -15,7 +15,7 @@ class LeadFileError(LeadlogError, ValueError):
 
 
 def read_leads(path: Path) -> list[Any]:
-    """The records of a file: JSON, JSON Lines or CSV, plain, .gz or .zst.
+    """Return the records of a file: JSON, JSON Lines or CSV, plain, .gz or .zst.
 
     Records are returned as they are, also those that are no leads.
 

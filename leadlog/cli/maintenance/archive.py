@@ -20,7 +20,7 @@ __all__ = ["archive"]
 
 
 def _limits(read: Callable[[object], dict[str, int]]) -> Callable[..., dict[str, int]]:
-    """A click callback that reads texts such as `90` and `error_logs=365` into one mapping."""
+    """Return a click callback that parses `90` and `error_logs=365` into one mapping."""
 
     def callback(
         ctx: click.Context, parameter: click.Parameter, texts: Iterable[str]
@@ -126,7 +126,7 @@ def archive(
 
 
 def _progress_in(bars: ExitStack) -> Callable[[int, int], None]:
-    """A progress bar on standard error, which appears with the first news."""
+    """Return a progress bar on standard error, which appears with the first news."""
     shown: list[Any] = []
 
     def progress(done: int, total: int) -> None:
@@ -140,7 +140,7 @@ def _progress_in(bars: ExitStack) -> Callable[[int, int], None]:
 
 
 def _show(report: "JanitorReport") -> None:
-    """Prints the report for people."""
+    """Print the report for people."""
     freed = "would free" if report.dry_run else "freed"
     rows = [
         (
@@ -175,7 +175,7 @@ def _section(title: str, lines: list[str]) -> None:
 
 
 def _say(report: "JanitorReport") -> None:
-    """Tells what somebody should see to, and the remedy."""
+    """Report what somebody should see to, and the remedy."""
     if report.errors:
         first = report.errors[0]
         message(

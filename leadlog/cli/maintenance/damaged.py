@@ -14,7 +14,7 @@ _SHOWN = 100
 
 
 def list_lines(root: Path, taking: bool, as_json: bool) -> int:
-    """Prints them, and quarantines those of past days where that is wanted.
+    """Print them, and quarantines those of past days where that is wanted.
 
     Args:
         root: the log directory.

@@ -152,7 +152,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
 
 
 def _shared_memory(here: Path | None, findings: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """What lies in shared memory for all log directories of this user."""
+    """Return the contents of shared memory for all log directories of this user."""
     found = []
     for one in shared_memory():
         found.append(
@@ -223,7 +223,7 @@ def versions() -> dict[str, str | None]:
 
 
 def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
-    """Tells of a mistake in the rules before a monitor does."""
+    """Report of a mistake in the rules before a monitor does."""
     if not table:
         return
     from leadlog.monitor.configuration import configure
@@ -239,7 +239,7 @@ def _find(findings: list[dict[str, str]], what: str, remedy: str) -> None:
 
 
 def _findings(checks: Iterable[Check], findings: list[dict[str, str]]) -> None:
-    """Adds what checks of the log found wrong."""
+    """Add what checks of the log found wrong."""
     for check in checks:
         if check.state in ("warning", "critical"):
             _find(findings, check.message, check.remedy or "")
@@ -266,7 +266,7 @@ def _category(
     today: str,
     findings: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """One category; damage is looked for in the newest day's files, or in all of them."""
+    """Return one category; damage is looked for in the newest day's files, or in all of them."""
     folder = category_directory(directory, category)
     report: dict[str, Any] = {
         "category": category,
@@ -330,7 +330,7 @@ def _category(
 
 
 def _show_from(path: Path, offset: int) -> str:
-    """A command that prints a file's content from a byte on."""
+    """Return a command that prints a file's content from a byte on."""
     if path.suffix == COMPRESSED:
         return f"zstd -dc {path} | tail -c +{offset + 1}"
     return f"tail -c +{offset + 1} {path}"
@@ -346,7 +346,7 @@ def _last(files: list[LogFile]) -> str | None:
 
 
 def _show(report: dict[str, Any]) -> None:
-    """Prints the report for people."""
+    """Print the report for people."""
     _section("Settings", [(row["name"], _value(row), row["origin"]) for row in report["settings"]])
     place = report["directory"]
     if place is not None:

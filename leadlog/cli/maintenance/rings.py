@@ -1,4 +1,4 @@
-"""The rings and sinks, for `leadlog doctor`: what became of the lines of every process."""
+"""The rings and sinks, for `leadlog doctor`: the counts of the lines of every process."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ SINK_COLUMNS = ("process", "sink", "state", "accepted", "written", "waiting", "d
 
 
 def row_of(ring: dict[str, Any]) -> tuple[Any, ...]:
-    """One ring as a row of the table."""
+    """Return one ring as a row of the table."""
     return (
         ring["process_id"],
         ring["category"],
@@ -33,7 +33,7 @@ def row_of(ring: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def sink_row_of(sink: dict[str, Any]) -> tuple[Any, ...]:
-    """One sink beside the files as a row of the table."""
+    """Return one sink beside the files as a row of the table."""
     return (
         sink["process_id"],
         sink["sink"],

@@ -34,14 +34,14 @@ class _FilesOrCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Makes the context of the subcommand that is named, or that of the command itself."""
+        """Make the context of the subcommand that is named, or that of the command itself."""
         wanted = _SUBCOMMANDS.get(args[0]) if args else None
         if wanted is None:
             return super().make_context(info_name, args, parent, **extra)
         return wanted.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the list of subcommands."""
+        """Write the list of subcommands."""
         with formatter.section("Commands"):
             formatter.write_dl(
                 [(name, command.get_short_help_str(80)) for name, command in _SUBCOMMANDS.items()]
@@ -241,7 +241,7 @@ def _show_preview(found: dict[str, Any]) -> None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    """Prints the result for people."""
+    """Print the result for people."""
     rows = [
         (
             source["path"],

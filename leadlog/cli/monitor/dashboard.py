@@ -183,7 +183,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, port: int) -> list[str]:
-    """The values of `Host` by which this server is reached."""
+    """Return the values of `Host` by which this server is reached."""
     names = {"localhost", "127.0.0.1", "[::1]"}
     if host not in _LOOPBACK:
         names |= {socket.gethostname(), socket.getfqdn()}
@@ -194,7 +194,7 @@ def _names(host: str, port: int) -> list[str]:
 
 
 def _token_in(path: Path) -> str:
-    """The token in a file; a new one is written where there is none."""
+    """Return the token in a file; a new one is written where there is none."""
     from leadlog.core.files import replace
 
     try:

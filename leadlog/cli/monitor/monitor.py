@@ -66,7 +66,7 @@ def monitor(
     metrics_address: str,
     as_json: bool,
 ) -> None:
-    """Watch the log: keep figures, make health checks, and tell when something is wrong.
+    """Watch the log: keep figures, make health checks, and report when something is wrong.
 
     Reads what all processes log, from where the last monitor stopped, and writes a look at the
     whole each minute and every change of an alert as monitoring_data records. After midnight UTC
@@ -120,7 +120,7 @@ def monitor(
 
 
 def _import(modules: tuple[str, ...]) -> None:
-    """Imports modules of the user's own, which lie where the command is run."""
+    """Import modules of the user's own, which lie where the command is run."""
     if modules:
         sys.path.insert(0, str(Path.cwd()))
     for name in modules:
@@ -139,7 +139,7 @@ def _counts() -> "EventCounts":
 def _serve(
     stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
 ) -> None:
-    """Answers Prometheus until the stack is left."""
+    """Answer Prometheus until the stack is left."""
     from leadlog.monitor.health.metrics import FigureSource, serve
 
     figures = FigureSource(watch.directory, counts, watch.health, watch.alerts)
@@ -148,7 +148,7 @@ def _serve(
 
 
 def _run(watch: "Monitor", *, as_json: bool) -> None:
-    """Works until it is told to end; SIGTERM ends it as cleanly as Ctrl-C does."""
+    """Works until it is stopped; SIGTERM ends it as cleanly as Ctrl-C does."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         watch.stop(0)
@@ -181,7 +181,7 @@ def _summarise(directory: Path | None, said: str, *, as_json: bool) -> int:
 
 
 def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
-    """One alert as plain data, as `--json` prints it."""
+    """Return one alert as plain data, as `--json` prints it."""
     from leadlog.core.clock import format_us
 
     return {
@@ -201,7 +201,7 @@ def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
 
 
 def show_alerts(rows: list[dict[str, Any]]) -> None:
-    """Prints alerts for people."""
+    """Print alerts for people."""
     cells = [
         (
             one["state"] + (f" ({one['suppressed']})" if one["suppressed"] else ""),

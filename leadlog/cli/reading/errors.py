@@ -134,7 +134,7 @@ def _mark(root: Path, fingerprint: str, resolve: str | None, ignore: str | None,
 
 
 def _near(place: str) -> str:
-    """A place in the code, below the working directory as its user would write it."""
+    """Return a place in the code, below the working directory as its user would write it."""
     path, colon, rest = place.rpartition(":")
     with suppress(OSError, ValueError):  # removed, or not below it
         return f"{Path(path).relative_to(Path.cwd())}{colon}{rest}"

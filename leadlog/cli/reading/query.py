@@ -183,7 +183,7 @@ def _cell(value: Any) -> str | None:
 
 
 def _json_lines(rows: Rows, out: Any) -> None:
-    """An array with one row per line: the whole is JSON, and so is a line without its comma."""
+    """Print an array, one row per line; each line without its comma is JSON, too."""
     begin = b"["
     for one in _objects(rows):
         out.write(begin + safe_json(json_text(one)))

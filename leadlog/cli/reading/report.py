@@ -135,7 +135,7 @@ def _period(first: str | None, last: str | None, week: str | None) -> "TimeWindo
 
 
 def _end_of(day: str, now: int) -> str | None:
-    """The moment at which a day has ended; None, which is now, for one that has not."""
+    """Return the moment at which a day has ended; None, which is now, for one that has not."""
     from leadlog.core.clock import format_us
     from leadlog.reading.moments import MomentError, moment, shifted
 

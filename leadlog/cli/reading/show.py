@@ -102,7 +102,7 @@ def _lines(found: "FoundRecord", width: int | None) -> Iterator[str]:
 
 
 def _tree(stored: Mapping[str, Any], depth: int, *, but: tuple[str, ...] = ()) -> Iterator[str]:
-    """A record as lines `key: value`, uncut; nulls and what is empty are left out."""
+    """Yield a record as lines `key: value`, uncut; nulls and what is empty are left out."""
     indent = "  " * depth
     for key, inner in stored.items():
         if key in but or _is_empty(inner):

@@ -21,7 +21,7 @@ def collect_nothing(ctx: click.Context) -> None:
 
 
 def say_skipped(skipped: Skipped) -> None:
-    """One line on standard error, where there were damaged lines."""
+    """Print one line on standard error if there were damaged lines."""
     if skipped.lines:
         path, offset = skipped.places[0]
         message(

@@ -174,7 +174,7 @@ HEADLINES = (
 
 
 def percentile(one: Mapping[str, Any], name: str) -> str:
-    """A percentile in milliseconds; one of buckets has ≈ before it."""
+    """Return a percentile in milliseconds; one of buckets has ≈ before it."""
     exact = one[f"{name}_ms"]
     if exact is not None:
         return f"{exact:.3f}"
@@ -183,13 +183,13 @@ def percentile(one: Mapping[str, Any], name: str) -> str:
 
 
 def timed(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tables say of an operation: total, failed, n, mean and percentiles in milliseconds."""
+    """Return an operation's cells: total, failed, n, mean and percentiles in milliseconds."""
     shares = (percentile(one, share) for share in ("p50", "p95", "p99"))
     return one["total"], one["failed"], one["n"], one["average_ms"], *shares
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    """Prints the report for people."""
+    """Print the report for people."""
     info, earlier = report["summary_info"], report["previous"]
     days = info["first_day"]
     if info["last_day"] != days:

@@ -116,7 +116,7 @@ def _now(log: "Log", since: str) -> "Now":
 
 
 def _look(log: "Log", since: str, notice: str = "") -> "LogView":
-    """What there is to show now."""
+    """Return the current view of the log."""
     from leadlog.cli.top.frame import ErrorLine, LogView, OperationLine
     from leadlog.core.clock import now_us, parse
 
@@ -163,7 +163,7 @@ def _tile(tile: "Tile") -> "FrameTile":
 
 
 def _known(lines: list[str]) -> list[str]:
-    """The lines in characters that standard output has."""
+    """Return the lines in characters that standard output has."""
     try:
         "▁█–●".encode(sys.stdout.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):

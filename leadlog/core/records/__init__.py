@@ -64,7 +64,7 @@ RECORDS: Mapping[str, Any] = _Records()
 
 
 def json_schema(log_type: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a log type's record.
+    """Return the JSON Schema (draft 2020-12) of a log type's record.
 
     Of leadlog's own as shipped in the package; of others without descriptions.
 

@@ -21,7 +21,7 @@ SUCCESSES: Final = frozenset(("committed", "completed"))
 
 
 def operation(facts: Mapping[str, Any]) -> Event:
-    """The event, written out: what the hooks measured has the contract's types already.
+    """Return the event, written out: what the hooks measured has the contract's types already.
 
     Filling `shape.blank` key by key costs five times as much; a test holds the keys, and their
     order, to it.

@@ -16,7 +16,7 @@ MOST_MS: Final = 1e12
 
 
 def number(value: Any, path: str, extra: Extra) -> float | None:
-    """A number up to `MOST`, or a text that is one; anything else goes to `extra`."""
+    """Return a number up to `MOST`, or a text that is one; anything else goes to `extra`."""
     return _within(-MOST, MOST, value, path, extra)
 
 
@@ -43,7 +43,7 @@ def _within(least: float, most: float, value: Any, path: str, extra: Extra) -> f
 
 
 def integer(value: Any, path: str, extra: Extra) -> int | None:
-    """A whole number up to `MOST`; anything else goes to `extra`."""
+    """Return a whole number up to `MOST`; anything else goes to `extra`."""
     found = number(value, path, extra)
     if found is None or type(found) is int:
         return found
@@ -54,7 +54,7 @@ def integer(value: Any, path: str, extra: Extra) -> int | None:
 
 
 def boolean(value: Any, path: str, extra: Extra) -> bool | None:
-    """True or False; anything else goes to `extra`."""
+    """Return True or False; anything else goes to `extra`."""
     if value is None or value is True or value is False:
         return value
     extra[path] = value
@@ -62,7 +62,7 @@ def boolean(value: Any, path: str, extra: Extra) -> bool | None:
 
 
 def text(value: Any, path: str, extra: Extra) -> str | None:
-    """A text; numbers, ids and exceptions become text, containers go to `extra`."""
+    """Return a text; numbers, ids and exceptions become text, containers go to `extra`."""
     if value is None or type(value) is str:
         return value
     if isinstance(value, Mapping | list | tuple | set | frozenset):
@@ -77,7 +77,7 @@ def text(value: Any, path: str, extra: Extra) -> str | None:
 
 
 def mapping(value: Any, path: str, extra: Extra) -> dict[str, Any] | None:
-    """An object; a list becomes one keyed by position, anything else goes to `extra`."""
+    """Return an object; a list becomes one keyed by position, anything else goes to `extra`."""
     if value is None:
         return None
     if isinstance(value, Mapping):
@@ -89,7 +89,7 @@ def mapping(value: Any, path: str, extra: Extra) -> dict[str, Any] | None:
 
 
 def numbers(value: Any, path: str, extra: Extra) -> dict[str, float | None] | None:
-    """An object whose values are numbers; those that are not go to `extra`."""
+    """Return an object whose values are numbers; those that are not go to `extra`."""
     found = mapping(value, path, extra)
     if found is None:
         return None
@@ -97,7 +97,7 @@ def numbers(value: Any, path: str, extra: Extra) -> dict[str, float | None] | No
 
 
 def counts(value: Any, path: str, extra: Extra) -> dict[str, int | None] | None:
-    """An object whose values are whole numbers; those that are not go to `extra`."""
+    """Return an object whose values are whole numbers; those that are not go to `extra`."""
     found = mapping(value, path, extra)
     if found is None:
         return None
@@ -105,7 +105,7 @@ def counts(value: Any, path: str, extra: Extra) -> dict[str, int | None] | None:
 
 
 def one_of(allowed: tuple[str, ...]) -> Callable[[Any, str, Extra], str | None]:
-    """Makes the function for a text that must be one of a few; others go to `extra`."""
+    """Make the function for a text that must be one of a few; others go to `extra`."""
 
     def choose(value: Any, path: str, extra: Extra) -> str | None:
         if value is None or (isinstance(value, str) and value in allowed):
@@ -117,7 +117,7 @@ def one_of(allowed: tuple[str, ...]) -> Callable[[Any, str, Extra], str | None]:
 
 
 def texts(value: Any, path: str, extra: Extra) -> list[str] | None:
-    """A list of texts; one text becomes a list of one, anything else goes to `extra`."""
+    """Return a list of texts; one text becomes a list of one, anything else goes to `extra`."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -9,7 +9,7 @@ __all__ = ["all_keys_of", "bare", "keys_of"]
 
 
 def bare(hint: Any) -> Any:
-    """An annotation without its qualifiers and without None."""
+    """Return an annotation without its qualifiers and without None."""
     origin = get_origin(hint)
     if origin in (ReadOnly, NotRequired):
         return bare(get_args(hint)[0])
@@ -19,13 +19,13 @@ def bare(hint: Any) -> Any:
 
 
 def all_keys_of(record: Any) -> dict[str, Any]:
-    """The keys of a TypedDict, with their bare annotations."""
+    """Return the keys of a TypedDict, with their bare annotations."""
     hints = get_type_hints(record, include_extras=True)
     return {key: bare(hint) for key, hint in hints.items()}
 
 
 def keys_of(record: Any) -> dict[str, Any]:
-    """The keys of a TypedDict that are always present, with their bare annotations."""
+    """Return the keys of a TypedDict that are always present, with their bare annotations."""
     return {
         key: hint for key, hint in all_keys_of(record).items() if key in record.__required_keys__
     }

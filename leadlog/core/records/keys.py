@@ -10,7 +10,7 @@ __all__ = ["key_text"]
 
 
 def key_text(parts: Iterable[Any]) -> str:
-    r"""A primary key as the records have it; different keys never have one text.
+    r"""Return a primary key as the records have it; different keys never have one text.
 
     The parts of a composite key are joined by commas; a comma or backslash in one of them has a
     backslash in front. Bytes are `0x` and their hexadecimal digits.

@@ -13,7 +13,7 @@ _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def schema_of(record: Any) -> dict[str, Any]:
-    """The JSON Schema of a TypedDict; what the contract may leave unknown may be null."""
+    """Return the JSON Schema of a TypedDict; what the contract may leave unknown may be null."""
     hints = get_type_hints(record, include_extras=True)
     return {
         "title": record.__name__,

@@ -69,7 +69,7 @@ class Blank:
         ]
 
     def __call__(self) -> Event:
-        """A new event."""
+        """Return a new event."""
         event: Event = self._envelope.copy()
         for key, empty in self._sections:
             event[key] = empty.copy()
@@ -108,7 +108,7 @@ class SectionReader:
             self._slots[alias] = self._slots[key]
 
     def __call__(self, source: Any, event: Event, extra: Extra) -> None:
-        """Stores `source` in `event`; a `source` that is not a mapping goes to `extra`."""
+        """Store `source` in `event`; a `source` that is not a mapping goes to `extra`."""
         # The exact type first: asking an abstract class costs as much as two fields.
         if type(source) is not dict and not isinstance(source, Mapping):
             if source is not None:

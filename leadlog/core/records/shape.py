@@ -158,7 +158,7 @@ def size_bytes(data: Any) -> int | None:
 
 
 def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
-    """Fills `lead_identifier` from a lead.
+    """Fill `lead_identifier` from a lead.
 
     Args:
         lead: `id` or `lead_id`; `name`, `full_name` or first and last name; `company` or
@@ -199,7 +199,7 @@ def database_operation(
     metrics: Any = None,
     operation_id: str | None = None,
 ) -> Event:
-    """The event of one call on the lead store.
+    """Return the event of one call on the lead store.
 
     Args:
         operation_type: add_lead, get_lead, …
@@ -256,7 +256,7 @@ def leads_summary(leads: Any, extra: Extra) -> list[dict[str, Any]]:
 
 
 def sync_operation(sync_type: str, details: Any, results: Any, leads: Any = None) -> Event:
-    """The event of one sync run.
+    """Return the event of one sync run.
 
     Args:
         sync_type: to_airtable, from_airtable or bidirectional.
@@ -280,7 +280,7 @@ def sync_operation(sync_type: str, details: Any, results: Any, leads: Any = None
 def migration_operation(
     migration_type: str, details: Any, results: Any, data_summary: Any = None
 ) -> Event:
-    """The event of one migration run.
+    """Return the event of one migration run.
 
     Args:
         migration_type: json_to_db, backup_creation or rollback.
@@ -313,7 +313,7 @@ def _severity(error_type: str, code: str | None, exc_info: Any) -> str:
 
 
 def error_log(error_type: str, details: Any, context: Any = None) -> Event:
-    """The event of one error.
+    """Return the event of one error.
 
     Args:
         error_type: database_error, sync_error, validation_error, …
@@ -350,7 +350,7 @@ def error_log(error_type: str, details: Any, context: Any = None) -> Event:
 
 
 def performance_metrics(operation_name: str, metrics: Any, system_info: Any = None) -> Event:
-    """The event of one measurement.
+    """Return the event of one measurement.
 
     Args:
         operation_name: the name given to monitor_performance.
@@ -370,7 +370,7 @@ def performance_metrics(operation_name: str, metrics: Any, system_info: Any = No
 
 
 def monitoring_data(monitoring_type: str, data: Any, alerts: Any = None) -> Event:
-    """The event of one look at the system.
+    """Return the event of one look at the system.
 
     Args:
         monitoring_type: health_check, sync_status, database_stats, log_health, alert, …
@@ -393,7 +393,7 @@ def monitoring_data(monitoring_type: str, data: Any, alerts: Any = None) -> Even
 
 
 def application_event(values: dict[str, Any]) -> Event:
-    """The event of what an application logs in its own words, and measured nothing for.
+    """Return the event of what an application logs in its own words, without measuring anything.
 
     Written out, since filling `blank` takes twice as long; a test holds the keys to it.
 
@@ -446,5 +446,5 @@ def _blank_of(log_type: str) -> Blank:
 
 
 def blank(log_type: str) -> Event:
-    """The empty event of a log type: every section, every key, nothing known."""
+    """Return the empty event of a log type: every section, every key, nothing known."""
     return _blank_of(log_type)()

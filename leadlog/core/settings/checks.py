@@ -28,12 +28,12 @@ __all__ = [
 
 
 def json_object(value: Any) -> Any:
-    """A JSON text, as the environment has it, or a mapping."""
+    """Return a JSON text, as the environment has it, or a mapping."""
     return json.loads(value) if isinstance(value, str) else dict(value)
 
 
 def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
-    """A validator: one of these words."""
+    """Return a validator: one of these words."""
 
     def check(instance: object, attribute: Any, value: object) -> None:
         if value not in allowed:
@@ -45,7 +45,7 @@ def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
 
 
 def at_least(least: float) -> Callable[[Any, Any, Any], None]:
-    """A validator: not below a number."""
+    """Return a validator: not below a number."""
 
     def check(instance: object, attribute: Any, value: float) -> None:
         if not value >= least:
@@ -55,7 +55,7 @@ def at_least(least: float) -> Callable[[Any, Any, Any], None]:
 
 
 def file_mode_of(value: Any) -> int:
-    """A file mode, as a number or as octal text such as `0640`."""
+    """Return a file mode, as a number or as octal text such as `0640`."""
     mode = int(value, 8) if isinstance(value, str) else int(value)
     if not 0 <= mode <= 0o777:
         raise ValueError(f"{value!r} is not a file mode; write it like 0640")
@@ -63,14 +63,14 @@ def file_mode_of(value: Any) -> int:
 
 
 def ring_sizes(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
-    """A validator: no ring is too small."""
+    """Validate that no ring is too small."""
     for name, size in value.items():
         if size < 1 << 16:
             raise ValueError(f"{attribute.name}: {size} bytes for {name!r} is below {1 << 16}")
 
 
 def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
-    """A validator: operations and log types to numbers from 0 to 1."""
+    """Validate a mapping of operations and log types to numbers from 0 to 1."""
     known = (*OPERATION_TYPES, *LOG_TYPES, "*")
     for name, rate in value.items():
         near = () if name in known else get_close_matches(str(name), known, 1, 0.8)
@@ -86,7 +86,7 @@ def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
 
 
 def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
-    """A validator: a table whose keys are text."""
+    """Validate a table whose keys are text."""
     # `leadlog.monitor.configuration`, which knows the rules, checks the contents.
     for key in value:
         if not isinstance(key, str):
@@ -94,12 +94,12 @@ def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> Non
 
 
 def ascend(limits: Sequence[float]) -> bool:
-    """Whether limits ascend from above 0."""
+    """Return whether limits ascend from above 0."""
     return all(low < high for low, high in pairwise((0.0, *limits)))
 
 
 def bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
-    """A validator: names to four ascending limits."""
+    """Validate a mapping of names to four ascending limits."""
     for name, limits in value.items():
         if not isinstance(limits, list | tuple) or len(limits) != 4 or not ascend(limits):
             raise ValueError(
@@ -108,7 +108,7 @@ def bands(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
 
 
 def share(instance: object, attribute: Any, value: float) -> None:
-    """A validator: a number from 0 to 1."""
+    """Validate a number from 0 to 1."""
     if not 0 <= value <= 1:
         raise ValueError(f"{attribute.name} = {value!r} is not a share from 0 to 1")
 
@@ -122,7 +122,7 @@ def setting(
     shown: Callable[[Any], str] = str,
     **options: Any,
 ) -> Any:
-    """A setting.
+    """Return a setting.
 
     Args:
         default: its value where none is given.

@@ -33,12 +33,12 @@ class SettingRow:
 
 
 def names() -> list[str]:
-    """Every setting's name."""
+    """Return every setting's name."""
     return list(FIELDS)
 
 
 def describe(loaded: Loaded) -> list[SettingRow]:
-    """Every setting with its value, origin, unit and help; secrets masked."""
+    """Return every setting with its value, origin, unit and help; secrets masked."""
     rows = []
     defaults = Settings()
     for name, field in FIELDS.items():

@@ -303,7 +303,7 @@ class Settings:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Checks what only holds between settings."""
+        """Check what only holds between settings."""
         limits = (
             self.tier_excellent_ms,
             self.tier_good_ms,

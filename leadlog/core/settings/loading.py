@@ -57,7 +57,7 @@ class _Source:
     def __call__(
         self,
         settings_cls: types.SettingsClass,  # noqa: ARG002 - typed-settings calls a loader with both
-        options: types.OptionList,  # noqa: ARG002 - as above
+        options: types.OptionList,  # noqa: ARG002 - the loader's signature
     ) -> types.LoadedSettings:
         for key in self.values:
             if key not in FIELDS:
@@ -70,7 +70,7 @@ class _Source:
 
 
 def _expanded(key: str, value: Any, origin: str) -> Any:
-    """A path with `~` and `~user` replaced by the home directory; any other value as it is.
+    """Return a path with `~` and `~user` replaced by the home directory; any other value as it is.
 
     Raises:
         SettingsError: there is no such home directory.
@@ -86,7 +86,7 @@ def _expanded(key: str, value: Any, origin: str) -> Any:
 
 
 def unknown(name: str, origin: str) -> str:
-    """What to tell about a setting that does not exist."""
+    """Return the message about a setting that does not exist."""
     close = difflib.get_close_matches(name, FIELDS, 1, 0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     where = "help(leadlog.configure) lists" if origin == "keyword" else "`leadlog doctor` lists"
@@ -128,7 +128,7 @@ def _environment() -> dict[str, dict[str, str]]:
 
 
 def _working_directory() -> Path | None:
-    """The working directory; None where it was removed or may not be entered."""
+    """Return the working directory; None where it was removed or may not be entered."""
     try:
         return Path.cwd()
     except OSError:
@@ -136,7 +136,10 @@ def _working_directory() -> Path | None:
 
 
 def _found(name: str, here: Path) -> Path | None:
-    """A file of the working directory or of one above it; None where there is none to be read."""
+    """Return a file of the working directory or of one above it.
+
+    None where there is none to be read.
+    """
     try:
         path = Path(typed_settings.find(name, start_dir=here))
         return path if path.is_file() else None
@@ -161,7 +164,7 @@ def _demand_absolute(sources: Sequence[_Source]) -> None:
 
 
 def load(**keywords: Any) -> Loaded:
-    """Reads the settings from all their origins.
+    """Read the settings from all their origins.
 
     Args:
         keywords: settings by name; None stands for "not given".
@@ -198,7 +201,7 @@ _INNER = re.compile(r"^Could not convert .*?: \w+\((['\"])(?P<inner>.*)\1\)$", r
 
 
 def _explain(error: BaseException, origins: Mapping[str, str]) -> str:
-    """One error of typed-settings in our words, with the setting's origin."""
+    """Return one error of typed-settings in our words, with the setting's origin."""
     text = str(error)
     inner = _INNER.match(text)
     option = re.search(r"for option '(\w+)'", text)

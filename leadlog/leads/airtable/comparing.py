@@ -89,10 +89,10 @@ class Comparer:
         self._unmark(now, outcome)
 
     def _stamps(self, lead: Lead, link: Link, row: RemoteRow) -> bool:
-        """Whether the id of the lead is to be written into its row.
+        """Return whether the id of the lead is to be written into its row.
 
         Not over that of somebody else who writes his own over ours: two stores on one table would
-        do so for ever. It is told once.
+        do so for ever. It is reported once.
         """
         written = link.base_remote.get(LEAD_ID)
         if row.lead_id == lead["id"]:
@@ -126,7 +126,7 @@ class Comparer:
         self.context.conflict(lead["id"], link.record_id, conflicts)
 
     def _refuse(self, lead: Lead, row: RemoteRow) -> None:
-        """A row has a value that no lead can have."""
+        """Note that a row has a value that no lead can have."""
         outcome = self.context.outcome(lead, lead["id"], row.record_id)
         subject = f"pull:{row.record_id}"
         wrong: dict[str, Any] = dict(row.wrong)

@@ -71,11 +71,11 @@ class SyncContext:
         return self.result.dry_run
 
     def about(self, lead_id: str) -> bool:
-        """Whether the run is about a lead."""
+        """Return whether the run is about a lead."""
         return self.lead_ids is None or lead_id in self.lead_ids
 
     def about_row(self, record_id: str) -> bool:
-        """Whether the run is about a row that is not a lead yet."""
+        """Return whether the run is about a row that is not a lead yet."""
         return self.lead_ids is None or record_id in self.record_ids
 
     def room(self) -> bool:
@@ -104,7 +104,7 @@ class SyncContext:
         return found
 
     def unchanged(self, lead_id: str) -> None:
-        """Count a lead that has nothing to do, unless it was told of already."""
+        """Count a lead that has nothing to do, unless it was reported already."""
         if lead_id not in self._outcomes:
             self.result.unchanged += 1
 
@@ -182,6 +182,6 @@ class SyncContext:
 
 
 def fingerprint(new: Mapping[str, Any]) -> str:
-    """A digest of values."""
+    """Return a digest of values."""
     text = json.dumps(new, sort_keys=True, default=str)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -127,7 +127,7 @@ def _names(outcome: LeadOutcome) -> dict[str, Any]:
 
 
 def _batches(result: SyncResult) -> list[dict[str, Any]]:
-    """The batches, those with failures first and then the slowest, as far as there is room."""
+    """Return the batches that fit: those with failures first, then the slowest."""
     worst = sorted(result.batches, key=lambda one: (-one.failed, -one.duration_ms))
     return [
         {

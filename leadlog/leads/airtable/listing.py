@@ -64,7 +64,7 @@ def list_rows(context: SyncContext) -> Listing:
 
 
 def differs(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    """Whether values are not those of another mapping; what it lacks is blank."""
+    """Return whether values are not those of another mapping; what it lacks is blank."""
     return any(
         value != other.get(name) and not (blank(value) and blank(other.get(name)))
         for name, value in one.items()

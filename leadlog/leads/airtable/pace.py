@@ -94,5 +94,5 @@ _paces = _shared()
 
 
 def shared_paces() -> Paces:
-    """The paces that all syncs of this process keep together."""
+    """Return the paces that all syncs of this process keep together."""
     return _paces

@@ -35,7 +35,7 @@ _NO_FIELD = "UNKNOWN_FIELD_NAME"
 class _Write:
     """What one row is to get: `sent` by field of the lead, `cells` by field id.
 
-    `whole` tells that no value of the lead was set aside.
+    `whole` means that no value of the lead was set aside.
     """
 
     outcome: LeadOutcome
@@ -250,9 +250,9 @@ class Pusher:
 
 
 def _received(one: _Write, row: RemoteRow | None) -> dict[str, Any]:
-    """What the row has now in the fields that were sent; as sent where the answer is no value.
+    """Return the row's values of the fields that were sent; as sent where the answer has none.
 
-    The Lead ID that was written is among them, so that somebody else's is told later.
+    The Lead ID that was written is among them, so that a later change of it is detected.
     """
     received = {
         name: value if row is None or name in row.wrong else row.values[name]

@@ -68,7 +68,7 @@ class Merge:
 
 
 def blank(value: Any) -> bool:
-    """Whether a value is none."""
+    """Return whether a value is none."""
     return value is None or value is False or value == ""
 
 

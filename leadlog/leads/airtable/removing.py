@@ -87,7 +87,7 @@ class Remover:
         return found
 
     def _revive(self, tombstone: DeletedLead) -> None:
-        """A lead with the id of a deleted one was added: it has the row of that one."""
+        """Give the row of a deleted lead to a new lead with the same id."""
         row = self.listing.unlinked.pop(tombstone.record_id, None)
         if self.context.dry:
             self.tombstones[tombstone.lead_id] = tombstone.record_id

@@ -155,7 +155,7 @@ class AirtableTransport(HTTPAdapter):
 def _repeatable(
     request: requests.PreparedRequest, failure: requests.RequestException | None
 ) -> bool:
-    """Whether a request may be sent again although it may have been applied."""
+    """Return whether a request may be sent again although it may have been applied."""
     if request.method in _IDEMPOTENT:
         return True
     # Nothing was sent where no connection came about.
@@ -167,7 +167,7 @@ def _size(body: Any) -> int:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """The header in seconds; 0 without one, or where it is a date."""
+    """Return the header in seconds; 0 without one, or where it is a date."""
     said = response.headers.get("Retry-After", "")
     return float(said) if said.isdecimal() else 0.0
 

@@ -58,5 +58,5 @@ _process = Wire()
 
 
 def process_wire() -> Wire:
-    """The counts of all syncs of this process since it began."""
+    """Return the counts of all syncs of this process since it began."""
     return _process

@@ -1,4 +1,4 @@
-"""A record that was read, one that could not be, and the decoder that tells them apart."""
+"""A record that was read, one that could not be, and the decoder that separates them."""
 
 import csv
 import io
@@ -128,7 +128,7 @@ class Decoder:
 
 
 def shown(raw: str) -> str:
-    """A text in which bytes that are not UTF-8 are read as Windows-1252, which is likely."""
+    """Return a text in which bytes that are not UTF-8 are read as Windows-1252, which is likely."""
     return NOT_UTF8.sub(
         lambda found: found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace"),
         raw,

@@ -146,7 +146,7 @@ class MigrationHistory:
         return report
 
     def get_migration_status(self) -> dict[str, Any]:
-        """What the store knows of its migrations, as JSON has it.
+        """Return the store's migrations as plain JSON data.
 
         Returns:
             `migrations`, oldest first: `migration_id`, `status` (`completed`, or `running` for
@@ -182,7 +182,7 @@ class MigrationHistory:
         }
 
     def backups(self) -> list[BackupManifest]:
-        """The backups that migrations made, oldest first."""
+        """Return the backups that migrations made, oldest first."""
         return list(manifests(self._root))
 
     def rollback(self, migration_id: str, *, force: bool = False) -> int:

@@ -85,7 +85,7 @@ class JsonReader:
             elif sign == "{":
                 yield from self._object()
             elif sign in ",]}":
-                # What is left of a record that could not be told from its neighbours.
+                # The rest of a record that could not be separated from its neighbours.
                 yield self._reject(f"a {sign} outside any record", window.pos + 1)
             else:
                 yield self._one(in_array=False)
@@ -93,7 +93,7 @@ class JsonReader:
     # ------------------------------------------------------------------------------- structure
 
     def _elements(self) -> Iterator[Read | Broken]:
-        """The elements of an array, up to and with its closing bracket."""
+        """Yield the elements of an array, up to and with its closing bracket."""
         window = self._window
         between = True
         while sign := window.next_sign():
@@ -121,7 +121,7 @@ class JsonReader:
             )
 
     def _object(self) -> Iterator[Read | Broken]:
-        """A record, or the records in an object that wraps them."""
+        """Yield a record, or the records in an object that wraps them."""
         window = self._window
         while window.ahead < RAW_KEPT and window.more():
             pass
@@ -149,7 +149,7 @@ class JsonReader:
     # --------------------------------------------------------------------------------- records
 
     def _one(self, *, in_array: bool, container: bool = False) -> Read | Broken:
-        """The record at the window's place; `_CONTAINER` for an object that wraps them.
+        """Return the record at the window's place; `_CONTAINER` for an object that wraps them.
 
         Args:
             in_array: Whether it is an element of an array.
@@ -216,7 +216,7 @@ class JsonReader:
         )
 
     def _too_large(self, error: json.JSONDecodeError, *, in_array: bool) -> Broken:
-        """A record that did not come to its end in time: too large, or broken."""
+        """Return a record that did not come to its end in time: too large, or broken."""
         end = self._end(error.pos - self._window.pos, in_array=in_array)
         if end is not None:
             return self._reject(_syntax(error, self._window), end)
@@ -243,7 +243,7 @@ class JsonReader:
     # -------------------------------------------------------------------------------- recovery
 
     def _recover(self, error: json.JSONDecodeError, *, in_array: bool) -> Broken:
-        """Pass over a record whose syntax is wrong, and no more than that if it can be told."""
+        """Skip a record whose syntax is wrong, and only that record where its end can be found."""
         window = self._window
         reason = _syntax(error, window)
         fault = error.pos - window.pos
@@ -254,7 +254,7 @@ class JsonReader:
             return self._reject(reason, end)
         self._cut_off = True
         if not window.ended:
-            return self._skip(f"{reason}; where the next record begins cannot be told")
+            return self._skip(f"{reason}; where the next record begins cannot be determined")
         return self._reject(
             f"{reason}; the source ends inside this record: it was cut off, or a quote or bracket "
             "is missing, and what may follow in its text could not be told apart",
@@ -293,7 +293,7 @@ class JsonReader:
         return min(ends, default=None)
 
     def _is_boundary(self, end: int, *, in_array: bool) -> bool:
-        """Whether what follows is what may follow a record."""
+        """Return whether what follows is what may follow a record."""
         text = self._window.text
         rest = text[end : end + 200].lstrip()
         if not rest:
@@ -303,7 +303,7 @@ class JsonReader:
         return rest[0] in '{["' or "\n" in text[end : end + 200].partition(rest[0])[0]
 
     def _is_record(self, pos: int, *, trust: bool) -> bool:
-        """Whether a record can be read at a place: one like those before, unless trusted."""
+        """Return whether a record can be read at a place: one like those before, unless trusted."""
         text = self._window.text
         pos += len(text[pos : pos + 200]) - len(text[pos : pos + 200].lstrip())
         if pos >= len(text):
@@ -323,7 +323,7 @@ def _syntax(error: json.JSONDecodeError, window: TextWindow) -> str:
 
 
 def _is_wrapper(value: dict[str, Any]) -> bool:
-    """Whether an object is none of the records, but has them under a key."""
+    """Return whether an object is none of the records, but has them under a key."""
     if isinstance(value.get("leads"), list):
         return True
     if any(item and field_of(key) in _OF_A_PERSON for key, item in value.items()):

@@ -1,4 +1,4 @@
-"""What the store knows of its migrations: runs, sources, and what became of each record."""
+"""The migrations that the store knows: runs, sources, and the outcome of each record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def account_of(source: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LeadsState:
-    """What tells whether leads were changed, added or deleted: their number and their versions."""
+    """The state that shows changed, added or deleted leads: their number and their versions."""
 
     count: int
     versions: int
@@ -43,7 +43,7 @@ class MigrationTables:
     # -------------------------------------------------------------------------------- runs
 
     def all(self) -> list[MigrationRun]:
-        """All runs, oldest first."""
+        """Return all runs, oldest first."""
         with self._db.session(read_only=True) as session:
             found = session.scalars(
                 select(MigrationRun).order_by(MigrationRun.started_at, MigrationRun.id)
@@ -52,7 +52,10 @@ class MigrationTables:
         return list(found)
 
     def to_resume(self, accounts: set[str]) -> MigrationRun | None:
-        """The run of the same sources that did not come to its end; None if there is none."""
+        """Return the run of the same sources that did not come to its end.
+
+        None if there is none.
+        """
         for run in reversed(self.all()):
             if set(map(account_of, run.details["sources"])) == accounts:
                 return run if run.status == RUNNING else None
@@ -73,7 +76,7 @@ class MigrationTables:
             )
 
     def state(self) -> LeadsState:
-        """How many leads there are, and the sum of their versions."""
+        """Return how many leads there are, and the sum of their versions."""
         with self._db.session(read_only=True) as session:
             count, versions = session.execute(_STATE).one()
         return LeadsState(int(count), int(versions))
@@ -89,7 +92,7 @@ class MigrationTables:
             return set(session.scalars(wanted))
 
     def source(self, account: str) -> int:
-        """The number of a source; it gets one if it has none."""
+        """Return the number of a source; it gets one if it has none."""
         by_digest = select(MigrationSource.id).where(MigrationSource.sha256 == account)
         with self._db.session() as session:
             found = session.scalar(by_digest)
@@ -112,14 +115,14 @@ class MigrationTables:
     # ------------------------------------------------------------------------------- items
 
     def accounted(self, source_id: int) -> int:
-        """How many records of a source are accounted for: the first so many."""
+        """Return how many of a source's first records are accounted for."""
         last = select(func.max(MigrationItem.ordinal)).where(MigrationItem.source_id == source_id)
         with self._db.session(read_only=True) as session:
             found = session.scalar(last)
         return 0 if found is None else found + 1
 
     def outcomes(self, source_id: int) -> dict[str, int]:
-        """How many records of a source were migrated, duplicates and rejected."""
+        """Return how many records of a source were migrated, duplicates and rejected."""
         counted = (
             select(MigrationItem.outcome, func.count())
             .where(MigrationItem.source_id == source_id)
@@ -144,7 +147,7 @@ class MigrationTables:
     def note(
         connection: Connection, source_id: int, first: int, outcomes: Sequence[AddOutcome]
     ) -> None:
-        """Note what becomes of some records, in the transaction in which it does.
+        """Note the outcome of some records, in the same transaction.
 
         Args:
             connection: In that transaction.

@@ -1,4 +1,4 @@
-"""The records of a table: finds the header, and tells leads from other lines.
+"""The records of a table: finds the header, and separates leads from other lines.
 
 The header is the row that names most columns that are known; lines before it are skipped with a
 note. A row is a record where it has the cells of one. What is text and no row (the rest of a cell
@@ -80,7 +80,7 @@ class TableReader:
         return there
 
     def _find(self, rows: RowReader) -> TableRow | None:
-        """The row that is the header; None where there is no row at all."""
+        """Return the row that is the header; None where there is no row at all."""
         there = [row for row in rows.first(_SEARCHED) if not row.blank]
         if not there:
             return None
@@ -100,7 +100,7 @@ class TableReader:
         return there[best]
 
     def _score(self, row: TableRow) -> int:
-        """How many columns of a row are known; none where it has values and no names."""
+        """Return how many columns of a row are known; none where it has values and no names."""
         names = [cell for cell in row.cells if isinstance(cell, str) and len(cell) <= _NAME_LENGTH]
         if any("@" in name for name in names):
             return 0
@@ -108,7 +108,7 @@ class TableReader:
 
     @staticmethod
     def _is_table(rows: Iterable[TableRow]) -> bool:
-        """Whether rows have more than one cell, and mostly as many as the first."""
+        """Return whether rows have more than one cell, and mostly as many as the first."""
         widths = [len(row.cells) for row in rows]
         return widths[0] > 1 and widths.count(widths[0]) * 2 > len(widths)
 
@@ -135,7 +135,7 @@ class TableReader:
     # ----------------------------------------------------------------------------------- rows
 
     def plausible(self, cells: list[str]) -> bool:
-        """Whether cells can be those of a whole row, after one that is broken."""
+        """Return whether cells can be those of a whole row, after one that is broken."""
         if len(cells) < len(self.header):
             return False
         anchored = self._anchored(cells)
@@ -144,7 +144,10 @@ class TableReader:
         return anchored is not False
 
     def _anchored(self, cells: Sequence[object]) -> bool | None:
-        """Whether addresses and numbers stand where they belong; None where there are none."""
+        """Return whether addresses and numbers stand where they belong.
+
+        None where there are none.
+        """
         found: bool | None = None
         for number, field in self._anchors.items():
             text = _text(cells[number]) if number < len(cells) else ""
@@ -178,7 +181,7 @@ class TableReader:
             row = following
 
     def _continues(self, row: TableRow, following: TableRow) -> bool:
-        """Whether the next row is the rest of a row that lacks cells."""
+        """Return whether the next row is the rest of a row that lacks cells."""
         return (
             len(row.cells) < len(self.header)
             and row.problem is None
@@ -189,7 +192,7 @@ class TableReader:
         )
 
     def _one(self, row: TableRow) -> Read | Broken | None:
-        """A row as a record, or why it is none; None where there is nothing in it."""
+        """Return a row as a record, or why it is none; None where there is nothing in it."""
         if row.problem is not None:
             return self._reject(row, row.problem)
         if row.blank:
@@ -244,7 +247,7 @@ def _text(cell: object) -> str:
 
 
 def _like_name(text: str) -> bool:
-    """Whether a text can be a name that stands alone in a row."""
+    """Return whether a text can be a name that stands alone in a row."""
     if len(text) > _NAME_LENGTH or len(text.split()) > _NAME_WORDS or _NO_NAME.search(text):
         return False
     return text.casefold() not in _TOTALS

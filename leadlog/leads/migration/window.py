@@ -17,7 +17,7 @@ class TextWindow:
     """The part of a text that is looked at.
 
     Args:
-        read: Gives about so many characters more; an empty text at the end.
+        read: Returns about that many further characters; an empty text at the end.
         size: How many characters are asked for at a time, at least.
 
     Attributes:
@@ -63,16 +63,16 @@ class TextWindow:
                 return ""
 
     def line(self, pos: int) -> int:
-        """The number of the line, from 1, of a place in the window."""
+        """Return the number of the line, from 1, of a place in the window."""
         return self._lines + self.text.count("\n", 0, pos) + 1
 
     def column(self, pos: int) -> int:
-        """The number of the character in its line, from 1, of a place in the window."""
+        """Return the number of the character in its line, from 1, of a place in the window."""
         newline = self.text.rfind("\n", 0, pos)
         return self._column + pos + 1 if newline < 0 else pos - newline
 
     def offset(self, pos: int) -> int:
-        """How many characters of the whole text lie before a place in the window."""
+        """Return how many characters of the whole text lie before a place in the window."""
         return self._dropped + pos
 
 

@@ -22,7 +22,7 @@ class SheetRows:
         rows: The same, from the first one that has anything.
 
     Attributes:
-        delimiter: What is between two cells, where a row is told as text.
+        delimiter: Separator of two cells, where a row is reported as text.
         plausible: Says whether cells can be those of a row; a sheet is never in doubt.
     """
 
@@ -53,7 +53,7 @@ class SheetRows:
 
 
 def is_workbook(path: Path) -> bool:
-    """Whether a file is a workbook, by its first bytes."""
+    """Return whether a file is a workbook, by its first bytes."""
     with path.open("rb") as stream:
         begin = stream.read(8)
     return begin.startswith(_ZIP) or begin == _OLE
@@ -104,7 +104,7 @@ def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
 
 
 def _cell(value: Any) -> Any:
-    """A cell as a table of text would have it: blank is None, a whole number has no .0."""
+    """Return a cell as a table of text would have it: blank is None, a whole number has no .0."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, float) and value.is_integer():

@@ -19,8 +19,7 @@ from leadlog.leads.store.models import COLUMNS, Lead, LeadKey, LeadMerge, from_r
 from leadlog.leads.store.quality import QualityReport, judge
 from leadlog.leads.store.queries import LeadQueries
 from leadlog.leads.store.reports import size_bytes
-from leadlog.recording.capture.operation import current_operation
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import current_operation, operation
 
 __all__ = ["Finding", "LeadMaintenance", "findings"]
 

@@ -93,16 +93,17 @@ _NO_COMPANY = (
     | _NO_PEOPLE
     | {"info requested"}
     | _words(
-        "company companyname employer organisation organization business firm own name your my the "
-        "confidential consultant consulting freelance freelancer independent contractor personal "
-        "private individual retired self employed self-employed selfemployed stealth mode startup "
-        "student unemployed various between jobs job seeker jobseeker looking for work "
-        "opportunities seeking new home homemaker other others misc at currently open to listed "
-        "sole trader proprietor privat privatperson privatpersonen privatkunde freiberufler "
-        "freiberuflich freiberuflerin selbststandig selbstandig selbststandige unternehmen firma "
-        "particulier particuliers independant independante autoentrepreneur auto entrepreneur entreprise "
-        "particular autonomo autonoma empresa privado azienda privato zzp zzper bedrijf ип "
-        "самозанятый частное лицо 自営業 個人 個人事業主 フリーランス 无业 个人 个体户 自由职业"
+        "company companyname employer organisation organization business firm own name your my "
+        "the confidential consultant consulting freelance freelancer independent contractor "
+        "personal private individual retired self employed self-employed selfemployed stealth "
+        "mode startup student unemployed various between jobs job seeker jobseeker looking for "
+        "work opportunities seeking new home homemaker other others misc at currently open to "
+        "listed sole trader proprietor privat privatperson privatpersonen privatkunde "
+        "freiberufler freiberuflich freiberuflerin selbststandig selbstandig selbststandige "
+        "unternehmen firma particulier particuliers independant independante autoentrepreneur "
+        "auto entrepreneur entreprise particular autonomo autonoma empresa privado azienda "
+        "privato zzp zzper bedrijf ип самозанятый частное лицо "
+        "自営業 個人 個人事業主 フリーランス 无业 个人 个体户 自由职业"
     )
 )
 _JUNK = (_MISSING - {"x"}) | _words(

@@ -13,8 +13,7 @@ from leadlog.leads.store.merges import merges_of
 from leadlog.leads.store.models import COLUMNS, Lead, from_row
 from leadlog.leads.store.search import Keyset, LeadPage
 from leadlog.leads.store.similarity import DuplicatePair, pairs
-from leadlog.recording.capture.operation import current_operation
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import current_operation, operation
 
 __all__ = ["LeadQueries", "checked_id"]
 

@@ -19,8 +19,7 @@ from leadlog.leads.store.intake import Intake, checked
 from leadlog.leads.store.keys import chunks
 from leadlog.leads.store.links import Link
 from leadlog.leads.store.models import COLUMNS, Lead, SyncLink, from_lead, from_row
-from leadlog.recording.capture.operation import current_operation
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import current_operation, operation
 
 __all__ = ["Agreed", "SyncLinks"]
 

@@ -32,8 +32,7 @@ from leadlog.leads.store.merges import Undone, undo
 from leadlog.leads.store.models import FIELDS, Lead, from_lead
 from leadlog.leads.store.normalise import NormalisedLead, field_of
 from leadlog.leads.store.queries import checked_id
-from leadlog.recording.capture.operation import IDS_LISTED, current_operation
-from leadlog.recording.capture.scope import operation
+from leadlog.recording.capture.operation import IDS_LISTED, current_operation, operation
 
 __all__ = ["LeadWrites"]
 

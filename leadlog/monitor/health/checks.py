@@ -113,7 +113,7 @@ def judge(
     remedy: str | None = None,
     latency_ms: float | None = None,
 ) -> Check:
-    """Holds a value against its limits.
+    """Hold a value against its limits.
 
     Args:
         name: of the check.

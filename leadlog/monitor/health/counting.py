@@ -1,7 +1,7 @@
-"""Counts of events that only grow, as Prometheus wants them: from the files, not from the caller.
+"""Counts of events that only grow, as Prometheus expects: from the files, not from the caller.
 
-Whoever follows a log hands each event in once. Counts begin at 0 with the process; Prometheus
-takes that for what it is, a restart.
+The follower of a log passes each event once. Counts begin at 0 with the process, which Prometheus
+recognizes as a restart.
 """
 
 from bisect import bisect_left
@@ -55,7 +55,7 @@ class EventCounts:
         errors: count by error type and severity.
         user_errors: failed operations whose errors were the user's.
         syncs: count by sync type and success.
-        sync_leads: leads of syncs, by what became of them.
+        sync_leads: leads of syncs, by result.
         api_calls: calls of Airtable that syncs made.
         migrations: count by migration type and success.
         events: all events, by log type.
@@ -132,7 +132,10 @@ class EventCounts:
         return known
 
     def _name(self, value: object) -> str:
-        """A label's value; a log with thousands of names must not make thousands of series."""
+        """Return a label's value.
+
+        A log with thousands of names must not make thousands of series.
+        """
         known = self._names.get(value) if isinstance(value, str) else None
         if known is None:
             known = str(value) if len(self._names) < _MOST_NAMES else _OTHERS

@@ -58,7 +58,7 @@ class FigureSource:
 
 
 def registry(figures: FigureSource) -> CollectorRegistry:
-    """Return a registry of its own that tells the figures, for `serve` or a web application.
+    """Return a separate registry that exposes the figures, for `serve` or a web application.
 
     Args:
         figures: where they come from.
@@ -140,7 +140,7 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
     for name, help_text, label, single in (
         ("events", "Events that were logged.", "log_type", counts.events),
         ("leads_added", "Leads that came, by data quality.", "data_quality", counts.qualities),
-        ("sync_leads", "Leads of syncs by what became of them.", "result", counts.sync_leads),
+        ("sync_leads", "Leads of syncs by result.", "result", counts.sync_leads),
     ):
         family = CounterMetricFamily(f"leadlog_{name}", help_text, labels=(label,))
         for value, number in sorted(single.items()):
@@ -167,7 +167,7 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
 
 
 def _lines(directory: Path) -> Metric:
-    """What became of the lines of all processes; a gauge, for what ended processes had goes."""
+    """Return the counts of all processes' lines; a gauge, since ended processes drop out."""
     lines: Counter[tuple[str, str]] = Counter()
     for ring in ring_reports(directory.absolute()):
         lines[ring.category, "written"] += ring.written
@@ -175,7 +175,7 @@ def _lines(directory: Path) -> Metric:
         lines[ring.category, "dropped"] += sum(ring.dropped.values())
     family = GaugeMetricFamily(
         "leadlog_log_lines",
-        "Lines of the log by what became of them.",
+        "Lines of the log by result.",
         labels=("category", "state"),
     )
     for values, number in sorted(lines.items()):
@@ -184,7 +184,7 @@ def _lines(directory: Path) -> Metric:
 
 
 def _shipping(directory: Path) -> Iterator[Metric]:
-    """How far the destinations of `leadlog ship` are; what is not known is left out."""
+    """Yield how far the destinations of `leadlog ship` are; what is not known is left out."""
     seconds = GaugeMetricFamily(
         "leadlog_ship_lag_seconds",
         "Age of the oldest event that a destination lacks.",
@@ -206,7 +206,7 @@ def _shipping(directory: Path) -> Iterator[Metric]:
     )
     names = destinations(directory)
     for name in names:
-        with suppress(OSError, LeadlogError):  # `ship_lag` of `leadlog health` tells
+        with suppress(OSError, LeadlogError):  # `ship_lag` of `leadlog health` reports it
             one = read_shipments(directory, name)
             lag = one.lag(directory, now_us())
             if lag.seconds is not None:

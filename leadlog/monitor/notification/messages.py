@@ -26,7 +26,7 @@ def body(notice: Notice, directory: str) -> str:
     """Everything else.
 
     Args:
-        notice: what to tell.
+        notice: the content.
         directory: the log that it is about.
     """
     return "\n".join(_lines(notice, directory))
@@ -60,7 +60,7 @@ def _time(us: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """One line without secrets and without what a terminal or a mail would obey."""
+    """Return one line without secrets and without what a terminal or a mail would obey."""
     line = " ".join(mask_text(text).split())
     shown = "".join(char if char.isprintable() else "?" for char in line)
     return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[: _MOST_CHARACTERS - 1]}…"

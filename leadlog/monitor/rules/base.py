@@ -129,7 +129,7 @@ def duration(default: str, help: str, *, key: str = "") -> Any:  # noqa: A002 - 
     return attrs.field(default=default, converter=seconds, metadata=metadata)
 
 
-def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> Any:  # noqa: A002 - as above
+def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> Any:  # noqa: A002 - settings use it
     """Return a field that holds a number, `least` or more."""
     return attrs.field(
         default=default,
@@ -139,7 +139,7 @@ def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> 
     )
 
 
-def percent(default: float, help: str) -> Any:  # noqa: A002 - as above
+def percent(default: float, help: str) -> Any:  # noqa: A002 - settings use it
     """Return a field that holds a percentage from 0 to 100."""
     return attrs.field(
         default=default,
@@ -204,7 +204,7 @@ class Rule(ABC):
 
     @abstractmethod
     def look(self, view: RuleView) -> Iterator[RuleFinding]:
-        """Return what is wrong now, as far as this rule can tell."""
+        """Return what is wrong now according to this rule."""
 
     def found(self, severity: str, message: str, **more: Any) -> RuleFinding:
         """Return a finding of this rule."""

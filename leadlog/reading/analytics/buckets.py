@@ -33,7 +33,7 @@ def buckets_path(root: str | os.PathLike[str], date: str) -> Path:
 
 
 def load_buckets(root: str | os.PathLike[str], date: str, files: Iterable[LogFile]) -> Tally | None:
-    """The stored tally of a day.
+    """Return the stored tally of a day.
 
     Args:
         root: the log directory.
@@ -57,7 +57,7 @@ def load_buckets(root: str | os.PathLike[str], date: str, files: Iterable[LogFil
 def store_buckets(
     root: str | os.PathLike[str], date: str, files: Iterable[LogFile], tally: Tally
 ) -> Path:
-    """Stores the tally of a day that is sealed.
+    """Store the tally of a day that is sealed.
 
     Args:
         root: the log directory.
@@ -82,7 +82,7 @@ def store_buckets(
 
 
 def remove_buckets(root: str | os.PathLike[str], date: str) -> None:
-    """Removes the stored tally of a day, before anything that it was made of is changed.
+    """Remove the stored tally of a day, before anything that it was made of is changed.
 
     Raises:
         OSError: it cannot be removed.
@@ -94,7 +94,7 @@ def remove_buckets(root: str | os.PathLike[str], date: str) -> None:
 
 
 def _sources(files: Iterable[LogFile]) -> list[list[Any]]:
-    """What tells files apart: they are never changed in place, and replaced by others in size."""
+    """Return the identity of files, which never change in place; a replacement differs in size."""
     return sorted([file.category, file.path.name, file.path.stat().st_size] for file in files)
 
 

@@ -56,7 +56,7 @@ class ChangePoint(NamedTuple):
 def changes(
     values: Sequence[float], days: Sequence[int] | None = None, least_ratio: float = 1.25
 ) -> list[ChangePoint]:
-    """The changes of a series, in order.
+    """Return the changes of a series, in order.
 
     Args:
         values: one for each day, above 0.
@@ -78,7 +78,7 @@ def _is_weekend(day: int) -> bool:
 
 
 def _weekend(logs: Sequence[float], days: Sequence[int]) -> float:
-    """How far weekends lie from the other days of their week, as the median over the weeks."""
+    """Return how far weekends are from the other days of their week (median over the weeks)."""
     weeks: defaultdict[int, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for log, day in zip(logs, days, strict=True):
         weeks[(day - 1) // 7][_is_weekend(day)].append(log)
@@ -94,7 +94,7 @@ class _Squares:
         self._squares = [0.0, *accumulate(log * log for log in logs)]
 
     def mean(self, first: int, last: int) -> float:
-        """The mean of the values from `first` to before `last`."""
+        """Return the mean of the values from `first` to before `last`."""
         return (self._sums[last] - self._sums[first]) / (last - first)
 
     def __call__(self, first: int, last: int) -> float:
@@ -133,7 +133,7 @@ def _best(squares: _Squares, length: int, number: int) -> tuple[int, ...]:
 def _judged(
     logs: Sequence[float], squares: _Squares, cuts: tuple[int, ...], least: float
 ) -> list[ChangePoint] | None:
-    """The changes at some cuts; None where one of them is none."""
+    """Return the changes at some cuts; None where one of them is none."""
     edges = (0, *cuts, len(logs))
     beside = [
         log - squares.mean(first, last)
@@ -156,7 +156,7 @@ def _judged(
 
 
 def _lingering(beside: Sequence[float]) -> float:
-    """How much less sure a mean is because each day is like the one before it."""
+    """Return how much less sure a mean is because each day is like the one before it."""
     square = sum(one**2 for one in beside)
     if not square:
         return 1.0
@@ -166,7 +166,7 @@ def _lingering(beside: Sequence[float]) -> float:
 
 
 def _left_by_line(logs: Sequence[float]) -> float:
-    """The squares that a straight line leaves."""
+    """Return the squares that a straight line leaves."""
     middle, mean = (len(logs) - 1) / 2, fmean(logs)
     spread = sum((day - middle) ** 2 for day in range(len(logs)))
     rise = sum((day - middle) * (log - mean) for day, log in enumerate(logs)) / spread
@@ -174,13 +174,13 @@ def _left_by_line(logs: Sequence[float]) -> float:
 
 
 def _noise(logs: Sequence[float]) -> float:
-    """Standard deviation of a day, from the differences of neighbours."""
+    """Return the standard deviation of a day, from the differences of neighbours."""
     steps = [after - before for before, after in pairwise(logs)]
     return _MAD * median(map(abs, steps)) / math.sqrt(2)
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
-    """How steeply `ys` rise with `xs`: the median of the slopes of all pairs (Theil and Sen).
+    """Return the slope of `ys` over `xs`: the median of the slopes of all pairs (Theil-Sen).
 
     Args:
         xs: as many as `ys`.

@@ -39,7 +39,7 @@ def engine_for(files: Iterable[LogFile], wanted: Engine = "auto") -> Engine:
 def _size_of(file: LogFile) -> int:
     try:
         return file.path.stat().st_size
-    except FileNotFoundError:  # sealed or removed since it was listed, which its reader tells
+    except FileNotFoundError:  # sealed or removed since it was listed; its reader reports it
         return 0
 
 
@@ -52,7 +52,7 @@ class EventCounter:
         )
 
     def count(self, files: Iterable[LogFile], *, over: bool) -> Tally:
-        """The tally of some files.
+        """Return the tally of some files.
 
         Args:
             files: of one day.
@@ -86,7 +86,7 @@ class EventCounter:
             self._durations[name or "unknown", rate].append(float(duration))
 
     def exact(self) -> Exact:
-        """The percentiles of all that was counted, by operation."""
+        """Return the percentiles of all that was counted, by operation."""
         by_operation: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         for (name, rate), values in self._durations.items():
             by_operation[name] += ((value, 1 / rate) for value in values)
@@ -96,4 +96,4 @@ class EventCounter:
         }
 
     def close(self) -> None:
-        """Does nothing; the other engine holds a database."""
+        """Do nothing; the other engine holds a database."""

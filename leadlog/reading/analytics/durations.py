@@ -37,7 +37,7 @@ NO_TIME = -1000
 
 
 def bucket_of(ms: float) -> int:
-    """The bucket of a duration."""
+    """Return the bucket of a duration."""
     return NO_TIME if ms < LEAST_MS else math.ceil(math.log(ms) / BUCKET_WIDTH)
 
 
@@ -55,10 +55,10 @@ def middle_of(bucket: int) -> float:
 
 
 def nanoseconds(ms: float) -> int:
-    """A duration as a whole number."""
+    """Return a duration as a whole number."""
     return math.floor(ms * 1_000_000 + 0.5)
 
 
 def is_duration(value: Any) -> TypeGuard[float]:
-    """Whether it is a number of milliseconds that a clock may have measured."""
+    """Return whether it is a number of milliseconds that a clock may have measured."""
     return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS

@@ -25,7 +25,7 @@ class Engine(Protocol):
     """Runs SQL over the flat tables of a log."""
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """The rows of a built-in query, whole numbers as int.
+        """Return the rows of a built-in query, whole numbers as int.
 
         Raises:
             ReadError: a file cannot be read.
@@ -78,7 +78,7 @@ class DuckDBEngine:
         self.connection.close()
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """The rows that an SQL text of leadlog's own gives; `parameters` are its `$name`.
+        """Return the rows that an SQL text of leadlog's own gives; `parameters` are its `$name`.
 
         Raises:
             ReadError: a file cannot be read.
@@ -112,7 +112,7 @@ class DuckDBEngine:
                 self.connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {select}")
 
     def damaged(self) -> Skipped:
-        """Counts the damaged lines of the tables that the last query read.
+        """Count the damaged lines of the tables that the last query read.
 
         Raises:
             ReadError: a file cannot be read.

@@ -68,7 +68,7 @@ def read_marks(directory: str | os.PathLike[str]) -> dict[str, Mark]:
 
 
 def set_mark(directory: str | os.PathLike[str], fingerprint: str, mark: Mark | None) -> None:
-    """Marks an error, or takes its mark away. Readers see the old marks or the new ones.
+    """Mark an error, or take its mark away. Readers see the old marks or the new ones.
 
     Raises:
         ReadError: the marks there are cannot be read.
@@ -91,7 +91,7 @@ def set_mark(directory: str | os.PathLike[str], fingerprint: str, mark: Mark | N
 
 
 def state_of(mark: Mark | None, last_seen: dt.datetime) -> State:
-    """Whether an error is to be looked at, given when it came last (naive UTC)."""
+    """Return whether an error is to be looked at, given when it came last (naive UTC)."""
     if mark is None:
         return "open"
     until = parse(mark.at)
@@ -102,7 +102,7 @@ def state_of(mark: Mark | None, last_seen: dt.datetime) -> State:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keeps others from changing the marks meanwhile, where the system can lock folders."""
+    """Keep others from changing the marks meanwhile, where the system can lock folders."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         with suppress(ImportError, OSError):

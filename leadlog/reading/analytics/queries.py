@@ -70,7 +70,7 @@ def _meant(count: str) -> str:
 
 
 def _meant_whole(total: str) -> str:
-    """The same of sums so large that a fraction does not matter."""
+    """Return the same of sums so large that a fraction does not matter."""
     return f"SUM(CAST(ROUND({total} / rate) AS DECIMAL(38, 0)))"
 
 

@@ -47,14 +47,14 @@ class TableCounter:
         )
 
     def close(self) -> None:
-        """Gives the memory back."""
+        """Give the memory back."""
         self._connection.close()
 
     def _rows(self, sql: str, parameters: Mapping[str, str]) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, dict(parameters)).fetchall()
 
     def count(self, files: Iterable[LogFile], *, over: bool) -> Tally:
-        """The tally of some files.
+        """Return the tally of some files.
 
         Args:
             files: of one day, all of them.
@@ -113,7 +113,7 @@ class TableCounter:
         self._connection.execute("DROP TABLE counted")
 
     def _sealed(self, parts: Sequence[Part]) -> int:
-        """How many events some parts hold."""
+        """Return how many events some parts hold."""
         if not parts:
             return 0
         paths = [literally(part.path) for part in parts]
@@ -123,10 +123,10 @@ class TableCounter:
         return int(found[0]) if found else 0
 
     def exact(self) -> Exact:
-        """The percentiles of all that was counted, by operation; none unless asked for.
+        """Return the percentiles of all that was counted, by operation; none unless asked for.
 
         Raises:
-            ReadError: a part is not there any more.
+            ReadError: a part no longer exists.
         """
         if not self._exact:
             return {}
@@ -137,7 +137,7 @@ class TableCounter:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Tells as a ReadError what DuckDB cannot read."""
+    """Report as a ReadError what DuckDB cannot read."""
     import duckdb
 
     try:
@@ -151,7 +151,7 @@ def _events(tally: Tally) -> int:
 
 
 def _lines_of(files: Iterable[LogFile]) -> float:
-    """How many lines some files have, the ones without an end included."""
+    """Return how many lines some files have, the ones without an end included."""
     lines = 0
     for file in files:
         if file.compressed:

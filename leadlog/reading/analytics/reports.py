@@ -61,7 +61,7 @@ def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]
 
 
 def _object(text: str | None) -> Row:
-    """The JSON object that a text column holds; an empty one where it holds none."""
+    """Return the JSON object that a text column holds; an empty one where it holds none."""
     try:
         value = orjson.loads(text or "{}")
     except orjson.JSONDecodeError:

@@ -31,7 +31,7 @@ _ALMOST = 1 - 1e-12  # sums of weights such as 1/0.3 miss whole ranks by roundin
 
 
 def at_ranks(pairs: Iterable[tuple[T, float]]) -> list[T | None]:
-    """The values at the ranks of `PERCENTS`; nulls where there are none.
+    """Return the values at the ranks of `PERCENTS`; nulls where there are none.
 
     Args:
         pairs: values in order, with how many each stands for.
@@ -47,7 +47,7 @@ def at_ranks(pairs: Iterable[tuple[T, float]]) -> list[T | None]:
 
 
 def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
-    """The sections of the record contract's "Daily summary", without `summary_info`.
+    """Return the sections of the record contract's "Daily summary", without `summary_info`.
 
     Args:
         tally: of the days.
@@ -123,7 +123,7 @@ class _Runs:
 
     @classmethod
     def together(cls, several: "Iterable[_Runs]") -> "_Runs":
-        """All but their percentiles."""
+        """Return all but their percentiles."""
         found = cls()
         for one in several:
             for name in ("tiers", "_ends", "_total_ns", "_timed"):
@@ -170,7 +170,7 @@ def _labels(counts: Mapping[tuple[Any, float], int], known: tuple[str, ...]) -> 
 
 
 def weighted(counts: Iterable[tuple[float, int]]) -> float:
-    """How many were meant, of which so many were kept at each rate; in whatever order."""
+    """Estimate how many events there were, from how many were kept at each sample rate."""
     by_rate: dict[float, int] = {}
     for rate, count in counts:
         by_rate[rate] = by_rate.get(rate, 0) + count

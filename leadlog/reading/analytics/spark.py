@@ -78,7 +78,7 @@ class SparkEngine:
             self._session.stop()
 
     def rows(self, sql: str, parameters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        """The rows of a built-in query; `parameters` are its `$name`.
+        """Return the rows of a built-in query; `parameters` are its `$name`.
 
         Raises:
             ReadError: Spark cannot read the archive.
@@ -89,7 +89,7 @@ class SparkEngine:
         ]
 
     def tuples(self, sql: str, parameters: Mapping[str, str]) -> list[tuple[Any, ...]]:
-        """The same without the names of the columns.
+        """Return the same without the names of the columns.
 
         Raises:
             ReadError: Spark cannot read the archive.
@@ -134,7 +134,7 @@ class SparkEngine:
         return Skipped()
 
     def _make_view(self, name: str, category: str) -> None:
-        """The flat table, of the days that are asked for."""
+        """Register the flat table of the requested days."""
         nested = f"{name}_records"
         schema = ", ".join(f"`{key}` {kind}" for key, kind in columns(category, SPARK).items())
         # The base makes Spark find the columns of the path, `date` and `category`; the pattern

@@ -78,7 +78,7 @@ def count_days(
     engine: Engine = "auto",
     today: str | None = None,
 ) -> Period:
-    """Adds up UTC days.
+    """Add up UTC days.
 
     Args:
         directory: the log directory.
@@ -142,7 +142,7 @@ def count_days_on_spark(
     *,
     exact: bool = False,
 ) -> Period:
-    """Adds up UTC days of an archive: what `count_days` says of the same sealed days.
+    """Add up UTC days of an archive: what `count_days` says of the same sealed days.
 
     What differs: damaged lines are not in the archive's Parquet files, so `lines_skipped` is
     None, and no bucket table is read, so `from_buckets` is empty.
@@ -207,7 +207,7 @@ def _counter(files: Sequence[LogFile], engine: Engine, exact: bool) -> Any:
 
 
 def summary_of(period: Period) -> dict[str, Any]:
-    """The sections of the record contract's "Daily summary", without `summary_info`."""
+    """Return the sections of the record contract's "Daily summary", without `summary_info`."""
     return sections(period.tally, period.exact)
 
 
@@ -219,7 +219,7 @@ def daily_summary(
     created_us: int | None = None,
     engine: Engine = "auto",
 ) -> dict[str, Any]:
-    """Adds up the files of one UTC day, event by event.
+    """Add up the files of one UTC day, event by event.
 
     Args:
         directory: the log directory.
@@ -250,7 +250,7 @@ def daily_summary(
 
 
 def events_of(tally: Tally) -> dict[str, int | None]:
-    """How many events were read, how many lines were none, and how many events were sampled."""
+    """Return how many events were read, lines were damaged, and events were sampled."""
     counts = list(tally.counts())
     return {
         "events_read": sum(count for _, count in counts),
@@ -266,7 +266,7 @@ def write_daily_summary(
     session_id: str | None = None,
     created_us: int | None = None,
 ) -> Path:
-    """Adds up one UTC day and writes the result beside the log, atomically.
+    """Add up one UTC day and write the result beside the log, atomically.
 
     A reader sees the old summary or the new one, never a part.
 

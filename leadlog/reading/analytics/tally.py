@@ -59,7 +59,7 @@ class Cause(NamedTuple):
     last_seen: str
 
     def with_other(self, other: "Cause") -> "Cause":
-        """The same of both together."""
+        """Return the same of both together."""
         first = min(self, other, key=lambda one: (one.first_seen, one.event_id))
         return first._replace(last_seen=max(self.last_seen, other.last_seen))
 
@@ -96,7 +96,7 @@ class Tally:
         memory_mb: highest that was measured.
         cpu_percent: highest that was measured.
         slowest: ten of them, slowest first.
-        lines_skipped: lines that are no events; None where what was read does not tell.
+        lines_skipped: lines that are no events; None where the source does not say.
     """
 
     runs: dict[RunKey, list[int]] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Tally:
     lines_skipped: int | None = 0
 
     def add(self, event: Data) -> None:
-        """Takes one event."""
+        """Take one event."""
         rate = _rate(event.get("sample_rate"))
         log_type = _text(event.get("log_type"))
         subject = SUBJECTS.get(log_type or "")
@@ -180,18 +180,18 @@ class Tally:
             self.add_cause(fingerprint, cause)
 
     def add_runs(self, run: RunKey, count: int, total_ns: int) -> None:
-        """Takes so many runs that have all of it in common."""
+        """Count a number of runs with the same values."""
         known = self.runs.setdefault(run, [0, 0])
         known[0] += count
         known[1] += total_ns
 
     def add_quality(self, quality: str, rate: float, count: int) -> None:
-        """Takes so many database operations whose data have that label."""
+        """Count a number of database operations whose data have that label."""
         key = quality, rate
         self.qualities[key] = self.qualities.get(key, 0) + count
 
     def add_sum(self, name: str, rate: float, count: int, total: int) -> None:
-        """Takes so many numbers that add up to `total`."""
+        """Count numbers that add up to `total`."""
         if count:
             known = self.sums.setdefault((name, rate), [0, 0])
             known[0] += count
@@ -205,31 +205,31 @@ class Tally:
         rate: float,
         count: int,
     ) -> None:
-        """Takes so many errors that have all of it in common."""
+        """Count a number of errors with the same values."""
         key = fingerprint, severity, recoverable, rate
         self.errors[key] = self.errors.get(key, 0) + count
 
     def add_cause(self, fingerprint: str, cause: Cause) -> None:
-        """Takes what is known of a fingerprint."""
+        """Take what is known of a fingerprint."""
         known = self.causes.get(fingerprint)
         self.causes[fingerprint] = cause if known is None else known.with_other(cause)
 
     def add_other(self, log_type: str, rate: float, count: int) -> None:
-        """Takes so many records of another kind."""
+        """Count a number of records of another kind."""
         key = log_type, rate
         self.others[key] = self.others.get(key, 0) + count
 
     def add_peaks(self, memory_mb: Any, cpu_percent: Any) -> None:
-        """Takes what was measured; anything but a number was not."""
+        """Take what was measured; anything but a number was not."""
         self.memory_mb = _highest(self.memory_mb, memory_mb)
         self.cpu_percent = _highest(self.cpu_percent, cpu_percent)
 
     def add_slow(self, slow: Iterable[Slow]) -> None:
-        """Takes some operations into the list of the slowest, as far as they belong there."""
+        """Take some operations into the list of the slowest, as far as they belong there."""
         self.slowest = sorted([*self.slowest, *slow], key=_by_slowness)[:LISTED]
 
     def merge(self, other: "Tally") -> None:
-        """Takes all that another tally has."""
+        """Take all that another tally has."""
         for run, (count, total_ns) in other.runs.items():
             self.add_runs(run, count, total_ns)
         for (quality, rate), count in other.qualities.items():

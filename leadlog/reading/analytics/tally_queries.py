@@ -38,7 +38,7 @@ _RATE = f"CASE WHEN sample_rate >= {LEAST_RATE} AND sample_rate < 1 THEN sample_
 
 
 def columns_of(category: str) -> str:
-    """What a tally needs of a category's flat table, as the columns of a SELECT."""
+    """Return the columns of a category's flat table that a tally needs, for a SELECT."""
     log_type = _LOG_TYPE_OF[category]
     if log_type == "error_log":
         return (
@@ -75,7 +75,7 @@ def columns_of(category: str) -> str:
 
 
 def events_in(table: str, category: str, since: str, until: str) -> str:
-    """A category's flat table as a relation to be counted, from one UTC day to another."""
+    """Return a category's flat table as a relation to be counted, from one UTC day to another."""
     return (
         f"(SELECT {columns_of(category)} FROM {table} "
         f"WHERE date >= DATE '{since}' AND date <= DATE '{until}')"
@@ -97,7 +97,7 @@ class TallyQueries:
         self.days: defaultdict[str, Tally] = defaultdict(Tally)
 
     def count(self, category: str, relation: str) -> None:
-        """Adds what a relation holds, each event to the tally of its day.
+        """Add what a relation holds, each event to the tally of its day.
 
         Args:
             category: of the events.
@@ -145,7 +145,7 @@ class TallyQueries:
             self._rank(log_type, relation)
 
     def _rank(self, log_type: str, relation: str) -> None:
-        """Finds the slowest; only the buckets that they are in are sorted."""
+        """Find the slowest; only the buckets that they are in are sorted."""
         least = {day: _last_buckets(tally, log_type) for day, tally in self.days.items()}
         among = " OR ".join(
             f"(date = DATE '{day}' AND ms >= {_least_of(bucket)!r} AND bucket >= {bucket})"
@@ -184,7 +184,7 @@ class TallyQueries:
             self.days[str(day)].add_cause(fingerprint, cause)
 
     def exact(self, relation: str) -> Exact:
-        """The percentiles of all that was counted, as measured, by operation of the store.
+        """Return the percentiles of all that was counted, as measured, by operation of the store.
 
         Only the durations in the buckets that have the ranks are asked for.
 
@@ -242,7 +242,7 @@ class TallyQueries:
 def _measured(
     weights: Mapping[int, float], at: Sequence[tuple[int, list[tuple[float, float]]]]
 ) -> list[float]:
-    """The durations at the ranks.
+    """Return the durations at the ranks.
 
     Args:
         weights: bucket to how many durations are meant, in order.
@@ -259,7 +259,7 @@ def _measured(
 
 
 def _last_buckets(tally: Tally, log_type: str) -> int | None:
-    """The first of the buckets that have as many of the slowest as are listed."""
+    """Return the first of the buckets that have as many of the slowest as are listed."""
     counts = sorted(
         (
             (run.bucket, count)
@@ -298,7 +298,7 @@ def _greatest(columns: Sequence[str]) -> str:
 
 
 def _counted(subject: Subject, name: Callable[[tuple[str, str]], str]) -> dict[str, str]:
-    """The numbers that are added up."""
+    """Return the numbers that are added up."""
     outermost = f" AND {name(subject.outermost)} IS NULL" if subject.outermost else ""
     return {
         column: f"CASE WHEN {name(place)} >= 0 AND {name(place)} <= {MOST_COUNT}{outermost} "

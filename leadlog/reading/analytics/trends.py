@@ -43,7 +43,7 @@ def trends(
     least_percent: float = 25.0,
     lines_a_day: int = LINES_A_DAY,
 ) -> dict[str, Any]:
-    """What became of latency and resource use.
+    """Return how latency and resource use changed.
 
     Args:
         directory: the log directory.
@@ -95,7 +95,7 @@ def trends(
 
 
 def _start(day: str | dt.date) -> int:
-    """The first microsecond of a UTC day."""
+    """Return the first microsecond of a UTC day."""
     text = day if isinstance(day, str) else day.strftime("%Y-%m-%d")
     try:
         dt.date.fromisoformat(text)
@@ -105,7 +105,7 @@ def _start(day: str | dt.date) -> int:
 
 
 def _day(directory: str | os.PathLike[str], start: int, most: int) -> dict[str, Any]:
-    """The figures of one day, each null where it was not measured."""
+    """Return the figures of one day, each null where it was not measured."""
     until = start + _DAY_US
     events = spread_events(
         directory, _OPERATIONS, since_us=start, until_us=until, most=most, where=lambda _: True
@@ -185,7 +185,7 @@ def _changes(found: list[tuple[str, float]], least: float) -> list[ChangePoint]:
 def _growth(
     series: Mapping[str, list[tuple[str, float]]], rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """How each series rises with the number of leads, where that rose enough to tell."""
+    """Return how each series rises with the number of leads, where it rose enough to be certain."""
     leads = {row["date"]: row["total_leads"] for row in rows if row["total_leads"]}
     found = []
     for name, values in series.items():

@@ -15,7 +15,7 @@ __all__ = ["store_missing"]
 
 
 def store_missing(root: Path) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Makes the bucket table of every day that is sealed as a whole and has none.
+    """Make the bucket table of every day that is sealed as a whole and have none.
 
     Returns:
         The days that it was made for, and those that it could not be made for, with the reason.

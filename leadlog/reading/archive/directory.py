@@ -26,7 +26,7 @@ LOCK = ".archive.lock"
 
 
 def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
-    """The folders of the archive, one after the other, each open while it is looked at.
+    """Yield the folders of the archive, one after the other, each open while it is looked at.
 
     Raises:
         OSError: one cannot be opened or listed.
@@ -43,7 +43,7 @@ def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Fold
 
 
 def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folder], list[Kept]]:
-    """The category folders of a log directory, and those that cannot be used.
+    """Return the category folders of a log directory, and those that cannot be used.
 
     Raises:
         LogDirectoryError: one cannot be opened.
@@ -84,7 +84,7 @@ def remove_drafts(root: Path) -> None:
 
 @contextmanager
 def sole_janitor(root: Path) -> Iterator[None]:
-    """Keeps other janitors out of a log directory.
+    """Keep other janitors out of a log directory.
 
     Raises:
         LogDirectoryError: another one is at work, or the directory cannot be written.

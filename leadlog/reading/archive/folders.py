@@ -58,15 +58,15 @@ class Folder:
     """One category's folder.
 
     Args:
-        category: which.
+        category: the category that it holds.
         path: where it is; must be a folder itself, not a symbolic link to one.
         in_use: gives the log files that are named by a ring, relative to the log directory.
         archived: whether it is one of the archive, for one day, with parts in it.
 
     Attributes:
-        category: as above.
-        path: as above.
-        archived: as above.
+        category: the category that it holds.
+        path: where it is.
+        archived: whether it is a folder of the archive.
 
     Raises:
         OSError: it cannot be opened.
@@ -87,11 +87,11 @@ class Folder:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self) -> None:
-        """Closes it."""
+        """Close it."""
         os.close(self._fd)
 
     def scan(self) -> tuple[list[FoundFile], list[str]]:
-        """The log files in it, and the names of what a killed janitor left.
+        """Return the log files in it, and the names of what a killed janitor left.
 
         That is drafts, and damaged lines whose part is gone or never came. Parts that stand in a
         merged one, too, are left out; see `merge.finish_merges`.
@@ -147,7 +147,7 @@ class Folder:
         return None
 
     def is_locked(self, name: str) -> bool:
-        """Whether somebody holds a file's lock; tried for a moment, together with others.
+        """Return whether somebody holds a file's lock; tried for a moment, together with others.
 
         Raises:
             OSError: it cannot be opened.
@@ -160,10 +160,10 @@ class Folder:
 
     @contextmanager
     def claimed(self, found: FoundFile) -> Iterator[int]:
-        """Holds a file against its writers, unchanged since it was found; gives its descriptor.
+        """Hold a file against its writers, unchanged since it was found; give its descriptor.
 
         Writers lock a file before they go on in it, and look into the rings after that. So
-        once it is locked here, and no ring names it, none of them will touch it any more.
+        once it is locked here, and no ring names it, none of them will touch it again.
 
         Raises:
             LeftAloneError: somebody writes to it, or it has changed.
@@ -184,7 +184,7 @@ class Folder:
             unlock(fd)
 
     def check(self, found: FoundFile, fd: int) -> None:
-        """Checks that a claimed file is as it was found, and still the one of its name.
+        """Check that a claimed file is as it was found, and still the one of its name.
 
         Raises:
             LeftAloneError: it is not.
@@ -202,7 +202,7 @@ class Folder:
             raise LeftAloneError("it has changed meanwhile")
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        """Opens a file of this folder, as `os.open` does.
+        """Open a file of this folder, as `os.open` does.
 
         Raises:
             OSError: as `os.open`; also when it is a symbolic link.
@@ -210,7 +210,7 @@ class Folder:
         return os.open(name, flags | _OWN, mode, dir_fd=self._fd)
 
     def exists(self, name: str) -> bool:
-        """Whether the folder has something of that name."""
+        """Return whether the folder has something of that name."""
         try:
             os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -218,24 +218,24 @@ class Folder:
         return True
 
     def draft(self, name: str) -> AbstractContextManager[str]:
-        """Gives the name of a draft of a file, as `leadlog.core.files.draft` does."""
+        """Give the name of a draft of a file, as `leadlog.core.files.draft` does."""
         return draft(Path(name), folder=self._fd)
 
     def replacing(self, name: str) -> AbstractContextManager[IO[bytes]]:
-        """Gives a stream whose content takes a file's place when the block ends."""
+        """Give a stream whose content takes a file's place when the block ends."""
         return replacing(Path(name), folder=self._fd)
 
     def remove(self, name: str) -> None:
-        """Removes a file."""
+        """Remove a file."""
         os.unlink(name, dir_fd=self._fd)
 
     def sync(self) -> None:
-        """Waits until names that were given or taken are on the disk."""
+        """Wait until names that were given or taken are on the disk."""
         sync_folder(self._fd)
 
 
 def unlock(fd: int) -> None:
-    """Closes a file, and lets others lock it though a forked child may have it open too."""
+    """Close a file, and let others lock it though a forked child may have it open too."""
     with suppress(OSError):
         # Not when it was never locked here: another open file's lock stays untouched by this.
         fcntl.flock(fd, fcntl.LOCK_UN)
@@ -243,7 +243,7 @@ def unlock(fd: int) -> None:
 
 
 def _is_plain(file: LogFile) -> bool:
-    """Whether a writer may go on in it."""
+    """Return whether a writer may go on in it."""
     return not (file.compressed or file.archived)
 
 

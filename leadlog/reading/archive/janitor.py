@@ -49,7 +49,7 @@ class Janitor:
         policy: what is wanted.
         dry_run: changes nothing.
         today: the UTC day; the clock's by default.
-        progress: is told how many bytes of how many were read.
+        progress: is called with the bytes read so far and in all.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Janitor:
         self._bytes_read = self._bytes_to_read = 0
 
     def run(self) -> JanitorReport:
-        """Does it.
+        """Do it.
 
         Raises:
             LogDirectoryError: the directory cannot be used, or another janitor is at work.
@@ -124,7 +124,7 @@ class Janitor:
         )
 
     def _look(self) -> list[FoundFile]:
-        """Lists the log files; removes what a killed janitor left."""
+        """List the log files; remove what a killed janitor left."""
         found = []
         sealed = archive_folders(self._root, self._spool.names_in_use)
         try:
@@ -135,7 +135,7 @@ class Janitor:
                 files, leftovers = folder.scan()
                 for name in leftovers:
                     if not self._dry_run:
-                        with suppress(OSError):  # then that file's sealing tells
+                        with suppress(OSError):  # then sealing that file reports it
                             folder.remove(name)
                 found += files
             missing = shipped_test(self._root)
@@ -179,7 +179,7 @@ class Janitor:
             share = _PARQUET_SHARE if action.verb == "archive" else 1
             return None, round(packed * share)
         except OSError:
-            return None, None  # doing it will tell what is wrong
+            return None, None  # the attempt will report what is wrong
 
     def _do(self, actions: Sequence[Action]) -> None:
         reading = [action for action in actions if action.verb != "remove"]
@@ -200,7 +200,7 @@ class Janitor:
                 self._results[path] = Result(action, error=what or str(error))
 
     def _carry_out(self, action: Action) -> int:
-        """Does one thing; returns how many bytes it freed."""
+        """Do one thing; return how many bytes it freed."""
         found = action.found
         if action.verb == "remove" and found.unshipped:
             note_dropped(self._root, found.file, found.unshipped, "removed by retention")
@@ -228,7 +228,7 @@ class Janitor:
 
     @contextmanager
     def _archived(self, found: FoundFile) -> Iterator[Folder]:
-        """The folder of a part, open."""
+        """Open the folder of a part."""
         path, in_use = found.file.path.parent, self._spool.names_in_use
         folder = Folder(found.file.category, path, in_use, archived=True)
         try:

@@ -38,13 +38,13 @@ _FETCHED_ROWS = 4096
 def merge_parts(
     folder: Folder, merged: Path, parts: Sequence[FoundFile], progress: Callable[[int], object]
 ) -> int:
-    """Puts one part in the place of several.
+    """Put one part in the place of several.
 
     Args:
         folder: of the archive, where they are.
         merged: what the one will be called.
         parts: which.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Returns:
         Bytes that the merged part takes.
@@ -79,7 +79,7 @@ def merge_parts(
 
 
 def finish_merges(folder: Folder) -> None:
-    """Ends what a killed merging left in a folder of the archive: old parts, or a list only.
+    """End what a killed merging left in a folder of the archive: old parts, or a list only.
 
     Raises:
         OSError: something cannot be removed; as long as it is there, the list is, too.
@@ -106,7 +106,7 @@ def finish_merges(folder: Folder) -> None:
 
 
 def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
-    """The lines of some parts: the events, then what is not an event."""
+    """Yield the lines of some parts: the events, then what is not an event."""
 
     def blocks() -> Iterator[bytes]:
         import duckdb
@@ -141,7 +141,7 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
 
 
 def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
-    """(number of events, sum of the hashes of their lines) of parts, each read for itself."""
+    """Return the number of events and the sum of the hashes of their lines, part by part."""
     import duckdb
 
     count = total = 0
@@ -164,7 +164,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
 
 
 def _narrow(drafts: Sequence[Path], sources: Sequence[int]) -> None:
-    """Takes rights away that not every one of the parts gives."""
+    """Take rights away that not every one of the parts gives."""
     states = [os.fstat(source) for source in sources]
     rights = 0o777 if len({state.st_gid for state in states}) == 1 else 0o707
     for state in states:

@@ -36,13 +36,13 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 def seal_to_parquet(
     root: Path, folder: Folder, found: FoundFile, progress: Callable[[int], object]
 ) -> int:
-    """Puts a part of the archive in a file's place.
+    """Put a part of the archive in a file's place.
 
     Args:
         root: the log directory.
         folder: where the file is.
         found: the file, plain or compressed.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Returns:
         Bytes that the part takes, with what lies beside it.
@@ -79,7 +79,7 @@ def seal_to_parquet(
 
 
 def _content(source: int, found: FoundFile, progress: Callable[[int], object]) -> Content:
-    """The content of a claimed file; the first reading counts as progress."""
+    """Yield the content of a claimed file; the first reading counts as progress."""
     reading = [progress]
 
     def blocks() -> Iterator[bytes]:
@@ -103,7 +103,7 @@ def _folder_rights(category_folder: Path) -> int:
 
 
 def _make_folders(root: Path, folder: Path, rights: int) -> None:
-    """Makes the folders of a part, as private as the category's own.
+    """Make the folders of a part, as private as the category's own.
 
     Raises:
         LeftAloneError: one of them is a link, or a file.

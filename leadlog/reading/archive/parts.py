@@ -51,7 +51,7 @@ class _Written:
 
 @contextmanager
 def writing_part(part: Path, category: str, content: Content) -> Iterator[list[Path]]:
-    """Writes a content as a part, reads it back, and gives it its name when the block ends.
+    """Write a content as a part, reads it back, and give it its name when the block ends.
 
     Args:
         part: the name it will have.
@@ -89,7 +89,7 @@ def writing_part(part: Path, category: str, content: Content) -> Iterator[list[P
 
 
 def remove_part(part: Path) -> None:
-    """Removes a part, then what lies beside it, and its folder where nothing else is in it.
+    """Remove a part, then what lies beside it, and its folder where nothing else is in it.
 
     Raises:
         OSError: it cannot be removed.
@@ -102,7 +102,7 @@ def remove_part(part: Path) -> None:
 
 
 def take_after_original(source: int, drafts: Iterable[Path]) -> None:
-    """Gives the files of `writing_part` the rights, the group and the time of an open file.
+    """Give the files of `writing_part` the rights, the group and the time of an open file.
 
     Raises:
         OSError: it cannot be done.
@@ -123,7 +123,7 @@ def _write_events(
     content: Content,
     written: _Written,
 ) -> bytearray:
-    """Writes the lines that are events; returns a 1 for each of them, by line number."""
+    """Write the lines that are events; return a 1 for each of them, by line number."""
     import duckdb
     import pyarrow as pa
 
@@ -182,7 +182,7 @@ def _text(line: bytes | None) -> str | None:
 
 
 def _others(content: Iterable[bytes], events: bytearray) -> Iterator[Damaged]:
-    """The lines that are no events, and the last one where it has no end."""
+    """Yield the lines that are no events, and the last one where it has no end."""
     number = 0
     for lines, rest in _lines(content):
         for line in lines:
@@ -231,7 +231,7 @@ def _measure(content: Iterable[bytes]) -> _Written:
 def compare(
     part: Path, category: str, content: Iterable[bytes], *, damaged: Path | None = None
 ) -> None:
-    """Checks that a part gives back a content.
+    """Check that a part gives back a content.
 
     Raises:
         ReadError: it does not.

@@ -142,7 +142,7 @@ class Plan:
 
 
 def plan(found: Iterable[FoundFile], policy: Policy, today: str) -> Plan:
-    """Decides what to do with the files of a log.
+    """Decide what to do with the files of a log.
 
     Args:
         found: all log files of all categories.
@@ -161,7 +161,7 @@ def plan(found: Iterable[FoundFile], policy: Policy, today: str) -> Plan:
         age = now - _day(one.file.date)
         action = _by_age(one, age, policy, there)
         if action is not None and action.verb == "remove" and one.unshipped:
-            # A limit in bytes removes it all the same; whoever ships counts what was lost.
+            # A limit in bytes removes it all the same; shipping counts what was lost.
             reason = f"it is not shipped to {' and '.join(one.unshipped)} yet"
             kept[one] = Kept(one.file, Hindrance(reason, finding=True))
             action = _by_age(one, age, attrs.evolve(policy, retention_days={}), there)
@@ -230,7 +230,7 @@ def _merges(
     policy: Policy,
     now: int,
 ) -> list[Action]:
-    """What is to be merged once everything else is done."""
+    """Return the merges to be done after everything else."""
     days = policy.parquet_after_days
     by_day: defaultdict[tuple[str, str], list[FoundFile]] = defaultdict(list)
     originals = {(one.file.category, one.file.stem) for one in files if not one.file.archived}
@@ -250,7 +250,7 @@ def _merges(
                 for one in parts
                 if one.hindrance is not None and one.hindrance.finding
             }
-        # Whoever ships takes a merged part for shipped, so its parts have to be.
+        # Shipping treats a merged part as shipped, so all its parts must have been shipped.
         free = [one for one in parts if one.hindrance is None and not one.unshipped]
         if len(free) > 1:
             found.append(_merge(free[:_MOST_MERGED], f"its day has {len(free)} parts"))

@@ -1,4 +1,4 @@
-"""Takes lines that are no events out of files that nobody writes to any more.
+"""Takes lines that are not events out of files that are no longer written to.
 
     quarantine/error_logs/2026-11-23.jsonl      {"line_number": 7, "offset": 512, "base64": "…"}
     quarantine/error_logs/2026-11-23.jsonl.zst  a compressed file that cannot be read to its end
@@ -38,7 +38,7 @@ _BLOCK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one file with damaged lines.
+    """The result for one file with damaged lines.
 
     Attributes:
         path: the file.
@@ -57,7 +57,7 @@ def quarantine_directory(root: str | os.PathLike[str]) -> Path:
 
 
 def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> list[Taken]:
-    """Takes the damaged lines out of all files of past days, plain or compressed.
+    """Take the damaged lines out of all files of past days, plain or compressed.
 
     Of a compressed file that cannot be read to its end, what can be read stays; the file as it was
     goes to the quarantine.
@@ -94,7 +94,7 @@ def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> lis
 def _take(
     root: Path, folder: Folder, found: FoundFile, lines: list[DamagedLine], today: str
 ) -> str | None:
-    """Does it; returns why not."""
+    """Do it; return why not."""
     if found.file.date >= today or _modified(found) >= today:
         return "its day is not over, or it was written to today"
     if found.hindrance is not None:
@@ -151,7 +151,7 @@ def _line(one: DamagedLine) -> bytes:
 
 
 def _without(source: int, found: FoundFile, lines: Iterable[DamagedLine]) -> Iterator[bytes]:
-    """The file's content but the lines and their newlines."""
+    """Yield the file's content but the lines and their newlines."""
     os.lseek(source, 0, os.SEEK_SET)
     stream: BinaryIO = os.fdopen(os.dup(source), "rb")
     if found.file.compressed:
@@ -169,7 +169,7 @@ def _without(source: int, found: FoundFile, lines: Iterable[DamagedLine]) -> Ite
 
 
 def _pieces(stream: BinaryIO, count: int) -> Iterator[bytes]:
-    """The next bytes, so many or all that there are."""
+    """Yield the next `count` bytes, or all that there are."""
     while count > 0 and (piece := stream.read(min(count, _BLOCK_BYTES))):
         count -= len(piece)
         yield piece

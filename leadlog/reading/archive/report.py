@@ -84,7 +84,7 @@ class JanitorReport:
         return sum(result.freed_bytes_estimate or 0 for result in self.results)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as plain data, for JSON."""
+        """Return the report as plain data, for JSON."""
         return {
             "directory": str(self.directory),
             "today": self.today,

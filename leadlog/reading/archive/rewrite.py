@@ -17,7 +17,7 @@ __all__ = ["rewrite"]
 
 
 def rewrite(folder: Folder, found: FoundFile, source: int, content: Iterable[bytes]) -> None:
-    """Puts another content in a file's place, compressed where the file is.
+    """Put another content in a file's place, compressed where the file is.
 
     Args:
         folder: where it is.

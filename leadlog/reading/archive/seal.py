@@ -56,12 +56,12 @@ class _Measure:
 
 
 def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> int:
-    """Puts a compressed copy in a file's place.
+    """Put a compressed copy in a file's place.
 
     Args:
         folder: where it is.
         found: the file.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Returns:
         Bytes that the compressed file takes.
@@ -81,7 +81,7 @@ def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) ->
             _verify(folder, draft, content)
             folder.check(found, source)
             if folder.exists(packed):
-                raise LeftAloneError(f"{packed} has come into being meanwhile")
+                raise LeftAloneError(f"{packed} was created meanwhile")
         try:
             folder.check(found, source)
         except LeftAloneError:
@@ -93,12 +93,12 @@ def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) ->
 
 
 def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> None:
-    """Removes a file whose compressed copy is there, once both were compared.
+    """Remove a file whose compressed copy is there, once both were compared.
 
     Args:
         folder: where they are.
         found: the file.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Raises:
         LeftAloneError: it may not be touched now, or the other one is not a copy of it.
@@ -143,7 +143,7 @@ def estimate(folder: Folder, found: FoundFile) -> int:
 def _compress(
     source: int, target: IO[bytes], found: FoundFile, progress: Callable[[int], object]
 ) -> _Content:
-    """Writes and syncs the compressed content, with the rights and the time of the original."""
+    """Write and syncs the compressed content, with the rights and the time of the original."""
     content = _Measure()
     # The size is promised to the frame's header, so a file that grows meanwhile is an error.
     compressor = zstandard.ZstdCompressor(
@@ -169,7 +169,7 @@ def _write(target: IO[bytes], data: bytes) -> None:
 
 
 def take_after(source: int, target: int) -> None:
-    """Gives the copy the rights, the group and the time of the original."""
+    """Give the copy the rights, the group and the time of the original."""
     state = os.fstat(source)
     mode = stat.S_IMODE(state.st_mode)
     if os.fstat(target).st_gid != state.st_gid:

@@ -32,7 +32,7 @@ class Journal:
         self._path = root / NAME
 
     def read(self) -> Identity:
-        """What earlier runs have left to do; nothing where there is none.
+        """Return what earlier runs have left to do; an empty identity if there is none.
 
         Raises:
             ReadError: it cannot be read.
@@ -48,7 +48,7 @@ class Journal:
             ) from error
 
     def write(self, identity: Identity) -> None:
-        """Keeps what is to be done, before anything is done.
+        """Keep what is to be done, before anything is done.
 
         Raises:
             OSError: it cannot be written.
@@ -57,7 +57,7 @@ class Journal:
         replace(self._path, orjson.dumps(data), mode=modes_of(self._path.parent)[0])
 
     def remove(self) -> None:
-        """Forgets it.
+        """Forget it.
 
         Raises:
             OSError: it cannot be removed.

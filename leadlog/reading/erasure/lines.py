@@ -22,7 +22,7 @@ _GONE = object()
 
 
 def mentions(identity: Identity) -> Callable[[bytes], bool]:
-    """A quick test whether some bytes may name one of the persons or their operations."""
+    """Return a quick test whether some bytes may name one of the persons or their operations."""
     spelling = Spelling(identity.texts())
     operations = [re.escape(text.encode()) for text in identity.operations]
     found = re.compile(b"|".join(operations) or rb"(?!)").search
@@ -52,7 +52,7 @@ class Cover:
         self.events: list[tuple[str, str, bytes | None]] = []
 
     def lines(self, content: Iterable[bytes]) -> Iterator[bytes]:
-        """The content without the persons, in blocks.
+        """Yield the content without the persons, in blocks.
 
         Args:
             content: blocks of lines, of whatever length.
@@ -88,12 +88,12 @@ class Cover:
         return new
 
     def _line(self, line: bytes) -> bytes | None:
-        """The line as it may stay; None where it may not."""
+        """Return the line as it may stay; None where it may not."""
         if not self._mentions(line):
             return line
         event = decode(line)
         if event is None:
-            return None  # nobody can tell what else of it is the person's
+            return None  # what else in it is the person's is unknown
         about = self._identity.is_about(event)
         if about and self._privacy is None:
             return None
@@ -107,7 +107,7 @@ class Cover:
         return None if any(map(self._spelling.is_in, _texts(covered))) else content
 
     def covered(self, value: Any) -> Any:
-        """A value without the persons: entries about them go, their ids and addresses elsewhere."""
+        """Return a value without the persons: neither entries about them nor their identifiers."""
         if isinstance(value, str):
             return self._spelling.replaced(value, self._stand_in)
         if isinstance(value, dict):
@@ -117,7 +117,7 @@ class Cover:
         return value
 
     def _key(self, key: str, others: dict[str, Any]) -> str:
-        """A key without the persons, and another one than the others are."""
+        """Return a key without the persons, and another one than the others are."""
         covered = new = self._spelling.replaced(key, self._stand_in)
         number = 1
         while new != key and new in others:
@@ -126,7 +126,7 @@ class Cover:
         return new
 
     def _entry(self, item: Any) -> Any:
-        """An entry of a list; one about a person goes, or becomes one about nobody."""
+        """Return an entry of a list; one about a person goes, or becomes one about nobody."""
         if self._is_entry(item):
             if self._privacy is None:
                 return _GONE
@@ -135,7 +135,7 @@ class Cover:
         return self.covered(item)
 
     def _is_entry(self, item: Any) -> bool:
-        """Whether an entry of a list is about a person: a lead of a sync, an id among many."""
+        """Return whether an entry of a list is about a person: a lead of a sync, or an id."""
         if isinstance(item, dict):
             email = item.get("email")
             return str(item.get("lead_id", item.get("id"))) in self._identity.lead_ids or (
@@ -154,7 +154,7 @@ class Cover:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value, keys too."""
+    """Yield every text in a value, keys too."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

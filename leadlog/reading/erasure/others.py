@@ -1,7 +1,7 @@
 """What leadlog keeps beside its lines, and what others put there: persons go, or are named.
 
 Each file of the log directory that holds no lines is looked at, behind links too, unpacked where
-it is compressed. `leadlog.core.places` tells what it is and so what is done with it; what nobody
+it is compressed. `leadlog.core.places` says what it is and so what is done with it; what nobody
 may change, or what is not leadlog's, is named with what to do about it.
 """
 
@@ -228,7 +228,7 @@ def walk(root: Path) -> Iterator[Path]:
 
 
 def holds(path: Path, spelling: Spelling) -> bool:
-    """Whether a file names one of the persons, in whatever form it is kept.
+    """Return whether a file names one of the persons, in whatever form it is kept.
 
     Raises:
         OSError: it cannot be read.
@@ -238,7 +238,7 @@ def holds(path: Path, spelling: Spelling) -> bool:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """What a file holds, unpacked, in blocks that overlap where no line ends."""
+    """Yield the unpacked content of a file, in blocks that overlap where no line ends."""
     with path.open("rb") as stream:
         head = stream.read(4)
         stream.seek(0)
@@ -260,7 +260,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(stream: IO[bytes], head: bytes) -> Iterator[bytes]:
-    """A stream's content, unpacked; of a damaged one, what can be read."""
+    """Yield a stream's content, unpacked; of a damaged one, what can be read."""
     unpacked: Any = stream
     if head == _ZSTD:
         unpacked = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
@@ -279,7 +279,7 @@ def _unpacked_lines(content: bytes) -> Iterator[bytes]:
 
 
 def _unpacked_line(line: bytes) -> Iterator[bytes]:
-    """A line, and what leadlog put into it in base64."""
+    """Yield a line, and what leadlog put into it in base64."""
     yield line
     if b'"base64"' in line:
         with suppress(ValueError, KeyError, TypeError):
@@ -305,7 +305,7 @@ def _rows(path: Path) -> Iterator[bytes]:
 
 
 def _cells(path: Path) -> Iterator[bytes]:
-    """The cells of a database, since in its pages nothing parts one from the next."""
+    """Yield the cells of a database, since in its pages nothing parts one from the next."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
@@ -320,7 +320,7 @@ def _content(cell: Any) -> bytes:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody is at work on a file."""
+    """Return whether somebody is at work on a file."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

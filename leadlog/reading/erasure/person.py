@@ -50,11 +50,11 @@ class Identity:
         return bool(self.lead_ids or self.emails)
 
     def texts(self) -> list[str]:
-        """What must stand nowhere in the log any more, the longest first."""
+        """Return the texts that must not remain in the log, the longest first."""
         return sorted({*self.lead_ids, *self.emails}, key=lambda text: (-len(text), text))
 
     def is_about(self, event: Data) -> bool:
-        """Whether an event is about one of the persons, and about nobody else."""
+        """Return whether an event is about one of the persons, and about nobody else."""
         for lead_id, email in leads_of(event):
             if lead_id in self.lead_ids or (email or "").casefold() in self.emails:
                 return True
@@ -65,7 +65,7 @@ _SHORTEST_TELLING = 6
 
 
 def is_telling(text: str) -> bool:
-    """Whether a text can be told from others where nothing says what it is: not so a number."""
+    """Return whether a text identifies a person without its key; a number does not."""
     return len(text) >= _SHORTEST_TELLING and not text.isdecimal()
 
 
@@ -83,7 +83,7 @@ class Findings:
         self._operations: list[tuple[str | None, str, str]] = []
 
     def add(self, event: Data) -> None:
-        """Takes an event."""
+        """Take an event."""
         before, after = _renamed(event)
         if before and after:
             self._same.setdefault(before, set()).add(after)
@@ -97,7 +97,7 @@ class Findings:
             )
 
     def identity(self) -> Identity:
-        """What was asked for and what belongs to it."""
+        """Return the identity that was asked for and all that belongs to it."""
         ids, emails = set(self._asked.lead_ids), set(self._asked.emails)
         ids |= {one for email in self._asked.emails for one in self._ids_of.get(email, ())}
         follow = list(ids)
@@ -138,7 +138,7 @@ def leads_of(event: Data) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _renamed(event: Data) -> tuple[str | None, str | None]:
-    """(the row's id before, the one after) a record that changed it."""
+    """Return the row's id before and after a record that changed it."""
     who = _section(event, "lead_identifier")
     before, after = who.get("previous_lead_id"), who.get("lead_id")
     return (

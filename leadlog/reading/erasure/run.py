@@ -53,7 +53,7 @@ def run(
     dry_run: bool = False,
     today: str | None = None,
 ) -> ErasureReport:
-    """Takes persons out of a log, or replaces them by pseudonyms.
+    """Take persons out of a log, or replace them by pseudonyms.
 
     It may be killed at any moment; the next run, with the same persons, others or none, goes on.
 
@@ -125,7 +125,7 @@ class _Erasure:
         )
 
     def _widened(self, asked: Identity) -> Identity:
-        """What was asked for with what the log knows to belong to it."""
+        """Return the identity that was asked for with all that the log relates to it."""
         identity = asked
         while True:  # an address leads to an id, whose other records name another address
             findings = Findings(identity)
@@ -143,7 +143,7 @@ class _Erasure:
             identity = wider
 
     def _rewrite(self, identity: Identity, *, dry_run: bool) -> set[str]:
-        """Rewrites every closed file that names the persons; returns their days."""
+        """Rewrite every closed file that names the persons; return their days."""
         days = set()
         for folder, found in self._files(remove_drafts=not dry_run):
             cover = Cover(identity, self._key)
@@ -212,7 +212,7 @@ class _Erasure:
                 yield from self._of(folder, remove_drafts=remove_drafts)
 
     def _behind_link(self, file: LogFile) -> Folder | None:
-        """The folder that a link in a category's place points at.
+        """Return the folder that a link in a category's place points at.
 
         The janitor leaves it alone; a person has to go from there, too.
         """
@@ -282,7 +282,7 @@ class _Erasure:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """The content of a log file of any form."""
+    """Yield the content of a log file of any form."""
     rest = b""
     with open_content(path) as stream:
         while data := stream.read(_BLOCK_BYTES):

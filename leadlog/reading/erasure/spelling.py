@@ -53,7 +53,7 @@ class Spelling:
         self._any = re.compile("|".join(map(_spelled, self._texts)) or r"(?!)", re.IGNORECASE)
 
     def may_be_in(self, content: bytes) -> bool:
-        """Whether one of the texts may be in some bytes; false is sure."""
+        """Return whether one of the texts may be in some bytes; false is sure."""
         if not self._texts:
             return False
         text = content.decode("utf-8", "replace")
@@ -76,7 +76,7 @@ class Spelling:
         return False
 
     def is_in_bytes(self, content: bytes) -> bool:
-        """Whether one of the texts is in some bytes, as a whole word."""
+        """Return whether one of the texts is in some bytes, as a whole word."""
         return self.may_be_in(content) and any(
             self.is_in(line.decode("utf-8", "replace"))
             for line in _LINE_END.split(content)
@@ -84,7 +84,7 @@ class Spelling:
         )
 
     def is_in(self, text: str) -> bool:
-        """Whether one of the texts is in this one, as a whole word."""
+        """Return whether one of the texts is in this one, as a whole word."""
         return any(_is_whole(match) for match in self._any.finditer(text))
 
     def replaced(self, text: str, stand_in: Callable[[str], str]) -> str:
@@ -152,7 +152,7 @@ def _octets(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _spelled(text: str) -> str:
-    """A regex for every spelling of a text."""
+    """Return a regex for every spelling of a text."""
     whole = "".join(map(_spelled_char, text))
     other = _in_ascii(text)
     return whole if other == text else f"(?:{whole}|{''.join(map(_spelled_char, other))})"

@@ -1,8 +1,8 @@
-"""What is captured: watches, and the captured classes and tables as the hooks need them."""
+"""What is captured: options, watches, and the captured classes and tables for the hooks."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypedDict
 from weakref import WeakSet, ref
 
 import attrs
@@ -13,17 +13,106 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.selectable import TableClause
 from sqlalchemy.types import TypeDecorator
 
+from leadlog.core.keywords import check_keywords
 from leadlog.recording.capture import seam
-from leadlog.recording.capture.options import CaptureOptions
 from leadlog.recording.capture.sql import names_in
 from leadlog.recording.capture.values import StorageTypes
 
-__all__ = ["Entities", "Entity", "Watch", "captured", "is_guessed"]
-
+OPERATIONS = ("create", "read", "update", "delete")
+"""What may be done to a row."""
 _LEAD_NAMES = frozenset(("name", "full_name", "first_name", "last_name"))
 _LEAD_FIELDS = frozenset(("email", "company", "company_name", "linkedin_url", "phone"))
-_KINDS = ("create", "read", "update", "delete", "upsert")
+_KINDS = (*OPERATIONS, "upsert")
 _SYSTEM = frozenset(("information_schema", "mysql", "performance_schema", "pg_catalog", "sys"))
+
+
+def _words(value: Iterable[str]) -> frozenset[str]:
+    return frozenset((value,) if isinstance(value, str) else value)
+
+
+def _operations(value: Iterable[str]) -> frozenset[str]:
+    chosen = _words(value)
+    for name in sorted(chosen, key=str):
+        if name not in OPERATIONS:
+            near = get_close_matches(str(name), OPERATIONS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"operations: {name!r} is none of {', '.join(OPERATIONS)}{hint}")
+    return chosen
+
+
+def _share(_options: object, attribute: Any, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{attribute.name} = {value!r} is not a share from 0 to 1")
+
+
+def _positive(_options: object, attribute: Any, value: float | None) -> None:
+    if value is not None and value < 0:
+        raise ValueError(f"{attribute.name} = {value!r} is below 0")
+
+
+def _database(_options: object, _attribute: Any, value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or not value or ":" in value):
+        raise ValueError(f"database = {value!r} is not a name; give a text without a colon")
+
+
+class CaptureKeywords(TypedDict, total=False):
+    """The options of `leadlog.capture`, as a caller writes them; see `CaptureOptions`."""
+
+    operations: str | Iterable[str]
+    exclude: str | Iterable[str]
+    read_sample: float
+    slow_read_ms: float | None
+    statement_ms: float | None
+    internal: bool
+    hits: bool
+    transaction_records: int
+    database: str | None
+
+
+@attrs.frozen(kw_only=True)
+class CaptureOptions:
+    """What of a captured class is recorded.
+
+    Attributes:
+        operations: of create, read, update and delete, those that are recorded.
+        exclude: columns whose values appear nowhere; their names do.
+        read_sample: share of the reads that is recorded, 0 to 1; its records say so.
+        slow_read_ms: reads from this duration on are recorded whatever `read_sample` says;
+            None treats slow ones as others.
+        internal: whether lazy loads, refreshes and the reads of `merge` are recorded.
+        hits: whether `Session.get` is recorded where the object was there already.
+        statement_ms: calls from this duration on have their SQL in the record, without values, as
+            failed ones have; 0 for all, None for failed ones only.
+        transaction_records: changes of one transaction that have a record each; what is more
+            is counted, by class and operation.
+        database: a name for the database, where a log has rows of several with the same classes,
+            as one for each tenant or shard; their rows are kept apart by it.
+    """
+
+    operations: frozenset[str] = attrs.field(default=frozenset(OPERATIONS), converter=_operations)
+    exclude: frozenset[str] = attrs.field(default=frozenset(), converter=_words)
+    read_sample: float = attrs.field(default=1.0, validator=_share)
+    slow_read_ms: float | None = attrs.field(default=None, validator=_positive)
+    statement_ms: float | None = attrs.field(default=100.0, validator=_positive)
+    internal: bool = False
+    hits: bool = False
+    transaction_records: int = attrs.field(default=10_000, validator=_positive)
+    database: str | None = attrs.field(default=None, validator=_database)
+
+
+def options_of(keywords: Mapping[str, Any]) -> CaptureOptions:
+    """Return the options that a caller wrote.
+
+    Args:
+        keywords: by name.
+
+    Raises:
+        TypeError: there is no such option.
+        ValueError: one has a bad value.
+    """
+    check_keywords("capture", keywords, CaptureKeywords.__optional_keys__)
+    return CaptureOptions(**keywords)
+
 
 Name = tuple[str | None, str]
 """Schema and name of a table, in lower case."""
@@ -207,10 +296,6 @@ class Watch:
             or mapper.registry in self.registries
         )
 
-    def mappers(self) -> Iterator[Mapper[Any]]:
-        """The captured classes that are mapped by now."""
-        return filter(self.takes, seam.mappers())
-
     def check(self) -> None:
         """Refuse to exclude what no captured class or table has.
 
@@ -219,7 +304,9 @@ class Watch:
         """
         if not self.options.exclude:
             return
-        subjects = *self.mappers(), *self.tables, *_association_tables(self.mappers())
+        mappers = [mapper for mapper in seam.mappers() if self.takes(mapper)]
+        links = {link for mapper in mappers for link in seam.secondaries(mapper)}
+        subjects = *mappers, *self.tables, *(one for one in links if isinstance(one, TableClause))
         known = {
             name
             for entity in (Entity(subject, self.options) for subject in subjects)
@@ -249,7 +336,9 @@ class _Directory:
         self._classes, self._links, self._generation = {}, {}, generation
         for mapper in seam.mappers():
             table: Any = mapper.local_table
-            if isinstance(table, TableClause) and not _single(mapper):
+            base = mapper.inherits
+            single = base is not None and table is base.local_table  # it shares its base's
+            if isinstance(table, TableClause) and not single:
                 self._classes.setdefault(name_of(table), []).append(ref(mapper))
             for link in seam.secondaries(mapper):
                 if isinstance(link, TableClause):
@@ -275,20 +364,6 @@ class _Directory:
         return frozenset(name for _schema, name in (*self._classes, *self._links))
 
 
-def _association_tables(mappers: Iterable[Mapper[Any]]) -> Iterator[Any]:
-    return (t for mapper in mappers for t in seam.secondaries(mapper) if isinstance(t, TableClause))
-
-
-def _is_system(name: Name) -> bool:
-    """Whether a table is the database's own."""
-    return name[0] in _SYSTEM or name[1].startswith(("sqlite_", "pg_"))
-
-
-def _single(mapper: Mapper[Any]) -> bool:
-    """Whether a class shares the table of the class that it inherits from."""
-    return mapper.inherits is not None and mapper.local_table is mapper.inherits.local_table
-
-
 class Entities(dict[Mapper[Any], Entity | None]):
     """Mapper to captured class on one engine; None for classes that are not captured.
 
@@ -306,19 +381,9 @@ class Entities(dict[Mapper[Any], Entity | None]):
         self._stores: dict[Entity, StorageTypes] = {}
         self._words: frozenset[str] | None = None
 
-    def __hash__(self) -> int:  # type: ignore[override]  # by identity: it is found, not compared
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
     def __missing__(self, mapper: Mapper[Any]) -> Entity | None:
-        found = None
-        for watch in self._watches:
-            if watch.takes(mapper):
-                found = Entity(mapper, watch.options)
-                break
-        self[mapper] = found
+        watch = next((one for one in self._watches if one.takes(mapper)), None)
+        found = self[mapper] = None if watch is None else Entity(mapper, watch.options)
         return found
 
     def store(self, entity: Entity) -> StorageTypes:
@@ -350,12 +415,6 @@ class Entities(dict[Mapper[Any], Entity | None]):
         same = (entity for entity in found if table in entity.tables)
         return next(same, None) or next(iter(found), None)
 
-    def named(
-        self, schema: str | None, name: str, translate: Mapping[Any, Any] | None = None
-    ) -> Entity | None:
-        """The captured class, or table, that SQL text calls by that name."""
-        return self.of(sa.table(name, schema=schema), translate)
-
     def _plain(self, name: Name) -> Name:
         """The name without a schema where that is the engine's default one."""
         default = getattr(self._dialect, "default_schema_name", None)
@@ -382,7 +441,8 @@ class Entities(dict[Mapper[Any], Entity | None]):
                     if watch.takes(mapper):
                         yield Entity(link, watch.options)
                         break
-            if watch.everything and not _is_system(name):
+            system = name[0] in _SYSTEM or name[1].startswith(("sqlite_", "pg_"))
+            if watch.everything and not system:
                 yield Entity(table, watch.options)
 
     def may_name(self, words: frozenset[str]) -> bool:

@@ -4,65 +4,270 @@ The unit of work's `execute` is wrapped: right after it, SQLAlchemy still knows 
 new, changed and deleted, and the old values, whether it succeeded or not; at commit they are
 expired. Flushes without work and those that a listener refuses beforehand never get there, and
 however it ends, nothing is left behind.
+
+A column that is absent from a created row was written as NULL; one whose value only the
+database knows, such as a server default or an SQL expression, is there without a value.
 """
 
+import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+import attrs
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import InstanceState, UOWTransaction
+from sqlalchemy.sql import ClauseElement
 
+from leadlog.core.records.keys import key_text
 from leadlog.recording.capture import journal, seam
-from leadlog.recording.capture.drivers import TransactionState, zone_of
-from leadlog.recording.capture.emit import emit
+from leadlog.recording.capture.emit import emit, error_facts
 from leadlog.recording.capture.entities import Entity, captured
-from leadlog.recording.capture.failures import error_facts
+from leadlog.recording.capture.journal import TransactionState
 from leadlog.recording.capture.meter import Meter
 from leadlog.recording.capture.operation import Call, Operation, current_operation
-from leadlog.recording.capture.rows import CapturedRow, Changes, Written
-from leadlog.recording.capture.writing import record, safely
+from leadlog.recording.capture.values import UNKNOWN, Changes, StorageTypes, zone_of
+from leadlog.recording.capture.writes import record, safely
 from leadlog.recording.pipeline import is_enabled
 
+_MUTABLE = (list, dict)
+_INFO = "leadlog_written"
 
+
+class Written:
+    """What a flush sent for its rows, and what it let the database compute.
+
+    Args:
+        executions: the INSERTs and UPDATEs of the flush, of any object; read when first needed.
+    """
+
+    def __init__(self, executions: Iterable[DefaultExecutionContext]) -> None:
+        self._executions = executions
+        self._rows: dict[tuple[str, Any], tuple[dict[str, Any], set[str]]] | None = None
+
+    def _row(self, table: Any, identity: Any) -> tuple[dict[str, Any], set[str]]:
+        """What was sent for a row, by parameter, and the columns that an UPDATE computed."""
+        if self._rows is None:
+            self._rows = {}
+            for execution in self._executions:
+                self._read(execution, self._rows)
+        return self._rows.get((table.key, identity), ({}, set()))
+
+    def _read(self, execution: DefaultExecutionContext, rows: dict[Any, Any]) -> None:
+        compiled: Any = execution.compiled
+        table = compiled.statement.table
+        labels = [seam.label_of(key) for key in table.primary_key]
+        computed = [column.name for column in compiled.postfetch or () if execution.isupdate]
+        for place, given in enumerate(execution.compiled_parameters):
+            if execution.isinsert:
+                made = execution.inserted_primary_key_rows
+                identity = tuple(made[place]) if place < len(made) else ()
+            else:
+                identity = tuple(given.get(label) for label in labels)
+            sent, names = rows.setdefault((table.key, identity), ({}, set()))
+            sent.update(seam.sent(execution, place))
+            names.update(computed)
+
+    def of(self, entity: Entity, state: InstanceState[Any], key: str) -> Any:
+        """What was sent for an attribute; `UNKNOWN` where it was not seen."""
+        now = tuple(state.dict.get(name) for name in entity.keys)
+        before = () if state.key is None else state.key[1]
+        for table, name in entity.parameters[key]:
+            for identity in (before, now):
+                sent, _computed = self._row(table, identity)
+                if name in sent:
+                    return sent[name]
+        return UNKNOWN
+
+    def computed(self, entity: Entity, state: InstanceState[Any]) -> Iterator[str]:
+        """The attributes that an UPDATE set to what only the database knows.
+
+        They are expired by then, as are others that nobody changed.
+        """
+        identity = () if state.key is None else state.key[1]
+        names = {name for table in entity.tables for name in self._row(table, identity)[1]}
+        return (key for key in state.expired_attributes if entity.names.get(key) in names)
+
+
+@attrs.define(eq=False)
+class CapturedRow:
+    """One object as the database has it.
+
+    Attributes:
+        entity: its class.
+        state: the object.
+        _store: how its values are stored.
+        _zone: the time zone of the database session, where it is known.
+        _written: what was sent for it.
+    """
+
+    entity: Entity
+    state: InstanceState[Any]
+    _store: StorageTypes
+    _zone: dt.tzinfo | None = None
+    _written: Written | None = None
+
+    def _side(self, side: str, key: str, value: Any) -> dict[str, Any]:
+        if isinstance(value, ClauseElement | seam.LoaderCallableStatus):
+            return {}
+        if side == "old" and isinstance(value, _MUTABLE):
+            # It may have been changed in place since it was written.
+            written, was = self.state.info.get(_INFO, {}).get(key, (None, None))
+            if written is value:
+                return {"old": was}
+        store = self._store
+        if side == "new" and self._written is not None and key in store.sealed:
+            sent = self._written.of(self.entity, self.state, key)
+            stored = store.written(key, value, sent, self._zone)
+        else:
+            stored = store.value(key, value, self._zone)
+        return {} if stored is UNKNOWN else {side: stored}
+
+    def values(self) -> dict[str, Any]:
+        """The loaded columns, by name; loads none."""
+        loaded, sealed = self.state.dict, self._store.sealed
+        found: dict[str, Any] = {}
+        for key, name in self.entity.columns.items():
+            if key in sealed and key in loaded:
+                side = self._side("new", key, loaded[key])
+                if side:
+                    found[name] = side["new"]
+            elif key in loaded:
+                found[name] = loaded[key]
+        return found
+
+    def key(self) -> str | None:
+        """The primary key as text; None where it is unknown or excluded."""
+        entity, loaded = self.entity, self.state.dict
+        if any(loaded.get(key) is None or key in entity.excluded for key in entity.keys):
+            return None
+        parts = [self._side("new", key, loaded[key]).get("new", UNKNOWN) for key in entity.keys]
+        return None if UNKNOWN in parts else key_text(parts)
+
+    def previous_key(self) -> str | None:
+        """The primary key before an UPDATE that changed it; None where none did."""
+        entity, state = self.entity, self.state
+        old: dict[str, Any] = {}
+        for key in entity.keys:
+            if key in state.committed_state:
+                history = seam.history_of(state, key)
+                if history.added and history.deleted:
+                    old[key] = history.deleted[0]
+        if not old or entity.excluded & {*entity.keys}:
+            return None
+        values = [old.get(key, state.dict.get(key)) for key in entity.keys]
+        parts = [
+            None if value is None else self._side("old", key, value).get("old", UNKNOWN)
+            for key, value in zip(entity.keys, values, strict=True)
+        ]
+        return None if None in parts or UNKNOWN in parts else key_text(parts)
+
+    def remember(self, changes: Changes) -> None:
+        """Keep what was written of values that the application may change in place."""
+        for key, name in self.entity.columns.items():
+            new = changes.get(name, {}).get("new")
+            if isinstance(new, _MUTABLE):
+                self.state.info.setdefault(_INFO, {})[key] = self.state.dict.get(key), new
+
+    def created(self) -> Changes:
+        """The columns of a new row."""
+        entity = self.entity
+        loaded, expired = self.state.dict, self.state.expired_attributes
+        changes: Changes = {}
+        for key, name in entity.columns.items():
+            if key in loaded:
+                if loaded[key] is not None:
+                    changes[name] = self._side("new", key, loaded[key])
+            elif key in expired or key in entity.guessed:
+                changes[name] = {}
+        for name in entity.hidden:
+            changes[name] = {}
+        return changes
+
+    def deleted(self) -> Changes:
+        """The columns of a deleted row, as far as they were loaded."""
+        loaded, unsaved = self.state.dict, self.state.committed_state
+        changes: Changes = {}
+        for key, name in self.entity.columns.items():
+            value = unsaved[key] if key in unsaved else loaded.get(key)
+            if value is not None and not isinstance(value, seam.LoaderCallableStatus):
+                changes[name] = self._side("old", key, value)
+        return changes
+
+    def updated(self) -> Changes:
+        """The columns that an UPDATE changed; none where there was no UPDATE."""
+        entity, state = self.entity, self.state
+        changes: Changes = {}
+        changed = []
+        # What was set since the last flush; asking each attribute costs as much as the UPDATE.
+        for key in state.committed_state:
+            if key in entity.table_of:
+                history = seam.history_of(state, key)
+                if history.added:
+                    changed.append(key)
+                    changes[entity.names[key]] = self._change(key, history)
+        if self._written is not None and state.expired_attributes:
+            for key in self._written.computed(entity, state):
+                changed.append(key)
+                changes[entity.names[key]] = {}
+        if changed and entity.touched:
+            for key in _touched(entity, changed):
+                if entity.names[key] not in changes:
+                    known = key in state.dict and key in entity.columns
+                    change = self._side("new", key, state.dict[key]) if known else {}
+                    changes[entity.names[key]] = change
+        return changes
+
+    def changes(self, kind: str) -> Changes:
+        """The columns that were written, by what was done: create, update or delete."""
+        if kind == "update":
+            return self.updated()
+        return self.created() if kind == "create" else self.deleted()
+
+    def _change(self, key: str, history: Any) -> dict[str, Any]:
+        if key in self.entity.excluded:
+            return {}
+        change = self._side("old", key, history.deleted[0]) if history.deleted else {}
+        return change | self._side("new", key, history.added[0])
+
+
+def _touched(entity: Entity, changed: list[str]) -> Iterator[str]:
+    """The attributes that changed along with others of their table."""
+    tables = {table for key in changed for table in entity.table_of[key]}
+    tables.update(entity.versioned)
+    for key, table in entity.touched:
+        if table in tables:
+            yield key
+
+
+@attrs.define(eq=False)
 class Flush:
     """A flush under way, outside any call of the store.
 
-    Args:
-        context: SQLAlchemy's unit of work.
-
     Attributes:
+        context: SQLAlchemy's unit of work.
         connections: those that it wrote to, on captured engines, with what the driver said of
             the transaction after the last statement.
         persisted: whether a statement's rows were committed at once.
         writes: its INSERT and UPDATE statements.
         failing: the SQL of the statement that failed.
-        statements: SQL by what it does to which table.
         foreseen: what was noted of objects before their SQL ran, where no COMMIT will follow.
+        statements: SQL by what it does to which table.
         meter: what it costs.
     """
 
-    __slots__ = (
-        "connections",
-        "context",
-        "failing",
-        "foreseen",
-        "meter",
-        "persisted",
-        "statements",
-        "writes",
-    )
+    context: UOWTransaction
+    connections: dict[Connection, TransactionState] = attrs.field(init=False, factory=dict)
+    persisted: bool = attrs.field(init=False, default=False)
+    writes: list[DefaultExecutionContext] = attrs.field(init=False, factory=list)
+    failing: str | None = attrs.field(init=False, default=None)
+    foreseen: dict[InstanceState[Any], Operation] = attrs.field(init=False, factory=dict)
+    statements: dict[tuple[str, Any], str] = attrs.field(init=False, factory=dict)
+    meter: Meter = attrs.field(init=False)
 
-    def __init__(self, context: UOWTransaction) -> None:
-        self.context = context
-        self.connections: dict[Connection, TransactionState] = {}
-        self.persisted = False
-        self.writes: list[DefaultExecutionContext] = []
-        self.failing: str | None = None
-        self.foreseen: dict[InstanceState[Any], Operation] = {}
-        self.statements: dict[tuple[str, Any], str] = {}
+    def __attrs_post_init__(self) -> None:
         self.meter = Meter(self, timed=True)
 
     def wrote(
@@ -105,7 +310,7 @@ class Flush:
             if entity is None or kind not in entity.options.operations:
                 continue
             row = CapturedRow(entity, state, entities.store(entity))
-            changes = _changes(kind, row)
+            changes = row.changes(kind)
             if changes or kind != "update":
                 schema = _schema(connection, entity)
                 found[state] = _operation(kind, row, changes, schema)
@@ -141,10 +346,7 @@ def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str
             yield state, "update"
 
 
-_original: Callable[[UOWTransaction], None] | None = None
-
-
-def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransaction], None]:
+def watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransaction], None]:
     """`UOWTransaction.execute`, with an operation for each object that it writes."""
 
     @functools.wraps(execute)
@@ -164,10 +366,8 @@ def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransact
             raise
         finally:
             flush.meter.close()
-            if flush.connections or failure is not None:
+            if flush.connections or flush.foreseen or failure is not None:
                 _end(flush, failure)
-            if flush.foreseen:
-                _forget(flush)
             failure = None  # whose frames hold this one
 
     return run
@@ -175,33 +375,13 @@ def _watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransact
 
 @safely
 def _end(flush: Flush, failure: BaseException | None) -> None:
-    if not is_enabled():
-        return
-    if failure is None:
-        _note(flush)
-    else:
-        _note_failure(flush, failure)
-
-
-@safely
-def _forget(flush: Flush) -> None:
-    flush.forget()
-
-
-def listen() -> None:
-    """Follows every Session's flushes."""
-    global _original  # noqa: PLW0603 - the class of SQLAlchemy is one, and so is what it had
-    if _original is None:
-        _original = seam.flush_method()
-        seam.set_flush_method(_watched(_original))
-
-
-def release() -> None:
-    """Follows them no more."""
-    global _original  # noqa: PLW0603 - see `listen`
-    if _original is not None:
-        seam.set_flush_method(_original)
-        _original = None
+    try:
+        if failure is not None and is_enabled():
+            _note_failure(flush, failure)
+        elif flush.connections and is_enabled():
+            _note(flush)
+    finally:
+        flush.forget()
 
 
 def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, CapturedRow]]:
@@ -209,7 +389,7 @@ def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, CapturedRow]]:
     context = flush.context
     only = next(iter(flush.connections)) if len(flush.connections) == 1 else None
     zones = {execution.root_connection: zone_of(execution) for execution in flush.writes}
-    written: Written | None = None
+    written = Written(flush.writes)
     for state, kind in states_of(context):
         connection: Any = only
         if not flush.connections:  # it failed before its first statement, perhaps to connect
@@ -221,23 +401,13 @@ def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, CapturedRow]]:
         if entity is None or kind not in entity.options.operations:
             continue
         store = entities.store(entity)
-        if store.sealed and written is None:
-            written = Written(flush.writes)
         yield connection, kind, CapturedRow(entity, state, store, zones.get(connection), written)
-
-
-def _changes(
-    kind: str, row: CapturedRow, writes: Iterable[DefaultExecutionContext] = ()
-) -> Changes:
-    if kind == "update":
-        return row.updated([execution for execution in writes if execution.isupdate])
-    return row.created() if kind == "create" else row.deleted()
 
 
 def _note(flush: Flush) -> None:
     noted = []
     for connection, kind, row in _flushed(flush):
-        changes = _changes(kind, row, flush.writes)
+        changes = row.changes(kind)
         if kind == "update" and not changes:
             continue  # a dirty object without a changed column: no SQL ran
         if row.entity.mutable:
@@ -289,16 +459,16 @@ def _operation(kind: str, row: CapturedRow, changes: Changes, schema: str | None
 
 def _note_failure(flush: Flush, error: BaseException) -> None:
     """Records what was not written; with AUTOCOMMIT some of it may have been."""
-    failed = []
+    failed, concealed = [], False
     for connection, kind, row in _flushed(flush):
-        changes = _changes(kind, row, flush.writes)
+        concealed = concealed or row.entity.conceals
+        changes = row.changes(kind)
         if changes or kind != "update":
             operation = _operation(kind, row, changes, _schema(connection, row.entity))
             operation.replace(flush.foreseen.pop(row.state, None))
             failed.append(operation)
     automatic = TransactionState.NONE in flush.connections.values()
     unsure = flush.persisted or (automatic and len(failed) > 1)
-    concealed = any(row.entity.conceals for _connection, _kind, row in _flushed(flush))
     facts = error_facts(error, concealed=concealed)
     for operation in failed:
         operation.error = facts
@@ -319,7 +489,7 @@ def _tell(call: Call, context: UOWTransaction) -> None:
     for state, kind in states_of(context):
         entity = entities[state.mapper]
         row = None if entity is None else CapturedRow(entity, state, entities.store(entity))
-        changes = None if row is None else _changes(kind, row)
+        changes = None if row is None else row.changes(kind)
         if row is not None and changes:
             call.changed(kind, changes)
             if call.bulk:

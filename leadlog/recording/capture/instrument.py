@@ -15,11 +15,11 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.pool import PoolProxiedConnection, PoolResetState
 
 from leadlog.recording.capture import executions, journal, seam, sql, writes
-from leadlog.recording.capture.drivers import TransactionState, asker, committer
 from leadlog.recording.capture.flushes import Flush
+from leadlog.recording.capture.journal import TransactionState, asker, committer
 from leadlog.recording.capture.meter import current_meter, spent_on
 from leadlog.recording.capture.operation import Operation
-from leadlog.recording.capture.writing import info_of, safely, settle
+from leadlog.recording.capture.writes import info_of, safely, settle
 from leadlog.recording.pipeline import is_enabled, report_failure
 
 _EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")

@@ -1,19 +1,154 @@
-"""The outcome journal: learns from the connection what became of each write.
+"""What became of each write: what drivers say of their transactions, and the outcome journal.
 
 A write is pending until its transaction ends. The journal lies in the connection's `info`,
 with a frame per savepoint, and is finalised by what the dialect's `do_commit` and
 `do_rollback` really did, not by the engine's events, which fire before COMMIT is sent.
-PostgreSQL rolls a transaction back at COMMIT once a statement in it has failed; such a
-transaction is marked as poisoned.
+
+A driver is asked instead of guessed at: with AUTOCOMMIT, and on SQLite after RELEASE of an
+outermost savepoint, what was written is committed although nobody sent COMMIT. PostgreSQL rolls a
+transaction back at COMMIT once a statement in it has failed; such a transaction is marked as
+poisoned.
 """
 
+import re
 import weakref
-from collections.abc import Hashable, Iterable, MutableMapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Iterable, MutableMapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+from sqlalchemy.engine import Dialect
+from sqlalchemy.pool import PoolProxiedConnection
 
 from leadlog.core.clock import new_id
 from leadlog.recording.pipeline import get_logger, report_failure
 from leadlog_processors import forks
+
+if TYPE_CHECKING:
+    from leadlog.recording.capture.operation import Operation
+
+
+class TransactionState(Enum):
+    """A connection's transaction, as its driver sees it."""
+
+    NONE = "none"
+    OPEN = "open"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+_LIBPQ = dict(enumerate(map(TransactionState, ("none", "open", "open", "failed", "unknown"))))
+"""By libpq's PGTransactionStatusType: idle, active, in a transaction, in a failed one, unknown."""
+
+
+def _sqlite(driver: Any) -> TransactionState:
+    return TransactionState.OPEN if driver.in_transaction else TransactionState.NONE
+
+
+def _psycopg(driver: Any) -> TransactionState:
+    return _LIBPQ[driver.pgconn.transaction_status]
+
+
+def _psycopg2(driver: Any) -> TransactionState:
+    return _LIBPQ[driver.get_transaction_status()]
+
+
+def _asyncpg(driver: Any) -> TransactionState:
+    return TransactionState.OPEN if driver.is_in_transaction() else TransactionState.NONE
+
+
+def _pymysql(driver: Any) -> TransactionState:
+    in_transaction = driver.server_status & 1  # SERVER_STATUS_IN_TRANS
+    return TransactionState.OPEN if in_transaction else TransactionState.NONE
+
+
+def _unknown(_driver: Any) -> TransactionState:
+    return TransactionState.UNKNOWN
+
+
+_ASK: dict[str, Callable[[Any], TransactionState]] = {
+    "pysqlite": _sqlite,
+    "aiosqlite": _sqlite,
+    "psycopg": _psycopg,
+    "psycopg_async": _psycopg,
+    "psycopg2": _psycopg2,
+    "asyncpg": _asyncpg,
+    "pymysql": _pymysql,
+}
+
+
+def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], TransactionState]:
+    """A function that tells the state of a connection's transaction; it never raises.
+
+    Args:
+        dialect: of a driver that is not known here, the state is unknown, unless SQLAlchemy
+            can tell that it commits by itself.
+    """
+    ask = _ASK.get(getattr(dialect, "driver", ""), _unknown)  # a dialect of one's own may have none
+    detect = getattr(dialect, "detect_autocommit_setting", None) if ask is _unknown else None
+
+    def state(connection: PoolProxiedConnection) -> TransactionState:
+        try:
+            if detect is not None:
+                alone = detect(connection.dbapi_connection)
+                return TransactionState.NONE if alone else TransactionState.UNKNOWN
+            return ask(connection.driver_connection)
+        except Exception:  # noqa: BLE001 - a closed connection may fail in any way
+            return TransactionState.UNKNOWN
+
+    return state
+
+
+_BEGUN = re.compile(
+    r"(?:\s|--[^\n]*|/\*.*?\*/)*(?:insert|update|delete|replace)\b", re.IGNORECASE | re.DOTALL
+)
+"""Statements before which SQLite's driver begins a transaction by itself."""
+
+
+def _sqlite_commits(driver: Any, statement: str) -> bool:
+    if driver.in_transaction:
+        return False
+    if getattr(driver, "autocommit", -1) is True:  # Python 3.12's own setting
+        return True
+    return driver.isolation_level is None or _BEGUN.match(statement) is None
+
+
+def _postgres_commits(driver: Any, _statement: str) -> bool:
+    ask = _psycopg if hasattr(driver, "pgconn") else _psycopg2
+    return driver.autocommit and ask(driver) is TransactionState.NONE
+
+
+_COMMITS: dict[str, Callable[[Any, str], bool]] = {
+    "pysqlite": _sqlite_commits,
+    "aiosqlite": _sqlite_commits,
+    "psycopg": _postgres_commits,
+    "psycopg_async": _postgres_commits,
+    "psycopg2": _postgres_commits,
+}
+
+
+def committer(dialect: Dialect) -> Callable[[PoolProxiedConnection, str], bool]:
+    """A function that tells whether a write commits by itself; it never raises.
+
+    Args:
+        dialect: of a driver that is not known here, SQLAlchemy may tell.
+    """
+    ask = _COMMITS.get(getattr(dialect, "driver", ""))
+    detect = getattr(dialect, "detect_autocommit_setting", None)
+    state = asker(dialect)
+
+    def commits(connection: PoolProxiedConnection, statement: str) -> bool:
+        try:
+            if ask is not None:
+                return bool(ask(connection.driver_connection, statement))
+            if detect is None or not detect(connection.dbapi_connection):
+                return False
+            return state(connection) is TransactionState.NONE
+        except Exception:  # noqa: BLE001 - a closed connection may fail in any way
+            return False
+
+    return commits
+
 
 _log = get_logger()
 _KEY = "leadlog_transaction"
@@ -36,16 +171,14 @@ class Pending(Protocol):
         follows: whether it is a read instead, which only keeps its place among the writes.
     """
 
-    @property
-    def follows(self) -> bool:
-        """As above."""
-        ...
+    follows: bool
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
         """Told once per frame that it was added to; never raises."""
         ...
 
 
+@attrs.define(eq=False)
 class Intent:
     """What was noted of a transaction before COMMIT, until all of its records are written.
 
@@ -54,11 +187,8 @@ class Intent:
         waiting: records that are still to be written.
     """
 
-    __slots__ = ("_token", "_waiting")
-
-    def __init__(self, token: object, waiting: int) -> None:
-        self._token = token
-        self._waiting = waiting
+    _token: object
+    _waiting: int
 
     def strike_out(self) -> None:
         """Told of each record that is written; with the last one the note goes."""
@@ -67,21 +197,7 @@ class Intent:
             _log.settle(self._token)
 
 
-class Noted(Protocol):
-    """An operation as far as notes are concerned.
-
-    Attributes:
-        intents: what is struck out when its record is written.
-    """
-
-    intents: Sequence[Intent]
-
-    def intended(self, *, brief: bool = False) -> tuple[str, bytes]:
-        """Category and frame of the record that it gets if this process dies now."""
-        ...
-
-
-def note(operations: Iterable[Noted]) -> None:
+def note(operations: "Iterable[Operation]") -> None:
     """Note the records of writes that no COMMIT will follow, before they are done.
 
     Args:
@@ -110,15 +226,13 @@ class JournalOverflow(Pending, Protocol):
         ...
 
 
+@attrs.define(eq=False)
 class _Frame:
     """What was written since a savepoint, or since the transaction began."""
 
-    __slots__ = ("name", "pendings", "rests")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.pendings: list[Pending] = []
-        self.rests: dict[Hashable, JournalOverflow] = {}
+    name: str
+    pendings: list[Pending] = attrs.field(init=False, factory=list)
+    rests: dict[Hashable, JournalOverflow] = attrs.field(init=False, factory=dict)
 
 
 class Transaction:
@@ -136,10 +250,7 @@ class Transaction:
 
     __slots__ = (
         *("__weakref__", "_frames", "_note", "commit_failed", "committing", "count", "dialect"),
-        "followers",
-        "poisoned",
-        "prepared",
-        "transaction_id",
+        *("followers", "poisoned", "prepared", "transaction_id"),
     )
 
     def __init__(self, dialect: object) -> None:
@@ -326,22 +437,19 @@ def transaction_of(info: Info, dialect: object) -> Transaction:
 
 def intend(info: Info) -> None:
     """Notes what a COMMIT that is about to be sent makes true."""
-    transaction: Transaction | None = info.get(_KEY)
-    if transaction is not None and not transaction.poisoned:
+    if (transaction := find(info)) is not None and not transaction.poisoned:
         transaction.intend()
 
 
 def forget(info: Info) -> None:
     """Strikes out what was noted, where the transaction goes on."""
-    transaction: Transaction | None = info.get(_KEY)
-    if transaction is not None:
+    if (transaction := find(info)) is not None:
         transaction.forget()
 
 
 def commits(info: Info) -> None:
     """Notes that COMMIT is being sent."""
-    transaction: Transaction | None = info.get(_KEY)
-    if transaction is not None:
+    if (transaction := find(info)) is not None:
         intend(info)
         transaction.committing = True
 
@@ -351,8 +459,7 @@ def ended_elsewhere(info: Info) -> None:
 
     The driver's own `commit` or `rollback` did; nobody knows which.
     """
-    transaction: Transaction | None = info.get(_KEY)
-    if transaction is not None and not transaction.prepared:
+    if (transaction := find(info)) is not None and not transaction.prepared:
         transaction.poisoned = transaction.committing = False
         finalise(info, UNKNOWN)
 
@@ -364,8 +471,7 @@ def commit_failed(info: Info, *, still_open: bool) -> None:
         info: the connection's `info`.
         still_open: whether the transaction lives on, as SQLite's does while somebody reads.
     """
-    transaction: Transaction | None = info.get(_KEY)
-    if transaction is None:
+    if (transaction := find(info)) is None:
         return
     if still_open:
         transaction.committing = False

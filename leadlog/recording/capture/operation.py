@@ -1,22 +1,29 @@
 """Operations: one call on a captured class, and everything that is learnt about it.
 
 An operation is a store's method under way, a flushed object, or a statement. Its record is
-written when the call has ended and every write in it has an outcome.
+written when the call has ended and every write in it has an outcome. `operation` makes a method
+one call: the hooks attribute statements, times, changes and the outcome to it; the method adds
+the facts that only it can know.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+import functools
+import inspect
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from sqlalchemy.engine import Dialect
 
 from leadlog.core.clock import new_id, now_us
 from leadlog.core.native import RLock
-from leadlog.recording.capture import facts, journal, sql
-from leadlog.recording.capture.failures import ErrorFacts, error_facts
-from leadlog.recording.capture.meter import Meter, current_meter
+from leadlog.recording.capture import journal, sql
+from leadlog.recording.capture.emit import ErrorFacts, error_facts, frame, known
+from leadlog.recording.capture.meter import Meter, Spent, current_meter
 from leadlog.recording.pipeline.facts import context_of
 from leadlog_processors.fields import CATEGORIES, DATABASE_OPERATION
 from leadlog_processors.session import current_session
+
+if TYPE_CHECKING:
+    from leadlog.recording.capture.targets import Handle
 
 Emit = Callable[["Operation"], None]
 """Writes the record of an operation; never raises."""
@@ -24,34 +31,6 @@ Emit = Callable[["Operation"], None]
 _CATEGORY = CATEGORIES[DATABASE_OPERATION]
 IDS_LISTED = 100
 """Keys that `lead_ids` names at most."""
-
-
-class Timing(Protocol):
-    """How long something took."""
-
-    @property
-    def wall_ms(self) -> float:
-        """Wall time, milliseconds."""
-        ...
-
-    @property
-    def cpu_ms(self) -> float | None:
-        """CPU time of the thread, milliseconds; None where it was not measured."""
-        ...
-
-
-class CallCounts(Protocol):
-    """What something asked of the database."""
-
-    @property
-    def queries(self) -> int:
-        """Statements, transaction control not counted."""
-        ...
-
-    @property
-    def database_ns(self) -> int:
-        """Time inside the driver, nanoseconds."""
-        ...
 
 
 class Operation:
@@ -107,8 +86,8 @@ class Operation:
     # What most calls leave as it is stands in the class, which costs a new one nothing.
     schema: str | None = None
     database: str | None = None
-    watch: Timing | None = None
-    meter: CallCounts | None = None
+    watch: Meter | Spent | None = None
+    meter: Meter | Spent | None = None
     change: str | None = None
     records_affected: int | None = None
     statement: str | None = None
@@ -243,12 +222,10 @@ class Operation:
             brief: without the values.
         """
         if brief:
-            return _CATEGORY, facts.frame(
-                self, "warning", journal.UNKNOWN, facts.known(self, brief=True)
-            )
+            return _CATEGORY, frame(self, "warning", journal.UNKNOWN, known(self, brief=True))
         if self.closed and self.known is None:
-            self.known = facts.known(self)
-        return _CATEGORY, facts.frame(self, "warning", journal.UNKNOWN, self.known)
+            self.known = known(self)
+        return _CATEGORY, frame(self, "warning", journal.UNKNOWN, self.known)
 
     def replace(self, noted: "Operation | None") -> None:
         """Take the place of what was noted before the write, so that recovery knows its record."""
@@ -315,7 +292,7 @@ class Operation:
         with self._lock:
             ready = self._pending == 0 and not self.recorded
             if self._pending and self.known is None:
-                self.known = facts.known(self)
+                self.known = known(self)
         if ready:
             self._emit(self)
 
@@ -402,3 +379,105 @@ def current_operation() -> Operation | None:
     meter = current_meter()
     owner = None if meter is None else meter.owner
     return owner if isinstance(owner, Operation) else None
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Capturing(Protocol):
+    """A class whose methods may be operations."""
+
+    @property
+    def _capture(self) -> "Handle | None": ...
+
+
+S = TypeVar("S", bound=Capturing)
+
+
+def operation(
+    operation_type: str, *, event_name: str, bulk: bool = False
+) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
+    """Makes a method one operation: each call of it is one record.
+
+    A call made inside another operation belongs to that one. A generator function is one
+    operation from its first item to its end; only the time inside it counts.
+
+    Args:
+        operation_type: add_lead, get_lead, …
+        event_name: dotted name of the record, such as `lead.add`.
+        bulk: whether a call touches many leads.
+    """
+
+    def decorate(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+        if inspect.isgeneratorfunction(method):
+
+            @functools.wraps(method)
+            def iterate(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+                items = cast(Generator[Any, None, None], method(self, *args, **kwargs))
+                call = _open(self, operation_type, event_name, bulk)
+                return items if call is None else _steps(items, call)
+
+            return iterate
+
+        @functools.wraps(method)
+        def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            call = _open(self, operation_type, event_name, bulk)
+            if call is None:
+                return method(self, *args, **kwargs)
+            try:
+                with call.span:
+                    return method(self, *args, **kwargs)
+            except BaseException as error:
+                call.fail(error)
+                raise
+            finally:
+                _close(call)
+
+        return run
+
+    return decorate
+
+
+def _open(owner: Capturing, operation_type: str, event_name: str, bulk: bool) -> Call | None:
+    scopes = owner._capture
+    if scopes is None:
+        return None
+    outer = current_operation()
+    if outer is not None and not outer.closed:
+        return None
+    return scopes.begin(operation_type, event_name, bulk=bulk)
+
+
+def _close(call: Call) -> None:
+    """Ends the call; where Ctrl-C comes in the middle of that, its record is written all the same.
+
+    Raises:
+        BaseException: whatever came in the middle.
+    """
+    try:
+        call.close()
+    except BaseException:
+        call.close()
+        raise
+
+
+def _steps(items: Generator[Any, None, None], call: Call) -> Generator[Any, None, None]:
+    """Iterates with the operation in force only while the generator itself runs."""
+    try:
+        while True:
+            with call.span:
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+    except GeneratorExit:
+        with call.span:
+            items.close()
+        raise
+    except BaseException as error:
+        call.fail(error)
+        raise
+    finally:
+        _close(call)

@@ -22,6 +22,7 @@ from sqlalchemy.sql.elements import (
 )
 
 __all__ = [
+    "FLUSH",
     "SAVEPOINTS",
     "CursorFetchStrategy",
     "LoaderCallableStatus",
@@ -30,15 +31,12 @@ __all__ = [
     "binds",
     "cache_of",
     "conflict_clause",
-    "flush_method",
     "flushes",
     "given_values",
-    "has_begun",
     "has_many_values",
     "has_result_processor",
     "history_of",
     "identity_of",
-    "is_flushing",
     "is_for_refresh",
     "is_lazy_load",
     "is_of_a_bulk_write",
@@ -57,7 +55,6 @@ __all__ = [
     "returns_explicitly",
     "secondaries",
     "sent",
-    "set_flush_method",
     "subject_of",
     "telling",
     "used_connection",
@@ -78,16 +75,6 @@ def post_updated(context: UOWTransaction) -> Iterator[InstanceState[Any]]:
         yield from states
 
 
-def is_flushing(session: Session) -> bool:
-    """Whether a flush of the session is under way."""
-    return session._flushing
-
-
-def has_begun(context: UOWTransaction) -> bool:
-    """Whether a flush has work, so that `after_flush` or a rollback will end it."""
-    return "transaction" in vars(context)
-
-
 def used_connection(context: UOWTransaction, state: InstanceState[Any]) -> Any:
     """The connection on which a flush writes an object."""
     choose = context.session.connection_callable
@@ -96,14 +83,8 @@ def used_connection(context: UOWTransaction, state: InstanceState[Any]) -> Any:
     return context.transaction.connection(state.mapper)
 
 
-def flush_method() -> Callable[[UOWTransaction], None]:
-    """The method that runs the statements of every flush."""
-    return UOWTransaction.execute
-
-
-def set_flush_method(method: Callable[[UOWTransaction], None]) -> None:
-    """Put another method in its place."""
-    UOWTransaction.execute = method  # type: ignore[assignment, method-assign]
+FLUSH = UOWTransaction, "execute"
+"""The class and the name of the method that runs the statements of every flush."""
 
 
 def is_of_a_flush(context: DefaultExecutionContext) -> bool:

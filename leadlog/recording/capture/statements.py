@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import attrs
+import sqlalchemy as sa
 from sqlalchemy import Delete, Insert, Select, TextClause, Update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -267,7 +268,7 @@ def _of_text(
     written: list[StatementTarget] = []
     read: list[StatementTarget] = []
     for mention in sql.mentions(text, dialect):
-        entity = entities.named(mention.schema, mention.table, translate)
+        entity = entities.of(sa.table(mention.table, schema=mention.schema), translate)
         if entity is not None:
             schema = mention.schema or entity.schema
             found = StatementTarget(mention.kind, entity, schema)

@@ -1,8 +1,13 @@
-"""`capture`: attaches the hooks to whatever a caller has his database in."""
+"""`capture`: attaches the hooks to whatever a caller has his database in.
+
+Two calls of Session that SQLAlchemy tells no event of, `merge` and a `get` without SQL, are
+wrapped here.
+"""
 
 import atexit
+import functools
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Unpack
 from weakref import WeakSet
 
@@ -14,15 +19,93 @@ from sqlalchemy.orm import Mapper, Session, registry
 from sqlalchemy.sql.selectable import TableClause
 
 from leadlog.core.native import RLock
-from leadlog.recording.capture import flushes, gets, journal
+from leadlog.recording.capture import flushes, journal, seam
 from leadlog.recording.capture.emit import emit
-from leadlog.recording.capture.entities import Watch, captured
+from leadlog.recording.capture.entities import (
+    CaptureKeywords,
+    CaptureOptions,
+    Watch,
+    captured,
+    options_of,
+)
+from leadlog.recording.capture.flushes import CapturedRow
 from leadlog.recording.capture.instrument import Instrument, instrument_of
-from leadlog.recording.capture.operation import Call
-from leadlog.recording.capture.options import CaptureKeywords, CaptureOptions, options_of
+from leadlog.recording.capture.meter import INTERNAL, Meter
+from leadlog.recording.capture.operation import Call, Operation, current_operation
 from leadlog.recording.pipeline import is_enabled, report_failure
 
-__all__ = ["Handle", "attach", "capture"]
+_originals: dict[str, Callable[..., Any]] = {}
+"""The methods of SQLAlchemy that others stand in for, by name."""
+
+
+def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The reads inside are the merge's own."""
+
+    @functools.wraps(original)
+    def merge(self: Session, *args: Any, **kwargs: Any) -> Any:
+        if current_operation() is not None:
+            return original(self, *args, **kwargs)
+        meter = Meter(INTERNAL)
+        with meter:
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                meter.close()
+
+    return merge
+
+
+def _getting(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Finds out whether the object was there already."""
+
+    @functools.wraps(original)
+    def get(self: Session, entity: Any, *args: Any, **kwargs: Any) -> Any:
+        if current_operation() is not None:
+            return original(self, entity, *args, **kwargs)
+        meter = Meter()
+        with meter:
+            try:
+                found = original(self, entity, *args, **kwargs)
+            finally:
+                meter.close()
+        if found is not None and meter.queries == 0:
+            _note_hit(self, found)
+        return found
+
+    return get
+
+
+def _note_hit(session: Session, found: object) -> None:
+    try:
+        state = sa.inspect(found, raiseerr=True)
+        mapper: Mapper[Any] = state.mapper
+        entities = captured.on(session.get_bind(mapper).dialect)
+        entity = entities[mapper]
+        if entity is None or not entity.options.hits or not is_enabled():
+            return
+        operation = Operation("read", entity.events["read"], entity.name, emit)
+        operation.database = entity.options.database
+        row = CapturedRow(entity, state, entities.store(entity))
+        operation.lead_id = row.key()
+        operation.identify(row.values(), whole=False)
+        operation.records_affected = 1
+        operation.meter = Meter()  # which counted nothing, since there was nothing to count
+        operation.close()
+    except Exception as error:  # noqa: BLE001 - the application has its object
+        report_failure(error)
+
+
+def _place(owner: type, name: str, wrap: Callable[[Any], Callable[..., Any]]) -> None:
+    if name not in _originals:
+        _originals[name] = getattr(owner, name)
+        setattr(owner, name, wrap(_originals[name]))
+
+
+def _remove(owner: type, name: str) -> None:
+    original = _originals.pop(name, None)
+    if original is not None:
+        setattr(owner, name, original)
+
 
 atexit.register(journal.settle_open)  # after the pipeline's exit function, so it is called before
 
@@ -43,15 +126,16 @@ class _Hooks:
         """Puts a watch in force."""
         with self._lock:
             if not captured.watches:
-                flushes.listen()
-                gets.listen_to_merges()
+                _place(*seam.FLUSH, flushes.watched)
+                for name in seam.merges():
+                    _place(Session, name, _merging)
                 self._follow_mappings()
             captured.watches.append(watch)
             captured.forget()
             if watch.dialects is None and not self._any():
                 event.listen(Engine, "engine_connect", self._connected)
             if watch.options.hits:
-                gets.listen_to_gets()
+                _place(Session, "get", _getting)
             for engine in engines:
                 self.instrument(engine)
 
@@ -112,10 +196,11 @@ class _Hooks:
             ):
                 event.remove(Engine, "engine_connect", self._connected)
             if watch.options.hits and not any(other.options.hits for other in captured.watches):
-                gets.release_gets()
+                _remove(Session, "get")
             if not captured.watches:
-                flushes.release()
-                gets.release_merges()
+                _remove(*seam.FLUSH)
+                for name in seam.merges():
+                    _remove(Session, name)
 
 
 _hooks = _Hooks()
@@ -181,7 +266,7 @@ class Capture:
                 classes, those mapped later included; Tables.
             options: `operations`, `exclude`, `read_sample`, `slow_read_ms`, `internal`, `hits`,
                 `statement_ms`, `transaction_records`, `database`, see
-                `leadlog.recording.capture.options.CaptureOptions`.
+                `leadlog.recording.capture.entities.CaptureOptions`.
 
         Returns:
             The handle, whose `release()` removes the hooks again. What several captures cover is

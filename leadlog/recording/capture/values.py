@@ -13,15 +13,16 @@ import uuid
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import types
 from sqlalchemy.engine import Dialect
-from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.engine.default import DefaultDialect, DefaultExecutionContext
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from leadlog.recording.capture import seam
 
-__all__ = ["UNKNOWN", "StorageTypes", "plain"]
+__all__ = ["UNKNOWN", "Changes", "StorageTypes", "plain", "zone_of"]
 
 
 class Unknown(enum.Enum):
@@ -31,6 +32,9 @@ class Unknown(enum.Enum):
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
+
+Changes = dict[str, Any]
+"""Column to its change: `{"old": …, "new": …}`; what is not known is left out."""
 
 Convert = Callable[[Any, dt.tzinfo | None], Any]
 """Takes a value and the time zone of the database session, where it is known."""
@@ -320,3 +324,43 @@ def plain(value: Any) -> Any:
 def _parts(value: dt.datetime) -> dt.datetime:
     day, time = value.date(), value.timetz()
     return dt.datetime.combine(dt.date(day.year, day.month, day.day), time)
+
+
+# ------------------------------------------------------------------------------------ time zones
+
+
+class _Local(dt.tzinfo):
+    """The process's own time zone."""
+
+    def utcoffset(self, moment: dt.datetime | None) -> dt.timedelta | None:
+        """The difference to UTC at a moment of local time."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def tzname(self, moment: dt.datetime | None) -> str | None:
+        """Not known."""
+        del moment
+        return None
+
+    def dst(self, moment: dt.datetime | None) -> dt.timedelta | None:
+        """Not known."""
+        del moment
+        return None
+
+
+_ZONES: dict[str, Callable[[Any], dt.tzinfo | None]] = {
+    "psycopg": lambda driver: driver.info.timezone,
+    "psycopg_async": lambda driver: driver.info.timezone,
+    "psycopg2": lambda driver: ZoneInfo(driver.get_parameter_status("TimeZone")),
+    "asyncpg": lambda _driver: _Local(),  # it converts by itself, before it sends
+}
+
+
+def zone_of(context: DefaultExecutionContext) -> dt.tzinfo | None:
+    """The time zone in which the database takes times without one; None where it is not known."""
+    ask = _ZONES.get(getattr(context.dialect, "driver", ""))
+    if ask is None:
+        return None
+    try:
+        return ask(context.root_connection.connection.driver_connection)
+    except Exception:  # noqa: BLE001 - a closed connection may fail in any way
+        return None

@@ -1,25 +1,106 @@
-"""What a statement wrote, as far as it and the database tell; and what it is about to write.
+"""What a statement wrote, as far as it and the database tell; and how a write gets its outcome.
 
-A write that commits by itself is noted before it is done, so that a kill between its effect and its
-record leaves nothing silent.
+The outcome is known at once, or comes from the journal of the connection. A write that commits by
+itself is noted before it is done, so that a kill between its effect and its record leaves nothing
+silent.
 """
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from leadlog.core.clock import now_us
 from leadlog.core.records.keys import key_text
 from leadlog.recording.capture import journal, seam
-from leadlog.recording.capture.drivers import zone_of
 from leadlog.recording.capture.emit import emit
-from leadlog.recording.capture.entities import captured
+from leadlog.recording.capture.entities import Entity, captured
+from leadlog.recording.capture.journal import TransactionState
 from leadlog.recording.capture.meter import Spent
-from leadlog.recording.capture.operation import IDS_LISTED, Operation
-from leadlog.recording.capture.rows import Changes
+from leadlog.recording.capture.operation import IDS_LISTED, CountedChanges, Operation
 from leadlog.recording.capture.statements import StatementTarget, targets_of
-from leadlog.recording.capture.values import UNKNOWN, StorageTypes
+from leadlog.recording.capture.values import UNKNOWN, Changes, StorageTypes, zone_of
+from leadlog.recording.pipeline import report_failure
+
+
+def safely(hook: Callable[..., None]) -> Callable[..., None]:
+    """A listener that reports what it would raise.
+
+    A hook never raises: that would fail the user's statement, or reach the application
+    although its data is committed.
+    """
+
+    @functools.wraps(hook)
+    def listener(*args: Any, **kwargs: Any) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - see above
+            report_failure(error)
+
+    return listener
+
+
+def info_of(connection: Any) -> journal.Info:
+    """A pooled connection's `info`; a throw-away mapping where it has lost it."""
+    try:
+        info: journal.Info = connection.info
+    except Exception:  # noqa: BLE001 - it may be closed, invalidated, or no pool's at all
+        return {}
+    return info
+
+
+def record(
+    connection: Connection,
+    state: TransactionState,
+    kind: str,
+    entity: Entity,
+    make: Callable[[], Operation],
+) -> Operation | None:
+    """Makes the operation of a write that has been done, and sees to its outcome.
+
+    Args:
+        connection: where it was written.
+        state: what the driver said of its transaction right after.
+        kind: create, update, delete or upsert.
+        entity: the class that was written.
+        make: makes the operation; not called where the transaction has too many already.
+
+    Returns:
+        The operation, still to be closed; None where it is only counted.
+    """
+    if state is TransactionState.NONE:
+        operation = make()
+        operation.settle(journal.COMMITTED)
+        return operation
+    transaction = journal.transaction_of(info_of(connection), connection.dialect)
+    if transaction.count < entity.options.transaction_records:
+        operation = make()
+        operation.wrote(transaction, connection)
+        return operation
+    key = (entity.name, kind)
+    rest = transaction.rest(key)
+    if rest is None:
+        rest = CountedChanges(kind, entity.events[kind], entity.name, emit, bulk=True)
+        rest.stand_in(transaction, key)
+    rest.absorb(1)
+    return None
+
+
+def settle(operation: Operation, connection: Connection, state: TransactionState) -> None:
+    """Sees to the outcome of a write.
+
+    Args:
+        operation: what wrote.
+        connection: where.
+        state: what the driver said of its transaction right after.
+    """
+    if state is TransactionState.NONE:
+        operation.settle(journal.COMMITTED)
+    else:
+        operation.wrote(journal.transaction_of(info_of(connection), connection.dialect), connection)
+
 
 _FORESEEN = "_leadlog_foreseen"
 

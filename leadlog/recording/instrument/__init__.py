@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypedDict, Unpack
 
 from leadlog.core.keywords import check_keywords
-from leadlog.recording.capture.options import CaptureKeywords
+from leadlog.recording.capture.entities import CaptureKeywords
 from leadlog.recording.capture.targets import Handle, capture
 from leadlog.recording.instrument.asgi import Application as ASGIApplication
 from leadlog.recording.instrument.asgi import RecordedASGI
@@ -51,7 +51,7 @@ class RecorderKeywords(TypedDict, total=False):
     ignore: str | Iterable[str]
     """Paths, names of tasks or commands that are not recorded; `*` stands for anything."""
     response_header: str | None
-    """Response header that tells the caller the session id; None, the default, for none."""
+    """Response header that gives the caller the session id; None, the default, for none."""
 
 
 class InstrumentKeywords(RecorderKeywords, CaptureKeywords, total=False):

@@ -91,13 +91,13 @@ def _begin(recorder: Recorder, scope: Scope) -> RecordedWork | None:
 
 
 def _path(scope: Scope) -> str:
-    """The whole path: `path` begins with `root_path` since ASGI 2.4; older servers leave it out."""
+    """Return the whole path; before ASGI 2.4, servers left `root_path` out of `path`."""
     path, root = str(scope.get("path", "")), str(scope.get("root_path", ""))
     return path if not root or path.startswith(root) else root + path
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """A header that came exactly once."""
+    """Return a header that came exactly once."""
     found = [value for key, value in headers if key.lower() == name]
     return found[0].decode("latin-1") if len(found) == 1 else None
 
@@ -116,7 +116,7 @@ class _Connection:
         self._trailers = False
 
     async def receive(self) -> Message:
-        """The application's `receive`."""
+        """Return the application's `receive`."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._gone = True
@@ -125,7 +125,7 @@ class _Connection:
         return message
 
     async def send(self, message: Message) -> None:
-        """The application's `send`."""
+        """Forward a message of the application, and note what it says of the response."""
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self._work.status = message["status"]
@@ -153,7 +153,7 @@ class _Connection:
 
 
 def _name(work: RecordedWork, scope: Scope) -> None:
-    """Gives the work the name of its route, which is known when the application has run."""
+    """Give the work the name of its route, which is known when the application has run."""
     route = _route(scope)
     if route is not None:
         work.route = route
@@ -162,7 +162,7 @@ def _name(work: RecordedWork, scope: Scope) -> None:
 
 
 def _route(scope: Scope) -> str | None:
-    """The template of the route that served a request; None where the framework tells none.
+    """Return the template of the route that served a request; None where the framework names none.
 
     Starlette, FastAPI and Litestar leave in the scope what they found. The template of a route in a
     mounted application or an included router lacks what stands before it, which is taken from

@@ -1,4 +1,4 @@
-"""Celery: one record for each run of a task, in the trace of whoever sent it."""
+"""Celery: one record for each run of a task, in the trace of its sender."""
 
 from collections.abc import Callable
 from typing import Any
@@ -51,20 +51,20 @@ def install(app: celery.Celery, recorder: Recorder) -> Callable[[], None]:
 
 
 class _Tasks:
-    """Listens to what Celery tells of the tasks of one application."""
+    """Listens to Celery's signals of the tasks of one application."""
 
     def __init__(self, app: celery.Celery, recorder: Recorder) -> None:
         self._app = app
         self._recorder = recorder
 
     def publish(self, headers: Any = None, **_: Any) -> None:
-        """A task is sent: it goes on with the trace of the sender."""
+        """Give a task that is sent the trace of its sender."""
         trace = current_session().trace
         if self._recorder.active and trace is not None and isinstance(headers, dict):
             headers.setdefault("traceparent", trace.traceparent)
 
     def begin(self, task_id: Any = None, task: Any = None, **_: Any) -> None:
-        """A task begins."""
+        """Begin the record of a task."""
         if task is None or task.app is not self._app:
             return
         work = self._recorder.begin(
@@ -86,25 +86,25 @@ class _Tasks:
         return work if work is not None and work.task_id == task_id else None
 
     def failed(self, task_id: Any = None, exception: Any = None, **_: Any) -> None:
-        """A task has raised what nothing expects."""
+        """Note the unexpected exception of a task."""
         work = self._work(task_id)
         if work is not None and isinstance(exception, BaseException):
             work.fail(exception)
 
     def retried(self, request: Any = None, reason: Any = None, **_: Any) -> None:
-        """A task is to be tried again."""
+        """Note that a task will be retried."""
         work = self._work(getattr(request, "id", None))
         cause = getattr(reason, "exc", None)
         if work is not None and isinstance(cause, BaseException):
             work.fail(cause, unhandled=False)
 
     def end(self, task_id: Any = None, state: Any = None, **_: Any) -> None:
-        """A task has ended, in whatever way."""
+        """End the record of a task, whatever its outcome."""
         work = self._work(task_id)
         if work is not None:
             work.outcome = _OUTCOMES.get(str(state))
             work.__exit__(None, None, None)
 
     def stopped(self, **_: Any) -> None:
-        """A process of the worker stops; it calls no exit functions."""
+        """Flush the log of a worker process that stops, since it calls no exit functions."""
         flush()

@@ -31,7 +31,7 @@ def install(command: click.Command, recorder: Recorder) -> Callable[[], None]:
 
 
 def _follow(command: click.Command, recorder: Recorder) -> list[Callable[[], None]]:
-    """Wraps `invoke` of a command; of a group, of the commands that it finds, when it finds them.
+    """Wrap `invoke` of a command; of a group, of the commands that it finds, when it finds them.
 
     A group that was only called for one of its commands is not a command of its own.
     """
@@ -63,7 +63,7 @@ def _follow(command: click.Command, recorder: Recorder) -> list[Callable[[], Non
 
 
 def _alone(callback: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
-    """A group's own function, recorded where it is called without one of the group's commands."""
+    """Return a group's own function, recorded when it is called without a command."""
 
     @functools.wraps(callback)
     def call(*args: Any, **options: Any) -> Any:
@@ -105,7 +105,7 @@ def run(recorder: Recorder, path: str, function: Callable[[], Any]) -> Any:
 
 
 def _judge(work: RecordedWork, error: BaseException) -> None:
-    """Notes exit code and exception as click will understand what a command raised.
+    """Note exit code and exception as click will understand what a command raised.
 
     Typer brings a click of its own, so that classes are known by their names.
     """
@@ -166,7 +166,7 @@ def _recorded(callback: Callable[..., Any], recorder: Recorder) -> Callable[...,
 
 
 def _path(callback: Callable[..., Any]) -> str:
-    """The command's path, from Typer's own copy of click or, before it had one, from click."""
+    """Return the command's path, from click or from Typer's own copy of click."""
     for module in ("typer._click.globals", "click.globals"):
         current = getattr(sys.modules.get(module), "get_current_context", None)
         ctx = None if current is None else current(silent=True)

@@ -1,4 +1,4 @@
-"""Dramatiq: one record for each run of an actor, in the trace of whoever sent the message."""
+"""Dramatiq: one record for each run of an actor, in the trace of the message's sender."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,20 +34,20 @@ def install(broker: dramatiq.Broker, recorder: Recorder) -> Callable[[], None]:
 
 
 class _Messages(Middleware):
-    """The first of a broker's middleware, so that it is told last what became of a message."""
+    """The first of a broker's middleware, so that it learns the outcome of a message last."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def before_enqueue(self, broker: dramatiq.Broker, message: Any, delay: int | None) -> None:
-        """A message is sent: it goes on with the trace of the sender."""
+        """Give a message that is sent the trace of its sender."""
         del broker, delay
         trace = current_session().trace
         if self._recorder.active and trace is not None:
             message.options.setdefault("traceparent", trace.traceparent)
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
-        """An actor begins."""
+        """Begin the record of an actor."""
         del broker
         name, retries = message.actor_name, message.options.get("retries", 0)
         work = self._recorder.begin(
@@ -72,7 +72,7 @@ class _Messages(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        """An actor has ended, in whatever way."""
+        """End the record of an actor, whatever its outcome."""
         del result
         work = _work(message)
         if work is None:
@@ -84,7 +84,7 @@ class _Messages(Middleware):
         work.__exit__(None, None, None)
 
     def after_skip_message(self, broker: dramatiq.Broker, message: Any) -> None:
-        """A message was skipped after all."""
+        """Discard the record of a message that was skipped."""
         del broker
         work = _work(message)
         if work is not None:

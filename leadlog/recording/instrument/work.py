@@ -1,7 +1,7 @@
 """Work: one request, task or command of an instrumented application, from its begin to its record.
 
 The contract between the recorder and the frameworks' modules is small. A framework's module calls
-`Recorder.begin` when a piece of work begins, enters what it gets, tells it what only the framework
+`Recorder.begin` when a piece of work begins, enters what it gets, passes it what only the framework
 knows (route, status, an exception that the framework handles itself) and leaves it; the record is
 written then. It calls nothing else, and it never changes what the application gets or gives.
 """
@@ -17,7 +17,7 @@ import structlog
 
 from leadlog.core.clock import format_us, new_id, now_us
 from leadlog.core.records import shape
-from leadlog.recording.capture.failures import (
+from leadlog.recording.capture.emit import (
     already_recorded,
     error_facts,
     is_concealed,
@@ -55,7 +55,7 @@ _current: ContextVar["RecordedWork | None"] = ContextVar("leadlog_work", default
 
 
 def current_work() -> "RecordedWork | None":
-    """The innermost request, task or command that the running code belongs to."""
+    """Return the innermost request, task or command that the running code belongs to."""
     return _current.get()
 
 
@@ -79,7 +79,7 @@ class RecordedWork:
         name: of the operation; set by the framework's module when the route is known.
         route: template of the route, or the name of the task or command.
         status: HTTP status, close code or exit code.
-        outcome: set where the framework knows better than the exception tells.
+        outcome: set where the framework knows more than the exception says.
         success: as `outcome`.
     """
 
@@ -157,7 +157,7 @@ class RecordedWork:
             self._unbind()
 
     def _unbind(self) -> None:
-        """Takes away what the work bound: threads of a server or worker are used again."""
+        """Take away what the work bound: threads of a server or worker are used again."""
         now = structlog.contextvars.get_contextvars()
         if now != self._bound:
             structlog.contextvars.unbind_contextvars(*now)
@@ -291,7 +291,7 @@ class Recorder:
 
     Args:
         ignore: paths, task names or commands that are not recorded; `*` stands for anything.
-        response_header: response header that tells a caller the session id; None for none.
+        response_header: response header that gives a caller the session id; None for none.
     """
 
     def __init__(self, ignore: Iterable[str] = (), response_header: str | None = None) -> None:
@@ -302,7 +302,7 @@ class Recorder:
     def begin(
         self, kind: str, framework: str, name: str, subject: str, **options: Any
     ) -> RecordedWork | None:
-        """A new piece of work; None where it is not recorded. Never raises.
+        """Return a new piece of work; None where it is not recorded. Never raises.
 
         Args:
             kind: http, websocket, task or command.

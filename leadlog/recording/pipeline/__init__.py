@@ -63,7 +63,7 @@ _MOST_FACTS_BYTES = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What became of the events of a pipeline since it was built.
+    """Counts of the events of a pipeline since it was built.
 
     Attributes:
         directory: the log directory.
@@ -172,7 +172,7 @@ class Pipeline:
         self.close()
 
     def _tell_health(self, condition: dict[str, Any]) -> None:
-        """Logs what the sink tells of itself."""
+        """Log what the sink reports of its health."""
         event = shape.monitoring_data("log_health", {"metrics": condition})
         ended = condition["state"] == "ended"
         self.get_logger().emit("info" if ended else "warning", "monitoring.log_health", event)
@@ -210,7 +210,10 @@ class Pipeline:
         return self._sampler.memory_mb()
 
     def _frame(self, facts: Facts) -> bytes:
-        """The frame of facts; the finished line where the processors are to get live objects."""
+        """Return the frame of facts.
+
+        The finished line where the processors are to get live objects.
+        """
         frame = frame_of(facts)
         return self._finisher.finish_live(facts, frame) if self._live else frame
 
@@ -251,11 +254,11 @@ class Pipeline:
             self._intents.settle(cast(Token, token))
 
     def get_logger(self) -> BoundLogger:
-        """A logger that writes to this pipeline, whichever is the current one."""
+        """Return a logger that writes to this pipeline, whichever is the current one."""
         return _logger(self._slot)
 
     def flush(self, timeout: float = 5.0, *, sinks: bool = False) -> bool:
-        """Waits until every event so far is in its file.
+        """Wait until every event so far is in its file.
 
         Args:
             timeout: seconds to wait at most.
@@ -271,7 +274,7 @@ class Pipeline:
         return done
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
-        """Writes what is left and releases everything; further calls do nothing."""
+        """Write what is left and release everything; further calls do nothing."""
         if _current.target is self:
             _current.target = None
             _current.closed = self
@@ -281,7 +284,7 @@ class Pipeline:
         self._outlets.close(0.0)  # where the sink is not that of the files
 
     def stats(self) -> Stats:
-        """What became of the events so far."""
+        """Return the counts of the events so far."""
         counts: SinkStats = self._sink.stats()
         return Stats(
             directory=str(self.loaded.settings.directory),
@@ -309,7 +312,7 @@ def configure(
     take_over: bool = False,
     **settings: Unpack[SettingsKeywords],
 ) -> Pipeline:
-    """Builds the pipeline that all of leadlog logs to, and puts it in force.
+    """Build the pipeline that all of leadlog logs to, and put it in force.
 
     May be called again: with the same settings it changes nothing and gives the pipeline
     in force; with others it builds a new one, puts it in the old one's place, and closes
@@ -361,7 +364,7 @@ def configure(
 
 
 def current() -> Pipeline:
-    """The pipeline in force.
+    """Return the pipeline in force.
 
     Where there is none: one like the pipeline that was closed last, so that late events go to the
     same place under the same policy; with the default settings where none was ever configured.
@@ -378,12 +381,15 @@ def current() -> Pipeline:
 
 
 def _current_slot() -> PipelineSlot:
-    """The slot of the loggers that follow `configure`, in whichever process unpickles one."""
+    """Return the slot of the loggers that follow `configure`; called when one is unpickled."""
     return _current
 
 
 def _pipeline_of(loaded: Loaded) -> Pipeline:
-    """The pipeline of these settings that is open in this process; a new one where none is."""
+    """Return the pipeline of these settings that is open in this process.
+
+    A new one where none is.
+    """
     for pipeline in list(_open):
         if pipeline.loaded.settings == loaded.settings:
             return pipeline
@@ -410,7 +416,7 @@ def _logger(slot: PipelineSlot) -> BoundLogger:
 
 
 def get_logger() -> BoundLogger:
-    """A structlog bound logger that writes to the pipeline in force.
+    """Return a structlog bound logger that writes to the pipeline in force.
 
     Its calls never raise and never block on the log. `bind` and `new` work as in structlog.
     """
@@ -418,7 +424,7 @@ def get_logger() -> BoundLogger:
 
 
 def flush(timeout: float = 5.0, *, sinks: bool = False) -> bool:
-    """Waits until every event so far is in its file, at most `timeout` seconds.
+    """Wait until every event so far is in its file, at most `timeout` seconds.
 
     Args:
         timeout: seconds to wait at most.
@@ -432,7 +438,7 @@ def flush(timeout: float = 5.0, *, sinks: bool = False) -> bool:
 
 
 def shutdown(timeout: float = _CLOSE_SECONDS) -> None:
-    """Closes the pipeline in force; a later event opens one like it."""
+    """Close the pipeline in force; a later event opens one like it."""
     with _current.lock:
         target = _current.target
         if isinstance(target, Pipeline):
@@ -455,7 +461,7 @@ atexit.register(_at_exit)
 
 
 def stats() -> Stats:
-    """What became of the events of the pipeline in force."""
+    """Return the counts of the events of the pipeline in force."""
     return current().stats()
 
 
@@ -467,9 +473,9 @@ class LoggingHandler(_LoggingHandler):
 
 
 def is_enabled() -> bool:
-    """Whether anything is captured now; never raises into whoever is to be captured.
+    """Return whether anything is recorded now; never raise into the application.
 
-    Where nothing was configured and the settings found are bad, nothing is: that is said once.
+    Nothing is recorded when nothing was configured and the settings are bad; that is reported once.
     """
     target = _current.target
     if target is None:
@@ -482,10 +488,10 @@ def is_enabled() -> bool:
 
 
 def report_failure(error: Exception) -> None:
-    """Counts an error inside leadlog that cost an event, and says so once."""
+    """Count an error inside leadlog that cost an event, and say so once."""
     _current.failed(error)
 
 
 def is_configured() -> bool:
-    """Whether a pipeline is in force."""
+    """Return whether a pipeline is in force."""
     return _current.target is not None

@@ -21,7 +21,7 @@ def build_sink(
 
     Args:
         settings: directory, sizes, durability and modes.
-        notify: told of the sink's health.
+        notify: called with the sink's health.
         finisher: makes lines of facts.
         outlets: get what is in files.
         travels: whether a sidecar may finish the facts, since they need no processor of the user's.
@@ -53,5 +53,5 @@ def build_sink(
 
 
 def _key_check(settings: Settings) -> str:
-    """What a sidecar's key must have for check, to finish the facts as this process would."""
+    """Return the check value that a sidecar's key needs to finish facts as this process would."""
     return key_check(settings.pseudonym_key) if settings.pii == "pseudonymised" else ANY_KEY

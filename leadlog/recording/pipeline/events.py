@@ -24,7 +24,7 @@ _ERRORS: Final = frozenset(("error", "err", "exception", "critical", "fatal"))
 
 
 def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
-    """The category of what an application logs in its own words.
+    """Return the category of what an application logs in its own words.
 
     Args:
         method: the logger's method.
@@ -39,7 +39,7 @@ def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def event_of(facts: Facts) -> EventDict:
-    """The event that facts tell of, behind its envelope."""
+    """Return the event that facts tell of, behind its envelope."""
     kind = facts["kind"]
     event: EventDict
     if kind == "operation":
@@ -86,7 +86,7 @@ def event_of(facts: Facts) -> EventDict:
 
 
 def _time_text(ended: Any) -> str:
-    """A time as records have it; text of what is not a time."""
+    """Return a time as records have it; the text of what is not a time."""
     if type(ended) is int:
         try:
             return format_us(ended)
@@ -113,7 +113,7 @@ def _free(facts: Facts) -> EventDict:
 
 
 def _by_hand(values: Mapping[str, Any]) -> EventDict:
-    """A record written by hand, with the keys it lacks."""
+    """Return a record written by hand, with the keys it lacks."""
     shaped = shape.blank(values["log_type"])
     for key, value in values.items():
         section = shaped.get(key)

@@ -38,7 +38,7 @@ _current_thread = threading.current_thread
 
 
 def context_of(session: OpenSession) -> dict[str, Any] | None:
-    """What was bound for the running code: by `structlog.contextvars`, then by the session."""
+    """Return the values bound for the running code, by `structlog.contextvars` and the session."""
     bound = bound_values()
     if not bound:
         return dict(session.context) if session.context else None
@@ -46,7 +46,7 @@ def context_of(session: OpenSession) -> dict[str, Any] | None:
 
 
 def open_facts(kind: str, method: str, name: Any, at: Any = None, event_id: Any = None) -> Facts:
-    """The facts that every event has.
+    """Return the facts that every event has.
 
     Args:
         kind: one of the module's kinds.
@@ -74,7 +74,7 @@ def open_facts(kind: str, method: str, name: Any, at: Any = None, event_id: Any 
 
 
 def add_writer(facts: Facts, session: OpenSession) -> None:
-    """Adds process, thread and the active OpenTelemetry span, or the span of the session."""
+    """Add process, thread and the active OpenTelemetry span, or the span of the session."""
     facts["pid"] = this_process.pid
     facts["thread"] = _current_thread().name
     if "opentelemetry.trace" in sys.modules:
@@ -87,19 +87,19 @@ def add_writer(facts: Facts, session: OpenSession) -> None:
 
 
 def add_failure(facts: Facts, exc_info: object) -> None:
-    """Adds what an exception says, which only the thread that handles it can ask."""
+    """Add what an exception says, which only the thread that handles it can ask."""
     failure = describe_exc_info(exc_info)
     if failure is not None:
         facts["failure"] = failure
 
 
 def frame_of(facts: Mapping[str, Any]) -> bytes:
-    """The frame of facts; never raises."""
+    """Return the frame of facts; never raises."""
     return PREFIX + render(facts, orjson.OPT_APPEND_NEWLINE)
 
 
 def joined(late: Mapping[str, Any], known: bytes) -> bytes:
-    """The frame of facts of which a part was rendered before.
+    """Return the frame of facts of which a part was rendered before.
 
     Args:
         late: the first facts, `id` first of all.
@@ -109,10 +109,10 @@ def joined(late: Mapping[str, Any], known: bytes) -> bytes:
 
 
 def is_facts(frame: bytes) -> bool:
-    """Whether this is a frame of facts, not a finished line."""
+    """Return whether this is a frame of facts, not a finished line."""
     return frame[:1] == PREFIX
 
 
 def event_id_of(frame: bytes) -> str:
-    """The id of the event that a frame of facts tells of."""
+    """Return the id of the event in a frame of facts."""
     return frame[_ID].decode("ascii", "replace")

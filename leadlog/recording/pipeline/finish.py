@@ -25,7 +25,7 @@ __all__ = ["FinishCounts", "Finisher"]
 
 @dataclass(slots=True)
 class FinishCounts:
-    """What became of the events.
+    """Counts of the events.
 
     Attributes:
         errors: how often a processor raised.
@@ -47,7 +47,7 @@ class Finisher:
         recovered: whether the frames are of another process, which is dead.
 
     Attributes:
-        counts: what became of the events.
+        counts: counts of the events.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Finisher:
         self.counts = FinishCounts()
 
     def __call__(self, category: str, frames: list[bytes]) -> list[bytes]:  # noqa: ARG002 - the contract of the sinks
-        """The line of each frame; empty for an event that a processor dropped.
+        """Return the line of each frame; empty for an event that a processor dropped.
 
         Called in the drain's thread, which no processor may end, by `sys.exit` for one.
         """
@@ -78,7 +78,7 @@ class Finisher:
         ]
 
     def finish(self, frame: bytes) -> bytes:
-        """The line of one frame; empty where a processor dropped the event."""
+        """Return the line of one frame; empty where a processor dropped the event."""
         return self._finish(frame, Exception)
 
     def finish_live(self, facts: Facts, frame: bytes) -> bytes:
@@ -141,7 +141,7 @@ class Finisher:
 
 
 def _unreadable(frame: bytes, error: Exception) -> EventDict:
-    """The event that stands for facts of which none can be made."""
+    """Return the event that stands for facts of which none can be made."""
     facts = {
         "kind": "free",
         "id": event_id_of(frame),

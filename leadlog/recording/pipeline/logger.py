@@ -42,19 +42,19 @@ class LogTarget(Protocol):
         ...
 
     def memory_mb(self) -> float | None:
-        """The resident set at the last sample, 10^6 bytes."""
+        """Return the resident set at the last sample, 10^6 bytes."""
         ...
 
     def write(self, category: str, frame: bytes) -> bool:
-        """Hands the frame to the sink; False when that is closed."""
+        """Hand the frame to the sink; False when that is closed."""
         ...
 
     def intend(self, frames: Frames, brief: Callable[[], Frames]) -> object:
-        """Has the sink note frames; see `SpoolSink.intend`."""
+        """Have the sink note frames; see `SpoolSink.intend`."""
         ...
 
     def settle(self, token: object) -> None:
-        """Has the sink strike them out."""
+        """Have the sink strike them out."""
         ...
 
 
@@ -102,11 +102,11 @@ class PipelineSlot:
         return self._reference
 
     def after_fork(self) -> None:
-        """Gives a forked child a lock that no thread of its parent holds."""
+        """Give a forked child a lock that no thread of its parent holds."""
         self.lock = RLock()
 
     def resolve(self) -> LogTarget:
-        """The pipeline in force; makes one where there is none."""
+        """Return the pipeline in force; makes one where there is none."""
         renew_if_forked()
         target = self.target
         if target is None:
@@ -114,12 +114,12 @@ class PipelineSlot:
         return target
 
     def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:  # noqa: ARG002 - structlog's signature
-        """The processor: makes the frame of the pipeline in force."""
+        """Return the processor: makes the frame of the pipeline in force."""
         name = event_dict.pop("event", None)
         return self.resolve().free(method_name, name, dict(event_dict)), {}
 
     def write(self, category: str, frame: bytes) -> None:
-        """The wrapped logger: hands a frame to the pipeline in force.
+        """Pass a frame to the pipeline in force.
 
         Another may just have taken its place; then that one gets it.
         """
@@ -129,7 +129,7 @@ class PipelineSlot:
         self.failures += 1
 
     def failed(self, error: Exception) -> None:
-        """Counts a call that could not be logged, and says so once."""
+        """Count a call that could not be logged, and say so once."""
         self.failures += 1
         if self.failures == 1:
             tell(f"leadlog: an event could not be logged: {error!r}")
@@ -154,11 +154,11 @@ class BoundLogger(structlog.BoundLoggerBase):
     _processors: list[Processor]
 
     def bind(self, /, **new_values: Any) -> Self:
-        """A logger that adds these values to each of its events."""
+        """Return a logger that adds these values to each of its events."""
         return type(self)(self._logger, self._processors, {**self._context, **new_values})
 
     def new(self, /, **new_values: Any) -> Self:
-        """A logger that adds these values, and no others, to each of its events."""
+        """Return a logger that adds these values, and no others, to each of its events."""
         return type(self)(self._logger, self._processors, dict(new_values))
 
     def _log(self, rank: int, method: str, event: Any, args: tuple[Any, ...], kw: Any) -> None:
@@ -184,7 +184,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def emit(self, method: str, name: str, event: EventDict) -> None:
-        """Logs an event that has every section of its log type already, without a copy of it.
+        """Log an event that has every section of its log type already, without a copy of it.
 
         Args:
             method: debug, info, warning, error or critical.
@@ -200,7 +200,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def call(self, method: str, name: str, event_id: str, call: list[Any]) -> None:
-        """Logs a call on the store, of which nothing has been looked at yet.
+        """Log a call on the store, of which nothing has been looked at yet.
 
         Args:
             method: debug, info, warning, error or critical.
@@ -217,7 +217,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def hand_over(self, category: str, frame: bytes) -> None:
-        """Writes a frame that was made already.
+        """Write a frame that was made already.
 
         Args:
             category: whose it is.
@@ -246,84 +246,84 @@ class BoundLogger(structlog.BoundLoggerBase):
         self._logger.resolve().settle(token)
 
     def memory_mb(self) -> float | None:
-        """The resident set at the last sample, 10^6 bytes."""
+        """Return the resident set at the last sample, 10^6 bytes."""
         return self._logger.resolve().memory_mb()
 
     def is_enabled_for(self, level: int) -> bool:
-        """Whether events of that rank are written."""
+        """Return whether events of that rank are written."""
         return level >= self._logger.resolve().level
 
     def get_effective_level(self) -> int:
-        """The lowest rank that is written."""
+        """Return the lowest rank that is written."""
         return self._logger.resolve().level
 
     def debug(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level debug."""
+        """Log at level debug."""
         self._log(10, "debug", event, args, kw)
 
     def info(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level info."""
+        """Log at level info."""
         self._log(20, "info", event, args, kw)
 
     msg = info
 
     def warning(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level warning."""
+        """Log at level warning."""
         self._log(30, "warning", event, args, kw)
 
     warn = warning
 
     def error(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level error."""
+        """Log at level error."""
         self._log(40, "error", event, args, kw)
 
     def exception(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level error, with the exception being handled."""
+        """Log at level error, with the exception being handled."""
         kw.setdefault("exc_info", True)
         self._log(40, "error", event, args, kw)
 
     def critical(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level critical."""
+        """Log at level critical."""
         self._log(50, "critical", event, args, kw)
 
     fatal = critical
 
     def log(self, level: int | str, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at a level given by name or by `logging`'s number."""
+        """Log at a level given by name or by `logging`'s number."""
         rank = LEVELS.get(level.lower(), 20) if isinstance(level, str) else level
         name = next((name for name, at in reversed(LEVELS.items()) if rank >= at), "debug")
         self._log(rank, name, event, args, kw)
 
     async def adebug(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level debug; like all of these, without waiting for anything."""
+        """Log at level debug; like all of these, without waiting for anything."""
         self.debug(event, *args, **kw)
 
     async def ainfo(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level info."""
+        """Log at level info."""
         self.info(event, *args, **kw)
 
     amsg = ainfo
 
     async def awarning(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level warning."""
+        """Log at level warning."""
         self.warning(event, *args, **kw)
 
     awarn = awarning
 
     async def aerror(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level error."""
+        """Log at level error."""
         self.error(event, *args, **kw)
 
     async def aexception(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level error, with the exception being handled."""
+        """Log at level error, with the exception being handled."""
         self.exception(event, *args, **kw)
 
     async def acritical(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at level critical."""
+        """Log at level critical."""
         self.critical(event, *args, **kw)
 
     afatal = acritical
 
     async def alog(self, level: int | str, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Logs at a level given by name or by `logging`'s number."""
+        """Log at a level given by name or by `logging`'s number."""
         self.log(level, event, *args, **kw)

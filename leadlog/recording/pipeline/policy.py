@@ -1,7 +1,7 @@
 """The policy in force: the rules by which facts become a record, without any secret.
 
-It lies beside the rings, so that whoever finishes the facts of a dead process applies that
-process's rules. The user's own processors cannot travel; such records say `recovered`.
+It is stored beside the rings, so that the facts of a dead process are finished by that process's
+rules. The user's own processors cannot be stored; such records say `recovered`.
 """
 
 import functools
@@ -45,7 +45,10 @@ _STRICTEST: Final[dict[str, Any]] = {
 
 
 def policy_of(settings: Settings) -> bytes:
-    """The policy of the settings, as a JSON object; of the pseudonyms' key no more than a check."""
+    """Return the policy of the settings, as a JSON object.
+
+    Of the pseudonyms' key, only a check value.
+    """
     policy = {name: getattr(settings, name) for name in _FIELDS}
     policy["tier_overrides"] = settings.tier_overrides
     return orjson.dumps({**policy, "key": _check(settings.pseudonym_key)})
@@ -58,7 +61,7 @@ def finisher(
     *,
     recovered: bool = False,
 ) -> Finisher:
-    """The finisher that applies a policy.
+    """Return the finisher that applies a policy.
 
     Args:
         policy: as `policy_of` writes it.
@@ -92,7 +95,7 @@ def finisher(
 
 @functools.lru_cache(maxsize=64)
 def finisher_of(policy: bytes | None, key: str = "", *, recovered: bool = True) -> Finisher:
-    """The finisher for another process's facts; it never masks less than that one did.
+    """Return the finisher for another process's facts; it never masks less than that one did.
 
     Args:
         policy: what lay beside its rings; None, or what cannot be read, is the strictest.
@@ -110,5 +113,5 @@ def finisher_of(policy: bytes | None, key: str = "", *, recovered: bool = True) 
 
 
 def _check(key: str) -> str:
-    """Tells whether two keys are the same, and nothing else of them."""
+    """Report whether two keys are the same, and nothing else of them."""
     return hmac.digest(key.encode(), b"leadlog pseudonym key", "sha256").hex() if key else ""

@@ -18,7 +18,7 @@ __all__ = ["make_sidecar"]
 
 
 def make_sidecar(settings: Settings) -> Sidecar:
-    """The sidecar of the settings' directory, not opened yet.
+    """Return the sidecar of the settings' directory, not opened yet.
 
     Args:
         settings: as the applications have them.

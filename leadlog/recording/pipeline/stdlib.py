@@ -29,7 +29,7 @@ class EventHandler(logging.Handler):
         self._inside = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Logs one record; never raises."""
+        """Log one record; never raises."""
         if getattr(self._inside, "now", False):
             return
         self._inside.now = True

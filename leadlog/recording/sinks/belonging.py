@@ -1,8 +1,8 @@
-"""Which log directory something in shared memory is for: that one, not any other at its path.
+"""Identify the log directory that a ring in shared memory belongs to, by more than its path.
 
-Containers that share /dev/shm may have different directories at the same path. A directory is known
-by device and inode and, since file systems give those again, by a mark: eight random bytes in
-`.slots/mark`, made once.
+Containers that share /dev/shm may have different directories at the same path. A directory is
+identified by device and inode and, since file systems reuse those, by a mark: eight random bytes
+in `.slots/mark`, written once.
 """
 
 import os
@@ -45,7 +45,7 @@ def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 
     try:
         with os.fdopen(open_file(draft, flags, file_mode), "wb") as stream:
             stream.write(secrets.token_bytes(_MARK_BYTES))
-        # Whole from the start, and one for all, whoever is killed or comes at the same time.
+        # Complete from the start and the same for all, despite kills and simultaneous starts.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
@@ -62,7 +62,7 @@ def belonging(directory: Path) -> tuple[int, ...]:
 
 
 def belongs(words: Sequence[int], directory: Path) -> bool:
-    """Whether something with these words is for a directory, as far as that is known."""
+    """Return whether something with these words is for a directory, as far as that is known."""
     device, inode, mark = words
     if not inode:
         return True

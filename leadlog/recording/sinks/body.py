@@ -1,10 +1,10 @@
-"""What of a ring lies in its memory, and the drain's way of reading it.
+"""The part of a ring that is in shared memory, and how the drain reads it.
 
 A frame is what was put into the ring: a finished line, or facts that have yet to become one,
-which begin with `FACTS`. Facts leave the ring by way of the stage, a piece of the same memory:
-the drain finishes a batch of frames, writes the lines into the stage, and makes it valid and
-the frames gone by one store. So a line that has once been made stays the same, byte by byte,
-whoever goes on with it, and none is made twice.
+which begin with `FACTS`. Facts leave the ring through the stage, a part of the same memory: the
+drain finishes a batch of frames and writes the lines into the stage; a single store then makes
+the stage valid and removes the frames. So a finished line never changes, even if another process
+continues, and none is made twice.
 """
 
 from dataclasses import replace
@@ -55,16 +55,19 @@ class Body:
         return self.capacity - (self.tail - self.progress.head)
 
     def holds_facts(self) -> bool:
-        """Whether facts are among the next frames; by the drain."""
+        """Return whether facts are among the next frames; by the drain."""
         data = self.frames(self.progress.head, self.stage)
         return data.startswith(FACTS) or _NEXT_FACTS in data
 
     def frames(self, position: int, most: int) -> bytes:
-        """The ring's bytes from `position` on, up to the tail and at most `most`; by the drain."""
+        """Return the ring's bytes from `position` on, up to the tail and at most `most`.
+
+        By the drain.
+        """
         return self.storage.read(position, min(self.tail - position, most))
 
     def read(self, position: int, most: int) -> bytes:
-        """The output from a position on, as far as it is there; at most `most`; by the drain.
+        """Return at most `most` bytes of output from a position on; called by the drain.
 
         That is the rest of the stage, or else finished lines up to the next facts.
         """
@@ -104,7 +107,7 @@ class Body:
         )
 
     def wrote(self, count: int, lines: int) -> None:
-        """Note that so many bytes more of the output are in files; by the drain.
+        """Note that further bytes of the output are in files; called by the drain.
 
         Args:
             count: bytes, up to the end of a line.
@@ -166,7 +169,7 @@ class Body:
         self._header.belong(directory)
 
     def seen(self, now_us: int) -> None:
-        """Notes that the drain looked; what comes later is of this day or the next."""
+        """Note that the drain looked; what comes later is of this day or the next."""
         self._words[SEEN_US] = now_us
 
     @property
@@ -175,7 +178,7 @@ class Body:
         return self.storage is NOWHERE
 
     def detach(self) -> Storage:
-        """Leaves the storage as it is, to be released; the counts stay."""
+        """Leave the storage as it is, to be released; the counts stay."""
         self._words.release()
         storage, self.storage = self.storage, NOWHERE
         return storage

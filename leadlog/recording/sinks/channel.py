@@ -78,7 +78,7 @@ class Channel:
         return self.synced < self.ring.filed
 
     def drain(self) -> bool:
-        """Writes what is in the ring now, unless the last failure was a moment ago.
+        """Write what is in the ring now, unless the last failure was a moment ago.
 
         An error is kept in `error`; the next attempts come after pauses of up to a second.
 
@@ -104,11 +104,11 @@ class Channel:
         return self.ring.progress.done > before
 
     def retry_now(self) -> None:
-        """Ends the pause after a failure."""
+        """End the pause after a failure."""
         self._retry_at = 0.0
 
     def transfer(self) -> None:
-        """Writes what is in the ring, and beside it, when this is called.
+        """Write what is in the ring, and beside it, when this is called.
 
         Raises:
             OSError: it could not all be written.
@@ -125,13 +125,13 @@ class Channel:
             ring.settle()
 
     def _rest(self) -> None:
-        """Lets go of the file of a day that is over, though no line came since."""
+        """Let go of the file of a day that is over, though no line came since."""
         if self._segment and not self._partial and self._day != self._clock() // DAY_US:
             self._leave()
             self.ring.advance(replace(self.ring.progress, name="", position=0, offset=0))
 
     def _step(self) -> None:
-        """One batch, written at once."""
+        """Write one batch at once."""
         ring = self.ring
         if (
             self._finishing
@@ -166,7 +166,7 @@ class Channel:
             self._partial += count
 
     def _cut(self, data: bytes, segment: Segment) -> int:
-        """How much of a batch to write now; 0 when the segment is full."""
+        """Return how much of a batch to write now; 0 when the segment is full."""
         if self._partial:
             return data.find(b"\n") + 1 or len(data)
         room = self._files.segment_bytes - segment.size
@@ -178,7 +178,7 @@ class Channel:
         return end
 
     def _usable(self) -> Segment:
-        """The file for the next batch: of today, where its name says, and noted in the ring."""
+        """Return the file of today for the next batch, after it was noted in the ring."""
         day = self._clock() // DAY_US
         segment = self._segment
         if segment is not None and not self._partial:
@@ -195,11 +195,11 @@ class Channel:
             self._day = day
             self._full = False
             self._adopt(segment)
-        assert self._segment is not None  # noqa: S101 - tells the type checkers
+        assert self._segment is not None  # noqa: S101 - for the type checkers
         return self._segment
 
     def _adopt(self, segment: Segment) -> None:
-        """Notes in the ring that what comes now goes to the end of this file."""
+        """Note in the ring that what comes now goes to the end of this file."""
         old = self.ring.progress
         self.ring.belong(self._files.directory)
         try:
@@ -233,7 +233,7 @@ class Channel:
         return not (position > progress.out and path.exists())
 
     def _reached(self, path: Path) -> int | None:
-        """How far the ring is in the file that it names.
+        """Return how far the ring is in the file that it names.
 
         The file is believed only if it ends as the ring says: it may have been removed, and made
         anew by somebody else, or cut.
@@ -271,7 +271,7 @@ class Channel:
             self.ring.wrote(whole, done.count(b"\n"))
 
     def sync(self) -> None:
-        """Waits until what was written is on the disk; an error is kept in `error`."""
+        """Wait until what was written is on the disk; an error is kept in `error`."""
         filed = self.ring.filed
         try:
             if self._segment is not None:
@@ -281,7 +281,7 @@ class Channel:
             self.error = error
 
     def _leave(self) -> None:
-        """Goes on in another file."""
+        """Go on in another file."""
         if self._segment is not None:
             segment, self._segment = self._segment, None
             self._partial = 0
@@ -292,7 +292,7 @@ class Channel:
                 segment.close()
 
     def close(self) -> None:
-        """Closes the file; the next batch would open one again.
+        """Close the file; the next batch would open one again.
 
         An error at the last sync is kept in `error`.
         """

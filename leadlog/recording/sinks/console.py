@@ -23,7 +23,7 @@ _SHOWN = (
 
 
 def facts(record: dict[str, Any]) -> dict[str, Any]:
-    """The few values of a record that a person wants to see in one line."""
+    """Return the few values of a record that a person wants to see in one line."""
     found: dict[str, Any] = {}
     for section, keys in _SHOWN:
         values = record.get(section) or {}
@@ -32,7 +32,7 @@ def facts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a stream is a terminal; one that is closed, or None, is not."""
+    """Return whether a stream is a terminal; one that is closed, or None, is not."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:

@@ -19,7 +19,7 @@ Offer = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class SinkStats:
-    """What became of the lines handed to a sink, since it was opened.
+    """Counts of the lines passed to a sink since it was opened.
 
     Attributes:
         accepted: lines taken, by category.
@@ -96,7 +96,7 @@ class SinkQueue:
 
 @dataclass(frozen=True, slots=True)
 class BatchCounts:
-    """What became of the lines for one sink of `configure(sinks=[…])`.
+    """Counts of the lines for one sink of `configure(sinks=[…])`.
 
     Attributes:
         accepted: lines that were for it.
@@ -124,7 +124,7 @@ class Sink(Protocol):
     """
 
     def write(self, category: str, line: bytes) -> bool:
-        """Takes one line that ends with a newline.
+        """Take one line that ends with a newline.
 
         Returns:
             False when the sink is closed and has not taken the line; the caller hands it
@@ -133,7 +133,7 @@ class Sink(Protocol):
         ...
 
     def flush(self, timeout: float) -> bool:
-        """Waits until every line taken so far is written, at most `timeout` seconds.
+        """Wait until every line taken so far is written, at most `timeout` seconds.
 
         Returns:
             Whether all of them are.
@@ -141,9 +141,9 @@ class Sink(Protocol):
         ...
 
     def close(self, timeout: float) -> None:
-        """Writes what was taken, for at most `timeout` seconds, and releases everything."""
+        """Write what was taken, for at most `timeout` seconds, and release everything."""
         ...
 
     def stats(self) -> SinkStats:
-        """What became of the lines so far."""
+        """Return the counts of the lines so far."""
         ...

@@ -49,11 +49,11 @@ class Descriptors:
         self._numbers = itertools.count()
 
     def name(self) -> str:
-        """A name that nobody else has, beginning with `token`."""
+        """Return a name that nobody else has, beginning with `token`."""
         return f"{self.token}{next(self._numbers):08x}"
 
     def open(self, path: Path, flags: int, mode: int = 0o600) -> int:
-        """Opens a file as `leadlog.core.files.open_file` does.
+        """Open a file as `leadlog.core.files.open_file` does.
 
         Raises:
             OSError: as `os.open`.
@@ -69,7 +69,7 @@ class Descriptors:
         return fd
 
     def close(self, fd: int) -> None:
-        """Closes a descriptor that `open` gave; one that was abandoned since is left alone."""
+        """Close a descriptor that `open` gave; one that was abandoned since is left alone."""
         if fd not in self._held:
             return
         mark = object()
@@ -85,11 +85,11 @@ class Descriptors:
             self._under_way.discard(mark)
 
     def identity(self, fd: int) -> Identity | None:
-        """What a descriptor was opened for; None where it is not known here."""
+        """Return the identity of a descriptor's file; None if it was not opened here."""
         return self._held.get(fd)
 
     def holds(self, fd: int, identity: Identity | None) -> bool:
-        """Whether a descriptor is still open for the file that it was opened for."""
+        """Return whether a descriptor is still open for the file that it was opened for."""
         try:
             return self._held.get(fd) == identity == _identity(fd)
         except OSError:

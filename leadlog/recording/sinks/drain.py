@@ -127,10 +127,10 @@ class Drain:
         self._done = True
 
     def start(self) -> bool:
-        """Starts the thread if it does not run.
+        """Start the thread if it does not run.
 
         Returns:
-            False when the interpreter starts none any more; `look` then does its work.
+            False when the interpreter no longer starts threads; `look` then does its work.
         """
         if self._thread is None and not self._done:
             self._thread = start_thread(self._run, "leadlog-drain")
@@ -139,7 +139,7 @@ class Drain:
         return True
 
     def wake(self) -> None:
-        """Has it look at once; from any thread or signal handler."""
+        """Have it look at once; from any thread or signal handler."""
         try:
             self._alarm.release()
         except RuntimeError:
@@ -157,7 +157,7 @@ class Drain:
             pause = self._poll if busy or self._deadline else min(pause + self._poll, self._idle)
 
     def look(self) -> bool:
-        """Looks once at everything.
+        """Look once at everything.
 
         Returns:
             Whether there was anything to write.
@@ -276,7 +276,7 @@ class Drain:
         self._returned.discard(ring)
 
     def _channel(self, category: str, ring: Ring) -> Channel | None:
-        """What brings a ring's lines into files; None where that is the sidecar."""
+        """Return the channel that writes a ring's lines to files; None if the sidecar does that."""
         channel = self._channels.get(ring)
         if channel is None and not ring.storage.lent:
             channel = Channel(
@@ -301,14 +301,14 @@ class Drain:
         self._mirrors[category] = mirror
 
     def _keep_house(self) -> None:
-        """What is done at the start and every few seconds."""
+        """Do the work that is due at the start and every few seconds."""
         if not self._folders_made:
             try:
                 self._files.make_folders()
                 self._folders_made = True
             except OSError as error:
                 self._health.unusable(error)
-        with suppress(OSError):  # told by what writes the lines
+        with suppress(OSError):  # reported when the lines are written
             self._files.make_mark()
         self.belong()
         own = frozenset(ring.storage.path for _, ring in self._rings.all() if ring.storage.path)
@@ -344,7 +344,7 @@ class Drain:
             )
 
     def flush(self, timeout: float) -> bool:
-        """Waits until what is in the rings now is in files, and synced where that is asked for.
+        """Wait until what is in the rings now is in files, and synced where that is asked for.
 
         Args:
             timeout: seconds to wait at most.
@@ -375,9 +375,9 @@ class Drain:
         return not self._files.durable or channel is None or channel.synced >= goal
 
     def stop(self, timeout: float) -> None:
-        """Has it write what is left in the sealed rings, and then let go of everything.
+        """Write what is left in the sealed rings, and release everything.
 
-        What cannot be written in time stays in the rings for whoever recovers them.
+        Lines that cannot be written in time stay in the rings for recovery.
 
         Args:
             timeout: seconds to wait at most.
@@ -395,7 +395,7 @@ class Drain:
             self._thread.join(timeout + _GRACE_SECONDS)
 
     def _let_go(self, deadline: float) -> None:
-        """Lets go of each ring that is empty, or whose lines are safe where they are."""
+        """Let go of each ring that is empty, or whose lines are safe where they are."""
         late = time.monotonic() >= deadline
         for category, ring in self._rings.all():
             if ring.finished:

@@ -1,8 +1,8 @@
-"""The way of facts from a ring into its stage: taken out in slices, finished, put there as lines.
+"""Finishing: takes facts out of a ring in slices, and puts the finished lines into its stage.
 
-What is done here holds the interpreter, which the application's threads wait for. So it is done
-in slices, and between them others may go on; whoever lets callers wait, though, because the ring
-is full, goes on at once.
+This work holds the interpreter lock, which the application's threads wait for. So it is done in
+slices, and other threads may run between them, unless the ring is full and callers are waiting:
+then it continues at once.
 """
 
 import sys

@@ -52,7 +52,7 @@ class RingProgress:
         written: lines in files.
         name: the file being written, relative to the log directory; "" for none yet.
         position: a place in the output, and
-        offset: where in that file it lies. So the file's length tells exactly how much of
+        offset: where in that file it lies. So the file's length says exactly how much of
             the output is in it, whatever the writer still managed to note.
         shift: what to add to `head` to have its place in the output.
         staged: bytes that were put into the stage the last time.
@@ -127,7 +127,7 @@ class Header:
             words[IDENTITY] = MAGIC
 
     def steady_progress(self) -> RingProgress:
-        """What holds now, where another process may be changing it meanwhile."""
+        """Return the current progress while another process may be changing it."""
         before = None
         while True:
             which = self.words[WHICH]
@@ -138,7 +138,7 @@ class Header:
             before = which, page
 
     def progress(self) -> RingProgress:
-        """What holds now."""
+        """Return the current progress."""
         start = _RECORDS_AT[self.words[WHICH]]
         return self._read(bytes(self._memory[start : start + _RECORD.size + _NAME_BYTES]))
 
@@ -149,7 +149,7 @@ class Header:
         return RingProgress(head, written, os.fsdecode(name), position, offset, *others)
 
     def store(self, progress: RingProgress) -> None:
-        """Puts `progress` in force, at once and as a whole.
+        """Put `progress` in force, at once and as a whole.
 
         Raises:
             ValueError: the file's name is too long.
@@ -187,7 +187,7 @@ class Header:
                 self.words[at] = word
 
     def belongs(self, directory: Path) -> bool:
-        """Whether the lines are for this log directory, as far as that was noted."""
+        """Return whether the lines are for this log directory, as far as that was noted."""
         return belongs(self.words[BELONGING : BELONGING + WORDS].tolist(), directory)
 
     @property

@@ -1,15 +1,15 @@
-"""Intents: what a transaction is about to do, kept where a kill cannot reach it.
+"""Intents: what a transaction is about to do, kept in memory that survives a kill.
 
-Whoever dies after COMMIT was sent and before its records were made would leave rows of which
-the log knows nothing. So the records are noted here first, as frames, and the note is struck out
-once they are in the rings. A note that recovery finds becomes records, see
+A process that dies after it sent COMMIT and before it wrote its records would leave rows that the
+log does not know of. So the records are noted here first, as frames, and the note is cleared
+once they are in the rings. Recovery turns a note that it finds into records, see
 `leadlog.recording.sinks.recover`.
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/
         <process id>.<token>.intents    notes; locked while their process lives
 
-A note lies in a slot. The length of what is in a slot is one word: storing it makes the note
-valid, and clearing it strikes it out. What does not fit into a slot gets a file of its own.
+A note occupies a slot. The length of a slot's content is one word: storing it makes the note
+valid, and clearing it removes the note. A note that does not fit a slot gets a file of its own.
 """
 
 import os
@@ -175,7 +175,7 @@ class Intents:
             area.strike(slot)
             if area is not self._usual or self._closed:
                 self._give_back(area)
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - the caller's COMMIT must not fail
             return
 
     def belong(self) -> None:
@@ -222,7 +222,7 @@ class Intents:
         return made, slot
 
     def _made(self, slots: int, slot_bytes: int) -> _Area | None:
-        """A new area; None where there is no room, which is asked again after a second only."""
+        """Return a new area; None where there is no room, which is checked once a second."""
         now = time.monotonic()
         if now < self._retry_at:
             return None
@@ -242,7 +242,7 @@ class Intents:
         return _Area(memory, path, fd)
 
     def _give_back(self, area: _Area) -> None:
-        """Remove a file without notes that is not needed any more; one large one is kept."""
+        """Remove a file without notes that is no longer needed; one large file is kept."""
         if not area.unused or (not self._closed and area in self._large[:1]):
             return
         try:

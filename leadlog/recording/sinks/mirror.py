@@ -39,26 +39,26 @@ class Mirror:
         self._path = spool.path / f"{category}.{os.getpid()}.{descriptors.name()}.ring"
 
     def refresh(self) -> None:
-        """Writes the counts if they changed, at most once a second."""
+        """Write the counts if they changed, at most once a second."""
         now = time.monotonic()
         if now >= self._due:
             self._due = now + _INTERVAL_SECONDS
             self._write()
 
     def finish(self) -> None:
-        """Writes the last counts and lets go of the file, which stays for a while."""
+        """Write the last counts and let go of the file, which stays for a while."""
         self._write(last=True)
         self.close()
         self._spool.retire(self._path)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Let go of the file."""
         if self._fd >= 0:
             self._descriptors.close(self._fd)
             self._fd = -1
 
     def remove(self) -> None:
-        """Removes the file, since the ring itself can be read now."""
+        """Remove the file, since the ring itself can be read now."""
         self.close()
         self._path.unlink(missing_ok=True)
 
@@ -73,7 +73,7 @@ class Mirror:
                 os.lseek(self._fd, 0, os.SEEK_SET)
                 os.write(self._fd, page)
         except OSError:
-            return  # nowhere to keep them; `leadlog.stats()` still tells
+            return  # nowhere to keep them; `leadlog.stats()` still has them
         self._page = page
 
     def _open(self, page: bytes) -> None:

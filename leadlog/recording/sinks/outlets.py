@@ -44,7 +44,7 @@ class Outlet:
         self.start()
 
     def _begin(self) -> None:
-        """What each process has for itself."""
+        """Set up what each process has of its own."""
         self._lock = RLock()
         self._alarm = Lock()
         self._alarm.acquire()
@@ -145,7 +145,7 @@ class Outlet:
             self._error = type(error).__name__
 
     def _wait(self, seconds: float) -> bool:
-        """Wait before another attempt; tell whether there is time for one."""
+        """Wait before another attempt; return whether there is time for one."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
             if self._deadline is not None and min(end, self._deadline) <= now:
@@ -154,7 +154,7 @@ class Outlet:
         return self._deadline is None or time.monotonic() < self._deadline
 
     def counts(self) -> BatchCounts:
-        """What became of the lines so far, in this process."""
+        """Return the counts of the lines so far in this process."""
         with self._lock:
             return BatchCounts(
                 accepted=self._accepted,
@@ -245,7 +245,7 @@ class Outlets:
             at = end
 
     def counts(self) -> dict[str, BatchCounts]:
-        """What became of each sink's lines in this process, by the sink's name."""
+        """Return the counts of each sink's lines in this process, by the sink's name."""
         return {outlet.queue.name: outlet.counts() for outlet in self._outlets}
 
     def flush(self, timeout: float) -> bool:
@@ -271,7 +271,7 @@ class Outlets:
 
 
 def sink_queues(sinks: Sequence[BatchSink | SinkQueue]) -> tuple[SinkQueue, ...]:
-    """The sinks that `configure` was given, each with a name of its own.
+    """Return the sinks that `configure` was given, each with a name of its own.
 
     Raises:
         SettingsError: one of them is no sink, or twice the same one.

@@ -19,8 +19,8 @@ _SHARE = 16
 class Budget:
     """Bytes that the overflows of all categories may take together.
 
-    Each category has a sixteenth to itself; the rest is for whoever comes first. So a flood
-    in one never takes the room of another.
+    Each category has a sixteenth to itself and the rest is shared, first come, first served. So a
+    flood in one category never takes all the room of another.
 
     Args:
         limit: bytes.
@@ -31,17 +31,17 @@ class Budget:
         self._overflows: list[Overflow] = []
 
     def overflow(self) -> "Overflow":
-        """A new overflow that takes part."""
+        """Return a new overflow that takes part."""
         overflow = Overflow(self)
         self._overflows.append(overflow)
         return overflow
 
     def forget(self, overflow: "Overflow") -> None:
-        """Let an empty overflow take part no more."""
+        """Exclude an empty overflow."""
         self._overflows = [one for one in self._overflows if one is not overflow]
 
     def allows(self, overflow: "Overflow", cost: int) -> bool:
-        """Whether `overflow` may take `cost` bytes more.
+        """Return whether `overflow` may take `cost` bytes more.
 
         The others may grow meanwhile, since each has its own lock: the limit can be exceeded
         by one line per category.
@@ -112,24 +112,24 @@ class Overflow:
         return self.last.number
 
     def admit(self, line: bytes) -> Waiting | None:
-        """What to `append` for a line; None when there is no room for it."""
+        """Return the entry to `append` for a line; None when there is no room for it."""
         if not self._budget.allows(self, len(line) + _OVERHEAD_BYTES):
             return None
         last = self.last
         return Waiting(line, last.end + len(line), last.number + 1)
 
     def append(self, waiting: Waiting) -> None:
-        """Takes what `admit` gave; not a second time."""
+        """Take what `admit` gave; not a second time."""
         if self.last.number < waiting.number:
             self._lines.append(waiting)
 
     def fitting(self, room: int) -> list[Waiting]:
-        """The oldest lines that fit into `room` bytes."""
+        """Return the oldest lines that fit into `room` bytes."""
         limit = self._gone.end + room
         return list(takewhile(lambda waiting: waiting.end <= limit, self._lines))
 
     def release(self, gone: Waiting) -> None:
-        """Lets go of the lines up to this one."""
+        """Let go of the lines up to this one."""
         self._gone = gone._replace(line=b"")
         while self._lines and self._lines[0].number <= gone.number:
             self._lines.popleft()

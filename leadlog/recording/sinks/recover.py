@@ -1,9 +1,9 @@
 """Recovery: writes what killed processes left in their rings, continuing at the exact byte.
 
-Done by every sink when it starts and every few seconds, and by `leadlog recover`. A ring whose
-lock is free has no owner any more; whoever locks it first recovers it. Nothing changes but files
-that grow and a header that follows, so a recoverer may be killed too: the next one sees how far
-it came.
+Every sink does this when it starts and every few seconds, and so does `leadlog recover`. A ring
+whose lock is free no longer has an owner, and the first process to lock it recovers it. Only files
+that grow and a header that follows them change, so a recovering process may be killed too: the
+next one sees how far it came.
 """
 
 import os
@@ -38,7 +38,7 @@ class Recovery:
         rings: rings of dead processes that were emptied.
         lines: lines that were brought into files.
         lost: lines that had only been in the memory of a process that was killed.
-        unsettled: records of transactions whose outcome the dead could not tell any more.
+        unsettled: records of transactions whose outcome the dead process could not record.
         alive: rings left alone, since their processes live or somebody else recovers them or
             an older one of their process.
         errors: what could not be recovered now, and why; it stays where it is.
@@ -63,7 +63,7 @@ def recover(
     write: Callable[[int, bytes], int] = os.write,
     finisher_of: FinisherOf | None = None,
 ) -> Recovery:
-    """Recovers the rings that dead processes left for a log directory.
+    """Recover the rings that dead processes left for a log directory.
 
     Args:
         directory: the log directory.
@@ -160,7 +160,7 @@ def _recover_one(
     finisher_of: FinisherOf | None,
     offer: Offer | None,
 ) -> bool:
-    """Recovers one ring, unless it is in use.
+    """Recover one ring, unless it is in use.
 
     Returns:
         Whether it is not.
@@ -193,7 +193,7 @@ def _recover_one(
                 finish = finisher_of(storage.policy)
             ring = Ring(storage, Budget(0).overflow())
             seen = header.words[SEEN_US]
-            # The last time that the owner's drain looked tells the day of what it had not seen.
+            # Lines that the owner's drain had not seen are dated by the last time that it looked.
             channel = Channel(file.category, ring, files, lambda: seen, finish, offer=offer)
             try:
                 if not _empty(channel, report):

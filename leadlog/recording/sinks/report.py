@@ -1,4 +1,4 @@
-"""What became of the lines of every process that logs, or logged, into a directory.
+"""Counts of the lines of every process that logs, or logged, into a directory.
 
 Read from the headers of the rings, so it needs nobody's help: neither a living process is asked
 nor does a dead one have to have said anything.
@@ -70,7 +70,7 @@ class RingReport:
 
 
 def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
-    """The rings of a log directory: those of living processes, and what is kept of dead ones.
+    """Return the rings of a log directory, of living processes and of dead ones.
 
     Args:
         directory: the log directory.
@@ -134,7 +134,7 @@ def waiting_lines(fd: int) -> int:
 
 
 def _consistent(fd: int) -> tuple[Header, int, bytes]:
-    """A header, the number of lines that were in the ring when it held, and how the first began.
+    """Return a header, the number of lines in the ring at that time, and the first one's start.
 
     A living owner may overwrite what is being counted; then it is counted again.
     """

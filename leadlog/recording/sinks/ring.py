@@ -1,15 +1,15 @@
-"""The ring: takes a line in a microsecond, and keeps it though the process is killed.
+"""The ring: accepts a line in a microsecond, and keeps it even if the process is killed.
 
-A ring of bytes that lie in memory which outlives the process, holding whole lines one behind
-the other. Positions count bytes since the ring was made and never go back. A line's bytes come
-first, then the tail moves behind them: that one store is the acknowledgement.
+A ring buffer in memory that outlives the process, holding whole lines one after the other.
+Positions count bytes since the ring was made and never decrease. The bytes of a line are written
+first, then the tail moves past them: that single store is the acknowledgement.
 
-Any thread puts lines in, one thread (the drain) takes them out. What does not fit goes to the
+Any thread adds lines; one thread (the drain) takes them out. Lines that do not fit go to the
 overflow, and from there back into the ring, so that the order is kept.
 
-A signal handler may raise at any moment in the middle of this (Ctrl-C does). What takes more
-than one store is therefore decided first, by one store, and then carried out in steps that can
-be repeated: whoever comes next finishes what was broken off.
+A signal handler may raise at any point in this code (Ctrl-C does). Anything that takes more than
+one store is therefore decided first, by a single store, and then carried out in steps that can be
+repeated: the next call finishes what was interrupted.
 """
 
 from collections import deque
@@ -65,12 +65,12 @@ class Ring(Body):
     Args:
         storage: the memory, formatted; a ring that was used goes on where it stood.
         overflow: takes what does not fit.
-        wake: tells the drain to come soon; called from any thread or signal handler.
+        wake: wakes the drain soon; called from any thread or signal handler.
         grow: called when it is full; returns whether another ring takes what comes from now on.
 
     Attributes:
         lock: held to put lines in or to change the storage.
-        overflow: as above.
+        overflow: takes what does not fit.
     """
 
     __slots__ = ("lock",)  # see leadlog.core.native
@@ -98,7 +98,7 @@ class Ring(Body):
         self._aim()
 
     def put(self, line: bytes) -> bool:
-        """Takes a line that ends with a newline.
+        """Take a line that ends with a newline.
 
         A call from within a call (by a signal handler, or a finaliser) leaves its line with
         the outer one.
@@ -137,7 +137,7 @@ class Ring(Body):
                     self._busy = self._claimed = False
 
     def _give_way(self) -> None:
-        """Lets the thread that is inside, or about to be, finish before its lock is asked for.
+        """Let the thread that is inside, or about to be, finish before its lock is asked for.
 
         A thread that blocks on the lock gets it before it gets the GIL, so the next one blocks
         in turn, and from then on every line costs a switch of threads: four threads then log a
@@ -181,14 +181,14 @@ class Ring(Body):
         return True
 
     def _place_side(self) -> None:
-        """Takes the lines that came from within a call."""
+        """Take the lines that came from within a call."""
         self._carry_out()
         while self._side:
             beside = self._side[0]
             self._place(beside[0], beside)
 
     def _refill(self) -> None:
-        """Moves lines from the overflow into the ring, as far as there is room."""
+        """Move lines from the overflow into the ring, as far as there is room."""
         fitting = self._overflow.fitting(self._room())
         if fitting:
             data = b"".join(waiting.line for waiting in fitting)
@@ -212,7 +212,7 @@ class Ring(Body):
         come: Waiting | None = None,
         beside: tuple[bytes] | None = None,
     ) -> None:
-        """Notes what becomes of a line, and does it; the arguments are those of `_Move`."""
+        """Note the move of a line, and make it; the arguments are those of `_Move`."""
         self._limit = -1  # nobody takes the fast path before this is done
         self._move = _Move(
             self.tail if tail is None else tail,
@@ -225,7 +225,7 @@ class Ring(Body):
         self._carry_out()
 
     def _carry_out(self) -> None:
-        """Does what was decided, also by a call that was broken off."""
+        """Do what was decided, also by a call that was broken off."""
         move = self._move
         if move is None:
             return
@@ -243,7 +243,7 @@ class Ring(Body):
         self._aim()
 
     def _aim(self) -> None:
-        """Sets how far the fast path may go.
+        """Set how far the fast path may go.
 
         Up to the ring's end and to what is free; only up to half the ring until the drain
         has been woken.
@@ -260,14 +260,14 @@ class Ring(Body):
         self._limit = -1 if slowly else min(free, lap + self.capacity)
 
     def _note(self) -> None:
-        """Notes for other processes what was lost, what a kill would cost, and what it might."""
+        """Note for other processes what was lost, what a kill would cost, and what it might."""
         for at, lines in enumerate(self._dropped, DROPPED):
             self._words[at] = lines
         self._words[IN_MEMORY] = len(self._overflow)
         self._words[DEGRADED] = self._degraded + self._overflow.total
 
     def settle(self) -> None:
-        """Moves what waits beside the ring into it, as far as there is room; by the drain.
+        """Move what waits beside the ring into it, as far as there is room; by the drain.
 
         Left to the callers as long as there is enough in the ring to go on with.
         """
@@ -303,10 +303,10 @@ class Ring(Body):
         return self.end == self.progress.head and not self.progress.ahead
 
     def page(self, *, last: bool) -> bytes:
-        """The header as another process should see it if it cannot see the ring itself.
+        """Return the header as another process should see it if it cannot see the ring itself.
 
         Args:
-            last: whether nothing comes any more; else what comes later is not in these counts.
+            last: whether no line follows; otherwise later lines are not in these counts.
         """
         counts = self.counts()
         page = bytearray(self._memory[:HEADER_BYTES])
@@ -318,7 +318,7 @@ class Ring(Body):
         return bytes(page)
 
     def counts(self) -> Counts:
-        """What became of the lines so far."""
+        """Return the counts of the lines so far."""
         with self.lock:
             self._carry_out()
             progress = self.progress
@@ -340,7 +340,7 @@ class Ring(Body):
         return self._lines - self._lines_before if self.storage.path is None else 0
 
     def swap(self, storage: Storage) -> bool:
-        """Goes on in another storage of the same size, if nothing lies in the present one.
+        """Go on in another storage of the same size, if nothing lies in the present one.
 
         Returns:
             False when something does, or a call is under way.
@@ -363,17 +363,17 @@ class Ring(Body):
         return True
 
     def seal(self) -> None:
-        """Refuses further lines; what was taken can still be read."""
+        """Refuse further lines; accepted lines can still be read."""
         with self.lock:
             self._sealed = True
             self._limit = -1
 
     def finish(self, *, leave: bool) -> bool:
-        """Lets go of the storage of a sealed ring; by the drain, at the end.
+        """Release the storage of a sealed ring; called by the drain at the end.
 
         Args:
-            leave: also if it is not empty. What lies in this process's own memory only is
-                given up, and counted; the rest is there for whoever recovers it.
+            leave: also if it is not empty. Lines in this process's own memory are
+                given up and counted; the rest stays for recovery.
 
         Returns:
             False when it is not empty.

@@ -55,7 +55,7 @@ class Rings:
 
     Attributes:
         current: category to the ring that takes what comes.
-        wake: tells the drain to come soon; to be set before rings are opened.
+        wake: wakes the drain soon; to be set before rings are opened.
         account: keeps the counts of a ring that lies in the heap; to be set likewise.
     """
 
@@ -83,7 +83,7 @@ class Rings:
         self.account: Callable[[str, Ring], None] = lambda _category, _ring: None
 
     def open(self, category: str) -> Ring:
-        """The ring that takes what comes in a category, made if there is none yet.
+        """Return the ring that takes what comes in a category, made if there is none yet.
 
         Raises:
             ValueError: there is no such category.
@@ -148,19 +148,19 @@ class Rings:
         return sum(ring.capacity for _, ring in rings) - sum(map(self._sizes.of, categories))
 
     def of(self, category: str) -> tuple[Ring, ...]:
-        """The rings of a category that hold something, or may; oldest first."""
+        """Return the rings of a category that hold something, or may; oldest first."""
         return (*self._before.get(category, (None, ()))[1], self.current[category])
 
     def all(self) -> list[tuple[str, Ring]]:
-        """The rings of all categories, those of each oldest first."""
+        """Return the rings of all categories, those of each oldest first."""
         return [(category, ring) for category in list(self.current) for ring in self.of(category)]
 
     def is_current(self, category: str, ring: Ring) -> bool:
-        """Whether a ring takes what comes."""
+        """Return whether a ring takes what comes."""
         return self.current[category] is ring
 
     def crowded(self, category: str) -> bool:
-        """Whether the drain is behind: more than half a ring waits."""
+        """Return whether the drain is behind: more than half a ring waits."""
         ring = self.current.get(category)
         return ring is not None and (ring.crowded or len(self.of(category)) > 1)
 
@@ -195,15 +195,15 @@ class Rings:
         return unused is old
 
     def outgrown(self, category: str) -> bool:
-        """Whether the ring of a category is larger than the usual one."""
+        """Return whether the ring of a category is larger than the usual one."""
         return self.current[category].capacity > self._sizes.of(category)
 
     def counts(self, category: str) -> Counts:
-        """What became of a category's lines so far."""
+        """Return the counts of a category's lines so far."""
         with self._lock:
             counts = self._before.get(category, (Counts(), ()))[0]
             rings = self.of(category)
-        for ring in rings:  # without the lock, which whoever holds a ring's may be waiting for
+        for ring in rings:  # without the lock: a thread that holds a ring's may be waiting for it
             counts += ring.counts()
         return counts
 
@@ -220,4 +220,4 @@ class Rings:
             try:
                 ring.abandon()
             except (BufferError, ValueError):
-                continue  # another thread was just using it; here it uses nothing any more
+                continue  # another thread was using it, which does not exist in this process

@@ -58,7 +58,7 @@ class Segment:
         self.size = os.fstat(fd).st_size
 
     def append(self, data: bytes) -> int:
-        """Writes once.
+        """Write once.
 
         Returns:
             How many bytes arrived; fewer than given where the disk is nearly full.
@@ -93,21 +93,21 @@ class Segment:
         self._fd = fd
 
     def exists(self) -> bool:
-        """Whether the file still has a name, perhaps another one."""
+        """Return whether the file still has a name, perhaps another one."""
         return os.fstat(self._fd).st_nlink > 0
 
     def is_current(self) -> bool:
-        """Whether it is still the file of its name, and nobody else wrote to it or cut it."""
+        """Return whether the file still has its name and no other process wrote to or cut it."""
         try:
             there = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # a folder above may not be entered any more; what is open stays open
+            return True  # a folder above can no longer be entered; what is open stays open
         return (there.st_dev, there.st_ino) == self._identity and there.st_size == self.size
 
     def sync(self) -> None:
-        """Waits until the content is on the disk.
+        """Wait until the content is on the disk.
 
         Raises:
             OSError: it could not be written there.
@@ -117,7 +117,7 @@ class Segment:
         _SYNC(self._fd)
 
     def close(self) -> None:
-        """Closes the file; others may continue it."""
+        """Close the file; others may continue it."""
         if self._descriptors.holds(self._fd, self._identity):
             self._descriptors.close(self._fd)
         else:
@@ -153,7 +153,7 @@ class Files:
     write: Callable[[int, bytes], int] = os.write
 
     def make_folders(self) -> None:
-        """Makes the folders of all categories.
+        """Make the folders of all categories.
 
         Raises:
             OSError: they cannot be made.
@@ -176,7 +176,7 @@ class Files:
         return folder
 
     def open(self, category: str, day: int, ring: Path | None, *, fresh: bool = False) -> Segment:
-        """The file to write lines of `day` to, continued or new.
+        """Return the file to write lines of `day` to, continued or new.
 
         Args:
             category: whose lines.
@@ -210,11 +210,11 @@ class Files:
         raise AssertionError("unreachable")
 
     def _last(self, folder: Path, wanted: LogFile) -> LogFile | None:
-        """The last segment there is of the wanted day and slot, sealed ones included."""
+        """Return the last segment there is of the wanted day and slot, sealed ones included."""
         sealed = archive_directory(self.directory, folder.name, wanted.date)
         names = os.listdir(folder)  # noqa: PTH208 - names suffice
         if sealed.is_dir():
-            names += os.listdir(sealed)  # noqa: PTH208 - as above
+            names += os.listdir(sealed)  # noqa: PTH208 - names suffice
         found = [
             file
             for name in names
@@ -243,7 +243,7 @@ class Files:
         return segment
 
     def lock(self, path: Path) -> Segment | None:
-        """Opens a file that exists.
+        """Open a file that exists.
 
         Returns:
             None when it is gone, another user's, or being written by somebody else.
@@ -266,7 +266,7 @@ class Files:
 
 
 def day_of(name: str) -> int:
-    """The UTC day, counted from 1970, that a log file is of, by its name or path."""
+    """Return the UTC day, counted from 1970, that a log file is of, by its name or path."""
     file = parse_name(name.rpartition("/")[2])
     return 0 if file is None else parse(f"{file.date}T00:00:00.000000Z") // DAY_US
 

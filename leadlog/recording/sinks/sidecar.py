@@ -1,12 +1,12 @@
 """The sidecar: one process that empties the rings of all processes of a log directory.
 
 A process whose rings a sidecar may empty lends them: its drain closes its files, notes that in each
-ring, and gives up the claim on it. Whoever has the claim on a ring, a lock on its file, is the one
-that empties it: the owner, the sidecar, or who recovers it. The kernel takes it from a process that
-dies. How far a ring is emptied stands in the ring and in the length of its file, exactly, at every
-instruction. So the next one goes on at that byte, as recovery does.
+ring, and gives up the claim on it. The claim is a lock on the ring's file, and only its holder
+empties the ring: the owner, the sidecar, or a recovering process. The kernel releases the claim of
+a process that dies. The ring and the length of its file say at every instruction exactly how far
+the ring is emptied, so the next holder continues at that byte, as recovery does.
 
-A sidecar that is stopped but not dead keeps its claims, and the rings fill; their owners tell.
+A sidecar that is stopped but not dead keeps its claims; the rings fill, and their owners report it.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ _TRIES = 50
 
 
 def key_check(key: str) -> str:
-    """What says whether two processes have the same key of pseudonyms, and nothing else of it."""
+    """Return a digest that shows whether two processes have the same key, and nothing else."""
     digest = hashlib.scrypt(key.encode(), salt=b"leadlog sidecar", n=1 << 10, r=8, p=1)
     return digest.hex()[:32] if key else "none"
 
@@ -57,7 +57,7 @@ def _seat_path(directory: Path, host: str) -> Path:
 
 
 def seated_key(directory: Path, host: str, descriptors: Descriptors) -> str | None:
-    """The key check of the sidecar of a log directory; None where there is no sidecar.
+    """Return the key check of the sidecar of a log directory; None where there is no sidecar.
 
     Args:
         directory: the log directory.
@@ -185,7 +185,7 @@ class Sidecar:
         lent_finisher_of: makes what finishes the facts of a living process.
         finisher_of: makes what finishes the facts that a dead one left.
         key: check of the key of pseudonyms that both have.
-        health: tells people what cannot be written.
+        health: reports what cannot be written.
 
     Attributes:
         recovered: what dead processes had left so far.
@@ -279,7 +279,10 @@ class Sidecar:
         return busy
 
     def _served(self) -> list[_Lent]:
-        """The rings that are lent, borrowed where they are new; the oldest of a series first."""
+        """Return the rings that are lent, borrowed where they are new.
+
+        The oldest of a series first.
+        """
         found = list(self._files.spool.files())
         there = {file.path for file in found}
         # Before anything new is opened, since a ring may have taken the place of one that is gone.
@@ -382,7 +385,7 @@ class Sidecar:
 
 
 def _is_lent(file: Path | int, directory: Path) -> bool:
-    """Whether a ring is lent, and of this log directory.
+    """Return whether a ring is lent, and of this log directory.
 
     Raises:
         OSError: it cannot be read.

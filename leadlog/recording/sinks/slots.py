@@ -1,4 +1,4 @@
-"""Slots: small numbers that tell the files of processes apart that log side by side.
+"""Slots: small numbers that distinguish the files of processes that log side by side.
 
 A process holds the lowest free number by a lock on `.slots/<n>` in the log directory for as
 long as it lives. One process alone is always slot 0, whose files have no suffix.
@@ -26,7 +26,7 @@ class Slot:
         descriptors: what `fd` belongs to.
 
     Attributes:
-        number: as above.
+        number: 0 or more.
     """
 
     __slots__ = ("_descriptors", "_fd", "_path", "number")
@@ -38,14 +38,14 @@ class Slot:
         self._descriptors = descriptors
 
     def holds(self) -> bool:
-        """Whether the lock still keeps others out: not if its file was removed or moved."""
+        """Return whether the lock still keeps others out: not if its file was removed or moved."""
         try:
             return os.path.samestat(self._path.stat(), os.fstat(self._fd))
         except OSError:
             return False
 
     def release(self) -> None:
-        """Lets others have it."""
+        """Let others have it."""
         self._descriptors.close(self._fd)
 
 
@@ -57,7 +57,7 @@ def take_slot(
     file_mode: int = 0o600,
     directory_mode: int = 0o700,
 ) -> Slot:
-    """Takes the lowest free slot of a log directory.
+    """Take the lowest free slot of a log directory.
 
     Args:
         directory: the log directory; made where it does not exist.
@@ -122,7 +122,7 @@ class SlotHolder:
         self._slot: Slot | None = None
 
     def number(self) -> int:
-        """The number of the slot held.
+        """Return the number of the slot held.
 
         Raises:
             OSError: as `take_slot`.
@@ -133,7 +133,7 @@ class SlotHolder:
         return self._slot.number
 
     def release(self) -> None:
-        """Lets others have it."""
+        """Let others have it."""
         if self._slot is not None:
             self._slot.release()
             self._slot = None

@@ -12,7 +12,7 @@ What can lose a line, each counted by cause:
 - `io_error`: the sink was closed while lines lay in the process's own memory and the files could
   not be written;
 - `lost`: the process was killed while lines lay in its own memory (seen in reports only, since
-  nobody in that process can count any more).
+  that process can no longer count).
 
 A line lies in the process's own memory when its ring is full (the overflow), and where there is
 no memory file system or no room in it; such lines are counted as `degraded`. Power loss, and a
@@ -65,15 +65,15 @@ class SpoolSink:
         directory_mode: of folders.
         host: name of this host, where several hosts share the directory.
         clock: gives microseconds since 1970; decides the day of each batch.
-        warn: told in one line, once a minute at most, that lines wait or are lost; standard
+        warn: called with one line, once a minute at most, when lines wait or are lost; standard
             error by default.
-        notify: told of the sink's health, see `leadlog.recording.sinks.health`; called by the
+        notify: called with the sink's health, see `leadlog.recording.sinks.health`; called by the
             drain's thread, which holds no lock then.
         memory: the memory file system.
         write: `os.write`, or what a test has in its place.
         finish: makes lines of facts; None where everything that is written is a line.
         finisher_of: makes what finishes the facts that dead processes left.
-        policy: lies beside the rings, for whoever has to finish this process's facts.
+        policy: stored beside the rings, for the process that may have to finish this one's facts.
         outlets: get what is in files; closed with this sink.
         key: check of the key that a sidecar needs to finish what is written, `ANY_KEY` where it
             needs none; None where no sidecar may empty the rings.
@@ -137,7 +137,7 @@ class SpoolSink:
         self._spool = Spool(self._directory, memory)
         self._closed = False
         # Before the first ring, so that each knows its directory from its first line on.
-        with suppress(OSError):  # told by the drain
+        with suppress(OSError):  # the drain reports it
             make_mark(self._directory, file_mode=file_mode, directory_mode=directory_mode)
         self._begin()
         renew_after_fork(self)
@@ -146,7 +146,7 @@ class SpoolSink:
         self._drain.start()
 
     def _begin(self) -> None:
-        """What each process has for itself."""
+        """Set up what each process has of its own."""
         self._lock = RLock()
         self._opening = False
         self._early: deque[tuple[str, bytes]] = deque()
@@ -211,7 +211,7 @@ class SpoolSink:
         return self._write_slowly(category, line)
 
     def _write_slowly(self, category: str, line: bytes) -> bool:
-        """The first line of a category, one that found its ring full, or one after the end."""
+        """Accept a category's first line, one that found its ring full, or one after the end."""
         with self._lock:
             if self._closed:
                 return False
@@ -239,9 +239,9 @@ class SpoolSink:
         return self._finish is not None
 
     def crowded(self, category: str) -> bool:
-        """Whether the ring of a category is more than half full.
+        """Return whether the ring of a category is more than half full.
 
-        Whoever has facts for it had better finish them, since the drain is behind.
+        A caller with facts for it should finish them itself, since the drain is behind.
         """
         return self._rings.crowded(category)
 

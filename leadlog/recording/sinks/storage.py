@@ -231,7 +231,7 @@ def state_directories(directory: Path, memory: Path = MEMORY) -> tuple[Path, Pat
 
 
 def make_private(folder: Path) -> None:
-    """Makes a folder, and the one above it, that only this user can enter.
+    """Make a folder, and the one above it, that only this user can enter.
 
     Raises:
         OSError: it cannot be made, or is somebody else's.
@@ -249,7 +249,7 @@ def make_private(folder: Path) -> None:
 
 
 def _is_memory(folder: Path) -> bool:
-    """Whether a folder lies on a memory file system."""
+    """Return whether a folder lies on a memory file system."""
     if sys.platform != "linux":
         return False
     device = folder.stat().st_dev
@@ -271,8 +271,8 @@ class Spool:
 
     Attributes:
         path: the folder, which may not exist.
-        spare: one on an ordinary disk, for counts where there is not a memory file system.
-        memory: as above.
+        spare: a folder on an ordinary disk, for counts where there is no memory file system.
+        memory: the memory file system.
         directory: the log directory, without links.
     """
 
@@ -290,7 +290,7 @@ class Spool:
             draft.replace(note)
 
     def leave(self) -> None:
-        """Remove the folder if nothing is in it any more."""
+        """Remove the folder if it is empty."""
         try:
             self.path.rmdir()
         except OSError:
@@ -385,7 +385,7 @@ class Spool:
         raise OSError(f"{self.path} is being removed again and again")
 
     def files(self) -> Iterator[RingFile]:
-        """The files of all rings, those of one process and category in the order of their age."""
+        """Yield the files of all rings; those of one process and category by age."""
         for folder in (self.path, self.spare):
             try:
                 names = sorted(os.listdir(folder))  # noqa: PTH208 - names suffice
@@ -398,7 +398,7 @@ class Spool:
                     yield RingFile(folder / name, match["series"], match["category"], past)
 
     def boards(self) -> list[Path]:
-        """The files with the counts of processes' sinks beside the files."""
+        """Return the files with the counts of processes' sinks beside the files."""
         found = []
         for folder in (self.path, self.spare):
             try:
@@ -427,10 +427,10 @@ class Spool:
         return names
 
     def retire(self, path: Path, *, quietly: bool = False) -> None:
-        """Gives back the memory of a ring that is no longer used and whose lines are in files.
+        """Give back the memory of a ring that is no longer used and whose lines are in files.
 
         Its header stays for `leadlog doctor`, unless nothing ever went through or (`quietly`)
-        it has no loss to tell of. Safe against a kill, and against a sibling that does the same.
+        it has no loss to report. Safe against a kill, and against a sibling that does the same.
         """
         past = path.with_suffix(".past")
         try:
@@ -445,7 +445,7 @@ class Spool:
             return
 
     def tidy(self) -> None:
-        """Removes headers that are old or too many, and what killed processes left half-made."""
+        """Remove headers that are old or too many, and what killed processes left half-made."""
         past = []
         for file in self.files():
             if file.past:

@@ -1,8 +1,8 @@
-"""What lies in shared memory: the rings of all log directories of this user.
+"""Shared memory: the rings of all log directories of this user.
 
-A process that is killed leaves its rings. Whoever logs into the same directory next brings them
-in; where nobody ever does, any other process of the user does. Where the log directory is gone,
-there is nowhere to bring them: after a week they are removed, and counted.
+A process that is killed leaves its rings. The next process that logs into the same directory
+recovers them; if none does, any other process of the user does. Rings whose log directory no
+longer exists cannot be recovered: they are removed after a week, and counted.
 """
 
 import os
@@ -61,7 +61,7 @@ class Swept:
 
 
 def shared_memory(memory: Path = MEMORY) -> list[Shared]:
-    """What lies in shared memory for all log directories of this user.
+    """Return the contents of shared memory for all log directories of this user.
 
     Args:
         memory: the memory file system.
@@ -130,15 +130,15 @@ def sweep(
     left_seconds: float = 0.0,
     kept_seconds: float = KEPT_SECONDS,
 ) -> Swept:
-    """Bring home what dead processes left for any log directory, and remove what has no home.
+    """Recover what dead processes left for any log directory, and remove what belongs to none.
 
     Args:
         finisher_of: as `leadlog.recording.sinks.recover.recover`.
         memory: the memory file system.
         but: a log directory that is left out.
-        left_seconds: how long nothing must have been made or removed in a folder, so that whoever
-            is about to log there again does it rather.
-        kept_seconds: how long rings are kept whose log directory is gone.
+        left_seconds: how long a folder must have been unchanged. A process that is about to log
+            there again is left to recover it.
+        kept_seconds: how long rings are kept after their log directory was removed.
     """
     swept = Swept()
     for one in shared_memory(memory):

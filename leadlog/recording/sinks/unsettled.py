@@ -1,9 +1,8 @@
-"""Records of what dead processes had intended and not settled.
+"""Unsettled intents: turns the notes that dead processes left into records.
 
-The notes of a process are looked at when all its rings are in files. A record of theirs that is in
-a file already is not written again; the others are put into a ring, which from then on is
-recovered as any other, and only then are the notes removed. So whoever does this may be killed
-at any moment, too.
+The notes of a process are read when all its rings are in files. A record that is in a file already
+is not written again; the others are put into a ring, which is recovered like any other, and only
+then are the notes removed. So the recovering process may be killed at any moment, too.
 """
 
 import mmap

@@ -255,7 +255,7 @@ class WebApi:
 
 
 def _place(method: str, path: str) -> tuple[str, dict[str, str]]:
-    """The route, and the parts of the path by name."""
+    """Return the route, and the parts of the path by name."""
     for pattern, routes in _ROUTES:
         if found := pattern.fullmatch(path):
             places = {name: unquote(part) for name, part in found.groupdict().items()}

@@ -115,11 +115,11 @@ class Traffic:
             self._counters = Counters()
 
     def counters(self) -> Counters:
-        """A copy of the totals."""
+        """Return a copy of the totals."""
         with self._lock:
             return deepcopy(self._counters)
 
     def log(self) -> tuple[Request, ...]:
-        """The last requests, oldest first."""
+        """Return the last requests, oldest first."""
         with self._lock:
             return tuple(self._log)

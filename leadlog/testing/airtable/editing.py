@@ -58,12 +58,12 @@ class EditableTable:
             return self._table.field(key)
 
     def records(self) -> list[dict[str, Any]]:
-        """All records as the API shows them, oldest first."""
+        """Return all records as the API shows them, oldest first."""
         with self._table.lock:
             return [record_of(self._table, row) for row in self._table.rows.values()]
 
     def record(self, record_id: str) -> dict[str, Any]:
-        """One record as the API shows it.
+        """Return one record as the API shows it.
 
         Raises:
             FakeAirtableError: It does not exist.
@@ -172,7 +172,7 @@ class EditableTable:
 
 @contextmanager
 def _person() -> Iterator[None]:
-    """Turn a refusal of the table into an error for whoever edits it from Python."""
+    """Turn a refusal of the table into an error for the Python code that edits it."""
     try:
         yield
     except Refusal as refusal:

@@ -130,7 +130,7 @@ class FakeAirtable(EditableTable):
         self._server.close()
 
     def now(self) -> datetime:
-        """The server's wall clock."""
+        """Return the server's wall clock."""
         return self._epoch + timedelta(seconds=self._clock())
 
     # ------------------------------------------------------------------ what goes wrong
@@ -168,7 +168,7 @@ class FakeAirtable(EditableTable):
         return tuple(self._faults)
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Stop all faults."""
         self._faults.clear()
 
     # ------------------------------------------------------------------- what was seen

@@ -107,7 +107,7 @@ class Field:
         return choices
 
     def schema(self) -> dict[str, Any]:
-        """The field as the metadata API shows it."""
+        """Return the field as the metadata API shows it."""
         shown: dict[str, Any] = {"id": self.id, "name": self.name, "type": self.type}
         if self.description is not None:
             shown["description"] = self.description

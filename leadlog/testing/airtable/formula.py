@@ -60,7 +60,7 @@ _DEEPEST = 100
 
 
 def broken(detail: str = "Invalid formula. Please check your formula text.") -> Refusal:
-    """A formula that cannot be read."""
+    """Return a formula that cannot be read."""
     return Refusal(
         422,
         "INVALID_FILTER_BY_FORMULA",
@@ -69,12 +69,12 @@ def broken(detail: str = "Invalid formula. Please check your formula text.") -> 
 
 
 def is_true(value: Any) -> bool:
-    """Whether a filter keeps a record for which its formula has this value."""
+    """Return whether a filter keeps a record for which its formula has this value."""
     return not is_blank(value) and value != 0
 
 
 def as_text(value: Any) -> str:
-    """A value as `&` joins it."""
+    """Return a value as `&` joins it."""
     if value is None:
         return ""
     if isinstance(value, bool):

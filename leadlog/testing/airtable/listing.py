@@ -20,7 +20,7 @@ _MOST_ITERATORS = 100
 
 
 def iterator_gone() -> Refusal:
-    """The list has to be read from its first page again."""
+    """Return the list has to be read from its first page again."""
     return Refusal(
         422,
         "LIST_RECORDS_ITERATOR_NOT_AVAILABLE",
@@ -159,7 +159,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _rank(table: FakeTable, field: Field, row: StoredRow) -> tuple[int, float, str]:
-    """An order in which blanks come first, then numbers, then texts whatever their case."""
+    """Return an order in which blanks come first, then numbers, then texts whatever their case."""
     value = value_of(table, row, field)
     if value is None:
         return (0, 0.0, "")

@@ -68,7 +68,7 @@ class PageSource(Protocol):
         ...
 
     def records(self) -> list[dict[str, Any]]:
-        """All records."""
+        """Return all records."""
         ...
 
     def create(self) -> str:

@@ -45,16 +45,16 @@ class RecordsApi:
         self._missing_status = missing_status
 
     def list(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """One page of records."""
+        """Return one page of records."""
         return self._listing.page(asked)
 
     def get(self, record_id: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """One record."""
+        """Return one record."""
         by_id = str(asked.get("returnFieldsByFieldId", "")).lower() in {"1", "true"}
         return record_of(self._table, self._one(record_id), by_id=by_id)
 
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """One new record, or up to ten."""
+        """Return one new record, or up to ten."""
         choices: NewChoices = []
         changes = [
             RowUpdate(None, self._convert(one, body, choices))

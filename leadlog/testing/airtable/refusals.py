@@ -45,7 +45,7 @@ class Refusal(Exception):  # noqa: N818 - an answer of the API, which no caller 
 
 
 def bad_request(message: str | None = None) -> Refusal:
-    """A parameter is missing or out of range."""
+    """Return a parameter is missing or out of range."""
     return Refusal(
         422,
         "INVALID_REQUEST_UNKNOWN",
@@ -54,7 +54,7 @@ def bad_request(message: str | None = None) -> Refusal:
 
 
 def unreadable_body() -> Refusal:
-    """The body is not a JSON object: NaN and infinity are not JSON either."""
+    """Return the body is not a JSON object: NaN and infinity are not JSON either."""
     return Refusal(422, "INVALID_REQUEST_BODY", "Could not parse request body")
 
 
@@ -70,24 +70,24 @@ def model_not_found() -> Refusal:
 
 
 def no_such_row(record_id: str) -> Refusal:
-    """A write of several records names one that is not in the table."""
+    """Return a write of several records names one that is not in the table."""
     return Refusal(422, "ROW_DOES_NOT_EXIST", f"Record ID {record_id} does not exist in this table")
 
 
 def unknown_field(key: str) -> Refusal:
-    """A name or id that no field has."""
+    """Return a name or id that no field has."""
     return Refusal(422, "UNKNOWN_FIELD_NAME", f'Unknown field name: "{key}"')
 
 
 def bad_value(name: str) -> Refusal:
-    """A value of the wrong type."""
+    """Return a value of the wrong type."""
     return Refusal(
         422, "INVALID_VALUE_FOR_COLUMN", f'Field "{name}" cannot accept the provided value'
     )
 
 
 def computed(name: str) -> Refusal:
-    """A write to a field that Airtable fills itself."""
+    """Return a write to a field that Airtable fills itself."""
     return Refusal(
         422,
         "INVALID_VALUE_FOR_COLUMN",
@@ -96,7 +96,7 @@ def computed(name: str) -> Refusal:
 
 
 def no_such_choice(name: str) -> Refusal:
-    """A choice that a select field does not have."""
+    """Return a choice that a select field does not have."""
     return Refusal(
         422,
         "INVALID_MULTIPLE_CHOICE_OPTIONS",

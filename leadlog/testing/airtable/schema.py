@@ -43,17 +43,17 @@ class SchemaApi:
         self._ids = ids
 
     def whoami(self) -> dict[str, Any]:
-        """The user of the token."""
+        """Return the user of the token."""
         return {"id": self._user_id}
 
     def bases(self) -> dict[str, Any]:
-        """All bases."""
+        """Return all bases."""
         return {
             "bases": [{"id": self._base_id, "name": "Leads", "permissionLevel": "create"}],
         }
 
     def tables(self) -> dict[str, Any]:
-        """All tables with their fields."""
+        """Return all tables with their fields."""
         table = self._table
         return {
             "tables": [

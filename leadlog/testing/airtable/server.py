@@ -20,7 +20,7 @@ from leadlog.testing.airtable.refusals import Refusal
 __all__ = ["Server"]
 
 HOST = "127.0.0.1"
-# A client that sends nothing for so long is gone.
+# A client that sends nothing for that long has left.
 _IDLE_SECONDS = 60.0
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._http.traffic.went(request, None, 0)
             self.close_connection = True
             return
-        # Counted first: whoever has the answer may read the counters.
+        # Counted first: a client that has the answer may read the counters.
         sent = answer.body if answer.keep is None else answer.body[: answer.keep]
         self._http.traffic.went(request, answer.status, len(sent))
         headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}

@@ -18,12 +18,12 @@ NewChoices = list[tuple[Field, str]]
 
 
 def is_blank(value: Any) -> bool:
-    """Whether a cell with this value is left out of answers."""
+    """Return whether a cell with this value is left out of answers."""
     return value is None or value is False or value in ("", [])
 
 
 def render_time(moment: datetime) -> str:
-    """A time as Airtable writes it: whole seconds, with zeros for the milliseconds."""
+    """Return a time as Airtable writes it: whole seconds, with zeros for the milliseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
