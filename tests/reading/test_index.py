@@ -328,14 +328,15 @@ def test_columns_and_figures_are_those_of_each_event(root: Path, seed: int) -> N
         timed = [row for row in found if row[5] is not None]
         durations = Counter((row[4], bucket_of(row[5] / 1000)) for row in timed)
         told: Counter[object] = Counter()
-        for kind, _, bucket, n in figures.latencies(None, since, until):
-            told[kinds[kind], bucket] += n
+        for kind, _, buckets in figures.latencies(None, since, until):
+            told.update({(kinds[kind], bucket): n for bucket, n in buckets})
         assert told == durations
         lots: Counter[object] = Counter()
-        for lot, _, bucket, n in figures.latencies_of_lots(
+        for lot, _, buckets in figures.latencies_of_lots(
             {*figures.lots().values()}, since + 1, until, 900
         ):
-            lots[kinds[lot].category, kinds[lot].rate, bucket] += n
+            own = kinds[lot]
+            lots.update({(own.category, own.rate, bucket): n for bucket, n in buckets})
         by_lot: Counter[object] = Counter()
         for (kind, bucket), n in durations.items():
             by_lot[kind.category, kind.rate, bucket] += n
@@ -347,8 +348,8 @@ def test_columns_and_figures_are_those_of_each_event(root: Path, seed: int) -> N
         index.catch_up()
         index.add_up()
         left: Counter[object] = Counter()
-        for kind, _, bucket, n in figures.latencies(None, since, until):
-            left[kinds[kind], bucket] += n
+        for kind, _, buckets in figures.latencies(None, since, until):
+            left.update({(kinds[kind], bucket): n for bucket, n in buckets})
         gone = Counter(
             (row[4], bucket_of(row[5] / 1000)) for row in timed if row[0] == str(path_of(root))
         )
