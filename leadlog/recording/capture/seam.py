@@ -75,7 +75,7 @@ def attribute_warnings() -> None:
     pattern = getattr(langhelpers, "_not_sa_pattern", None)
     if pattern is not None and "leadlog" not in pattern.pattern:
         widened = re.compile(rf"{pattern.pattern}|^leadlog\.recording\.")
-        langhelpers._not_sa_pattern = widened  # type: ignore[attr-defined]
+        langhelpers._not_sa_pattern = widened
 
 
 def flushes(context: UOWTransaction) -> Mapping[InstanceState[Any], tuple[bool, bool]]:
