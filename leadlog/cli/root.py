@@ -118,7 +118,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; a wrong one is told with the closest name."""
+        """Find the command; the error about an unknown one names the closest."""
         name = args[0]
         if name not in self._lazy and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches

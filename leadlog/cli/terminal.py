@@ -127,7 +127,7 @@ class Styled(NamedTuple):
 
 
 def line(parts: Iterable[Styled | str], width: int | None = None) -> str:
-    """Join the parts that are not empty, two spaces apart, cut to so many cells."""
+    """Join the parts that are not empty, two spaces apart, cut to `width` cells."""
     shown: list[str] = []
     left = width
     for part in parts:

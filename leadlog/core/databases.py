@@ -21,7 +21,7 @@ __all__ = ["Database", "reading_database"]
 class Database:
     """An open database; a context manager.
 
-    One that nobody closes is closed when it goes.
+    One that is not closed is closed when it is collected.
 
     Args:
         path: The file; its folder must exist. A link is not followed.

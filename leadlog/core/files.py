@@ -124,7 +124,7 @@ def draft(
     try:
         place, fd = _locked_draft(path, mode, folder, masked)
     except OSError as error:
-        error.filename = target  # nobody knows the draft's name
+        error.filename = target  # the caller does not know the draft's name
         raise
     with ExitStack() as held:
         held.callback(os.close, fd)
@@ -170,7 +170,7 @@ def _locked_draft(path: Path, mode: int, folder: int | None, masked: bool) -> tu
 
 
 def remove_abandoned(path: Path) -> bool:
-    """Remove a draft that no process is writing any more.
+    """Remove a draft that no process writes.
 
     Returns:
         Whether it is gone.

@@ -1,4 +1,4 @@
-"""Locks on files, which tell other processes that this one is at work.
+"""Locks on files, which show other processes that this one is at work.
 
 A lock made by `flock` belongs to the open file; it goes with the last copy of its descriptor.
 """
@@ -64,7 +64,7 @@ def try_claim(fd: int) -> bool:
 
     Returns:
         False when another open file has the claim. True also where the system knows no such
-        lock; `claims_work` tells.
+        lock; `claims_work` says whether.
     """
     if _SET_LOCK is None:
         return True

@@ -9,7 +9,7 @@ __all__ = ["tell"]
 def tell(message: str) -> None:
     """Write a line to standard error; never raise, and never write anywhere else.
 
-    Standard error may be closed, None, full, or a pipe that nobody reads any more.
+    Standard error may be closed, None, full, or a pipe that is no longer read.
     """
     stream = sys.stderr
     if stream is not None and not sys.is_finalizing():  # then not even an import works

@@ -82,20 +82,20 @@ class _NativeThread:
 
 
 def end() -> None:
-    """Start no thread any more: the interpreter is ending."""
+    """Refuse new threads: the interpreter is ending."""
     global _ending  # noqa: PLW0603 - an interpreter ends once
     _ending = True
 
 
 def is_ending() -> bool:
-    """Return whether no thread is started any more."""
+    """Return whether new threads are refused."""
     return _ending or sys.is_finalizing()
 
 
 def start_thread(run: Callable[[], None], name: str) -> Background | None:
     """Start a daemon thread of the system's, unless the interpreter is ending.
 
-    Once leadlog's exit function has run, nobody ends a new thread in order; and after the exit
+    Once leadlog's exit function has run, a new thread would never be ended; and after the exit
     functions, `Thread.start` would wait for ever for a thread that never gets the interpreter.
 
     Args:

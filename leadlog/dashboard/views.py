@@ -312,12 +312,17 @@ def _session(asked: Asked) -> dict[str, Any]:
     }
 
 
-def _recent_sessions(log: Log) -> tuple[str, ...]:
+def _recent_sessions(log: Log) -> list[dict[str, Any]]:
+    """The sessions of the newest events, each with its newest one."""
     window = model.window("all", extent=_extent(log))
-    found = dict.fromkeys(
-        row.session for row in model.rows(log, window, model.filter_of(""), most=300)
-    )
-    return tuple(one for one in found if one)[:20]
+    found: dict[str, model.EventRow] = {}
+    for row in model.rows(log, window, model.filter_of(""), most=300):
+        if row.session:
+            found.setdefault(row.session, row)
+    return [
+        {"session": name, "at": row.at, "name": row.name, "user": row.user}
+        for name, row in [*found.items()][:20]
+    ]
 
 
 def _extent(log: Log) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""The monitor: follows the log of all processes, keeps figures, makes health checks, tells people.
+"""The monitor: follows the log of all processes, keeps figures, makes health checks, sends notices.
 
     from leadlog.monitor import Monitor
 

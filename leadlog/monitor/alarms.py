@@ -18,13 +18,13 @@ __all__ = ["Alarms"]
 
 
 class Alarms:
-    """The alerts of one log, and what was told of them.
+    """The alerts of one log, and the notices that were sent of them.
 
     Args:
         directory: the log directory, for the messages.
         configuration: rules and pace.
         outbox: takes the messages.
-        notice: is told in one line when a rule fails.
+        notice: is called with one line when a rule fails.
 
     Attributes:
         alerts: those that are pending or firing.

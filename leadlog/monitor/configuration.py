@@ -120,7 +120,7 @@ class Configuration:
     pace: NotificationPace = attrs.field(factory=NotificationPace)
 
     def timing(self, rule: str) -> RuleTiming:
-        """Return how long a rule wants something to last; at once, for one that is no more."""
+        """Return how long a rule's condition must last; 0 for a rule that no longer exists."""
         found = self.rules.get(rule)
         return RuleTiming(0.0, 0.0) if found is None else RuleTiming(found.hold, found.keep)
 

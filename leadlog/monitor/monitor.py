@@ -51,7 +51,7 @@ class Monitor:
             `leadlog.monitor.measuring.measure` does.
         background: whether checks, summaries and deliveries have threads of their own; else
             each cycle waits for them.
-        notice: is told in one line about what somebody should know.
+        notice: is called with one line that people should know of.
         observe: is given each event that is read, as
             `leadlog.monitor.health.counting.EventCounts.add` wants it.
 

@@ -69,7 +69,7 @@ def _patterns(value: Any) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Inhibition:
-    """While one alert fires, others are its consequences, and nobody is told of them.
+    """Inhibition: no notice is sent of alerts that are consequences of another one that fires.
 
     Attributes:
         rule: the rule of the cause.

@@ -98,7 +98,7 @@ def step(
     elapsed: float,
     now_us: int,
 ) -> tuple[dict[Key, AlertState], list[Transition]]:
-    """Return what becomes of the alerts.
+    """Return the next states of the alerts.
 
     Args:
         alerts: as they were after the last look.

@@ -1,4 +1,4 @@
-"""Alerts, what was told of them, silences and history, in SQLite beside the log."""
+"""Alerts, the notices sent of them, silences and history, in SQLite beside the log."""
 
 from collections.abc import Mapping
 from sqlite3 import Connection
@@ -79,7 +79,7 @@ def load_alerts(connection: Connection) -> dict[Key, AlertState]:
 
 
 def load_groups(connection: Connection) -> dict[str, Group]:
-    """Return what was told of them."""
+    """Return the notices that were sent of them."""
     groups = {}
     for rule, data in connection.execute("SELECT rule, data FROM alert_groups"):
         values: dict[str, Any] = orjson.loads(data)

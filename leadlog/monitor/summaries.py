@@ -21,7 +21,7 @@ class Summaries:
 
     Args:
         directory: the log directory.
-        notice: is told in one line when one cannot be written.
+        notice: is called with one line when one cannot be written.
 
     Attributes:
         done: the last UTC day whose summary is written, or was not asked for; "" before `poll`.

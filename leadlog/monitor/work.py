@@ -1,4 +1,4 @@
-"""What a monitor does in a cycle: read, look, tell, and write all of it in one transaction."""
+"""The work of a monitor's cycle: read, check, notify, and write all of it in one transaction."""
 
 import sqlite3
 import time
@@ -78,8 +78,8 @@ class Parts:
         clock: microseconds since 1970.
         measure: measures disk, memory and dropped events, by name.
         background: whether checks, summaries and deliveries have threads of their own.
-        notice: is told in one line about what somebody should know.
-        observe: is given each event that is read; None for nobody.
+        notice: is called with one line that people should know of.
+        observe: is called with each event that is read; None for no call.
     """
 
     directory: Path

@@ -1,4 +1,4 @@
-"""What one `database_operation` record says about a table: which row, and what became of it.
+"""The change of a table in one `database_operation` record: which row, with which outcome.
 
 Only here is decided whether a record is a create, an update or a delete. A writer that says so
 itself (`data_details.change`) is believed; of one that does not, it follows from the type of the
@@ -52,7 +52,7 @@ class Change(NamedTuple):
         at: when the operation ended, as in the record.
         event_id: of the record.
         entity: the mapped class's name, behind its table's schema and its database's name where
-            the record tells them (`database:schema.Class`); None where a statement's is not known.
+            the record has them (`database:schema.Class`); None where a statement's is not known.
         operation: `operation_type`.
         kind: create, update, delete or read; None where it may be any.
         outcome: what the database did; "" where the record does not say.
@@ -198,7 +198,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
 
 
 def addresses_of(data: Mapping[str, Any]) -> list[str]:
-    """Return the e-mail addresses that a call tells of: its row's, the old and the new one.
+    """Return the e-mail addresses in a call: its row's, the old and the new one.
 
     Args:
         data: one event of the log, of any type.

@@ -132,7 +132,7 @@ class Unpacked(io.RawIOBase):
         return self._position
 
     def _skip(self, count: int) -> None:
-        """Pass over so many bytes, or what there is."""
+        """Skip `count` bytes, or all that there are."""
         while count > 0 and (self._content or self._advance()):
             passed = min(count, len(self._content))
             self._content = self._content[passed:]

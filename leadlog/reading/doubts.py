@@ -19,7 +19,7 @@ class Doubt(NamedTuple):
             `uncertain` (the same of a call whose outcome is not known) or `dropped` (records
             were lost).
         at: when it ended, or was noticed.
-        event_id: of the record that tells of it.
+        event_id: of the record that shows it.
         entity: whose rows; None for any.
         operation: the call's `operation_type`.
         kind: what it did to rows; None for anything.

@@ -51,7 +51,7 @@ class Follower:
     Args:
         directory: the log directory; it need not exist yet.
         categories: folders to read; all six by default.
-        notice: is told in one line about what a reader should know.
+        notice: is called with one line that a reader should know of.
 
     Attributes:
         positions: `category/name` (without `.zst`) to its position; set it before the first

@@ -1,4 +1,4 @@
-"""The history of one row: who did what to it, when, and what became of it.
+"""The history of one row: who did what to it, when, and with which outcome.
 
 Rows of two classes may have the same key; each has a history of its own. Calls that failed or were
 rolled back are in it too, marked as such: what was tried belongs to the history, what it would
@@ -88,7 +88,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the log tells of one row.
+    """The history of one row according to the log.
 
     Attributes:
         entity: the mapped class's name; "" for records that name none.
@@ -105,7 +105,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """What the log tells of the rows with one key, each of another class.
+    """The histories of the rows with one key, each of another class.
 
     Attributes:
         key: the primary key as text.
@@ -141,7 +141,7 @@ def pushdown_for(key: str) -> dict[str, Predicate]:
 
 
 def pushdown_for_email(address: str) -> dict[str, Predicate]:
-    """Return what may tell of rows with an e-mail address, in whatever case: as `pushdown_for`.
+    """Return a filter for rows with an e-mail address, in any case, as `pushdown_for` does.
 
     Args:
         address: without spaces around it.
@@ -159,7 +159,7 @@ def pushdown_for_email(address: str) -> dict[str, Predicate]:
 
 
 def sealed_keys(directory: str | os.PathLike[str]) -> Iterator[str]:
-    """Yield keys of rows that sealed days tell of, which `pushdown_for` leaves out.
+    """Yield keys of rows in sealed days, which `pushdown_for` leaves out.
 
     Raises:
         ReadError: a file cannot be read.

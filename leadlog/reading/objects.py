@@ -29,7 +29,7 @@ __all__ = ["Manifest", "ObjectStore", "is_store", "local_copy", "open_store"]
 
 MANIFESTS: Final = "_manifests"
 _BLOCK_BYTES: Final = 1 << 20
-_MERGED_SEGMENT: Final = 1_000_000  # no day has so many segments
+_MERGED_SEGMENT: Final = 1_000_000  # no day has that many segments
 _not_a_word: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 

@@ -88,7 +88,7 @@ class Replay:
             return
         if self._one_table is not None and change.entity is not None:
             change = change._replace(entity=self._one_table)
-        if change.outcome == "completed":  # in time or not, it only tells that a row is there
+        if change.outcome == "completed":  # in time or not, it only shows that a row exists
             self._apply(change)
         elif change.outcome in ("committed", "unknown") and change.kind != "read":
             self._held.append(change)

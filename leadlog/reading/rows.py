@@ -1,4 +1,4 @@
-"""One row as the log tells it, and how a change can fail to fit it."""
+"""One row according to the log, and how a change can contradict it."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -25,7 +25,7 @@ class Gap(NamedTuple):
         key: of the row.
         what: `changed` (a value was another one before), `deleted` (the row was made again, so
             it was gone) or `created` (the row was there again after its deletion).
-        columns: for `changed`: column to (what the log had told, what it really was).
+        columns: for `changed`: column to (the value according to the log, the real value).
     """
 
     at: str
@@ -65,7 +65,7 @@ class Row:
         at: when it was last written or, if never, read.
         event_id: of that record.
         perhaps: event_id of a call with unknown outcome that may have made or deleted it, or of a
-            read, where nothing else tells of it; None for a row that is there.
+            read, if nothing else shows it; None for a row that exists.
         read_only: whether it is known from reads alone.
         gap: the last record that did not fit; None for none.
         lost: the last lost update; None for none.
@@ -180,7 +180,7 @@ class Row:
         return past[-1][1] if any(same(before, value) for before, _ in past) else None
 
     def forget(self, why: str) -> None:
-        """No value is known any more."""
+        """Forget all values."""
         self.values.clear()
         self.unknown.clear()
         self.whole = False

@@ -177,7 +177,7 @@ def _dataset(tables: Tables, name: str) -> ds.Dataset:
         ) -> ds.Scanner:
             needed = list(schema.names if columns is None else columns)
             if filter is not None:
-                # What a filter reads is not told, but its text has every name in it.
+                # What a filter reads is not listed, but its text has every name in it.
                 said = str(filter)
                 needed += [one for one in schema.names if one in said and one not in needed]
             return ds.Scanner.from_batches(

@@ -84,7 +84,7 @@ class Scan:
         files: with lines, plain or compressed.
         parts: Parquet files.
         since: the first moment wanted, as `timestamp`; None for no such limit.
-        until: the first moment not wanted any more, as `timestamp`.
+        until: the end, as `timestamp`; excluded.
         copies: of the files, those that are read from columns.
     """
 
@@ -231,7 +231,7 @@ class Scan:
     def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
         """Count the lines that are no events, and find the first of them.
 
-        Only files with such lines are read a second time, to tell lines that are damaged from
+        Only files with such lines are read a second time, to distinguish damaged lines from
         one that is still being written. A compressed file that is cut off counts as one line.
 
         Args:
@@ -298,7 +298,7 @@ def scan(
         directory: the log directory; one that does not exist has no files.
         category: the folder, such as `database_operations`.
         since: the first moment wanted, as `timestamp` in the records, or a UTC day.
-        until: the first moment not wanted any more; the same.
+        until: the end; excluded.
 
     Raises:
         ValueError: there is no such category, or a moment is not a date.

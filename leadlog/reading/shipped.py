@@ -273,7 +273,7 @@ def note_erased(directory: Path, events: Sequence[Erased]) -> None:
 
 
 def copies_elsewhere(directory: Path, events: int) -> dict[str, str]:
-    """Return what becomes of the copies of erased events, by destination.
+    """Return what happens to the copies of erased events, by destination.
 
     Args:
         directory: The log directory.

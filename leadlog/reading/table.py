@@ -292,7 +292,7 @@ class Table:
             yield LostUpdate(*where, overwritten, lost)
 
     def _doubted(self, kind: Kind, since: int, column: str | None = None) -> bool:
-        """Return whether something that does not tell its rows may have done this to one."""
+        """Return whether a record that does not name its rows may have done this to one."""
         return any(doubt.touches(self.entity, kind, column) for doubt in self._doubts.since(since))
 
     def _note(self, key: str, misfit: Gap | LostUpdate) -> None:

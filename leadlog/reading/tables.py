@@ -45,7 +45,7 @@ class Tables:
         connection: of `leadlog.reading.scan.connect`; reads the files.
         directory: the log directory.
         since: the first moment wanted, as `timestamp` in the records.
-        until: the first moment not wanted any more.
+        until: the end; excluded.
 
     Attributes:
         unread: why files could not be read the last time; None where they could. What comes out of

@@ -45,7 +45,7 @@ class Tail:
         directory: the log directory; it need not exist yet.
         categories: folders to read; all six by default.
         where: which events are wanted; all by default.
-        notice: is told in one line about what a reader should know (a file was truncated …).
+        notice: is called with one line that a reader should know of (a file was truncated …).
 
     Attributes:
         skipped: counts the damaged lines met so far.
@@ -159,7 +159,7 @@ class Tail:
                 if known is None:
                     known = self._files[path] = _Followed(file, self.skipped, at_end=False)
                 known.keep_open(file.date == newest[file.category])
-            except FileNotFoundError:  # removed since it was listed: the next scan tells
+            except FileNotFoundError:  # removed since it was listed: the next scan finds out
                 continue
         return [event for event in rest if self._where(event.data)]
 

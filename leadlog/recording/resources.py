@@ -133,7 +133,7 @@ def resident_mb() -> float | None:
 
 
 def disk_bytes() -> int | None:
-    """Bytes that this process had storage read and write so far; None where no system tells.
+    """Bytes that this process had storage read and write so far; None if unknown.
 
     Read from Linux's own counters through a descriptor that stays open: 5 µs, where psutil takes
     70, and each measured run needs it twice.

@@ -41,7 +41,7 @@ class _Again:
 AGAIN: Final = _Again()
 
 Verdict = str | _Again | None
-"""What became of a record: None where it was taken, `AGAIN`, or why it was refused for good."""
+"""The outcome of a record: None if accepted, `AGAIN`, or why it was refused for good."""
 
 
 class UnreachableError(ShippingError):
@@ -58,7 +58,7 @@ class UnreachableError(ShippingError):
 
 
 class BatchRefusedError(ShippingError):
-    """A request was refused for what is in it; a smaller one tells which record it was.
+    """A request was refused for what is in it; a smaller one shows which record it was.
 
     Args:
         message: What the destination said.
@@ -103,7 +103,7 @@ class Sender(Protocol):
         ...
 
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
-        """Send records and return what became of each.
+        """Send records and return the outcome of each.
 
         Raises:
             UnreachableError: Nothing is known to be taken; all are sent again.

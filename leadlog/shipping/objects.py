@@ -43,7 +43,7 @@ class ObjectShipper:
         directory: The log directory.
         destination: Where to.
         privacy: What is done with personal data; None for nothing.
-        notice: Is told in one line about what somebody should know.
+        notice: Is called with one line that people should know of.
         clock: Microseconds since 1970.
         stop: Ends a run when it is set.
 

@@ -90,7 +90,7 @@ class Shipper:
         directory: The log directory.
         destination: Where to.
         pseudonym_key: Of the pseudonyms, where the destination wants these.
-        notice: Is told in one line about what somebody should know.
+        notice: Is called with one line that people should know of.
         clock: Microseconds since 1970.
         stop: Ends a run when it is set.
         sender: Speaks the protocol; made from the destination by default.
@@ -205,7 +205,7 @@ class Shipper:
                 source.close()
 
     def _guarded(self, shipments: Shipments, work: Callable[[], None]) -> None:
-        """Do it; what ends it too early is told and kept."""
+        """Do it; report and keep the error that ends it too early."""
         try:
             work()
         except _StoppedError:
@@ -409,7 +409,7 @@ def remember(
     *,
     can_erase: bool,
 ) -> None:
-    """Keep what others need to know of a destination, and tell when it is another one.
+    """Keep what others need to know of a destination, and report when it is another one.
 
     Args:
         shipments: Where it is kept.

@@ -73,7 +73,7 @@ class Source:
         shipments: What was shipped before.
         destination: Says which files.
         clock: Microseconds since 1970.
-        notice: Is told in one line about what somebody should know.
+        notice: Is called with one line that people should know of.
 
     Attributes:
         skipped: Counts the damaged lines met so far.
@@ -114,7 +114,7 @@ class Source:
     # ------------------------------------------------------------------------------- which files
 
     def scan(self) -> None:
-        """List the files anew, and see what became of those that are gone.
+        """List the files anew, and find out why some are missing.
 
         Raises:
             OSError: A folder cannot be listed.

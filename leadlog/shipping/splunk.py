@@ -100,7 +100,7 @@ class SplunkSender:
         self._http.close()
 
     def prepare(self) -> None:
-        """Do nothing: the first batch tells whether the token is right."""
+        """Do nothing: the first batch shows whether the token is right."""
 
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
         """Send the records, and wait until they are indexed where that can be known.

@@ -17,7 +17,7 @@ from leadlog_processors.masking import mask_text
 __all__ = ["Transport"]
 
 _CONNECT_SECONDS: Final = 5.0
-_SAID: Final = 300  # characters of an answer that are told
+_SAID: Final = 300  # characters of an answer that are shown
 _LATER: Final = frozenset((408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524))
 _CONTENT: Final = frozenset((400, 413, 415, 422))
 

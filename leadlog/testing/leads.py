@@ -253,7 +253,7 @@ def _mistyped(dice: _Dice, email: str) -> str:
 
 
 def _entered_again(dice: _Dice, lead: Lead, given: str, family: str) -> tuple[Lead, str, str]:
-    """Return the same person once more, told by one field only, as somebody else would enter it."""
+    """Return the same person once more, with one field in common, as a colleague would enter it."""
     again: Lead = {"name": lead["name"], "company": lead["company"], "email": None}
     way = dice.number(1, 4)
     if way == 1:

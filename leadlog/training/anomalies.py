@@ -17,7 +17,7 @@ __all__ = ["anomalies"]
 
 _LEAST: Final = 20
 _TO_SIGMA: Final = 1.4826
-"""A normal distribution's standard deviation is so many MADs."""
+"""The standard deviation of a normal distribution, in MADs."""
 _LEAST_MAD: Final = math.log(1.05)
 """Durations that hardly vary still vary by five percent."""
 _DAY_US: Final = 86_400_000_000

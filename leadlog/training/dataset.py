@@ -1,4 +1,4 @@
-"""A data set of a log: three Parquet files, and what tells where they come from.
+"""A data set of a log: three Parquet files, and a document that says where they come from.
 
     DIR/train.parquet  calibration.parquet  test.parquet
         croissant.json  README.md  DATASHEET.md

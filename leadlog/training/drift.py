@@ -90,7 +90,7 @@ def _judged(name: str, model: Model, days: Sequence[Mapping[str, Any]]) -> Check
     last = days[-1]
     if model.target.kind == "binary":
         known = model.body["test"]["metrics"]["brier"]
-        # What a constant would have scored tells a bad day from a bad model.
+        # The score of a constant distinguishes a bad day from a bad model.
         limit = max(known["model"]["high"], last["brier_constant"])
         check = judge(
             name,
@@ -203,7 +203,7 @@ def stability(reference: Mapping[str, Sequence[float]], values: Sequence[float])
 
     Args:
         reference: `edges` of tenths and the `shares` between them.
-        values: What there is now; 0 where there are too few to tell.
+        values: What there is now; 0 where there are too few to judge.
     """
     from bisect import bisect_left
 

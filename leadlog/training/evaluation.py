@@ -117,7 +117,7 @@ def differences(
 
     Args:
         metric: Which.
-        label: What became of the runs, in the order of time.
+        label: The outcomes of the runs, in the order of time.
         scores: By name; one is `model`.
         weight: Of each run.
         seed: Of the draws.

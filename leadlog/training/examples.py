@@ -93,7 +93,7 @@ def make_features(
 
     Args:
         connection: Has the table `labelled`.
-        target: Whose label the features tell of past runs.
+        target: Whose label of past runs the features contain.
         asked: Gives `event_id`, `operation`, `session_id`, `started_us`, `items`, `megabytes`.
     """
     label = "CAST(label * 1000000 AS BIGINT)" if target.kind == "binary" else "CAST(NULL AS BIGINT)"

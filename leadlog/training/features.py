@@ -77,7 +77,7 @@ SIZE_FEATURES: Final = (
     Feature("megabytes", "number", "Size of the files that it reads, 10^6 bytes."),
 )
 """For `duration` alone, whose runs all succeeded: of a run that failed, the record often lacks
-its size, so a null would tell the outcome."""
+its size, so a null would reveal the outcome."""
 
 CATEGORICAL: Final = ("operation",)
 

@@ -237,7 +237,7 @@ class _Trainer:
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
     def reference(self) -> dict[str, Any]:
-        """Return how the features lie in `train`, in tenths, to tell a drift from."""
+        """Return the deciles of the features in `train`, as a baseline for drift."""
         import numpy as np
 
         found: dict[str, Any] = {}

@@ -6,7 +6,7 @@
 | `kind` | operation, performance, sync or migration |
 | `started_us`, `ended_us`, `us` | microseconds since 1970, and the duration |
 | `w` | how many runs the record stands for, in thousandths |
-| `success`, `failed`, `outcome`, `user_error`, `throttled`, `bulk` | what became of it |
+| `success`, `failed`, `outcome`, `user_error`, `throttled`, `bulk` | its outcome |
 | `items`, `megabytes` | what is known of its size before it begins |
 | `session_id`, `transaction_id`, `leads` | what it belongs to |
 """

@@ -38,7 +38,7 @@ def verify(
     table: str | None = None,
     ignore: Collection[str] = (),
 ) -> VerificationReport:
-    """Compare the table that the log tells of with the real one.
+    """Compare the table according to the log with the real one.
 
     The log is read first, so calls that end in between are differences: run it while nobody
     writes, or run it again.

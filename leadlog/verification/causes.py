@@ -1,4 +1,4 @@
-"""Why the log and a table differ: the likely cause, with the record that tells of it."""
+"""Why the log and a table differ: the likely cause, and the record that shows it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final

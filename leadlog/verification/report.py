@@ -50,7 +50,7 @@ class Difference:
         logged: its value by the log.
         found: its value in the table, as the log would show it.
         cause: the likely cause, see `CAUSES`.
-        explanation: the same in a sentence, with the record that tells of it.
+        explanation: the same in a sentence, with the record that shows it.
         event_id: of that record; None where there is none.
     """
 
@@ -81,7 +81,7 @@ class VerificationReport:
         values_unknown: why to how many values were not compared, because the log does not have
             them.
         values_either: values that are one of two that a blind spot leaves possible.
-        rows_uncertain: rows of which only the table could tell whether they are there.
+        rows_uncertain: rows of which only the table shows whether they exist.
         columns_gone: logged columns that the table does not have.
         differences: the first ones.
         difference_count: how many there are.

@@ -90,7 +90,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
 
     Args:
         connection: where it is.
-        entity: the mapped class's name, behind its table's schema where the log tells one.
+        entity: the mapped class's name, after its table's schema where the log has one.
         name: of the table, perhaps with its schema; by default it is found: customers, customer,
             Customer and the like for Customer.
 
@@ -120,7 +120,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
             f"there is no table {name!r}; there are {_listed(inspector.get_table_names())}"
         ) from None
     if not table.primary_key.columns:
-        raise ReadError(f"the table {name!r} has no primary key, so its rows cannot be told apart")
+        raise ReadError(f"the table {name!r} has no primary key to identify its rows")
     return table
 
 

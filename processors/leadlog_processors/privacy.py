@@ -230,7 +230,7 @@ class _Cleaning:
     def clean_event(self, event: EventDict) -> EventDict:
         clean: EventDict = self._clean(_TEXT, event)
         if self._known and self._free_texts:
-            # Once more, because a text may come before the key that tells whose name is in it.
+            # Once more, because a text may come before the key that says whose name is in it.
             folded = "\n".join(self._free_texts).casefold()
             if any(known.casefold() in folded for known in self._known):
                 clean = self._without_known(_TEXT, clean)

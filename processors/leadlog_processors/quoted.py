@@ -40,7 +40,7 @@ _DATABASES: Final = frozenset(
         "pymssql",
         "pyodbc",
         "aioodbc",
-        "pandas",  # to_sql tells them again
+        "pandas",  # to_sql repeats them
     )
 )
 """The packages whose exceptions say what a database said."""

@@ -1,4 +1,4 @@
-"""Ratings: what becomes of each field of a lead, by the rules that `quality` documents.
+"""Ratings: the verdict on each field of a lead, by the rules that `quality` documents.
 
 >>> rate({"name": "Jaime", "email": "sales@acme.com", "phone": "555"}) == (
 ...     FAULTY,
@@ -27,7 +27,7 @@ from leadlog_processors.vocabulary import (
     SUFFIXES,
 )
 
-# What became of a field. Numbers, so that the seven of a lead are a small key for their verdict.
+# The verdict on a field. Numbers, so that the seven of a lead are a small key for their verdict.
 OK, MISSING, PLACEHOLDER, INVALID, FAULTY = range(5)
 _USABLE: Final = (OK, FAULTY)
 

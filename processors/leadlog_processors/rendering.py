@@ -190,7 +190,7 @@ class JSONLine:
     Args:
         limit: most bytes in a line, its newline included.
         newline: ends the line with a newline.
-        unserialisable: told of an event that nothing could render, of which only a
+        unserialisable: called with an event that nothing could render, of which only a
             stub line is written.
     """
 

@@ -1,5 +1,6 @@
 """The dashboard in a real browser: hostile texts, keys, accessibility, live over a restart."""
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -60,6 +61,12 @@ def test_a_hostile_text_is_only_a_text(visit, path):
     assert page.evaluate("() => typeof taken") == "undefined"
 
 
+def seen(text: str) -> str:
+    """A text as pages write it: with escapes for what acts on it without being seen."""
+    unseen = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u202e]"
+    return re.sub(unseen, lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def test_only_whole_http_addresses_in_stored_values_are_links(visit):
     """Whatever else looks like one stays a text, and a link says nothing of this page."""
     page = visit("sql")
@@ -83,12 +90,59 @@ def test_only_whole_http_addresses_in_stored_values_are_links(visit):
         }""",
         hostile + sound,
     )
-    assert [text for text, *_ in found] == hostile + sound
+    assert [text for text, *_ in found] == [seen(text) for text in hostile + sound]
     assert [link for _, link, *_ in found[: len(hostile)]] == [None] * len(hostile)
     assert [tuple(one[1:]) for one in found[len(hostile) :]] == [
         (link, "noopener noreferrer nofollow", "_blank")
         for link in ("https://a.example/x?y=1#z", "http://a.example/", "http://127.0.0.1:9/")
     ]
+
+
+def test_every_value_of_a_facet_is_a_filter_that_finds_its_events(visit):
+    """Whatever the values are made of: quotes, backslashes, spaces, what no terminal may see."""
+    page = visit("explore?since=all")
+    page.wait_for_selector(".facet button")
+    told = page.evaluate(
+        """async () => {
+            const root = document.body.dataset.root;
+            const { quoted } = await import(`${root}/assets/page-now.js`);
+            const asked = (f) => new URLSearchParams({ since: "all", f });
+            const ask = async (f) => (await fetch(`${root}/api/explore?${asked(f)}`)).json();
+            const { found } = await ask(""), told = [];
+            for (const facet of found.facets) {
+                for (const [value, n] of facet.values) {
+                    const own = await ask(`${facet.name}:${quoted(value)}`);
+                    told.push([facet.name, value, n, own.found?.total ?? own.error]);
+                }
+            }
+            return told;
+        }"""
+    )
+    assert {value for _, value, *_ in told} >= {*HOSTILE}
+    assert [one for one in told if one[2] != one[3]] == []
+
+
+def test_pressing_a_facet_filters_by_it_and_pressing_it_again_does_not(visit):
+    """Also where the value holds quotes and spaces."""
+    page = visit("explore?since=all")
+    whole = page.locator("h1").inner_text()
+    button = page.get_by_role("button", name='" onmouseover="alert(1)').first
+    button.click()
+    pressed = page.locator('.facet button[aria-pressed="true"]')
+    pressed.wait_for()
+    page.wait_for_selector(READY)
+    assert page.locator("h1").inner_text() != whole
+    pressed.click()
+    page.wait_for_function("() => !location.search.includes('f=')")
+    page.wait_for_function("(was) => document.querySelector('h1').innerText === was", arg=whole)
+
+
+def test_a_text_cannot_turn_the_letters_around_it(visit):
+    """An override of the direction is shown as its escape, so that a name looks like what it is."""
+    page = visit("explore?since=all")
+    found = page.locator("main").inner_text()
+    assert "\\u202egnp.exe" in found
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x1b]", found)
 
 
 def test_details_of_hostile_records_are_only_text_too(visit):
@@ -252,13 +306,13 @@ def test_a_killed_and_restarted_server_loses_and_doubles_nothing(open_page, find
         write(5)
         page.wait_for_selector("text=not connected")
         port = first.port
-    with serving(root, port=port) as second:
+    with serving(root, port=port):
         page.wait_for_function(COUNT, arg=12)
         write(6)
         page.wait_for_function(COUNT, arg=18)
-        second.stop()
         names = page.locator("tbody tr td:nth-child(2)").all_inner_texts()
-        assert len(names) == len(set(written)) == 18
+        assert len(names) == len(set(names)) == len(written) == 18
+        page.goto("about:blank")  # so that it does not look for the server when that has ended
     findings.errors.clear()  # the browser says that it could not connect meanwhile
 
 
@@ -278,6 +332,39 @@ def test_a_new_event_is_on_the_screen_at_once(open_page, growing):
             took.append(time.monotonic() - began)
         # On a quiet machine it is a tenth of a second; `make bench` measures it.
         assert sorted(took)[5] < 2.0
+        page.goto("about:blank")
+
+
+def sync(number: int) -> bytes:
+    """A sync that has ended."""
+    record = {
+        "timestamp": format_us(now_us()),
+        "level": "info",
+        "log_type": "sync_operation",
+        "event_name": "sync.finished",
+        "event_id": new_id(),
+        "session_id": "abcd1234",
+        "sync_details": {"sync_type": "to_airtable", "sync_id": f"s{number}"},
+        "sync_results": {"success": True, "leads_synced": number, "execution_time_ms": 9.0},
+    }
+    return orjson.dumps(record) + b"\n"
+
+
+def test_runs_that_end_meanwhile_appear_by_themselves(open_page, tmp_path):
+    """Also those that are the first, and not under a reader who has a list open."""
+    path = tmp_path / "log" / "sync_operations" / f"{format_us(now_us())[:10]}.jsonl"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with serving(tmp_path / "log") as served:
+        page = open_page(served.url)
+        page.goto(f"{served.base}/runs?since=24h")
+        page.wait_for_selector("text=No runs")
+        page.wait_for_selector("text=live")
+        for number in (1, 2):
+            with path.open("ab") as stream:
+                stream.write(sync(number))
+            page.wait_for_function(COUNT, arg=number)
+        assert page.locator("h1").inner_text() == "2 runs of sync and migration"
         page.goto("about:blank")
 
 

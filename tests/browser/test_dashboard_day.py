@@ -106,7 +106,8 @@ def test_hours_of_pushes_leave_the_tab_as_it_was(open_page, tmp_path, path, push
     grown = {name: after[name] - before[name] for name in ("bytes", "Nodes", "JSEventListeners")}
     assert grown["bytes"] < 1e6, grown
     assert grown["Nodes"] < 500, grown
-    assert grown["JSEventListeners"] < pushes // 4, grown
+    # Rows that were just replaced may not be collected yet when the machine is busy.
+    assert grown["JSEventListeners"] < max(pushes // 4, 40), grown
 
 
 @pytest.mark.parametrize(

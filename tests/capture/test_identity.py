@@ -17,7 +17,6 @@ from sqlalchemy.orm import (
     Mapped,
     Session,
     mapped_column,
-    registry,
     relationship,
 )
 
@@ -360,25 +359,58 @@ def test_a_base_stands_for_its_classes_also_those_mapped_later(tmp_path: Path, l
     assert {entity for entity, _kind in told(log)} == {"Course", "Pupil", "pupil_course"}
 
 
-def test_a_registry_stands_for_its_classes(tmp_path: Path, log: Log) -> None:
-    """Those that were mapped imperatively, too."""
-    own = registry()
-    table = sa.Table("plain", own.metadata, sa.Column("id", sa.Integer, primary_key=True))
+@pytest.mark.parametrize("subject", ["registry", "base"])
+def test_a_registry_stands_for_its_classes(tmp_path: Path, log: Log, subject: str) -> None:
+    """Those that were mapped imperatively, too, though they have another base; so does a base."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    table = sa.Table("plain", Own.metadata, sa.Column("id", sa.Integer, primary_key=True))
 
     class Plain:
         pass
 
-    own.map_imperatively(Plain, table)
+    Own.registry.map_imperatively(Plain, table)
     engine = sa.create_engine(f"sqlite:///{tmp_path}/own.db")
-    own.metadata.create_all(engine)
-    handle = leadlog.capture(engine, own)
+    Own.metadata.create_all(engine)
+    handle = leadlog.capture(engine, Own if subject == "base" else Own.registry)
     with Session(engine) as session:
         session.add(Plain())
         session.commit()
     handle.release()
     engine.dispose()
-    own.dispose()
+    Own.registry.dispose()
     assert told(log) == [("Plain", "create")]
+
+
+def test_an_abstract_base_stands_for_its_own_classes(tmp_path: Path, log: Log) -> None:
+    """Not for the registry that it shares with others."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Audited(Own):
+        __abstract__ = True
+
+    class Deal(Audited):
+        __tablename__ = "deals"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Cache(Own):
+        __tablename__ = "caches"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/own.db")
+    Own.metadata.create_all(engine)
+    handle = leadlog.capture(engine, Audited)
+    with Session(engine) as session:
+        session.add_all([Deal(), Cache()])
+        session.commit()
+    handle.release()
+    engine.dispose()
+    Own.registry.dispose()
+    assert told(log) == [("Deal", "create")]
 
 
 def test_everything_on_an_engine(engine: sa.Engine, log: Log) -> None:

@@ -66,7 +66,7 @@ class Served:
 
     def raw(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
         """Send bytes as they are; returns status, headers and body of the answer."""
-        with socket.create_connection(("127.0.0.1", self.port), 20) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 60) as connection:
             connection.sendall(request)
             answer = b""
             while piece := connection.recv(65_536):

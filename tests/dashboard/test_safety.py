@@ -396,7 +396,11 @@ def test_another_user_of_the_machine_without_the_token_sees_nothing():
             )
             files = f"cat {root}/*/* {root}/.index/* /proc/{running.process.pid}/environ"
             told = subprocess.run(
-                ["bash", "-c", f"id -un; {asked}; {files}; cat /proc/*/cmdline"],
+                [
+                    "bash",
+                    "-c",
+                    f"id -un; {asked}; {files}; cat /proc/{running.process.pid}/cmdline",
+                ],
                 user="nobody",
                 group="nogroup",
                 extra_groups=[],

@@ -56,7 +56,7 @@ def silence(
 
     RULE is the name of a rule, or `rule:label` as in `leadlog alerts list` and in the settings.
     `*` and `?` stand for any characters, and nothing else is special. The alerts go on, and are in
-    `leadlog alerts list`; nobody is told of them until the silence ends.
+    `leadlog alerts list`; no notice is sent of them until the silence ends.
 
     \b
     Examples:

@@ -154,7 +154,7 @@ def check(ctx: click.Context, *, database: str | None, repair: bool, as_json: bo
 @database_option
 @json_option
 def vacuum(*, database: str | None, as_json: bool) -> None:
-    """Give unused space back, and tell the query planner what there is.
+    """Give unused space back, and renew the query planner's statistics.
 
     SQLite needs as much free room as the file takes while this runs, and writers wait.
 

@@ -17,7 +17,7 @@ __all__ = ["drain"]
 @directory_option
 @json_option
 def drain(*, directory: Path | None, as_json: bool) -> None:
-    """Write to the files what the processes of this user log, until told to end.
+    """Write to the files what the processes of this user log, until it is stopped.
 
     Without it each process does that in a thread of its own. While it runs they leave to it the
     labelling, the masking and the writing, and go on themselves within a second when it ends,

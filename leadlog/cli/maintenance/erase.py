@@ -70,7 +70,7 @@ def erase(
         raise click.UsageError("name somebody with --lead or --email, or go on with --resume")
     if short := [text for text in (*lead_ids, *emails) if len(text) < 3]:
         raise click.UsageError(
-            f"{short[0]!r} is too short to be told from other text; give the whole id or address"
+            f"{short[0]!r} is too short and may be part of other text; give it whole"
         )
     from leadlog.core.settings import load
     from leadlog.reading import erasure

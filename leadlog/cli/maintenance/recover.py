@@ -22,7 +22,7 @@ __all__ = ["recover"]
     "--all",
     "everything",
     is_flag=True,
-    help="Do it for every log directory of this user, and remove what has none any more.",
+    help="Recover every log directory of this user, and remove what belongs to none.",
 )
 @json_option
 @click.pass_context

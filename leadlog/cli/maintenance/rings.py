@@ -1,4 +1,4 @@
-"""The rings and sinks, for `leadlog doctor`: what became of the lines of every process."""
+"""The rings and sinks, for `leadlog doctor`: the counts of the lines of every process."""
 
 from typing import Any
 

@@ -66,7 +66,7 @@ def monitor(
     metrics_address: str,
     as_json: bool,
 ) -> None:
-    """Watch the log: keep figures, make health checks, and tell when something is wrong.
+    """Watch the log: keep figures, make health checks, and report when something is wrong.
 
     Reads what all processes log, from where the last monitor stopped, and writes a look at the
     whole each minute and every change of an alert as monitoring_data records. After midnight UTC
@@ -148,7 +148,7 @@ def _serve(
 
 
 def _run(watch: "Monitor", *, as_json: bool) -> None:
-    """Works until it is told to end; SIGTERM ends it as cleanly as Ctrl-C does."""
+    """Works until it is stopped; SIGTERM ends it as cleanly as Ctrl-C does."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         watch.stop(0)

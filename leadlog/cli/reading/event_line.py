@@ -49,7 +49,7 @@ def event_line(event: Data, width: int | None = None, *, context: Data | None = 
     Args:
         event: the record.
         width: of the terminal; None: nothing is cut.
-        context: what is told elsewhere of who did it, and is not repeated.
+        context: what is shown elsewhere of who did it, and is not repeated.
     """
     narrow = width is not None and width < _NARROW
     level = _text(event.get("level"))
@@ -109,7 +109,7 @@ def context_line(events: Iterable[Data]) -> str:
 
 
 def change(cell: Any, limit: int | None = _VALUE_LIMIT) -> str:
-    """Return what became of a column, `old → new`, with values cut to so many cells."""
+    """Return the change of a column, `old → new`, with values cut to `limit` cells."""
     if not isinstance(cell, Mapping) or not cell:
         return "written by the database"
     if "new" not in cell:
@@ -120,7 +120,7 @@ def change(cell: Any, limit: int | None = _VALUE_LIMIT) -> str:
 
 
 def value(stored: Any, limit: int | None = _VALUE_LIMIT) -> str:
-    """Return a stored value as text for people, cut to so many cells."""
+    """Return a stored value as text for people, cut to `limit` cells."""
     if isinstance(stored, str):
         text = stored or '""'
     else:

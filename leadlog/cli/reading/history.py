@@ -1,4 +1,4 @@
-"""`leadlog history`: who did what to one lead, when, and what became of it."""
+"""`leadlog history`: who did what to one row, when, and with which outcome."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -66,7 +66,7 @@ def history(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Show who did what to a lead, when, and what became of it.
+    """Show who did what to a row, when, and with which outcome.
 
     LEAD_ID is the primary key; parts of a composite one are joined by a comma. Rows of several
     classes with the same key are shown one after the other. Calls that failed or were rolled back

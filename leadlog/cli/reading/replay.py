@@ -34,7 +34,7 @@ def replay(ctx: click.Context, *, at: str | None, entity: str, directory: Path |
     Columns whose values the log does not have are left out and named under `_unknown`; `*` in it
     stands for every column that is not there. `_uncertain` is true where it is not known whether
     the row was there: an outcome is unknown, or it was read but never written. What makes the log
-    doubtful is told on standard error.
+    doubtful is reported on standard error.
 
     \b
     Examples:

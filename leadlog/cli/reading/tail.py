@@ -145,7 +145,7 @@ def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
 
 
 def _wait_for_reader() -> Callable[[], None]:
-    """Wait one round; raise BrokenPipeError when nobody reads standard output any more.
+    """Wait one round; raise BrokenPipeError when standard output is no longer read.
 
     Without it, `leadlog tail -f | head` would stay until the next event.
     """
@@ -154,7 +154,7 @@ def _wait_for_reader() -> Callable[[], None]:
         poll = select.poll()
     except (OSError, AttributeError):  # no real file, or a system without poll
         return lambda: time.sleep(POLL_SECONDS)
-    poll.register(descriptor, 0)  # errors and hang-ups are told without being asked for
+    poll.register(descriptor, 0)  # errors and hang-ups are always reported
 
     def wait() -> None:
         if poll.poll(POLL_SECONDS * 1000):

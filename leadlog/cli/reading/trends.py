@@ -1,4 +1,4 @@
-"""`leadlog trends`: what became of latency and resource use, and when it changed."""
+"""`leadlog trends`: how latency and resource use changed, and when."""
 
 from pathlib import Path
 from typing import Any

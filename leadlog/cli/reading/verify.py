@@ -47,7 +47,7 @@ def verify(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare the table that the log tells of with the real one.
+    """Compare the table according to the log with the real one.
 
     Replays the log and reads the table, which it only reads. Each difference is shown with what
     explains it: a call that does not say which rows it changed, records that were dropped, a
@@ -118,7 +118,7 @@ def _show(report: "VerificationReport") -> None:
         rows.append(
             (
                 "uncertain",
-                f"{count(report.rows_uncertain, 'row')} that only the table could tell of",
+                f"{count(report.rows_uncertain, 'row')} that only the table could show",
             )
         )
     if report.columns_gone:

@@ -31,7 +31,7 @@ def _run_options(function: F) -> F:
             "--watch",
             type=click.FloatRange(min=0),
             metavar="SECONDS",
-            help="Go on for ever, with so many seconds between two runs.",
+            help="Repeat forever, with this many seconds between two runs.",
         ),
         click.option(
             "--deletes",

@@ -88,7 +88,7 @@ class Screen:
         self._write(_ENTER)
 
     def _give_back(self) -> None:
-        # A terminal that was closed takes nothing any more, and needs nothing.
+        # A closed terminal accepts nothing and needs nothing.
         with suppress(OSError, ValueError):
             self._write(_LEAVE)
         with suppress(termios.error, OSError):
@@ -117,7 +117,7 @@ class Screen:
             size = os.get_terminal_size(self._output)
         except OSError:
             return
-        # A terminal that does not tell its size says 0.
+        # A terminal that does not know its size says 0.
         self.width = max(size.columns, _LEAST[0]) if size.columns else 80
         self.height = max(size.lines, _LEAST[1]) if size.lines else 24
 

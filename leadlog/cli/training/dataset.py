@@ -73,7 +73,7 @@ def dataset(
     as_json: bool,
     **moments: str | None,
 ) -> None:
-    """Write training data of the log: what was known when each run began, and what became of it.
+    """Write training data of the log: what was known when each run began, and its outcome.
 
     Three Parquet files (train, calibration, test) that follow each other in time and share no
     session, transaction or lead; croissant.json; README.md, a Hugging Face card; DATASHEET.md;

@@ -28,7 +28,7 @@ def operation_name(operation_type: None, entity: Any) -> None: ...
 
 
 def operation_name(operation_type: str | None, entity: Any) -> str | None:
-    """Return what readers call an operation: `Class.operation`, so that classes are told apart.
+    """Return what readers call an operation: `Class.operation`, which distinguishes classes.
 
     The store's own calls name what they are about themselves.
 
@@ -45,7 +45,7 @@ def operation_name(operation_type: str | None, entity: Any) -> str | None:
 
 
 class OperationDetails(TypedDict):
-    """What was done to the lead store, and what became of it."""
+    """What was done to the database, and with which outcome."""
 
     operation_type: ReadOnly[str]
     """add_lead, get_lead, update_lead, delete_lead, search_leads, …; create, read, update
@@ -118,7 +118,7 @@ class DataDetails(TypedDict):
     """Column to `{"old": …, "new": …}`; what is not known is left out of it. A column that is
     absent from a create was written as null."""
     change: NotRequired[ReadOnly[Literal["create", "update", "delete"]]]
-    """What became of the one row that the record is about; absent where it changed none, or
+    """The outcome for the one row that the record is about; absent where it changed none, or
     many."""
     data_size_bytes: ReadOnly[int | None]
     """Size of the data as JSON, bytes."""

@@ -45,7 +45,7 @@ class PerformanceData(TypedDict):
     saw it rise above every earlier peak meanwhile."""
     disk_io_mb: ReadOnly[float | None]
     """Bytes that the process had storage read and write meanwhile, other threads' included,
-    10^6 bytes; null where the system does not tell, and of generators."""
+    10^6 bytes; null where the system does not report it, and for generators."""
     network_io_mb: ReadOnly[float | None]
     """Bytes sent and received by the process, 10^6 bytes; null unless the caller knows, because
     no system reports it by process."""

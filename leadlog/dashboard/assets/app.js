@@ -20,7 +20,7 @@ function navigation() {
   const bar = document.getElementById("bar");
   const since = params().get("since") ?? "1h", until = params().get("until") ?? "";
   const own = !RANGES.includes(since) || until;
-  const timeless = ["entity", "session"].includes(here);
+  const timeless = ["entity", "session", "alerts"].includes(here);
   fill(bar,
     !timeless && h("div.ranges", { role: "group", "aria-label": "Period" }, RANGES.map((one) =>
       h("button", { type: "button", "aria-pressed": String(since === one && !until), onclick: () => set({ since: one, until: null, before: null }) }, one === "all" ? "All" : one))),
@@ -28,7 +28,7 @@ function navigation() {
     h("span.grow", {}),
     h("span", { id: "age" }),
     h("button.quiet", { type: "button", title: "Time zone (u)", "aria-label": `Times are in ${zone()}; change (u)`, onclick: () => set({ utc: utc() ? null : "1" }) }, zone().replace("_", " ")),
-    h("button.quiet", { type: "button", id: "commands", "aria-expanded": "false", onclick: commands }, "Copy the command"),
+    h("button.quiet", { type: "button", id: "commands", "aria-expanded": "false", onclick: commands }, "Copy ", h("span.few", {}, "the "), "command"),
     h("button.quiet.few", { type: "button", title: "Help (?)", "aria-label": "Help: keys", onclick: help }, "?"));
   age();
 }
@@ -41,10 +41,11 @@ function age() {
   const told = live.status;
   const last = told?.last ? Date.now() / 1000 - Date.parse(told.last) / 1000 : null;
   const kind = live.connected ? (told?.trouble ? "warning" : "ok") : "critical";
-  const text = live.connected ? (last === null ? "live · no events yet" : `live · newest event ${ago(Math.max(last, 0))}`) : told ? `not connected · newest event ${last === null ? "unknown" : ago(Math.max(last, 0))}` : "connecting…";
-  if (place.dataset.text !== text + kind) {
-    place.dataset.text = text + kind;
-    fill(place, h(`span.dot${live.connected || told ? `.${kind}` : ""}`, {}), text);
+  const state = live.connected ? "live" : told ? "not connected" : "connecting…";
+  const newest = last !== null ? ago(Math.max(last, 0)) : live.connected ? "no events yet" : told ? "unknown" : "";
+  if (place.dataset.text !== state + newest + kind) {
+    place.dataset.text = state + newest + kind;
+    fill(place, h(`span.dot${live.connected || told ? `.${kind}` : ""}`, {}), h("span", {}, h(live.connected ? "span.few" : "span", {}, newest ? `${state} · ` : state), last !== null && h("span.few", {}, "newest event "), newest));
   }
 }
 
@@ -75,13 +76,7 @@ async function render() {
     const context = { signal, tell: (told) => { shown = told; notice(); if (document.querySelector(".cmd")) showCommands(); } };
     const made = same && view.again ? await view.again(context) : await module.show(context);
     if (signal.aborted) return;
-    if (made) {
-      const focused = main.contains(document.activeElement) ? document.activeElement.id : "";
-      view?.close?.();
-      view = { page: here[0], ...made };
-      fill(main, made.nodes);
-      if (focused) document.getElementById(focused)?.focus();
-    }
+    if (made) replace({ page: here[0], ...made });
     main.classList.remove("stale");
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
@@ -89,6 +84,14 @@ async function render() {
   } finally {
     if (!signal.aborted) main.removeAttribute("aria-busy");
   }
+}
+
+function replace(made) {
+  const focused = main.contains(document.activeElement) ? document.activeElement.id : "";
+  view?.close?.();
+  view = { page: view?.page, ...made };
+  fill(main, made.nodes);
+  if (focused) document.getElementById(focused)?.focus();
 }
 
 function failed(error) {
@@ -113,7 +116,12 @@ function refresh(message) {
     timer = setTimeout(async () => {
       timer = null;
       last = Date.now();
-      try { await view?.again?.({ signal: loading.signal, quiet: true, tell: (told) => { shown = told; notice(); } }); } catch { /* told by the next one */ }
+      const { signal } = loading, before = view;
+      try {
+        const made = await before?.again?.({ signal, quiet: true, tell: (told) => { shown = told; notice(); } });
+        if (made && view === before && !signal.aborted) replace(made);
+        else made?.close?.();
+      } catch { /* told by the next one */ }
     }, Math.max(1000 - (Date.now() - last), 20));
   }
 }

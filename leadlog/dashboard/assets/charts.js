@@ -53,6 +53,8 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   fill(legend, series.map((one, at) => h("span", {}, h(`i${one.bars ? ".swatch" : one.dash ? ".dashed" : ""}`, { css: { [one.bars ? "background" : "border-color"]: `var(--${one.colour})` } }), `${one.label} `, values[at])), h("span.when", {}));
   const details = h("details.beside", {}, h("summary", {}, "Table"));
   const box = h("div.chart", {}, legend, plot, details);
+  // A bar of height 0 would be a stroke along the axis.
+  const drawn = (given) => given.map((values, place) => (place && series[place - 1].bars ? values.map((one) => one || null) : values));
   let now = { data, step, markers };
 
   const paths = uPlot.paths;
@@ -74,7 +76,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   const told = (u) => {
     const at = u.cursor.idx;
     const known = at !== null && at !== undefined;
-    series.forEach((_, place) => { values[place].textContent = known ? format(u.data[place + 1][at]) : ""; });
+    series.forEach((_, place) => { values[place].textContent = known ? format(now.data[place + 1][at]) : ""; });
     const mark = known ? now.markers.find((one) => Math.abs(one.at - u.data[0][at]) <= now.step) : null;
     legend.lastChild.textContent = known ? full(u.data[0][at]) + (mark ? ` · ${mark.text}` : "") : "";
   };
@@ -82,9 +84,9 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   const options = () => ({
     width: Math.max(plot.clientWidth, 120), height, legend: { show: false }, padding: [8, 22, 0, 0], // half of the last time's width
     cursor: { sync: sync ? { key: sync } : undefined, drag: { x: Boolean(onSelect), y: false, setScale: false }, points: { size: 6 } },
-    scales: { x: { time: false }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+    scales: { x: { time: false, range: (_, low, high) => [low, series.some((one) => one.bars) ? high + now.step : high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
-      { ...axis, size: 30, space: 64, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000], values: (_, splits, __, ___, gap) => splits.map((one) => axisTime(one, gap)) },
+      { ...axis, size: 30, gap: 8, space: 64, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000], values: (_, splits, __, ___, gap) => splits.map((one) => axisTime(one, gap)) },
       { ...axis, size: 54, space: 34, values: (_, splits) => splits.map((one) => format(one)) },
     ],
     series: [{}, ...series.map((one) => ({
@@ -104,7 +106,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
     },
   });
   let chart = null;
-  const make = () => { chart = new uPlot(options(), now.data, plot); };
+  const make = () => { chart = new uPlot(options(), drawn(now.data), plot); };
   const fillTable = () => {
     if (!details.open) return;
     details.replaceChildren(details.firstChild);
@@ -119,7 +121,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
     const last = chart.data[0].length - 1;
     const at = Math.min(Math.max((chart.cursor.idx ?? (side < 0 ? last + 1 : -1)) + side, 0), last);
     chart.setCursor({ left: chart.valToPos(chart.data[0][at], "x"), top: 10 });
-    announce(`${full(chart.data[0][at])}: ${series.map((one, n) => `${one.label} ${format(chart.data[n + 1][at])}`).join(", ")}`);
+    announce(`${full(chart.data[0][at])}: ${series.map((one, n) => `${one.label} ${format(now.data[n + 1][at])}`).join(", ")}`);
   });
   const sized = new ResizeObserver(() => {
     if (!chart) { if (plot.clientWidth) make(); return; }
@@ -129,7 +131,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   const self = {
     box,
     repaint: () => chart?.redraw(false, true),
-    update(next) { now = { ...now, ...next }; chart?.setData(now.data); fillTable(); },
+    update(next) { now = { ...now, ...next }; chart?.setData(drawn(now.data)); fillTable(); },
     close() { sized.disconnect(); chart?.destroy(); charts.delete(self); },
   };
   charts.add(self);
@@ -140,19 +142,21 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
 export function heatChart({ title, columns, rowLabels, cells, most, axis, onBox, height = 220, format = brief }) {
   const canvas = h("canvas.heat", { tabindex: onBox ? "0" : null, role: "img", "aria-label": `${title}: heatmap; a table is below${onBox ? ". Arrow keys move, Shift extends the box, Enter selects it" : ""}` });
   canvas.style.height = `${height}px`;
-  const hint = h("p.note", {}, onBox ? "Drag a box to see what differs in it." : "");
+  const hint = h("p.note.hint", {}, onBox ? "Drag a box to see what differs in it." : "");
   const rows = h("div.rows", { "aria-hidden": "true" });
   const below = h("div.cols", { "aria-hidden": "true" });
   const details = h("details.beside", {}, h("summary", {}, "Table"));
-  const box = h("div.chart", {}, hint, h("div.heatbox", {}, rows, canvas, below), details);
+  const heatbox = h("div.heatbox", {}, rows, canvas, below);
+  const box = h("div.chart", {}, hint, heatbox, details);
   let now = { columns, rowLabels, cells, most, axis };
   let chosen = null, cell = null;
 
   function label() {
-    const shown = now.rowLabels.length > 8 ? now.rowLabels.filter((_, at) => at % Math.ceil(now.rowLabels.length / 7) === 0) : now.rowLabels;
-    fill(rows, [...shown].reverse().map((one) => h("span", {}, one)));
-    const many = Math.max(2, Math.min(8, now.columns.length, Math.floor((canvas.clientWidth || 300) / 110)));
-    fill(below, Array.from({ length: many }, (_, at) => h("span", {}, now.axis(Math.round((at * (now.columns.length - 1)) / (many - 1))))));
+    const all = now.rowLabels, every = Math.ceil(all.length / 8);
+    fill(rows, all.map((one, at) => at % every === 0 && h("span", { css: { bottom: `${(100 * (at + 0.5)) / all.length}%` } }, one)), h("b", {}, all.reduce((one, other) => (other.length > one.length ? other : one), "")));
+    const columns = now.columns.length, many = Math.max(1, Math.min(8, columns, Math.floor((canvas.clientWidth || 300) / 110)));
+    fill(below, Array.from({ length: many }, (_, at) => h("span", {}, now.axis(many > 1 ? Math.round((at * (columns - 1)) / (many - 1)) : 0))));
+    heatbox.style.maxWidth = `${160 + 110 * columns}px`; // a few days are not drawn as wide as a screen
   }
   function draw() {
     const scale = devicePixelRatio || 1, width = canvas.clientWidth, tall = height;

@@ -8,15 +8,20 @@ export function h(name, given, ...children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (key === "css") for (const [one, text] of Object.entries(value)) made.style.setProperty(one, text);
     else if (key === "value" || key === "checked" || key === "disabled") made[key] = value;
-    else made.setAttribute(key, value === true ? "" : String(value));
+    else made.setAttribute(key, value === true ? "" : visible(value));
   }
   return add(made, children);
 }
 
+// What acts on a text without being seen, such as an override of the direction (which shows gpj.exe as
+// exe.jpg), is written as the escape that JSON has for it.
+const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u2028-\u202e\u2060\u2066-\u2069\ufeff]/g;
+export const visible = (text) => String(text).replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 export function add(parent, children) {
   for (const child of [children].flat(9)) {
     if (child === undefined || child === null || child === false) continue;
-    parent.append(child instanceof Node ? child : String(child));
+    parent.append(child instanceof Node ? child : visible(child));
   }
   return parent;
 }
@@ -29,7 +34,7 @@ export function fill(parent, ...children) {
   const wanted = [children].flat(9).filter((one) => one !== undefined && one !== null && one !== false).map((one) => {
     const like = one instanceof Node ? tables.get(one) : undefined;
     const old = like && [...parent.children].find((other) => tables.get(other) === like && !kept.has(other));
-    if (!old) return one instanceof Node ? one : document.createTextNode(String(one));
+    if (!old) return one instanceof Node ? one : document.createTextNode(visible(one));
     if (old !== one) old.querySelector("tbody").replaceWith(one.querySelector("tbody"));
     kept.add(old);
     return old;
@@ -49,15 +54,16 @@ export function svg(tag, given, ...children) {
   return add(made, children);
 }
 
-// A table: columns are {title, n (right-aligned), cut}, rows are lists of cells.
+// A table: columns are {title, n (right-aligned), cut (to the room there is), short (to some words),
+// nowrap, main (takes the room)}, rows are lists of cells.
 export function table(columns, rows, { caption, tall, row } = {}) {
-  const kind = (column) => [column.n && "n", column.cut && "cut", column.nowrap && "nowrap", column.main && "main"].filter(Boolean).join(" ");
+  const kind = (column) => ["n", "cut", "short", "nowrap", "main"].filter((one) => column[one]).join(" ");
   const region = h(`div.scroll${tall ? ".tall" : ""}`, { tabindex: "0", role: "region", "aria-label": caption },
     h("table", {},
       h("caption.hidden", {}, caption),
       h("thead", {}, h("tr", {}, columns.map((one) => h("th", { scope: "col", class: kind(one) }, one.title)))),
       h("tbody", {}, rows.map((cells, place) => {
-        const made = h("tr", {}, cells.map((cell, at) => h("td", { class: kind(columns[at]), title: columns[at].cut && typeof cell === "string" ? cell : null }, cell ?? "–")));
+        const made = h("tr", {}, cells.map((cell, at) => h("td", { class: kind(columns[at]), title: (columns[at].cut || columns[at].short) && typeof cell === "string" ? cell : null }, cell ?? "–")));
         if (row) row(made, place);
         return made;
       }))));
@@ -80,6 +86,9 @@ export function linked(text) {
   if (!found || !["http:", "https:"].includes(found.protocol) || found.username || found.password) return said;
   return h("a", { href: found.href, target: "_blank", rel: "noopener noreferrer nofollow", referrerpolicy: "no-referrer" }, said);
 }
+
+// A text of our own, in which `commands` stand in backticks.
+export const worded = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 
 export const chip = (text, kind = "") => h(`span.chip${kind ? `.${kind}` : ""}`, {}, text);
 

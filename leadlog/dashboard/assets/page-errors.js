@@ -1,6 +1,7 @@
-import { announce, card, chip, empty, fill, h, table } from "./dom.js";
+import { announce, card, chip, dotted, empty, fill, h, table } from "./dom.js";
 import { spark } from "./charts.js";
 import { count, stamp } from "./format.js";
+import { quoted } from "./page-now.js";
 import { address, api, mayChange, params, period, post, set } from "./state.js";
 
 const KIND = { open: "bad", reopened: "bad", resolved: "ok", ignored: "" };
@@ -15,9 +16,9 @@ export async function show(context) {
 
   function list() {
     if (!groups.length) { fill(left, empty("No errors", "None in this period. That is good news, or nothing ran.")); return; }
-    fill(left, table([{ title: "Error", main: true }, { title: "State" }, { title: "Count", n: true }, { title: "" }, { title: "Seen", n: true }],
+    fill(left, table([{ title: "Error", main: true }, { title: "State" }, { title: "Count", n: true }, { title: "" }, { title: "Last, first seen", n: true }],
       groups.map((one) => [
-        h("div", {}, h("div", {}, h("button.link", { type: "button", id: `group-${one.fingerprint}`, onclick: () => set({ fingerprint: one.fingerprint, number: null }) }, name(one))), h("div.note.clamp", { title: one.message }, one.message)),
+        h("div", {}, h("div", {}, h("button.link", { type: "button", id: `group-${one.fingerprint}`, onclick: () => set({ fingerprint: one.fingerprint, number: null }) }, dotted(name(one)))), h("div.note.clamp", { title: one.message }, one.message)),
         one.state ? chip(one.state, KIND[one.state]) : "–", count(one.events, one.approx), spark(one.spark, { bars: true, bad: true, width: 64, height: 20 }), h("div", {}, stamp(one.last_seen), h("div.note", { title: "first seen" }, stamp(one.first_seen))),
       ]), { caption: "Errors by cause", row: (line, at) => line.setAttribute("aria-selected", String(groups[at].fingerprint === params().get("fingerprint"))) }));
   }
@@ -31,10 +32,10 @@ export async function show(context) {
     older.textContent = "Older"; newer.textContent = "Newer";
     const marks = (word, text) => h("button", { type: "button", disabled: !mayChange, title: mayChange ? null : "Start with --allow-changes to mark errors here", onclick: async () => { try { await post("mark", { fingerprint, word }); announce(`marked as ${word}`); set({}, { replace: true }); } catch (error) { announce(error.message); } } }, text);
     fill(right,
-      h("div.head", {}, h("h1", {}, name(one.group)), one.group.state && chip(one.group.state, KIND[one.group.state])),
+      h("div.head", {}, h("h1", {}, dotted(name(one.group))), one.group.state && chip(one.group.state, KIND[one.group.state])),
       h("p", { css: { "overflow-wrap": "anywhere", "margin-bottom": "10px" } }, one.message),
       h("p.actions", {}, newer, older, h("span.note", {}, `${count(one.place)} of ${count(one.of)} · in ${count(one.sessions)} ${one.sessions === 1 ? "session" : "sessions"} in this period`)),
-      h("p.actions", { css: { margin: "8px 0" } }, h("span", {}, stamp(one.at, { fraction: true })), one.session_id && h("a", { href: address("session", { id: one.session_id, at: one.event_id }) }, "Its session"), one.lead_id && h("a", { href: address("entity", { key: one.lead_id }) }, "History of the row"), h("a", { href: address("explore", { f: `fingerprint:${fingerprint}` }) }, "In Explore"),
+      h("p.actions", { css: { margin: "8px 0" } }, h("span", {}, stamp(one.at, { fraction: true })), one.session_id && h("a", { href: address("session", { id: one.session_id, at: one.event_id }) }, "Its session"), one.lead_id && h("a", { href: address("entity", { key: one.lead_id }) }, "History of the row"), h("a", { href: address("explore", { f: `fingerprint:${quoted(fingerprint)}` }) }, "In Explore"),
         marks("resolved", "Resolve"), marks("ignored", "Ignore for 30 days"), one.group.state === "open" ? null : marks("open", "Reopen")),
       one.trace ? h("pre.box", { tabindex: "0", "aria-label": "Trace" }, one.trace) : h("p.note", {}, "This error has no trace."),
       h("div.grid", { css: { margin: "12px 0" } }, Object.entries(one.shares).map(([facet, values]) => h("div.half", { css: { "grid-column": "span 6" } }, h("h3", {}, facet),
@@ -46,7 +47,7 @@ export async function show(context) {
   await detail();
   return {
     nodes: [h("div.head", {}, h("h1", {}, groups.length ? `${count(groups.length)} ${groups.length === 1 ? "cause" : "causes"} of errors` : "Errors")),
-      h("div.grid", {}, h(`section.card.flush${chosen || groups.length ? ".half" : ""}`, {}, left), chosen || groups.length ? card("", { size: "half" }, right) : null)],
+      h("div.grid", {}, h(`section.card.flush${chosen || groups.length ? ".half" : ""}`, {}, left), chosen || groups.length ? card("", { size: `half.beside-list${chosen ? ".chosen" : ""}` }, right) : null)],
     again: async (next) => {
       if (!next.quiet) return show(next);
       ({ groups } = await api("errors", period(), next.signal));

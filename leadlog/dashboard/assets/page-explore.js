@@ -10,7 +10,7 @@ const KINDS = { database_operations: "operation", sync_operations: "sync", migra
 const filterText = () => params().get("f") ?? "";
 const asked = () => ({ ...period(), f: filterText(), before: params().get("before") });
 const has = (name, value) => words().includes(`${name}:${quoted(value)}`);
-const words = () => filterText().match(/-?[a-z]+(?::|>=|<=|>|<)(?:"[^"]*"|\S+)/g) ?? [];
+const words = () => filterText().match(/-?[a-z]+(?::|>=|<=|>|<)(?:"(?:[^"\\]|\\.)*"|\S+)/gs) ?? [];
 
 function toggle(name, value) {
   const word = `${name}:${quoted(value)}`;
@@ -51,7 +51,7 @@ export async function show(context) {
   }
   function rows_() {
     if (!rows.length) { fill(list, empty("No events", "Nothing in this period meets the filter. Take a longer period, or a word out of the filter.")); return; }
-    fill(list, pill, table([{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User" }, { title: "Says", cut: true }],
+    fill(list, pill, table([{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User", short: true }, { title: "Says", cut: true }],
       rows.map((row) => [stamp(row.at, { fraction: true }), h("button.link", { type: "button", onclick: (event) => { event.stopPropagation(); open(row); } }, row.name || row.category), outcome(row), ms(row.ms), row.user ?? "", row.text ?? ""]),
       { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; line.addEventListener("click", () => open(rows[at])); } }),
     rows.length >= ROWS ? h("p.actions", { css: { padding: "10px 14px" } }, h("button", { type: "button", onclick: () => set({ before: String(Date.parse(rows.at(-1).at) * 1000) }) }, "Older"), h("span.note", {}, `The newest ${ROWS} are shown; the counts are of all.`)) : null);

@@ -83,6 +83,7 @@ export async function show(context) {
   };
 }
 
-export const quoted = (text) => (/\s/.test(text) ? `"${text}"` : text);
+// A value as it stands in a filter.
+export const quoted = (text) => (text && !/^"|[\s\p{Cc}]/u.test(text) ? text : `"${text.replaceAll(/[\\"]/g, "\\$&")}"`);
 export const iso = (seconds) => new Date(seconds * 1000).toISOString();
 export const slot = (step) => (step === 1 ? "second" : step < 60 ? `${step} s` : step === 60 ? "minute" : step < 3600 ? `${step / 60} min` : step === 3600 ? "hour" : step < 86400 ? `${step / 3600} h` : step === 86400 ? "day" : `${step / 86400} days`);

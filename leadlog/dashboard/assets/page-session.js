@@ -1,5 +1,6 @@
-import { card, chip, h, table } from "./dom.js";
+import { card, chip, empty, h, table } from "./dom.js";
 import { count, ms, stamp } from "./format.js";
+import { quoted } from "./page-now.js";
 import { address, api, params, set } from "./state.js";
 
 export async function show(context) {
@@ -10,7 +11,10 @@ export async function show(context) {
   const form = h("form.actions", { css: { "margin-bottom": "14px" }, onsubmit: (event) => { event.preventDefault(); set({ id: find.value.trim(), at: null }); } }, h("div.filter", {}, find), h("button", { type: "submit" }, "Show"));
   const one = told.session;
   if (!one) {
-    return { nodes: [h("div.head", {}, h("h1", {}, "What a session did")), form, h("div.empty", {}, h("h2", {}, id ? `No event of session ${id}` : "Which session?"), h("p", {}, told.recent.length ? ["The newest: ", told.recent.map((name) => [h("a", { href: address("session", { id: name }) }, name), "  "])] : "The log has none yet."))] };
+    const recent = told.recent.length ? card("The newest sessions", { flush: true }, table([{ title: "Session" }, { title: "Newest event", nowrap: true }, { title: "What", main: true }, { title: "By", short: true }],
+      told.recent.map((one) => [h("a.mono", { href: address("session", { id: one.session }) }, one.session), stamp(one.at), one.name, one.user]), { caption: "The newest sessions" })) : null;
+    const why = id ? empty(`No event of session ${id}`, "The log has none, or erased it.") : recent ? null : empty("No sessions yet", "The log has none. Give the name of one, as records have it in ", h("code", {}, "session_id"), ".");
+    return { nodes: [h("div.head", {}, h("h1", {}, "What a session did")), form, why, recent] };
   }
   const whole = Math.max(one.total_ms, 0.001);
   const bars = h("ol.fall", {}, one.bars.map((bar) => {
@@ -24,7 +28,7 @@ export async function show(context) {
   const nodes = [
     h("div.head", {}, h("h1", {}, `Session ${id}`), h("p", {}, `${count(one.events)} events in ${ms(one.total_ms)}${one.users.length ? `, by ${one.users.join(", ")}` : ""} · `, one.errors ? h("span.bad", {}, `${count(one.errors)} wrong`) : "nothing wrong")),
     form,
-    card(`From ${stamp(one.since, { fraction: true })} to ${stamp(one.until, { fraction: true })}`, { flush: true, side: h("a", { href: address("explore", { since: "all", f: `session:${id}` }) }, "In Explore") }, bars),
+    card(`From ${stamp(one.since, { fraction: true })} to ${stamp(one.until, { fraction: true })}`, { flush: true, side: h("a", { href: address("explore", { since: "all", f: `session:${quoted(id)}` }) }, "In Explore") }, bars),
     one.events > one.bars.length ? h("p.note", {}, `The first ${count(one.bars.length)} are shown; leadlog session ${id} has them all.`) : null,
     h("details.beside", {}, h("summary", {}, "Table"), table([{ title: "Begins", n: true }, { title: "Takes", n: true }, { title: "What" }, { title: "Outcome" }, { title: "Row" }], one.bars.map((bar) => [ms(bar.start_ms), ms(bar.duration_ms), bar.name, bar.outcome, bar.key]), { caption: "What the session did" })),
   ];

@@ -55,7 +55,7 @@ export async function show(context) {
   if (params().get("sql")) setTimeout(go, 0);
   return {
     nodes: [h("div.head", {}, h("h1", {}, "Ask in SQL"), h("p", {}, `DuckDB's dialect; up to ${limits.seconds} s, ${limits.memory_mb} MB, ${limits.threads} threads; 1,000 rows are shown`)),
-      h("div.grid", {}, card("", {}, editor, h("p.actions", { css: { "margin-top": "8px" } }, run, stop, questions, h("span.grow", { css: { flex: 1 } }), h("button", { type: "button", onclick: () => save("csv") }, "CSV"), h("button", { type: "button", onclick: () => save("parquet") }, "Parquet")), h("p.note", { css: { "margin-top": "8px" } }, `Tables: ${told.tables.join(", ")}. The period above chooses which events are read.`)),
+      h("div.grid", {}, card("", {}, editor, h("p.actions", { css: { "margin-top": "8px" } }, run, stop, questions, h("span.grow", { css: { flex: 1 } }), h("button", { type: "button", onclick: () => save("csv") }, "Save CSV"), h("button", { type: "button", onclick: () => save("parquet") }, "Save Parquet")), h("p.note", { css: { "margin-top": "8px" } }, `Tables: ${told.tables.join(", ")}. The period above chooses which events are read.`)),
         card("Result", { flush: true }, out))],
     again: async () => null,
     live: () => {},

@@ -13,22 +13,15 @@ they return are frozen dataclasses that `orjson` writes as they are.
 from leadlog.dashboard.model.alerts import Alerts, alerts, firing
 from leadlog.dashboard.model.entity import Timelines, entity
 from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail, error_groups
-from leadlog.dashboard.model.explore import (
-    EventRow,
-    Explored,
-    Heatmap,
-    differences,
-    explore,
-    heatmap,
-    rows,
-    rows_after,
-)
+from leadlog.dashboard.model.explore import EventRow, Explored, explore, rows, rows_after
 from leadlog.dashboard.model.filters import EventFilter, FilterError, filter_of
+from leadlog.dashboard.model.latency import Heatmap, differences, heatmap
 from leadlog.dashboard.model.log import Log
-from leadlog.dashboard.model.now import Now, OperationFigures, Tile, now
+from leadlog.dashboard.model.now import Now, Tile, now
 from leadlog.dashboard.model.quality import QualityFigures, quality
 from leadlog.dashboard.model.runs import RunFigures, Runs, runs
 from leadlog.dashboard.model.session import SessionStory, session
+from leadlog.dashboard.model.verdict import OperationFigures
 from leadlog.dashboard.model.windows import TimeWindow, WindowError, window
 
 __all__ = [

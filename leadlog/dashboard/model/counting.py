@@ -6,7 +6,7 @@ from leadlog.reading.analytics.durations import middle_of
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Total
 
-__all__ = ["Buckets", "is_sampled", "percentile", "share", "weighed"]
+__all__ = ["Buckets", "add_buckets", "is_sampled", "percentiles", "share", "weighed"]
 
 Buckets = Mapping[int, float]
 """Bucket of a duration to how many there were."""
@@ -27,21 +27,42 @@ def share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def percentile(buckets: Buckets, rank: float) -> float | None:
-    """Return the duration below which a share of all lies, milliseconds; None without any.
+def add_buckets(into: dict[int, float], counted: Iterable[tuple[int, int]], rate: float) -> None:
+    """Add counts by bucket to others, those that sampling left out included.
 
-    It is off by at most 1 %.
+    Args:
+        into: is added to.
+        counted: bucket and how many events of the log have it.
+        rate: share of the events that are in the log.
+    """
+    if rate == 1 and not into:
+        into.update(counted)
+        return
+    get = into.get
+    for bucket, n in counted:
+        into[bucket] = get(bucket, 0.0) + n / rate
+
+
+def percentiles(buckets: Buckets, *ranks: float) -> tuple[float | None, ...]:
+    """Return the durations below which some shares of all lie, milliseconds; None without any.
+
+    They are off by at most 1 %.
 
     Args:
         buckets: counts by bucket.
-        rank: the share, 0 to 1.
+        ranks: the shares, 0 to 1, the least first.
     """
     whole = sum(buckets.values())
     if not whole:
-        return None
-    left = rank * whole
-    for bucket in sorted(buckets):
-        left -= buckets[bucket]
-        if left <= 1e-9:
-            return middle_of(bucket)
-    return middle_of(max(buckets))
+        return (None,) * len(ranks)
+    found: list[float | None] = []
+    wanted = [rank * whole - 1e-9 for rank in ranks]
+    passed = 0.0
+    ordered = sorted(buckets)
+    for bucket in ordered:
+        passed += buckets[bucket]
+        while len(found) < len(wanted) and passed >= wanted[len(found)]:
+            found.append(middle_of(bucket))
+        if len(found) == len(wanted):
+            break
+    return (*found, *[middle_of(ordered[-1])] * (len(wanted) - len(found)))

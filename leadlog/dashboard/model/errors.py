@@ -13,7 +13,7 @@ from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.marks import Mark, read_marks, state_of
 from leadlog.reading.index.columns import Kind
-from leadlog.reading.index.figures import Figures
+from leadlog.reading.index.figures import Figures, Total
 
 __all__ = ["ErrorDetail", "ErrorGroup", "error_detail", "error_groups"]
 
@@ -89,7 +89,13 @@ class ErrorDetail:
 
 
 def error_groups(
-    log: Log, figures: Figures, window: TimeWindow, *, most: int = _MOST
+    log: Log,
+    figures: Figures,
+    window: TimeWindow,
+    *,
+    most: int = _MOST,
+    series: Mapping[int, Mapping[int, int]] | None = None,
+    totals: Mapping[int, Total] | None = None,
 ) -> tuple[ErrorGroup, ...]:
     """Return the causes that had errors in a period, the newest first.
 
@@ -98,6 +104,8 @@ def error_groups(
         figures: of the log.
         window: the period.
         most: how many.
+        series: of the period, where they were read already.
+        totals: of the period, where they were read already.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -108,8 +116,11 @@ def error_groups(
     by_print: dict[str, list[int]] = defaultdict(list)
     for number in errors:
         by_print[kinds[number].fingerprint or ""].append(number)
-    series = figures.series(errors, window.since, window.until, window.step)
-    there = {kinds[number].fingerprint or "" for number in series}
+    if series is None:
+        series = figures.series(errors, window.since, window.until, window.step)
+    if totals is None:
+        totals = figures.totals(errors, window.since, window.until)
+    there = {kinds[number].fingerprint or "" for number in errors if number in series}
     try:
         marks: dict[str, Mark] | None = read_marks(log.directory)
     except ReadError:
@@ -120,7 +131,6 @@ def error_groups(
             newest[fingerprint] = found
     shown = sorted(newest, key=lambda one: (-newest[one].at, one))[:most]
     records = log.records(figures, [newest[one].number for one in shown])
-    totals = figures.totals(errors, window.since, window.until)
     groups = []
     for fingerprint in shown:
         numbers = by_print[fingerprint]

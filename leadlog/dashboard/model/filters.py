@@ -32,7 +32,8 @@ FACETS: Final[Mapping[str, str]] = {
 }
 """Word in a filter to the attribute of a kind."""
 
-_TERM: Final = re.compile(r'(-?)([a-z]+)(:|>=|<=|>|<)("[^"]*"|\S+)')
+_TERM: Final = re.compile(r'(-?)([a-z]+)(:|>=|<=|>|<)("(?:[^"\\]|\\.)*"|\S+)', re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _OWN: Final = ("user", "session", "key")
 _PLACES: Final[Mapping[str, tuple[str, str]]] = {
     "operation": ("operation_type", "operation_details.operation_type"),
@@ -201,7 +202,7 @@ def filter_of(text: str) -> EventFilter:
         operation:add_lead outcome:failed user:ana ms>=100 -tier:excellent
 
     Words of one facet are alternatives, different facets all have to hold; a value with spaces
-    stands in double quotes.
+    stands in double quotes, in which a backslash stands before a quote or a backslash.
 
     Raises:
         FilterError: a word is none of these.
@@ -218,7 +219,9 @@ def filter_of(text: str) -> EventFilter:
             f"user:ana or ms>=100. The words are {', '.join((*FACETS, *_OWN, 'ms'))}"
         )
     for minus, name, sign, quoted in _TERM.findall(text):
-        value = quoted[1:-1] if quoted.startswith('"') else quoted
+        value = quoted
+        if len(quoted) > 1 and quoted[0] == quoted[-1] == '"':
+            value = _ESCAPED.sub(r"\1", quoted[1:-1])
         if name == "ms" and not minus and sign != ":":
             try:
                 us = round(float(value) * 1000)

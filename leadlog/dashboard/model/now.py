@@ -3,45 +3,31 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from leadlog.core.clock import format_us
-from leadlog.dashboard.model.counting import is_sampled, percentile, share, weighed
+from leadlog.dashboard.model.counting import (
+    add_buckets,
+    is_sampled,
+    percentiles,
+    share,
+    weighed,
+)
 from leadlog.dashboard.model.errors import ErrorGroup, error_groups
 from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.model.verdict import OperationFigures, Verdict, verdict
 from leadlog.dashboard.model.windows import WEEK_US, TimeWindow
 from leadlog.reading.index.columns import Kind
-from leadlog.reading.index.figures import Figures
+from leadlog.reading.index.figures import Figures, Total
 
-__all__ = ["Chart", "Marker", "Now", "OperationFigures", "Tile", "Verdict", "now"]
-
-Word = Literal["ok", "warning", "critical", "unknown"]
+__all__ = ["Chart", "Marker", "Now", "Tile", "now"]
 
 _US: Final = 1_000_000
 _OPERATIONS_SHOWN: Final = 200
 _ERRORS_SHOWN: Final = 8
 _SPARKS: Final = 30
 _MARKERS_SHOWN: Final = 50
-_WARNING_SHARE: Final = 0.02
-_CRITICAL_SHARE: Final = 0.10
-_LEAST_CALLS: Final = 5
-_SLOWER: Final = 2.0
-_SLOW_MS: Final = 1_000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The answer to "is it us?".
-
-    Attributes:
-        word: how bad it is.
-        sentence: for people.
-        operation: which operation the sentence is about, if about one.
-    """
-
-    word: Word
-    sentence: str
-    operation: str | None = None
+_NOTHING: Final = Verdict("unknown", "The log is empty: nothing has been recorded yet.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +72,6 @@ class Chart:
     errors: tuple[float, ...]
     p50: tuple[float | None, ...]
     p95: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OperationFigures:
-    """One operation in the period.
-
-    Attributes:
-        name: `Class.operation`.
-        category: whose records it counts.
-        n: how many calls there were.
-        approx: whether `n` is an estimate of sampled calls.
-        failed: how many failed.
-        failed_share: of the calls, 0 to 1.
-        p50: median of the durations, milliseconds.
-        p95: the 95th percentile.
-        p95_before: the same a week earlier.
-        total_ms: time that went into it.
-        spark: calls in thirty parts of the period.
-    """
-
-    name: str
-    category: str
-    n: float
-    approx: bool
-    failed: float
-    failed_share: float | None
-    p50: float | None
-    p95: float | None
-    p95_before: float | None
-    total_ms: float
-    spark: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +131,19 @@ def now(log: Log, window: TimeWindow, firing: Collection[str] = ()) -> Now:
         ReadError: a log file cannot be read.
     """
     with log.figures() as figures:
-        kinds = figures.kinds()
         extent = figures.extent()
-        timed = _timed(figures, window, kinds)
-        chart = _chart(window, kinds, timed)
-        operations = _operations(figures, window, kinds, extent, timed)
-        tiles = _tiles(figures, window, chart, extent, timed)
-        groups = error_groups(log, figures, window, most=_ERRORS_SHOWN)
-        markers = _markers(log, figures, window, kinds)
-    last = None if extent is None else format_us(extent[1])
-    state = _state(tiles, operations, firing, last)
+        read = _read(figures, window, extent)
+        chart = _chart(figures, window, read)
+        operations = _operations(figures, window, read)
+        tiles = _tiles(figures, window, chart, read)
+        groups = error_groups(
+            log, figures, window, most=_ERRORS_SHOWN, series=read.events, totals=read.totals
+        )
+        markers = _markers(log, figures, window, read.kinds)
+    last, state = None, _NOTHING
+    if extent is not None:
+        last = format_us(extent[1])
+        state = verdict([tile.value for tile in tiles], operations, firing)
     return Now(
         window.since_text,
         window.until_text,
@@ -212,39 +170,54 @@ def _is_error(kind: Kind) -> bool:
     return kind.category == "error_logs"
 
 
-class _Timed(NamedTuple):
+class _Read(NamedTuple):
     """What is read once for all that is shown of a period.
 
     Attributes:
-        by_kind: kind to bucket to how many were meant.
-        by_slot: the same of all calls by slot of the charts.
+        kinds: by number.
         events: kind to slot of the charts to number of events.
+        totals: kind to what its events add up to.
+        before: the period a week earlier; None where the log does not reach so far.
     """
 
-    by_kind: Mapping[int, Mapping[int, float]]
-    by_slot: Mapping[int, Mapping[int, float]]
+    kinds: Mapping[int, Kind]
     events: Mapping[int, Mapping[int, int]]
+    totals: Mapping[int, Total]
+    before: TimeWindow | None
 
 
-def _timed(figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind]) -> _Timed:
-    by_kind: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    by_slot: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for number, _, bucket, n in figures.latencies(None, window.since, window.until):
-        by_kind[number][bucket] += n / kinds[number].rate
+_Name = tuple[str, str]
+"""Name of an operation and category of its records."""
+
+
+def _read(figures: Figures, window: TimeWindow, extent: tuple[int, int] | None) -> _Read:
+    earlier = window.shifted(WEEK_US)
+    return _Read(
+        figures.kinds(),
+        figures.series(None, window.since, window.until, window.step),
+        figures.totals(None, window.since, window.until),
+        earlier if extent is not None and extent[0] <= earlier.since else None,
+    )
+
+
+def _calls_latency(
+    figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind], step: int | None
+) -> Mapping[int, dict[int, float]]:
+    """Slot to bucket to how many calls took so long; without a step, all are in slot 0."""
     lots = {lot for number, lot in figures.lots().items() if _is_call(kinds[number])}
-    read = figures.latencies_of_lots(lots, window.since, window.until, window.step)
-    for lot, slot, bucket, n in read:
-        by_slot[slot][bucket] += n / kinds[lot].rate
-    events = figures.series(None, window.since, window.until, window.step)
-    return _Timed(by_kind, by_slot, events)
+    found: dict[int, dict[int, float]] = defaultdict(dict)
+    read = figures.latencies_of_lots(lots, window.since, window.until, step)
+    for lot, slot, counted in read:
+        add_buckets(found[slot], counted, kinds[lot].rate)
+    return found
 
 
-def _chart(window: TimeWindow, kinds: Mapping[int, Kind], timed: _Timed) -> Chart:
-    slots = window.slots()
+def _chart(figures: Figures, window: TimeWindow, read: _Read) -> Chart:
+    slots, kinds = window.slots(), read.kinds
     made: dict[int, float] = defaultdict(float)
     failed: dict[int, float] = defaultdict(float)
     wrong: dict[int, float] = defaultdict(float)
-    for number, own in timed.events.items():
+    for number, own in read.events.items():
         kind = kinds[number]
         into_all = [made] if _is_call(kind) else [wrong] if _is_error(kind) else []
         if _is_call(kind) and kind.failed:
@@ -252,51 +225,39 @@ def _chart(window: TimeWindow, kinds: Mapping[int, Kind], timed: _Timed) -> Char
         for into in into_all:
             for slot, n in own.items():
                 into[slot] += n / kind.rate
-    buckets = timed.by_slot
+    buckets = _calls_latency(figures, window, kinds, window.step)
+    both = [percentiles(buckets.get(slot, {}), 0.5, 0.95) for slot in slots]
     return Chart(
         tuple(window.times()),
         window.step,
         tuple(made.get(slot, 0.0) for slot in slots),
         tuple(failed.get(slot, 0.0) for slot in slots),
         tuple(wrong.get(slot, 0.0) for slot in slots),
-        tuple(percentile(buckets.get(slot, {}), 0.5) for slot in slots),
-        tuple(percentile(buckets.get(slot, {}), 0.95) for slot in slots),
+        tuple(p50 for p50, _ in both),
+        tuple(p95 for _, p95 in both),
     )
 
 
-def _operations(
-    figures: Figures,
-    window: TimeWindow,
-    kinds: Mapping[int, Kind],
-    extent: tuple[int, int] | None,
-    timed: _Timed,
-) -> tuple[OperationFigures, ...]:
-    wanted = _numbers(
-        kinds, lambda kind: kind.operation is not None and kind.category != "error_logs"
-    )
-    totals = figures.totals(wanted, window.since, window.until)
-    by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number in totals:
-        kind = kinds[number]
-        by_name[str(kind.operation), kind.category].append(number)
-    name_of = {number: name for name, numbers in by_name.items() for number in numbers}
-    buckets: dict[tuple[str, str], dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for number, name in name_of.items():
-        for bucket, meant in timed.by_kind.get(number, {}).items():
-            buckets[name][bucket] += meant
-    earlier = window.shifted(WEEK_US)
-    before: dict[tuple[str, str], dict[int, float]] = {}
-    if extent is not None and extent[0] <= earlier.since:
-        all_names = {
-            number: (str(kinds[number].operation), kinds[number].category) for number in wanted
-        }
-        before = _buckets(figures, earlier, kinds, all_names)
-    sparks = _sparks(window, kinds, name_of, timed)
+def _operations(figures: Figures, window: TimeWindow, read: _Read) -> tuple[OperationFigures, ...]:
+    kinds = read.kinds
+    name_of: dict[int, _Name] = {
+        number: (str(kind.operation), kind.category)
+        for number, kind in kinds.items()
+        if kind.operation is not None and not _is_error(kind)
+    }
+    by_name: dict[_Name, list[int]] = defaultdict(list)
+    for number in read.totals:
+        if number in name_of:
+            by_name[name_of[number]].append(number)
+    buckets = _buckets(figures, window, kinds, name_of)
+    before = {} if read.before is None else _buckets(figures, read.before, kinds, name_of)
     found = []
     for name, numbers in by_name.items():
-        own = {number: totals[number] for number in numbers}
+        own = {number: read.totals[number] for number in numbers}
         failed = weighed({n: t for n, t in own.items() if kinds[n].failed}, kinds)
         known = weighed({n: t for n, t in own.items() if kinds[n].failed is not None}, kinds)
+        p50, p95 = percentiles(buckets.get(name, {}), 0.5, 0.95)
+        (p95_before,) = percentiles(before.get(name, {}), 0.95)
         found.append(
             OperationFigures(
                 *name,
@@ -304,11 +265,11 @@ def _operations(
                 approx=is_sampled(numbers, kinds),
                 failed=failed,
                 failed_share=share(failed, known),
-                p50=percentile(buckets.get(name, {}), 0.5),
-                p95=percentile(buckets.get(name, {}), 0.95),
-                p95_before=percentile(before.get(name, {}), 0.95),
+                p50=p50,
+                p95=p95,
+                p95_before=p95_before,
                 total_ms=sum(t.us / kinds[n].rate for n, t in own.items()) / 1000,
-                spark=sparks[name],
+                spark=_spark(window, numbers, read),
             )
         )
     found.sort(key=lambda one: (-one.failed, -one.total_ms, one.name))
@@ -319,30 +280,24 @@ def _buckets(
     figures: Figures,
     window: TimeWindow,
     kinds: Mapping[int, Kind],
-    name_of: Mapping[int, tuple[str, str]],
-) -> dict[tuple[str, str], dict[int, float]]:
-    found: dict[tuple[str, str], dict[int, float]] = defaultdict(lambda: defaultdict(float))
-    for number, _, bucket, n in figures.latencies([*name_of], window.since, window.until):
-        found[name_of[number]][bucket] += n / kinds[number].rate
+    name_of: Mapping[int, _Name],
+) -> Mapping[_Name, dict[int, float]]:
+    found: dict[_Name, dict[int, float]] = defaultdict(dict)
+    for number, _, counted in figures.latencies(None, window.since, window.until):
+        if number in name_of:
+            add_buckets(found[name_of[number]], counted, kinds[number].rate)
     return found
 
 
-def _sparks(
-    window: TimeWindow,
-    kinds: Mapping[int, Kind],
-    name_of: Mapping[int, tuple[str, str]],
-    timed: _Timed,
-) -> dict[tuple[str, str], tuple[float, ...]]:
+def _spark(window: TimeWindow, numbers: list[int], read: _Read) -> tuple[float, ...]:
     slots = window.slots()
-    sums: dict[tuple[str, str], dict[int, float]] = {
-        name: defaultdict(float) for name in name_of.values()
-    }
-    for number, name in name_of.items():
-        for slot, n in timed.events.get(number, {}).items():
-            sums[name][slot] += n / kinds[number].rate
-    return {
-        name: _thinned([own.get(slot, 0.0) for slot in slots], sum) for name, own in sums.items()
-    }
+    width = -(-len(slots) // _SPARKS) or 1
+    sums = [0.0] * -(-len(slots) // width)
+    for number in numbers:
+        rate = read.kinds[number].rate
+        for slot, n in read.events.get(number, {}).items():
+            sums[(slot - slots.start) // width] += n / rate
+    return tuple(sums)
 
 
 def _thinned(values: list[Any], join: Callable[[list[Any]], Any]) -> tuple[Any, ...]:
@@ -356,41 +311,30 @@ def _highest(values: list[float | None]) -> float | None:
     return max(known, default=None)
 
 
-def _tiles(
-    figures: Figures,
-    window: TimeWindow,
-    chart: Chart,
-    extent: tuple[int, int] | None,
-    timed: _Timed,
-) -> tuple[Tile, ...]:
-    kinds = figures.kinds()
-    calls = _numbers(kinds, _is_call)
-    errors = _numbers(kinds, _is_error)
+def _tiles(figures: Figures, window: TimeWindow, chart: Chart, read: _Read) -> tuple[Tile, ...]:
+    kinds = read.kinds
 
-    def measured(period: TimeWindow) -> tuple[float, float | None, float | None, float]:
-        made = figures.totals(calls, period.since, period.until)
+    def measured(
+        period: TimeWindow, totals: Mapping[int, Total]
+    ) -> tuple[float, float | None, float | None, float]:
+        made = {n: t for n, t in totals.items() if _is_call(kinds[n])}
         known = {n: t for n, t in made.items() if kinds[n].failed is not None}
         failed = {n: t for n, t in made.items() if kinds[n].failed}
-        buckets: dict[int, float] = defaultdict(float)
-        if period is window:
-            for own in timed.by_slot.values():
-                for bucket, meant in own.items():
-                    buckets[bucket] += meant
-        else:
-            for number, _, bucket, n in figures.latencies(calls, period.since, period.until):
-                buckets[bucket] += n / kinds[number].rate
-        wrong = figures.totals(errors, period.since, period.until)
+        buckets = _calls_latency(figures, period, kinds, None)
+        (p95,) = percentiles(buckets.get(0, {}), 0.95)
+        wrong = {n: t for n, t in totals.items() if _is_error(kinds[n])}
         return (
             weighed(made, kinds),
             share(weighed(failed, kinds), weighed(known, kinds)),
-            percentile(buckets, 0.95),
+            p95,
             weighed(wrong, kinds),
         )
 
-    values = measured(window)
-    earlier = window.shifted(WEEK_US)
-    reaches = extent is not None and extent[0] <= earlier.since
-    before: tuple[float | None, ...] = measured(earlier) if reaches else (None,) * 4
+    values = measured(window, read.totals)
+    before: tuple[float | None, ...] = (None,) * 4
+    if read.before is not None:
+        totals = figures.totals(None, read.before.since, read.before.until)
+        before = measured(read.before, totals)
     failing = [share(failed, made) for failed, made in zip(chart.failed, chart.calls, strict=True)]
     return (
         Tile("Operations", "count", values[0], before[0], _thinned([*chart.calls], sum), None),
@@ -419,88 +363,3 @@ def _markers(
         for one in found
         if (record := records.get(one.number)) is not None
     )
-
-
-def _state(
-    tiles: tuple[Tile, ...],
-    operations: tuple[OperationFigures, ...],
-    firing: Collection[str],
-    last: str | None,
-) -> Verdict:
-    calls, failed, p95, errors = (tile.value for tile in tiles)
-    if last is None:
-        return Verdict("unknown", "The log is empty: nothing has been recorded yet.")
-    if not calls and not errors:
-        return Verdict("unknown", "Nothing happened in this period.")
-    worst = next(
-        (
-            one
-            for one in operations
-            if one.failed >= 2
-            and (one.failed_share or 0) >= _WARNING_SHARE
-            and one.n >= _LEAST_CALLS
-            and one.category == "database_operations"
-        ),
-        None,
-    )
-    alarm = f" {_count(len(firing), 'alert')} firing." if firing else ""
-    word: Word = "warning" if firing else "ok"
-    if failed is not None and failed >= _CRITICAL_SHARE:
-        word = "critical"
-        text = f"{_percent(failed)} of all operations fail"
-        if worst is not None:
-            text += f", most of them {worst.name}"
-        return Verdict(word, f"{text}.{alarm}", worst.name if worst else None)
-    if worst is not None and worst.failed_share is not None:
-        word = "critical" if worst.failed_share >= 0.5 else "warning"
-        text = f"{worst.name} fails in {_percent(worst.failed_share)} of its calls"
-        return Verdict(
-            word,
-            f"{text}; all others are well.{alarm}"
-            if not _more(operations, worst)
-            else f"{text}, and others fail, too.{alarm}",
-            worst.name,
-        )
-    slower = next((one for one in operations if _is_slower(one)), None)
-    if slower is not None and slower.p95 is not None and slower.p95_before:
-        text = (
-            f"{slower.name} takes {slower.p95 / slower.p95_before:.1f} times as long as a week "
-            "ago (p95)"
-        )
-        return Verdict("warning", f"{text}.{alarm}", slower.name)
-    return Verdict(
-        word,
-        f"{'All is well' if not firing else 'Operations are well'}: "
-        f"{_count(round(calls or 0), 'operation')}, "
-        f"{_percent(failed) if failed else 'none'} failed"
-        f"{'' if p95 is None else f', p95 {_ms(p95)}'}.{alarm}",
-    )
-
-
-def _more(operations: tuple[OperationFigures, ...], worst: OperationFigures) -> bool:
-    return any(
-        one is not worst and one.failed >= 2 and (one.failed_share or 0) >= _WARNING_SHARE
-        for one in operations
-    )
-
-
-def _is_slower(one: OperationFigures) -> bool:
-    return (
-        one.n >= 20
-        and one.p95 is not None
-        and one.p95_before is not None
-        and one.p95 > _SLOWER * one.p95_before
-        and one.p95 > _SLOW_MS
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _percent(part: float) -> str:
-    return f"{part * 100:.2g} %" if part < 0.1 else f"{part * 100:.0f} %"
-
-
-def _ms(ms: float) -> str:
-    return f"{ms / 1000:.3g} s" if ms >= 1000 else f"{ms:.3g} ms"

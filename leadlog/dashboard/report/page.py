@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from leadlog.core.clock import parse
 from leadlog.dashboard.model.errors import ErrorGroup
-from leadlog.dashboard.model.now import OperationFigures, Tile
+from leadlog.dashboard.model.now import Tile
 from leadlog.dashboard.model.quality import QualityFigures
 from leadlog.dashboard.model.runs import RunFigures, Runs
+from leadlog.dashboard.model.verdict import OperationFigures
 from leadlog.dashboard.report.charts import bars, course, sparkline
 from leadlog.dashboard.report.content import PeriodReport
 from leadlog.dashboard.report.parts import (

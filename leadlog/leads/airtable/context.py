@@ -104,7 +104,7 @@ class SyncContext:
         return found
 
     def unchanged(self, lead_id: str) -> None:
-        """Count a lead that has nothing to do, unless it was told of already."""
+        """Count a lead that has nothing to do, unless it was reported already."""
         if lead_id not in self._outcomes:
             self.result.unchanged += 1
 

@@ -365,7 +365,7 @@ class AirtableSyncManager:
         self._store.write(begin)
 
     def _end(self, result: SyncResult, failure: BaseException | None) -> None:
-        """Log how the run ended first: that works whatever became of the database."""
+        """Log how the run ended first, which works in any state of the database."""
         self._events.ended(result, failure)
         try:
             self._store.write(

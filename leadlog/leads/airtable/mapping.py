@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LEAD_ID = "id"
-"""The field of a lead that tells its row from others: never taken from the table."""
+"""The field of a lead that identifies its row: never taken from the table."""
 
 DEFAULTS: dict[str, str] = {
     "full_name": "Full Name",

@@ -23,7 +23,7 @@ class Options:
         names: Field in Airtable by field of a lead.
         lead_id_field: Field in Airtable that holds the id of the lead.
         modified_field: Field in Airtable that holds when a row was last changed; None without one.
-        conflict: Who wins a field that both sides changed, where the row does not tell when.
+        conflict: Who wins a field that both sides changed, where the row does not say when.
         max_delete_share: Share of the linked leads that one run may delete.
         typecast: Whether Airtable may convert values, and add options to selects.
         deletes: `guarded` holds back deletes beyond the share, `apply` does them all, `undo` brings
@@ -39,7 +39,7 @@ class Options:
     deletes: Deletes = "guarded"
 
     def may_delete(self, number: int, linked: int) -> bool:
-        """Return whether one run may delete so many; one always, so that small tables work too."""
+        """Return whether one run may delete that many; one always, so that small tables work."""
         return self.deletes == "apply" or number <= max(1, int(self.max_delete_share * linked))
 
 

@@ -35,7 +35,7 @@ _NO_FIELD = "UNKNOWN_FIELD_NAME"
 class _Write:
     """What one row is to get: `sent` by field of the lead, `cells` by field id.
 
-    `whole` tells that no value of the lead was set aside.
+    `whole` means that no value of the lead was set aside.
     """
 
     outcome: LeadOutcome

@@ -42,7 +42,7 @@ class RemoteRow:
         lead_id: The lead that it says it is; None where it says none.
         values: By field of a lead, as a lead would have them.
         wrong: Why a field of it cannot be a lead's, by field.
-        modified: When somebody last changed it; None where the table does not tell.
+        modified: When somebody last changed it; None where the table does not say.
     """
 
     record_id: str

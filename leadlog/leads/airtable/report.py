@@ -38,7 +38,7 @@ _RANK: dict[Status, int] = {"synced": 0, "skipped": 1, "failed": 2}
 
 @dataclass(slots=True)
 class LeadOutcome:
-    """What became of one lead, or of a row that is not a lead yet.
+    """The result for one lead, or for a row that is not a lead yet.
 
     Attributes:
         lead_id: The lead; None for a row that is none.
@@ -127,7 +127,7 @@ class SyncResult:
         sync_type: `to_airtable`, `from_airtable` or `bidirectional`.
         dry_run: Whether nothing was changed, and `outcomes` are what would be done.
         success: Whether the run came to its end and did what it should; leads that failed are
-            told one by one.
+            listed one by one.
         error: Why not; else None.
         unchanged: Leads that were equal on both sides and had nothing to do.
         outcomes: One for each other lead.

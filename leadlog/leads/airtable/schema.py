@@ -193,7 +193,7 @@ def bind(
         if there is None or there.kind not in {_MODIFIED, "dateTime"}:
             is_what = "missing" if there is None else f"of type {there.kind}"
             raise SyncError(
-                f"the Airtable field {modified_name!r} is to tell when a row was last changed, but "
+                f"the Airtable field {modified_name!r} is to hold when a row was last changed, but "
                 f"it is {is_what}; give a field of type {_MODIFIED}, or leave "
                 "airtable_modified_field empty"
             )

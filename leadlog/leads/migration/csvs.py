@@ -1,4 +1,4 @@
-"""The rows of delimited text: CSV and TSV in any dialect, with what is broken told apart.
+"""The rows of delimited text: CSV and TSV in any dialect, with broken rows reported separately.
 
 A row that cannot be read (a stray quote, a quote that is never closed, a text longer than any
 record) is one row with a problem; reading goes on at the next line that is plausible as a row, and
@@ -66,7 +66,7 @@ class RowReader(Protocol):
     """The rows of a table, whatever it is written in.
 
     Attributes:
-        delimiter: What is between two cells, where a row is told as text.
+        delimiter: Separator of two cells, where a row is reported as text.
         plausible: Says whether cells can be those of a row; set when the header is known.
     """
 
@@ -162,13 +162,13 @@ class CsvRows:
     """Iterates over the rows of delimited text.
 
     Args:
-        read: Gives about so many characters more; an empty text at the end.
+        read: Returns about that many further characters; an empty text at the end.
         delimiter: What is between two cells; None to find out.
         largest: Longest row that is read, characters.
 
     Attributes:
         delimiter: What is between two cells.
-        plausible: Says whether cells can be those of a row; told from the header on.
+        plausible: Says whether cells can be those of a row; called from the header on.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class CsvRows:
                 found.append(TableRow(cells, before + number + 1))
                 number = rows.line_num
         except csv.Error:
-            pass  # a broken row is told when it is read
+            pass  # a broken row is reported when it is read
         return found
 
     def skip_to(self, line: int) -> None:

@@ -1,4 +1,4 @@
-"""A record that was read, one that could not be, and the decoder that tells them apart."""
+"""A record that was read, one that could not be, and the decoder that separates them."""
 
 import csv
 import io

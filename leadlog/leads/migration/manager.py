@@ -23,7 +23,7 @@ from leadlog.leads.store.location import in_memory
 
 __all__ = ["BATCH", "MigrationManager"]
 
-_MANY = 1000  # leads after which the planner is told anew what there is, as `add_leads` does
+_MANY = 1000  # leads after which the planner's statistics are renewed, as `add_leads` does
 
 
 class MigrationManager(MigrationHistory):
@@ -86,7 +86,7 @@ class MigrationManager(MigrationHistory):
             progress: Told how far it has come. What it raises ends the run, which can be resumed.
 
         Returns:
-            What became of the records.
+            The results of the records.
 
         Raises:
             ReadError: A file is not there, cannot be read, or is not a table though it should be.

@@ -28,7 +28,7 @@ class Input:
     """A file to migrate.
 
     Attributes:
-        source: Told what becomes of it.
+        source: Counts its outcome.
         path: Where to read it: the file, its copy, or what came by standard input.
     """
 
@@ -51,7 +51,7 @@ def inputs(
     Args:
         files: As `leadlog.leads.migration.sources.found` takes them.
         stack: Removes at its end what was kept of standard input.
-        told: Told the file that is read, and how many bytes more were.
+        told: Called with the file and the number of further bytes read.
 
     Raises:
         ReadError: One of them cannot be read.

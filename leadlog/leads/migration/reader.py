@@ -85,7 +85,7 @@ class JsonReader:
             elif sign == "{":
                 yield from self._object()
             elif sign in ",]}":
-                # What is left of a record that could not be told from its neighbours.
+                # The rest of a record that could not be separated from its neighbours.
                 yield self._reject(f"a {sign} outside any record", window.pos + 1)
             else:
                 yield self._one(in_array=False)
@@ -243,7 +243,7 @@ class JsonReader:
     # -------------------------------------------------------------------------------- recovery
 
     def _recover(self, error: json.JSONDecodeError, *, in_array: bool) -> Broken:
-        """Pass over a record whose syntax is wrong, and no more than that if it can be told."""
+        """Skip a record whose syntax is wrong, and only that record where its end can be found."""
         window = self._window
         reason = _syntax(error, window)
         fault = error.pos - window.pos
@@ -254,7 +254,7 @@ class JsonReader:
             return self._reject(reason, end)
         self._cut_off = True
         if not window.ended:
-            return self._skip(f"{reason}; where the next record begins cannot be told")
+            return self._skip(f"{reason}; where the next record begins cannot be determined")
         return self._reject(
             f"{reason}; the source ends inside this record: it was cut off, or a quote or bracket "
             "is missing, and what may follow in its text could not be told apart",

@@ -60,7 +60,7 @@ class RejectLog:
 def record_run(
     result: MigrationResult, *, validated: bool, error: BaseException | None, wall_ms: float
 ) -> None:
-    """Log what became of a run.
+    """Log the result of a run.
 
     Args:
         result: The same.

@@ -33,7 +33,7 @@ class Reading:
     """How sources are read.
 
     Attributes:
-        encoding: What they are encoded in; None to tell by their beginning.
+        encoding: What they are encoded in; None to detect it by their beginning.
         table: Whether they are CSV whatever their names say.
         delimiter: What is between two cells of a row; None to find out.
         header_row: The line of the header, from 1; None to find it.
@@ -155,7 +155,7 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
 
 
 def batches(records: Iterable[Read | Broken], count: int) -> Iterator[list[Read | Broken]]:
-    """Split records into lists of so many, or of fewer where they are long.
+    """Split records into lists of `count`, or of fewer where they are long.
 
     Args:
         records: What was read.
@@ -185,7 +185,7 @@ def candidate_of(record: Read | Broken, columns: Columns) -> Candidate:
 
 
 def reject_of(source: str, ordinal: int, record: Read | Broken, reason: str) -> Reject:
-    """Return what is told of a record that was not migrated."""
+    """Return the report on a record that was not migrated."""
     if isinstance(record, Broken):
         return Reject(
             source,

@@ -55,7 +55,7 @@ class Progress:
 
 @dataclass(slots=True)
 class SourceResult:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
         path: The file; `-` for standard input.
@@ -93,13 +93,13 @@ class SourceResult:
 
 @dataclass(slots=True)
 class MigrationResult:
-    """What became of a migration.
+    """The result of a migration.
 
     Attributes:
         migration_id: Its name, for `rollback`; that of the run that was resumed.
         dry_run: Whether nothing was written.
         resumed: Whether it went on where an earlier run had ended.
-        sources: What became of each file.
+        sources: The result for each file.
         records: Records read.
         migrated: Records that became leads in this run.
         duplicates: Records of leads that were there already; None in a dry run.

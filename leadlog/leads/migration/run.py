@@ -32,7 +32,7 @@ class Migrator:
 
     Args:
         db: The store; None to read and check only.
-        result: Told what becomes of the records.
+        result: Counts the outcomes of the records.
         batch_size: Records in one transaction.
         rejected: Told of every record that was rejected, those of earlier runs included; the
             second argument says whether it was in this one.
@@ -63,7 +63,7 @@ class Migrator:
         """Bring in the records of one source, from the first that is not accounted for.
 
         Args:
-            source: Told what becomes of them.
+            source: Counts their outcomes.
             path: Where to read it.
             reading: How it is read.
         """
@@ -109,7 +109,7 @@ class Migrator:
         first: int,
         known: Sequence[Read | Broken],
     ) -> None:
-        """Pass over records of an earlier run; those that it rejected are told again."""
+        """Pass over records of an earlier run; those that it rejected are reported again."""
         for ordinal in sorted(runs.rejected(source_id, first, len(known))):
             record = known[ordinal - first]
             reason = str(candidate_of(record, self._columns))

@@ -1,4 +1,4 @@
-"""What the store knows of its migrations: runs, sources, and what became of each record."""
+"""The migrations that the store knows: runs, sources, and the outcome of each record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def account_of(source: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LeadsState:
-    """What tells whether leads were changed, added or deleted: their number and their versions."""
+    """The state that shows changed, added or deleted leads: their number and their versions."""
 
     count: int
     versions: int
@@ -115,7 +115,7 @@ class MigrationTables:
     # ------------------------------------------------------------------------------- items
 
     def accounted(self, source_id: int) -> int:
-        """Return how many records of a source are accounted for: the first so many."""
+        """Return how many of a source's first records are accounted for."""
         last = select(func.max(MigrationItem.ordinal)).where(MigrationItem.source_id == source_id)
         with self._db.session(read_only=True) as session:
             found = session.scalar(last)
@@ -147,7 +147,7 @@ class MigrationTables:
     def note(
         connection: Connection, source_id: int, first: int, outcomes: Sequence[AddOutcome]
     ) -> None:
-        """Note what becomes of some records, in the transaction in which it does.
+        """Note the outcome of some records, in the same transaction.
 
         Args:
             connection: In that transaction.

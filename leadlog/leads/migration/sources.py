@@ -37,7 +37,7 @@ _MARKS = (
 )
 _CHUNK = 64 * 1024
 _FEW = 50
-"""A text has at most one NUL in so many bytes; they are told with their record."""
+"""A text has at most one NUL in this many bytes; they are reported with their record."""
 _REJECTS = b'{"source": '
 _NO_TABLES = {
     b"%pdf": "a PDF document",
@@ -143,7 +143,7 @@ class SourceText:
         return self._raw.tell()
 
     def read(self, size: int) -> str:
-        """Give about so many characters more; an empty text at the end."""
+        """Return about that many further characters; an empty text at the end."""
         while True:
             data = self._bytes(max(size, _CHUNK))
             if self._decoder is None:
@@ -231,7 +231,7 @@ class SourceText:
 
 @contextmanager
 def opened(path: Path, encoding: str | None = None) -> Iterator[SourceText]:
-    """Open a source; what it is packed in is told by its first bytes.
+    """Open a source; its compression is detected by its first bytes.
 
     Args:
         path: The file.

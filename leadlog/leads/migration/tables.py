@@ -1,4 +1,4 @@
-"""The records of a table: finds the header, and tells leads from other lines.
+"""The records of a table: finds the header, and separates leads from other lines.
 
 The header is the row that names most columns that are known; lines before it are skipped with a
 note. A row is a record where it has the cells of one. What is text and no row (the rest of a cell

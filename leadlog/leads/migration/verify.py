@@ -35,7 +35,7 @@ class Verification:
     Attributes:
         migration_id: Which migration.
         records: Records that were read again.
-        accounted: Records of which the store knows what became of them.
+        accounted: Records whose outcome the store knows.
         missing: Records whose lead is not there.
         different: Records whose values are not in their lead, nor in its merge log.
         changed_since: Records whose lead was changed after the migration; they are not wrong.
@@ -161,7 +161,7 @@ class _Batch:
             self._look_in_merges(lacking)
 
     def _look_in_merges(self, lacking: list[tuple[int, NormalisedLead, dict[str, Any]]]) -> None:
-        """Find values that a lead has no more in what duplicates overwrote."""
+        """Find values that a lead no longer has among those that duplicates overwrote."""
         ids = {lead["id"] for _, _, lead in lacking}
         history: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         merges = select(LeadMerge.lead_id, LeadMerge.old_values, LeadMerge.new_values).where(

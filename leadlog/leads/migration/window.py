@@ -17,7 +17,7 @@ class TextWindow:
     """The part of a text that is looked at.
 
     Args:
-        read: Gives about so many characters more; an empty text at the end.
+        read: Returns about that many further characters; an empty text at the end.
         size: How many characters are asked for at a time, at least.
 
     Attributes:

@@ -22,7 +22,7 @@ class SheetRows:
         rows: The same, from the first one that has anything.
 
     Attributes:
-        delimiter: What is between two cells, where a row is told as text.
+        delimiter: Separator of two cells, where a row is reported as text.
         plausible: Says whether cells can be those of a row; a sheet is never in doubt.
     """
 

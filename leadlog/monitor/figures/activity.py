@@ -1,4 +1,4 @@
-"""Which minutes had anything at all, so that silence can be told from a quiet night."""
+"""Minutes with any event at all, to distinguish an outage from a quiet night."""
 
 from itertools import pairwise
 from sqlite3 import Connection

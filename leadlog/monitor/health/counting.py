@@ -55,7 +55,7 @@ class EventCounts:
         errors: count by error type and severity.
         user_errors: failed operations whose errors were the user's.
         syncs: count by sync type and success.
-        sync_leads: leads of syncs, by what became of them.
+        sync_leads: leads of syncs, by result.
         api_calls: calls of Airtable that syncs made.
         migrations: count by migration type and success.
         events: all events, by log type.

@@ -121,7 +121,7 @@ def check(
         )
         return Health((failed,), began)
     for one in wanted:
-        with suppress(Exception):  # what cannot be imported raises in the probe, and is told
+        with suppress(Exception):  # an import that fails raises in the probe, which reports it
             one.prepare()
     answers = [_Answer(one, context) for one in wanted]
     end = time.monotonic() + timeout_seconds

@@ -56,7 +56,7 @@ def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
 
 
 def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
-    """Return what the rings of all processes say: lines lost, and lines that nobody brings in."""
+    """Return what the rings of all processes say: lines lost or not recovered."""
     causes: dict[str, int] = {}
     for ring in rings:
         for cause, lines in ring.dropped.items():

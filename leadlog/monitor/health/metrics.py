@@ -58,7 +58,7 @@ class FigureSource:
 
 
 def registry(figures: FigureSource) -> CollectorRegistry:
-    """Return a registry of its own that tells the figures, for `serve` or a web application.
+    """Return a separate registry that exposes the figures, for `serve` or a web application.
 
     Args:
         figures: where they come from.
@@ -140,7 +140,7 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
     for name, help_text, label, single in (
         ("events", "Events that were logged.", "log_type", counts.events),
         ("leads_added", "Leads that came, by data quality.", "data_quality", counts.qualities),
-        ("sync_leads", "Leads of syncs by what became of them.", "result", counts.sync_leads),
+        ("sync_leads", "Leads of syncs by result.", "result", counts.sync_leads),
     ):
         family = CounterMetricFamily(f"leadlog_{name}", help_text, labels=(label,))
         for value, number in sorted(single.items()):
@@ -175,7 +175,7 @@ def _lines(directory: Path) -> Metric:
         lines[ring.category, "dropped"] += sum(ring.dropped.values())
     family = GaugeMetricFamily(
         "leadlog_log_lines",
-        "Lines of the log by what became of them.",
+        "Lines of the log by result.",
         labels=("category", "state"),
     )
     for values, number in sorted(lines.items()):
@@ -206,7 +206,7 @@ def _shipping(directory: Path) -> Iterator[Metric]:
     )
     names = destinations(directory)
     for name in names:
-        with suppress(OSError, LeadlogError):  # `ship_lag` of `leadlog health` tells
+        with suppress(OSError, LeadlogError):  # `ship_lag` of `leadlog health` reports it
             one = read_shipments(directory, name)
             lag = one.lag(directory, now_us())
             if lag.seconds is not None:

@@ -1,1 +1,1 @@
-"""Who is told, of what together, how often, and over which channels."""
+"""Notification: who gets notices, about which alerts, how often, and over which channels."""

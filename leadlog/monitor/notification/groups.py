@@ -1,9 +1,9 @@
-"""When somebody is told, and of what together. A pure function of what was told and what is.
+"""Grouping: when a notice is sent, and about which alerts. A pure function of notices and alerts.
 
 The alerts of one rule are one group. Its first message waits a little, so that what comes
 together is told together; what changes after that is told at intervals; what stays is told again
 after hours; and each alert that was told is told to be resolved once. A suppressed alert is not
-told of, neither that it fires nor that it is resolved, until it is suppressed no more.
+told of, neither that it fires nor that it is resolved, until it is no longer suppressed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,12 +18,12 @@ __all__ = ["Group", "Notice", "NotificationPace", "plan"]
 
 @attrs.frozen(kw_only=True)
 class NotificationPace:
-    """How often a group is told of.
+    """How often notices of a group are sent.
 
     Attributes:
         wait: seconds from a group's first alert to its first message.
         interval: seconds between two messages about changes.
-        repeat: seconds after which what still fires is told again; 0: never.
+        repeat: seconds after which a notice of what still fires is repeated; 0: never.
     """
 
     wait: float = 30.0
@@ -37,11 +37,11 @@ class NotificationPace:
 
 @attrs.frozen
 class Group:
-    """What was told of the alerts of one rule.
+    """The notices that were sent of the alerts of one rule.
 
     Attributes:
         told: label to the alert as it was last told of.
-        waited: seconds since the first alert that was not told of; None without one.
+        waited: seconds since the first alert without a notice; None if there is none.
         since: seconds since the last message; None before the first.
     """
 
@@ -52,13 +52,13 @@ class Group:
 
 @attrs.frozen
 class Notice:
-    """Something to tell.
+    """A notice to send.
 
     Attributes:
         kind: `firing` (something is new, worse or over), `again`, or `resolved` (none fires).
         rule: the group.
         firing: all that fire now and are not suppressed.
-        resolved: those that were told of and have been resolved since.
+        resolved: those that a notice named and that have been resolved since.
     """
 
     kind: str
@@ -79,7 +79,7 @@ def plan(
     pace: NotificationPace,
     elapsed: float,
 ) -> tuple[dict[str, Group], list[Notice]]:
-    """Decide what is to be told now.
+    """Decide which notices to send now.
 
     Args:
         groups: by rule, as they were after the last look.
@@ -119,14 +119,14 @@ def _aged(group: Group, elapsed: float) -> Group:
 
 @attrs.frozen
 class _Change:
-    """What differs between what was told of a group and what is.
+    """The difference between the last notice of a group and its present state.
 
     Attributes:
         told: label to the alert as it was last told of.
         loud: label to each alert that fires and is not suppressed.
-        news: whether one of them was not told of, fires anew, or became worse.
-        over: labels of those that were told of, fire no more, and are not suppressed.
-        waited: seconds since the first change that was not told of; None without one.
+        news: whether one of them had no notice, fires anew, or became worse.
+        over: labels of those that had a notice, no longer fire, and are not suppressed.
+        waited: seconds since the first change without a notice; None if there is none.
         since: seconds since the last message; None before the first.
     """
 
@@ -164,7 +164,7 @@ class _Change:
         )
 
     def told_now(self) -> dict[str, AlertState]:
-        """Return what was told, once the notice is."""
+        """Return the state of notices after this one is sent."""
         kept = {label: alert for label, alert in self.told.items() if label not in self.over}
         return kept | dict(self.loud)
 

@@ -26,7 +26,7 @@ def body(notice: Notice, directory: str) -> str:
     """Everything else.
 
     Args:
-        notice: what to tell.
+        notice: the content.
         directory: the log that it is about.
     """
     return "\n".join(_lines(notice, directory))

@@ -86,7 +86,7 @@ class Outbox:
         channels: by hash of their URLs.
         clock: microseconds since 1970.
         monotonic: seconds, for the time between attempts.
-        notice: is told in one line about what somebody should know.
+        notice: is called with one line that people should know of.
     """
 
     def __init__(

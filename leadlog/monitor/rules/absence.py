@@ -1,4 +1,4 @@
-"""What the rules on silence share: nothing comes any more, for longer than is usual."""
+"""The rules on silence: no events for longer than usual."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ __all__ = ["Absence"]
 
 @attrs.frozen(kw_only=True)
 class Absence(Rule):
-    """Nothing comes any more."""
+    """No events for longer than usual."""
 
     what = ""
 

@@ -204,7 +204,7 @@ class Rule(ABC):
 
     @abstractmethod
     def look(self, view: RuleView) -> Iterator[RuleFinding]:
-        """Return what is wrong now, as far as this rule can tell."""
+        """Return what is wrong now according to this rule."""
 
     def found(self, severity: str, message: str, **more: Any) -> RuleFinding:
         """Return a finding of this rule."""

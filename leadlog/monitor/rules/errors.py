@@ -45,7 +45,7 @@ _PAIRS: Final = {
     "fast": ("critical", (_Pair(60, 5, 14.4), _Pair(360, 30, 6.0))),
     "slow": ("warning", (_Pair(1440, 120, 3.0), _Pair(4320, 360, 1.0))),
 }
-"""Label to severity and pairs, of which the first that burns is told of."""
+"""Label to severity and pairs, of which the first that burns is reported."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +89,7 @@ class BurnRate(Rule):
         for name in sorted(view.figures.tallies.operations()):
             if not is_called(name, self.operation):
                 continue
-            # The worst label of an operation is enough, and what all together burn is told above.
+            # The worst label of an operation is enough; the burn of all together is reported above.
             for burn in self._burns(view, name):
                 if burn.label not in known:
                     yield self._found(view, burn)

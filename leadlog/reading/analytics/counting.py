@@ -39,7 +39,7 @@ def engine_for(files: Iterable[LogFile], wanted: Engine = "auto") -> Engine:
 def _size_of(file: LogFile) -> int:
     try:
         return file.path.stat().st_size
-    except FileNotFoundError:  # sealed or removed since it was listed, which its reader tells
+    except FileNotFoundError:  # sealed or removed since it was listed; its reader reports it
         return 0
 
 

@@ -126,7 +126,7 @@ class TableCounter:
         """Return the percentiles of all that was counted, by operation; none unless asked for.
 
         Raises:
-            ReadError: a part is not there any more.
+            ReadError: a part no longer exists.
         """
         if not self._exact:
             return {}

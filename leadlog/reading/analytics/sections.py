@@ -170,7 +170,7 @@ def _labels(counts: Mapping[tuple[Any, float], int], known: tuple[str, ...]) -> 
 
 
 def weighted(counts: Iterable[tuple[float, int]]) -> float:
-    """Return how many were meant, of which so many were kept at each rate; in whatever order."""
+    """Estimate how many events there were, from how many were kept at each sample rate."""
     by_rate: dict[float, int] = {}
     for rate, count in counts:
         by_rate[rate] = by_rate.get(rate, 0) + count

@@ -96,7 +96,7 @@ class Tally:
         memory_mb: highest that was measured.
         cpu_percent: highest that was measured.
         slowest: ten of them, slowest first.
-        lines_skipped: lines that are no events; None where what was read does not tell.
+        lines_skipped: lines that are no events; None where the source does not say.
     """
 
     runs: dict[RunKey, list[int]] = field(default_factory=dict)
@@ -180,18 +180,18 @@ class Tally:
             self.add_cause(fingerprint, cause)
 
     def add_runs(self, run: RunKey, count: int, total_ns: int) -> None:
-        """Take so many runs that have all of it in common."""
+        """Count a number of runs with the same values."""
         known = self.runs.setdefault(run, [0, 0])
         known[0] += count
         known[1] += total_ns
 
     def add_quality(self, quality: str, rate: float, count: int) -> None:
-        """Take so many database operations whose data have that label."""
+        """Count a number of database operations whose data have that label."""
         key = quality, rate
         self.qualities[key] = self.qualities.get(key, 0) + count
 
     def add_sum(self, name: str, rate: float, count: int, total: int) -> None:
-        """Take so many numbers that add up to `total`."""
+        """Count numbers that add up to `total`."""
         if count:
             known = self.sums.setdefault((name, rate), [0, 0])
             known[0] += count
@@ -205,7 +205,7 @@ class Tally:
         rate: float,
         count: int,
     ) -> None:
-        """Take so many errors that have all of it in common."""
+        """Count a number of errors with the same values."""
         key = fingerprint, severity, recoverable, rate
         self.errors[key] = self.errors.get(key, 0) + count
 
@@ -215,7 +215,7 @@ class Tally:
         self.causes[fingerprint] = cause if known is None else known.with_other(cause)
 
     def add_other(self, log_type: str, rate: float, count: int) -> None:
-        """Take so many records of another kind."""
+        """Count a number of records of another kind."""
         key = log_type, rate
         self.others[key] = self.others.get(key, 0) + count
 

@@ -185,7 +185,7 @@ def _changes(found: list[tuple[str, float]], least: float) -> list[ChangePoint]:
 def _growth(
     series: Mapping[str, list[tuple[str, float]]], rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return how each series rises with the number of leads, where that rose enough to tell."""
+    """Return how each series rises with the number of leads, where it rose enough to be certain."""
     leads = {row["date"]: row["total_leads"] for row in rows if row["total_leads"]}
     found = []
     for name, values in series.items():

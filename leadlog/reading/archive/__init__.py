@@ -50,7 +50,7 @@ def run(
         policy: what is wanted; by default, compression after seven days and no removal.
         dry_run: changes nothing, not even a lock file, and reports what would be done.
         today: the UTC day, `2026-11-23`; the clock's by default.
-        progress: is told now and then how many bytes of how many were read.
+        progress: is called now and then with the bytes read so far and in all.
 
     Raises:
         LogDirectoryError: there is no such directory, it cannot be read or written, or another

@@ -163,7 +163,7 @@ class Folder:
         """Hold a file against its writers, unchanged since it was found; give its descriptor.
 
         Writers lock a file before they go on in it, and look into the rings after that. So
-        once it is locked here, and no ring names it, none of them will touch it any more.
+        once it is locked here, and no ring names it, none of them will touch it again.
 
         Raises:
             LeftAloneError: somebody writes to it, or it has changed.

@@ -49,7 +49,7 @@ class Janitor:
         policy: what is wanted.
         dry_run: changes nothing.
         today: the UTC day; the clock's by default.
-        progress: is told how many bytes of how many were read.
+        progress: is called with the bytes read so far and in all.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Janitor:
                 files, leftovers = folder.scan()
                 for name in leftovers:
                     if not self._dry_run:
-                        with suppress(OSError):  # then that file's sealing tells
+                        with suppress(OSError):  # then sealing that file reports it
                             folder.remove(name)
                 found += files
             missing = shipped_test(self._root)
@@ -179,7 +179,7 @@ class Janitor:
             share = _PARQUET_SHARE if action.verb == "archive" else 1
             return None, round(packed * share)
         except OSError:
-            return None, None  # doing it will tell what is wrong
+            return None, None  # the attempt will report what is wrong
 
     def _do(self, actions: Sequence[Action]) -> None:
         reading = [action for action in actions if action.verb != "remove"]

@@ -44,7 +44,7 @@ def merge_parts(
         folder: of the archive, where they are.
         merged: what the one will be called.
         parts: which.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Returns:
         Bytes that the merged part takes.

@@ -42,7 +42,7 @@ def seal_to_parquet(
         root: the log directory.
         folder: where the file is.
         found: the file, plain or compressed.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Returns:
         Bytes that the part takes, with what lies beside it.

@@ -1,4 +1,4 @@
-"""Takes lines that are no events out of files that nobody writes to any more.
+"""Takes lines that are not events out of files that are no longer written to.
 
     quarantine/error_logs/2026-11-23.jsonl      {"line_number": 7, "offset": 512, "base64": "…"}
     quarantine/error_logs/2026-11-23.jsonl.zst  a compressed file that cannot be read to its end
@@ -38,7 +38,7 @@ _BLOCK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of one file with damaged lines.
+    """The result for one file with damaged lines.
 
     Attributes:
         path: the file.
@@ -169,7 +169,7 @@ def _without(source: int, found: FoundFile, lines: Iterable[DamagedLine]) -> Ite
 
 
 def _pieces(stream: BinaryIO, count: int) -> Iterator[bytes]:
-    """Yield the next bytes, so many or all that there are."""
+    """Yield the next `count` bytes, or all that there are."""
     while count > 0 and (piece := stream.read(min(count, _BLOCK_BYTES))):
         count -= len(piece)
         yield piece

@@ -61,7 +61,7 @@ def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) ->
     Args:
         folder: where it is.
         found: the file.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Returns:
         Bytes that the compressed file takes.
@@ -81,7 +81,7 @@ def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) ->
             _verify(folder, draft, content)
             folder.check(found, source)
             if folder.exists(packed):
-                raise LeftAloneError(f"{packed} has come into being meanwhile")
+                raise LeftAloneError(f"{packed} was created meanwhile")
         try:
             folder.check(found, source)
         except LeftAloneError:
@@ -98,7 +98,7 @@ def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) 
     Args:
         folder: where they are.
         found: the file.
-        progress: is told how many more bytes were read.
+        progress: is called with the number of further bytes read.
 
     Raises:
         LeftAloneError: it may not be touched now, or the other one is not a copy of it.

@@ -93,7 +93,7 @@ class Cover:
             return line
         event = decode(line)
         if event is None:
-            return None  # nobody can tell what else of it is the person's
+            return None  # what else in it is the person's is unknown
         about = self._identity.is_about(event)
         if about and self._privacy is None:
             return None

@@ -1,7 +1,7 @@
 """What leadlog keeps beside its lines, and what others put there: persons go, or are named.
 
 Each file of the log directory that holds no lines is looked at, behind links too, unpacked where
-it is compressed. `leadlog.core.places` tells what it is and so what is done with it; what nobody
+it is compressed. `leadlog.core.places` says what it is and so what is done with it; what nobody
 may change, or what is not leadlog's, is named with what to do about it.
 """
 

@@ -37,7 +37,7 @@ class ErasureReport:
         changed: files that named them.
         remaining: files that still name them, and why; a later run goes on.
         summaries: daily summaries that were made anew or covered.
-        copies: destination that the log was shipped to, to what becomes of the copies there.
+        copies: destination that the log was shipped to, to what happens to the copies there.
         covered: takes the persons out of plain data: a file's name may have them in it.
     """
 

@@ -9,8 +9,8 @@ Whole days, hours and quarters of an hour come from the roll-ups, the rest of a 
 events themselves.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -24,6 +24,9 @@ from leadlog.reading.index.store import EventLocation, Index
 __all__ = ["Figures", "IndexedEvent", "Scores", "Total"]
 
 _US: Final = 1_000_000
+
+Buckets = Iterable[tuple[int, int]]
+"""Bucket of a duration and how many events have it; to be read once."""
 
 
 class Total(NamedTuple):
@@ -166,10 +169,10 @@ class Figures:
         found: dict[int, dict[int, int]] = {}
         for level, start, end in _pieces(since, until, step):
             if level:
+                # Added up below: to group by kind, SQLite would sort all rows.
                 sql = (
-                    f"SELECT kind, slot * {level:d} / {step:d} AS place, sum(n) FROM counts "
-                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)} "
-                    "GROUP BY kind, place"
+                    f"SELECT kind, slot * {level:d} / {step:d}, n FROM counts "
+                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(kinds)}"
                 )
             else:
                 sql = (
@@ -183,8 +186,8 @@ class Figures:
 
     def latencies(
         self, kinds: Collection[int] | None, since: int, until: int, step: int | None = None
-    ) -> Iterator[tuple[int, int, int, int]]:
-        """Yield kind, slot, bucket of the duration, and how many events; some of them twice.
+    ) -> Iterator[tuple[int, int, Buckets]]:
+        """Yield kind, slot, and how many events have which bucket of durations; some kinds twice.
 
         Args:
             kinds: numbers of the kinds wanted; None for all.
@@ -195,25 +198,35 @@ class Figures:
         wanted = " AND kind > 0" if kinds is None else _of(kinds)
         for level, start, end in _pieces(since, until, step):
             if level:
-                slot = "0" if step is None else f"slot * {level:d} / {step:d}"
-                sql = (
-                    f"SELECT kind, {slot}, buckets FROM latencies "
-                    f"WHERE level = :level AND slot >= :start AND slot < :end{wanted}"
-                )
-                for kind, place, buckets in self._ask(sql, _parameters(kinds, start, end, level)):
-                    for bucket, n in unpacked(buckets):
-                        yield kind, place, bucket, n
+                yield from self._packed(wanted, kinds, (level, start, end), step)
                 continue
             slot = "0" if step is None else f"at / {step * _US:d}"
             sql = (
                 f"SELECT kind, {slot}, duration FROM events "
                 f"WHERE at >= :start AND at < :end AND duration IS NOT NULL{_of(kinds)}"
             )
-            counted: Counter[tuple[int, int, int]] = Counter()
+            counted: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
             for kind, place, duration in self._ask(sql, _parameters(kinds, start, end, level)):
-                counted[kind, place, bucket_of(duration / 1000)] += 1
-            for key, n in counted.items():
-                yield (*key, n)
+                counted[kind, place][bucket_of(duration / 1000)] += 1
+            for key, buckets in counted.items():
+                yield (*key, buckets.items())
+
+    def _packed(
+        self,
+        wanted: str,
+        kinds: Collection[int] | None,
+        piece: tuple[int, int, int],
+        step: int | None,
+    ) -> Iterator[tuple[int, int, Buckets]]:
+        """Yield what is packed of a part of a period."""
+        level, start, end = piece
+        slot = "0" if step is None else f"slot * {level:d} / {step:d}"
+        sql = (
+            f"SELECT kind, {slot}, buckets FROM latencies "
+            f"WHERE level = :level AND slot >= :start AND slot < :end{wanted}"
+        )
+        for kind, place, buckets in self._ask(sql, _parameters(kinds, start, end, level)):
+            yield kind, place, unpacked(buckets)
 
     def lots(self) -> Mapping[int, int]:
         """Return the numbers of all kinds, each with that of its lot.
@@ -223,27 +236,26 @@ class Figures:
         return dict(self._ask("SELECT id, lot FROM kinds"))
 
     def latencies_of_lots(
-        self, lots: Collection[int], since: int, until: int, step: int
-    ) -> Iterator[tuple[int, int, int, int]]:
-        """Yield lot, slot, bucket of the duration, and how many events; some of them twice.
+        self, lots: Collection[int], since: int, until: int, step: int | None = None
+    ) -> Iterator[tuple[int, int, Buckets]]:
+        """Yield lot, slot, and how many events have which bucket of durations; some lots twice.
 
         Arguments are those of `latencies`.
         """
         lot_of = self.lots()
+        packed, kinds = (
+            [-lot for lot in lots],
+            [kind for kind, lot in lot_of.items() if lot in lots],
+        )
         for level, start, end in _pieces(since, until, step):
             if level:
-                own = [-lot for lot in lots]
-                sql = (
-                    f"SELECT -kind, slot * {level:d} / {step:d}, buckets FROM latencies "
-                    f"WHERE level = :level AND slot >= :start AND slot < :end{_of(own)}"
-                )
-                for lot, place, buckets in self._ask(sql, _parameters(own, start, end, level)):
-                    for bucket, n in unpacked(buckets):
-                        yield lot, place, bucket, n
+                for lot, place, buckets in self._packed(
+                    _of(packed), packed, (level, start, end), step
+                ):
+                    yield -lot, place, buckets
                 continue
-            kinds = [kind for kind, lot in lot_of.items() if lot in lots]
-            for kind, place, bucket, n in self.latencies(kinds, start, end, step):
-                yield lot_of[kind], place, bucket, n
+            for kind, place, buckets in self.latencies(kinds, start, end, step):
+                yield lot_of[kind], place, buckets
 
     def scores(self, since_day: int, until_day: int) -> Iterator[Scores]:
         """Yield how many scores of leads there were, by day.

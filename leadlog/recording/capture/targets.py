@@ -342,6 +342,8 @@ def _watch(
     for subject in subjects:
         if _is_class(subject):
             classes.append(subject)
+            if isinstance(own := vars(subject).get("registry"), registry):
+                registries.append(own)  # its imperative mappings have another base
         elif isinstance(subject, TableClause):
             tables.append(subject)
         elif isinstance(subject, registry):

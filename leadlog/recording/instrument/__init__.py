@@ -51,7 +51,7 @@ class RecorderKeywords(TypedDict, total=False):
     ignore: str | Iterable[str]
     """Paths, names of tasks or commands that are not recorded; `*` stands for anything."""
     response_header: str | None
-    """Response header that tells the caller the session id; None, the default, for none."""
+    """Response header that gives the caller the session id; None, the default, for none."""
 
 
 class InstrumentKeywords(RecorderKeywords, CaptureKeywords, total=False):

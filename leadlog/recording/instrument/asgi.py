@@ -162,7 +162,7 @@ def _name(work: RecordedWork, scope: Scope) -> None:
 
 
 def _route(scope: Scope) -> str | None:
-    """Return the template of the route that served a request; None where the framework tells none.
+    """Return the template of the route that served a request; None where the framework names none.
 
     Starlette, FastAPI and Litestar leave in the scope what they found. The template of a route in a
     mounted application or an included router lacks what stands before it, which is taken from

@@ -51,7 +51,7 @@ def install(app: celery.Celery, recorder: Recorder) -> Callable[[], None]:
 
 
 class _Tasks:
-    """Listens to what Celery tells of the tasks of one application."""
+    """Listens to Celery's signals of the tasks of one application."""
 
     def __init__(self, app: celery.Celery, recorder: Recorder) -> None:
         self._app = app

@@ -34,7 +34,7 @@ def install(broker: dramatiq.Broker, recorder: Recorder) -> Callable[[], None]:
 
 
 class _Messages(Middleware):
-    """The first of a broker's middleware, so that it is told last what became of a message."""
+    """The first of a broker's middleware, so that it learns the outcome of a message last."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder

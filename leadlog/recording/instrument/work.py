@@ -1,7 +1,7 @@
 """Work: one request, task or command of an instrumented application, from its begin to its record.
 
 The contract between the recorder and the frameworks' modules is small. A framework's module calls
-`Recorder.begin` when a piece of work begins, enters what it gets, tells it what only the framework
+`Recorder.begin` when a piece of work begins, enters what it gets, passes it what only the framework
 knows (route, status, an exception that the framework handles itself) and leaves it; the record is
 written then. It calls nothing else, and it never changes what the application gets or gives.
 """
@@ -79,7 +79,7 @@ class RecordedWork:
         name: of the operation; set by the framework's module when the route is known.
         route: template of the route, or the name of the task or command.
         status: HTTP status, close code or exit code.
-        outcome: set where the framework knows better than the exception tells.
+        outcome: set where the framework knows more than the exception says.
         success: as `outcome`.
     """
 
@@ -291,7 +291,7 @@ class Recorder:
 
     Args:
         ignore: paths, task names or commands that are not recorded; `*` stands for anything.
-        response_header: response header that tells a caller the session id; None for none.
+        response_header: response header that gives a caller the session id; None for none.
     """
 
     def __init__(self, ignore: Iterable[str] = (), response_header: str | None = None) -> None:

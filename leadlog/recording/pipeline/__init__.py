@@ -63,7 +63,7 @@ _MOST_FACTS_BYTES = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What became of the events of a pipeline since it was built.
+    """Counts of the events of a pipeline since it was built.
 
     Attributes:
         directory: the log directory.
@@ -172,7 +172,7 @@ class Pipeline:
         self.close()
 
     def _tell_health(self, condition: dict[str, Any]) -> None:
-        """Log what the sink tells of itself."""
+        """Log what the sink reports of its health."""
         event = shape.monitoring_data("log_health", {"metrics": condition})
         ended = condition["state"] == "ended"
         self.get_logger().emit("info" if ended else "warning", "monitoring.log_health", event)

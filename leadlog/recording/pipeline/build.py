@@ -21,7 +21,7 @@ def build_sink(
 
     Args:
         settings: directory, sizes, durability and modes.
-        notify: told of the sink's health.
+        notify: called with the sink's health.
         finisher: makes lines of facts.
         outlets: get what is in files.
         travels: whether a sidecar may finish the facts, since they need no processor of the user's.

@@ -114,5 +114,5 @@ def is_facts(frame: bytes) -> bool:
 
 
 def event_id_of(frame: bytes) -> str:
-    """Return the id of the event that a frame of facts tells of."""
+    """Return the id of the event in a frame of facts."""
     return frame[_ID].decode("ascii", "replace")

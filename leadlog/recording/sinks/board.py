@@ -29,7 +29,7 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class SinkReport:
-    """What became of the lines for one sink beside the files, in one process.
+    """Counts of the lines for one sink beside the files, in one process.
 
     Attributes:
         process_id: the process.
@@ -75,8 +75,8 @@ class Board:
 
         Args:
             counts: by the sink's name.
-            last: whether nothing comes any more; then at once, and the file goes where there is
-                nothing to tell.
+            last: whether this is the last time; then at once, and the file goes where there is
+                nothing to report.
         """
         now = time.monotonic()
         if self._ended or not counts or (now < self._due and not last):
@@ -85,7 +85,7 @@ class Board:
         self._ended = last
         sinks = {name: asdict(one) for name, one in counts.items()}
         page = orjson.dumps({"process": os.getpid(), "sinks": sinks})
-        with suppress(OSError):  # nowhere to keep them; `leadlog.stats()` still tells
+        with suppress(OSError):  # nowhere to keep them; `leadlog.stats()` still has them
             if page != self._shown:
                 self._write(page)
             self._shown = page

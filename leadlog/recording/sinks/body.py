@@ -107,7 +107,7 @@ class Body:
         )
 
     def wrote(self, count: int, lines: int) -> None:
-        """Note that so many bytes more of the output are in files; by the drain.
+        """Note that further bytes of the output are in files; called by the drain.
 
         Args:
             count: bytes, up to the end of a line.

@@ -77,11 +77,6 @@ class Channel:
         """Whether lines were written that `sync` was not called for."""
         return self.synced < self.ring.filed
 
-    @property
-    def contended(self) -> bool:
-        """Whether finishing had to wait for the application's threads the last time."""
-        return self._finishing is not None and self._finishing.contended
-
     def drain(self) -> bool:
         """Write what is in the ring now, unless the last failure was a moment ago.
 
@@ -200,7 +195,7 @@ class Channel:
             self._day = day
             self._full = False
             self._adopt(segment)
-        assert self._segment is not None  # noqa: S101 - tells the type checkers
+        assert self._segment is not None  # noqa: S101 - for the type checkers
         return self._segment
 
     def _adopt(self, segment: Segment) -> None:

@@ -27,7 +27,7 @@ class Tee:
         self.errors = [0] * len(others)
 
     def _each(self, call: Callable[[Sink], object]) -> bool:
-        """Call all of the others, whatever one of them does; tell whether none said False."""
+        """Call all of the others, whatever one of them does; return whether none returned False."""
         every = True
         for number, sink in enumerate(self._others):
             try:

@@ -19,7 +19,7 @@ Offer = Callable[[str, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class SinkStats:
-    """What became of the lines handed to a sink, since it was opened.
+    """Counts of the lines passed to a sink since it was opened.
 
     Attributes:
         accepted: lines taken, by category.
@@ -96,7 +96,7 @@ class SinkQueue:
 
 @dataclass(frozen=True, slots=True)
 class BatchCounts:
-    """What became of the lines for one sink of `configure(sinks=[…])`.
+    """Counts of the lines for one sink of `configure(sinks=[…])`.
 
     Attributes:
         accepted: lines that were for it.

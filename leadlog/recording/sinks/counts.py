@@ -1,4 +1,4 @@
-"""What became of the lines of one category in one process."""
+"""Counts of the lines of one category in one process."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ __all__ = ["Counts"]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the lines of a ring.
+    """Counts of the lines of a ring.
 
     Attributes:
         accepted: lines taken.

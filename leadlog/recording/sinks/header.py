@@ -52,7 +52,7 @@ class RingProgress:
         written: lines in files.
         name: the file being written, relative to the log directory; "" for none yet.
         position: a place in the output, and
-        offset: where in that file it lies. So the file's length tells exactly how much of
+        offset: where in that file it lies. So the file's length says exactly how much of
             the output is in it, whatever the writer still managed to note.
         shift: what to add to `head` to have its place in the output.
         staged: bytes that were put into the stage the last time.

@@ -1,4 +1,4 @@
-"""What a sink tells about itself: when lines were dropped, when it failed, when it recovered.
+"""The health of a sink: when lines were dropped, when it failed, when it recovered.
 
 Told twice: as events, for the log itself, and as lines on standard error, for the case that the
 log is what is broken. Neither may become a flood.
@@ -20,7 +20,7 @@ from leadlog.recording.sinks.counts import Counts
 __all__ = ["Notify", "SinkHealth"]
 
 Notify = Callable[[dict[str, Any]], None]
-"""Is told of a condition of the sink, see `SinkHealth`."""
+"""Called with a condition of the sink, see `SinkHealth`."""
 
 _QUIET_SECONDS = 1.0
 _AGAIN_SECONDS = 60.0
@@ -33,7 +33,7 @@ class _Condition:
     Attributes:
         since: when it began; None when all is well.
         last: when it was last seen.
-        told: whether `began` was told, so that `ended` must be.
+        told: whether `began` was reported, so that `ended` must be.
         next: before that, a new beginning is not told.
         base: count of lines when it began.
         lines: lines it has cost since it began.
@@ -58,7 +58,7 @@ class SinkHealth:
     `dropping`: lines are lost; `degraded`: lines lie in this process's own memory, where a
     kill would lose them), `state` (`began`, `ended`), `category`, `detail` (error, causes or
     reason), `lines` (lost, or at risk, since it began; for `failing` those that wait) and
-    `seconds` since it began. The same condition of a category is told once a minute at most.
+    `seconds` since it began. The same condition of a category is reported once a minute at most.
 
     Args:
         directory: the log directory.
@@ -203,7 +203,7 @@ class SinkHealth:
         self._warn_once_a_minute(message + " (see `leadlog doctor`)")
 
     def _warn_of_risk(self, category: str, state: _Condition, lasting: bool) -> None:
-        """Tell people that a kill would lose lines now, beside what is told of lines that are lost.
+        """Report that a kill would lose lines now, separately from lines that are lost.
 
         Where there is no memory that survives, every line is one of these: that is said once.
         """

@@ -242,7 +242,7 @@ class Intents:
         return _Area(memory, path, fd)
 
     def _give_back(self, area: _Area) -> None:
-        """Remove a file without notes that is not needed any more; one large one is kept."""
+        """Remove a file without notes that is no longer needed; one large file is kept."""
         if not area.unused or (not self._closed and area in self._large[:1]):
             return
         try:

@@ -73,7 +73,7 @@ class Mirror:
                 os.lseek(self._fd, 0, os.SEEK_SET)
                 os.write(self._fd, page)
         except OSError:
-            return  # nowhere to keep them; `leadlog.stats()` still tells
+            return  # nowhere to keep them; `leadlog.stats()` still has them
         self._page = page
 
     def _open(self, page: bytes) -> None:

@@ -145,7 +145,7 @@ class Outlet:
             self._error = type(error).__name__
 
     def _wait(self, seconds: float) -> bool:
-        """Wait before another attempt; tell whether there is time for one."""
+        """Wait before another attempt; return whether there is time for one."""
         end = time.monotonic() + seconds
         while (now := time.monotonic()) < end:
             if self._deadline is not None and min(end, self._deadline) <= now:

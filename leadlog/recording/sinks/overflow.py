@@ -37,7 +37,7 @@ class Budget:
         return overflow
 
     def forget(self, overflow: "Overflow") -> None:
-        """Let an empty overflow take part no more."""
+        """Exclude an empty overflow."""
         self._overflows = [one for one in self._overflows if one is not overflow]
 
     def allows(self, overflow: "Overflow", cost: int) -> bool:

@@ -38,7 +38,7 @@ class Recovery:
         rings: rings of dead processes that were emptied.
         lines: lines that were brought into files.
         lost: lines that had only been in the memory of a process that was killed.
-        unsettled: records of transactions whose outcome the dead could not tell any more.
+        unsettled: records of transactions whose outcome the dead process could not record.
         alive: rings left alone, since their processes live or somebody else recovers them or
             an older one of their process.
         errors: what could not be recovered now, and why; it stays where it is.
@@ -193,7 +193,7 @@ def _recover_one(
                 finish = finisher_of(storage.policy)
             ring = Ring(storage, Budget(0).overflow())
             seen = header.words[SEEN_US]
-            # The last time that the owner's drain looked tells the day of what it had not seen.
+            # Lines that the owner's drain had not seen are dated by the last time that it looked.
             channel = Channel(file.category, ring, files, lambda: seen, finish, offer=offer)
             try:
                 if not _empty(channel, report):

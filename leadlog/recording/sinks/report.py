@@ -1,4 +1,4 @@
-"""What became of the lines of every process that logs, or logged, into a directory.
+"""Counts of the lines of every process that logs, or logged, into a directory.
 
 Read from the headers of the rings, so it needs nobody's help: neither a living process is asked
 nor does a dead one have to have said anything.

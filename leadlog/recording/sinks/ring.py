@@ -65,7 +65,7 @@ class Ring(Body):
     Args:
         storage: the memory, formatted; a ring that was used goes on where it stood.
         overflow: takes what does not fit.
-        wake: tells the drain to come soon; called from any thread or signal handler.
+        wake: wakes the drain soon; called from any thread or signal handler.
         grow: called when it is full; returns whether another ring takes what comes from now on.
 
     Attributes:
@@ -212,7 +212,7 @@ class Ring(Body):
         come: Waiting | None = None,
         beside: tuple[bytes] | None = None,
     ) -> None:
-        """Note what becomes of a line, and do it; the arguments are those of `_Move`."""
+        """Note the move of a line, and make it; the arguments are those of `_Move`."""
         self._limit = -1  # nobody takes the fast path before this is done
         self._move = _Move(
             self.tail if tail is None else tail,
@@ -306,7 +306,7 @@ class Ring(Body):
         """Return the header as another process should see it if it cannot see the ring itself.
 
         Args:
-            last: whether nothing comes any more; else what comes later is not in these counts.
+            last: whether no line follows; otherwise later lines are not in these counts.
         """
         counts = self.counts()
         page = bytearray(self._memory[:HEADER_BYTES])

@@ -55,7 +55,7 @@ class Rings:
 
     Attributes:
         current: category to the ring that takes what comes.
-        wake: tells the drain to come soon; to be set before rings are opened.
+        wake: wakes the drain soon; to be set before rings are opened.
         account: keeps the counts of a ring that lies in the heap; to be set likewise.
     """
 
@@ -220,4 +220,4 @@ class Rings:
             try:
                 ring.abandon()
             except (BufferError, ValueError):
-                continue  # another thread was just using it; here it uses nothing any more
+                continue  # another thread was using it, which does not exist in this process

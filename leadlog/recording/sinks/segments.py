@@ -103,7 +103,7 @@ class Segment:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # a folder above may not be entered any more; what is open stays open
+            return True  # a folder above can no longer be entered; what is open stays open
         return (there.st_dev, there.st_ino) == self._identity and there.st_size == self.size
 
     def sync(self) -> None:

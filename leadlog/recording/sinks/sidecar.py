@@ -185,7 +185,7 @@ class Sidecar:
         lent_finisher_of: makes what finishes the facts of a living process.
         finisher_of: makes what finishes the facts that a dead one left.
         key: check of the key of pseudonyms that both have.
-        health: tells people what cannot be written.
+        health: reports what cannot be written.
 
     Attributes:
         recovered: what dead processes had left so far.

@@ -1,4 +1,4 @@
-"""Slots: small numbers that tell the files of processes apart that log side by side.
+"""Slots: small numbers that distinguish the files of processes that log side by side.
 
 A process holds the lowest free number by a lock on `.slots/<n>` in the log directory for as
 long as it lives. One process alone is always slot 0, whose files have no suffix.

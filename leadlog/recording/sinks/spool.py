@@ -12,7 +12,7 @@ What can lose a line, each counted by cause:
 - `io_error`: the sink was closed while lines lay in the process's own memory and the files could
   not be written;
 - `lost`: the process was killed while lines lay in its own memory (seen in reports only, since
-  nobody in that process can count any more).
+  that process can no longer count).
 
 A line lies in the process's own memory when its ring is full (the overflow), and where there is
 no memory file system or no room in it; such lines are counted as `degraded`. Power loss, and a
@@ -65,9 +65,9 @@ class SpoolSink:
         directory_mode: of folders.
         host: name of this host, where several hosts share the directory.
         clock: gives microseconds since 1970; decides the day of each batch.
-        warn: told in one line, once a minute at most, that lines wait or are lost; standard
+        warn: called with one line, once a minute at most, when lines wait or are lost; standard
             error by default.
-        notify: told of the sink's health, see `leadlog.recording.sinks.health`; called by the
+        notify: called with the sink's health, see `leadlog.recording.sinks.health`; called by the
             drain's thread, which holds no lock then.
         memory: the memory file system.
         write: `os.write`, or what a test has in its place.
@@ -137,7 +137,7 @@ class SpoolSink:
         self._spool = Spool(self._directory, memory)
         self._closed = False
         # Before the first ring, so that each knows its directory from its first line on.
-        with suppress(OSError):  # told by the drain
+        with suppress(OSError):  # the drain reports it
             make_mark(self._directory, file_mode=file_mode, directory_mode=directory_mode)
         self._begin()
         renew_after_fork(self)

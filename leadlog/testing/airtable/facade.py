@@ -168,7 +168,7 @@ class FakeAirtable(EditableTable):
         return tuple(self._faults)
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Stop all faults."""
         self._faults.clear()
 
     # ------------------------------------------------------------------- what was seen

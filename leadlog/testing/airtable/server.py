@@ -20,7 +20,7 @@ from leadlog.testing.airtable.refusals import Refusal
 __all__ = ["Server"]
 
 HOST = "127.0.0.1"
-# A client that sends nothing for so long is gone.
+# A client that sends nothing for that long has left.
 _IDLE_SECONDS = 60.0
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json; charset=utf-8"

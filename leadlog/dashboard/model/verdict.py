@@ -1,0 +1,150 @@
+"""One sentence on how the store does, from what its operations add up to."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["OperationFigures", "Verdict", "verdict"]
+
+Word = Literal["ok", "warning", "critical", "unknown"]
+
+_WARNING_SHARE: Final = 0.02
+_CRITICAL_SHARE: Final = 0.10
+_LEAST_CALLS: Final = 5
+_SLOWER: Final = 2.0
+_SLOW_MS: Final = 1_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to "is it us?".
+
+    Attributes:
+        word: how bad it is.
+        sentence: for people.
+        operation: which operation the sentence is about, if about one.
+    """
+
+    word: Word
+    sentence: str
+    operation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFigures:
+    """One operation in the period.
+
+    Attributes:
+        name: `Class.operation`.
+        category: whose records it counts.
+        n: how many calls there were.
+        approx: whether `n` is an estimate of sampled calls.
+        failed: how many failed.
+        failed_share: of the calls, 0 to 1.
+        p50: median of the durations, milliseconds.
+        p95: the 95th percentile.
+        p95_before: the same a week earlier.
+        total_ms: time that went into it.
+        spark: calls in thirty parts of the period.
+    """
+
+    name: str
+    category: str
+    n: float
+    approx: bool
+    failed: float
+    failed_share: float | None
+    p50: float | None
+    p95: float | None
+    p95_before: float | None
+    total_ms: float
+    spark: tuple[float, ...]
+
+
+def verdict(
+    values: Sequence[float | None],
+    operations: Sequence[OperationFigures],
+    firing: Collection[str],
+) -> Verdict:
+    """Return how the store does in a period.
+
+    Args:
+        values: calls, share of them that failed, their p95 in milliseconds, errors.
+        operations: by trouble.
+        firing: names of the alerts that fire.
+    """
+    calls, failed, p95, errors = values
+    if not calls and not errors:
+        return Verdict("unknown", "Nothing happened in this period.")
+    worst = next(
+        (
+            one
+            for one in operations
+            if one.failed >= 2
+            and (one.failed_share or 0) >= _WARNING_SHARE
+            and one.n >= _LEAST_CALLS
+            and one.category == "database_operations"
+        ),
+        None,
+    )
+    alarm = f" {_count(len(firing), 'alert')} firing." if firing else ""
+    word: Word = "warning" if firing else "ok"
+    if failed is not None and failed >= _CRITICAL_SHARE:
+        word = "critical"
+        text = f"{_percent(failed)} of all operations fail"
+        if worst is not None:
+            text += f", above all {worst.name}"
+        return Verdict(word, f"{text}.{alarm}", worst.name if worst else None)
+    if worst is not None and worst.failed_share is not None:
+        word = "critical" if worst.failed_share >= 0.5 else "warning"
+        text = f"{worst.name} fails in {_percent(worst.failed_share)} of its calls"
+        return Verdict(
+            word,
+            f"{text}; all others are well.{alarm}"
+            if not _more(operations, worst)
+            else f"{text}, and others fail, too.{alarm}",
+            worst.name,
+        )
+    slower = next((one for one in operations if _is_slower(one)), None)
+    if slower is not None and slower.p95 is not None and slower.p95_before:
+        text = (
+            f"{slower.name} takes {slower.p95 / slower.p95_before:.1f} times as long as a week "
+            "ago (p95)"
+        )
+        return Verdict("warning", f"{text}.{alarm}", slower.name)
+    return Verdict(
+        word,
+        f"{'All is well' if not firing else 'Operations are well'}: "
+        f"{_count(round(calls or 0), 'operation')}, "
+        f"{_percent(failed) if failed else 'none'} failed"
+        f"{'' if p95 is None else f', p95 {_ms(p95)}'}.{alarm}",
+    )
+
+
+def _more(operations: Sequence[OperationFigures], worst: OperationFigures) -> bool:
+    return any(
+        one is not worst and one.failed >= 2 and (one.failed_share or 0) >= _WARNING_SHARE
+        for one in operations
+    )
+
+
+def _is_slower(one: OperationFigures) -> bool:
+    return (
+        one.n >= 20
+        and one.p95 is not None
+        and one.p95_before is not None
+        and one.p95 > _SLOWER * one.p95_before
+        and one.p95 > _SLOW_MS
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _percent(part: float) -> str:
+    return f"{part * 100:.2g} %" if part < 0.1 else f"{part * 100:.0f} %"
+
+
+def _ms(ms: float) -> str:
+    return f"{ms / 1000:.3g} s" if ms >= 1000 else f"{ms:.3g} ms"
