@@ -163,3 +163,44 @@ def test_a_refused_statement_of_many_rows_has_failed_as_a_whole(parts: sa.Engine
     assert half["operation_details"]["records_affected"] == 1
     assert half["operation_details"]["duplicate_detected"]
     assert half["data_details"]["fields_changed"] is None
+
+
+class Stamped(Base):
+    """Whose `at` each UPDATE sets."""
+
+    __tablename__ = "stamped"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    at: Mapped[str | None] = mapped_column(onupdate=sa.func.upper("now"))
+
+
+class Unstamped(Base):
+    """With a column of the same name, which only the application sets."""
+
+    __tablename__ = "unstamped"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    at: Mapped[str | None]
+
+
+def test_what_an_update_computed_belongs_to_its_table(parts: sa.Engine, log: Log) -> None:
+    """A row of another table with the same key and an expired column of that name has no change."""
+    with Session(parts) as session:
+        rows = [Stamped(id=1), Unstamped(id=1)]
+        session.add_all(rows)
+        session.commit()
+        session.refresh(rows[1])
+        session.refresh(rows[0])
+        session.expire(rows[1], ["at"])
+        for row in rows:
+            row.name = "x"
+        session.commit()
+    updated = [one for one in log.records() if one["event_name"].endswith(".update")]
+    changes = {one["event_name"]: one["data_details"]["fields_changed"] for one in updated}
+    name = {"old": None, "new": "x"}
+    assert changes == {
+        "stamped.update": {"name": name, "at": {}},
+        "unstamped.update": {"name": name},
+    }
