@@ -136,7 +136,11 @@ PLACES: Final = (
     Place(
         "index",
         Content.DERIVED,
-        ("leadlog.reading.index.store", "leadlog.reading.columnar"),
+        (
+            "leadlog.reading.index.store",
+            "leadlog.reading.index.updating",
+            "leadlog.reading.columnar",
+        ),
         (f"{INDEX}*", f"{INDEX}/*", f"{INDEX}/*/*"),
     ),
     Place(

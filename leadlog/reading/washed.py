@@ -29,6 +29,10 @@ _KEPT: Final = 64
 _BLOCK_BYTES: Final = 1024 * 1024
 
 
+_Key = frozenset[tuple[str, int, int, int]]
+_Known = dict[_Key, tuple[Path, IO[bytes]]]
+
+
 class Readable(NamedTuple):
     """What DuckDB can read in place of some files.
 
@@ -47,7 +51,7 @@ class _Copies:
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._made = 0
-        self._known: dict[frozenset[tuple[str, int, int, int]], tuple[Path, IO[bytes]]] = {}
+        self._known: _Known = {}
 
     def of(self, paths: Sequence[Path], name: str) -> Path:
         """Return where the copy of some files is, made where it is missing or old."""
@@ -75,7 +79,7 @@ class _Copies:
 
     def _kept(
         self,
-        key: frozenset[tuple[str, int, int, int]],
+        key: _Key,
         content: Callable[[], Iterator[bytes]],
         name: str,
     ) -> Path:
@@ -89,7 +93,7 @@ class _Copies:
         """Return where a new copy is, and what keeps it."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="leadlog-washed-"))
-            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+            weakref.finalize(self, _discard, self._folder, self._known, os.getpid())
         stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the link is
         try:
             for piece in content:
@@ -104,7 +108,7 @@ class _Copies:
         link.symlink_to(f"/proc/{os.getpid()}/fd/{stream.fileno()}")
         return link, stream
 
-    def _drop(self, key: frozenset[tuple[str, int, int, int]]) -> None:
+    def _drop(self, key: _Key) -> None:
         link, stream = self._known.pop(key)
         link.unlink(missing_ok=True)
         stream.close()
@@ -116,6 +120,14 @@ class _Copies:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _discard(folder: Path, known: _Known, pid: int) -> None:
+    """Close the copies and remove the links to them, at the end of the process that made them."""
+    if os.getpid() == pid:
+        for _, stream in known.values():
+            stream.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _copies = _Copies()

@@ -4,6 +4,7 @@ import json
 import string
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal, get_origin
 
 import pytest
@@ -239,6 +240,26 @@ def test_a_secret_is_masked_wherever_it_is_logged(secret: str, logged: Logged) -
     ]
     assert len(lines) == 3
     assert not any("hunter2secret" in line for line in lines)
+
+
+@pytest.mark.parametrize("enrich", ["drain", "caller"])
+def test_the_text_of_any_object_is_masked(enrich: str, logged: Logged) -> None:
+    """An object's repr and a path are texts, too, whoever finishes the event."""
+
+    class Config:
+        def __repr__(self) -> str:
+            return "Config(password='hunter2secret')"
+
+    leadlog.configure(enrich=enrich)
+    leadlog.get_logger().info(
+        "x", one=Config(), path=Path("password=hunter2secret"), deep=[{"key": {Config(): 1}}]
+    )
+    (event,) = logged("monitoring_data")
+    assert event["monitoring_info"]["data_points"] == {
+        "one": "Config(password='***')",
+        "path": "password=***",
+        "deep": [{"key": {"Config(password='***')": "***"}}],
+    }
 
 
 @pytest.mark.handmade_lines

@@ -649,6 +649,40 @@ def test_duplicates_and_answers_of_4xx_are_the_users_errors(
 
 
 @pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, None),
+        ({"statistics": {"total_leads": 3}}, True),
+        ({"system_health": {"sync_queue_size": 0}}, True),
+        ({"alerts": [{"severity": "critical"}]}, False),
+        ({"alerts": None}, None),
+        ({"system_health": None}, None),
+        ({"monitoring_info": {"monitoring_type": "health_check", "data_points": {"a": 1}}}, True),
+    ],
+)
+def test_an_event_of_the_applications_own_measures_only_what_it_says(
+    more: dict[str, Any], expected: bool | None
+) -> None:
+    """All four labels are there, null where nothing was measured."""
+    event = {
+        "log_type": "monitoring_data",
+        "monitoring_info": {"monitoring_type": "application_event", "data_points": {"rows": 3}},
+        "system_health": {"sync_queue_size": None, "error_rate_percent": None},
+        "statistics": {"total_leads": None},
+        "alerts": [],
+        "training_labels": {},
+    }
+    labels = label({**event, **more})
+    assert labels["system_healthy"] is expected
+    assert list(labels) == [
+        "system_healthy",
+        "performance_acceptable",
+        "sync_efficiency",
+        "capacity_adequate",
+    ]
+
+
+@pytest.mark.parametrize(
     ("event", "expected"),
     [
         ({"alerts": []}, None),

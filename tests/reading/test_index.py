@@ -26,7 +26,9 @@ from leadlog.reading.index import (
     IndexUnavailableError,
     events_of_row,
     existing_index,
+    helpers,
     open_index,
+    updating,
 )
 from leadlog.reading.index import opening as module
 from leadlog.reading.index.columns import (
@@ -199,8 +201,8 @@ def test_a_small_log_has_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> No
 SCRIPT = """
 import sys
 from leadlog.reading.index import Index
-from leadlog.reading.index import store
-store._PIECE_BYTES = 20_000
+from leadlog.reading.index import updating
+updating._PIECE_BYTES = 20_000
 with Index(sys.argv[1]) as index:
     index.catch_up()
 """
@@ -214,6 +216,105 @@ def test_several_processes_bring_it_up_to_date_together(root: Path) -> None:
     with Index(root) as index:
         events = sum(1 for _ in read_merged(root))
         assert index.connection.execute("SELECT count(*) FROM events").fetchone() == (events,)
+
+
+def contents(root: Path) -> tuple[list[tuple[object, ...]], ...]:
+    """What is in the index, whatever numbers it has for it."""
+    with Index(root) as index:
+        index.catch_up()
+        index.add_up()
+        return (
+            index.ask(
+                "SELECT category, stem, offset, length, at, kinds.kind, duration, score, n.name, "
+                "m.name, event, session, key, unnamed, "
+                "(SELECT group_concat(key) FROM mentions WHERE event = events.id) FROM events "
+                "JOIN files ON files.id = file JOIN kinds ON kinds.id = events.kind "
+                "LEFT JOIN names n ON n.id = user LEFT JOIN names m ON m.id = marks "
+                "ORDER BY category, stem, offset"
+            ),
+            index.ask(
+                "SELECT category, stem, inode, whole, size, tail, damaged, first_damaged "
+                "FROM files ORDER BY category, stem"
+            ),
+            index.ask("SELECT * FROM addresses ORDER BY address, key"),
+            index.ask(
+                "SELECT level, slot, sum(n), sum(us) FROM counts GROUP BY 1, 2 ORDER BY 1, 2"
+            ),
+        )
+
+
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Other processes gather, however small the log is; gives how many pieces came of them."""
+    pieces: list[int] = []
+
+    def counted(*args: object) -> object:
+        size = add_gathered(*args)
+        pieces.append(-1 if size is None else size)
+        return size
+
+    add_gathered = updating.IndexWriter._add_gathered
+    monkeypatch.setattr(updating.IndexWriter, "_add_gathered", counted)
+    monkeypatch.setattr(updating, "_MANY_BYTES", 0)
+    monkeypatch.setattr(updating, "helpers_at_most", lambda: 2)
+    monkeypatch.setattr(helpers, "_STEP_BYTES", 300_000)
+    return pieces
+
+
+@pytest.mark.parametrize("seed", range(1 if "SOAK" not in os.environ else 100))
+def test_what_several_processes_gather_is_what_one_does(
+    root: Path, request: pytest.FixtureRequest, seed: int
+) -> None:
+    """Of plain and compressed files, with odd events, damaged lines and a line without its end."""
+    poisoned(root, seed)
+    other = path_of(root, "2026-11-02.jsonl")
+    packed = other.with_name(f"{other.name}.zst")
+    packed.write_bytes(zstandard.ZstdCompressor().compress(other.read_bytes()))
+    other.unlink()
+    with path_of(root).open("ab") as stream:
+        stream.write(b'{"timestamp":')
+    alone = contents(root)
+    for path in (root / ".index").iterdir():
+        path.unlink()
+    pieces: list[int] = request.getfixturevalue("helped")
+    assert contents(root) == alone
+    assert len(pieces) > 10
+
+
+def test_what_helping_processes_do_not_gather_is_gathered_all_the_same(
+    root: Path, helped: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are killed at some piece, or the file is written anew meanwhile, or none can start."""
+    write_piece = updating.IndexWriter._write
+
+    def killing(self: updating.IndexWriter, *args: object) -> None:
+        write_piece(self, *args)
+        for process in started:
+            process.kill()
+        path = path_of(root, "2026-11-02.jsonl")
+        draft = path.with_name("draft")
+        draft.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
+        draft.replace(path)
+
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def starting(*args: object, **more: object) -> subprocess.Popen[bytes]:
+        started.append(popen(*args, **more))
+        return started[-1]
+
+    monkeypatch.setattr(helpers.subprocess, "Popen", starting)
+    with monkeypatch.context() as patched:
+        patched.setattr(updating.IndexWriter, "_write", killing)
+        with Index(root) as index:
+            index.catch_up()
+    assert helped
+    assert found(root, PERSON) == read(root, PERSON)
+    assert all(process.returncode is not None for process in started)
+    for path in (root / ".index").iterdir():
+        path.unlink()
+    monkeypatch.setattr(sys, "executable", str(root / "none"))
+    assert found(root, PERSON) == read(root, PERSON)
 
 
 def test_a_killed_process_leaves_an_index_that_goes_on(root: Path) -> None:

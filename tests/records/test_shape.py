@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jsonschema_rs
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +97,14 @@ def test_a_blank_event_conforms_but_for_its_names(log_type: str) -> None:
     event = shape.blank(log_type)
     wanted = json_schema(log_type)["required"]
     assert set(wanted) == set(event)
+
+
+def test_an_event_of_the_applications_own_is_one_of_monitoring_data() -> None:
+    """It is written out elsewhere, with the same keys in the same order."""
+    written_out = shape.application_event({"a": 1})
+    filled = shape.monitoring_data("application_event", {"metrics": {"a": 1}})
+    filled["monitoring_info"]["monitoring_id"] = written_out["monitoring_info"]["monitoring_id"]
+    assert orjson.dumps(written_out) == orjson.dumps(filled)
 
 
 def test_a_value_of_the_wrong_type_is_kept_aside_not_guessed() -> None:

@@ -152,6 +152,25 @@ def test_a_finisher_that_raises_loses_nothing(directory: Path) -> None:
     assert "no policy" in warnings[0]
 
 
+def test_a_finisher_that_raises_halfway_loses_nothing(directory: Path) -> None:
+    """What it had finished before in the same batch is finished again, in its place."""
+    calls = itertools.count()
+
+    def fragile(category: str, frames: list[bytes]) -> list[bytes]:
+        if next(calls) in (1, 3):
+            raise RuntimeError("no policy")
+        return finish(category, frames)
+
+    sink = SpoolSink(directory, finish=fragile, warn=lambda _: None)
+    for number in range(200):
+        sink.write("error_logs", facts(number))
+    assert sink.flush(10)
+    sink.close(5)
+    assert next(calls) > 4
+    assert numbers(directory) == list(range(200))
+    assert sink.stats().written == {"error_logs": 200}
+
+
 def test_closing_tries_again_what_failed_when_it_began(directory: Path) -> None:
     """A look that was under way and failed is not the last one."""
     inside, closing = threading.Event(), threading.Event()

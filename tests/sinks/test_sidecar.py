@@ -16,11 +16,13 @@ from click.testing import CliRunner
 
 import leadlog
 from leadlog.cli import root
+from leadlog.core.locks import try_claim, try_lock
 from leadlog.core.settings import load
 from leadlog.recording.pipeline.sidecar import make_sidecar
+from leadlog.recording.sinks.descriptors import Descriptors
 from leadlog.recording.sinks.report import ring_reports
 from leadlog.recording.sinks.sidecar import Sidecar
-from leadlog.recording.sinks.storage import state_directories
+from leadlog.recording.sinks.storage import Spool, state_directories
 from tests.sinks.conftest import until as wait_until
 
 Logged = Callable[..., list[dict[str, Any]]]
@@ -107,6 +109,41 @@ def test_a_ring_that_grows_while_it_is_lent_is_emptied_in_its_order(
     log(10, start=1500)
     assert until(lambda: (one.look(), leadlog.flush(0.05))[1])
     assert numbers() == list(range(1510))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs memory that survives")
+def test_a_descriptor_that_the_application_closed_gives_nothing_away(directory: Path) -> None:
+    """The mapping keeps lock and claim, so that ring stays its process's; a lent one returns."""
+    spool = Spool(directory)
+    descriptors, others = Descriptors(), Descriptors()
+    ring = spool.create("error_logs", 4096, descriptors, 1)
+    lent = spool.create("error_logs", 4096, descriptors, 1)
+    assert ring.path is not None
+    assert lent.path is not None
+    lent.lend()
+    assert ring.lendable
+    os.close(ring.fd)
+    os.close(lent.fd)
+    foreign = os.open(directory.parent, os.O_RDONLY)  # it has one of the numbers now
+    assert not ring.lendable
+    for_ring, for_lent = (others.open(path, os.O_RDWR) for path in (ring.path, lent.path))
+    assert not try_lock(for_ring)
+    assert not try_claim(for_ring)
+    assert try_claim(for_lent)  # as a sidecar does
+    assert not lent.take_back()
+    assert lent.lent
+    others.close(for_lent)
+    assert lent.take_back()
+    assert not lent.lent
+    assert lent.lendable
+    again = others.open(lent.path, os.O_RDWR)
+    assert not try_claim(again)
+    for storage in (ring, lent):
+        storage.release()
+    os.fstat(foreign)
+    for fd in (for_ring, again):
+        others.close(fd)
+    os.close(foreign)
 
 
 def test_half_a_line_that_a_sidecar_left_is_completed_by_the_owner(

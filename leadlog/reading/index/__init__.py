@@ -12,7 +12,8 @@ that a file was replaced, and the file is indexed anew.
 
 from leadlog.reading.index.opening import existing_index, open_index
 from leadlog.reading.index.reading import MovedError, events_of_row, read_places
-from leadlog.reading.index.store import EventLocation, Index, IndexUnavailableError, Progress
+from leadlog.reading.index.store import EventLocation, Index
+from leadlog.reading.index.updating import IndexUnavailableError, Progress
 
 __all__ = [
     "EventLocation",

@@ -1,11 +1,15 @@
-"""The rows that the index has of a piece of a file, gathered as fast as Python can.
+"""What the index has of a piece of a file, gathered as fast as Python can.
 
 What a line says is decided by `leadlog.reading.events.decode`, and what an event is by the
 functions of `columns`. What is usual is done without them: a time of a minute that was met before,
 and a call on the store of a kind that was met before.
+
+Nothing here knows the database, so that processes beside the one that writes may gather, too.
 """
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 from zlib import crc32
@@ -16,90 +20,139 @@ from leadlog.reading.analytics.durations import MOST_MS
 from leadlog.reading.change import addresses_of
 from leadlog.reading.events import LineReader, Skipped, decode
 from leadlog.reading.index.columns import (
+    Kind,
     duration_of,
+    kind_of,
     microseconds_of,
     rows_of,
     score_of,
+    signature_of,
     user_of,
 )
-from leadlog.reading.index.numbers import Numbers, address_number, event_number
+from leadlog.reading.index.numbers import address_number, event_number, session_number
 
-__all__ = ["COLUMNS", "IndexSource", "Piece"]
+__all__ = ["COLUMNS", "Gatherer", "IndexSource", "Piece"]
 
 COLUMNS: Final = (
-    *("file", "offset", "length", "at", "kind", "duration", "score", "marks"),
-    *("user", "event", "session", "key", "unnamed"),
+    *("offset", "length", "at", "kind", "duration", "score", "marks", "user", "event"),
+    *("session", "key", "unnamed"),
 )
+"""Of an event; those that `Piece` has."""
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
+_TAIL_BYTES: Final = 64
 _STAMP_LENGTH: Final = 27
 _MOST_MINUTES: Final = 10_000
+_MOST_SESSIONS: Final = 20_000
 
-Row = tuple[Any, ...]
+_Row = tuple[Any, ...]
 
 
 class IndexSource(NamedTuple):
     """A file that is read.
 
     Attributes:
-        number: of the file.
         category: its folder.
         path: of the file.
         stream: its content.
     """
 
-    number: int
     category: str
     path: Path
     stream: BinaryIO
 
 
-class Piece:
-    """What one piece of a file adds to the index.
+class Piece(NamedTuple):
+    """What one piece of a file adds to the index; of plain values alone.
 
     Attributes:
-        rows: the columns of its events, as `COLUMNS` names them.
-        mentions: keys of the rows that an event lists, by its place in `rows`.
-        addresses: number of an e-mail address and key of a row that had it.
         end: offset behind its last line.
-        skipped: its lines that are not events.
+        tail: the bytes before that.
+        columns: of its events, as `COLUMNS` names them. `kind` is a place in `kinds`, `marks` and
+            `user` are places in `names`, -1 for none.
+        kinds: the fields of the kinds that these events are of.
+        names: texts that they share.
+        mentions: keys of the rows that an event lists, by its place in the columns.
+        addresses: number of an e-mail address and key of a row that had it.
+        damaged: how many of its lines are not events.
+        first_damaged: offset of the first of them.
     """
 
-    def __init__(self, numbers: Numbers, minutes: dict[str, int]) -> None:
-        self._numbers = numbers
-        self._minutes = minutes
+    end: int
+    tail: bytes
+    columns: list[tuple[Any, ...]]
+    kinds: list[tuple[Any, ...]]
+    names: list[str]
+    mentions: list[tuple[int, tuple[str, ...]]]
+    addresses: set[tuple[int, str]]
+    damaged: int
+    first_damaged: int | None
+
+
+class Gatherer:
+    """Gathers pieces one after the other, and remembers what the next is likely to need."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[str, int] = {}
+        self._sessions: dict[str, int] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._rows: list[_Row] = []
+        self._mentions: list[tuple[int, tuple[str, ...]]] = []
         self._addresses: set[tuple[str, str]] = set()
-        self.rows: list[Row] = []
-        self.mentions: list[tuple[int, tuple[str, ...]]] = []
-        self.end = 0
-        self.skipped = Skipped()
+        self._signatures: dict[tuple[Any, ...], int] = {}
+        self._kinds: dict[Kind, int] = {}
+        self._names: dict[str, int] = {}
+        self._skipped = Skipped()
+        self._end = 0
+        self._tail = b""
 
-    @property
-    def addresses(self) -> set[tuple[int, str]]:
-        """Number of an e-mail address and key of a row that had it."""
-        return {(address_number(address), key) for address, key in self._addresses}
-
-    def read(self, source: IndexSource, start: int, most: int) -> None:
+    def gather(self, source: IndexSource, start: int, most: int, stop: int | None = None) -> Piece:
         """Read the complete lines of a file from an offset on.
 
         Args:
             source: the file.
             start: the offset.
             most: about how many bytes to read.
+            stop: offset behind the last byte to read; a line's end.
         """
+        self._begin()
+        source.stream.seek(max(start - _TAIL_BYTES, 0))
+        self._tail = source.stream.read(min(start, _TAIL_BYTES))
+        self._end = start
+        self._read(source, start, most, stop)
+        rows, skipped = self._rows, self._skipped
+        return Piece(
+            self._end,
+            self._tail,
+            [*zip(*rows, strict=True)] if rows else [() for _ in COLUMNS],
+            [tuple(kind) for kind in self._kinds],
+            [*self._names],
+            self._mentions,
+            {(address_number(address), key) for address, key in self._addresses},
+            skipped.lines,
+            skipped.places[0][1] if skipped.lines else None,
+        )
+
+    def _read(self, source: IndexSource, start: int, most: int, stop: int | None) -> None:
         stream = source.stream
-        loads, rows, row, minutes = orjson.loads, self.rows, self._row, self._minutes
-        self.end = start
-        stream.seek(start)
-        rest = b""
-        while self.end < start + most and (read := stream.read(_BLOCK_BYTES)):
-            block, newline, rest = (rest + read).rpartition(b"\n")
+        loads, rows, row, minutes = orjson.loads, self._rows, self._row, self._minutes
+        while self._end < start + most:
+            size = _BLOCK_BYTES if stop is None else max(min(_BLOCK_BYTES, stop - self._end), 0)
+            read = stream.read(size)
+            if not read:
+                return
+            if not read.endswith(b"\n"):  # to its end, so that nobody has to go back
+                read += stream.readline(_BLOCK_BYTES)
+            block, newline, rest = read.rpartition(b"\n")
             if not newline:
                 if not self._long_line(source):
                     return
-                stream.seek(self.end)
-                rest = b""
+                stream.seek(self._end)
                 continue
-            offset = self.end
+            if rest:
+                stream.seek(-len(rest), os.SEEK_CUR)
+            offset = self._end
             for line in block.split(b"\n"):
                 length = len(line) + 1
                 data: Any
@@ -115,21 +168,25 @@ class Piece:
                     data = decode(line)
                     at = None if data is None else self._new_moment(data["timestamp"])
                 if at is not None and data is not None:
-                    rows.append(row(source, offset, length, at, data))
+                    rows.append(row(source.category, offset, length, at, data))
                 elif line and not line.isspace():
-                    self.skipped.damaged(source.path, offset)
+                    self._skipped.damaged(source.path, offset)
                 offset += length
-            self.end = offset
+            self._end = offset
+            self._tail = (self._tail + block[-_TAIL_BYTES:] + b"\n")[-_TAIL_BYTES:]
 
     def _long_line(self, source: IndexSource) -> bool:
         """Read one line that is longer than a block; False where it has no end yet."""
-        reader = LineReader(source.stream, source.path, self.end, self.skipped)
+        reader = LineReader(source.stream, source.path, self._end, self._skipped)
         for event in reader.read(1):
             at, length = microseconds_of(event.timestamp), len(event.raw) + 1
-            self.rows.append(self._row(source, event.offset, length, at, event.data))
-        moved = reader.offset > self.end
-        self.end = reader.offset
-        return moved
+            self._rows.append(self._row(source.category, event.offset, length, at, event.data))
+        if reader.offset == self._end:
+            return False
+        self._end = reader.offset
+        source.stream.seek(max(self._end - _TAIL_BYTES, 0))
+        self._tail = source.stream.read(min(self._end, _TAIL_BYTES))
+        return True
 
     def _new_moment(self, stamp: str) -> int:
         at = microseconds_of(stamp)
@@ -139,9 +196,28 @@ class Piece:
             self._minutes[stamp[:17]] = microseconds_of(f"{stamp[:17]}00.000000Z")
         return at
 
+    def _kind(self, category: str, data: Mapping[str, Any]) -> int:
+        """The place of an event's kind."""
+        kind = kind_of(category, data)
+        found = self._kinds.setdefault(kind, len(self._kinds))
+        signature = signature_of(category, data)
+        if signature is not None:
+            with suppress(TypeError):  # a list or an object where a text belongs
+                self._signatures[signature] = found
+        return found
+
+    def _name(self, name: str) -> int:
+        return self._names.setdefault(name, len(self._names))
+
+    def _session(self, session_id: str) -> int:
+        if len(self._sessions) >= _MOST_SESSIONS:
+            self._sessions.clear()
+        found = self._sessions[session_id] = session_number(session_id)
+        return found
+
     def _row(
-        self, source: IndexSource, offset: int, length: int, at: int, data: Mapping[str, Any]
-    ) -> Row:
+        self, category: str, offset: int, length: int, at: int, data: Mapping[str, Any]
+    ) -> _Row:
         """The columns of an event: those of an ordinary call on one row at once."""
         get = data.get
         details, who, what = get("operation_details"), get("lead_identifier"), get("data_details")
@@ -156,30 +232,29 @@ class Piece:
             or get("truncated")
             or get("log_type") != "database_operation"
         ):
-            return self._any_row(source, offset, length, at, data)
+            return self._any_row(category, offset, length, at, data)
         detail = details.get
-        key, duration, user = who.get("lead_id"), detail("execution_time_ms"), None
+        key, duration, user = who.get("lead_id"), detail("execution_time_ms"), -1
         if type(key) is not str or detail("bulk") is True or detail("records_cut"):
-            return self._any_row(source, offset, length, at, data)
+            return self._any_row(category, offset, length, at, data)
         # fmt: off
         signature = (  # as `signature_of`
-            source.category, get("event_name"), detail("operation_type"), detail("entity"),
+            category, get("event_name"), detail("operation_type"), detail("entity"),
             detail("outcome"), get("level"), detail("success"), labels.get("performance_tier"),
             labels.get("data_quality"), get("sample_rate"),
         )
         # fmt: on
-        numbers = self._numbers
         try:
-            kind = numbers.signatures.get(signature)
+            kind = self._signatures.get(signature)
         except TypeError:  # a list or an object where a text belongs
             kind = None
         event_id, session_id = get("event_id"), get("session_id")
-        session = numbers.sessions.get(session_id) if type(session_id) is str else None
+        session = self._sessions.get(session_id) if type(session_id) is str else None
         if session is None and type(session_id) is str:
-            session = numbers.session(session_id)
+            session = self._session(session_id)
         if get("context") is not None:
             name = user_of(data)
-            user = None if name is None else numbers.name(name)
+            user = -1 if name is None else self._name(name)
         address = who.get("email")
         if type(address) is str:
             self._addresses.add((address, key))
@@ -188,14 +263,13 @@ class Piece:
         else:
             us = duration_of(data)
         return (
-            source.number,
             offset,
             length,
             at,
-            numbers.kind(source.category, data) if kind is None else kind,
+            self._kind(category, data) if kind is None else kind,
             us,
             None,
-            None,
+            -1,
             user,
             crc32(event_id.encode()) if type(event_id) is str else None,  # as `event_number`
             session,
@@ -204,29 +278,27 @@ class Piece:
         )
 
     def _any_row(
-        self, source: IndexSource, offset: int, length: int, at: int, data: Mapping[str, Any]
-    ) -> Row:
-        numbers = self._numbers
+        self, category: str, offset: int, length: int, at: int, data: Mapping[str, Any]
+    ) -> _Row:
         key, listed, unnamed = rows_of(data)
         if listed:
-            self.mentions.append((len(self.rows), listed))
+            self._mentions.append((len(self._rows), listed))
         if key is not None:
             for address in addresses_of(data):
                 self._addresses.add((address, key))
         score, user = score_of(data), user_of(data)
         event_id, session_id = data.get("event_id"), data.get("session_id")
         return (
-            source.number,
             offset,
             length,
             at,
-            numbers.kind(source.category, data),
+            self._kind(category, data),
             duration_of(data),
             None if score is None else score[0],
-            None if score is None else numbers.name(orjson.dumps(score[1]).decode()),
-            None if user is None else numbers.name(user),
+            -1 if score is None else self._name(orjson.dumps(score[1]).decode()),
+            -1 if user is None else self._name(user),
             event_number(event_id) if type(event_id) is str else None,
-            numbers.session(session_id) if type(session_id) is str else None,
+            self._session(session_id) if type(session_id) is str else None,
             key,
             unnamed,
         )

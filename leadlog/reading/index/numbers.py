@@ -1,15 +1,13 @@
-"""The numbers that the index has for what many events have in common: kinds, names and sessions."""
+"""The numbers that the index has for what many events have in common: kinds, names and others."""
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import orjson
 
-from leadlog.reading.index.columns import Kind, kind_of, signature_of
+from leadlog.reading.index.columns import Kind
 
 __all__ = ["TABLES", "Numbers", "address_number", "event_number", "session_number"]
 
@@ -54,36 +52,19 @@ class Numbers:
         self._lots: dict[tuple[str, float], int] = {}
         self.lot_of: dict[int, int] = {}
         """Number of a kind to that of its lot, for those that were asked for."""
-        self.signatures: dict[tuple[Any, ...], int] = {}
-        """`signature_of` to number of a kind, for those that were asked for."""
         self._names: dict[str, int] = {}
-        self.sessions: dict[str, int] = {}
-        """Session to its number, for some that were asked for."""
 
     def forget(self) -> None:
         """Look all of them up again: those of a transaction that was rolled back are gone."""
         self._kinds.clear()
         self._lots.clear()
         self.lot_of.clear()
-        self.signatures.clear()
         self._names.clear()
 
-    def kind(self, category: str, data: Mapping[str, Any]) -> int:
-        """Return the number of an event's kind."""
-        signature = signature_of(category, data)
-        if signature is not None:
-            with suppress(TypeError):  # a list or an object where a text belongs
-                found = self.signatures.get(signature)
-                if found is not None:
-                    return found
-        kind = kind_of(category, data)
+    def kind(self, kind: Kind) -> int:
+        """Return the number of a kind."""
         found = self._kinds.get(kind)
-        if found is None:
-            found = self._new_kind(kind)
-        if signature is not None and len(self.signatures) < _MOST_NAMES:
-            with suppress(TypeError):
-                self.signatures[signature] = found
-        return found
+        return self._new_kind(kind) if found is None else found
 
     def _new_kind(self, kind: Kind) -> int:
         found = self._number("kinds", "kind", orjson.dumps([*kind]).decode(), _MOST_KINDS, kind)
@@ -125,15 +106,6 @@ class Numbers:
             found = self._number("names", "name", name, _MOST_NAMES)
             if found is not None:
                 self._names[name] = found
-        return found
-
-    def session(self, session_id: str) -> int:
-        """Return the number of a session, which no table has."""
-        found = self.sessions.get(session_id)
-        if found is None:
-            if len(self.sessions) >= _MOST_NAMES:
-                self.sessions.clear()
-            found = self.sessions[session_id] = session_number(session_id)
         return found
 
     def _number(

@@ -8,13 +8,8 @@ from typing import Final
 
 from leadlog.core.layout import log_files
 from leadlog.core.places import INDEX
-from leadlog.reading.index.store import (
-    NAME,
-    Index,
-    IndexUnavailableError,
-    Progress,
-    size_of,
-)
+from leadlog.reading.index.store import NAME, Index
+from leadlog.reading.index.updating import IndexUnavailableError, Progress, size_of
 
 __all__ = ["existing_index", "open_index"]
 

@@ -13,10 +13,11 @@ from structlog.typing import EventDict
 
 from leadlog.core.records import captured, shape
 from leadlog.recording.pipeline.facts import Facts
+from leadlog_processors.clock import format_us
+from leadlog_processors.envelope import ENVELOPE, LEVELS
 from leadlog_processors.fields import CATEGORIES, ERROR_LOG, LOG_TYPES, MONITORING_DATA
 from leadlog_processors.session import merge_context
 
-APPLICATION_EVENT: Final = "application_event"
 APPLICATION_ERROR: Final = "application_error"
 
 _ERRORS: Final = frozenset(("error", "err", "exception", "critical", "fatal"))
@@ -38,7 +39,7 @@ def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def event_of(facts: Facts) -> EventDict:
-    """Return the event in facts, with the envelope's keys known so far."""
+    """Return the event that facts tell of, behind its envelope."""
     kind = facts["kind"]
     event: EventDict
     if kind == "operation":
@@ -50,11 +51,16 @@ def event_of(facts: Facts) -> EventDict:
         event = _free(facts)
     else:
         event = facts["event"]
-    if event["event_id"] is None:
-        event["event_id"] = facts["id"]
-    if event["timestamp"] is None:
-        event["timestamp"] = facts["at"]
-    event["event_name"] = facts["name"]
+    if "schema_version" not in event:
+        event = {**ENVELOPE, **event}
+    event["event_id"] = event["event_id"] or facts["id"]
+    ended = event["timestamp"]
+    if ended is None:
+        ended = facts["at"]
+    event["timestamp"] = _time_text(ended)
+    method, name = facts["method"], facts["name"]
+    event["level"] = LEVELS.get(method, method)
+    event["event_name"] = name if type(name) is str else str(name)
     event["session_id"] = facts["session"]
     event["process_id"] = facts["pid"]
     event["thread_name"] = facts["thread"]
@@ -79,6 +85,16 @@ def event_of(facts: Facts) -> EventDict:
     return event
 
 
+def _time_text(ended: Any) -> str:
+    """Return a time as records have it; the text of what is not a time."""
+    if type(ended) is int:
+        try:
+            return format_us(ended)
+        except OverflowError:
+            pass
+    return str(ended)
+
+
 def _public(values: Mapping[str, Any]) -> dict[str, Any]:
     """Without structlog's transient keys."""
     return {key: value for key, value in values.items() if not str(key).startswith("_")}
@@ -93,7 +109,7 @@ def _free(facts: Facts) -> EventDict:
         error_type = values.pop("error_type", None) or APPLICATION_ERROR
         details = {} if "failure" in facts else {"message": facts["name"]}
         return shape.error_log(str(error_type), details, _public(values))
-    return shape.monitoring_data(APPLICATION_EVENT, {"metrics": _public(values)})
+    return shape.application_event(_public(values))
 
 
 def _by_hand(values: Mapping[str, Any]) -> EventDict:

@@ -6,7 +6,7 @@ facts are decoded again and go through the others. What comes last, masking and 
 left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,9 @@ from structlog import DropEvent
 from structlog.typing import EventDict, Processor
 
 from leadlog.recording.pipeline.events import event_of
-from leadlog.recording.pipeline.facts import PREFIX, Facts, event_id_of, is_facts
+from leadlog.recording.pipeline.facts import PREFIX, Facts, event_id_of
 from leadlog_processors.clock import now_us
-from leadlog_processors.envelope import Envelope
-from leadlog_processors.privacy import Privacy
+from leadlog_processors.privacy import Privacy, may_contain_secret
 from leadlog_processors.rendering import JSONLine, to_plain
 
 __all__ = ["FinishCounts", "Finisher"]
@@ -60,10 +59,11 @@ class Finisher:
         foreign: bool = False,
         recovered: bool = False,
     ) -> None:
-        self._processors = tuple(processors)
+        self._processors = tuple(enumerate(processors))
         self._privacy = privacy
         self._line = line
         self._foreign = foreign
+        self._walks = foreign or privacy.policy != "plain"
         self._recovered = recovered
         self.counts = FinishCounts()
 
@@ -72,32 +72,32 @@ class Finisher:
 
         Called in the drain's thread, which no processor may end, by `sys.exit` for one.
         """
+        finish = self._finish
         return [
-            self._finish(lambda: _decoded(frame), frame, BaseException)  # noqa: B023 - called at once
-            if is_facts(frame)
-            else frame
-            for frame in frames
+            finish(frame, BaseException) if frame.startswith(PREFIX) else frame for frame in frames
         ]
 
     def finish(self, frame: bytes) -> bytes:
         """Return the line of one frame; empty where a processor dropped the event."""
-        return self._finish(lambda: _decoded(frame), frame, Exception)
+        return self._finish(frame, Exception)
 
     def finish_live(self, facts: Facts, frame: bytes) -> bytes:
-        """As `finish`, with the objects that the application logged.
+        """As `finish`, with the objects that the application logged for the user's processors.
+
+        Where there are none, the line is made of the frame, in which every object is a text that
+        can be masked.
 
         Args:
             facts: made by `open_facts`.
             frame: the same facts, for a second attempt.
         """
-        given: list[Facts] = [facts]
-        return self._finish(lambda: given.pop() if given else _decoded(frame), frame, Exception)
+        return self._finish(frame, Exception, facts if self._foreign else None)
 
     def _finish(
-        self, read: Callable[[], Facts], frame: bytes, caught: type[BaseException]
+        self, frame: bytes, caught: type[BaseException], live: Facts | None = None
     ) -> bytes:
         try:
-            method, event = self._processed(read, caught)
+            method, event = self._processed(frame, caught, live)
         except DropEvent:
             self.counts.sampled_out += 1
             return b""
@@ -107,21 +107,27 @@ class Finisher:
             event["recovered"] = True
         if self._foreign:
             event = to_plain(event)
-        return self._line(None, method, self._privacy(None, method, event))
+        # What facts become has no text but theirs and leadlog's own words, so one look at the
+        # frame tells that nothing is to be masked; not where the user's processors add others.
+        if self._walks or may_contain_secret(frame):
+            event = self._privacy(None, method, event)
+        return self._line(None, method, event)
 
     def _processed(
-        self, read: Callable[[], Facts], caught: type[BaseException]
+        self, frame: bytes, caught: type[BaseException], live: Facts | None
     ) -> tuple[str, EventDict]:
         left_out: dict[int, str] = {}
         while True:
-            facts = read()
+            facts: Facts = orjson.loads(frame[len(PREFIX) :]) if live is None else live
+            live = None
             method = facts["method"]
             event = event_of(facts)
-            for at, process in enumerate(self._processors):
-                if at in left_out:
+            for at, process in self._processors:
+                if left_out and at in left_out:
                     continue
                 try:
-                    event = _checked(process(None, method, event))
+                    found: Any = process(None, method, event)
+                    event = found if type(found) is dict else _checked(found)
                 except DropEvent:
                     raise
                 except caught as error:
@@ -132,11 +138,6 @@ class Finisher:
                 if left_out:
                     event["processor_errors"] = list(left_out.values())
                 return method, event
-
-
-def _decoded(frame: bytes) -> Facts:
-    facts: Facts = orjson.loads(memoryview(frame)[len(PREFIX) :])
-    return facts
 
 
 def _unreadable(frame: bytes, error: Exception) -> EventDict:
@@ -155,12 +156,10 @@ def _unreadable(frame: bytes, error: Exception) -> EventDict:
             "error": f"{type(error).__name__}: {error}",
         },
     }
-    return Envelope()(None, "error", event_of(facts))
+    return {**event_of(facts), "level": "error"}
 
 
 def _checked(event: Any) -> EventDict:
-    if type(event) is dict:
-        return event
     if not isinstance(event, Mapping):
         raise TypeError(f"returned {type(event).__name__}, not an event")
     return dict(event)

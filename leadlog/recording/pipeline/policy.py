@@ -15,7 +15,6 @@ from structlog.typing import Processor
 from leadlog.core.settings import Settings
 from leadlog.recording.pipeline.finish import Finisher
 from leadlog_processors import privacy
-from leadlog_processors.envelope import Envelope
 from leadlog_processors.failure import Failure
 from leadlog_processors.labels import TrainingLabels
 from leadlog_processors.quality import DataQuality
@@ -74,7 +73,6 @@ def finisher(
     general = Tiers(*(policy[name] for name in _FIELDS[1:5]))
     overrides = {name: Tiers(*limits) for name, limits in policy["tier_overrides"].items()}
     processors: list[Processor] = [
-        Envelope(),
         Failure(),
         PerformanceTier(general, overrides),
         DataQuality(),

@@ -77,11 +77,6 @@ class Channel:
         """Whether lines were written that `sync` was not called for."""
         return self.synced < self.ring.filed
 
-    @property
-    def contended(self) -> bool:
-        """Whether finishing had to wait for the application's threads the last time."""
-        return self._finishing is not None and self._finishing.contended
-
     def drain(self) -> bool:
         """Write what is in the ring now, unless the last failure was a moment ago.
 

@@ -33,6 +33,7 @@ _LONGEST_IDLE_SECONDS = 0.06
 _SYNC_SECONDS = 1.0
 _HEALTH_SECONDS = 0.05
 _WAIT_SECONDS = 0.001
+_LONGEST_WAIT_SECONDS = 0.01
 _SIDECAR_SECONDS = 0.2
 _STUCK_SECONDS = 5.0
 _SWEEP_FIRST_SECONDS = 60.0
@@ -177,7 +178,6 @@ class Drain:
             for category in list(self._rings.current):
                 for ring in self._rings.of(category):
                     if not ring.finished:
-                        ring.storage.hold()
                         ring.seen(today)
                 for ring in self._rings.of(category):
                     if not ring.finished:
@@ -247,6 +247,8 @@ class Drain:
             if ring.finished or ring.storage.path is None:
                 continue
             if self._lends and not ring.storage.lent:
+                if not ring.storage.lendable:
+                    continue
                 channel = self._channels.pop(ring, None)
                 if channel is not None:
                     channel.close()
@@ -350,6 +352,7 @@ class Drain:
         deadline = time.monotonic() + timeout
         goals = [(ring, ring.end) for _, ring in self._rings.all()]
         self._urgent = True
+        pause = _WAIT_SECONDS
         while True:
             goals = [goal for goal in goals if not self._reached(*goal)]
             if not goals:
@@ -358,7 +361,8 @@ class Drain:
                 return False
             if self.start():
                 self.wake()
-                time.sleep(_WAIT_SECONDS)  # a green thread's own: others have their turn
+                time.sleep(pause)  # a green thread's own: others have their turn
+                pause = min(1.5 * pause, _LONGEST_WAIT_SECONDS)
             else:
                 self.look()
 

@@ -5,8 +5,8 @@ slices, and other threads may run between them, unless the ring is full and call
 then it continues at once.
 """
 
+import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from leadlog.core.native import sleep
@@ -15,10 +15,28 @@ from leadlog.recording.sinks.contract import Finish
 
 __all__ = ["Finishing"]
 
-_SLICE_SECONDS = 0.0002
+_SLICE_SECONDS = 0.0003
 _MOST_FRAMES = 64
-_CONTENDED_SECONDS = 0.001
-"""A pause that takes longer than this was spent waiting for the interpreter."""
+_LEAST_NS = 2_000
+
+
+class OtherThreads:
+    """Tells whether other threads of this process ran since it was asked last.
+
+    Called by a thread that has kept the interpreter meanwhile: a thread that wants it, too, spends
+    a little time to ask for it. A pause in vain costs more than finishing an event, since the
+    thread is put to sleep and finds its caches cold.
+    """
+
+    def __init__(self) -> None:
+        self._ran = 0
+
+    def __call__(self) -> bool:
+        """Return whether there may be any; always where the system does not count exactly."""
+        if sys.platform != "linux":
+            return True
+        before, self._ran = self._ran, time.process_time_ns() - time.thread_time_ns()
+        return self._ran - before > _LEAST_NS
 
 
 class Finishing:
@@ -29,9 +47,7 @@ class Finishing:
         ring: the ring.
         finish: makes lines of facts, see `leadlog.recording.sinks.contract.Finish`.
         pause: lets other threads go on.
-
-    Attributes:
-        contended: whether other threads kept the interpreter for long since the last `load`.
+        others: tells whether there are any that want to.
     """
 
     def __init__(
@@ -40,16 +56,18 @@ class Finishing:
         ring: Body,
         finish: Finish,
         pause: Callable[[], None] = lambda: sleep(0),
+        others: Callable[[], bool] | None = None,
     ) -> None:
         self._category = category
         self._ring = ring
         self._finish = finish
         self._pause = pause
+        self._others = others or OtherThreads()
         self._position = 0
-        self._frames: deque[tuple[int, bytes]] = deque()
-        self._lines: deque[tuple[int, bytes]] = deque()
+        self._frames: list[bytes] = []
+        self._lines: list[tuple[int, bytes]] = []  # with the bytes of the frame that each was
         self._slice = 8
-        self.contended = False
+        self._frame_seconds = _SLICE_SECONDS / self._slice
 
     def load(self) -> bool:
         """Fill the stage, which must be empty, from the frames that are in the ring now.
@@ -63,28 +81,50 @@ class Finishing:
             if not ring.holds_facts():
                 return False
             self._position = head
-        self.contended = False
-        tail = ring.tail
-        lines: list[bytes] = []
-        room = ring.stage
+        try:
+            lines, head, omitted, oversize = self._stageful(head)
+        except BaseException:
+            # Begin anew at the ring's head: of what was taken here, nothing is on the stage.
+            self._frames, self._lines = [], []
+            raise
+        ring.put_on_stage(b"".join(lines), head, omitted=omitted, oversize=oversize)
+        return True
+
+    def _stageful(self, head: int) -> tuple[list[bytes], int, int, int]:
+        """Finish what fits onto the stage.
+
+        Args:
+            head: position of the first frame.
+
+        Returns:
+            The lines, the position behind their frames, and how many frames were left out, and
+            were too large.
+        """
+        tail = self._ring.tail
+        room = stage = self._ring.stage
+        found: list[bytes] = []
         omitted = oversize = 0
         while self._lines or self._frames or self._fetch(tail):
             if not self._lines:
                 self._finish_slice()
-            end, line = self._lines[0]
-            if len(line) > ring.stage:
-                oversize += 1
-            elif len(line) > room:
+            taken = 0
+            for frame_bytes, line in self._lines:
+                size = len(line)
+                if size > stage:
+                    oversize += 1
+                elif size > room:
+                    break
+                elif line:
+                    found.append(line)
+                    room -= size
+                else:
+                    omitted += 1
+                head += frame_bytes
+                taken += 1
+            del self._lines[:taken]
+            if self._lines:
                 break
-            elif line:
-                lines.append(line)
-                room -= len(line)
-            else:
-                omitted += 1
-            head = end
-            self._lines.popleft()
-        ring.put_on_stage(b"".join(lines), head, omitted=omitted, oversize=oversize)
-        return True
+        return found, head, omitted, oversize
 
     def _fetch(self, tail: int) -> bool:
         """Read frames from the ring, as many bytes as the stage holds, and one at least."""
@@ -93,35 +133,31 @@ class Finishing:
         data = self._ring.frames(self._position, self._ring.stage)
         if b"\n" not in data:
             data = self._ring.frames(self._position, self._ring.capacity)
-        end = self._position
-        for frame in data[: data.rfind(b"\n")].split(b"\n"):
-            end += len(frame) + 1
-            self._frames.append((end, frame + b"\n"))
-        self._position = end
+        end = data.rfind(b"\n") + 1
+        self._frames = [frame + b"\n" for frame in data[: end - 1].split(b"\n")]
+        self._position += end
         return True
 
     def _finish_slice(self) -> None:
         """Finish the next few frames, and give others their turn."""
-        frames = [self._frames[at] for at in range(min(self._slice, len(self._frames)))]
-        facts = [frame for _, frame in frames if frame.startswith(FACTS)]
+        frames = self._frames[: self._slice]
+        facts = [frame for frame in frames if frame.startswith(FACTS)]
+        lines: Sequence[bytes] = frames
         if facts:
             begin = time.perf_counter()
             lines = self._finished(facts)
-            spent = time.perf_counter() - begin
-            fitting = int(len(facts) * _SLICE_SECONDS / max(spent, 1e-7))
+            spent = max(time.perf_counter() - begin, 1e-7) / len(facts)
+            # One slice in which the system ran somebody else says nothing of the next.
+            self._frame_seconds = min(spent, 2 * self._frame_seconds)
+            fitting = int(_SLICE_SECONDS / self._frame_seconds)
             self._slice = min(max(fitting, 1), 2 * self._slice, _MOST_FRAMES)
+        if facts and len(facts) < len(frames):
             finished = iter(lines)
-            frames = [
-                (end, next(finished) if frame.startswith(FACTS) else frame) for end, frame in frames
-            ]
-        self._lines.extend(frames)
-        for _ in frames:
-            self._frames.popleft()
-        if facts and not self._ring.crowded:
-            begin = time.perf_counter()
+            lines = [next(finished) if frame.startswith(FACTS) else frame for frame in frames]
+        self._lines = list(zip(map(len, frames), lines, strict=True))
+        del self._frames[: len(frames)]
+        if facts and not self._ring.crowded and self._others():
             self._pause()
-            if time.perf_counter() - begin > _CONTENDED_SECONDS:
-                self.contended = True
 
     def _finished(self, facts: list[bytes]) -> Sequence[bytes]:
         lines = self._finish(self._category, facts)

@@ -77,7 +77,7 @@ class Storage:
         fd: the open and locked file.
         descriptors: what `fd` belongs to.
         reason: why it is the heap.
-        identity: device and inode of the file, once `hold` was called.
+        identity: device and inode of the file, where this process made it.
     """
 
     memory: Memory
@@ -146,29 +146,13 @@ class Storage:
         if self.descriptors is not None:
             self.descriptors.close(self.fd)
 
-    def hold(self) -> None:
-        """Lock the file again, where the application closed the descriptor that locked it.
+    @property
+    def lendable(self) -> bool:
+        """Whether others can get the claim on the file.
 
-        Until then others take its process for dead; called by the drain at each look.
+        Not where the application closed the descriptor: the mapping keeps lock and claim then.
         """
-        if self.path is None or self.descriptors is None:
-            return
-        if self.identity is None:
-            self.identity = self.descriptors.identity(self.fd)
-        if self.descriptors.holds(self.fd, self.identity):
-            return
-        try:
-            fd = self.descriptors.open(self.path, os.O_RDWR)
-        except OSError:
-            return
-        if self.descriptors.identity(fd) == self.identity and try_lock(fd):
-            if fd != self.fd:
-                self.descriptors.forget(self.fd, self.identity)
-            self.fd = fd
-            if not self._word(LENT):
-                try_claim(fd)
-        else:
-            self.descriptors.close(fd)
+        return self.descriptors is not None and self.descriptors.holds(self.fd, self.identity)
 
     def lend(self) -> None:
         """Let a sidecar have what is to be emptied; see `leadlog.recording.sinks.sidecar`."""
@@ -182,10 +166,26 @@ class Storage:
         Returns:
             False while somebody else has the claim.
         """
-        if not try_claim(self.fd):
+        if not (self.lendable or self._reopen()) or not try_claim(self.fd):
             return False
         with memoryview(self.memory)[: 8 * LENT + 8].cast("Q") as words:
             words[LENT] = 0
+        return True
+
+    def _reopen(self) -> bool:
+        """Open the file anew, whose descriptor the application closed or reused."""
+        if self.path is None or self.descriptors is None:
+            return False
+        try:
+            fd = self.descriptors.open(self.path, os.O_RDWR)
+        except OSError:
+            return False
+        if self.descriptors.identity(fd) != self.identity:
+            self.descriptors.close(fd)
+            return False
+        if fd != self.fd:
+            self.descriptors.forget(self.fd, self.identity)
+        self.fd = fd
         return True
 
     @property

@@ -1,0 +1,45 @@
+"""A process that gathers pieces for another one, which started it: see `helpers`."""
+
+import gc
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from leadlog.core.errors import ReadError
+from leadlog.reading.events import open_content
+from leadlog.reading.index.gather import Gatherer, IndexSource
+from leadlog.reading.index.helpers import receive, send
+
+__all__ = ["main"]
+
+_PIECE_BYTES: Final = 16 * 1024 * 1024
+
+
+def main() -> None:
+    """Answer each part on standard input with its pieces, until there are no more parts."""
+    gc.disable()  # there are no cycles, and it ends soon
+    gatherer = Gatherer()
+    with suppress(EOFError, OSError):
+        while True:
+            _answer(gatherer, receive(sys.stdin.buffer))
+
+
+def _answer(gatherer: Gatherer, part: tuple[Any, ...]) -> None:
+    answers = sys.stdout.buffer
+    category, path, start, stop = part
+    # What cannot be read, the caller meets, too.
+    with suppress(ReadError), open_content(Path(path)) as stream:
+        source = IndexSource(category, Path(path), stream)
+        while stop is None or start < stop:
+            piece = gatherer.gather(source, start, _PIECE_BYTES, stop)
+            if piece.end == start:
+                break
+            send(answers, (start, tuple(piece)))
+            start = piece.end
+        send(answers, (start, None))
+    send(answers, None)
+
+
+if __name__ == "__main__":
+    main()
