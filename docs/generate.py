@@ -185,7 +185,7 @@ def alerts_page() -> str:
         "",
         "## What is suppressed while something else fires",
         "",
-        "| while | nobody is told of |",
+        "| while | no notice is sent of |",
     ]
     page.append("|---|---|")
     for one in INHIBITIONS:

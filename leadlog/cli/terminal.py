@@ -92,7 +92,7 @@ def cells(text: str) -> int:
 
 
 def fit(text: str, width: int | None) -> str:
-    """Cut a text to at most so many cells; … stands for the rest.
+    """Cut a text to at most `width` cells; … stands for the rest.
 
     >>> fit("Ana Gómez", 5), fit("山田太郎", 6), fit("Ana", None)
     ('Ana …', '山田…', 'Ana')

@@ -90,7 +90,7 @@ def _days(value: object, everything: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1_000_000:
         raise ValueError(
             f"{value!r} is not a whole number of days; write 90, error_logs=365 or "
-            f'{{"{everything}": 90}}; 0 means for ever'
+            f'{{"{everything}": 90}}; 0 means forever'
         )
     return value
 

@@ -96,7 +96,7 @@ def start_thread(run: Callable[[], None], name: str) -> Background | None:
     """Start a daemon thread of the system's, unless the interpreter is ending.
 
     Once leadlog's exit function has run, a new thread would never be ended; and after the exit
-    functions, `Thread.start` would wait for ever for a thread that never gets the interpreter.
+    functions, `Thread.start` would wait forever for a thread that never gets the interpreter.
 
     Args:
         run: what it does; uses `leadlog.core.native` to wait for anything.
@@ -114,7 +114,7 @@ def start_thread(run: Callable[[], None], name: str) -> Background | None:
         thread = _NamedThread(target=run, name=name, daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # "can't start new thread", or not any more
+    except RuntimeError:  # "can't start new thread", now or at the end
         return None
     return thread
 

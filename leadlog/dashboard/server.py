@@ -193,7 +193,7 @@ class Application:
         return await _answered(lambda: self._told(view, given))
 
     def _told(self, view: views.View, given: dict[str, str]) -> dict[str, Any]:
-        status = self._follower.status()  # before the figures: what comes meanwhile is told again
+        status = self._follower.status()  # before the figures: what comes meanwhile is sent again
         told = view(views.Asked(self._log, given))
         return {"status": status, **told}
 
@@ -254,7 +254,7 @@ def _moved(scope: Any, name: str) -> Response:
 
 
 def _path_of(scope: Any) -> str:
-    """The path below the place where the application is mounted, as routes see it."""
+    """Return the path below the place where the application is mounted, as routes see it."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and path.startswith(root) else path
 
@@ -279,7 +279,7 @@ def _json(value: Any, status: int) -> Response:
 
 
 async def _answered(work: Callable[[], Any]) -> Response:
-    """What some work in a thread gives, or why it cannot."""
+    """Return the response of work that runs in a thread, or the reason why it failed."""
     try:
         found = await run_in_threadpool(work)
         return await run_in_threadpool(_json, found, 200)

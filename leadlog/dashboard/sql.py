@@ -22,7 +22,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Cancelled:
-    """Ends a query, whenever it is told to."""
+    """Ends a query on request."""
 
     def __init__(self) -> None:
         self._set = threading.Event()

@@ -176,7 +176,7 @@ def _event(asked: Asked) -> dict[str, Any]:
     with asked.log.figures() as figures:
         record = asked.log.records(figures, [number]).get(number)
     if record is None:
-        raise AskedError(f"no event has the number {number} any more; load the page again")
+        raise AskedError(f"there is no longer an event {number}; load the page again")
     name = shlex.quote(str(record.get("event_id")))
     return {
         **_record(record),
@@ -197,7 +197,7 @@ def _text(value: Any) -> str:
 
 
 def _record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as a page shows it: its JSON as a text, cut where it is very long."""
+    """Return a record as a page shows it: its JSON as a text, cut where it is very long."""
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2).decode()
     return {
         "record": text if len(text) <= _RECORD_BYTES else f"{text[:_RECORD_BYTES]}\n…",
@@ -313,7 +313,7 @@ def _session(asked: Asked) -> dict[str, Any]:
 
 
 def _recent_sessions(log: Log) -> list[dict[str, Any]]:
-    """The sessions of the newest events, each with its newest one."""
+    """Return the sessions of the newest events, each with its newest one."""
     window = model.window("all", extent=_extent(log))
     found: dict[str, model.EventRow] = {}
     for row in model.rows(log, window, model.filter_of(""), most=300):
@@ -423,7 +423,7 @@ VIEWS: Final[Mapping[str, View]] = {
     "health": _health,
     "questions": _questions,
 }
-"""Name in the address to what is told."""
+"""Name in the address to its answer."""
 
 
 def _mark(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Configuration:
         user_errors_count: whether failures that were the user's count against the objective.
         rules: those in force, by name.
         inhibitions: which alerts inhibit which.
-        pace: how often somebody is told.
+        pace: how often notices are sent.
     """
 
     enabled: bool = True

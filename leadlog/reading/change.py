@@ -2,7 +2,7 @@
 
 Only here is decided whether a record is a create, an update or a delete. A writer that says so
 itself (`data_details.change`) is believed; of one that does not, it follows from the type of the
-operation, from what became of a duplicate and from which values are there.
+operation, from the outcome of a duplicate and from which values are there.
 """
 
 import re

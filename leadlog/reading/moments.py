@@ -81,7 +81,7 @@ def moment(text: str, now: int | None = None) -> int:
 
 
 def shifted(day: date, days: int) -> date:
-    """Return the day so many days later; the last or first of the calendar where there is none.
+    """Return the day a number of days later; the last or first of the calendar where there is none.
 
     >>> shifted(date(9999, 12, 31), 1), shifted(date(2026, 2, 28), 1)
     (datetime.date(9999, 12, 31), datetime.date(2026, 3, 1))

@@ -2,7 +2,7 @@
 
 Reading the resident set costs 10 to 60 µs and counting a store's leads much more, so events take
 the last sample instead, with its age where their record has a place for it. A store is only
-looked at while somebody logs events that tell of it, never more often than the setting
+looked at while events with these values are logged, never more often than the setting
 `store_sample_seconds`, and never for more than a hundredth of the time.
 """
 

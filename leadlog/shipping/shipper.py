@@ -414,7 +414,7 @@ def remember(
     Args:
         shipments: Where it is kept.
         destination: The destination.
-        notice: Is told.
+        notice: Is called with one line for people.
         can_erase: Whether events can be deleted there.
     """
     before = shipments.get("target")

@@ -315,7 +315,7 @@ class Source:
                 found = reader.offset
         if found < 0:
             self._notice(
-                f"{path} was replaced, and nothing of what was shipped last is in it any more; "
+                f"{path} was replaced, and it no longer has what was shipped last; "
                 "shipping it from its start"
             )
             return 0

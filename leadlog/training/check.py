@@ -183,7 +183,7 @@ def _changes_of_log(manifest: dict[str, Any], log: Path) -> Iterator[str]:
         found = now.get((one["category"], one["date"]))
         where = f"{one['category']} records of {one['date']}"
         if found is None:
-            yield f"the {where} are not in the log any more"
+            yield f"the {where} are no longer in the log"
         elif found["sha256"] != one["sha256"] and (
             one["date"] < newest or found["events"] <= one["events"]
         ):

@@ -2,7 +2,7 @@
 
 Each field has points; together they are 100, and the score is their sum over 100.
 
-| field | also read from | points | why so many |
+| field | also read from | points | why that many |
 |---|---|---|---|
 | name | full_name, first_name + last_name | 30 | without it there is no lead |
 | email | | 25 | reaches the person, and tells leads apart |

@@ -4,6 +4,7 @@ All of them stand in `leadlog.recording.capture.seam`; nothing else in the room 
 """
 
 import ast
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,34 @@ def test_savepoints_are_statements(engine: sa.Engine) -> None:
         ("savepoint", second),
         ("rollback_to", second),
     ]
+
+
+def test_a_warning_of_sqlalchemy_names_the_applications_line() -> None:
+    """Not capture's frame between the two, which no filter of the application knows."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Shelf(Own):
+        __tablename__ = "shelves"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        books: Mapped[list[Any]] = relationship("Book", cascade="")
+
+    class Book(Own):
+        __tablename__ = "books"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        shelf_id: Mapped[int | None] = mapped_column(sa.ForeignKey("shelves.id"))
+
+    engine = sa.create_engine("sqlite://")
+    Own.metadata.create_all(engine)
+    capture = leadlog.capture(engine, Own)
+    with warnings.catch_warnings(record=True) as caught, Session(engine) as session:
+        warnings.simplefilter("always")
+        session.add(Shelf(books=[Book()]))
+        session.flush()
+    capture.release()
+    engine.dispose()
+    assert [one.filename for one in caught] == [__file__]
 
 
 OWN = {"_capture", "_watch", "_session_hook"}

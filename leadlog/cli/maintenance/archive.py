@@ -83,7 +83,7 @@ def archive(
 ) -> None:
     """Compress old log files, and remove some.
 
-    What nobody may write to any more is compressed (`.jsonl.zst`, which every command here
+    What is no longer written to is compressed (`.jsonl.zst`, which every command here
     reads as well) and, where a limit was set, removed, oldest first. Files of today, files in
     use, files of others and daily summaries are never touched. It may be killed at any moment;
     the next run goes on.

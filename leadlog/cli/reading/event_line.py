@@ -42,7 +42,7 @@ _ERROR_CONTEXT = frozenset(
 
 
 def event_line(event: Data, width: int | None = None, *, context: Data | None = None) -> str:
-    """Return an event as one line, with colours, that takes at most so many cells.
+    """Return an event as one line, with colours, of at most `width` cells.
 
     Never raises, whatever the event holds, and nothing stored is in it raw.
 

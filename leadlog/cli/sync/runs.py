@@ -154,7 +154,7 @@ def _tell(result: Any, *, as_json: bool) -> None:
 
 
 def _watch(run: Callable[[], Any], bar: "_Bar", seconds: float, *, as_json: bool) -> NoReturn:
-    """Run for ever, whatever happens to one run; only what waiting cannot cure ends it.
+    """Repeat runs, whatever happens to one; only an error that waiting cannot cure ends this.
 
     What goes wrong is said once until it changes, and so is that it goes well again. After a
     failure it waits longer each time, up to ten minutes; another sync of the store is waited for

@@ -246,7 +246,7 @@ def _columns(texts: Sequence[Styled], size: int) -> str:
 
 
 def spark(series: Sequence[float | None], width: int) -> str:
-    """Return a series as one row of bars, of at most so many cells; unknown is a gap.
+    """Return a series as one row of bars, at most `width` cells; unknown is a gap.
 
     >>> spark([0, 1, None, 4], 10), spark([1, 1, 8, 8], 2), spark([], 5)
     ('▁▃ █', '▂█', '')

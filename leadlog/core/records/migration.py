@@ -25,7 +25,7 @@ class MigrationDetails(TypedDict):
 
 
 class MigrationResults(TypedDict):
-    """What became of it."""
+    """The outcome of the migration."""
 
     success: ReadOnly[bool | None]
     """Whether the run did what it should."""

@@ -25,7 +25,7 @@ class SyncDetails(TypedDict):
 
 
 class SyncResults(TypedDict):
-    """What became of it."""
+    """The outcome of the sync."""
 
     success: ReadOnly[bool | None]
     """Whether the run did what it should."""
@@ -80,7 +80,7 @@ class SyncedLead(TypedDict):
     company: ReadOnly[str | None]
     """The company's name."""
     sync_status: ReadOnly[str | None]
-    """What became of the lead."""
+    """The outcome for the lead."""
     error: ReadOnly[str | None]
     """Why it failed."""
 

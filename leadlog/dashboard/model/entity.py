@@ -1,4 +1,4 @@
-"""One row: who did what to it, what became of it, and the row as of a moment."""
+"""One row: who did what to it, with which outcome, and the row as of a moment."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -61,7 +61,7 @@ def entity(log: Log, key: str, *, at: int | None = None, reads: bool = False) ->
     Args:
         log: the log.
         key: the primary key as text.
-        at: the moment as of which the rows are told, microseconds since 1970; the end of the log
+        at: the moment as of which the rows are shown, microseconds since 1970; the end of the log
             by default.
         reads: whether calls that only read them are wanted, too.
 

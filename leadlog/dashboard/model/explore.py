@@ -314,7 +314,7 @@ def _cut(value: Any) -> str | None:
 
 
 def _text_of(kind: Kind, record: Mapping[str, Any]) -> str | None:
-    """What an event says in a few words."""
+    """Return a summary of an event in a few words."""
     if kind.category == "error_logs":
         return _cut(_section(record, "error_details").get("error_message"))
     if kind.category == "database_operations":

@@ -142,7 +142,7 @@ class EventFilter:
         }
 
     def _tests(self) -> tuple[list[str], list[str]]:
-        """The conditions in SQL and in jq."""
+        """Return the conditions in SQL and in jq."""
         sql: list[str] = []
         jq: list[str] = []
         wanted = [(name, values, False) for name, values in self.values.items()]

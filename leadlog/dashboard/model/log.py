@@ -91,7 +91,7 @@ class Log:
         """Bring the index up to date.
 
         Args:
-            progress: is told of the way.
+            progress: is called with the bytes indexed so far and in all.
 
         Raises:
             IndexUnavailableError: the index cannot be written.

@@ -301,7 +301,7 @@ def _spark(window: TimeWindow, numbers: list[int], read: _Read) -> tuple[float, 
 
 
 def _thinned(values: list[Any], join: Callable[[list[Any]], Any]) -> tuple[Any, ...]:
-    """Some thirty values in the place of many."""
+    """Return some thirty values in the place of many."""
     width = -(-len(values) // _SPARKS) or 1
     return tuple(join(values[at : at + width]) for at in range(0, len(values), width))
 

@@ -120,7 +120,7 @@ def quality(log: Log, window: TimeWindow) -> QualityFigures:
 
 
 def _mean(bins: Counter[int]) -> float | None:
-    """The mean of the middles of the bins."""
+    """Return the mean of the middles of the bins."""
     count = sum(bins.values())
     if not count:
         return None

@@ -136,7 +136,7 @@ def runs(log: Log, window: TimeWindow) -> Runs:
 
 
 def _expected(log: Log, run: RunFigures) -> RunFigures:
-    """The same run with what the model of durations says of its like."""
+    """Return the same run with what the model of durations says of its like."""
     folder = log.directory / "models" / "duration"
     if run.type is None or not folder.is_dir():
         return run

@@ -102,7 +102,7 @@ def report_of(
         version: of leadlog.
         masked: whether personal data are masked whatever the settings say.
         shrink: whether the period begins with the hour of the log's first event, if that is later.
-        progress: is told how far the indexing is.
+        progress: is called with the progress of the indexing.
 
     Raises:
         IndexUnavailableError: the index cannot be used.

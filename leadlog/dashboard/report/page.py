@@ -115,7 +115,7 @@ def _head(report: PeriodReport, period: str) -> str:
 
 
 def _sentence(sentence: str) -> str:
-    """The sentence without what stands before it anyway."""
+    """Return the sentence without what stands before it anyway."""
     return sentence.removeprefix("All is well: ")
 
 
@@ -303,7 +303,7 @@ def _errors(groups: Sequence[ErrorGroup], more: int) -> str:
 
 
 def _error_name(one: ErrorGroup) -> str:
-    """The class of an error, with its module and where it happened below."""
+    """Return the class of an error, with its module and where it happened below."""
     module, _, name = (one.exception or one.error_type or "unknown").rpartition(".")
     below = ", ".join(text(part) for part in (module, one.operation) if part)
     return f"<bdi>{text(name)}</bdi>" + (f"<small>{below}</small>" if below else "")

@@ -37,12 +37,12 @@ class Column(NamedTuple):
 
 
 def text(stored: object) -> str:
-    """A stored value, made harmless, on one line."""
+    """Return a stored value, made harmless, on one line."""
     return escape(" ".join(plain(str(stored)).split()))
 
 
 def shown_figure(value: float | None, unit: str = "count") -> str:
-    """A figure with three significant digits; the whole of it is there for machines."""
+    """Return a figure with three significant digits; the whole of it is there for machines."""
     shown = escape(UNITS[unit](value))
     if value is None:
         return f'<span class="none" title="not known">{shown}</span>'
@@ -52,7 +52,10 @@ def shown_figure(value: float | None, unit: str = "count") -> str:
 
 
 def time_of(us: int) -> str:
-    """A moment to the minute without its year; the whole of it shows when it is pointed at."""
+    """Return a moment to the minute without its year.
+
+    The whole of it shows when it is pointed at.
+    """
     day, _, clock = moment(us).partition(", ")
     shown = f"{day.rpartition(' ')[0]}, {clock}"
     iso = moment(us, seconds=True)
@@ -60,7 +63,7 @@ def time_of(us: int) -> str:
 
 
 def folded(stored: str) -> str:
-    """A long text with its first line in sight."""
+    """Return a long text with its first line in sight."""
     whole = plain(stored)
     if len(whole) > _MOST_TEXT:
         whole = f"{whole[: _MOST_TEXT - 1]}…"
@@ -77,7 +80,7 @@ def folded(stored: str) -> str:
 def table(
     label: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, kind: str = ""
 ) -> str:
-    """A table whose first column names the row; cells are HTML."""
+    """Return a table whose first column names the row; cells are HTML."""
     head = "".join(
         f'<th scope="col"{_class(column)}>{escape(column.title)}</th>' for column in columns
     )
@@ -104,11 +107,11 @@ def _class(column: Column) -> str:
 
 
 def section(name: str, title: str, count: str, inside: str) -> str:
-    """A section with its title and how much is in it; `count` and `inside` are HTML."""
+    """Return a section with its title and how much is in it; `count` and `inside` are HTML."""
     told = f' <span class="count">{count}</span>' if count else ""
     return f'<section id="{name}"><h2>{escape(title)}{told}</h2>{inside}</section>'
 
 
 def nothing(text: str) -> str:
-    """What stands in the place of a table without rows."""
+    """Return the placeholder of a table without rows."""
     return f'<p class="empty">{escape(text)}</p>'

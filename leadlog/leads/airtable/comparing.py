@@ -92,7 +92,7 @@ class Comparer:
         """Return whether the id of the lead is to be written into its row.
 
         Not over that of somebody else who writes his own over ours: two stores on one table would
-        do so for ever. It is reported once.
+        do so forever. It is reported once.
         """
         written = link.base_remote.get(LEAD_ID)
         if row.lead_id == lead["id"]:

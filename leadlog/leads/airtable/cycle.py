@@ -96,7 +96,7 @@ def _count(connection: Connection) -> int:
 
 
 def _check_ids(context: SyncContext) -> None:
-    """Tell of leads that were asked for and are not there."""
+    """Report leads that were asked for and do not exist."""
     if context.lead_ids is None:
         return
     told = {one.lead_id for one in context.result.outcomes}

@@ -176,7 +176,7 @@ class Pusher:
             kind: create, update or delete.
             batch: What is sent.
             call: Sends some of it.
-            alone: Told of one that Airtable refuses, and why; gives whether it failed.
+            alone: Called with one that Airtable refuses, and why; returns whether it failed.
         """
         if not batch:
             return

@@ -90,7 +90,7 @@ def digest(stream: BinaryIO, told: Told, *, into: BinaryIO | None = None) -> tup
 
     Args:
         stream: What to read.
-        told: Told of the progress.
+        told: Called with the progress.
         into: Gets a copy.
     """
     found = hashlib.sha256()

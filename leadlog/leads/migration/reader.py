@@ -257,7 +257,7 @@ class JsonReader:
             return self._skip(f"{reason}; where the next record begins cannot be determined")
         return self._reject(
             f"{reason}; the source ends inside this record: it was cut off, or a quote or bracket "
-            "is missing, and what may follow in its text could not be told apart",
+            "is missing, and what may follow in its text could not be separated",
             len(window.text),
         )
 

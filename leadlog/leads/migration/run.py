@@ -34,7 +34,7 @@ class Migrator:
         db: The store; None to read and check only.
         result: Counts the outcomes of the records.
         batch_size: Records in one transaction.
-        rejected: Told of every record that was rejected, those of earlier runs included; the
+        rejected: Called with every record that was rejected, those of earlier runs included; the
             second argument says whether it was in this one.
         progress: Told after each batch of the file, the bytes read of it, and the records read.
     """

@@ -126,7 +126,7 @@ def restore(connections: Connections, source: Path, *, replace: bool = False) ->
 
 
 def _synced(connections: Connections) -> _Synced | None:
-    """What the store knows of its sync before it is replaced; None where it never had one."""
+    """Return the sync state of the store before it is replaced; None if it never had one."""
     try:
         return connections.reading(synced)
     except DBAPIError:
@@ -224,7 +224,7 @@ def _program(name: str) -> str:
         raise StoreError(
             f"{name} is not installed, and a PostgreSQL store is backed up with it; install the "
             "PostgreSQL client programs (Debian: postgresql-client) of the server's version or "
-            "newer, or use the backups of whoever runs the server"
+            "newer, or use the backups of the server"
         )
     return found
 
@@ -295,8 +295,8 @@ def _restore_dump(connections: Connections, source: Path) -> None:
 
 
 _LINKS: Table = SyncLink.__table__  # type: ignore[assignment]  # declarative types it FromClause
-_TOMBSTONES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
-_RUNS: Table = SyncRun.__table__  # type: ignore[assignment]  # as above
+_TOMBSTONES: Table = Tombstone.__table__  # type: ignore[assignment]
+_RUNS: Table = SyncRun.__table__  # type: ignore[assignment]
 
 
 def synced(connection: Connection) -> _Synced | None:

@@ -51,7 +51,7 @@ class Insertion:
         return prepared
 
     def _text(self, dialect: Dialect, names: Sequence[str], without: tuple[int, ...]) -> str:
-        """The statement without the columns at some places."""
+        """Return the statement without the columns at some places."""
         found = self._texts.get(without)
         if found is None:
             kept = [name for place, name in enumerate(names) if place not in without]

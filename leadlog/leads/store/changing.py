@@ -75,7 +75,7 @@ def merged(there: Mapping[str, Any], lead: NormalisedLead) -> dict[str, Any]:
 
 
 def _is_shorter(name: str, there: str) -> bool:
-    """Whether a name is a form of the one that is there with fewer parts, or with initials."""
+    """Return whether a name is a shorter form of the stored one, or has initials."""
     return len(name) < len(there) and duplicates.names_fit(name, there)
 
 

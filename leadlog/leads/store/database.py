@@ -70,7 +70,7 @@ class LeadDatabase:
         clock: Gives the present time, microseconds since 1970.
 
     Attributes:
-        figures: What background samples tell of it.
+        figures: Its background samples.
         opened: The open database, for the parts of leadlog that work on it.
 
     Raises:
@@ -471,6 +471,6 @@ class LeadDatabase:
         Returns:
             Tiers, the distribution of scores, per field how often it has points and why not, and
             the worst leads. Scores are those of the log's training labels; what email-validator
-            and phonenumbers find beside, where they are installed, is told apart.
+            and phonenumbers find beyond that, where they are installed, is separate.
         """
         return self._maintenance.explain_quality(worst=worst, page_size=page_size)

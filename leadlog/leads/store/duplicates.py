@@ -125,7 +125,7 @@ def comparable(value: str) -> str:
 
 
 def is_generation(suffix: str) -> bool:
-    """Whether what stands after a name tells father and son apart: Jr., Sr., III."""
+    """Return whether what stands after a name tells father and son apart: Jr., Sr., III."""
     return comparable(suffix) in _GENERATIONS
 
 
@@ -169,7 +169,7 @@ def canonical_email(email: str | None) -> str | None:
 
 
 def is_shared_mailbox(email: str) -> bool:
-    """Whether an address is read by several people, by its part before the `@`.
+    """Return whether an address is read by several people, by its part before the `@`.
 
     >>> [is_shared_mailbox(f"{box}@acme.com") for box in ("no-reply", "sales-uk", "ada")]
     [True, True, False]
@@ -221,7 +221,7 @@ def canonical_linkedin(url: str | None) -> str | None:
 
 
 def names_agree(first: str | None, second: str | None) -> bool:
-    """Whether two names can be one person's: the same words, in any order."""
+    """Return whether two names can be one person's: the same words, in any order."""
     one, other = canonical_name(first), canonical_name(second)
     if one is None or other is None:
         return False
@@ -229,7 +229,7 @@ def names_agree(first: str | None, second: str | None) -> bool:
 
 
 def names_fit(first: str | None, second: str | None) -> bool:
-    """Whether two names of one profile can be one person's: one may be a shorter form.
+    """Return whether two names of one profile can be one person's: one may be a shorter form.
 
     Titles do not count, initials stand for a name, and parts may be missing.
 
@@ -261,7 +261,7 @@ def _one_name(one: str, other: str) -> bool:
 
 
 def _is_full(name: str) -> bool:
-    """Whether a name in comparable form has more than one part, initials aside."""
+    """Return whether a name in comparable form has more than one part, initials aside."""
     if not name.isascii() and _UNSPACED.search(name.replace(" ", "")):
         return True
     count = 0
@@ -302,7 +302,7 @@ def contradiction(
 
 
 def _bounded(value: str) -> str:
-    """A key short enough for an index; a longer one by its digest."""
+    """Return a key short enough for an index; a longer one by its digest."""
     if len(value) <= _LONGEST:
         return value
     return f"sha256:{sha256(value.encode(errors='surrogatepass')).hexdigest()}"

@@ -48,7 +48,7 @@ IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
 """Execution options of a connection that begins to write."""
 
 _BULK_LOADING = ("PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=16384")
-"""What a SQLite connection is told that writes much: KiB of cache, and pages of log, of 4 KiB."""
+"""Settings of a SQLite connection that writes much: KiB of cache, and 4 KiB pages of log."""
 
 
 def _sleep(seconds: float) -> None:
@@ -104,7 +104,7 @@ class EngineStrategy:
 
 
 def _open_engine(url: URL, strategy: EngineStrategy) -> Engine:
-    """An engine on a database, whose connections are set up for the store.
+    """Return an engine on a database, whose connections are set up for the store.
 
     Raises:
         StoreError: The driver is not installed.
@@ -197,7 +197,7 @@ class Connections:
         """Give a forked child connections and locks of its own."""
         self._set_locks()
         if not self._memory:  # a database in memory was copied with the process
-            # Kept for ever: closing them here would end the parent's transactions.
+            # Never released: closing them here would end the parent's transactions.
             _inherited.append(self.engine.pool)
             self.engine.dispose(close=False)
 

@@ -1,9 +1,9 @@
 """Adds leads: finds out which are there already, merges those and creates the others.
 
-An `Intake` lives in one transaction. It looks all keys of its leads up at once, decides lead by
-lead as if they were added one after the other, and then writes: keys first, so that whoever loses
-a race for one has written nothing else. Around it is what adding any number of leads batch by
-batch needs.
+An `Intake` lives in one transaction. It looks up all keys of its leads at once, decides lead by
+lead as if they were added one after the other, and then writes: keys first, so that a writer who
+loses a race for one has written nothing else. The rest of the module adds any number of leads
+batch by batch.
 """
 
 import os
@@ -61,7 +61,7 @@ _BY_ID = (
 
 @dataclass(frozen=True, slots=True)
 class AddOutcome:
-    """What became of one lead that was to be added.
+    """The outcome of one lead that was to be added.
 
     Attributes:
         action: `created`, `updated` (it was there already) or `rejected`.
@@ -97,7 +97,10 @@ def _new_ids(count: int) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _update_of(names: frozenset[str]) -> Update:
-    """The statement that writes some fields of a lead; most leads of a batch change alike."""
+    """Return the statement that writes some fields of a lead.
+
+    Most leads of a batch change alike.
+    """
     return (
         update(_LEADS)
         .where(_LEADS.c.id == bindparam("the_id"))
@@ -288,14 +291,14 @@ class Intake:
 
 
 Report = Callable[[int, AddOutcome], object]
-"""Told the place of each lead, from 0, and what became of it."""
+"""Called with the position of each lead, from 0, and its outcome."""
 Within = Callable[[Session, Sequence[AddOutcome]], object]
-"""Told what becomes of the leads of a batch, in the transaction in which it does."""
+"""Called with the outcomes of a batch's leads, in the same transaction."""
 
 
 @dataclass(slots=True)
 class AddResult:
-    """What became of the leads that were to be added.
+    """The outcomes of the leads that were to be added.
 
     Attributes:
         created: How many are new.
@@ -323,7 +326,7 @@ class AddResult:
 
         Args:
             batch: One for each lead of the batch.
-            report: Told of each; None to keep them.
+            report: Called with each; None to keep them.
         """
         first = len(self)
         actions = Counter(outcome.action for outcome in batch)
@@ -407,7 +410,7 @@ def add_batch(intake: Intake, candidates: Sequence[Candidate]) -> list[AddOutcom
 
 
 def note_batch(call: Operation, call_id: str, number: int, outcomes: Sequence[AddOutcome]) -> None:
-    """Note on the record of a batch what became of its leads.
+    """Note on the record of a batch the outcomes of its leads.
 
     Args:
         call: The operation of the batch.

@@ -117,7 +117,7 @@ def _release(connection: Connection, unwanted: Mapping[Key, str]) -> None:
 
 
 def lost_again() -> StoreError:
-    """The error for a race that was lost too often."""
+    """Return the error for a race that was lost too often."""
     return StoreError(
         f"other writers took the keys of this lead {ATTEMPTS} times in a row; try again"
     )

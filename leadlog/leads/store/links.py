@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _LINKS: Table = SyncLink.__table__  # type: ignore[assignment]  # declarative types it FromClause
-_TOMBSTONES: Table = Tombstone.__table__  # type: ignore[assignment]  # as above
+_TOMBSTONES: Table = Tombstone.__table__  # type: ignore[assignment]
 _LINK = (
     _LINKS.c.lead_id,
     _LINKS.c.record_id,
@@ -178,7 +178,7 @@ def agree(
 
 
 def forget_fields(connection: Connection, names: Collection[str]) -> None:
-    """Note that nothing is agreed on any more about some fields, of all leads.
+    """Forget for all leads what both sides agreed on in some fields.
 
     Args:
         connection: Where.
@@ -203,7 +203,7 @@ def relink(connection: Connection, lead_id: str, record_id: str, *, afresh: bool
         connection: Where.
         lead_id: The lead.
         record_id: Its row from now on.
-        afresh: Whether nothing is agreed on any more.
+        afresh: Whether all that was agreed on is forgotten.
     """
     new: dict[str, Any] = {"record_id": record_id}
     if afresh:

@@ -87,7 +87,7 @@ def masked(url: URL) -> URL:
 
 
 def in_memory(url: URL) -> bool:
-    """Whether a SQLite database is in memory only."""
+    """Return whether a SQLite database is in memory only."""
     name = url.database or ""
     return name in {"", ":memory:"} or "mode=memory" in name or url.query.get("mode") == "memory"
 

@@ -74,7 +74,7 @@ def undo(session: Session, which: int | str, now: datetime) -> Undone | None:
     """
     statement = select(LeadMerge).where(LeadMerge.undone_at.is_(None))
     if isinstance(which, str):
-        # The lead first: whoever merges into it has locked it.
+        # The lead first: a merge into it has locked it.
         if load(session, which) is None:
             return None
         statement = statement.where(LeadMerge.lead_id == which).order_by(LeadMerge.id.desc())

@@ -161,8 +161,8 @@ class LeadKey(Base):
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(primary_key=True)
-    # Deferred: keys are claimed before the lead is written, so that whoever loses a race for one
-    # has written nothing yet.
+    # Deferred: keys are claimed before the lead is written, so that a writer who loses a race for
+    # one has written nothing yet.
     lead_id: Mapped[str] = mapped_column(
         ForeignKey("leads.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
         index=True,
@@ -226,7 +226,7 @@ class MigrationSource(Base):
 
 
 class MigrationItem(Base):
-    """What became of one record of a source; committed in the transaction of its lead.
+    """The outcome of one record of a source; committed in the transaction of its lead.
 
     The lead is named and not referred to: that a record was migrated stays true when its lead is
     deleted.
@@ -242,7 +242,7 @@ class MigrationItem(Base):
     lead_id: Mapped[str | None]
 
     # Rows come in the order of their key, so that the table grows at its end.
-    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as above
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - SQLAlchemy's
 
     def __repr__(self) -> str:
         return f"<MigrationItem {self.source_id}/{self.ordinal} {self.outcome}>"
@@ -263,7 +263,7 @@ class SyncLink(Base):
     base_local: Mapped[dict[str, Any]]
     base_remote: Mapped[dict[str, Any]]
     synced_at: Mapped[datetime]
-    # When fields of the lead were last changed; a trigger notes it, whoever changes them.
+    # When fields of the lead were last changed; a trigger notes it, for any writer.
     local_times: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
     def __repr__(self) -> str:
@@ -304,7 +304,7 @@ class SyncRun(Base):
     # Lead field to the id of the Airtable field and the name that it was found by.
     fields: Mapped[dict[str, Any]]
     started_at: Mapped[datetime] = mapped_column(index=True)
-    # None while it runs, and for ever where it crashed.
+    # None while it runs, and if it crashed.
     ended_at: Mapped[datetime | None]
     success: Mapped[bool | None]
     error: Mapped[str | None]

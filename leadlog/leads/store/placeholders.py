@@ -152,7 +152,7 @@ _RUNS = ("0123456789", "9876543210", "1234567890", "0987654321")
 
 
 def _all_in(text: str, known: frozenset[str]) -> bool:
-    """Whether a text is known as a whole, or all its words are."""
+    """Return whether a text is known as a whole, or all its words are."""
     if text in known:
         return True
     if len(text) > _LONGEST:
@@ -174,19 +174,19 @@ def _repeats(text: str) -> bool:
 
 
 def is_nobody(name: str) -> bool:
-    """Whether the comparable form of a name names nobody."""
+    """Return whether the comparable form of a name names nobody."""
     return not name or _repeats(name) or _all_in(name, _NAMES)
 
 
 def is_no_company(company: str) -> bool:
-    """Whether the comparable form of a company names none."""
+    """Return whether the comparable form of a company names none."""
     if not _ALPHANUMERIC.search(company):
         return True
     return _all_in(company, _NO_COMPANY) or _repeats(company)
 
 
 def is_shared_box(box: str) -> bool:
-    """Whether the part of an address before its `@` is of one that several people read."""
+    """Return whether the part of an address before its `@` is of one that several people read."""
     plain = box.partition("+")[0].casefold()
     if plain.isalpha():
         return plain in _SHARED
@@ -195,7 +195,7 @@ def is_shared_box(box: str) -> bool:
 
 
 def is_no_address(box: str, domain: str) -> bool:
-    """Whether an address is a placeholder.
+    """Return whether an address is a placeholder.
 
     Args:
         box: Its part before the `@`, in small letters.
@@ -218,7 +218,7 @@ def is_no_address(box: str, domain: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_no_domain(domain: str) -> bool:
-    """Whether a domain is a placeholder. Remembered, since many addresses share one."""
+    """Return whether a domain is a placeholder. Remembered, since many addresses share one."""
     labels = domain.split(".")
     return labels[-1] == "invalid" or any(
         label.replace("-", "") in _NO_DOMAIN for label in labels[:-1]
@@ -226,7 +226,7 @@ def _is_no_domain(domain: str) -> bool:
 
 
 def is_no_profile(slug: str) -> bool:
-    """Whether the name in the address of a profile is a placeholder, or no name at all.
+    """Return whether the name in the address of a profile is a placeholder, or no name at all.
 
     Args:
         slug: The name, in small letters, without the percent signs of its encoding.
@@ -242,7 +242,7 @@ def is_no_profile(slug: str) -> bool:
 
 
 def is_no_number(digits: str) -> bool:
-    """Whether the digits of a number are no number of anybody: too few, all one, or a run.
+    """Return whether the digits of a number are no number of anybody: too few, all one, or a run.
 
     >>> [is_no_number(digits) for digits in ("0000000", "123456789", "12", "4755501001")]
     [True, True, True, False]

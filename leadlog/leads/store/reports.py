@@ -128,7 +128,7 @@ def size_bytes(connection: Connection) -> int:
 
 
 def waiting(connection: Connection) -> tuple[int, datetime | None]:
-    """How many leads wait for a sync, and when the one that waits longest was last changed.
+    """Return how many leads wait for a sync, and when the one that waits longest was last changed.
 
     Those that were marked; and where the store was ever synchronised, those without a row and
     those that were changed since. What the sync set aside is not waiting, it was refused.
@@ -167,7 +167,7 @@ class StoreFigures:
         return self._connections.closed
 
     def sample(self) -> StoreSample | None:
-        """Looks at the store now; counts its leads."""
+        """Look at the store now; count its leads."""
         url = self._connections.url
         if url.get_backend_name() == "sqlite":
             if in_memory(url):

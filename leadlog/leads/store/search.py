@@ -268,7 +268,7 @@ class _Key:
         return self.column.is_(None) if value is None else self.column == self.bound(value)
 
     def beyond(self, value: Any) -> ColumnElement[bool]:
-        """What comes after a value; blank ones come last."""
+        """Return the condition for rows after a value; blank values come last."""
         if value is None:
             return false()
         there = self.bound(value)
@@ -361,7 +361,10 @@ class Keyset:
 
 
 def _beyond(keys: list[_Key], last: list[Any], blanks: list[bool]) -> ColumnElement[bool]:
-    """A condition for all that comes after the last lead; `blanks` tells which may be null."""
+    """Return a condition for all that comes after the last lead.
+
+    `blanks` tells which may be null.
+    """
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(blanks):
         columns = tuple_(*(key.column for key in keys))

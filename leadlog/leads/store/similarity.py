@@ -201,7 +201,7 @@ class DuplicatePair:
 
 
 def _starts(column: Any, prefix: str) -> Any:
-    """A condition that an index on the text in small letters serves."""
+    """Return a condition that an index on the text in small letters serves."""
     beyond = next_after(prefix)
     return column >= prefix if beyond is None else and_(column >= prefix, column < beyond)
 

@@ -29,7 +29,7 @@ Agreed = tuple[Mapping[str, Any], Mapping[str, Any]]
 """What a lead and what its row have now, by field."""
 
 _PAGE = 500
-_MARKS = 100  # the ids that a record names, so that it tells of all of them
+_MARKS = 100  # the ids that a record names, so that it has all of them
 _WIDTH = len(COLUMNS)
 _LINK = (
     SyncLink.lead_id,
@@ -67,7 +67,7 @@ class SyncLinks:
         self._now = store.now
 
     def now(self) -> datetime:
-        """The present time by the clock of the store."""
+        """Return the present time by the clock of the store."""
         return self._now()
 
     def read(self, work: Callable[[Connection], T]) -> T:

@@ -45,7 +45,7 @@ def sync_lock(connections: Connections) -> Iterator[None]:
 
 @contextmanager
 def _file(path: str) -> Iterator[bool]:
-    # The file stays: whoever removed it might remove the one that another process just locked.
+    # The file stays: removing it might remove the one that another process just locked.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield try_lock(descriptor)

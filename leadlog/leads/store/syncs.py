@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _RUNS: Table = SyncRun.__table__  # type: ignore[assignment]  # declarative types it FromClause
-_ITEMS: Table = SyncItem.__table__  # type: ignore[assignment]  # as above
+_ITEMS: Table = SyncItem.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ _PARKED = tuple(_ITEMS.c[name] for name in Parked.__dataclass_fields__)
 
 
 def begin_run(connection: Connection, run: Mapping[str, Any]) -> None:
-    """Note that a run began; one that never ended is told by its missing end."""
+    """Note that a run began; one that never ended is known by its missing end."""
     connection.execute(insert(_RUNS), {**run, "counts": {}})
 
 
@@ -91,7 +91,7 @@ def last_fields(connection: Connection) -> dict[str, Any] | None:
 
 
 def run_numbers(connection: Connection) -> dict[str, int]:
-    """Return how many runs there were, by what became of them."""
+    """Return how many runs there were, by outcome."""
     statement = select(
         func.count(),
         func.count().filter(_RUNS.c.success.is_(True)),

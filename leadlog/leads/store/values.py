@@ -51,7 +51,7 @@ _MAX_BITS = 13_000
 
 
 def shown(value: object) -> str:
-    """The `repr` of a value for a message, cut to 60 characters; never raises."""
+    """Return the `repr` of a value for a message, cut to 60 characters; never raises."""
     try:
         found = repr(value)
     except Exception:  # noqa: BLE001 - a value's own code may raise anything
@@ -150,7 +150,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
 
 
 def _whole(value: SupportsIndex, field: str) -> int:
-    """A whole number, NumPy's included, as an int that can be written in digits."""
+    """Return a whole number, NumPy's included, as an int that can be written in digits."""
     found = operator.index(value)
     if found.bit_length() > _MAX_BITS:
         raise ValidationError(f"{field} is a number of more than 4000 digits; give it as text")

@@ -2,7 +2,7 @@
 
 Two requests for metadata, which Airtable does not count against the monthly quota, and none is
 repeated: a check must not use up what it watches. That the quota is spent or requests are
-throttled is told by what the last sync met.
+throttled is known from the last sync.
 """
 
 import time

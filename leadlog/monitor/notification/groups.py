@@ -1,9 +1,9 @@
 """Grouping: when a notice is sent, and about which alerts. A pure function of notices and alerts.
 
-The alerts of one rule are one group. Its first message waits a little, so that what comes
-together is told together; what changes after that is told at intervals; what stays is told again
-after hours; and each alert that was told is told to be resolved once. A suppressed alert is not
-told of, neither that it fires nor that it is resolved, until it is no longer suppressed.
+The alerts of one rule are one group. Its first notice waits a little, so that alerts that come
+together share it. Changes after that are sent at intervals, and an unchanged group is repeated
+after hours. Each alert of a notice is reported as resolved once. A suppressed alert causes no
+notice, neither when it fires nor when it is resolved, until it is no longer suppressed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Group:
     """The notices that were sent of the alerts of one rule.
 
     Attributes:
-        told: label to the alert as it was last told of.
+        told: label to the alert as of its last notice.
         waited: seconds since the first alert without a notice; None if there is none.
         since: seconds since the last message; None before the first.
     """
@@ -122,7 +122,7 @@ class _Change:
     """The difference between the last notice of a group and its present state.
 
     Attributes:
-        told: label to the alert as it was last told of.
+        told: label to the alert as of its last notice.
         loud: label to each alert that fires and is not suppressed.
         news: whether one of them had no notice, fires anew, or became worse.
         over: labels of those that had a notice, no longer fire, and are not suppressed.

@@ -1,7 +1,7 @@
 """What a rule is: a frozen record of its settings that looks at the figures and says what it found.
 
 A rule says only what is so at this moment. Whether that has lasted long enough, whether anybody
-is told, and how often, is decided by `states` and `groups`.
+is notified, and how often, is decided by `states` and `groups`.
 """
 
 from abc import ABC, abstractmethod

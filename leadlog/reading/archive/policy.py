@@ -48,7 +48,7 @@ class Policy:
         parquet_after_days: files older than this are sealed to Parquet, compressed or not;
             0 or None: none ever. Needs `leadlog[analytics]`.
         retention_days: files older than this are removed: a number for every category, or a
-            mapping by category with `*` for all others; 0, None or no entry: kept for ever.
+            mapping by category with `*` for all others; 0, None or no entry: kept forever.
         retention_bytes: most that all files together may take, or a mapping by category with
             `total` for all together; beyond it the oldest are removed. 0, None or no entry:
             without limit.
@@ -63,7 +63,7 @@ class Policy:
     parquet_after_days: int = attrs.field(default=0, converter=_parquet_after)
 
     def days(self, category: str) -> int:
-        """Days that the files of a category are kept; 0 for ever."""
+        """Days that the files of a category are kept; 0 for no limit."""
         return self.retention_days.get(category, self.retention_days.get(EVERY, 0))
 
     def sizes(self) -> dict[str, int]:

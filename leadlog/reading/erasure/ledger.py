@@ -1,4 +1,4 @@
-"""When persons were erased from a log: it names nobody, and is kept for ever.
+"""The ledger of erasures: when persons were erased from a log; it names nobody and is kept.
 
 What was made from the log before, such as a data set or a model, is stale since then.
 """

@@ -262,7 +262,7 @@ def rows_of(data: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...], bool]
 
 
 def _only_key(data: Mapping[str, Any]) -> str | None:
-    """The key of an ordinary call on one row, as `change_of` gives it but much faster."""
+    """Return the key of an ordinary call on one row, as `change_of` gives it but much faster."""
     details, who = data.get("operation_details"), data.get("lead_identifier")
     if type(details) is not dict or type(who) is not dict or data.get("truncated"):
         return None

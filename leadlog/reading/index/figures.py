@@ -262,7 +262,7 @@ class Figures:
 
         Args:
             since_day: the first day, as a number since 1970.
-            until_day: the day that is not wanted any more.
+            until_day: the end; excluded.
         """
         for day, bin_, n, marks in self._ask(
             "SELECT slot, bin, n, name FROM scores LEFT JOIN names ON names.id = marks "

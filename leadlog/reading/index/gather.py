@@ -197,7 +197,7 @@ class Gatherer:
         return at
 
     def _kind(self, category: str, data: Mapping[str, Any]) -> int:
-        """The place of an event's kind."""
+        """Return the place of an event's kind."""
         kind = kind_of(category, data)
         found = self._kinds.setdefault(kind, len(self._kinds))
         signature = signature_of(category, data)
@@ -218,7 +218,7 @@ class Gatherer:
     def _row(
         self, category: str, offset: int, length: int, at: int, data: Mapping[str, Any]
     ) -> _Row:
-        """The columns of an event: those of an ordinary call on one row at once."""
+        """Return the columns of an event: those of an ordinary call on one row at once."""
         get = data.get
         details, who, what = get("operation_details"), get("lead_identifier"), get("data_details")
         labels = get("training_labels")
@@ -305,7 +305,7 @@ class Gatherer:
 
 
 def _moment(minute: int, stamp: str) -> int | None:
-    """A time of a minute that was met before; None where `decode` has to look at it."""
+    """Return a time of a minute that was met before; None where `decode` has to look at it."""
     digits = stamp[17:19] + stamp[20:26]
     if stamp[19] == "." and stamp[26] == "Z" and digits < "60" and digits.isdecimal():
         return minute + int(digits) if digits.isascii() else None

@@ -172,7 +172,7 @@ def _serve(
     ):
         started.append(process)
         assert process.stdin is not None  # a pipe  # noqa: S101
-        assert process.stdout is not None  # as above  # noqa: S101
+        assert process.stdout is not None  # noqa: S101 - a pipe
         while True:
             part = todo.popleft()
             send(process.stdin, (part.file.category, str(part.file.path), *part[2:]))

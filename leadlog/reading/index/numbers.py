@@ -77,7 +77,7 @@ class Numbers:
         return found
 
     def _lot(self, kind: Kind, number: int) -> int:
-        """The number of a kind's lot, which is kept where the kind is new."""
+        """Return the number of a kind's lot, which is kept where the kind is new."""
         (lot,) = self._execute("SELECT lot FROM kinds WHERE id = ?", (number,)).fetchone()
         if not lot:
             own = kind.category, kind.rate
@@ -111,7 +111,7 @@ class Numbers:
     def _number(
         self, table: str, column: str, text: str, most: int | None, kind: Kind | None = None
     ) -> int | None:
-        """The number of a text; None where it is new and there are too many."""
+        """Return the number of a text; None where it is new and there are too many."""
         execute = self._execute
         row = execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
         if row is not None:

@@ -26,7 +26,7 @@ def open_index(directory: str | os.PathLike[str], progress: Progress | None = No
 
     Args:
         directory: the log directory.
-        progress: is told of the way.
+        progress: is called with the bytes indexed so far and in all.
 
     Raises:
         ReadError: a log file cannot be read.

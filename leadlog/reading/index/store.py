@@ -191,7 +191,7 @@ class Index(Database):
             raise IndexUnavailableError(f"cannot read the index: {error}") from error
 
     def _files(self) -> dict[tuple[str, str], LogFile]:
-        """What was sealed since is asked for in SQL."""
+        """Return the files that were sealed since, from SQL."""
         return {
             (file.category, file.stem): file
             for file in log_files(self._directory)

@@ -36,7 +36,7 @@ _LOCK_NAME: Final = "events.lock"
 _MOST_ADDRESSES: Final = 200_000
 
 Progress = Callable[[int, int], None]
-"""Is told how many bytes are indexed, and of how many."""
+"""Called with the bytes indexed so far and in all."""
 
 
 class IndexUnavailableError(LeadlogError):
@@ -54,7 +54,7 @@ class _State(NamedTuple):
 
 
 class _Seen:
-    """How much of the log is indexed, for who is told of it."""
+    """How much of the log is indexed, for a caller that shows it."""
 
     def __init__(self, files: Iterable[LogFile], progress: Progress | None) -> None:
         self._sizes = {file.path: size_of(file.path) for file in files}
@@ -355,7 +355,7 @@ class IndexWriter:
         return piece.end
 
     def _write(self, file: int, piece: Piece) -> None:
-        # Numbers are never given twice, so that whoever follows the index can go on from one.
+        # Numbers are never reused, so that a follower of the index can continue from one.
         first = self._last() + 1
         count = len(piece.columns[0])
         numbers = self._numbers
@@ -398,7 +398,7 @@ class IndexWriter:
 
 
 def _goes_on(stream: BinaryIO, state: _State) -> bool:
-    """Whether a file still has what was indexed last, so that it was not written anew."""
+    """Return whether a file still has what was indexed last, so that it was not written anew."""
     start = state.size - len(state.tail)
     stream.seek(start)
     return stream.read(len(state.tail)) == state.tail

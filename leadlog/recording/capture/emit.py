@@ -1,8 +1,8 @@
 """From an operation to its records: what is known of it, its outcome, and what it raised.
 
 What is known when a call has ended is rendered once, before COMMIT is sent or at the end of the
-call, whichever comes first: what becomes of mutable values later changes nothing. What only the
-outcome tells is joined to it as bytes. See `leadlog.core.records.captured` for what becomes of
+call, whichever comes first: later changes of mutable values have no effect. What only the
+outcome says is joined to it as bytes. See `leadlog.core.records.captured` for how the drain treats
 both. An exception is rendered where it is seen and not kept: its frames hold the application's
 objects, and a record may wait for the end of a transaction.
 """
@@ -42,10 +42,10 @@ _log = get_logger()
 
 
 def known(operation: "Operation", *, brief: bool = False) -> bytes:
-    """What is known before the outcome, as a JSON object.
+    """Return the facts known before the outcome, as a JSON object.
 
     Args:
-        operation: what it tells of.
+        operation: its subject.
         brief: without the values.
     """
     facts: Facts = {
@@ -91,10 +91,10 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
 
 
 def frame(operation: "Operation", level: str, outcome: str, before: bytes | None = None) -> bytes:
-    """The frame of an operation with that outcome.
+    """Return the frame of an operation with that outcome.
 
     Args:
-        operation: what it tells of.
+        operation: its subject.
         level: of its record.
         outcome: what the database did.
         before: what `known` gave, if that was asked before.
@@ -119,7 +119,7 @@ _CATEGORY = CATEGORIES[DATABASE_OPERATION]
 
 
 def emit(operation: "Operation") -> None:
-    """Writes the record of an operation, and of its error if it has one; never raises.
+    """Write the record of an operation, and of its error if it has one; never raises.
 
     The record belongs to the session that the call was made in, which may have ended by now.
     """

@@ -119,7 +119,7 @@ Name = tuple[str | None, str]
 
 
 def name_of(table: Any) -> Name:
-    """What tells a table from others; equal for each Table object that stands for it."""
+    """Return the identity of a table, equal for each Table object that represents it."""
     schema = getattr(table, "schema", None)
     return (None if schema is None else str(schema).lower()), str(table.name).lower()
 
@@ -250,7 +250,7 @@ def _is_mutable(kind: Any) -> bool:
 
 
 def is_guessed(column: Any) -> bool:
-    """Whether a column may hold a value after an INSERT although none was given."""
+    """Return whether a column may hold a value after an INSERT although none was given."""
     return bool(
         column.primary_key
         or getattr(column, "default", None) is not None
@@ -285,11 +285,11 @@ class Watch:
         self._bases = frozenset(self.classes)
 
     def covers(self, dialect: Dialect) -> bool:
-        """Whether that engine is among them."""
+        """Return whether that engine is among them."""
         return self.dialects is None or dialect in self.dialects
 
     def takes(self, mapper: Mapper[Any]) -> bool:
-        """Whether a class is captured."""
+        """Return whether a class is captured."""
         return (
             self.everything
             or not self._bases.isdisjoint(mapper.class_.__mro__)
@@ -345,13 +345,13 @@ class _Directory:
                     self._links.setdefault(name_of(link), []).append((ref(link), ref(mapper)))
 
     def classes(self, name: Name, generation: int) -> Iterator[Mapper[Any]]:
-        """The classes of a table, base classes first."""
+        """Return the classes of a table, base classes first."""
         self._now(generation)
         found = [mapper for one in self._classes.get(name, ()) if (mapper := one()) is not None]
         return iter(sorted(found, key=lambda mapper: len(list(mapper.iterate_to_root()))))
 
     def links(self, name: Name, generation: int) -> Iterator[tuple[Any, Mapper[Any]]]:
-        """The association table of that name, with each class that it belongs to."""
+        """Yield the association table of that name, with each class that it belongs to."""
         self._now(generation)
         for table, mapper in self._links.get(name, ()):
             one, other = table(), mapper()
@@ -359,7 +359,7 @@ class _Directory:
                 yield one, other
 
     def names(self, generation: int) -> frozenset[str]:
-        """The names of all tables, without their schemas."""
+        """Return the names of all tables, without their schemas."""
         self._now(generation)
         return frozenset(name for _schema, name in (*self._classes, *self._links))
 
@@ -387,14 +387,14 @@ class Entities(dict[Mapper[Any], Entity | None]):
         return found
 
     def store(self, entity: Entity) -> StorageTypes:
-        """How the values of a class or table are stored on this engine."""
+        """Return how the values of a class or table are stored on this engine."""
         found = self._stores.get(entity)
         if found is None:
             found = self._stores[entity] = StorageTypes(entity.types, self._dialect)
         return found
 
     def of(self, table: Any, translate: Mapping[Any, Any] | None = None) -> Entity | None:
-        """The captured class of a table, or the captured table.
+        """Return the captured class of a table, or the captured table.
 
         Args:
             table: any object that stands for it.
@@ -416,12 +416,15 @@ class Entities(dict[Mapper[Any], Entity | None]):
         return next(same, None) or next(iter(found), None)
 
     def _plain(self, name: Name) -> Name:
-        """The name without a schema where that is the engine's default one."""
+        """Return the name without a schema where that is the engine's default one."""
         default = getattr(self._dialect, "default_schema_name", None)
         return (None, name[1]) if name[0] == str(default or "").lower() else name
 
     def _find(self, name: Name, table: Any) -> Iterator[Entity]:
-        """The captured classes of a table, those of the first capture first; else the table."""
+        """Yield the captured classes of a table, those of the first capture first.
+
+        Else the table.
+        """
         mappings = captured.mappings
         default = getattr(self._dialect, "default_schema_name", None)
         names = [name, *([(str(default).lower(), name[1])] if default and not name[0] else ())]
@@ -446,7 +449,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
                 yield Entity(table, watch.options)
 
     def may_name(self, words: frozenset[str]) -> bool:
-        """Whether one of these words is the name of a captured table, perhaps."""
+        """Return whether one of these words is the name of a captured table, perhaps."""
         if self._words is None:
             tables = {name_of(table)[1] for watch in self._watches for table in watch.tables}
             names = _directory.names(captured.mappings) | tables
@@ -473,7 +476,7 @@ class Captured:
         self.mappings = 0
 
     def on(self, dialect: Dialect) -> Entities:
-        """What is captured on an engine."""
+        """Return the captured entities of an engine."""
         # The dialect keeps it, so that it goes with the engine.
         found: Entities | None = vars(dialect).get(self._KEY)
         if found is None or found.generation != self.generation:

@@ -74,7 +74,7 @@ class FetchTally:
         self._closed = False
 
     def fetched(self, fetch: Callable[[], Any], rows_of: Callable[[Any], Sequence[Any]]) -> Any:
-        """Fetches, counts and times; rows are counted before a fetch that ends the result is."""
+        """Fetch, counts and times; rows are counted before a fetch that ends the result is."""
         self._busy += 1
         started = time.perf_counter_ns()
         try:
@@ -92,7 +92,7 @@ class FetchTally:
                 self.close()
 
     def close(self) -> None:
-        """Ends it, once the fetch under way has been counted."""
+        """End it, once the fetch under way has been counted."""
         self._closed = True
         if not self._busy and self._end is not None:
             end, self._end = self._end, None
@@ -127,17 +127,17 @@ class Counting(seam.CursorFetchStrategy):
         self.alternate_cursor_description = inner.alternate_cursor_description
 
     def fetchone(self, result: Any, dbapi_cursor: Any, hard_close: bool = False) -> Any:
-        """One row, or None."""
+        """Return one row, or None."""
         return self._tally.fetched(
             lambda: self._inner.fetchone(result, dbapi_cursor, hard_close), _one
         )
 
     def fetchmany(self, result: Any, dbapi_cursor: Any, size: int | None = None) -> Any:
-        """Some rows."""
+        """Return some rows."""
         return self._tally.fetched(lambda: self._inner.fetchmany(result, dbapi_cursor, size), _all)
 
     def fetchall(self, result: Any, dbapi_cursor: Any) -> Any:
-        """The rest of the rows."""
+        """Return the rest of the rows."""
         return self._tally.fetched(lambda: self._inner.fetchall(result, dbapi_cursor), _all)
 
     def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
@@ -146,26 +146,26 @@ class Counting(seam.CursorFetchStrategy):
         self._tally.close()
 
     def hard_close(self, result: Any, dbapi_cursor: Any) -> None:
-        """The result is closed."""
+        """Note that the result is closed."""
         self._inner.hard_close(result, dbapi_cursor)
         self._tally.close()
 
     def yield_per(self, result: Any, dbapi_cursor: Any, num: int) -> None:
-        """Takes up the strategy that streams, and goes on counting."""
+        """Take up the strategy that streams, and go on counting."""
         self._inner.yield_per(result, dbapi_cursor, num)
         if result.cursor_strategy is not self:
             self._inner = result.cursor_strategy
             result.cursor_strategy = self
 
     def handle_exception(self, result: Any, dbapi_cursor: Any, err: BaseException) -> NoReturn:
-        """A fetch failed."""
+        """Note that a fetch failed, and raise its error."""
         self._tally.error = err
         self._tally.close()
         self._inner.handle_exception(result, dbapi_cursor, err)
         raise err
 
     def __del__(self) -> None:
-        """Ends the count of a result that was dropped with rows left."""
+        """End the count of a result that was dropped with rows left."""
         self._tally.close()
 
 
@@ -174,7 +174,7 @@ def count(
     end: Callable[[FetchTally], None],
     keep: Callable[[Any], Any] | None = None,
 ) -> FetchTally | None:
-    """Counts the rows that will be fetched of a result; one that has none ends at once.
+    """Count the rows that will be fetched of a result; one that has none ends at once.
 
     Args:
         result: a result whose rows are still to come.
@@ -203,7 +203,7 @@ def finished(
     *,
     flushing: bool,
 ) -> None:
-    """Makes the operation of a statement that has run.
+    """Make the operation of a statement that has run.
 
     Args:
         context: its execution.
@@ -244,7 +244,7 @@ def finished(
 def _wrote_links(
     context: DefaultExecutionContext, number: int, target: StatementTarget, state: TransactionState
 ) -> None:
-    """Makes an operation of each row of an association table that a flush wrote."""
+    """Make an operation of each row of an association table that a flush wrote."""
     entity, parameters = target.main, writes.parameters(context)
     rows = context.rowcount
     known = target.kind == "create" or rows == len(parameters)
@@ -257,7 +257,7 @@ def _wrote_links(
 
 
 def _lazily_loaded(context: DefaultExecutionContext, target: StatementTarget, spent: Spent) -> None:
-    """Adds a read to those of its class in its transaction; together they are told as one."""
+    """Add a read to those of its class in its transaction, which share one record."""
     loads: dict[str, tuple[Operation, Spent]]
     loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
     found = loads.get(target.main.name)
@@ -270,7 +270,7 @@ def _lazily_loaded(context: DefaultExecutionContext, target: StatementTarget, sp
 
 
 def tell_lazy_loads(info: journal.Info) -> None:
-    """Records the lazy loads of a transaction that has ended, where they are many."""
+    """Record the lazy loads of a transaction that has ended, if there are many."""
     loads: dict[str, tuple[Operation, Spent]] = info.pop(_LAZY_LOADS, {})
     for operation, total in loads.values():
         if total.queries >= _MANY_LOADS:
@@ -278,7 +278,7 @@ def tell_lazy_loads(info: journal.Info) -> None:
 
 
 def _show(operation: Operation, target: StatementTarget, context: DefaultExecutionContext) -> None:
-    """Says which SQL ran, where the call failed or took long."""
+    """Say which SQL ran, where the call failed or took long."""
     least, watch = target.main.options.statement_ms, operation.watch
     slow = least is not None and watch is not None and watch.wall_ms >= least
     if context.statement and (slow or operation.error is not None):
@@ -287,13 +287,13 @@ def _show(operation: Operation, target: StatementTarget, context: DefaultExecuti
 
 
 def _is_the_flushs(context: DefaultExecutionContext, target: StatementTarget) -> bool:
-    """Whether a statement is the unit of work's own, rather than one of a listener to it."""
+    """Return whether a statement is the unit of work's own, rather than one of a listener to it."""
     cache = context.execution_options.get("compiled_cache")
     return cache is not None and cache is target.main.cache
 
 
 def failed(context: DefaultExecutionContext, error: BaseException, state: TransactionState) -> None:
-    """Makes the operation of a statement that the database refused.
+    """Make the operation of a statement that the database refused.
 
     Args:
         context: its execution.
@@ -325,9 +325,9 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: Transa
 def link_failed(
     context: DefaultExecutionContext, error: BaseException, state: TransactionState
 ) -> None:
-    """Makes an operation of each row of an association table that a flush could not write.
+    """Make an operation of each row of an association table that a flush could not write.
 
-    The flush tells of its objects, which the Session rolls back with these rows.
+    The flush records its objects, which the Session rolls back with these rows.
 
     Args:
         context: the execution of the statement that the database refused.
@@ -352,7 +352,7 @@ def link_failed(
 
 
 def refused(connection: Connection, text: str, error: BaseException) -> None:
-    """Makes the operation of a statement that SQLAlchemy refused before it asked the driver.
+    """Make the operation of a statement that SQLAlchemy refused before it asked the driver.
 
     Args:
         connection: where it was to run.

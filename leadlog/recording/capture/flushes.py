@@ -48,7 +48,7 @@ class Written:
         self._rows: dict[tuple[str, Any], tuple[dict[str, Any], set[str]]] | None = None
 
     def _row(self, table: Any, identity: Any) -> tuple[dict[str, Any], set[str]]:
-        """What was sent for a row, by parameter, and the columns that an UPDATE computed."""
+        """Return a row's sent values, by parameter, and the columns that an UPDATE computed."""
         if self._rows is None:
             self._rows = {}
             for execution in self._executions:
@@ -71,7 +71,7 @@ class Written:
             names.update(computed)
 
     def of(self, entity: Entity, state: InstanceState[Any], key: str) -> Any:
-        """What was sent for an attribute; `UNKNOWN` where it was not seen."""
+        """Return the value sent for an attribute; `UNKNOWN` where it was not seen."""
         now = tuple(state.dict.get(name) for name in entity.keys)
         before = () if state.key is None else state.key[1]
         for table, name in entity.parameters[key]:
@@ -82,7 +82,7 @@ class Written:
         return UNKNOWN
 
     def computed(self, entity: Entity, state: InstanceState[Any]) -> Iterator[str]:
-        """The attributes that an UPDATE set to what only the database knows.
+        """Return the attributes that an UPDATE set to what only the database knows.
 
         They are expired by then, as are others that nobody changed.
         """
@@ -126,7 +126,7 @@ class CapturedRow:
         return {} if stored is UNKNOWN else {side: stored}
 
     def values(self) -> dict[str, Any]:
-        """The loaded columns, by name; loads none."""
+        """Return the loaded columns, by name; loads none."""
         loaded, sealed = self.state.dict, self._store.sealed
         found: dict[str, Any] = {}
         for key, name in self.entity.columns.items():
@@ -139,7 +139,7 @@ class CapturedRow:
         return found
 
     def key(self) -> str | None:
-        """The primary key as text; None where it is unknown or excluded."""
+        """Return the primary key as text; None where it is unknown or excluded."""
         entity, loaded = self.entity, self.state.dict
         if any(loaded.get(key) is None or key in entity.excluded for key in entity.keys):
             return None
@@ -147,7 +147,7 @@ class CapturedRow:
         return None if UNKNOWN in parts else key_text(parts)
 
     def previous_key(self) -> str | None:
-        """The primary key before an UPDATE that changed it; None where none did."""
+        """Return the primary key before an UPDATE that changed it; None where none did."""
         entity, state = self.entity, self.state
         old: dict[str, Any] = {}
         for key in entity.keys:
@@ -172,7 +172,7 @@ class CapturedRow:
                 self.state.info.setdefault(_INFO, {})[key] = self.state.dict.get(key), new
 
     def created(self) -> Changes:
-        """The columns of a new row."""
+        """Return the columns of a new row."""
         entity = self.entity
         loaded, expired = self.state.dict, self.state.expired_attributes
         changes: Changes = {}
@@ -187,7 +187,7 @@ class CapturedRow:
         return changes
 
     def deleted(self) -> Changes:
-        """The columns of a deleted row, as far as they were loaded."""
+        """Return the columns of a deleted row, as far as they were loaded."""
         loaded, unsaved = self.state.dict, self.state.committed_state
         changes: Changes = {}
         for key, name in self.entity.columns.items():
@@ -197,7 +197,7 @@ class CapturedRow:
         return changes
 
     def updated(self) -> Changes:
-        """The columns that an UPDATE changed; none where there was no UPDATE."""
+        """Return the columns that an UPDATE changed; none where there was no UPDATE."""
         entity, state = self.entity, self.state
         changes: Changes = {}
         changed = []
@@ -221,7 +221,7 @@ class CapturedRow:
         return changes
 
     def changes(self, kind: str) -> Changes:
-        """The columns that were written, by what was done: create, update or delete."""
+        """Return the columns that were written, by what was done: create, update or delete."""
         if kind == "update":
             return self.updated()
         return self.created() if kind == "create" else self.deleted()
@@ -234,7 +234,7 @@ class CapturedRow:
 
 
 def _touched(entity: Entity, changed: list[str]) -> Iterator[str]:
-    """The attributes that changed along with others of their table."""
+    """Yield the attributes that changed along with others of their table."""
     tables = {table for key in changed for table in entity.table_of[key]}
     tables.update(entity.versioned)
     for key, table in entity.touched:
@@ -273,7 +273,7 @@ class Flush:
     def wrote(
         self, execution: DefaultExecutionContext, state: TransactionState, *, done: bool
     ) -> None:
-        """Notes a statement.
+        """Note a statement.
 
         Args:
             execution: of the statement.
@@ -325,7 +325,7 @@ class Flush:
 
 
 def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str]]:
-    """What a flush writes: states, and create, update or delete."""
+    """Yield the states that a flush writes, each with create, update or delete."""
     states = seam.flushes(context)
     replaced = None
     for state, (is_delete, listed_only) in states.items():
@@ -385,7 +385,7 @@ def _end(flush: Flush, failure: BaseException | None) -> None:
 
 
 def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, CapturedRow]]:
-    """The captured objects of a flush: the connection of each, what was done, and its row."""
+    """Yield the captured objects of a flush: the connection of each, what was done, and its row."""
     context = flush.context
     only = next(iter(flush.connections)) if len(flush.connections) == 1 else None
     zones = {execution.root_connection: zone_of(execution) for execution in flush.writes}
@@ -427,7 +427,7 @@ def _note(flush: Flush) -> None:
 
 
 def _show(flush: Flush, operation: Operation, kind: str, entity: Entity) -> None:
-    """Says which SQL wrote an object, where the flush took long."""
+    """Say which SQL wrote an object, where the flush took long."""
     least = entity.options.statement_ms
     if least is not None and flush.meter.wall_ms >= least:
         texts = (flush.statements.get((kind, table)) for table in entity.tables)
@@ -458,7 +458,7 @@ def _operation(kind: str, row: CapturedRow, changes: Changes, schema: str | None
 
 
 def _note_failure(flush: Flush, error: BaseException) -> None:
-    """Records what was not written; with AUTOCOMMIT some of it may have been."""
+    """Record what was not written; with AUTOCOMMIT some of it may have been."""
     failed, concealed = [], False
     for connection, kind, row in _flushed(flush):
         concealed = concealed or row.entity.conceals
@@ -482,7 +482,7 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
 
 @safely
 def _tell(call: Call, context: UOWTransaction) -> None:
-    """Tells a call of the store what its flush wrote."""
+    """Report a call of the store what its flush wrote."""
     if call.bulk:
         return
     entities = captured.on(call.dialect)

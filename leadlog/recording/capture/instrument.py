@@ -29,7 +29,7 @@ _DEADLOCK, _SYNTAX = 1213, 1064
 
 
 def _kind(statement: str, context: Any) -> tuple[tuple[sql.Control, ...], bool]:
-    """(the transaction control in a statement, whether it may write)."""
+    """Return the transaction control in a statement, and whether it may write."""
     compiled = None if context is None else context.compiled
     clause = None if compiled is None else compiled.statement
     verb = seam.SAVEPOINTS.get(type(clause))
@@ -89,13 +89,13 @@ class Instrument:
         self._names.append(name)
 
     def release(self) -> None:
-        """Removes every hook, once no open transaction has writes without an outcome."""
+        """Remove every hook, once no open transaction has writes without an outcome."""
         self._retiring = True
         if not journal.is_waiting_on(self._dialect):
             self._remove()
 
     def resume(self) -> None:
-        """Stays, where it was to be released."""
+        """Stay, where it was to be released."""
         self._retiring = False
 
     def _remove(self) -> None:
@@ -109,7 +109,7 @@ class Instrument:
     # ------------------------------------------------------------------------------ statements
 
     def _measured(self, execute: Callable[..., None]) -> Callable[..., None]:
-        """One of the dialect's `do_execute…`, counted and timed."""
+        """Return one of the dialect's `do_execute…`, counted and timed."""
 
         def measured(cursor: Any, statement: str, *rest: Any) -> None:
             context = rest[-1] if rest else None
@@ -131,7 +131,7 @@ class Instrument:
 
     @safely
     def _about_to_execute(self, context: DefaultExecutionContext, statement: str) -> None:
-        """Finds out where the transaction stands, and notes what cannot be undone afterwards."""
+        """Find out where the transaction stands, and note what cannot be undone afterwards."""
         connection = context.root_connection
         if journal.any_open():
             self._look(info_of(connection), connection.connection)
@@ -146,7 +146,7 @@ class Instrument:
             self._foresee(context)
 
     def _may_end(self, release: sql.Control, connection: Connection) -> bool:
-        """Whether the RELEASE of a savepoint may commit, as SQLite's outermost one does."""
+        """Return whether the RELEASE of a savepoint may commit, as SQLite's outermost one does."""
         transaction = journal.find(info_of(connection))
         return (
             self._dialect.name == "sqlite"
@@ -155,7 +155,7 @@ class Instrument:
         )
 
     def _foresee(self, context: DefaultExecutionContext) -> None:
-        """Notes a write that commits by itself."""
+        """Note a write that commits by itself."""
         if not is_enabled():
             return
         meter = current_meter()
@@ -168,7 +168,7 @@ class Instrument:
             writes.foresee(context, flushing=isinstance(owner, Flush))
 
     def _look(self, info: journal.Info, connection: PoolProxiedConnection) -> None:
-        """Finds out whether the driver has ended or lost the transaction by itself."""
+        """Find out whether the driver has ended or lost the transaction by itself."""
         transaction = journal.find(info)
         if transaction is None:
             return
@@ -212,7 +212,7 @@ class Instrument:
             spent_on(context, started).executed(elapsed, done=done)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
-        """Notes a write of the call under way."""
+        """Note a write of the call under way."""
         if call.wrote_last(connection):
             return
         info = info_of(connection)
@@ -222,7 +222,7 @@ class Instrument:
         settle(call, connection, self._state(connection.connection))
 
     def _controlled(self, control: sql.Control, connection: Connection) -> None:
-        """Follows what a statement did to the transaction, SQLAlchemy's own or a user's."""
+        """Follow what a statement did to the transaction, SQLAlchemy's own or a user's."""
         info = info_of(connection)
         if control.verb == "commit":
             journal.finalise(info, journal.COMMITTED)
@@ -291,7 +291,7 @@ class Instrument:
             writes.forget(context)
 
     def _state_after(self, failure: ExceptionContext, connection: Connection) -> TransactionState:
-        """What an error made of the transaction."""
+        """Return the state of the transaction after an error."""
         if failure.is_disconnect:
             return TransactionState.FAILED
         state = self._state(connection.connection)
@@ -306,7 +306,7 @@ class Instrument:
     # ---------------------------------------------------------------------------- transactions
 
     def _do_commit(self, connection: PoolProxiedConnection) -> None:
-        """COMMIT, as the dialect does it, and what became of it."""
+        """Return the dialect's COMMIT with its outcome noted."""
         info = info_of(connection)
         self._look(info, connection)
         journal.commits(info)
@@ -333,7 +333,7 @@ class Instrument:
             journal.commit_failed(info, still_open=still_open)
 
     def _is_lost(self, error: BaseException, connection: Any) -> bool:
-        """Whether nobody knows the outcome of a COMMIT."""
+        """Return whether nobody knows the outcome of a COMMIT."""
         dialect = self._dialect
         try:
             return not isinstance(error, Exception) or (
@@ -354,7 +354,7 @@ class Instrument:
             self._ended(info, started, journal.ROLLED_BACK)
 
     def _preparing(self, prepare: Callable[..., None]) -> Callable[..., None]:
-        """The first phase of two, after which anybody may commit."""
+        """Return the first phase of two, after which anybody may commit."""
 
         def preparing(connection: Connection, xid: Any) -> None:
             journal.intend(info_of(connection))
@@ -408,6 +408,6 @@ class Instrument:
 
 
 def instrument_of(dialect: Dialect) -> Instrument | None:
-    """The hooks on an engine, by its dialect; None where there are none."""
+    """Return the hooks on an engine, by its dialect; None where there are none."""
     found: Instrument | None = vars(dialect).get(_SELF)
     return found

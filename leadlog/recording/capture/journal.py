@@ -1,4 +1,4 @@
-"""What became of each write: what drivers say of their transactions, and the outcome journal.
+"""The outcome journal: the outcome of each write, and what drivers say of their transactions.
 
 A write is pending until its transaction ends. The journal lies in the connection's `info`,
 with a frame per savepoint, and is finalised by what the dialect's `do_commit` and
@@ -78,7 +78,7 @@ _ASK: dict[str, Callable[[Any], TransactionState]] = {
 
 
 def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], TransactionState]:
-    """A function that tells the state of a connection's transaction; it never raises.
+    """Return a function that tells the state of a connection's transaction; it never raises.
 
     Args:
         dialect: of a driver that is not known here, the state is unknown, unless SQLAlchemy
@@ -128,7 +128,7 @@ _COMMITS: dict[str, Callable[[Any, str], bool]] = {
 
 
 def committer(dialect: Dialect) -> Callable[[PoolProxiedConnection, str], bool]:
-    """A function that tells whether a write commits by itself; it never raises.
+    """Return a function that tells whether a write commits by itself; it never raises.
 
     Args:
         dialect: of a driver that is not known here, SQLAlchemy may tell.
@@ -191,7 +191,7 @@ class Intent:
     _waiting: int
 
     def strike_out(self) -> None:
-        """Told of each record that is written; with the last one the note goes."""
+        """Note that a record is written; the last one removes the note."""
         self._waiting -= 1
         if self._waiting <= 0:
             _log.settle(self._token)
@@ -222,7 +222,7 @@ class JournalOverflow(Pending, Protocol):
     """What stands for the writes of one kind that came after a transaction's journal was full."""
 
     def absorb(self, other: Any) -> None:
-        """Takes over what another one of the same kind stands for."""
+        """Take over what another one of the same kind stands for."""
         ...
 
 
@@ -243,7 +243,7 @@ class Transaction:
         poisoned: whether COMMIT would roll it back.
         committing: whether COMMIT was sent and its answer is not known yet.
         commit_failed: whether a COMMIT failed and left the transaction open.
-        prepared: whether it waits for the second phase, and the driver has no transaction any more.
+        prepared: whether it waits for the second phase, and the driver no longer has a transaction.
         count: writes noted so far.
         followers: reads that wait for the records of the writes before them.
     """
@@ -266,7 +266,7 @@ class Transaction:
         self._note: object = None
 
     def add(self, pending: Pending) -> bool:
-        """Notes a write in the innermost frame.
+        """Note a write in the innermost frame.
 
         Returns:
             Whether it was not there yet.
@@ -284,7 +284,7 @@ class Transaction:
         self.followers += 1
 
     def last(self) -> Pending | None:
-        """The last write of the innermost frame."""
+        """Return the last write of the innermost frame."""
         pendings = self._frames[-1].pendings
         return pendings[-1] if pendings else None
 
@@ -294,23 +294,23 @@ class Transaction:
         return any(frame.pendings for frame in self._frames)
 
     def rest(self, kind: Hashable) -> JournalOverflow | None:
-        """What stands for the writes of that kind that the innermost frame does not list."""
+        """Return the overflow for writes of that kind that the innermost frame does not list."""
         return self._frames[-1].rests.get(kind)
 
     def add_rest(self, kind: Hashable, rest: JournalOverflow) -> None:
-        """Notes what will stand for the further writes of that kind in the innermost frame."""
+        """Note what will stand for the further writes of that kind in the innermost frame."""
         self._frames[-1].pendings.append(rest)
         self._frames[-1].rests[kind] = rest
 
     def savepoint(self, name: str) -> None:
-        """Opens a frame."""
+        """Open a frame."""
         self._frames.append(_Frame(name))
 
     def _has(self, name: str) -> bool:
         return any(frame.name == name for frame in self._frames[1:])
 
     def release(self, name: str) -> None:
-        """Merges the frames down to savepoint `name` into the one around them."""
+        """Merge the frames down to savepoint `name` into the one around them."""
         while self._has(name):
             frame = self._frames.pop()
             self._merge(frame)
@@ -333,7 +333,7 @@ class Transaction:
                 outer.pendings.append(pending)
 
     def begins_with(self, name: str) -> bool:
-        """Whether nothing was written before savepoint `name`, nor is another one around it."""
+        """Return whether savepoint `name` is outermost and nothing was written before it."""
         frames = self._frames
         return len(frames) > 1 and frames[1].name == name and not frames[0].pendings
 
@@ -368,7 +368,7 @@ class Transaction:
             _log.settle(note)
 
     def finalise(self, outcome: str) -> None:
-        """Tells every pending write what became of it."""
+        """Give every pending write its outcome."""
         frames, self._frames = self._frames, [_Frame("")]
         pendings = self._tell(frames, outcome)
         if self._note is None:
@@ -384,7 +384,7 @@ class Transaction:
     def _tell(self, frames: list[_Frame], outcome: str) -> list[Pending]:
         pendings = [pending for frame in frames for pending in frame.pendings]
         if outcome != COMMITTED and self.followers:
-            # What was read is told while the log still takes the writes for done.
+            # Reads are recorded while the log still takes the writes for done.
             pendings.sort(key=lambda pending: not pending.follows)
         for pending in pendings:
             pending.resolve(outcome, self.transaction_id)
@@ -407,22 +407,22 @@ forks.in_child(_open.clear)  # they are the parent's
 
 
 def any_open() -> bool:
-    """Whether any connection of the process has a journal."""
+    """Return whether any connection of the process has a journal."""
     return len(_open) > 0
 
 
 def is_waiting_on(dialect: object) -> bool:
-    """Whether a transaction of that engine has writes without an outcome."""
+    """Return whether a transaction of that engine has writes without an outcome."""
     return any(one.is_waiting for one in list(_open) if one.dialect() is dialect)
 
 
 def find(info: Info) -> Transaction | None:
-    """The journal of a connection, by its `info`; None where it has none."""
+    """Return the journal of a connection, by its `info`; None where it has none."""
     return info.get(_KEY)
 
 
 def transaction_of(info: Info, dialect: object) -> Transaction:
-    """The journal of a connection, by its `info`; a new one where there is none.
+    """Return the journal of a connection, by its `info`; a new one where there is none.
 
     Args:
         info: the connection's `info`.
@@ -436,26 +436,26 @@ def transaction_of(info: Info, dialect: object) -> Transaction:
 
 
 def intend(info: Info) -> None:
-    """Notes what a COMMIT that is about to be sent makes true."""
+    """Note what a COMMIT that is about to be sent makes true."""
     if (transaction := find(info)) is not None and not transaction.poisoned:
         transaction.intend()
 
 
 def forget(info: Info) -> None:
-    """Strikes out what was noted, where the transaction goes on."""
+    """Strike out what was noted, where the transaction goes on."""
     if (transaction := find(info)) is not None:
         transaction.forget()
 
 
 def commits(info: Info) -> None:
-    """Notes that COMMIT is being sent."""
+    """Note that COMMIT is being sent."""
     if (transaction := find(info)) is not None:
         intend(info)
         transaction.committing = True
 
 
 def ended_elsewhere(info: Info) -> None:
-    """Notes that the driver has no transaction, before SQLAlchemy has ended it.
+    """Note that the driver has no transaction, before SQLAlchemy has ended it.
 
     The driver's own `commit` or `rollback` did; nobody knows which.
     """
@@ -465,7 +465,7 @@ def ended_elsewhere(info: Info) -> None:
 
 
 def commit_failed(info: Info, *, still_open: bool) -> None:
-    """Notes that the database refused a COMMIT.
+    """Note that the database refused a COMMIT.
 
     Args:
         info: the connection's `info`.
@@ -482,7 +482,7 @@ def commit_failed(info: Info, *, still_open: bool) -> None:
 
 
 def finalise(info: Info, outcome: str) -> None:
-    """Ends the journal of a connection; does nothing where there is none.
+    """End the journal of a connection; do nothing where there is none.
 
     Args:
         info: the connection's `info`.

@@ -60,14 +60,14 @@ class Meter:
         self._token: Token[Meter | None] | None = None
 
     def add(self, queries: int = 0, database_ns: int = 0, api_calls: int = 0) -> None:
-        """Adds to the counts."""
+        """Add to the counts."""
         with self._lock:
             self.queries += queries
             self.database_ns += database_ns
             self.api_calls += api_calls
 
     def __enter__(self) -> Self:
-        """Makes this the current meter."""
+        """Make this the current meter."""
         parent = self._parent = _current.get()
         if self.owner is None and parent is not None:
             self.owner = parent.owner
@@ -84,7 +84,7 @@ class Meter:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        """Makes the meter around it current again; may be entered anew."""
+        """Make the meter around it current again; may be entered anew."""
         if self._timed:
             self.wall_ns += time.perf_counter_ns() - self._wall
             if self._thread != threading.get_ident():
@@ -99,7 +99,7 @@ class Meter:
                 _current.set(self._parent)
 
     def close(self) -> None:
-        """Ends the work: adds the counts to the meter around this one, and lets go of its owner."""
+        """End the work: adds the counts to the meter around this one, and let go of its owner."""
         if self._parent is not None:
             self._parent.add(self.queries, self.database_ns, self.api_calls)
             self._parent = None
@@ -120,12 +120,12 @@ _current: ContextVar[Meter | None] = ContextVar("leadlog_meter", default=None)
 
 
 def current_meter() -> Meter | None:
-    """The innermost meter of this context."""
+    """Return the innermost meter of this context."""
     return _current.get()
 
 
 def count_api_call() -> None:
-    """Counts one call of an outside API in the current meter."""
+    """Count one call of an outside API in the current meter."""
     meter = _current.get()
     if meter is not None:
         meter.add(api_calls=1)
@@ -154,23 +154,23 @@ class Spent:
         self.done = False
 
     def executed(self, elapsed_ns: int, *, done: bool) -> None:
-        """Counts an execution in the driver, which may have failed."""
+        """Count an execution in the driver, which may have failed."""
         self.queries += 1
         self.done = done
         self.database_ns += elapsed_ns
 
     def add(self, other: "Spent") -> None:
-        """Adds what another statement cost."""
+        """Add what another statement cost."""
         self.queries += other.queries
         self.wall_ns += other.wall_ns
         self.database_ns += other.database_ns
 
     def ready(self) -> None:
-        """The result is there; rows may be still to fetch."""
+        """Note that there is a result, whose rows may still have to be fetched."""
         self.wall_ns = time.perf_counter_ns() - self.started_ns
 
     def fetched(self, elapsed_ns: int) -> None:
-        """Adds what it took to fetch rows."""
+        """Add what it took to fetch rows."""
         self.wall_ns += elapsed_ns
         self.database_ns += elapsed_ns
 
@@ -188,7 +188,7 @@ INTERNAL = Internal()
 
 
 def spent_on(context: Any, started_ns: int) -> Spent:
-    """What an execution has cost so far."""
+    """Return the cost of an execution so far."""
     spent: Spent | None = vars(context).get("_leadlog_spent")
     if spent is None:
         spent = vars(context)["_leadlog_spent"] = Spent(started_ns)

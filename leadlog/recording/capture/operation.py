@@ -70,7 +70,7 @@ class Operation:
         whole: whether these are all the fields of a lead, so that it can be scored.
         lead_ids: the first keys, where it is about many.
         lead_count: how many it is about.
-        lead_outcomes: what became of the leads of a batch; keys of `data_details`.
+        lead_outcomes: the outcomes of a batch's leads; keys of `data_details`.
         sample_rate: share of such calls that is recorded; None for all of them.
         error: what it raised.
         transaction_id: the database transaction of its writes.
@@ -143,7 +143,7 @@ class Operation:
         self._outcomes: list[str] = []
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
-        """Says which row the call is about.
+        """Say which row the call is about.
 
         Args:
             lead: the row; names it.
@@ -153,7 +153,7 @@ class Operation:
         self.whole = whole
 
     def identify_many(self, ids: Iterable[str], count: int | None) -> None:
-        """Says which rows the call is about.
+        """Say which rows the call is about.
 
         Args:
             ids: their keys; the first 100 are kept.
@@ -163,10 +163,10 @@ class Operation:
         self.lead_count = count
 
     def changed(self, kind: str, columns: Mapping[str, Any]) -> None:
-        """Notes a written row.
+        """Note a written row.
 
         Changes of several objects are not merged: a call that writes more than one keeps
-        none, since they could not be told apart.
+        none, since they could not be distinguished.
 
         Args:
             kind: create, update or delete.
@@ -182,12 +182,12 @@ class Operation:
             self.fields_changed = self.change = None
 
     def wrote_last(self, connection: Any) -> bool:
-        """Whether the last write on a connection, in a transaction still open, is this call's."""
+        """Return whether the last write of a connection's open transaction is this call's."""
         last = self._last
         return last is not None and last[0] == id(connection) and last[1].last() is self
 
     def wrote(self, transaction: journal.Transaction, connection: Any) -> None:
-        """Notes a write whose outcome that transaction will tell.
+        """Note a write whose outcome that transaction will tell.
 
         Args:
             transaction: the journal of the connection.
@@ -200,7 +200,7 @@ class Operation:
                 self.transaction_id = transaction.transaction_id
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
-        """Told by the journal what became of a write."""
+        """Note the outcome of a write; called by the journal."""
         with self._lock:
             self._outcomes.append(outcome)
             self._pending -= 1
@@ -256,12 +256,12 @@ class Operation:
             self._emit(self)
 
     def settle(self, outcome: str) -> None:
-        """Notes a write whose outcome is known already, as with AUTOCOMMIT."""
+        """Note a write whose outcome is known already, as with AUTOCOMMIT."""
         with self._lock:
             self._outcomes.append(outcome)
 
     def start_over(self) -> None:
-        """Forgets what was learnt of writes that a retried transaction has undone."""
+        """Forget what was learnt of writes that a retried transaction has undone."""
         with self._lock:
             self._outcomes.clear()
         self.fields_changed = self.change = self.known = None
@@ -282,7 +282,7 @@ class Operation:
         self.error = error_facts(error, concealed=concealed)
 
     def close(self) -> None:
-        """Ends the call; its record is written now, or when the last write is resolved.
+        """End the call; its record is written now, or when the last write is resolved.
 
         May be called again where an interrupt got in between; the record is written once.
         """
@@ -331,14 +331,14 @@ class CountedChanges(Operation):
     """Stands for the changes of one class and kind beyond those that have a record each."""
 
     def stand_in(self, transaction: journal.Transaction, kind: Hashable) -> None:
-        """Waits for the end of a transaction, whose further changes of that kind it counts."""
+        """Wait for the end of a transaction, whose further changes of that kind it counts."""
         self._pending = 1
         self.closed = True
         self.records_cut = 0
         transaction.add_rest(kind, self)
 
     def absorb(self, other: "int | CountedChanges") -> None:
-        """Counts more changes, or takes over what another one counted."""
+        """Count more changes, or take over what another one counted."""
         count = other if isinstance(other, int) else other.records_cut or 0
         self.records_cut = self.records_affected = (self.records_cut or 0) + count
         self.known = None
@@ -368,14 +368,14 @@ class Call(Operation):
         self.watch = self.meter = self.span
 
     def close(self) -> None:
-        """Ends the call, and adds what it counted to the meter around it."""
+        """End the call, and add what it counted to the meter around it."""
         if not self.closed:
             self.span.close()
         super().close()
 
 
 def current_operation() -> Operation | None:
-    """The operation that the running code belongs to, or None outside any."""
+    """Return the operation that the running code belongs to, or None outside any."""
     meter = current_meter()
     owner = None if meter is None else meter.owner
     return owner if isinstance(owner, Operation) else None
@@ -398,7 +398,7 @@ S = TypeVar("S", bound=Capturing)
 def operation(
     operation_type: str, *, event_name: str, bulk: bool = False
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
-    """Makes a method one operation: each call of it is one record.
+    """Make a method one operation: each call of it is one record.
 
     A call made inside another operation belongs to that one. A generator function is one
     operation from its first item to its end; only the time inside it counts.
@@ -450,7 +450,7 @@ def _open(owner: Capturing, operation_type: str, event_name: str, bulk: bool) ->
 
 
 def _close(call: Call) -> None:
-    """Ends the call; where Ctrl-C comes in the middle of that, its record is written all the same.
+    """End the call; where Ctrl-C comes in the middle of that, its record is written all the same.
 
     Raises:
         BaseException: whatever came in the middle.
@@ -463,7 +463,7 @@ def _close(call: Call) -> None:
 
 
 def _steps(items: Generator[Any, None, None], call: Call) -> Generator[Any, None, None]:
-    """Iterates with the operation in force only while the generator itself runs."""
+    """Iterate with the operation in force only while the generator itself runs."""
     try:
         while True:
             with call.span:

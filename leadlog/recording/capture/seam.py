@@ -4,6 +4,7 @@ No other module names them. `tests/capture/test_seam.py` has a test for each, wh
 breaks once SQLAlchemy renames it.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from sqlalchemy.sql.elements import (
     RollbackToSavepointClause,
     SavepointClause,
 )
+from sqlalchemy.util import langhelpers
 
 __all__ = [
     "FLUSH",
@@ -27,6 +29,7 @@ __all__ = [
     "CursorFetchStrategy",
     "LoaderCallableStatus",
     "ResultFetchStrategy",
+    "attribute_warnings",
     "bind_expression",
     "binds",
     "cache_of",
@@ -64,19 +67,30 @@ __all__ = [
 # ---------------------------------------------------------------------------------- unit of work
 
 
+def attribute_warnings() -> None:
+    """Have SQLAlchemy attribute its warnings to the application, not to capture's frames.
+
+    A warning names the innermost line that is not SQLAlchemy's, which filters go by, too.
+    """
+    pattern = getattr(langhelpers, "_not_sa_pattern", None)
+    if pattern is not None and "leadlog" not in pattern.pattern:
+        widened = re.compile(rf"{pattern.pattern}|^leadlog\.recording\.")
+        langhelpers._not_sa_pattern = widened
+
+
 def flushes(context: UOWTransaction) -> Mapping[InstanceState[Any], tuple[bool, bool]]:
-    """What a flush writes: state to (is it deleted, is it only listed)."""
+    """Return the states of a flush, each with (is it deleted, is it only listed)."""
     return context.states
 
 
 def post_updated(context: UOWTransaction) -> Iterator[InstanceState[Any]]:
-    """The states that a flush updates after their INSERT (`post_update`)."""
+    """Yield the states that a flush updates after their INSERT (`post_update`)."""
     for states, _columns in context.post_update_states.values():
         yield from states
 
 
 def used_connection(context: UOWTransaction, state: InstanceState[Any]) -> Any:
-    """The connection on which a flush writes an object."""
+    """Return the connection on which a flush writes an object."""
     choose = context.session.connection_callable
     if choose is not None:  # several databases for one class
         return choose(state.mapper, state.obj())
@@ -88,27 +102,27 @@ FLUSH = UOWTransaction, "execute"
 
 
 def is_of_a_flush(context: DefaultExecutionContext) -> bool:
-    """Whether an execution is one of the unit of work's own."""
+    """Return whether an execution is one of the unit of work's own."""
     return "compiled_cache" in context.execution_options
 
 
 def identity_of(state: InstanceState[Any]) -> Any:
-    """The identity key of a new object, from its values."""
+    """Return the identity key of a new object, from its values."""
     return state.mapper._identity_key_from_state(state)
 
 
 def history_of(state: InstanceState[Any], key: str) -> Any:
-    """The history of an attribute; loads nothing."""
+    """Return the history of an attribute; loads nothing."""
     return state.get_history(key, PASSIVE_NO_INITIALIZE)
 
 
 def cache_of(mapper: Mapper[Any]) -> object:
-    """The cache in which the unit of work keeps its own statements for a class."""
+    """Return the cache in which the unit of work keeps its own statements for a class."""
     return mapper.base_mapper._compiled_cache
 
 
 def label_of(column: Column[Any]) -> str:
-    """What the unit of work calls the parameter of `WHERE column = …`."""
+    """Return the unit of work's name for the parameter of `WHERE column = …`."""
     return str(column._label)
 
 
@@ -116,7 +130,7 @@ def label_of(column: Column[Any]) -> str:
 
 
 def mappers() -> Iterator[Mapper[Any]]:
-    """Every mapper of the process, but for those that were only half made or are going."""
+    """Yield every mapper of the process, but for those that were only half made or are going."""
     for registry in list(_all_registries()):
         for mapper in registry.mappers:
             if inspect(mapper.class_, raiseerr=False) is mapper:
@@ -124,12 +138,12 @@ def mappers() -> Iterator[Mapper[Any]]:
 
 
 def merges() -> Iterator[str]:
-    """The methods of Session that merge; `merge_all` came with 2.1."""
+    """Return the methods of Session that merge; `merge_all` came with 2.1."""
     return (name for name in ("merge", "merge_all") if hasattr(Session, name))
 
 
 def secondaries(mapper: Mapper[Any]) -> Iterator[Any]:
-    """The association tables of a class's relationships; configures no mapper.
+    """Yield the association tables of a class's relationships; configures no mapper.
 
     One that is named by a callable is not known until the mappers are configured.
     """
@@ -145,7 +159,7 @@ def secondaries(mapper: Mapper[Any]) -> Iterator[Any]:
 
 
 def registry_tables(mapper: Mapper[Any]) -> Mapping[str, Any]:
-    """The tables of a class's registry, by name."""
+    """Return the tables of a class's registry, by name."""
     return mapper.registry.metadata.tables
 
 
@@ -160,7 +174,7 @@ SAVEPOINTS: dict[type, str] = {
 
 
 def subject_of(statement: Any) -> Mapper[Any] | None:
-    """The mapper that an ORM statement is about."""
+    """Return the mapper that an ORM statement is about."""
     subject = statement._propagate_attrs.get("plugin_subject")
     return None if subject is None else subject.mapper
 
@@ -171,24 +185,24 @@ def conflict_clause(statement: Any) -> Any:
 
 
 def prefixes(statement: Any) -> str:
-    """What `prefix_with` put into a statement, such as OR REPLACE."""
+    """Return the text that `prefix_with` put into a statement, such as OR REPLACE."""
     return " ".join(str(clause) for clause, _dialect in getattr(statement, "_prefixes", ()))
 
 
 def given_values(statement: Any) -> dict[Any, Any]:
-    """The values that a statement itself sets, by column or name."""
+    """Return the values that a statement itself sets, by column or name."""
     values = dict(getattr(statement, "_values", None) or ())
     values.update(getattr(statement, "_ordered_values", None) or ())
     return values
 
 
 def has_many_values(statement: Any) -> bool:
-    """Whether an INSERT has several rows of VALUES."""
+    """Return whether an INSERT has several rows of VALUES."""
     return bool(statement._multi_values)
 
 
 def where(statement: Any) -> tuple[Any, ...]:
-    """The criteria of an UPDATE or DELETE."""
+    """Return the criteria of an UPDATE or DELETE."""
     return tuple(statement._where_criteria)
 
 
@@ -198,44 +212,44 @@ def binds(compiled: SQLCompiler) -> Mapping[Any, str]:
 
 
 def result_columns(compiled: SQLCompiler) -> Sequence[Any]:
-    """The columns of a statement's rows."""
+    """Return the columns of a statement's rows."""
     return compiled._result_columns if compiled.effective_returning else ()
 
 
 def has_result_processor(column_type: Any, dialect: Dialect) -> bool:
-    """Whether SQLAlchemy changes the driver's value of a column."""
+    """Return whether SQLAlchemy changes the driver's value of a column."""
     return column_type._cached_result_processor(dialect, None) is not None
 
 
 def json_serializer(dialect: Dialect) -> Any:
-    """What an engine was given to write JSON with; None for the standard library's."""
+    """Return the JSON serializer of an engine; None for the standard library's."""
     return getattr(dialect, "_json_serializer", None)
 
 
 def bind_expression(column_type: Any) -> bool:
-    """Whether the database computes what is stored from what is sent."""
+    """Return whether the database computes what is stored from what is sent."""
     return bool(column_type._has_bind_expression)
 
 
 def is_of_a_bulk_write(context: DefaultExecutionContext) -> bool:
-    """Whether an execution reads the keys of an ORM UPDATE or DELETE."""
+    """Return whether an execution reads the keys of an ORM UPDATE or DELETE."""
     return "_sa_orm_update_options" in context.execution_options
 
 
 def is_on_a_path(context: DefaultExecutionContext) -> bool:
-    """Whether an execution loads a relationship."""
+    """Return whether an execution loads a relationship."""
     options = getattr(context.invoked_statement, "_compile_options", None)
     return bool(getattr(options, "_current_path", None))
 
 
 def is_for_refresh(context: DefaultExecutionContext) -> bool:
-    """Whether an execution reads expired or deferred columns of an object."""
+    """Return whether an execution reads expired or deferred columns of an object."""
     options = getattr(context.invoked_statement, "_compile_options", None)
     return bool(getattr(options, "_for_refresh_state", False))
 
 
 def is_lazy_load(context: DefaultExecutionContext) -> bool:
-    """Whether an execution reads what an attribute of an object refers to."""
+    """Return whether an execution reads what an attribute of an object refers to."""
     options = context.execution_options.get("_sa_orm_load_options")
     return getattr(options, "_lazy_loaded_from", None) is not None
 
@@ -246,7 +260,7 @@ def is_lazy_load(context: DefaultExecutionContext) -> bool:
 def telling(
     base: type[Any], finished: Callable[[DefaultExecutionContext, CursorResult[Any]], None]
 ) -> type[Any]:
-    """A dialect's class of executions, which tells when a result is there."""
+    """Return a dialect's class of executions, which tells when a result is there."""
 
     class ObservedExecution(base):  # type: ignore[misc]  # the base is the dialect's
         def _setup_result_proxy(self) -> Any:
@@ -258,22 +272,22 @@ def telling(
 
 
 def key_parameters(count: int) -> list[str]:
-    """What `Session.get` calls the parameters of a key of so many parts."""
+    """Return the parameters' names of `Session.get` for a key with that many parts."""
     return [f"pk_{place + 1}" for place in range(count)]
 
 
 def returns_explicitly(context: DefaultExecutionContext) -> bool:
-    """Whether a statement's RETURNING was asked for, rather than SQLAlchemy's own."""
+    """Return whether a statement's RETURNING was asked for, rather than SQLAlchemy's own."""
     return bool(context._is_explicit_returning)
 
 
 def is_soft_closed(result: CursorResult[Any]) -> bool:
-    """Whether a result has no rows left to fetch."""
+    """Return whether a result has no rows left to fetch."""
     return bool(result._soft_closed)
 
 
 def sent(context: DefaultExecutionContext, place: int) -> Mapping[str, Any]:
-    """What was sent to the driver for one of a statement's executions, by parameter.
+    """Return the values sent to the driver for one execution of a statement, by parameter.
 
     Empty where the driver's parameters do not stand beside the statement's.
     """

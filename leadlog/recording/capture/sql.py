@@ -79,7 +79,7 @@ _EDGE = re.compile(r"/\*|\*/")
 
 
 def _bare(text: str) -> str:
-    """The text with a space for each comment and `''` for each literal."""
+    """Return the text with a space for each comment and `''` for each literal."""
     parts, place = [], 0
     while found := _NOISE.search(text, place):
         parts.append(text[place : found.start()])
@@ -129,7 +129,7 @@ def _shown(value: re.Match[str]) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def normalised(text: str) -> tuple[str, str]:
-    """A statement without its values, and its fingerprint.
+    """Return a statement without its values, and its fingerprint.
 
     Comments go, every literal and parameter is `?`, a list of them `(?, …)`, of rows the first.
 
@@ -177,7 +177,7 @@ _IMPLICIT = re.compile(
 
 @lru_cache(maxsize=_REMEMBERED)
 def commits_first(text: str) -> bool:
-    """Whether MySQL and MariaDB commit before they run a text, as for most of DDL."""
+    """Return whether MySQL and MariaDB commit before they run a text, as for most of DDL."""
     return any(_IMPLICIT.match(statement) for statement in _bare(text[:_LONGEST]).split(";"))
 
 
@@ -195,7 +195,7 @@ def _understood(text: str) -> tuple[tuple[Control, ...], bool]:
 
 
 def controls(text: str) -> tuple[Control, ...]:
-    """The transaction control in a text, in order.
+    """Return the transaction control in a text, in order.
 
     >>> controls("/* a */ SAVEPOINT one -- two")
     (Control(verb='savepoint', name='one'),)
@@ -204,7 +204,7 @@ def controls(text: str) -> tuple[Control, ...]:
 
 
 def writes(text: str) -> bool:
-    """Whether a text may write rows."""
+    """Return whether a text may write rows."""
     return _understood(text)[1]
 
 
@@ -226,13 +226,13 @@ _WORD = re.compile(r"\w+")
 
 @lru_cache(maxsize=_REMEMBERED)
 def names_in(text: str) -> frozenset[str]:
-    """Every word of a text, in lower case: what is not in it is not a table of the text's."""
+    """Return every word of a text in lower case, a superset of its tables' names."""
     return frozenset(_WORD.findall(text[:_LONGEST].lower()))
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def mentions(text: str, dialect: str) -> tuple[Mention, ...]:
-    """The tables that a text touches: what it writes, else what it reads, in its order.
+    """Return the tables that a text touches: what it writes, else what it reads, in its order.
 
     Args:
         text: one statement or several.
@@ -271,7 +271,7 @@ def _trees(text: str, dialect: str) -> Iterator[Any]:
 
 
 def _inside(command: Any) -> str | None:
-    """The statement in what sqlglot leaves as text."""
+    """Return the statement in what sqlglot leaves as text."""
     verb, rest = str(command.this).upper(), command.expression
     text = "" if rest is None else rest.name
     if verb == "REPLACE":
@@ -332,7 +332,7 @@ def _touched(tree: Any) -> Iterator[Mention]:
 
 
 def _written(node: Any) -> Iterator[tuple[str, Any, bool]]:
-    """(what is done, the table, whether a conflicting row may be left or updated)."""
+    """Return the operation, the table, and whether a conflicting row may be kept or updated."""
     from sqlglot import exp
 
     if isinstance(node, exp.TruncateTable):
@@ -376,7 +376,7 @@ def _conflict(insert: Any) -> tuple[bool, bool]:
 
 
 def _merged(merge: Any) -> str:
-    """What a MERGE may do, where that is one thing."""
+    """Return the operation of a MERGE, where it can only be one."""
     whens = merge.args.get("whens")
     kinds = set()
     for when in [] if whens is None else whens.expressions:

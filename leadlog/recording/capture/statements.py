@@ -61,7 +61,7 @@ _known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[StatementTarget, 
 
 
 def targets_of(context: DefaultExecutionContext) -> tuple[StatementTarget, ...]:
-    """What the statement of an execution is about; none where it concerns no captured class.
+    """Return the targets of an execution's statement; none without a captured class.
 
     Several where it writes several captured classes, as SQL text and a CTE may.
     """
@@ -123,7 +123,7 @@ class _Analysis:
         return self._entities.of(table, self._translate)
 
     def _subject(self, statement: Any) -> tuple[Any, Entity] | None:
-        """The class that an ORM statement is about."""
+        """Return the class that an ORM statement is about."""
         mapper = seam.subject_of(statement)
         entity = None if mapper is None else self._entities[mapper]
         return None if entity is None else (entity.tables[0], entity)
@@ -133,7 +133,7 @@ class _Analysis:
         return self._of(statement.table) if subject is None else subject[1]
 
     def _read(self, statement: Any) -> tuple[Any, Entity] | None:
-        """What a query reads: its subject, a column's class, or the first in FROM."""
+        """Return the subject of a query: its entity, a column's class, or the first in FROM."""
         if isinstance(statement, Insert):
             return None if statement.select is None else self._read(statement.select)
         found = self._subject(statement)
@@ -208,7 +208,7 @@ def _conflicts(statement: Any) -> bool:
 
 
 def _in(start: FromClause) -> Iterator[FromClause]:
-    """The tables of a FROM, left before right."""
+    """Yield the tables of a FROM, left before right."""
     if isinstance(start, Join):
         yield from _in(start.left)
         yield from _in(start.right)
@@ -237,7 +237,7 @@ def _name(column: Any) -> str:
 
 
 def _keys(statement: Any, entity: Entity, compiled: SQLCompiler) -> tuple[str, ...]:
-    """The parameters of `WHERE key = …`; none where it does not name one row."""
+    """Return the parameters of `WHERE key = …`; none where it does not name one row."""
     found: dict[str, str] = {}
     names = seam.binds(compiled)
     for clause in seam.where(statement):
@@ -262,7 +262,7 @@ def _equalities(clause: Any) -> Iterator[tuple[Any, BindParameter[Any]]]:
 def _of_text(
     text: str, dialect: str, entities: Entities, translate: Mapping[Any, Any] | None
 ) -> tuple[StatementTarget, ...]:
-    """What SQL given as text is about, by the tables that it names."""
+    """Return the targets of textual SQL, by the tables that it names."""
     if not entities.may_name(sql.names_in(text)):
         return ()
     written: list[StatementTarget] = []
@@ -284,12 +284,12 @@ def _of_text(
 def targets_of_text(
     text: str, dialect: Dialect, translate: Mapping[Any, Any] | None
 ) -> tuple[StatementTarget, ...]:
-    """What SQL is about that has no execution."""
+    """Return the targets of SQL that has no execution."""
     return _of_text(text, dialect.name, captured.on(dialect), translate)
 
 
 def is_internal(context: DefaultExecutionContext) -> bool:
-    """Whether SQLAlchemy reads for itself: a lazy load, a refresh, the keys of a bulk write."""
+    """Return whether it is SQLAlchemy's own read: a lazy load, a refresh, a bulk write's keys."""
     return (
         seam.is_of_a_bulk_write(context)
         or seam.is_on_a_path(context)

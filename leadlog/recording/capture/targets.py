@@ -39,7 +39,7 @@ _originals: dict[str, Callable[..., Any]] = {}
 
 
 def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
-    """The reads inside are the merge's own."""
+    """Return a merge whose inner reads count as its own."""
 
     @functools.wraps(original)
     def merge(self: Session, *args: Any, **kwargs: Any) -> Any:
@@ -56,7 +56,7 @@ def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _getting(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Finds out whether the object was there already."""
+    """Return a `get` that notes whether the object was loaded already."""
 
     @functools.wraps(original)
     def get(self: Session, entity: Any, *args: Any, **kwargs: Any) -> Any:
@@ -123,9 +123,10 @@ class _Hooks:
         self._follows = False
 
     def add(self, watch: Watch, engines: Iterable[Engine]) -> None:
-        """Puts a watch in force."""
+        """Put a watch in force."""
         with self._lock:
             if not captured.watches:
+                seam.attribute_warnings()
                 _place(*seam.FLUSH, flushes.watched)
                 for name in seam.merges():
                     _place(Session, name, _merging)
@@ -164,7 +165,7 @@ class _Hooks:
             self._dialects.add(engine.dialect)
 
     def extend(self, watch: Watch, engine: Engine) -> None:
-        """Adds an engine to a watch."""
+        """Add an engine to a watch."""
         with self._lock:
             if watch.dialects is not None and engine.dialect not in watch.dialects:
                 watch.dialects.add(engine.dialect)
@@ -179,7 +180,7 @@ class _Hooks:
             report_failure(error)
 
     def remove(self, watch: Watch) -> None:
-        """Ends a watch, and removes the hooks that none needs any more."""
+        """End a watch, and remove the hooks that no watch needs."""
         with self._lock:
             if watch not in captured.watches:
                 return
@@ -226,7 +227,7 @@ class Handle:
         return f"<capture of {names}{' (released)' if self._released else ''}>"
 
     def release(self) -> None:
-        """Removes every hook that no other capture needs; a second call does nothing."""
+        """Remove every hook that no other capture needs; a second call does nothing."""
         if not self._released:
             self._released = True
             if self._session_hook:
@@ -234,7 +235,7 @@ class Handle:
             _hooks.remove(self._watch)
 
     def begin(self, operation_type: str, event_name: str, *, bulk: bool) -> Call | None:
-        """A new call on the one captured engine, or None where nothing is captured now."""
+        """Return a new call on the one captured engine, or None where nothing is captured now."""
         if self._released or not is_enabled():
             return None
         watch = self._watch
@@ -363,7 +364,7 @@ def _watch(
 
 
 def _is_class(subject: object) -> bool:
-    """Whether it is a mapped class, or a base of such."""
+    """Return whether it is a mapped class, or a base of such."""
     if not inspect.isclass(subject):
         return False
     try:
@@ -373,7 +374,7 @@ def _is_class(subject: object) -> bool:
 
 
 def _binds_of(target: Any) -> tuple[Any, ...]:
-    """What a sessionmaker or an async_sessionmaker is bound to."""
+    """Return the engines that a sessionmaker or an async_sessionmaker is bound to."""
     options = getattr(target, "kw", None)
     if not isinstance(options, dict):
         return ()
@@ -382,7 +383,7 @@ def _binds_of(target: Any) -> tuple[Any, ...]:
 
 
 def _session_class(target: Any) -> type[Session] | None:
-    """The class whose sessions tell which engines they use; None where the target tells."""
+    """Return the class whose sessions tell which engines they use; None where the target tells."""
     if isinstance(target, type):
         if issubclass(target, Session):
             return target

@@ -67,7 +67,7 @@ class StorageTypes:
         self.sealed = frozenset(key for key, kind in types.items() if _is_sealed(kind, dialect))
 
     def value(self, key: str, value: Any, zone: dt.tzinfo | None = None) -> Any:
-        """The stored value; `UNKNOWN` where only the database knows it.
+        """Return the stored value; `UNKNOWN` where only the database knows it.
 
         Args:
             key: the attribute.
@@ -86,7 +86,7 @@ class StorageTypes:
             return UNKNOWN
 
     def written(self, key: str, value: Any, sent: Any, zone: dt.tzinfo | None = None) -> Any:
-        """The stored value of a write, from what was sent where that tells it.
+        """Return the stored value of a write, from what was sent where that tells it.
 
         Args:
             key: the attribute.
@@ -124,7 +124,7 @@ def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert:
 
 
 def _defines(kind: TypeEngine[Any], method: str) -> bool:
-    """Whether a method of a type is the application's or an extension's, not SQLAlchemy's."""
+    """Return whether a type's method is the application's or an extension's."""
     owner = next(cls for cls in type(kind).__mro__ if method in vars(cls))
     return owner.__module__.partition(".")[0] != "sqlalchemy"
 
@@ -141,7 +141,7 @@ def _is_sealed(kind: TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def _is_direct(kind: TypeEngine[Any], dialect: Dialect) -> bool:
-    """Whether what is sent for a sealed type is what the type's own code made of the value."""
+    """Return whether a sealed type's value is sent as the type's own code converted it."""
     if not _is_sealed(kind, dialect) or seam.bind_expression(kind):
         return False
     own: Any = kind.dialect_impl(dialect)
@@ -159,7 +159,7 @@ def _as_it_is(value: Any, _zone: dt.tzinfo | None) -> Any:
 
 
 def _processed(process: Callable[[Any], Any], inner: Convert) -> Convert:
-    """What a type's own code makes of a value, unless it makes something else of it each time."""
+    """Return the converter of a type's own code, unless it gives another result each time."""
 
     def convert(value: Any, zone: dt.tzinfo | None) -> Any:
         one = process(value)
@@ -290,7 +290,7 @@ _BY_TYPE: Final[tuple[tuple[Any, Callable[[Any, Dialect], Convert]], ...]] = (
 
 
 def plain(value: Any) -> Any:
-    """A value without its class: subclasses of the plain types, and numpy's and pandas' own.
+    """Return a value without its class: subclasses of the plain types, and numpy's and pandas' own.
 
     What can change is copied. What is missing in pandas' sense is None.
     """
@@ -333,7 +333,7 @@ class _Local(dt.tzinfo):
     """The process's own time zone."""
 
     def utcoffset(self, moment: dt.datetime | None) -> dt.timedelta | None:
-        """The difference to UTC at a moment of local time."""
+        """Return the difference to UTC at a moment of local time."""
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
 
     def tzname(self, moment: dt.datetime | None) -> str | None:
@@ -356,7 +356,10 @@ _ZONES: dict[str, Callable[[Any], dt.tzinfo | None]] = {
 
 
 def zone_of(context: DefaultExecutionContext) -> dt.tzinfo | None:
-    """The time zone in which the database takes times without one; None where it is not known."""
+    """Return the time zone in which the database takes times without one.
+
+    None where it is not known.
+    """
     ask = _ZONES.get(getattr(context.dialect, "driver", ""))
     if ask is None:
         return None

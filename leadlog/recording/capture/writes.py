@@ -26,7 +26,7 @@ from leadlog.recording.pipeline import report_failure
 
 
 def safely(hook: Callable[..., None]) -> Callable[..., None]:
-    """A listener that reports what it would raise.
+    """Return a listener that reports what it would raise.
 
     A hook never raises: that would fail the user's statement, or reach the application
     although its data is committed.
@@ -43,7 +43,7 @@ def safely(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def info_of(connection: Any) -> journal.Info:
-    """A pooled connection's `info`; a throw-away mapping where it has lost it."""
+    """Return a pooled connection's `info`; a throw-away mapping where it has lost it."""
     try:
         info: journal.Info = connection.info
     except Exception:  # noqa: BLE001 - it may be closed, invalidated, or no pool's at all
@@ -58,7 +58,7 @@ def record(
     entity: Entity,
     make: Callable[[], Operation],
 ) -> Operation | None:
-    """Makes the operation of a write that has been done, and sees to its outcome.
+    """Make the operation of a write that has been done, and see to its outcome.
 
     Args:
         connection: where it was written.
@@ -89,7 +89,7 @@ def record(
 
 
 def settle(operation: Operation, connection: Connection, state: TransactionState) -> None:
-    """Sees to the outcome of a write.
+    """See to the outcome of a write.
 
     Args:
         operation: what wrote.
@@ -106,18 +106,18 @@ _FORESEEN = "_leadlog_foreseen"
 
 
 def parameters(context: DefaultExecutionContext) -> Sequence[Any]:
-    """The values given to a statement, a mapping for each of its executions."""
+    """Return the values given to a statement, a mapping for each of its executions."""
     return context.compiled_parameters if context.compiled is not None else ()
 
 
 def is_wanted(target: StatementTarget) -> bool:
-    """Whether what a statement does is among the operations that are captured."""
+    """Return whether what a statement does is among the operations that are captured."""
     kind = "create" if target.kind == "upsert" else target.kind
     return kind in target.main.options.operations
 
 
 def new(target: StatementTarget, spent: Spent | None = None) -> Operation:
-    """A new operation of a statement.
+    """Return a new operation of a statement.
 
     Args:
         target: what it is about.
@@ -137,7 +137,7 @@ def new(target: StatementTarget, spent: Spent | None = None) -> Operation:
 def write(
     context: DefaultExecutionContext, number: int, target: StatementTarget, spent: Spent
 ) -> Operation:
-    """The operation of a statement that has run.
+    """Return the operation of a statement that has run.
 
     Args:
         context: its execution.
@@ -151,7 +151,7 @@ def write(
 def link(
     context: DefaultExecutionContext, number: int, target: StatementTarget, place: int
 ) -> Operation:
-    """The operation of one row of an association table that a flush writes.
+    """Return the operation of one row of an association table that a flush writes.
 
     Args:
         context: the execution of the statement.
@@ -207,7 +207,7 @@ def foresee(context: DefaultExecutionContext, *, flushing: bool) -> None:
 def _expect(
     operation: Operation, context: DefaultExecutionContext, target: StatementTarget
 ) -> None:
-    """Says what is known of a write before it has been done."""
+    """Say what is known of a write before it has been done."""
     _tell_changes(operation, context, target)
     if not operation.bulk and target.table is not None:
         store = captured.on(context.dialect).store(target.main)
@@ -218,7 +218,7 @@ def _expect(
 def _tell_changes(
     operation: Operation, context: DefaultExecutionContext, target: StatementTarget
 ) -> None:
-    """Says whether one row is written at most, and what is written."""
+    """Say whether one row is written at most, and what is written."""
     one = len(parameters(context)) == 1 and not target.conflicts
     operation.bulk = not (one and (target.keys or (target.kind == "create" and not target.many)))
     if target.table is not None and one and target.kind != "delete":
@@ -229,7 +229,7 @@ def _tell_changes(
 def _continued(
     context: DefaultExecutionContext, key: tuple[int, int | None], operation: Operation
 ) -> Operation:
-    """The operation, in place of the one that was noted before the statement."""
+    """Return the operation, in place of the one that was noted before the statement."""
     noted = vars(context).get(_FORESEEN)
     if noted:
         operation.replace(noted.pop(key, None))
@@ -245,7 +245,7 @@ def forget(context: DefaultExecutionContext) -> None:
 def rows(
     context: DefaultExecutionContext, target: StatementTarget, returned: int | None
 ) -> int | None:
-    """How many rows were written; None where the database did not tell."""
+    """Return how many rows were written; None where the database did not tell."""
     if target.kind == "create" and not target.many and not target.conflicts:
         return len(parameters(context))
     if returned is not None and target.counted:
@@ -261,7 +261,7 @@ def rows(
 
 
 def counted(context: DefaultExecutionContext) -> int | None:
-    """The driver's row count."""
+    """Return the driver's row count."""
     rows = context.rowcount
     return rows if rows >= 0 else None
 
@@ -297,7 +297,7 @@ def _name(
     context: DefaultExecutionContext,
     returned: Sequence[Any],
 ) -> None:
-    """Tells who a row is about, where the statement wrote that."""
+    """Report who a row is about, where the statement wrote that."""
     entity = target.main
     told = operation.fields_changed or {}
     row = {name: change["new"] for name, change in told.items() if "new" in change}
@@ -313,7 +313,7 @@ def _name(
 
 
 def changes(context: DefaultExecutionContext, target: StatementTarget, place: int) -> Changes:
-    """The columns that one of a statement's executions writes."""
+    """Return the columns that one of a statement's executions writes."""
     entity = target.main
     given, sent = parameters(context)[place], seam.sent(context, place)
     store = captured.on(context.dialect).store(entity)
@@ -338,7 +338,7 @@ def changes(context: DefaultExecutionContext, target: StatementTarget, place: in
 def _ids(
     context: DefaultExecutionContext, store: StorageTypes, target: StatementTarget, rows: int | None
 ) -> Sequence[str]:
-    """The primary keys of the rows, where the database or the statement's WHERE tells them."""
+    """Return the rows' primary keys, where the database or the statement's WHERE names them."""
     sets, zone = parameters(context), zone_of(context)
     if target.kind == "create":
         if target.many or (target.conflicts and rows != len(sets)):
@@ -353,7 +353,7 @@ def _ids(
 
 
 def _key(store: StorageTypes, target: StatementTarget, given: Any, zone: Any) -> str | None:
-    """The key of the row that a statement's parameters name."""
+    """Return the key of the row that a statement's parameters name."""
     names = target.keys
     if target.kind in ("create", "upsert"):
         by_attribute = {key: name for name, key in target.columns.items()}
@@ -382,7 +382,7 @@ def _identify(
 
 
 def _sets_key(target: StatementTarget, given: Any) -> bool:
-    """Whether an UPDATE writes to the primary key."""
+    """Return whether an UPDATE writes to the primary key."""
     entity = target.main
     return any(
         key in entity.keys and (name in given or entity.names[key] in target.unknown)
@@ -393,7 +393,7 @@ def _sets_key(target: StatementTarget, given: Any) -> bool:
 def key_of(
     store: StorageTypes, target: StatementTarget, parts: Sequence[Any], zone: Any = None
 ) -> str | None:
-    """The text of a row's key; None where it is not known, or excluded."""
+    """Return the text of a row's key; None where it is not known, or excluded."""
     entity = target.main
     if not parts or any(part is None for part in parts) or entity.excluded & set(entity.keys):
         return None

@@ -39,7 +39,7 @@ def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def event_of(facts: Facts) -> EventDict:
-    """Return the event that facts tell of, behind its envelope."""
+    """Return the event in facts, behind its envelope."""
     kind = facts["kind"]
     event: EventDict
     if kind == "operation":

@@ -80,7 +80,7 @@ class Field:
     """One field of the table.
 
     Attributes:
-        id: `fld…`, for ever.
+        id: `fld…`; it never changes.
         name: What people see and may change.
         type: Airtable's name of the type, as `singleLineText`.
         options: The type's options, as the API shows them.

@@ -20,7 +20,7 @@ _MOST_ITERATORS = 100
 
 
 def iterator_gone() -> Refusal:
-    """Return the list has to be read from its first page again."""
+    """Return the refusal that a list has to be read from its first page again."""
     return Refusal(
         422,
         "LIST_RECORDS_ITERATOR_NOT_AVAILABLE",

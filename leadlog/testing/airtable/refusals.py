@@ -45,7 +45,7 @@ class Refusal(Exception):  # noqa: N818 - an answer of the API, which no caller 
 
 
 def bad_request(message: str | None = None) -> Refusal:
-    """Return a parameter is missing or out of range."""
+    """Return the refusal of a parameter that is missing or out of range."""
     return Refusal(
         422,
         "INVALID_REQUEST_UNKNOWN",
@@ -54,7 +54,7 @@ def bad_request(message: str | None = None) -> Refusal:
 
 
 def unreadable_body() -> Refusal:
-    """Return the body is not a JSON object: NaN and infinity are not JSON either."""
+    """Return the refusal of a body that is not a JSON object; NaN and infinity are not JSON."""
     return Refusal(422, "INVALID_REQUEST_BODY", "Could not parse request body")
 
 

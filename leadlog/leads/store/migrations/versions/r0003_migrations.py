@@ -1,4 +1,4 @@
-"""What became of each record of a migrated file."""
+"""The outcome of each record of a migrated file."""
 
 import sqlalchemy as sa
 from alembic import op
