@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 DOCS_TESTS = $(wildcard tests/docs tests/test_docs*.py tests/test_readme*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type cov docs bench bench-peers soak test-clocks
+.PHONY: help install demo test lint type cov coverage docs bench bench-peers soak test-clocks
 .PHONY: learn-evidence sqlalchemy-floor sqlalchemy-tests peer-suites spark-tests build
 .PHONY: release site constraints clean
 
@@ -60,6 +60,9 @@ type: install ## Check types (mypy --strict, pyright) and the direction of impor
 cov: install ## Run the tests with branch coverage and name the lines that nothing ran
 	@bash .ci/system-packages
 	$(PYTEST) -n $(JOBS) -m "not (bench or spark)" --benchmark-disable --cov --cov-report=term-missing $(ARGS)
+
+coverage: install ## Hold the branch coverage of the processors at what is reached (.ci/coverage)
+	$(PYTEST) tests/processors -p no:xdist -m "not (slow or bench)" --benchmark-disable --cov --cov-config=.ci/coverage $(ARGS)
 
 docs: install ## Write docs/reference from the code and test what the docs say
 	$(BIN)/python docs/generate.py

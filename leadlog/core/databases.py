@@ -6,16 +6,19 @@ back goes as a whole, so what was read and how far go back together. What is del
 
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from leadlog.core.files import open_file
 
 __all__ = ["Database", "reading_database"]
+
+_PAUSE_SECONDS: Final = 0.01
 
 
 class Database:
@@ -53,11 +56,25 @@ class Database:
         )
         self._finalizer = weakref.finalize(self, self.connection.close)
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+            self._begin_wal(time.monotonic() + seconds)
+            for pragma in ("synchronous = NORMAL", "secure_delete = ON"):
                 self.connection.execute(f"PRAGMA {pragma}")
         except BaseException:
             self.close()
             raise
+
+    def _begin_wal(self, until: float) -> None:
+        """Have it in WAL mode; for others who do so at that moment, SQLite itself does not wait."""
+        while True:
+            try:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -25,19 +26,33 @@ from tests.bench.made_events import write
 COUNT = int(os.environ.get("EVENTS", "1000000"))
 DAYS = [f"2026-11-{day:02}" for day in range(1, 11)]
 NOW = parse("2026-11-11T00:00:00Z")
-BUDGET_MS = {"now, 1 h": 50, "explore, 24 h": 50, "explore, all": 250, "entity": 100}
+BUDGET_MS = (
+    {"now, 1 h": 50, "now, 24 h": 50, "explore, 24 h": 50, "explore, all": 250, "entity": 100}
+    if COUNT <= 1_000_000
+    else {"now, 24 h": 100, "explore, 24 h": 100, "explore, all": 250}
+)
+"""What is reached; docs/explanation/dashboard.md says what is not."""
 
 
 @pytest.mark.handmade_lines
 @pytest.mark.timeout(3_000)
 def test_pages_over_a_large_log_are_there_at_once(tmp_path, record_property):
-    """Ten days; CPU time of each page's questions, the median of five."""
-    root = tmp_path / "log"
-    for day in DAYS:
-        write(root, day, COUNT // len(DAYS))
-    hour, day, everything = (
-        window(since, "2026-11-11", now=NOW)
-        for since in ("2026-11-10T23:00:00Z", "2026-11-10", "2026-11-01")
+    """Ten days; CPU time of each page's questions, the median of five.
+
+    `EVENTS` says how many there are; the log of `LOG` is made once, and kept.
+    """
+    root = Path(os.environ.get("LOG", tmp_path / "log"))
+    if not root.exists():
+        for day in DAYS:
+            write(root, day, COUNT // len(DAYS))
+    hour, odd, day, everything = (
+        window(since, until, now=NOW)
+        for since, until in (
+            ("2026-11-10T23:00:00Z", "2026-11-11"),
+            ("2026-11-09T23:52:07Z", "2026-11-10T23:52:07Z"),  # as the present is
+            ("2026-11-10", "2026-11-11"),
+            ("2026-11-01", "2026-11-11"),
+        )
     )
     found = {}
     with Log(root) as log:
@@ -56,6 +71,8 @@ def test_pages_over_a_large_log_are_there_at_once(tmp_path, record_property):
         for name, work in {
             "now, 1 h": lambda: now(log, hour),
             "now, 24 h": lambda: now(log, day),
+            "now, 24 h, from 23:52:07": lambda: now(log, odd),
+            "now, all": lambda: now(log, everything),
             "explore, 24 h": lambda: explore(log, day, filter_of("")),
             "explore, all": lambda: explore(log, everything, filter_of("")),
             "500 rows": lambda: rows(log, day, filter_of("failed:yes")),

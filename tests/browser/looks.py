@@ -1,8 +1,8 @@
 """Pictures of every page, small enough to look at many at once: contact sheets.
 
-    $ .venv/bin/python -m tests.browser.looks FOLDER
+    $ .venv/bin/python -m tests.browser.looks FOLDER [EVENTS ...]
 
-For each log (an empty one, one with 200 events and one with 20,000) and each width and theme a
+For each log (of 0, 200 and 1,000,000 events, or as many as are said) and each width and theme a
 sheet with all nine pages. Run it after a page has changed its look, and look.
 """
 
@@ -10,12 +10,17 @@ import base64
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import orjson
 from playwright.sync_api import Browser, sync_playwright
 
 from leadlog.core.clock import format_us, now_us
-from tests.bench.made_events import write
+from leadlog_processors.fields import CATEGORIES
+from tests.bench.made_events import events
 from tests.browser.conftest import FLAGS
 from tests.dashboard.serving import serving
 
@@ -26,6 +31,29 @@ PAGES = (
 WIDTHS = ((360, 760), (1280, 900), (2560, 1300))
 READY = "main:not([aria-busy]) > :not(.loading)"
 COLUMNS = 5
+
+
+def scored(date: str, count: int) -> Iterator[dict[str, Any]]:
+    """Yield events of a day, of which each new lead has a score."""
+    for number, event in enumerate(events(date, count, people=200)):
+        if event["event_name"] == "lead.add" and "data_details" in event:
+            labels = event["training_labels"]
+            labels["data_quality_score"] = (number * 37 % 60 + 40) / 100
+            labels["data_quality_issues"] = [("phone", "website", "title")[number % 3] + "_missing"]
+        yield event
+
+
+def write(root: Path, date: str, count: int) -> None:
+    """Write a log of one day."""
+    with ExitStack() as opened:
+        files: dict[str, BinaryIO] = {}
+        for event in scored(date, count):
+            category = CATEGORIES[event["log_type"]]
+            if category not in files:
+                (root / category).mkdir()
+                file = (root / category / f"{date}.jsonl").open("wb")
+                files[category] = opened.enter_context(file)
+            files[category].write(orjson.dumps(event) + b"\n")
 
 
 def photograph(browser: Browser, url: str, since: str, name: str, folder: Path) -> None:
@@ -73,22 +101,21 @@ def sheet(browser: Browser, shots: list[bytes], width: int, path: Path) -> None:
     page.close()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, counts: list[int]) -> None:
     """Make the logs and their sheets."""
     folder.mkdir(parents=True, exist_ok=True)
     day = format_us(now_us())[:10]
     executable = shutil.which("chromium")
     with tempfile.TemporaryDirectory() as logs, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS])
-        for count in (20_000, 200, 0):
+        for count in counts:
             root = Path(logs) / str(count)
             root.mkdir()
-            if count:
-                write(root, day, count, people=200)
+            write(root, day, count)
             with serving(root) as served:
                 photograph(browser, served.url, "all" if count else "1h", str(count), folder)
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), [*map(int, sys.argv[2:])] or [0, 200, 1_000_000])

@@ -177,8 +177,12 @@ def test_what_a_statement_is_about() -> None:
     assert len(seam.given_values(insert)) == 2
     ordered = sa.update(Doc).ordered_values((Doc.body, "x"))
     assert len(seam.given_values(ordered)) == 1
-    assert seam.has_many_values(sa.insert(Doc).values([{"id": 1}, {"id": 2}]))
-    assert not seam.has_many_values(sa.insert(Doc))
+    many = sa.insert(Doc).values([{"id": 1, "body": "x"}, {"id": 2, "body": "y"}])
+    assert len(seam.value_rows(many)) == 2
+    assert seam.value_rows(sa.insert(Doc).values(id=1)) == []
+    given = many.compile(dialect=dialect).params
+    rows = [seam.of_value_row(given, ["id", "body", "other"], place) for place in (0, 1)]
+    assert rows == [{"id": 1, "body": "x"}, {"id": 2, "body": "y"}]
     assert "OR REPLACE" in seam.prefixes(sa.insert(Doc).prefix_with("OR REPLACE"))
     update = sa.update(Doc).where(Doc.id == 7).returning(Doc.id)
     compiled: Any = update.compile(dialect=dialect)

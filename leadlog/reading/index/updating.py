@@ -106,15 +106,16 @@ class IndexWriter:
             sqlite3.Error: They cannot be made.
         """
         execute = self._execute
-        (version,) = execute("PRAGMA user_version").fetchone()
-        if version != schema.VERSION:
-            execute("BEGIN IMMEDIATE")
-            for (table,) in execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-            ).fetchall():
-                execute(f'DROP TABLE IF EXISTS "{table}"')
-            execute(f"PRAGMA user_version = {schema.VERSION}")
-            execute("COMMIT")
+        if execute("PRAGMA user_version").fetchone() != (schema.VERSION,):
+            with self._transaction():
+                # Another process may have made them while this one waited for its turn.
+                if execute("PRAGMA user_version").fetchone() != (schema.VERSION,):
+                    for (table,) in execute(
+                        "SELECT name FROM sqlite_schema "
+                        "WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+                    ).fetchall():
+                        execute(f'DROP TABLE IF EXISTS "{table}"')
+                    execute(f"PRAGMA user_version = {schema.VERSION}")
         self._connection.executescript(schema.TABLES)
         with self._transaction():
             if execute("SELECT 1 FROM generation").fetchone() is None:

@@ -327,13 +327,15 @@ class _Directory:
 
     def __init__(self) -> None:
         self._generation = -1
+        self._words: frozenset[str] | None = None
         self._classes: dict[Name, list[ref[Mapper[Any]]]] = {}
         self._links: dict[Name, list[tuple[ref[Any], ref[Mapper[Any]]]]] = {}
 
     def _now(self, generation: int) -> None:
         if generation == self._generation:
             return
-        self._classes, self._links, self._generation = {}, {}, generation
+        self._classes, self._links, self._words = {}, {}, None
+        self._generation = generation
         for mapper in seam.mappers():
             table: Any = mapper.local_table
             base = mapper.inherits
@@ -358,10 +360,17 @@ class _Directory:
             if one is not None and other is not None:
                 yield one, other
 
-    def names(self, generation: int) -> frozenset[str]:
-        """Return the names of all tables, without their schemas."""
+    def words(self, generation: int) -> frozenset[str]:
+        """Return one word of the name of each table."""
         self._now(generation)
-        return frozenset(name for _schema, name in (*self._classes, *self._links))
+        if self._words is None:
+            self._words = _one_word_of(name for _schema, name in (*self._classes, *self._links))
+        return self._words
+
+
+def _one_word_of(names: Iterable[str]) -> frozenset[str]:
+    """Return one word of each name: a quoted name may have several."""
+    return frozenset(max(names_in(name), default=name) for name in names)
 
 
 class Entities(dict[Mapper[Any], Entity | None]):
@@ -451,12 +460,13 @@ class Entities(dict[Mapper[Any], Entity | None]):
     def may_name(self, words: frozenset[str]) -> bool:
         """Return whether one of these words is the name of a captured table, perhaps."""
         if self._words is None:
-            tables = {name_of(table)[1] for watch in self._watches for table in watch.tables}
-            names = _directory.names(captured.mappings) | tables
-            # One word of each: a quoted name may have several.
-            self._words = frozenset(max(names_in(name), default=name) for name in names)
-        everything = any(watch.everything for watch in self._watches)
-        return everything or not self._words.isdisjoint(words)
+            tables = (table for watch in self._watches for table in watch.tables)
+            self._words = _one_word_of(name_of(table)[1] for table in tables)
+        return (
+            not _directory.words(captured.mappings).isdisjoint(words)
+            or not self._words.isdisjoint(words)
+            or any(watch.everything for watch in self._watches)
+        )
 
 
 class Captured:

@@ -424,6 +424,6 @@ def _wrote(
     operation.records_affected = rows = writes.rows(context, target, returned)
     writes.describe(operation, context, target, tally.kept)
     if target.conflicts and target.kind == "create" and rows is not None:
-        operation.duplicate_detected = rows < len(writes.parameters(context))
+        operation.duplicate_detected = rows < writes.given_count(context, target)
     _show(operation, target, context)
     operation.close()

@@ -5,7 +5,7 @@ breaks once SQLAlchemy renames it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Column, inspect
@@ -36,7 +36,6 @@ __all__ = [
     "conflict_clause",
     "flushes",
     "given_values",
-    "has_many_values",
     "has_result_processor",
     "history_of",
     "identity_of",
@@ -51,6 +50,7 @@ __all__ = [
     "label_of",
     "mappers",
     "merges",
+    "of_value_row",
     "post_updated",
     "prefixes",
     "registry_tables",
@@ -61,6 +61,7 @@ __all__ = [
     "subject_of",
     "telling",
     "used_connection",
+    "value_rows",
     "where",
 ]
 
@@ -196,9 +197,20 @@ def given_values(statement: Any) -> dict[Any, Any]:
     return values
 
 
-def has_many_values(statement: Any) -> bool:
-    """Return whether an INSERT has several rows of VALUES."""
-    return bool(statement._multi_values)
+def value_rows(statement: Any) -> list[Any]:
+    """Return the rows of `values([…])`; none for an INSERT of one row, by its parameters."""
+    return [row for rows in statement._multi_values for row in rows]
+
+
+def of_value_row(parameters: Mapping[str, Any], names: Iterable[str], place: int) -> dict[str, Any]:
+    """Return the parameters of one row of `values([…])`, by their names in a single row."""
+    found = {name: f"{name}_m{place}" for name in names}
+    # The default of a column is called by the column's name alone in the first row.
+    return {
+        name: parameters[key if key in parameters else name]
+        for name, key in found.items()
+        if key in parameters or (place == 0 and name in parameters)
+    }
 
 
 def where(statement: Any) -> tuple[Any, ...]:
@@ -263,7 +275,11 @@ def telling(
     """Return a dialect's class of executions, which tells when a result is there."""
 
     class ObservedExecution(base):  # type: ignore[misc]  # the base is the dialect's
+        leadlog_rowcount: int | None = None
+
         def _setup_result_proxy(self) -> Any:
+            if self.isinsert:  # whose cursor psycopg closes before anybody could ask
+                self.leadlog_rowcount = self.cursor.rowcount
             result = super()._setup_result_proxy()
             finished(self, result)
             return result

@@ -40,6 +40,7 @@ class StatementTarget:
         many: whether one execution writes any number of rows.
         returned: where RETURNING gives the primary key, its places in a row.
         counted: whether the driver's row count is about this table.
+        value_rows: rows of `values([…])`; 0 where each execution writes one.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class StatementTarget:
     many: bool = True
     returned: tuple[int, ...] = ()
     counted: bool = True
+    value_rows: int = 0
 
 
 _known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[StatementTarget, ...]]]] = (
@@ -168,23 +170,33 @@ class _Analysis:
             _name(key) for key, value in values.items() if not isinstance(value, BindParameter)
         }
         unknown.update(column.name for column in compiled.postfetch or ())
-        many = True
+        many, value_rows = True, 0
         if isinstance(statement, Insert):
             unknown.update(column.name for column in entity.tables[0].c if is_guessed(column))
             unknown |= entity.hidden
-            many = statement.select is not None or seam.has_many_values(statement)
+            many = statement.select is not None
+            given = seam.value_rows(statement)
+            value_rows = len(given)
+            if given:  # an expression in one of them has no parameter
+                named = isinstance(given[0], Mapping)
+                unknown.update(map(_name, given[0] if named else table.c))
         attributes = {name: key for key, name in entity.names.items()}
+        columns = {c.key: attributes[c.name] for c in table.c if c.name in attributes}
+        if isinstance(statement, Insert):  # also where the table of the statement lacks some
+            rest = attributes.keys() & unknown - {c.name for c in table.c}
+            columns |= {name: attributes[name] for name in rest}
         return StatementTarget(
             kind,
             entity,
             schema,
             table,
-            {c.key: attributes[c.name] for c in table.c if c.name in attributes},
+            columns,
             frozenset(unknown),
             () if isinstance(statement, Insert) else _keys(statement, entity, compiled),
             conflicts,
             many,
             _returned(entity, compiled),
+            value_rows=value_rows,
         )
 
 

@@ -110,6 +110,18 @@ def parameters(context: DefaultExecutionContext) -> Sequence[Any]:
     return context.compiled_parameters if context.compiled is not None else ()
 
 
+def given_count(context: DefaultExecutionContext, target: StatementTarget) -> int:
+    """Return how many rows of values a statement was given."""
+    return target.value_rows or len(parameters(context))
+
+
+def _given(context: DefaultExecutionContext, target: StatementTarget, place: int) -> Any:
+    """Return one row of the values given to a statement."""
+    if target.value_rows:
+        return seam.of_value_row(parameters(context)[0], target.columns, place)
+    return parameters(context)[place]
+
+
 def is_wanted(target: StatementTarget) -> bool:
     """Return whether what a statement does is among the operations that are captured."""
     kind = "create" if target.kind == "upsert" else target.kind
@@ -211,7 +223,7 @@ def _expect(
     _tell_changes(operation, context, target)
     if not operation.bulk and target.table is not None:
         store = captured.on(context.dialect).store(target.main)
-        _identify(operation, store, target, parameters(context)[0], zone_of(context))
+        _identify(operation, store, target, _given(context, target, 0), zone_of(context))
         operation.change = target.kind
 
 
@@ -219,9 +231,10 @@ def _tell_changes(
     operation: Operation, context: DefaultExecutionContext, target: StatementTarget
 ) -> None:
     """Say whether one row is written at most, and what is written."""
-    one = len(parameters(context)) == 1 and not target.conflicts
+    one = given_count(context, target) == 1 and not target.conflicts
     operation.bulk = not (one and (target.keys or (target.kind == "create" and not target.many)))
-    if target.table is not None and one and target.kind != "delete":
+    selected = target.many and target.kind in ("create", "upsert")  # rows that nobody has seen
+    if target.table is not None and one and target.kind != "delete" and not selected:
         operation.fields_changed = changes(context, target, 0)
         operation.fields_processed = list(operation.fields_changed)
 
@@ -247,12 +260,12 @@ def rows(
 ) -> int | None:
     """Return how many rows were written; None where the database did not tell."""
     if target.kind == "create" and not target.many and not target.conflicts:
-        return len(parameters(context))
+        return given_count(context, target)
     if returned is not None and target.counted:
         return returned
     if target.kind == "upsert" and context.dialect.name in ("mysql", "mariadb"):
         # The server counts a row twice that it updated or replaced.
-        return 1 if not target.many and len(parameters(context)) == 1 else None
+        return 1 if not target.many and given_count(context, target) == 1 else None
     if context.returned_default_rows is not None:
         return len(context.returned_default_rows)
     if context.dialect.name == "sqlite" and seam.returns_explicitly(context):
@@ -262,7 +275,8 @@ def rows(
 
 def counted(context: DefaultExecutionContext) -> int | None:
     """Return the driver's row count."""
-    rows = context.rowcount
+    known: int | None = getattr(context, "leadlog_rowcount", None)
+    rows = context.rowcount if known is None else known
     return rows if rows >= 0 else None
 
 
@@ -282,7 +296,7 @@ def describe(
     store = captured.on(context.dialect).store(target.main)
     ids = _texts(store, target, returned) if returned else _ids(context, store, target, affected)
     if not operation.bulk and ids:
-        _identify(operation, store, target, parameters(context)[0], zone_of(context))
+        _identify(operation, store, target, _given(context, target, 0), zone_of(context))
         if returned or target.kind == "create":
             operation.lead_id = ids[0]
         operation.change = target.kind if affected else None
@@ -315,7 +329,10 @@ def _name(
 def changes(context: DefaultExecutionContext, target: StatementTarget, place: int) -> Changes:
     """Return the columns that one of a statement's executions writes."""
     entity = target.main
-    given, sent = parameters(context)[place], seam.sent(context, place)
+    given = _given(context, target, place)
+    sent = seam.sent(context, 0 if target.value_rows else place)
+    if target.value_rows:
+        sent = seam.of_value_row(sent, target.columns, place)
     store = captured.on(context.dialect).store(entity)
     zone = zone_of(context)
     found: Changes = {}
@@ -339,12 +356,13 @@ def _ids(
     context: DefaultExecutionContext, store: StorageTypes, target: StatementTarget, rows: int | None
 ) -> Sequence[str]:
     """Return the rows' primary keys, where the database or the statement's WHERE names them."""
-    sets, zone = parameters(context), zone_of(context)
+    count, zone = given_count(context, target), zone_of(context)
+    sets = [_given(context, target, place) for place in range(count)]
     if target.kind == "create":
-        if target.many or (target.conflicts and rows != len(sets)):
+        if target.many or (target.conflicts and rows != count):
             return ()
         made = context.inserted_primary_key_rows
-        if made and len(made[0]) == len(target.main.keys):
+        if not target.value_rows and made and len(made[0]) == len(target.main.keys):
             return _texts(store, target, made)
     elif not target.keys or (target.many and _sets_key(target, sets[0]) and len(sets) > 1):
         return ()

@@ -1,0 +1,206 @@
+"""Rows that are written many at a time, in the ways in which applications do that."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+import leadlog
+from tests.capture.people import Log
+
+
+class Base(DeclarativeBase):
+    """The tests' own metadata."""
+
+
+class Part(Base):
+    """With a default of Python's and one of the database's."""
+
+    __tablename__ = "parts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    size: Mapped[int | None] = mapped_column(default=7)
+    note: Mapped[str | None] = mapped_column(server_default="new")
+
+
+class PartCopy(Base):
+    """What parts are copied to."""
+
+    __tablename__ = "copies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+
+
+PARTS, COPIES = Part.__table__, PartCopy.__table__
+TWO = [{"id": 1, "name": "bolt"}, {"id": 2, "name": "nut"}]
+NAMES = [{"name": "bolt"}, {"name": "nut"}]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def parts(request: pytest.FixtureRequest, tmp_path: Path, log: Log) -> Iterator[sa.Engine]:
+    """Databases with the tables, captured."""
+    del log
+    if request.param == "sqlite":
+        engine = sa.create_engine(f"sqlite:///{tmp_path}/parts.db")
+    else:
+        engine = sa.create_engine(request.getfixturevalue("postgres_database"))
+    Base.metadata.create_all(engine)
+    handle = leadlog.capture(engine, Base)
+    yield engine
+    handle.release()
+    engine.dispose()
+
+
+Idiom = Callable[[Session], Any]
+KEYED: dict[str, Idiom] = {
+    "values of many rows": lambda session: session.execute(sa.insert(PARTS).values(TWO)),
+    "values of many rows, of a class": lambda session: session.execute(sa.insert(Part).values(TWO)),
+    "values of tuples": lambda session: session.execute(
+        sa.insert(COPIES).values([(1, "bolt"), (2, "nut")])
+    ),
+    "executemany": lambda session: session.execute(sa.insert(PARTS), TWO),
+    "bulk_insert_mappings": lambda session: session.bulk_insert_mappings(Part, TWO),
+    "bulk_save_objects": lambda session: session.bulk_save_objects(
+        [Part(id=1, name="bolt"), Part(id=2, name="nut")]
+    ),
+    "executemany with RETURNING": lambda session: session.execute(
+        sa.insert(PARTS).returning(PARTS.c.id, PARTS.c.note), NAMES
+    ).all(),
+    "the class returned": lambda session: session.scalars(
+        sa.insert(Part).returning(Part, sort_by_parameter_order=True), NAMES
+    ).all(),
+    "values of many rows with RETURNING": lambda session: session.execute(
+        sa.insert(PARTS).values(NAMES).returning(PARTS.c.id)
+    ).all(),
+    "bulk_save_objects with defaults": lambda session: session.bulk_save_objects(
+        [Part(name="bolt"), Part(name="nut")], return_defaults=True
+    ),
+}
+
+
+@pytest.mark.parametrize("idiom", KEYED)
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_rows_of_one_statement_are_one_record_with_their_keys(
+    parts: sa.Engine, log: Log, idiom: str, ends: str
+) -> None:
+    """Whatever the idiom; none says what a single row was given, which would be half the truth."""
+    with Session(parts) as session:
+        KEYED[idiom](session)
+        getattr(session, ends)()
+    (record,) = log.records()
+    assert (
+        record["operation_details"]["outcome"]
+        == {
+            "commit": "committed",
+            "rollback": "rolled_back",
+        }[ends]
+    )
+    assert record["operation_details"]["records_affected"] == 2
+    assert record["lead_identifier"]["lead_ids"] == ["1", "2"]
+    assert record["data_details"]["fields_changed"] is None
+
+
+@pytest.mark.parametrize("table", [PARTS, sa.table("parts", sa.column("id"), sa.column("name"))])
+def test_values_of_one_row_are_the_rows_own(parts: sa.Engine, log: Log, table: Any) -> None:
+    """As a list of one: keys, values and defaults are known; also where the Table lacks columns."""
+    with parts.begin() as connection:
+        connection.execute(sa.insert(table).values([{"id": 1, "name": None}]))
+        connection.execute(sa.insert(table).values([{"id": 2, "name": "nut"}]))
+        connection.execute(sa.insert(table).values(id=3, name=sa.func.lower("BOLT")))
+        connection.execute(sa.insert(table).values([{"id": 4, "name": sa.func.lower("BOLT")}]))
+    size = {"new": 7} if table is PARTS else {}
+    rest = {"size": size, "note": {}}
+    assert [
+        (record["lead_identifier"]["lead_id"], record["data_details"]["fields_changed"])
+        for record in log.records()
+    ] == [
+        ("1", {"id": {"new": 1}, **rest}),
+        ("2", {"id": {"new": 2}, "name": {"new": "nut"}, **rest}),
+        ("3", {"id": {"new": 3}, "name": {}, **rest}),
+        ("4", {"id": {"new": 4}, "name": {}, **rest}),
+    ]
+
+
+def test_rows_that_the_database_chose_have_no_values(parts: sa.Engine, log: Log) -> None:
+    """INSERT … SELECT: how many is known, with RETURNING which; a column left out is not NULL."""
+    rows = sa.select(PARTS.c.id, PARTS.c.name)
+    with parts.begin() as connection:
+        connection.execute(sa.insert(PARTS), TWO)
+    with parts.begin() as connection:
+        connection.execute(sa.insert(COPIES).from_select(["id", "name"], rows))
+        more = sa.select(PARTS.c.id + 10, PARTS.c.name)
+        insert = sa.insert(COPIES).from_select(["id", "name"], more).returning(COPIES.c.id)
+        connection.execute(insert).all()
+    blind, told = (one for one in log.records() if one["event_name"] == "partcopy.create")
+    assert blind["operation_details"]["records_affected"] == 2
+    assert sorted(told["lead_identifier"]["lead_ids"]) == ["11", "12"]
+    for record in (blind, told):
+        assert record["data_details"]["fields_changed"] is None
+
+
+def test_a_refused_statement_of_many_rows_has_failed_as_a_whole(parts: sa.Engine, log: Log) -> None:
+    """One of its rows is there already; with ON CONFLICT the others are written, and counted."""
+    if parts.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    with parts.begin() as connection:
+        connection.execute(sa.insert(PARTS).values(TWO[:1]))
+    log.clear()
+    with parts.begin() as connection:
+        with pytest.raises(sa.exc.IntegrityError), connection.begin_nested():
+            connection.execute(sa.insert(PARTS).values(TWO))
+        connection.execute(insert(PARTS).values(TWO).on_conflict_do_nothing())
+    (failed, half) = log.records()
+    assert failed["operation_details"]["outcome"] == "failed"
+    assert failed["operation_details"]["duplicate_detected"]
+    assert half["operation_details"]["outcome"] == "committed"
+    assert half["operation_details"]["records_affected"] == 1
+    assert half["operation_details"]["duplicate_detected"]
+    assert half["data_details"]["fields_changed"] is None
+
+
+class Stamped(Base):
+    """Whose `at` each UPDATE sets."""
+
+    __tablename__ = "stamped"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    at: Mapped[str | None] = mapped_column(onupdate=sa.func.upper("now"))
+
+
+class Unstamped(Base):
+    """With a column of the same name, which only the application sets."""
+
+    __tablename__ = "unstamped"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None]
+    at: Mapped[str | None]
+
+
+def test_what_an_update_computed_belongs_to_its_table(parts: sa.Engine, log: Log) -> None:
+    """A row of another table with the same key and an expired column of that name has no change."""
+    with Session(parts) as session:
+        rows = [Stamped(id=1), Unstamped(id=1)]
+        session.add_all(rows)
+        session.commit()
+        session.refresh(rows[1])
+        session.refresh(rows[0])
+        session.expire(rows[1], ["at"])
+        for row in rows:
+            row.name = "x"
+        session.commit()
+    updated = [one for one in log.records() if one["event_name"].endswith(".update")]
+    changes = {one["event_name"]: one["data_details"]["fields_changed"] for one in updated}
+    name = {"old": None, "new": "x"}
+    assert changes == {
+        "stamped.update": {"name": name, "at": {}},
+        "unstamped.update": {"name": name},
+    }
