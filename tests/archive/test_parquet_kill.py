@@ -94,7 +94,7 @@ def killed(tmp_path, root, tools, environment):
                 each = tmp_path / f"writer-{number}"
                 seal(each, number, f".w{number}" if number else "")
                 shutil.copytree(each, root, dirs_exist_ok=True)
-        copies = [tmp_path / f"copy-{number}" for number in range(KILLS * 2 + 1)]
+        copies = [tmp_path / f"copy-{number}" for number in range(KILLS * 3 + 3)]
         for copy in copies:
             shutil.copytree(root, copy)
         done = subprocess.run(

@@ -226,7 +226,7 @@ def test_a_process_that_ends_writes_to_its_sinks_first(tmp_path: Path) -> None:
         "if child:\n"
         "    os.waitpid(child, 0)\n"
     )
-    subprocess.run([sys.executable, "-W", "error", script], check=True, timeout=30)
+    subprocess.run([sys.executable, "-W", "error", script], check=True, timeout=100)
     got = sorted(path.read_text() for path in tmp_path.glob("got-*"))
     names = [[json.loads(line)["event_name"] for line in text.splitlines()] for text in got]
     assert sorted(names) == [["late"], ["parent", "late"]]
