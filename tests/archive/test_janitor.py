@@ -330,7 +330,7 @@ def test_a_copy_that_comes_meanwhile_is_not_overwritten(root, run, tools):
     path = tools.add(root, f"error_logs/{NAME}", 2_500_000)
     packed = path.with_name(f"{NAME}.zst")
     report = run(progress=lambda done, total: packed.write_bytes(b"his"))
-    assert "has come into being meanwhile" in reasons(report)[NAME]
+    assert "was created meanwhile" in reasons(report)[NAME]
     assert tools.names(root) == [f"error_logs/{NAME}", f"error_logs/{NAME}.zst"]
     assert packed.read_bytes() == b"his"
 

@@ -183,6 +183,8 @@ def test_all_of_it_is_reached_with_the_keys(visit):
     page.keyboard.press("?")
     assert page.locator("dialog").inner_text().startswith("Keys")
     page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.wait_for_selector("#times")
     page.keyboard.press("t")
     page.locator("#time-since").fill("6h")
     page.keyboard.press("Enter")

@@ -185,7 +185,7 @@ def test_a_coroutine_is_measured_with_its_waits_but_its_own_cpu(logged: Logged) 
 
     async def burn() -> None:
         await asyncio.sleep(0)
-        spin(0.05)
+        spin(0.3)
 
     async def main() -> str:
         result, _ = await asyncio.gather(fetch(), burn())
@@ -195,7 +195,7 @@ def test_a_coroutine_is_measured_with_its_waits_but_its_own_cpu(logged: Logged) 
     assert asyncio.run(main()) == "ok"
     (event,) = logged("performance_metrics")
     assert event["operation_info"]["total_duration_ms"] >= 50
-    assert event["performance_data"]["cpu_time_ms"] < 40
+    assert event["performance_data"]["cpu_time_ms"] < 200
     assert event["performance_data"]["api_calls"] == 1
 
 

@@ -5,7 +5,6 @@ slices, and other threads may run between them, unless the ring is full and call
 then it continues at once.
 """
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,28 +14,8 @@ from leadlog.recording.sinks.contract import Finish
 
 __all__ = ["Finishing"]
 
-_SLICE_SECONDS = 0.0003
+_SLICE_SECONDS = 0.0002
 _MOST_FRAMES = 64
-_LEAST_NS = 2_000
-
-
-class OtherThreads:
-    """Tells whether other threads of this process ran since it was asked last.
-
-    Called by a thread that has kept the interpreter meanwhile: a thread that wants it, too, spends
-    a little time to ask for it. A pause in vain costs more than finishing an event, since the
-    thread is put to sleep and finds its caches cold.
-    """
-
-    def __init__(self) -> None:
-        self._ran = 0
-
-    def __call__(self) -> bool:
-        """Return whether there may be any; always where the system does not count exactly."""
-        if sys.platform != "linux":
-            return True
-        before, self._ran = self._ran, time.process_time_ns() - time.thread_time_ns()
-        return self._ran - before > _LEAST_NS
 
 
 class Finishing:
@@ -47,7 +26,6 @@ class Finishing:
         ring: the ring.
         finish: makes lines of facts, see `leadlog.recording.sinks.contract.Finish`.
         pause: lets other threads go on.
-        others: tells whether there are any that want to.
     """
 
     def __init__(
@@ -56,13 +34,11 @@ class Finishing:
         ring: Body,
         finish: Finish,
         pause: Callable[[], None] = lambda: sleep(0),
-        others: Callable[[], bool] | None = None,
     ) -> None:
         self._category = category
         self._ring = ring
         self._finish = finish
         self._pause = pause
-        self._others = others or OtherThreads()
         self._position = 0
         self._frames: list[bytes] = []
         self._lines: list[tuple[int, bytes]] = []  # with the bytes of the frame that each was
@@ -156,7 +132,7 @@ class Finishing:
             lines = [next(finished) if frame.startswith(FACTS) else frame for frame in frames]
         self._lines = list(zip(map(len, frames), lines, strict=True))
         del self._frames[: len(frames)]
-        if facts and not self._ring.crowded and self._others():
+        if facts and not self._ring.crowded:
             self._pause()
 
     def _finished(self, facts: list[bytes]) -> Sequence[bytes]:
