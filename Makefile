@@ -43,10 +43,11 @@ test: install ## Run all tests but the benchmarks and Spark's (ARGS="-k name" na
 	@bash .ci/system-packages
 	$(PYTEST) -n $(JOBS) --dist worksteal -m "not (bench or spark)" --benchmark-disable $(ARGS)
 
-lint: install ## Check style, formatting, spelling and dead code
+lint: install ## Check style, formatting, spelling, wording and dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell leadlog processors docs README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs/test_prose.py
 	@# Tests count as users, but their own unused arguments are fixtures and doubles' signatures.
 	@found=$$($(BIN)/vulture); code=$$?; found=$$(echo "$$found" | grep -v '^tests/'); \
 	echo "$(BIN)/vulture: $${found:-no dead code}"; \
