@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import re
@@ -258,17 +259,40 @@ NO_TABLE = {
     "a picture": b"\x89PNG\r\n\x1a\n\x00\x00",
     "a web page": b"<!DOCTYPE html>\n<html><body>Sign in</body></html>",
     "not text": b"MZ\x90\x00\x03\x00\x00\x00" * 50,
+    "an address book of vCards": b"BEGIN:VCARD\nVERSION:3.0\nFN:Ida Strand\nEND:VCARD\n",
+    "a Parquet file": b"PAR1\x15\x04\x15",
+    "an XML document": b"<?xml version='1.0'?><leads><lead/></leads>",
+    "begins with a record .of ida@strandverk.example. and has no header": ROWS.encode(),
     "not a table of leads": b"Dear all,\n\nplease find attached what I found.\n\nBest,\nOle\n",
 }
 
 
+@pytest.mark.parametrize("name", ["leads.csv", "leads.txt", "export"])
 @pytest.mark.parametrize("what", NO_TABLE)
-def test_what_is_no_table_is_one_clear_error_and_no_run(sqlite, file, what):
-    """Nothing is begun, so nothing is left open."""
+def test_what_is_no_table_is_one_clear_error_and_no_run(sqlite, file, what, name):
+    """Nothing is begun, so nothing is left open, whatever the file is called."""
     manager = MigrationManager(sqlite)
     with pytest.raises(ReadError, match=what):
-        manager.migrate_json_files([file(NO_TABLE[what], "leads.csv")])
+        manager.migrate_json_files([file(NO_TABLE[what], name)])
     assert manager.get_migration_status() == {"migrations": []}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["contacts.txt", "contacts", "contacts.txt.gz"])
+@pytest.mark.parametrize("form", ["table", "lines"])
+def test_a_name_that_says_nothing_leaves_it_to_the_beginning(file, form, name, encoding):
+    """A table is told from JSON by its first character; an empty file is empty JSON."""
+    text = TABLE.replace(",", "\t")
+    if form == "lines":
+        people_of = [dict(zip(["name", "email"], one, strict=True)) for one in PEOPLE]
+        text = "\n\n" + "\n".join(map(json.dumps, people_of))
+    content = text.encode(encoding)
+    if name.endswith(".gz"):
+        content = gzip.compress(content)
+    _, leads = migrated(file, content, name)
+    assert people(leads) == PEOPLE
+    result, leads = migrated(file, b"", "empty")
+    assert (leads, result.rejected) == ([], 0)
 
 
 def workbook(sheets):

@@ -137,9 +137,9 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
             table = TableReader(name, rows, columns=columns, header_row=reading.header_row)
             yield SourceRecords(None, Counter(), table.header, table, reading)
         return
-    as_table = reading.table or reading.delimiter or reading.header_row or is_table(path)
+    as_table = reading.table or reading.delimiter or reading.header_row
     with opened(path, reading.encoding) as text:
-        if not as_table:
+        if not (as_table or is_table(path, text)):
             reader = JsonReader(TextWindow(text.read), escaped=lambda: text.escaped)
             yield SourceRecords(text, Counter(), (), ShapedRecords(reader, columns), reading)
             return

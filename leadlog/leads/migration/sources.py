@@ -35,6 +35,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_BEFORE_TEXT = codecs.BOM_UTF8 + codecs.BOM_UTF16_LE + b"\0 \t\r\n"
 _CHUNK = 64 * 1024
 _FEW = 50
 """A text has at most one NUL in this many bytes; they are reported with their record."""
@@ -49,6 +50,8 @@ _NO_TABLES = {
     b"<table": "a web page",
     b"<?xml": "an XML document",
     b"{\\rtf": "a text document",
+    b"begin:vcard": "an address book of vCards",
+    b"par1": "a Parquet file",
 }
 # Encodings that exports have, the most frequent first.
 _LIKELY = ["cp1252", "cp1250", "cp1251", "mac_roman", "cp932", "gb18030", "big5", "euc_kr"]
@@ -111,9 +114,15 @@ def _meant(source: str) -> list[Path | None]:
     return list(files)
 
 
-def is_table(path: Path) -> bool:
-    """Return whether a file is a table, CSV or TSV, by its name."""
-    return any(fnmatch(path.name.lower(), f"*{form}{more}") for form in _TABLES for more in _PACKED)
+def is_table(path: Path, text: "SourceText") -> bool:
+    """Return whether a file is a table, by its name, or by its beginning if that says nothing."""
+    if _is_named(path, _TABLES) or _is_named(path, _FORMS):
+        return _is_named(path, _TABLES)
+    return not text.seems_json()
+
+
+def _is_named(path: Path, forms: Iterable[str]) -> bool:
+    return any(fnmatch(path.name.lower(), f"*{form}{more}") for form in forms for more in _PACKED)
 
 
 @dataclass(slots=True)
@@ -161,6 +170,10 @@ class SourceText:
             f"the row is not UTF-8, most likely it is {likely}; read the file again with "
             + parameter(f"encoding={likely!r}", f"--encoding {likely}")
         )
+
+    def seems_json(self) -> bool:
+        """Return whether it begins as an array or an object does, or is empty."""
+        return self._peek().lstrip(_BEFORE_TEXT)[:1] in (b"", b"[", b"{")
 
     def check_table(self, name: str) -> None:
         """Look at the beginning of what should be a table.

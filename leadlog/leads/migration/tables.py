@@ -85,10 +85,16 @@ class TableReader:
         if not there:
             return None
         scores = list(map(self._score, there))
+        texts = [_text(cell) for cell in there[0].cells]
         best = max(range(len(there)), key=lambda place: (scores[place], -place))
         widest_before = max((len(row.cells) for row in there[:best]), default=0)
         if scores[best] < _CERTAIN and len(there[best].cells) <= widest_before:
             best = 0
+        if not any(scores) and (address := next(filter(canonical_email, texts), None)):
+            raise ReadError(
+                f"{self._name} begins with a record (of {address}) and has no header; put the "
+                "names of its columns, such as Name and Email, in a line above it"
+            )
         if not any(scores) and not self._is_table(there):
             raise ReadError(
                 f"{self._name} is not a table of leads: no line of it names a known column; give "
