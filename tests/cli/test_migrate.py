@@ -113,12 +113,14 @@ def test_standard_input_and_a_dry_run(leads, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"leads.json"}
 
 
-def test_csv_by_name_or_by_option(run, tmp_path):
-    """A table without its suffix is read as one where that is said."""
-    path = tmp_path / "table"
-    path.write_text("Name,Email\nAda,ada@acme.example\n")
-    assert run("migrate", str(path), "--dry-run").exit_code == 1
-    result = run("migrate", str(path), "--csv", "--json")
+def test_csv_by_its_beginning_or_by_option(run, tmp_path):
+    """A table is read as one where its name says nothing, or where that is said."""
+    table = tmp_path / "table"
+    table.write_text("Name,Email\nAda,ada@acme.example\n")
+    assert run("migrate", str(table), "--dry-run").exit_code == 0
+    named = table.rename(tmp_path / "table.json")
+    assert run("migrate", str(named), "--dry-run").exit_code == 1
+    result = run("migrate", str(named), "--csv", "--json")
     assert (result.exit_code, json.loads(result.stdout)["migrated"]) == (0, 1)
 
 
