@@ -207,3 +207,12 @@ def test_one_person_is_never_taken_for_several(tmp_path):
             record = {"name": "Ida", first: {"name": "Acme"}, second: {"name": "Oslo"}}
             _, leads = migrated(tmp_path, [record])
             assert [one["full_name"] for one in leads] == ["Ida"]
+
+
+def test_what_a_name_has_beside_its_parts_is_kept(tmp_path):
+    """Its other parts, and a part that a column of the record has, too."""
+    name = {"first": "Ida", "last": "Strand", "nick": "Idun"}
+    _, (lead,) = migrated(tmp_path, [{"name": name}])
+    assert (lead["full_name"], lead["raw_data"]["name"]) == ("Ida Strand", name)
+    both = {"name": {"first": "Ida"}, "first name": "Ada", "last name": "King"}
+    assert texts(both) <= texts(flattened(both, Columns()))

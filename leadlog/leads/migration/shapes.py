@@ -101,6 +101,8 @@ def flattened(record: Any, columns: Columns) -> Any:
         if place.field == "full_name" and type(value) is dict and (parts := _parts(value)):
             for name, part in parts.items():
                 flat.setdefault(name, part)
+            if len(parts) < len(value) or parts.keys() & record.keys():
+                kept[column] = value
             continue
         found, is_all = _plain(value, _NAMED if place.field == "company" else _VALUES)
         flat[column] = found
@@ -108,9 +110,11 @@ def flattened(record: Any, columns: Columns) -> Any:
             kept[column] = value
     if kept:
         raw = flat.get(KEPT)
-        flat[KEPT] = {**kept, **raw} if isinstance(raw, Mapping) else kept
-        if raw is not None and not isinstance(raw, Mapping):
-            flat[KEPT][KEPT] = raw
+        others = raw if isinstance(raw, Mapping) else {} if raw is None else {KEPT: raw}
+        flat[KEPT] = {
+            **others,
+            **{f"{name} (2)" if name in others else name: kept[name] for name in kept},
+        }
     return flat
 
 
