@@ -226,8 +226,8 @@ Of the runs where:
 
 ## Features
 
-SQL version {manifest["sql_version"]}. Runs that ended before the run began, joined with DuckDB's
-ASOF join; the list of what may be a feature is explicit, so what a caller adds to a record
+SQL version {manifest["sql_version"]}. Of runs that ended before the run began, and of no
+others; the list of what may be a feature is explicit, so what a caller adds to a record
 (`extra`, `context`) never gets in.
 
 ## Uses
