@@ -130,7 +130,7 @@ class _Group:
         return place, there
 
     def start(self, place: "Ints", size: int | None) -> "Ints":
-        """Return where a window of so many rows begins; of None, where its group does."""
+        """Return the beginning of a window of that many rows; of its group without a number."""
         import numpy as np
 
         first: Ints = self._first[place]

@@ -106,6 +106,11 @@ class Columns:
                 )
             self._given[squashed(column)] = place
 
+    def is_kept(self, column: str) -> bool:
+        """Return whether a column was given to be kept as it is."""
+        name = squashed(column)
+        return name in self._given and self._given[name] is None
+
     def place(self, column: str) -> ColumnTarget | None:
         """Return where the values of a column go; None for a column of nobody's."""
         try:
