@@ -85,7 +85,7 @@ class Skipped:
     """What readers passed over; hand the same one to several readers to add up.
 
     Attributes:
-        lines: complete lines that are no events, and damage at which a compressed file ends.
+        lines: complete lines that are not events, and damage at which a compressed file ends.
         unfinished: files whose last line had no newline when it was read.
         places: (file, byte offset) of the first of both kinds.
     """
