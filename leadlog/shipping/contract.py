@@ -24,14 +24,14 @@ class Item(NamedTuple):
     Attributes:
         event_id: What identifies it at the destination.
         category: The folder that it is from.
-        event: The record, with the destination's policy on personal data applied.
         raw: The line as it is in the log.
+        body: What is sent, with the destination's policy on personal data applied.
     """
 
     event_id: str
     category: str
-    event: dict[str, Any]
     raw: bytes
+    body: bytes
 
 
 class _Again:
@@ -99,6 +99,19 @@ class Sender(Protocol):
         Raises:
             UnreachableError: It cannot be reached now.
             DestinationError: It refuses everything.
+        """
+        ...
+
+    def encode(
+        self, event_id: str, category: str, event: dict[str, Any], line: bytes | None
+    ) -> bytes:
+        """Return what is sent of a record.
+
+        Args:
+            event_id: What identifies it there.
+            category: The folder that it is from.
+            event: The record, with the destination's policy applied.
+            line: Its bytes in the log, where the event is what they say; None where it is not.
         """
         ...
 

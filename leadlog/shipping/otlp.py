@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from leadlog.core.clock import parse
 from leadlog.reading.shipments import Erased
 from leadlog.shipping.contract import DroppedError, Item, UnreachableError, Verdict
 from leadlog.shipping.destination import Destination
 from leadlog.shipping.protobuf import export_request, log_record, partial_success
+from leadlog.shipping.times import micros_of
 from leadlog.shipping.transport import Transport
 from leadlog_processors.fields import SCHEMA_VERSION
 
@@ -29,12 +29,11 @@ _OWN: Final = frozenset(
 )
 
 
-def encode(item: Item) -> bytes:
+def encode(event_id: str, event: dict[str, Any]) -> bytes:
     """Return a record as a LogRecord: known values as attributes, its sections as the body."""
-    event = item.event
     get = event.get
     values: dict[str, Any] = {
-        "log.record.uid": item.event_id,
+        "log.record.uid": event_id,
         "leadlog.log_type": get("log_type"),
         "session.id": get("session_id"),
         "process.pid": get("process_id"),
@@ -57,10 +56,10 @@ def encode(item: Item) -> bytes:
     level = level if type(level) is str else ""
     name = get("event_name")
     return log_record(
-        time_unix_nano=max(parse(event["timestamp"]), 0) * 1000,
+        time_unix_nano=micros_of(event["timestamp"]) * 1000,
         severity_number=_SEVERITIES.get(level, 0),
         severity_text=level,
-        body={key: value for key, value in event.items() if key not in _OWN},
+        body={key: event[key] for key in event if key not in _OWN},
         values=values,
         trace_id=_hex(get("trace_id"), 16),
         span_id=_hex(get("span_id"), 8),
@@ -99,6 +98,16 @@ class OtlpSender:
     def prepare(self) -> None:
         """Do nothing: the protocol has no greeting."""
 
+    def encode(
+        self,
+        event_id: str,
+        category: str,  # noqa: ARG002 - the record has its log type
+        event: dict[str, Any],
+        line: bytes | None,  # noqa: ARG002 - the body is not JSON
+    ) -> bytes:
+        """Return a record as a LogRecord."""
+        return encode(event_id, event)
+
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
         """Export the records.
 
@@ -108,7 +117,7 @@ class OtlpSender:
             DestinationError: Everything is refused.
             DroppedError: The receiver dropped some and does not say which.
         """
-        records = map(encode, items)
+        records = [item.body for item in items]
         body = export_request(self._resource, "leadlog", str(SCHEMA_VERSION), records)
         answer = self._http.request("POST", self._path, body, content_type=_TYPE)
         try:

@@ -12,7 +12,7 @@ import attrs
 
 from leadlog.core.clock import now_us
 from leadlog.core.errors import ShippingError
-from leadlog.reading.events import Event, decode
+from leadlog.reading.events import Event, OddEvent, decode
 from leadlog.reading.shipments import Erased, Refused, Shipments, shipping_lock
 from leadlog.shipping.contract import (
     AGAIN,
@@ -120,6 +120,7 @@ class Shipper:
         # The destination has checked what its policy says.
         self._privacy = None if policy == "plain" else Privacy(cast(Policy, policy), key)
         self._dropped: list[tuple[str, int | None, int | None, int | None]] = []
+        self._odd: dict[str, str] = {}
         self._told = ""
         self._waited = 0
         self._reached_at = time.monotonic()
@@ -197,7 +198,12 @@ class Shipper:
         with Shipments(self._directory, self._destination.name) as shipments:
             remember(shipments, self._destination, self._notice, can_erase=self._sender.can_erase)
             source = Source(
-                self._directory, shipments, self._destination, self._clock, self._notice
+                self._directory,
+                shipments,
+                self._destination,
+                self._item,
+                clock=self._clock,
+                notice=self._notice,
             )
             try:
                 self._guarded(shipments, lambda: self._cycles(shipments, source, forever=forever))
@@ -246,13 +252,8 @@ class Shipper:
 
     def _send(self, shipments: Shipments, source: Source, batch: Batch) -> None:
         # A file may have been open here when an erasure took lines out of it.
-        erased = shipments.erased_among([event_id_of(event) for _, event in batch.events])
-        items = []
-        for category, event in batch.events:
-            line = erased.get(event_id_of(event), event.raw) if erased else event.raw
-            data = None if line is None else event.data if line == event.raw else decode(line)
-            if line is not None and data is not None:
-                items.append(self._item(category, Event(data, line, event.path, event.offset)))
+        erased = shipments.erased_among([item.event_id for item in batch.items])
+        items = self._without(erased, batch.items) if erased else batch.items
         refused = self._delivered(shipments, items)
         dropped, self._dropped = self._dropped, []
         lost = sum(count for *_, count in dropped if count)
@@ -264,15 +265,37 @@ class Shipper:
         self.report.sent += sent
         self.report.refused += len(refused) + lost
 
-    def _item(self, category: str, event: Event) -> Item:
-        data = event.data
-        if self._privacy is not None:
-            data = dict(self._privacy(None, "info", data))
-        return Item(event_id_of(event), category, data, event.raw)
+    def _without(self, erased: dict[str, bytes | None], items: Sequence[Item]) -> list[Item]:
+        """Return records without those that are erased, and as an erasure changed the others."""
+        found = []
+        for item in items:
+            line = erased.get(item.event_id, item.raw)
+            if line == item.raw:
+                found.append(item)
+            elif line is not None and (data := decode(line)) is not None:
+                found.append(self._item(item.category, Event(data, line, self._directory, 0)))
+        return found
+
+    def _item(self, category: str, event: Event, *, anew: bool = False) -> Item:
+        """Return a record as it is sent; `anew`, without its bytes in the log."""
+        data, raw, event_id = event.data, event.raw, event_id_of(event)
+        line = None if anew or type(data) is OddEvent else raw
+        try:
+            if self._privacy is not None:
+                data, line = dict(self._privacy(None, "info", data)), None
+            body = self._sender.encode(event_id, category, data, line)
+        except Exception as error:  # noqa: BLE001 - one odd record must not hold up all others
+            body = b""
+            self._odd[event_id] = f"cannot be encoded: {type(error).__name__}: {error}"
+        return Item(event_id, category, raw, body)
 
     def _delivered(self, shipments: Shipments, items: Sequence[Item]) -> list[Refused]:
         """Send until each record is taken or refused; returns those that were refused."""
         refused: list[Refused] = []
+        if self._odd:
+            refused = [_refused(one, self._odd[one.event_id]) for one in items if not one.body]
+            items = [one for one in items if one.body]
+            self._odd.clear()
         groups: list[Sequence[Item]] = [items] if items else []
         while groups:
             group = groups.pop()
@@ -336,7 +359,9 @@ class Shipper:
         data = None if one.line is None else decode(one.line)
         if data is None or one.line is None:
             return None
-        return self._item(one.category, Event(data, one.line, self._directory, 0))
+        item = self._item(one.category, Event(data, one.line, self._directory, 0))
+        self._odd.clear()
+        return item if item.body else None
 
     # ------------------------------------------------------------------------------------- replay
 
@@ -350,8 +375,9 @@ class Shipper:
             for one in found:
                 data = decode(one.line)
                 if data is not None:
-                    item = self._item(one.category, Event(data, one.line, self._directory, 0))
-                    items.append(item._replace(event_id=one.event_id))
+                    event = Event(data, one.line, self._directory, 0)
+                    # Its own bytes may be what was refused: the same key twice, for one.
+                    items.append(self._item(one.category, event, anew=True))
             still = {one.event_id: one for one in self._delivered(shipments, items)}
             shipments.replayed(
                 [one for one in found if one.event_id not in still],

@@ -20,6 +20,7 @@ from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
 from leadlog.reading.shipments import FileProgress, Key, Shipments, form_of, key_of
+from leadlog.shipping.contract import Item
 from leadlog.shipping.destination import Destination
 
 __all__ = ["Batch", "Source", "event_id_of"]
@@ -35,13 +36,13 @@ class Batch:
     """Records that are shipped together, and what is known once they are.
 
     Attributes:
-        events: Category and event of each.
+        items: The records.
         progress: How far the files were read for it.
         bytes: Of all lines.
         backlog: How many of them are of past days.
     """
 
-    events: list[tuple[str, Event]] = attrs.field(factory=list)
+    items: list[Item] = attrs.field(factory=list)
     progress: dict[Key, FileProgress] = attrs.field(factory=dict)
     bytes: int = 0
     backlog: int = 0
@@ -72,6 +73,8 @@ class Source:
         directory: The log directory; it need not exist yet.
         shipments: What was shipped before.
         destination: Says which files.
+        encode: Makes of an event what is sent of it. Each is encoded as soon as it is read, so
+            that no batch of decoded records is ever in memory.
         clock: Microseconds since 1970.
         notice: Is called with one line that people should know of.
 
@@ -84,12 +87,15 @@ class Source:
         directory: Path,
         shipments: Shipments,
         destination: Destination,
+        encode: Callable[[str, Event], Item],
+        *,
         clock: Callable[[], int],
         notice: Callable[[str], None],
     ) -> None:
         self._directory = directory
         self._shipments = shipments
         self._destination = destination
+        self._encode = encode
         self._clock = clock
         self._notice = notice
         self._progress = shipments.progress()
@@ -186,10 +192,10 @@ class Source:
         form = form_of(file.path.stat())
         with open_content(file.path) as stream:
             reader = LineReader(stream, file.path, 0, Skipped())
-            marker = _Marker(FileProgress())
-            for event in reader.read():
-                marker.add(event)
-            return marker.progress(reader.offset, complete=True, form=form)
+            recent = deque(reader.read(), maxlen=_RECENT)
+            ids = [event_id_of(event) for event in recent]
+            last = recent[-1] if recent else None
+            return _moved(FileProgress(), last, ids, reader.offset, complete=True, form=form)
 
     # ------------------------------------------------------------------------------------ batches
 
@@ -214,9 +220,9 @@ class Source:
             if not self._read_file(file, batch):
                 return batch
         while self._backlog:
-            before = len(batch.events)
+            before = len(batch.items)
             whole = self._read_file(self._backlog[0], batch)
-            batch.backlog += len(batch.events) - before
+            batch.backlog += len(batch.items) - before
             if not whole:
                 return batch
             self._backlog.popleft()
@@ -224,7 +230,7 @@ class Source:
 
     def _is_full(self, batch: Batch) -> bool:
         limits = self._destination
-        return len(batch.events) >= limits.batch_records or batch.bytes >= limits.batch_bytes
+        return len(batch.items) >= limits.batch_records or batch.bytes >= limits.batch_bytes
 
     def _read_file(self, file: LogFile, batch: Batch) -> bool:
         """Add records of a file; False when the batch is full and there may be more."""
@@ -236,6 +242,7 @@ class Source:
         except OSError:
             return True  # met in its new place at the next look
         known, form = self._progress.get(key, FileProgress()), form_of(state)
+        before, size = len(batch.items), batch.bytes
         if (known.complete and known.form == form) or self._failed.get(key) == form:
             return True
         try:
@@ -246,7 +253,8 @@ class Source:
             self.close()
             self._failed[key] = form
             batch.progress.pop(key, None)
-            batch.events = [one for one in batch.events if one[1].path != file.path]
+            del batch.items[before:]
+            batch.bytes = size
             what = error.strerror if isinstance(error, OSError) else None
             self._notice(f"cannot read {file.path}: {what}" if what else str(error))
             return True
@@ -255,21 +263,24 @@ class Source:
         self, file: LogFile, key: Key, form: str, known: FileProgress, batch: Batch
     ) -> bool:
         opened = self._opened(file, key, form, known)
-        reader, marker = opened.reader, _Marker(known)
+        reader, encode, category = opened.reader, self._encode, file.category
+        items, before, last = batch.items, len(batch.items), None
+        room, most = self._destination.batch_records, self._destination.batch_bytes
         full = False
         try:
             for event in reader.read():
-                marker.add(event)
-                batch.events.append((file.category, event))
+                last = event
+                items.append(encode(category, event))
                 batch.bytes += len(event.raw)
-                if self._is_full(batch):
+                if len(items) >= room or batch.bytes >= most:
                     full = True
                     break
         except BaseException:
             self.close()
             opened.stream.close()
             raise
-        batch.progress[key] = marker.progress(reader.offset, complete=not full, form=form)
+        ids = [item.event_id for item in items[before:][-_RECENT:]]
+        batch.progress[key] = _moved(known, last, ids, reader.offset, complete=not full, form=form)
         if not full or self._open is not opened:
             opened.stream.close()
             if self._open is opened:
@@ -322,33 +333,28 @@ class Source:
         return found
 
 
-class _Marker:
-    """Keeps what a position is found again by."""
-
-    def __init__(self, known: FileProgress) -> None:
-        self._known = known
-        self._recent: deque[Event] = deque(maxlen=_RECENT)
-        self._start = 0
-
-    def add(self, event: Event) -> None:
-        self._recent.append(event)
-        self._start = event.offset
-
-    def progress(self, read_to: int, *, complete: bool, form: str) -> FileProgress:
-        known = self._known
-        if not self._recent:
-            return attrs.evolve(known, read_to=read_to, complete=complete, form=form)
-        ids = [event_id_of(one) for one in self._recent]
-        if len(ids) < _RECENT:
-            ids = [*known.recent[len(ids) - _RECENT :], *ids]
-        return FileProgress(
-            read_to=read_to,
-            last_start=self._start,
-            last_line=_hash(self._recent[-1].raw + b"\n"),
-            complete=complete,
-            form=form,
-            recent=tuple(ids),
-        )
+def _moved(
+    known: FileProgress,
+    last: Event | None,
+    ids: list[str],
+    read_to: int,
+    *,
+    complete: bool,
+    form: str,
+) -> FileProgress:
+    """Return a position further on, with what it is found again by."""
+    if last is None:
+        return attrs.evolve(known, read_to=read_to, complete=complete, form=form)
+    if len(ids) < _RECENT:
+        ids = [*known.recent[len(ids) - _RECENT :], *ids]
+    return FileProgress(
+        read_to=read_to,
+        last_start=last.offset,
+        last_line=_hash(last.raw + b"\n"),
+        complete=complete,
+        form=form,
+        recent=tuple(ids),
+    )
 
 
 def _hash(line: bytes) -> str:

@@ -68,7 +68,7 @@ def demo(
 
     The lead store and the log stay, and a second run goes on with them: leads that are there
     already are recognised. Of your own leads none is changed or deleted afterwards. Rows that
-    are no leads are reported and passed over.
+    are not leads are reported and passed over.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ class LeadFileError(LeadlogError, ValueError):
 def read_leads(path: Path) -> list[Any]:
     """Return the records of a file: JSON, JSON Lines or CSV, plain, .gz or .zst.
 
-    Records are returned as they are, also those that are no leads.
+    Records are returned as they are, also those that are not leads.
 
     Raises:
         ReadError: the file cannot be read.

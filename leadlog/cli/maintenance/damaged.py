@@ -1,4 +1,4 @@
-"""The lines of a log that are no events: listed, and taken out on request."""
+"""The lines of a log that are not events: listed, and taken out on request."""
 
 import base64
 from pathlib import Path
