@@ -51,6 +51,14 @@ __all__ = ["alert_row", "monitor", "show_alerts"]
     metavar="ADDRESS",
     help="Address to listen on; the metrics name operations, so consider who can reach it.",
 )
+@click.option(
+    "--ship",
+    "ship_to",
+    multiple=True,
+    metavar="NAME",
+    help="Ship to this table [ship.NAME] as well, from a thread. May be given several times.",
+)
+@click.option("--ship-all", is_flag=True, help="Ship to all tables [ship.NAME].")
 @json_option
 @click.pass_context
 def monitor(
@@ -64,6 +72,8 @@ def monitor(
     summary: str | None,
     metrics_port: int | None,
     metrics_address: str,
+    ship_to: tuple[str, ...],
+    ship_all: bool,
     as_json: bool,
 ) -> None:
     """Watch the log: keep metrics, run health checks, and alert when something is wrong.
@@ -75,11 +85,15 @@ def monitor(
     Alerts go to the Apprise URLs in LEADLOG_ALERTS_URLS; the rules are in the table [alerts] of
     leadlog.toml.
 
+    With --ship it does the work of `leadlog ship` too, in a thread for each destination, which
+    neither a receiver that is away nor an error there keeps from watching.
+
     \b
     Examples:
       leadlog monitor
       LEADLOG_ALERTS_URLS='mailto://…' leadlog monitor --directory /var/log/leads
       leadlog monitor --metrics-port 9464
+      leadlog monitor --ship-all
       leadlog monitor --once --json | jq '.alerts[].name'
       leadlog monitor --summary yesterday
 
@@ -90,6 +104,10 @@ def monitor(
 
     if summary is not None:
         ctx.exit(_summarise(directory, summary, as_json=as_json))
+    if once and (ship_to or ship_all):
+        raise click.UsageError(
+            "--ship needs a monitor that goes on; run `leadlog ship --all --once` beside --once"
+        )
     _import(modules)
     pipeline = configure(directory=directory, database=database)
     from leadlog.monitor import Monitor, StandbyError
@@ -116,6 +134,8 @@ def monitor(
     with ExitStack() as stack:
         if metrics_port is not None:
             _serve(stack, watch, counts, metrics_address, metrics_port)
+        if ship_to or ship_all:
+            _ship(stack, watch, directory, ship_to, everything=ship_all)
         _run(watch, as_json=as_json)
 
 
@@ -145,6 +165,27 @@ def _serve(
     figures = FigureSource(watch.directory, counts, watch.health, watch.alerts)
     port = stack.enter_context(serve(figures, address, port))
     message(f"metrics at http://{address}:{port}/metrics")
+
+
+def _ship(
+    stack: ExitStack,
+    watch: "Monitor",
+    directory: Path | None,
+    names: tuple[str, ...],
+    *,
+    everything: bool,
+) -> None:
+    """Ship until the stack is left."""
+    from leadlog.cli.ship.run import chosen
+    from leadlog.core.settings import load
+    from leadlog.shipping import ShippingThreads
+
+    if names and everything:
+        raise click.UsageError("give --ship NAME or --ship-all")
+    settings = load(directory=directory).settings
+    wanted = chosen(settings, names, everything=everything)
+    stack.enter_context(ShippingThreads(watch.directory, wanted, settings, message))
+    message(f"shipping to {', '.join(one.name for one in wanted)}")
 
 
 def _run(watch: "Monitor", *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leadlog.shipping import Destination, Shipper, ShipReport
     from leadlog.shipping.objects import ObjectShipper
 
-__all__ = ["collected_seldom", "replay", "run"]
+__all__ = ["chosen", "collected_seldom", "replay", "run"]
 
 _give_up = click.option(
     "--give-up",
@@ -77,17 +77,17 @@ def run(
     not be reached.
     """  # noqa: D301 - click wants real backspaces
     settings = _settings(directory)
-    chosen = _chosen(settings, names, to, personal_data, everything=everything)
+    wanted = chosen(settings, names, to, personal_data, everything=everything)
     root = existing_log(settings.directory) if once else Path(settings.directory)
     stop = threading.Event()
-    shippers = [_shipper(root, one, settings, stop) for one in chosen]
+    shippers = [_shipper(root, one, settings, stop) for one in wanted]
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         stop.set()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     if not once:
-        message(f"shipping {root} to {', '.join(one.name for one in chosen)}")
+        message(f"shipping {root} to {', '.join(one.name for one in wanted)}")
     errors: list[BaseException] = []
     threads = [
         threading.Thread(target=_work, args=(one, once, give_up, errors, stop), name="leadlog-ship")
@@ -170,7 +170,7 @@ def replay(
     Exits with 1 when records were refused again, and with 3 when it could not be reached.
     """  # noqa: D301 - click wants real backspaces
     settings = _settings(directory)
-    (destination,) = _chosen(settings, () if to else (name,), to, personal_data, everything=False)
+    (destination,) = chosen(settings, () if to else (name,), to, personal_data, everything=False)
     root = existing_log(settings.directory)
     shipper = _shipper(root, destination, settings, threading.Event())
     try:
@@ -186,14 +186,20 @@ def _settings(directory: Path | None) -> "Settings":
     return load(directory=directory).settings
 
 
-def _chosen(
+def chosen(
     settings: "Settings",
     names: tuple[str, ...],
-    to: str | None,
-    personal_data: str | None,
+    to: str | None = None,
+    personal_data: str | None = None,
     *,
     everything: bool,
 ) -> "list[Destination]":
+    """Return the destinations that a command line names.
+
+    Raises:
+        UsageError: There is none of that name.
+        SettingsError: A table is wrong.
+    """
     from leadlog.shipping import configured, from_url
 
     if sum((bool(names), everything, to is not None)) != 1:
@@ -207,8 +213,8 @@ def _chosen(
     known = configured(tables)
     if not known:
         raise click.UsageError(
-            "no destination is set up; write a table [ship.NAME] into leadlog.toml, or give --to "
-            "URL"
+            "no destination is set up; write a table [ship.NAME] into leadlog.toml, or run "
+            "`leadlog ship --to URL`"
         )
     for name in names:
         if name not in known:
@@ -219,33 +225,12 @@ def _chosen(
 def _shipper(
     root: Path, destination: "Destination", settings: "Settings", stop: threading.Event
 ) -> "Shipper | ObjectShipper":
-    from leadlog.core.errors import SettingsError
-    from leadlog.shipping import Shipper
+    from leadlog.shipping import shipper_for
 
-    if destination.personal_data == "pseudonymised" and not settings.pseudonym_key:
-        raise SettingsError(
-            f"ship.{destination.name}: pseudonyms need a key; set LEADLOG_PSEUDONYM_KEY"
-        )
-    if destination.type == "s3":
-        from leadlog.shipping.objects import ObjectShipper
-        from leadlog_processors.privacy import Policy, Privacy
+    def notice(text: str) -> None:
+        message(f"{destination.name}: {text}")
 
-        policy = cast("Policy", destination.personal_data)
-        key = settings.pseudonym_key.encode() or None
-        return ObjectShipper(
-            root,
-            destination,
-            privacy=None if policy == "plain" else Privacy(policy, key),
-            notice=lambda text: message(f"{destination.name}: {text}"),
-            stop=stop,
-        )
-    return Shipper(
-        root,
-        destination,
-        pseudonym_key=settings.pseudonym_key,
-        notice=lambda text: message(f"{destination.name}: {text}"),
-        stop=stop,
-    )
+    return shipper_for(root, destination, settings, notice=notice, stop=stop)
 
 
 def _show(reports: "list[ShipReport]", *, as_json: bool) -> int:
