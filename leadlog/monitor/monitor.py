@@ -34,8 +34,8 @@ def _emit(level: str, event_name: str, event: dict[str, Any]) -> None:
 class Monitor:
     """Watches one log directory.
 
-    `start` and `stop`, or `with`, run it in a thread; `run` in the calling one; `cycle` is one cycle,
-    and `once` a single complete evaluation.
+    `start` and `stop`, or `with`, run it in a thread, `run` in the calling one; `cycle` runs one
+    cycle, and `once` a single complete evaluation.
     Only one monitor of a directory is active; a second one stands by until the first has ended.
 
     Args:

@@ -90,7 +90,7 @@ def check(
 ) -> Health:
     """Run the health checks, such as for a readiness endpoint.
 
-    Never raises, and takes hardly longer than the timeout (plus, the first time, that of imports): a
+    Never raises, and takes hardly longer than the timeout (the first time, imports add to it): a
     check that does not answer is abandoned in its daemon thread.
 
         >>> from leadlog.monitor import health

@@ -77,9 +77,9 @@ def create(connection: sqlite3.Connection) -> None:
 class Outbox:
     """Accepts messages from the monitor and delivers them.
 
-    Each channel gets its messages in order; a message that is not accepted is retried after 5 s, then
-    at growing intervals, and given up after a day. Each channel has a queue and a thread, so none
-    waits for another.
+    Each channel gets its messages in order; a message that is not accepted is retried after 5 s,
+    then at growing intervals, and given up after a day. Each channel has a queue and a thread, so
+    none waits for another.
 
     Args:
         path: path of the database.

@@ -16,14 +16,14 @@ class Absence(Rule):
 
     what = ""
 
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("0s", "How long it must hold before the alert fires.", key="for")
     keep: float = duration(
-        "0s", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
+        "0s", "How long it must be clear before the alert is resolved.", key="keep_firing_for"
     )
     severity: str = severity("critical")
-    after: float = duration("1h", "How long there must be nothing.")
+    after: float = duration("1h", "Least silence.")
     usual_factor: float = number(
-        2.0, "And how many times the longest usual pause; 0: whatever is usual."
+        2.0, "Least multiple of the longest usual pause; 0: not compared with it."
     )
 
     def silence(self, activity: Activity, now: int) -> Iterator[RuleFinding]:

@@ -195,11 +195,11 @@ class Rule(ABC):
     enabled: bool = attrs.field(
         default=True,
         validator=attrs.validators.instance_of(bool),
-        metadata={"help": "Whether the rule is in force.", "key": "", "unit": ""},
+        metadata={"help": "Whether the rule is enabled.", "key": "", "unit": ""},
     )
-    hold: float = duration("2m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("2m", "How long it must hold before the alert fires.", key="for")
     keep: float = duration(
-        "10m", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
+        "10m", "How long it must be clear before the alert is resolved.", key="keep_firing_for"
     )
 
     @abstractmethod
