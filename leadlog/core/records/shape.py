@@ -392,7 +392,7 @@ def monitoring_data(monitoring_type: str, data: Any, alerts: Any = None) -> Even
     return _close(event, extra)
 
 
-def application_event(values: dict[str, Any]) -> Event:
+def application_event(values: dict[str, Any], monitoring_id: str) -> Event:
     """Return the event of an application's own log call, which has no measurements.
 
     Every key is written out, because filling `blank` takes twice as long; a test compares the keys
@@ -400,6 +400,7 @@ def application_event(values: dict[str, Any]) -> Event:
 
     Args:
         values: the logged values; owned by the event from now on.
+        monitoring_id: the id of the event.
     """
     return {
         "timestamp": None,
@@ -413,7 +414,7 @@ def application_event(values: dict[str, Any]) -> Event:
         "thread_name": None,
         "monitoring_info": {
             "monitoring_type": APPLICATION_EVENT,
-            "monitoring_id": new_id(),
+            "monitoring_id": monitoring_id,
             "collection_interval_seconds": None,
             "data_points": values,
         },

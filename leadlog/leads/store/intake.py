@@ -366,7 +366,7 @@ def each_batch(
     """Iterate over what `add_leads` was given, batch by batch; no leads are one empty batch.
 
     Raises:
-        ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
+        ValidationError: `leads` is not an iterable of leads, or `batch_size` is not a number.
     """
     if isinstance(leads, str | bytes | Mapping) or not isinstance(leads, Iterable):
         raise ValidationError(
