@@ -50,7 +50,7 @@ export async function show(context) {
         h("span.v", {}, facet.name === "category" ? KINDS[value] ?? value : value), h("span.c", {}, brief(n)))))), facet.more ? h("p.note", {}, `${facet.more} more`) : null)));
   }
   function rows_() {
-    if (!rows.length) { fill(list, empty("No events", "Nothing in this period meets the filter. Take a longer period, or a word out of the filter.")); return; }
+    if (!rows.length) { fill(list, empty("No events", "No event in this period matches the filter. Choose a longer period, or remove a term from the filter.")); return; }
     fill(list, pill, table([{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User", short: true }, { title: "Says", cut: true }],
       rows.map((row) => [stamp(row.at, { fraction: true }), h("button.link", { type: "button", onclick: (event) => { event.stopPropagation(); open(row); } }, row.name || row.category), outcome(row), ms(row.ms), row.user ?? "", row.text ?? ""]),
       { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; line.addEventListener("click", () => open(rows[at])); } }),
@@ -92,7 +92,7 @@ export async function show(context) {
       if (busy) { again = true; return; }
       busy = true;
       try {
-        if (status.generation !== generation) { // the numbers are others now: begin anew
+        if (status.generation !== generation) { // the index was rebuilt and its numbers changed: start over
           const next = await api("explore", asked());
           ({ generation } = next.status); position = next.status.number; rows = next.rows; waiting = [];
           update(next);
@@ -120,7 +120,7 @@ export async function show(context) {
   function refresh() {
     timer ??= setTimeout(async () => {
       timer = null;
-      try { update(await api("explore", { ...asked() }, context.signal)); } catch { /* the next one */ }
+      try { update(await api("explore", { ...asked() }, context.signal)); } catch { /* the next update retries */ }
     }, 1000);
   }
   function update(next) {
@@ -131,7 +131,7 @@ export async function show(context) {
   }
   async function heat_() {
     const { heatmap } = await api("heatmap", asked(), context.signal);
-    if (!heatmap.edges.length) { fill(list, empty("No durations", "Nothing in this period was timed.")); return; }
+    if (!heatmap.edges.length) { fill(list, empty("No durations", "No event in this period has a duration.")); return; }
     const differ = h("div", {});
     const label = (at) => `${ms(heatmap.edges[at])} – ${ms(heatmap.edges[at + 1])}`;
     heat = heatChart({

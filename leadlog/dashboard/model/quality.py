@@ -1,4 +1,4 @@
-"""How good the leads are: scores by day, why they are what they are, and by source."""
+"""Data quality of the leads: scores by day, issues, and scores by source."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Issue:
     """One reason for a low score.
 
     Attributes:
-        code: of the issue.
-        leads: calls whose lead had it.
-        share: of all calls with a score.
+        code: code of the issue.
+        leads: number of calls whose lead had it.
+        share: share of all calls with a score.
     """
 
     code: str
@@ -37,10 +37,10 @@ class SourceQuality:
     """The leads of one source.
 
     Attributes:
-        name: of the source; None where it is not known.
-        leads: calls with a score.
-        mean: of the scores, 0 to 1, to a twentieth.
-        low: share of those below 0.5.
+        name: name of the source; None if unknown.
+        leads: number of calls with a score.
+        mean: mean score, 0 to 1, to a twentieth.
+        low: share of scores below 0.5.
         issue: the most frequent issue.
     """
 
@@ -53,17 +53,17 @@ class SourceQuality:
 
 @dataclass(frozen=True, slots=True)
 class QualityFigures:
-    """The quality of what was written in whole days (UTC).
+    """The quality of the leads written on whole UTC days.
 
     Attributes:
         days: the days, oldest first.
-        cells: day by day, how many scores are in each twentieth, the lowest first.
-        means: mean score by day; None for a day without any.
-        most: the highest cell.
-        total: calls with a score.
-        mean: of all scores, to a twentieth; None without any.
-        issues: ranked.
-        sources: those with most leads first.
+        cells: number of scores in each twentieth, lowest first, day by day.
+        means: mean score by day; None for a day without scores.
+        most: the highest number in a cell.
+        total: number of calls with a score.
+        mean: mean of all scores, to a twentieth; None without scores.
+        issues: issues, most frequent first.
+        sources: sources, those with most leads first.
     """
 
     days: tuple[str, ...]
@@ -77,7 +77,7 @@ class QualityFigures:
 
 
 def quality(log: Log, window: TimeWindow) -> QualityFigures:
-    """Return the quality in the days that a period touches, at most the last 400.
+    """Return the quality on the days that a period overlaps, at most the last 400.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -120,7 +120,7 @@ def quality(log: Log, window: TimeWindow) -> QualityFigures:
 
 
 def _mean(bins: Counter[int]) -> float | None:
-    """Return the mean of the middles of the bins."""
+    """Return the mean score, from the midpoints of the bins; None without scores."""
     count = sum(bins.values())
     if not count:
         return None
