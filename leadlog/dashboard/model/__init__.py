@@ -11,6 +11,7 @@ they return are frozen dataclasses that `orjson` writes as they are.
 """
 
 from leadlog.dashboard.model.alerts import Alerts, alerts, firing
+from leadlog.dashboard.model.commands import CommandLines
 from leadlog.dashboard.model.entity import Timelines, entity
 from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail, error_groups
 from leadlog.dashboard.model.explore import EventRow, Explored, explore, rows, rows_after
@@ -26,6 +27,7 @@ from leadlog.dashboard.model.windows import TimeWindow, WindowError, window
 
 __all__ = [
     "Alerts",
+    "CommandLines",
     "ErrorDetail",
     "ErrorGroup",
     "EventFilter",

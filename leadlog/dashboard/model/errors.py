@@ -38,7 +38,7 @@ class ErrorGroup:
         events: how many there were in the period.
         approx: whether that is an estimate of sampled events.
         first_seen: in the whole log, as in the records.
-        last_seen: the same.
+        last_seen: in the period; in the whole log for one group by itself.
         spark: events in thirty parts of the period.
         last_event_id: of the newest one.
         last_session_id: of the newest one.
@@ -143,6 +143,8 @@ def error_groups(
                 numbers,
                 events=weighed({n: totals[n] for n in numbers if n in totals}, kinds),
                 extent=extent,
+                last=newest[fingerprint].at,
+                kind=kinds[newest[fingerprint].kind],
                 marks=marks,
                 spark=_spark(series, numbers, window, kinds),
             )
@@ -174,16 +176,17 @@ def _group(
     *,
     events: float,
     extent: tuple[int, int],
+    last: int,
+    kind: Kind,
     marks: Mapping[str, Mark] | None,
     spark: tuple[float, ...],
 ) -> ErrorGroup:
     details = record.get("error_details")
     details = details if isinstance(details, Mapping) else {}
-    kind = kinds[numbers[-1]]
     state = None
-    if marks is not None:
-        last = datetime.fromtimestamp(extent[1] / _US, UTC).replace(tzinfo=None)
-        state = state_of(marks.get(fingerprint), last)
+    if marks is not None:  # which an error that came after the period reopens, too
+        latest = datetime.fromtimestamp(extent[1] / _US, UTC).replace(tzinfo=None)
+        state = state_of(marks.get(fingerprint), latest)
     return ErrorGroup(
         fingerprint,
         kind.exception,
@@ -194,7 +197,7 @@ def _group(
         events,
         is_sampled(numbers, kinds),
         format_us(extent[0]),
-        format_us(extent[1]),
+        format_us(last),
         spark,
         _cut(record.get("event_id")),
         _cut(record.get("session_id")),
@@ -252,6 +255,8 @@ def error_detail(
             numbers,
             events=weighed(inside, kinds),
             extent=extent,
+            last=extent[1],
+            kind=kinds[newest[at].kind],
             marks=marks,
             spark=_spark(series, numbers, window, kinds),
         )

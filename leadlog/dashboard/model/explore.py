@@ -1,7 +1,7 @@
 """Events of a period: facets with counts, a histogram, rows."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ _ROWS: Final = 500
 _VALUES: Final = 20
 _USERS_UP_TO: Final = 300_000
 _TEXT: Final = 200
+_END: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +167,24 @@ def _counts(
 def _facet(
     name: str, counts: Mapping[int, float], wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> Facet | None:
-    values: Counter[str] = Counter()
+    values: dict[str, float] = defaultdict(float)
     for number, n in counts.items():
         kind = kinds[number]
         if wanted.takes(kind, but=name):
-            values[value_of(kind, name)] += n  # type: ignore[assignment]
+            values[value_of(kind, name)] += n
     values.pop("", None)
-    for chosen in wanted.values.get(name, ()):
-        values.setdefault(chosen, 0)
+    return _ranked(name, values, wanted.values.get(name, ()))
+
+
+def _ranked(name: str, values: dict[str, float], chosen: Collection[str]) -> Facet | None:
+    """Return the most frequent values, and those that the filter has; None where there is none."""
+    for value in chosen:
+        values.setdefault(value, 0.0)
     if not values:
         return None
     ranked = sorted(values.items(), key=lambda one: (-one[1], one[0]))
-    chosen_ones = [one for one in ranked[_VALUES:] if one[0] in wanted.values.get(name, ())]
-    return Facet(name, (*ranked[:_VALUES], *chosen_ones), max(len(ranked) - _VALUES, 0))
+    also = [one for one in ranked[_VALUES:] if one[0] in chosen]
+    return Facet(name, (*ranked[:_VALUES], *also), max(len(ranked) - _VALUES - len(also), 0))
 
 
 def _users(
@@ -190,10 +196,14 @@ def _users(
 ) -> Facet | None:
     if total > _USERS_UP_TO:
         return None
-    found = figures.by_user(wanted.kinds(kinds), window.since, window.until, _VALUES)
-    if not found:
-        return None
-    return Facet("user", tuple((name, float(n)) for name, n in found), 0)
+    conditions = wanted.conditions(figures)
+    del conditions["users"]  # its own part of the filter
+    values: dict[str, float] = defaultdict(float)
+    for name, kind, n in figures.by_user(
+        wanted.kinds(kinds), window.since, window.until, **conditions
+    ):
+        values[name] += n / kinds[kind].rate
+    return _ranked("user", values, wanted.users)
 
 
 def rows(
@@ -201,7 +211,7 @@ def rows(
     window: TimeWindow,
     wanted: EventFilter,
     *,
-    before: int | None = None,
+    before: tuple[int, int] | None = None,
     most: int = _ROWS,
 ) -> tuple[EventRow, ...]:
     """Return the newest events of a period.
@@ -210,28 +220,29 @@ def rows(
         log: the log.
         window: the period.
         wanted: which events.
-        before: only those before this time, microseconds since 1970.
+        before: only those before this time, microseconds since 1970, and of the same time those
+            with a smaller number.
         most: how many, 500 at most.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
         ReadError: a log file cannot be read.
     """
-    until = window.until if before is None else min(before, window.until)
     with log.figures() as figures:
         kinds = figures.kinds()
         found = figures.newest(
             wanted.kinds(kinds),
             window.since,
-            until,
+            window.until,
             most=min(most, _ROWS),
+            before=before,
             **wanted.conditions(figures),
         )
         return _rows(log, figures, found, kinds)
 
 
 def rows_after(
-    log: Log, number: int, wanted: EventFilter, most: int
+    log: Log, number: int, wanted: EventFilter, most: int, *, since: int = 0
 ) -> tuple[tuple[EventRow, ...], int, int]:
     """Return events that were indexed after one.
 
@@ -240,32 +251,25 @@ def rows_after(
         number: of that event in the index.
         wanted: which events.
         most: how many to look at.
+        since: first moment, microseconds since 1970: what was recovered may be older.
 
     Returns:
-        The events in their order; the number of the last one that was looked at; how many were.
+        The events, the newest first; the number of the last one that was looked at; how many were.
     """
     with log.figures() as figures:
-        found = figures.after(number, most)
-        if not found:
+        last, looked = figures.after(number, most)
+        if not looked:
             return (), number, 0
         kinds = figures.kinds()
-        taken = [one for one in found if wanted.takes(kinds[one.kind])]
-        taken = [one for one in taken if _within(one, wanted)]
-        shown = _rows(log, figures, taken, kinds)
-    kept = tuple(
-        row
-        for row in shown
-        if (not wanted.users or row.user in wanted.users)
-        and wanted.session in (None, row.session)
-        and wanted.key in (None, row.key)
-    )
-    return kept, found[-1].number, len(found)
-
-
-def _within(one: IndexedEvent, wanted: EventFilter) -> bool:
-    if wanted.least_us is not None and (one.duration is None or one.duration < wanted.least_us):
-        return False
-    return wanted.most_us is None or (one.duration is not None and one.duration <= wanted.most_us)
+        found = figures.newest(
+            wanted.kinds(kinds),
+            since,
+            _END,
+            most=most,
+            numbers=(number, last),
+            **wanted.conditions(figures),
+        )
+        return _rows(log, figures, found, kinds), last, looked
 
 
 def _rows(
