@@ -53,12 +53,25 @@ export async function show(context) {
       h("ul", {}, facet.values.map(([value, n]) => h("li", {}, h("button", { type: "button", "aria-pressed": String(has(facet.name, value)), title: value, onclick: () => toggle(facet.name, value) },
         h("span.v", {}, facet.name === "category" ? KINDS[value] ?? value : value), h("span.c", {}, brief(n)))))), facet.more ? h("p.note", {}, `${facet.more} more`) : null)));
   }
+  const COLUMNS = [{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User", short: true }, { title: "Says", cut: true }];
+  const cells = (row) => [stamp(row.at, { fraction: true }), h("button.link", { type: "button", onclick: (event) => { event.stopPropagation(); open(row); } }, row.name || row.category), outcome(row), ms(row.ms), row.user ?? "", row.text ?? ""];
+  const listed = (some) => table(COLUMNS, some.map(cells), { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; lines.set(some[at].number, line); line.addEventListener("click", () => open(some[at])); } });
+  let lines = new Map();
   function rows_() {
     if (!rows.length) { fill(list, empty("No events", "Nothing in this period meets the filter. Take a longer period, or a word out of the filter.")); return; }
-    fill(list, pill, table([{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User", short: true }, { title: "Says", cut: true }],
-      rows.map((row) => [stamp(row.at, { fraction: true }), h("button.link", { type: "button", onclick: (event) => { event.stopPropagation(); open(row); } }, row.name || row.category), outcome(row), ms(row.ms), row.user ?? "", row.text ?? ""]),
-      { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; line.addEventListener("click", () => open(rows[at])); } }),
-    rows.length >= ROWS ? h("p.actions", { css: { padding: "10px 14px" } }, h("button", { type: "button", onclick: () => set({ before: place(rows.at(-1)) }) }, "Older"), h("span.note", {}, `The newest ${ROWS} are shown; the counts are of all.`)) : null);
+    lines = new Map();
+    fill(list, pill, listed(rows),
+      rows.length >= ROWS ? h("p.actions", { css: { padding: "10px 14px" } }, h("button", { type: "button", onclick: () => set({ before: place(rows.at(-1)) }) }, "Older"), h("span.note", {}, `The newest ${ROWS} are shown; the counts are of all.`)) : null);
+    mark();
+  }
+  // Only lines that are new are made; the others stay what they are.
+  function more_() {
+    const body = list.querySelector("tbody");
+    if (!body || rows.length >= ROWS !== Boolean(list.querySelector(":scope > p"))) { rows_(); return; }
+    listed(rows.filter((row) => !lines.has(row.number)));
+    const kept = rows.map((row) => lines.get(row.number)), staying = new Set(kept);
+    for (const [number, line] of lines) if (!staying.has(line)) { line.remove(); lines.delete(number); }
+    kept.forEach((line, at) => { if (body.children[at] !== line) body.insertBefore(line, body.children[at] ?? null); });
     mark();
   }
   function mark() {
@@ -83,10 +96,12 @@ export async function show(context) {
   function close() { drawer.hidden = true; list.querySelectorAll("tbody tr button")[picked]?.focus(); }
 
   function follow() {
+    const chosen = rows[picked];
     rows = [...waiting, ...rows].sort(newestFirst).slice(0, ROWS); // what was recovered may be older
+    picked = rows.indexOf(chosen);
     waiting = [];
     pill.hidden = true;
-    rows_();
+    more_();
   }
   pill.addEventListener("click", () => { follow(); scrollTo({ top: 0 }); });
 

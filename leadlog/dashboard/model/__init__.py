@@ -10,6 +10,7 @@ Pure questions of the index (`leadlog.reading.index`): no function here reads a 
 they return are frozen dataclasses that `orjson` writes as they are.
 """
 
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.alerts import Alerts, alerts, firing
 from leadlog.dashboard.model.commands import CommandLines
 from leadlog.dashboard.model.entity import Timelines, entity
@@ -17,7 +18,6 @@ from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail
 from leadlog.dashboard.model.explore import EventRow, Explored, explore, rows, rows_after
 from leadlog.dashboard.model.filters import EventFilter, FilterError, filter_of
 from leadlog.dashboard.model.latency import Heatmap, differences, heatmap
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.now import Now, Tile, now
 from leadlog.dashboard.model.quality import QualityFigures, quality
 from leadlog.dashboard.model.runs import RunFigures, Runs, runs

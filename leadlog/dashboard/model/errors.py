@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.counting import is_sampled, weighed
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.marks import Mark, read_marks, state_of
 from leadlog.reading.index.columns import Kind

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.filters import FACETS, EventFilter, value_of
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures, IndexedEvent

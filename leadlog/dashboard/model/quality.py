@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.figures import Scores
 
