@@ -28,7 +28,7 @@ _LISTING_SECONDS: Final = 2.0
 """Between two listings of all files; in between, those of the newest days are looked at."""
 _LONGEST_PAUSE_SECONDS: Final = 0.1
 _STATUS_SECONDS: Final = 0.5
-"""Between two looks at the index by a stream that is told of nothing."""
+"""Between two looks at the index by a stream that got no notification."""
 _HEARTBEAT_SECONDS: Final = 10.0
 
 

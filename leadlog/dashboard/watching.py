@@ -1,4 +1,4 @@
-"""Waiting until a log file changes: Linux tells it at once, elsewhere somebody has to look."""
+"""Waiting until a log file changes: Linux reports it at once, elsewhere one has to look."""
 
 import os
 import select
@@ -11,9 +11,9 @@ from leadlog.core.layout import CATEGORIES
 __all__ = ["LogWatcher"]
 
 _LOOK_SECONDS: Final = 0.04
-"""Where nobody tells of a change."""
+"""Where no change is reported."""
 _TOLD_SECONDS: Final = 0.5
-"""Where Linux does; it hears nothing of what another machine writes to a shared folder."""
+"""Where Linux reports them; what another machine writes to a shared folder it does not see."""
 
 
 class LogWatcher:
@@ -64,7 +64,7 @@ class LogWatcher:
             self._inotify.read(timeout=0)
 
     def _watch(self) -> None:
-        """Ask to be told of each folder there is."""
+        """Ask for reports on each folder there is."""
         if self._untold:
             return
         try:

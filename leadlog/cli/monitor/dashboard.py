@@ -133,7 +133,7 @@ def serve(
         else:
             click.echo(f"Dashboard of {root}: {url}")
             sys.stdout.flush()
-        # Whoever asks now is answered in a moment: the port is open already.
+        # The port is open already: a request that comes now waits until the server runs.
         import uvicorn
 
         from leadlog.dashboard.server import Application
