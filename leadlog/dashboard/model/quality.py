@@ -88,7 +88,7 @@ def quality(log: Log, window: TimeWindow) -> QualityFigures:
     cells = [[0] * BINS for _ in range(last - first + 1)]
     sums = [0] * len(cells)
     issues: Counter[str] = Counter()
-    by_source: dict[str | None, _Source] = defaultdict(_Source)
+    by_source: dict[str | None, _SourceScores] = defaultdict(_SourceScores)
     with log.figures() as figures:
         for one in figures.scores(first, last + 1):
             cells[one.day - first][one.bin] += one.n
@@ -111,7 +111,7 @@ def quality(log: Log, window: TimeWindow) -> QualityFigures:
     )
 
 
-class _Source:
+class _SourceScores:
     """What the scores of one source add up to."""
 
     def __init__(self) -> None:
