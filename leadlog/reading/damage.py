@@ -1,4 +1,4 @@
-"""The lines of a log that are no events, one by one, with what is in them."""
+"""The lines of a log that are not events, one by one, with what is in them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def damaged_lines(
     since: str | None = None,
     until: str | None = None,
 ) -> Iterator[DamagedLine]:
-    """Yield all lines that are no events.
+    """Yield all lines that are not events.
 
     Args:
         directory: the log directory.
@@ -60,7 +60,7 @@ def damaged_lines(
 
 
 def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
-    """Yield the lines of one file that are no events.
+    """Yield the lines of one file that are not events.
 
     Raises:
         ReadError: it cannot be read.

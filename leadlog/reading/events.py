@@ -34,6 +34,7 @@ __all__ = [
     "TIMESTAMP_PATTERN",
     "Event",
     "LineReader",
+    "OddEvent",
     "Skipped",
     "decode",
     "open_content",
@@ -75,12 +76,16 @@ class Event(NamedTuple):
         return stamp
 
 
+class OddEvent(dict[str, Any]):
+    """The data of a line with numbers that JSON has not; its bytes are not JSON."""
+
+
 @dataclass(slots=True)
 class Skipped:
     """What readers passed over; hand the same one to several readers to add up.
 
     Attributes:
-        lines: complete lines that are no events, and damage at which a compressed file ends.
+        lines: complete lines that are not events, and damage at which a compressed file ends.
         unfinished: files whose last line had no newline when it was read.
         places: (file, byte offset) of the first of both kinds.
     """
@@ -113,9 +118,10 @@ def decode(raw: bytes) -> dict[str, Any] | None:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError:
         data = _without_odd_numbers(raw)
-    if type(data) is dict and type(stamp := data.get("timestamp")) is str and _is_moment(stamp):
-        return data
-    return None
+    if not isinstance(data, dict):
+        return None
+    stamp = data.get("timestamp")
+    return data if type(stamp) is str and _is_moment(stamp) else None
 
 
 def _is_moment(stamp: str) -> bool:
@@ -134,16 +140,24 @@ def _without_odd_numbers(raw: bytes) -> Any:
     """Return the object of a line that has numbers which JSON has not; None for any other line."""
     if _not_finite(raw) is None:
         return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(raw, parse_constant=lambda _: None, parse_float=_finite)
+    with suppress(ValueError, TypeError, RecursionError):
+        found = json.loads(
+            raw, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole
+        )
         orjson.dumps(found)  # what it cannot write, such as half a surrogate pair, is damage
-        return found
+        return OddEvent(found) if type(found) is dict else None
     return None
 
 
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if abs(number) != float("inf") else None
+
+
+def _whole(text: str) -> int | float | None:
+    """Return a whole number, as orjson reads it: a longer one than it writes is a float."""
+    number = int(text) if len(text) < 20 else _finite(text)
+    return number if number is None or -(1 << 63) <= number < 1 << 64 else float(number)
 
 
 class LineReader:

@@ -44,7 +44,7 @@ def iter_events(
         since: only events of this moment or later, as `timestamp` in the records.
         until: only events before this moment.
         where: only events for which this is true, such as `leadlog.reading.where.parse` gives.
-        skipped: counts the lines that are no events.
+        skipped: counts the lines that are not events.
 
     Raises:
         ReadError: a file cannot be read.

@@ -45,7 +45,7 @@ class Manifest:
         bytes: Its size.
         sha256: Of its content.
         records: How many it has.
-        damaged: Whether the lines that are no events lie beside it.
+        damaged: Whether the lines that are not events lie beside it.
         replaces: Parts of the same day and host that stand in this one, too.
     """
 

@@ -71,14 +71,14 @@ class Predicate(NamedTuple):
 
 
 def damaged_path(part: Path) -> Path:
-    """Where the lines of a part that are no events lie."""
+    """Where the lines of a part that are not events lie."""
     file = parse_name(part.name)
     stem = part.stem if file is None else file.stem
     return part.with_name(f"_damaged-{stem}.jsonl")
 
 
 def read_damaged(path: Path) -> Iterator[Damaged]:
-    """Yield the lines that are no events, in order.
+    """Yield the lines that are not events, in order.
 
     Args:
         path: of `damaged_path`; nothing where there is no such file.
@@ -110,7 +110,7 @@ def restored(
         part: the Parquet file.
         category: whose lines.
         damaged: where its other lines lie; beside it by default.
-        predicate: which events to restore; all by default. Lines that are no events come anyway.
+        predicate: which events to restore; all by default. Lines that are not events come anyway.
 
     Raises:
         ReadError: it cannot be read.

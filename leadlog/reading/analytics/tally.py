@@ -96,7 +96,7 @@ class Tally:
         memory_mb: highest that was measured.
         cpu_percent: highest that was measured.
         slowest: ten of them, slowest first.
-        lines_skipped: lines that are no events; None where the source does not say.
+        lines_skipped: lines that are not events; None where the source does not say.
     """
 
     runs: dict[RunKey, list[int]] = field(default_factory=dict)

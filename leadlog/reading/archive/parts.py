@@ -182,7 +182,7 @@ def _text(line: bytes | None) -> str | None:
 
 
 def _others(content: Iterable[bytes], events: bytearray) -> Iterator[Damaged]:
-    """Yield the lines that are no events, and the last one where it has no end."""
+    """Yield the lines that are not events, and the last one where it has no end."""
     number = 0
     for lines, rest in _lines(content):
         for line in lines:

@@ -95,9 +95,12 @@ def _time_text(ended: Any) -> str:
     return str(ended)
 
 
-def _public(values: Mapping[str, Any]) -> dict[str, Any]:
+def _public(values: dict[str, Any]) -> dict[str, Any]:
     """Without structlog's transient keys."""
-    return {key: value for key, value in values.items() if not str(key).startswith("_")}
+    for key in values:
+        if str(key)[:1] == "_":
+            return {key: value for key, value in values.items() if str(key)[:1] != "_"}
+    return values
 
 
 def _free(facts: Facts) -> EventDict:
@@ -109,7 +112,7 @@ def _free(facts: Facts) -> EventDict:
         error_type = values.pop("error_type", None) or APPLICATION_ERROR
         details = {} if "failure" in facts else {"message": facts["name"]}
         return shape.error_log(str(error_type), details, _public(values))
-    return shape.application_event(_public(values))
+    return shape.application_event(_public(values), facts["id"])
 
 
 def _by_hand(values: Mapping[str, Any]) -> EventDict:
