@@ -16,8 +16,8 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
 
-from leadlog.core.files import replace
-from leadlog.core.places import INDEX
+from leadlog.core.files import make_folder, replace
+from leadlog.core.places import INDEX, modes_of
 
 __all__ = ["HEADERS", "Access", "RefusedError", "kept_key"]
 
@@ -205,5 +205,6 @@ def kept_key(directory: Path) -> bytes:
             return key
     key = secrets.token_bytes(_KEY_BYTES)
     with suppress(OSError):
+        make_folder(path.parent, modes_of(directory)[1], parents=False)
         replace(path, key)
     return key

@@ -4,24 +4,26 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from leadlog.core.errors import LeadlogError, MissingExtraError, QueryLimitError
-from leadlog.dashboard import views
 from leadlog.dashboard.access import HEADERS, Access, RefusedError
 from leadlog.dashboard.assets import asset, page
 from leadlog.dashboard.live import IndexFollower, stream
-from leadlog.dashboard.model import Log
-from leadlog.dashboard.sql import Queries
+from leadlog.dashboard.log import Log
 from leadlog.reading.index import IndexUnavailableError
+
+if TYPE_CHECKING:
+    from leadlog.dashboard.sql import Queries
+    from leadlog.dashboard.views import View
 
 __all__ = ["PAGES", "Application"]
 
@@ -52,11 +54,11 @@ class Application:
     def __init__(self, directory: str | os.PathLike[str], access: Access) -> None:
         self._log = Log(directory)
         self._follower = IndexFollower(self._log)
-        self._queries = Queries(self._log.directory)
+        self._kept_queries: Queries | None = None
         self._access = access
         self._stopping: asyncio.Event | None = None
-        self._routes = Starlette(
-            routes=[
+        self._routes = Router(
+            [
                 *(Route(f"/{name}", self._page, methods=["GET"]) for name in PAGES),
                 Route("/assets/{name}", self._asset, methods=["GET"]),
                 Route("/login", self._login, methods=["GET", "POST"]),
@@ -67,12 +69,13 @@ class Application:
                 Route("/api/{name}", self._view, methods=["GET"]),
                 Route("/api/{name}", self._change, methods=["POST"]),
             ],
+            redirect_slashes=False,
         )
-        self._routes.router.redirect_slashes = False
 
     def close(self) -> None:
         """Stop the thread, cancel queries and close the index; idempotent."""
-        self._queries.cancel_all()
+        if self._kept_queries is not None:
+            self._kept_queries.cancel_all()
         self._follower.stop()
         self._log.close()
 
@@ -170,7 +173,10 @@ class Application:
         root = _escaped(request.scope.get("root_path", ""))
         content = page("app.html").replace("{root}", root)
         changes = "yes" if self._access.allow_changes else "no"
-        return HTMLResponse(content.replace("{changes}", changes))
+        # What views need takes a moment to load: the browser reads the page meanwhile.
+        return HTMLResponse(
+            content.replace("{changes}", changes), background=BackgroundTask(_views)
+        )
 
     async def _asset(self, request: Request) -> Response:
         found = asset(request.path_params["name"])
@@ -186,19 +192,19 @@ class Application:
         )
 
     async def _view(self, request: Request) -> Response:
-        view = views.VIEWS.get(request.path_params["name"])
+        view = (await run_in_threadpool(_views)).VIEWS.get(request.path_params["name"])
         if view is None:
             return _json({"error": "there is no such view"}, 404)
         given = dict(request.query_params)
         return await _answered(lambda: self._told(view, given))
 
-    def _told(self, view: views.View, given: dict[str, str]) -> dict[str, Any]:
+    def _told(self, view: "View", given: dict[str, str]) -> dict[str, Any]:
         status = self._follower.status()  # before the figures: later events are sent again
-        told = view(views.Asked(self._log, given))
+        told = view(_views().Asked(self._log, given))
         return {"status": status, **told}
 
     async def _change(self, request: Request) -> Response:
-        change = views.CHANGES.get(request.path_params["name"])
+        change = (await run_in_threadpool(_views)).CHANGES.get(request.path_params["name"])
         if change is None:
             return _json({"error": "there is no such change"}, 404)
         if not self._access.allow_changes:
@@ -213,6 +219,14 @@ class Application:
         return await _answered(lambda: change(self._log, given))
 
     # -------------------------------------------------------------------------------------- SQL
+
+    @property
+    def _queries(self) -> "Queries":
+        from leadlog.dashboard.sql import Queries
+
+        if self._kept_queries is None:
+            self._kept_queries = Queries(self._log.directory)
+        return self._kept_queries
 
     async def _sql(self, request: Request) -> Response:
         name, sql, since, until, _ = _asked(await _object(request))
@@ -304,9 +318,15 @@ def _told_error(error: Exception) -> Response:
     return _json({"error": mask_text(str(error))}, status)
 
 
+def _views() -> Any:
+    from leadlog.dashboard import views
+
+    return views
+
+
 def _asked(given: dict[str, Any]) -> tuple[str, str, str | None, str | None, str]:
     since, until = given.get("since"), given.get("until")
-    period = views.period_text(since, until)
+    period = _views().period_text(since, until)
     form = "parquet" if given.get("form") == "parquet" else "csv"
     return str(given.get("name")), str(given.get("sql", "")), *period, form
 

@@ -22,7 +22,7 @@ function diff(changes) {
 function entry(one) {
   const done = one.effective || one.kind === "read";
   return h(`li${done ? "" : ".undone"}`, {},
-    h("div.when", {}, stamp(one.at, { fraction: true }), h("div.note", {}, one.user ? `by ${one.user}` : "by nobody who was bound")),
+    h("div.when", {}, stamp(one.at, { fraction: true }), h("div.note", {}, one.user ? `by ${one.user}` : "no user")),
     h("div", {},
       one.gap && h("p.gap", {}, "Something in between is not in the log: ", Object.entries(one.gap.columns ?? {}).map(([name, [was, really]]) => `${name} was ${said(was)}, and had become ${said(really)}. `)),
       h("div.actions", {}, h("b", {}, WORDS[one.kind] ?? "changed"), h("span.note", {}, one.operation),

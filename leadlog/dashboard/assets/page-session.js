@@ -26,7 +26,7 @@ export async function show(context) {
     return line;
   }));
   const nodes = [
-    h("div.head", {}, h("h1", {}, `Session ${id}`), h("p", {}, `${count(one.events)} events in ${ms(one.total_ms)}${one.users.length ? `, by ${one.users.join(", ")}` : ""} · `, one.errors ? h("span.bad", {}, `${count(one.errors)} wrong`) : "nothing wrong")),
+    h("div.head", {}, h("h1", {}, `Session ${id}`), h("p", {}, `${count(one.events)} events in ${ms(one.total_ms)}${one.users.length ? `, by ${one.users.join(", ")}` : ""} · `, one.errors ? h("span.bad", {}, `${count(one.errors)} ${one.errors === 1 ? "failure" : "failures and errors"}`) : "no failures")),
     form,
     card(`From ${stamp(one.since, { fraction: true })} to ${stamp(one.until, { fraction: true })}`, { flush: true, side: h("a", { href: address("explore", { since: "all", f: `session:${quoted(id)}` }) }, "In Explore") }, bars),
     one.events > one.bars.length ? h("p.note", {}, `The first ${count(one.bars.length)} are shown; leadlog session ${id} has them all.`) : null,

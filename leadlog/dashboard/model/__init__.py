@@ -10,13 +10,14 @@ All functions query the index (`leadlog.reading.index`); none reads a whole file
 frozen dataclasses, which `orjson` serialises directly.
 """
 
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.alerts import Alerts, alerts, firing
+from leadlog.dashboard.model.commands import CommandLines
 from leadlog.dashboard.model.entity import Timelines, entity
 from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail, error_groups
 from leadlog.dashboard.model.explore import EventRow, Explored, explore, rows, rows_after
 from leadlog.dashboard.model.filters import EventFilter, FilterError, filter_of
 from leadlog.dashboard.model.latency import Heatmap, differences, heatmap
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.now import Now, Tile, now
 from leadlog.dashboard.model.quality import QualityFigures, quality
 from leadlog.dashboard.model.runs import RunFigures, Runs, runs
@@ -26,6 +27,7 @@ from leadlog.dashboard.model.windows import TimeWindow, WindowError, window
 
 __all__ = [
     "Alerts",
+    "CommandLines",
     "ErrorDetail",
     "ErrorGroup",
     "EventFilter",

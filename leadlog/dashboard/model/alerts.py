@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LeadlogError, ReadError
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 
 __all__ = ["AlertRow", "Alerts", "alerts", "firing"]
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.reading.events import Skipped
 from leadlog.reading.history import history, pushdown_for
 from leadlog.reading.index import events_of_row

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.counting import is_sampled, weighed
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.marks import Mark, read_marks, state_of
 from leadlog.reading.index.columns import Kind
@@ -38,7 +38,7 @@ class ErrorGroup:
         events: number of errors in the period.
         approx: whether `events` is an estimate from sampled events.
         first_seen: time of the first error in the whole log, as in the records.
-        last_seen: time of the last error in the whole log, as in the records.
+        last_seen: time of the last error in the period; in the whole log for a single group.
         spark: number of errors in each of thirty parts of the period.
         last_event_id: event id of the newest error.
         last_session_id: session id of the newest error.
@@ -143,6 +143,8 @@ def error_groups(
                 numbers,
                 events=weighed({n: totals[n] for n in numbers if n in totals}, kinds),
                 extent=extent,
+                last=newest[fingerprint].at,
+                kind=kinds[newest[fingerprint].kind],
                 marks=marks,
                 spark=_spark(series, numbers, window, kinds),
             )
@@ -174,16 +176,17 @@ def _group(
     *,
     events: float,
     extent: tuple[int, int],
+    last: int,
+    kind: Kind,
     marks: Mapping[str, Mark] | None,
     spark: tuple[float, ...],
 ) -> ErrorGroup:
     details = record.get("error_details")
     details = details if isinstance(details, Mapping) else {}
-    kind = kinds[numbers[-1]]
     state = None
-    if marks is not None:
-        last = datetime.fromtimestamp(extent[1] / _US, UTC).replace(tzinfo=None)
-        state = state_of(marks.get(fingerprint), last)
+    if marks is not None:  # which an error that came after the period reopens, too
+        latest = datetime.fromtimestamp(extent[1] / _US, UTC).replace(tzinfo=None)
+        state = state_of(marks.get(fingerprint), latest)
     return ErrorGroup(
         fingerprint,
         kind.exception,
@@ -194,7 +197,7 @@ def _group(
         events,
         is_sampled(numbers, kinds),
         format_us(extent[0]),
-        format_us(extent[1]),
+        format_us(last),
         spark,
         _cut(record.get("event_id")),
         _cut(record.get("session_id")),
@@ -252,6 +255,8 @@ def error_detail(
             numbers,
             events=weighed(inside, kinds),
             extent=extent,
+            last=extent[1],
+            kind=kinds[newest[at].kind],
             marks=marks,
             spark=_spark(series, numbers, window, kinds),
         )

@@ -1,13 +1,13 @@
 """The events of a period: facets with counts, a histogram, and rows."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.filters import FACETS, EventFilter, value_of
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures, IndexedEvent
@@ -18,6 +18,7 @@ _ROWS: Final = 500
 _VALUES: Final = 20
 _USERS_UP_TO: Final = 300_000
 _TEXT: Final = 200
+_END: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +167,24 @@ def _counts(
 def _facet(
     name: str, counts: Mapping[int, float], wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> Facet | None:
-    values: Counter[str] = Counter()
+    values: dict[str, float] = defaultdict(float)
     for number, n in counts.items():
         kind = kinds[number]
         if wanted.takes(kind, but=name):
-            values[value_of(kind, name)] += n  # type: ignore[assignment]
+            values[value_of(kind, name)] += n
     values.pop("", None)
-    for chosen in wanted.values.get(name, ()):
-        values.setdefault(chosen, 0)
+    return _ranked(name, values, wanted.values.get(name, ()))
+
+
+def _ranked(name: str, values: dict[str, float], chosen: Collection[str]) -> Facet | None:
+    """Return the most frequent values, and those that the filter has; None where there is none."""
+    for value in chosen:
+        values.setdefault(value, 0.0)
     if not values:
         return None
     ranked = sorted(values.items(), key=lambda one: (-one[1], one[0]))
-    chosen_ones = [one for one in ranked[_VALUES:] if one[0] in wanted.values.get(name, ())]
-    return Facet(name, (*ranked[:_VALUES], *chosen_ones), max(len(ranked) - _VALUES, 0))
+    also = [one for one in ranked[_VALUES:] if one[0] in chosen]
+    return Facet(name, (*ranked[:_VALUES], *also), max(len(ranked) - _VALUES - len(also), 0))
 
 
 def _users(
@@ -190,10 +196,14 @@ def _users(
 ) -> Facet | None:
     if total > _USERS_UP_TO:
         return None
-    found = figures.by_user(wanted.kinds(kinds), window.since, window.until, _VALUES)
-    if not found:
-        return None
-    return Facet("user", tuple((name, float(n)) for name, n in found), 0)
+    conditions = wanted.conditions(figures)
+    del conditions["users"]  # its own part of the filter
+    values: dict[str, float] = defaultdict(float)
+    for name, kind, n in figures.by_user(
+        wanted.kinds(kinds), window.since, window.until, **conditions
+    ):
+        values[name] += n / kinds[kind].rate
+    return _ranked("user", values, wanted.users)
 
 
 def rows(
@@ -201,7 +211,7 @@ def rows(
     window: TimeWindow,
     wanted: EventFilter,
     *,
-    before: int | None = None,
+    before: tuple[int, int] | None = None,
     most: int = _ROWS,
 ) -> tuple[EventRow, ...]:
     """Return the newest events of a period.
@@ -210,28 +220,29 @@ def rows(
         log: the log.
         window: the period.
         wanted: filter of the events.
-        before: only events before this time, microseconds since 1970.
+        before: only events before this time, microseconds since 1970, and those at exactly this
+            time with a smaller number.
         most: maximum number of events, at most 500.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
         ReadError: a log file cannot be read.
     """
-    until = window.until if before is None else min(before, window.until)
     with log.figures() as figures:
         kinds = figures.kinds()
         found = figures.newest(
             wanted.kinds(kinds),
             window.since,
-            until,
+            window.until,
             most=min(most, _ROWS),
+            before=before,
             **wanted.conditions(figures),
         )
         return _rows(log, figures, found, kinds)
 
 
 def rows_after(
-    log: Log, number: int, wanted: EventFilter, most: int
+    log: Log, number: int, wanted: EventFilter, most: int, *, since: int = 0
 ) -> tuple[tuple[EventRow, ...], int, int]:
     """Return the matching events that were indexed after a given one.
 
@@ -240,33 +251,26 @@ def rows_after(
         number: index number of the given event.
         wanted: filter of the events.
         most: maximum number of events to examine.
+        since: only events at this time or later, microseconds since 1970; recovered events
+            may be older.
 
     Returns:
-        The matching events in order of their numbers; the last number examined; how many were
-        examined.
+        The matching events, newest first; the last number examined; how many were examined.
     """
     with log.figures() as figures:
-        found = figures.after(number, most)
-        if not found:
+        last, looked = figures.after(number, most)
+        if not looked:
             return (), number, 0
         kinds = figures.kinds()
-        taken = [one for one in found if wanted.takes(kinds[one.kind])]
-        taken = [one for one in taken if _within(one, wanted)]
-        shown = _rows(log, figures, taken, kinds)
-    kept = tuple(
-        row
-        for row in shown
-        if (not wanted.users or row.user in wanted.users)
-        and wanted.session in (None, row.session)
-        and wanted.key in (None, row.key)
-    )
-    return kept, found[-1].number, len(found)
-
-
-def _within(one: IndexedEvent, wanted: EventFilter) -> bool:
-    if wanted.least_us is not None and (one.duration is None or one.duration < wanted.least_us):
-        return False
-    return wanted.most_us is None or (one.duration is not None and one.duration <= wanted.most_us)
+        found = figures.newest(
+            wanted.kinds(kinds),
+            since,
+            _END,
+            most=most,
+            numbers=(number, last),
+            **wanted.conditions(figures),
+        )
+        return _rows(log, figures, found, kinds), last, looked
 
 
 def _rows(

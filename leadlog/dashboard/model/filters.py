@@ -1,18 +1,13 @@
 """Event filters, written as terms in a page's address: `operation:add_lead ms>100`."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from leadlog.core.errors import LeadlogError
-from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures
-from leadlog_processors.log_types import LOG_TYPES
 
 __all__ = ["FACETS", "EventFilter", "FilterError", "filter_of", "value_of"]
 
@@ -35,23 +30,6 @@ FACETS: Final[Mapping[str, str]] = {
 _TERM: Final = re.compile(r'(-?)([a-z]+)(:|>=|<=|>|<)("(?:[^"\\]|\\.)*"|\S+)', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _OWN: Final = ("user", "session", "key")
-_PLACES: Final[Mapping[str, tuple[str, str]]] = {
-    "operation": ("operation_type", "operation_details.operation_type"),
-    "outcome": ("outcome", "operation_details.outcome"),
-    "tier": ("performance_tier", "training_labels.performance_tier"),
-    "level": ("level", "level"),
-    "entity": ("entity", "operation_details.entity"),
-    "quality": ("data_quality", "training_labels.data_quality"),
-    "event": ("event_name", "event_name"),
-    "error": ("error_type", "error_details.error_type"),
-    "fingerprint": ("fingerprint", "error_details.fingerprint"),
-    "monitoring": ("monitoring_type", "monitoring_info.monitoring_type"),
-    "session": ("session_id", "session_id"),
-    "key": ("lead_id", "lead_identifier.lead_id"),
-    "user": ("context ->> '$.user'", "context.user"),
-}
-"""Name in a filter to its SQL expression and its path in a record."""
-_TABLES: Final[Mapping[str, str]] = {one.category: one.table for one in LOG_TYPES}
 
 
 class FilterError(LeadlogError, ValueError):
@@ -113,79 +91,6 @@ class EventFilter:
             "least_us": self.least_us,
             "most_us": self.most_us,
         }
-
-    def commands(self, window: TimeWindow, directory: str) -> dict[str, str]:
-        """Return the leadlog command and the jq command that show the same events.
-
-        Args:
-            window: the period.
-            directory: the log directory, as the user would write it.
-        """
-        category = self.values.get("category", ("database_operations",))[0]
-        if "category" not in self.values and ({"error", "fingerprint"} & self.values.keys()):
-            category = "error_logs"
-        sql, jq = self._tests()
-        jq += [
-            f'.timestamp >= "{window.since_text}"',
-            f'.timestamp < "{window.until_text}"',
-        ]
-        table = _TABLES.get(category, "operations")
-        where = f" WHERE {' AND '.join(sql)}" if sql else ""
-        query = f"SELECT * FROM {table}{where} ORDER BY timestamp DESC LIMIT 500"  # noqa: S608
-        place, selected = shlex.quote(directory), f"select({' and '.join(jq)})"
-        return {
-            "leadlog": (
-                f"leadlog query {shlex.quote(query)} --since {window.since_text} "
-                f"--until {window.until_text} --directory {place}"
-            ),
-            "jq": f"jq -c {shlex.quote(selected)} {place}/{category}/*.jsonl",
-        }
-
-    def _tests(self) -> tuple[list[str], list[str]]:
-        """Return the conditions in SQL and in jq."""
-        sql: list[str] = []
-        jq: list[str] = []
-        wanted = [(name, values, False) for name, values in self.values.items()]
-        wanted += [(name, values, True) for name, values in self.without.items()]
-        wanted += [
-            (name, (value,), False)
-            for name, value in (("session", self.session), ("key", self.key))
-            if value is not None
-        ]
-        if self.users:
-            wanted.append(("user", self.users, False))
-        for name, values, negated in wanted:
-            if name == "category":
-                continue
-            if name == "failed":
-                words = " or ".join(
-                    f".operation_details.success == {'false' if one == 'yes' else 'true'}"
-                    for one in values
-                )
-                sql_words = " OR ".join(
-                    f"success = {'false' if one == 'yes' else 'true'}" for one in values
-                )
-            else:
-                column, place = _PLACES[name]
-                plain = [one.rpartition(".")[2] if name == "operation" else one for one in values]
-                words = " or ".join(f".{place} == {_json_text(one)}" for one in plain)
-                sql_words = f"{column} IN ({', '.join(map(_sql_text, plain))})"
-            sql.append(f"NOT ({sql_words})" if negated else f"({sql_words})")
-            jq.append(f"({words} | not)" if negated else f"({words})")
-        for sign, us in ((">=", self.least_us), ("<=", self.most_us)):
-            if us is not None:
-                sql.append(f"execution_time_ms {sign} {us / 1000:g}")
-                jq.append(f".operation_details.execution_time_ms {sign} {us / 1000:g}")
-        return sql, jq
-
-
-def _sql_text(value: str) -> str:
-    doubled = value.replace("'", "''")
-    return f"'{doubled}'"
-
-
-def _json_text(value: str) -> str:
-    return orjson.dumps(value).decode()
 
 
 def value_of(kind: Kind, facet: str) -> str:

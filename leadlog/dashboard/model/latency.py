@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Final
 
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.filters import FACETS, EventFilter, value_of
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.durations import NO_TIME, bucket_of, middle_of
 

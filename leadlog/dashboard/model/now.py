@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from leadlog.core.clock import format_us
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.counting import (
     add_buckets,
     is_sampled,
@@ -14,7 +15,6 @@ from leadlog.dashboard.model.counting import (
     weighed,
 )
 from leadlog.dashboard.model.errors import ErrorGroup, error_groups
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.verdict import OperationFigures, Verdict, verdict
 from leadlog.dashboard.model.windows import WEEK_US, TimeWindow
 from leadlog.reading.index.columns import Kind

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us
 from leadlog.core.errors import LeadlogError
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.shipped import destinations, read_shipments
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.reading.events import Event
 from leadlog.reading.index import MovedError, read_places
 from leadlog.reading.index.columns import duration_of, kind_of, microseconds_of, user_of

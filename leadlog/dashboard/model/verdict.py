@@ -75,7 +75,7 @@ def verdict(
     """
     calls, failed, p95, errors = values
     if not calls and not errors:
-        return Verdict("unknown", "Nothing happened in this period.")
+        return Verdict("unknown", "No operations and no errors in this period.")
     worst = next(
         (
             one
@@ -98,13 +98,12 @@ def verdict(
     if worst is not None and worst.failed_share is not None:
         word = "critical" if worst.failed_share >= 0.5 else "warning"
         text = f"{worst.name} fails in {_percent(worst.failed_share)} of its calls"
-        return Verdict(
-            word,
-            f"{text}; all others are well.{alarm}"
-            if not _more(operations, worst)
-            else f"{text}, and others fail, too.{alarm}",
-            worst.name,
-        )
+        others = [one for one in operations if one is not worst and one.failed]
+        if not others:
+            text += "; no other operation failed"
+        elif _more(operations, worst):
+            text += ", and others fail, too"
+        return Verdict(word, f"{text}.{alarm}", worst.name)
     slower = next((one for one in operations if _is_slower(one)), None)
     if slower is not None and slower.p95 is not None and slower.p95_before:
         text = (
