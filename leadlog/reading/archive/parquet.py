@@ -78,7 +78,7 @@ def seal_to_parquet(
 
 
 def _content(source: int, found: FoundFile, progress: Callable[[int], object]) -> Content:
-    """Return a function that yields the content of a claimed file; the first call reports progress."""
+    """Return a function that yields a claimed file's content; its first call reports progress."""
     reading = [progress]
 
     def blocks() -> Iterator[bytes]:
