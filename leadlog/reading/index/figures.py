@@ -68,6 +68,7 @@ class Scores(NamedTuple):
         source: of the leads; None where it is not known.
         issues: codes that say why the score is what it is.
         n: how many.
+        thousandths: what the scores add up to.
     """
 
     day: int
@@ -75,6 +76,7 @@ class Scores(NamedTuple):
     source: str | None
     issues: tuple[str, ...]
     n: int
+    thousandths: int
 
 
 class Figures:
@@ -125,6 +127,11 @@ class Figures:
                 (_json(names),),
             )
         ]
+
+    def damaged(self) -> set[str]:
+        """Return the categories that have lines which are not events."""
+        rows = self._ask("SELECT DISTINCT category FROM files WHERE damaged > 0")
+        return {category for (category,) in rows}
 
     # ----------------------------------------------------------------------------- added up
 
@@ -264,13 +271,13 @@ class Figures:
             since_day: the first day, as a number since 1970.
             until_day: the end; excluded.
         """
-        for day, bin_, n, marks in self._ask(
-            "SELECT slot, bin, n, name FROM scores LEFT JOIN names ON names.id = marks "
-            "WHERE slot >= ? AND slot < ?",
+        for day, bin_, n, thousandths, marks in self._ask(
+            "SELECT slot, bin, n, thousandths, name FROM scores "
+            "LEFT JOIN names ON names.id = marks WHERE slot >= ? AND slot < ?",
             (since_day, until_day),
         ):
             told: list[Any] = orjson.loads(marks) if marks else [None]
-            yield Scores(day, bin_, told[0], tuple(told[1:]), n)
+            yield Scores(day, bin_, told[0], tuple(told[1:]), n, thousandths)
 
     def first_and_last(self, kinds: Collection[int]) -> tuple[int, int] | None:
         """Return the times of the first and the last event of some kinds."""
@@ -302,6 +309,8 @@ class Figures:
         least_us: int | None = None,
         most_us: int | None = None,
         oldest: bool = False,
+        before: tuple[int, int] | None = None,
+        numbers: tuple[int, int] | None = None,
     ) -> list[IndexedEvent]:
         """Return events of a period, the newest first.
 
@@ -316,11 +325,21 @@ class Figures:
             least_us: only those that took as long, microseconds.
             most_us: only those that took no longer.
             oldest: the oldest first instead.
+            before: only those before this time, and of the same time those with a smaller number.
+            numbers: only those whose numbers are above the first and up to the last.
         """
         conditions, values = _conditions(users, session, key, least_us, most_us)
-        order = "ASC" if oldest else "DESC"
+        table, order = "events", "ASC" if oldest else "DESC"
+        if before is not None:
+            conditions += " AND (at, id) < (:at, :id)"
+            values |= {"at": before[0], "id": before[1]}
+            until = min(until, before[0] + 1)
+        if numbers is not None:
+            table = "events NOT INDEXED"  # but by number: there are few of them
+            conditions += " AND id > :above AND id <= :last"
+            values |= {"above": numbers[0], "last": numbers[1]}
         sql = (
-            "SELECT id, at, kind, duration FROM events WHERE at >= :start AND at < :end"
+            f"SELECT id, at, kind, duration FROM {table} WHERE at >= :start AND at < :end"
             f"{_of(kinds)}{conditions} ORDER BY at {order}, id {order} LIMIT :most"
         )
         parameters = _parameters(kinds, since, until, 0) | values | {"most": most}
@@ -352,17 +371,25 @@ class Figures:
         return [(kind, place, n) for kind, place, n in rows]
 
     def by_user(
-        self, kinds: Collection[int] | None, since: int, until: int, most: int
-    ) -> list[tuple[str, int]]:
-        """Return the users with most events of a period, and how many."""
+        self,
+        kinds: Collection[int] | None,
+        since: int,
+        until: int,
+        *,
+        session: str | None = None,
+        key: str | None = None,
+        least_us: int | None = None,
+        most_us: int | None = None,
+    ) -> list[tuple[str, int, int]]:
+        """Return user, kind and number of events; arguments are those of `newest`."""
+        conditions, values = _conditions(None, session, key, least_us, most_us)
         rows = self._ask(
-            "SELECT name, n FROM (SELECT user, count(*) AS n FROM events "
-            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)} "
-            "GROUP BY user ORDER BY n DESC LIMIT :most) JOIN names ON names.id = user "
-            "ORDER BY n DESC",
-            _parameters(kinds, since, until, 0) | {"most": most},
+            "SELECT name, kind, n FROM (SELECT user, kind, count(*) AS n FROM events "
+            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)}{conditions} "
+            "GROUP BY user, kind) JOIN names ON names.id = user",
+            _parameters(kinds, since, until, 0) | values,
         )
-        return [(name, n) for name, n in rows]
+        return [(name, kind, n) for name, kind, n in rows]
 
     def sessions(self, kinds: Collection[int], since: int, until: int) -> int:
         """Return in how many sessions there were events of some kinds."""
@@ -373,15 +400,19 @@ class Figures:
         )
         return int(count)
 
-    def after(self, number: int, most: int) -> list[IndexedEvent]:
-        """Return events that were indexed after one, in their order."""
-        return [
-            IndexedEvent(*row)
-            for row in self._ask(
-                "SELECT id, at, kind, duration FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                (number, most),
-            )
-        ]
+    def after(self, number: int, most: int) -> tuple[int, int]:
+        """Return the last of the events that were indexed after one, and how many there are.
+
+        Args:
+            number: of that event.
+            most: how many are counted.
+        """
+        ((last, n),) = self._ask(
+            "SELECT max(id), count(*) FROM "
+            "(SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+            (number, most),
+        )
+        return (number if last is None else int(last)), int(n)
 
     def places(self, numbers: Collection[int]) -> dict[int, EventLocation]:
         """Return where some events are, by number."""

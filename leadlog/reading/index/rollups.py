@@ -40,10 +40,11 @@ CREATE TABLE IF NOT EXISTS latencies (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
     slot INTEGER NOT NULL, bin INTEGER NOT NULL, marks INTEGER NOT NULL, n INTEGER NOT NULL,
-    PRIMARY KEY (slot, bin, marks)
+    thousandths INTEGER NOT NULL, PRIMARY KEY (slot, bin, marks)
 ) WITHOUT ROWID;
 """
-"""`slot` is the number of the quarter, hour or day since 1970; `bin` the score in twentieths."""
+"""`slot` is the number of the quarter, hour or day since 1970; `bin` the score in twentieths,
+`thousandths` what the scores add up to."""
 
 
 def unpacked(buckets: bytes) -> Iterator[tuple[int, int]]:
@@ -82,14 +83,17 @@ class Rollup:
         self._lot = lot
         self._durations: defaultdict[tuple[int, int], list[int | None]] = defaultdict(list)
         self._scores: Counter[tuple[int, int, int]] = Counter()
+        self._thousandths: Counter[tuple[int, int, int]] = Counter()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count some events."""
-        durations, scores = self._durations, self._scores
+        durations, scores, thousandths = self._durations, self._scores, self._thousandths
         for at, kind, duration, score, marks in rows:
             durations[at // _FINEST_US, kind].append(duration)
             if score is not None:
-                scores[at // _DAY_US, min(score // _BIN, 19), marks or 0] += 1
+                cell = at // _DAY_US, min(score // _BIN, 19), marks or 0
+                scores[cell] += 1
+                thousandths[cell] += score
 
     def _cells(self) -> _Cells:
         cells: _Cells = defaultdict(_Cell)
@@ -128,8 +132,9 @@ class Rollup:
             )
             self._write_latencies(connection, level, cells, sign)
         connection.executemany(
-            "INSERT INTO scores VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            ((*key, sign * n) for key, n in self._scores.items()),
+            "INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "n = n + excluded.n, thousandths = thousandths + excluded.thousandths",
+            ((*key, sign * n, sign * self._thousandths[key]) for key, n in self._scores.items()),
         )
         if sign < 0:
             for table in ("counts", "scores"):

@@ -16,7 +16,7 @@ __all__ = [
     "VERSION",
 ]
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 TABLES: Final = f"""
 CREATE TABLE IF NOT EXISTS files (
