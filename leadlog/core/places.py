@@ -195,7 +195,7 @@ PLACES: Final = (
         "working copies",
         Content.ELSEWHERE,
         (
-            "leadlog.dashboard.model.log",
+            "leadlog.dashboard.log",
             "leadlog.dashboard.sql",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",

@@ -109,10 +109,7 @@ def serve(
         raise MissingExtraError(
             "the dashboard needs Starlette and uvicorn; install leadlog[dashboard]"
         )
-    import uvicorn
-
     from leadlog.dashboard.access import Access, kept_key
-    from leadlog.dashboard.server import Application
 
     if host not in _LOOPBACK:
         message(
@@ -122,19 +119,13 @@ def serve(
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(24) if token is None else token
-        # Opening the index creates the folder that holds the key.
-        from leadlog.dashboard.model import Log
-
-        with Log(root):
-            key = kept_key(root)
         access = Access(
             hosts=_names(host, port),
             token=token,
             allow_changes=allow_changes,
-            key=key,
+            key=kept_key(root),
             cookie=f"leadlog_{port}",
         )
-        application = Application(root, access)
         name = "localhost" if host in _ANY else f"[{host}]" if ":" in host else host
         url = f"http://{name}:{port}/?token={access.one_time_token()}"
         if as_json:
@@ -142,6 +133,12 @@ def serve(
         else:
             click.echo(f"Dashboard of {root}: {url}")
             sys.stdout.flush()
+        # The port is open already: a request that comes now waits until the server runs.
+        import uvicorn
+
+        from leadlog.dashboard.server import Application
+
+        application = Application(root, access)
         if opened:
             import webbrowser
 
@@ -149,6 +146,7 @@ def serve(
         configuration = uvicorn.Config(
             application,
             http="h11",
+            loop="asyncio",
             ws="none",
             lifespan="on",
             log_level="warning",

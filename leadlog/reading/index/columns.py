@@ -16,6 +16,7 @@ from leadlog.reading.change import change_of
 
 __all__ = [
     "MANY",
+    "TEXT_LIMIT",
     "Kind",
     "duration_of",
     "kind_of",
@@ -29,7 +30,7 @@ __all__ = [
 MANY: Final = "…"
 """Replaces names once too many distinct ones exist."""
 
-_TEXT_LIMIT: Final = 120
+TEXT_LIMIT: Final = 120
 
 
 class Kind(NamedTuple):
@@ -101,7 +102,7 @@ def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _text(value: Any) -> str | None:
     if type(value) is not str:
         return None
-    return value if len(value) <= _TEXT_LIMIT else f"{value[: _TEXT_LIMIT - 1]}…"
+    return value if len(value) <= TEXT_LIMIT else f"{value[: TEXT_LIMIT - 1]}…"
 
 
 def signature_of(category: str, data: Mapping[str, Any]) -> tuple[Any, ...] | None:

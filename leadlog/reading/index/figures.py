@@ -65,9 +65,10 @@ class Scores(NamedTuple):
     Attributes:
         day: number of the day since 1970.
         bin: twentieth of the score, 0 to 19.
-        source: source of the leads; None if unknown.
-        issues: codes that explain the score.
-        n: number of scores.
+        source: of the leads; None where it is not known.
+        issues: codes that say why the score is what it is.
+        n: how many.
+        thousandths: what the scores add up to.
     """
 
     day: int
@@ -75,6 +76,7 @@ class Scores(NamedTuple):
     source: str | None
     issues: tuple[str, ...]
     n: int
+    thousandths: int
 
 
 class Figures:
@@ -125,6 +127,11 @@ class Figures:
                 (_json(names),),
             )
         ]
+
+    def damaged(self) -> set[str]:
+        """Return the categories that have lines which are not events."""
+        rows = self._ask("SELECT DISTINCT category FROM files WHERE damaged > 0")
+        return {category for (category,) in rows}
 
     # ----------------------------------------------------------------------------- added up
 
@@ -264,13 +271,13 @@ class Figures:
             since_day: the first day, as a number since 1970.
             until_day: the last day; excluded.
         """
-        for day, bin_, n, marks in self._ask(
-            "SELECT slot, bin, n, name FROM scores LEFT JOIN names ON names.id = marks "
-            "WHERE slot >= ? AND slot < ?",
+        for day, bin_, n, thousandths, marks in self._ask(
+            "SELECT slot, bin, n, thousandths, name FROM scores "
+            "LEFT JOIN names ON names.id = marks WHERE slot >= ? AND slot < ?",
             (since_day, until_day),
         ):
             told: list[Any] = orjson.loads(marks) if marks else [None]
-            yield Scores(day, bin_, told[0], tuple(told[1:]), n)
+            yield Scores(day, bin_, told[0], tuple(told[1:]), n, thousandths)
 
     def first_and_last(self, kinds: Collection[int]) -> tuple[int, int] | None:
         """Return the times of the first and the last event of some kinds."""
@@ -302,25 +309,37 @@ class Figures:
         least_us: int | None = None,
         most_us: int | None = None,
         oldest: bool = False,
+        before: tuple[int, int] | None = None,
+        numbers: tuple[int, int] | None = None,
     ) -> list[IndexedEvent]:
         """Return events of a period, newest first.
 
         Args:
-            kinds: numbers of the kinds to include; None for all.
-            since: start of the period, microseconds since 1970.
-            until: end of the period; excluded.
-            most: largest number of events.
-            users: numbers of users; None for all.
-            session: only events of this session.
-            key: only events on the row with this key.
-            least_us: least duration in microseconds.
-            most_us: largest duration in microseconds.
-            oldest: return the oldest first instead.
+            kinds: numbers of the kinds wanted; None for all.
+            since: first moment, microseconds since 1970.
+            until: the moment at which the period has ended.
+            most: how many.
+            users: numbers of users; None for anybody's.
+            session: only of this session.
+            key: only on the row with this key.
+            least_us: only those that took as long, microseconds.
+            most_us: only those that took no longer.
+            oldest: the oldest first instead.
+            before: only those before this time, and of the same time those with a smaller number.
+            numbers: only those whose numbers are above the first and up to the last.
         """
         conditions, values = _conditions(users, session, key, least_us, most_us)
-        order = "ASC" if oldest else "DESC"
+        table, order = "events", "ASC" if oldest else "DESC"
+        if before is not None:
+            conditions += " AND (at, id) < (:at, :id)"
+            values |= {"at": before[0], "id": before[1]}
+            until = min(until, before[0] + 1)
+        if numbers is not None:
+            table = "events NOT INDEXED"  # but by number: there are few of them
+            conditions += " AND id > :above AND id <= :last"
+            values |= {"above": numbers[0], "last": numbers[1]}
         sql = (
-            "SELECT id, at, kind, duration FROM events WHERE at >= :start AND at < :end"
+            f"SELECT id, at, kind, duration FROM {table} WHERE at >= :start AND at < :end"
             f"{_of(kinds)}{conditions} ORDER BY at {order}, id {order} LIMIT :most"
         )
         parameters = _parameters(kinds, since, until, 0) | values | {"most": most}
@@ -352,17 +371,25 @@ class Figures:
         return [(kind, place, n) for kind, place, n in rows]
 
     def by_user(
-        self, kinds: Collection[int] | None, since: int, until: int, most: int
-    ) -> list[tuple[str, int]]:
-        """Return the users with the most events of a period, with their numbers of events."""
+        self,
+        kinds: Collection[int] | None,
+        since: int,
+        until: int,
+        *,
+        session: str | None = None,
+        key: str | None = None,
+        least_us: int | None = None,
+        most_us: int | None = None,
+    ) -> list[tuple[str, int, int]]:
+        """Return (user, kind, number of events); the arguments are those of `newest`."""
+        conditions, values = _conditions(None, session, key, least_us, most_us)
         rows = self._ask(
-            "SELECT name, n FROM (SELECT user, count(*) AS n FROM events "
-            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)} "
-            "GROUP BY user ORDER BY n DESC LIMIT :most) JOIN names ON names.id = user "
-            "ORDER BY n DESC",
-            _parameters(kinds, since, until, 0) | {"most": most},
+            "SELECT name, kind, n FROM (SELECT user, kind, count(*) AS n FROM events "
+            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)}{conditions} "
+            "GROUP BY user, kind) JOIN names ON names.id = user",
+            _parameters(kinds, since, until, 0) | values,
         )
-        return [(name, n) for name, n in rows]
+        return [(name, kind, n) for name, kind, n in rows]
 
     def sessions(self, kinds: Collection[int], since: int, until: int) -> int:
         """Return the number of sessions with events of some kinds."""
@@ -373,15 +400,19 @@ class Figures:
         )
         return int(count)
 
-    def after(self, number: int, most: int) -> list[IndexedEvent]:
-        """Return the events that were indexed after a number, in order."""
-        return [
-            IndexedEvent(*row)
-            for row in self._ask(
-                "SELECT id, at, kind, duration FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                (number, most),
-            )
-        ]
+    def after(self, number: int, most: int) -> tuple[int, int]:
+        """Return (number of the last event, count) of the events indexed after a number.
+
+        Args:
+            number: number of the event to start after; returned if there is none.
+            most: largest number of events to count.
+        """
+        ((last, n),) = self._ask(
+            "SELECT max(id), count(*) FROM "
+            "(SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+            (number, most),
+        )
+        return (number if last is None else int(last)), int(n)
 
     def places(self, numbers: Collection[int]) -> dict[int, EventLocation]:
         """Return the locations of some events, by number."""
