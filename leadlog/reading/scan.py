@@ -111,7 +111,7 @@ class Scan:
                 that needs few of them is then faster, since no whole section is read.
             only: the columns that are wanted; by default all of them, of which each costs
                 some time in planning even where it is not read.
-            damaged: keeps the rows of nulls that stand for lines that are no events.
+            damaged: keeps the rows of nulls that stand for lines that are not events.
         """
         kinds = columns(self.category)
         chosen = {"date": "date"}
@@ -229,7 +229,7 @@ class Scan:
         )
 
     def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
-        """Count the lines that are no events, and find the first of them.
+        """Count the lines that are not events, and find the first of them.
 
         Only files with such lines are read a second time, to distinguish damaged lines from
         one that is still being written. A compressed file that is cut off counts as one line.

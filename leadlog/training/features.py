@@ -1,12 +1,12 @@
-"""Features of a run as of its beginning: what was known of the runs that had ended by then.
+"""Features of a run as of its start, computed from the runs that had ended by then.
 
-A record is written when its run ends, so a join by `timestamp` sees the future: a run that began
-earlier may have ended later. Every feature here comes from runs with `ended < began`
-(`leadlog.training.as_of`), and none from the run's own record but what is known before it begins:
-its operation and its time of beginning (and, of runs that are known to have succeeded, its size).
+A record is written when its run ends, so a join by `timestamp` would see the future: a run that
+began earlier may have ended later. All features are computed from runs with `ended < began`
+(`leadlog.training.as_of`). From the run's own record they use only what is known before it begins:
+its operation and its start (and its size, for targets whose runs all succeeded).
 
-Sums are whole numbers, so they come out the same in whatever order they are added. Sampled records
-count as many as they stand for.
+Sums are of integers, so they do not depend on the order of addition. Sampled records are weighted
+by the number of runs that they represent.
 """
 
 from typing import Final, NamedTuple
@@ -20,16 +20,16 @@ __all__ = [
 ]
 
 SQL_VERSION: Final = 1
-"""Raised whenever a feature, or the SQL that computes it, changes its meaning."""
+"""Incremented whenever the meaning of a feature or of its SQL changes."""
 
 
 class Feature(NamedTuple):
-    """One column that a model may see.
+    """A column that a model may use.
 
     Attributes:
-        name: of the column.
+        name: Name of the column.
         kind: `category` or `number`.
-        text: What it says, for people.
+        text: A description for people.
     """
 
     name: str
@@ -59,13 +59,13 @@ FEATURES: Final = (
     Feature("all_label_200", "number", "Mean target of the last 200 ended runs of any kind."),
     Feature("all_failed_200", "number", "Share of failures among the last 200 ended runs."),
 )
-"""The allow-list: nothing else of the log reaches a model."""
+"""The allow-list of features: no other value of the log reaches a model."""
 
 SIZE_FEATURES: Final = (
     Feature("items", "number", "Leads that the run is about."),
     Feature("megabytes", "number", "Size of the files that it reads, 10^6 bytes."),
 )
-"""For `duration` alone, whose runs all succeeded: of a run that failed, the record often lacks
-its size, so a null would reveal the outcome."""
+"""Features for `duration` only, whose runs all succeeded: the record of a failed run often lacks
+its size, so a null would leak the outcome."""
 
 CATEGORICAL: Final = ("operation",)

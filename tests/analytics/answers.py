@@ -48,7 +48,7 @@ def answers(engine: Any) -> dict[str, str]:
 def summaries(count: Callable[[str, str], Period]) -> dict[str, str]:
     """The same of summaries: of the last two days and of the one before, each day for itself.
 
-    Percentiles are among it, as measured and of buckets; lines that are no events are not, for
+    Percentiles are among it, as measured and of buckets; lines that are not events are not, for
     Parquet has none.
     """
     found = {}

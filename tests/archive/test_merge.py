@@ -121,7 +121,7 @@ def test_a_part_whose_original_is_still_there_is_not_merged(root, run, writers, 
 
 
 def test_damaged_lines_and_rests_come_along(root, run, tools):
-    """Lines that are no events, and last ones without an end, stay what they were."""
+    """Lines that are not events, and last ones without an end, stay what they were."""
     whole = tools.events(DAY, 400)
     for name, rest in (("", b'{"torn'), (".w1", whole.splitlines()[0]), (".w2", b"\xff")):
         content = tools.events(DAY, 300, len(name)) + b"rubbish\n" + rest

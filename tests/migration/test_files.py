@@ -158,7 +158,7 @@ def test_of_several_addresses_in_a_cell_the_first_is_the_lead_s(file):
 
 
 def test_a_report_around_a_table_is_skipped_with_a_note(file):
-    """Preambles, repeated headers and footers are no leads; what was skipped is said."""
+    """Preambles, repeated headers and footers are not leads; what was skipped is said."""
     text = (
         '"Contacts by owner"\n"As of 2026-03-04"\n\n'
         + TABLE

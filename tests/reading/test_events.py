@@ -82,6 +82,17 @@ def test_a_number_that_json_has_not_is_null(number):
     assert decode(raw) == {"timestamp": format_us(1), "n": None, "m": [0.5]}
 
 
+def test_what_is_odd_in_two_ways_is_an_event_or_damage():
+    """A number of more than 64 bits is a float, as beside usual numbers; half a pair is damage."""
+    said = {"timestamp": "2026-11-23T10:00:00.000000Z", "n": 17, "m": 5, "k": "k"}
+    raw = json.dumps(said, separators=(",", ":")).encode()
+    huge = b"9" * 30
+    found = decode(raw.replace(b"17", b"NaN").replace(b":5", b":" + huge))
+    assert found == decode(raw.replace(b"17", b"null").replace(b":5", b":" + huge))
+    assert found["m"] == 1e30
+    assert decode(raw.replace(b"17", b"NaN").replace(b'"k":"k"', b'"k":"\\ud800"')) is None
+
+
 @pytest.mark.parametrize("stamp", ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.1Z"])
 def test_a_moment_may_have_fewer_digits(stamp):
     """What other programs wrote by the format's rules but for that is an event."""

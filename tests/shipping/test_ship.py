@@ -307,6 +307,9 @@ def test_a_request_that_is_refused_as_a_whole_is_parted_until_the_record_is_foun
         def prepare(self):
             pass
 
+        def encode(self, event_id, category, event, line):
+            return line
+
         def send(self, items):
             from leadlog.shipping.contract import BatchRefusedError
 

@@ -1,4 +1,4 @@
-"""The rows of a sheet of a workbook: .xlsx, .xlsb, .xls and .ods, whatever its name ends with."""
+"""Reads the rows of a workbook's sheet: .xlsx, .xlsb, .xls and .ods, whatever the file's suffix."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,13 +21,13 @@ class SheetRows:
     """The rows of a sheet.
 
     Args:
-        rows: The same, from the first one that has anything.
+        rows: The rows, from the first one that is not blank.
         not_read: Names of the other sheets that have rows.
 
     Attributes:
         not_read: The same.
         delimiter: Separator of two cells, where a row is reported as text.
-        plausible: Says whether cells can be those of a row; a sheet is never in doubt.
+        plausible: Returns whether cells can form a row; always True for a sheet.
     """
 
     delimiter = "\t"
@@ -44,7 +44,7 @@ class SheetRows:
         return list(self._ahead)
 
     def skip_to(self, line: int) -> None:
-        """Go on at a row."""
+        """Skip all rows before row `line`."""
         self._ahead = [row for row in self._ahead if row.line >= line]
         while not self._ahead:
             row = next(self._rows, None)
@@ -70,12 +70,12 @@ def sheet_of(path: Path, wanted: str | None, columns: Columns) -> Iterator[Sheet
 
     Args:
         path: The workbook.
-        wanted: Its name, or its number from 1; None for the first one with a header of leads, else
-            the first one that has rows.
-        columns: Tells what columns are for.
+        wanted: Its name, or its number from 1; None for the first sheet with a header of leads, or
+            else the first one with rows.
+        columns: Maps columns to fields.
 
     Raises:
-        ReadError: It cannot be read, there is no such sheet, or there is nothing in it.
+        ReadError: The workbook cannot be read, has no such sheet, or is empty.
     """
     from python_calamine import CalamineError, CalamineWorkbook
 
@@ -114,7 +114,7 @@ def sheet_of(path: Path, wanted: str | None, columns: Columns) -> Iterator[Sheet
 
 
 def _cell(value: Any) -> Any:
-    """Return a cell as a table of text would have it: blank is None, a whole number has no .0."""
+    """Return a cell like one of a text table: None if blank, whole numbers without .0."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, float) and value.is_integer():
