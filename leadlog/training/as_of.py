@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
-    Flags = NDArray[np.bool_]
+    Flags = NDArray[np.bool]
 
 __all__ = ["EndedRuns", "asked_sql", "check_numpy", "known_sql"]
 
