@@ -258,7 +258,7 @@ def test_a_file_that_is_locked_by_its_writer_is_left_alone(root, run, tools):
     with path.open("ab") as writer:
         assert try_lock(writer.fileno())
         report = run(Policy(7, 7))
-        assert reasons(report) == {NAME: "somebody writes to it"}
+        assert reasons(report) == {NAME: "a process is writing to it"}
         assert not report.findings
         assert tools.names(root) == [f"error_logs/{NAME}"]
     assert done(run()) == [("compress", NAME)]
@@ -271,7 +271,7 @@ def test_a_file_that_gets_a_writer_meanwhile_is_left_alone(root, run, tools):
     with other.open("ab") as writer:
         report = run(progress=lambda done, total: try_lock(writer.fileno()))
     assert done(report) == [("compress", NAME)]
-    assert reasons(report) == {other.name: "somebody writes to it"}
+    assert reasons(report) == {other.name: "a process is writing to it"}
     assert other.exists()
 
 

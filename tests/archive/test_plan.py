@@ -13,7 +13,7 @@ from leadlog.reading.archive import FoundFile, Policy, plan
 from leadlog.reading.archive.plan import Hindrance
 
 TODAY = dt.date(2026, 11, 23)
-BUSY = Hindrance("somebody writes to it")
+BUSY = Hindrance("a process is writing to it")
 _DAY_NS = 86_400_000_000_000
 
 

@@ -233,7 +233,7 @@ def test_files_of_today_and_in_use_wait_for_a_later_run(log):
         report = erasure.run(log, emails=[ADDRESS], today=TODAY)
     assert report.remaining == {
         f"error_logs/{TODAY}.jsonl": "its day is not over",
-        f"database_operations/{DAYS[2]}.jsonl": "somebody writes to it",
+        f"database_operations/{DAYS[2]}.jsonl": "a process is writing to it",
     }
     journal = log / ".erasure.json"
     assert journal.stat().st_mode & 0o777 == today.parent.parent.stat().st_mode & 0o666
