@@ -173,6 +173,82 @@ def test_a_response_that_nobody_reads_to_its_end_is_cancelled(requests: Logged) 
     assert request["request_info"]["outcome"] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("headers", "parts", "read", "outcome"),
+    [
+        ([("Content-Length", "6")], [b"one", b"two"], 2, "completed"),
+        ([("content-length", " 6 ")], [b"one", b"two"], 1, "cancelled"),
+        ([("Content-Length", "6")], [b"onetwo"], 1, "completed"),
+        ([("Content-Length", "6")], [b"onetwo, and more"], 1, "completed"),
+        ([("Content-Length", "many")], [b"one"], 1, "cancelled"),
+        ([], [b"one"], 1, "cancelled"),
+        ([], [], 1, "completed"),
+    ],
+)
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_response_is_complete_with_its_last_byte(
+    requests: Logged,
+    closed: bool,
+    headers: list[tuple[str, str]],
+    parts: list[bytes],
+    read: int,
+    outcome: str,
+) -> None:
+    """A server may stop at the stated length; a client of a test suite closes nothing."""
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", headers)
+        yield from parts
+
+    body: Any = leadlog.instrument_wsgi(app)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    for _ in range(read):
+        next(body, None)
+    if closed:
+        body.close()
+    del body
+    (request,) = requests()
+    assert request["request_info"]["outcome"] == outcome
+
+
+def test_requests_of_a_test_client_are_recorded(
+    engine: sa.Engine, requests: Logged, logged: Logged
+) -> None:
+    """Its responses are never closed; status, route and exception are there all the same."""
+    app = application(engine)
+    leadlog.instrument(app, engine, Base, operations="update")
+    client = app.test_client()
+    assert client.post("/deals/3?title=sold").status_code == 200
+    assert client.get("/boom").status_code == 500
+    assert client.get("/teapot").status_code == 418
+    assert client.get("/nowhere").status_code == 404
+    with client.get("/nowhere"):
+        pass  # closed, and the last before it ends with it
+    found = [
+        (one["operation_info"]["operation_name"], one["request_info"]["outcome"])
+        for one in requests(5)
+    ]
+    assert found == [
+        ("POST /deals/<int:deal_id>", "completed"),
+        ("GET /boom", "failed"),
+        ("GET /teapot", "completed"),
+        ("GET (no route)", "completed"),
+        ("GET (no route)", "completed"),
+    ]
+    assert [one["operation_info"]["total_duration_ms"] is None for one in requests(5)] == [
+        False
+    ] * 5
+    assert [one["performance_data"]["cpu_time_ms"] is None for one in requests(5)] == [
+        *[True] * 4,
+        False,
+    ]
+    assert [one["request_info"]["background_ms"] is None for one in requests(5)] == [
+        *[True] * 4,
+        False,
+    ]
+    (error,) = logged("error_logs")
+    assert error["error_details"]["exception_class"] == "KeyError"
+
+
 def test_an_exception_in_a_body_goes_on_to_the_server(requests: Logged, logged: Logged) -> None:
     """And is one error."""
 
