@@ -19,14 +19,14 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 WORK = "leadlog.work"
-"""Key of the environment under which a framework's module finds the work."""
+"""Key of the environ under which a framework's module finds the work."""
 
 
 class RecordedWSGI:
-    """A WSGI application, recorded. What it gets and what it sends is passed on unchanged.
+    """A recorded WSGI application. Requests and responses are passed on unchanged.
 
-    Each request runs in a copy of the server's context, so that nothing that it binds is there when
-    the thread serves the next one.
+    Each request runs in a copy of the server's context, so values that it binds are gone when the
+    thread serves the next request.
 
     Args:
         app: the application.
@@ -41,10 +41,11 @@ class RecordedWSGI:
         self._recorder = recorder
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request, as PEP 3333 says."""
-        if WORK not in environ:
-            _end_the_last()
-        work = None if WORK in environ else _begin(self._recorder, environ)
+        """Serve one request, as specified by PEP 3333."""
+        if WORK in environ:
+            return self.app(environ, start_response)
+        _end_the_last()
+        work = _begin(self._recorder, environ)
         if work is None:
             return self.app(environ, start_response)
         environ[WORK] = work
@@ -60,8 +61,8 @@ class RecordedWSGI:
         if isinstance(body, list | tuple) or (
             isinstance(wrapper, type) and isinstance(body, wrapper)
         ):
-            # The server looks at what these are: it counts the one, and lets the kernel send the
-            # other.
+            # The server checks the type of these: it counts the parts of a list or tuple, and lets
+            # the kernel send a file.
             context.run(work.__exit__, None, None, None)
             return body
         found = _Body(body, work, context, start)
@@ -99,10 +100,10 @@ def _begin(recorder: Recorder, environ: Environ) -> RecordedWork | None:
 
 
 class _Start:
-    """Passes on the application's call of `start_response`, and notes what it says.
+    """The `start_response` that the application gets; keeps the stated length of the response.
 
-    Apart from the body, whose generator often holds it: in a cycle the body would outlive its last
-    reference.
+    Separate from the body, whose generator often holds a reference to it: a reference cycle would
+    keep the body alive.
     """
 
     def __init__(
@@ -127,10 +128,10 @@ def _cancel_unsent(work: RecordedWork) -> None:
 
 
 class _Body:
-    """A response's body: each of its parts is made in the request's context.
+    """A response body whose parts are generated in the request's context.
 
-    The clients of test suites close none. Such a request ends with the thread's next one, with the
-    body's last reference, or with the process.
+    Test clients do not close it. The request then ends when the thread begins its next one, the
+    body is garbage-collected, or the process exits.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class _Body:
             self._work.responded()
 
     def close(self) -> None:
-        """Close the body; the server has sent it, or the client has left."""
+        """Note that the response was sent or the client left; called by the server."""
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
@@ -195,11 +196,11 @@ class _Body:
 
     @property
     def is_sent(self) -> bool:
-        """Whether all of it was sent, and it was not closed since."""
+        """Whether the whole body was sent but is not closed yet."""
         return self._work is not None and self._work.has_responded
 
     def leave(self) -> None:
-        """End the request of a body that nobody closes. Never raises."""
+        """End the request of a body that is not going to be closed; never raise."""
         with suppress(Exception):  # the interpreter may be ending
             work = self._take()
             if work is not None:
@@ -214,7 +215,7 @@ _unended: weakref.WeakSet[_Body] = weakref.WeakSet()
 
 
 def _end_the_last() -> None:
-    """End the thread's last request, where its response was sent but is never closed."""
+    """End the thread's previous request if its response was sent but not closed."""
     last = getattr(_thread, "last", None)
     body = None if last is None else last()
     if body is not None and body.is_sent:
