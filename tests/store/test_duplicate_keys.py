@@ -235,7 +235,7 @@ def test_names_of_two_people(first, second):
 
 
 def test_the_order_of_a_name_does_not_matter_for_an_address():
-    """"Lovelace, Ada" and "Ada Lovelace" are the same name."""
+    """The names Lovelace, Ada and Ada Lovelace agree."""
     assert names_agree("Lovelace, Ada", "Ada Lovelace")
 
 
