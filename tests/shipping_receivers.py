@@ -123,7 +123,7 @@ class _Between(BaseHTTPRequestHandler):
                 self.server.late += 1
 
     def _pass_on_or_fail(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         self.server.paths.append(self.path)
         self.server.headers.append(dict(self.headers))
         fault = self.server.fault() if self.command in self.server.methods else None
@@ -148,6 +148,17 @@ class _Between(BaseHTTPRequestHandler):
         self._answer(status, said, headers)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - http.server's names
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(chunks)
 
     def _forwarded(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}

@@ -123,7 +123,7 @@ def test_nothing_is_lost_whatever_moment_the_kill_comes_at(tmp_path, kind):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HEC", "t")
             shipper = Shipper(directory, from_url(url, "plain"))
-        report = shipper.once(30.0)
+        report = shipper.once(120.0)
         shipper.close()
         assert report.error is None
         lost_answers = between.made["reset"] + between.made["timeout"]
