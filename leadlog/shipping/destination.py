@@ -20,7 +20,7 @@ __all__ = ["KINDS", "RESERVED", "Destination", "configured", "from_url", "token_
 KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp", "s3")
 """Types of destinations."""
 
-RESERVED: Final = ("run", "status", "replay", "forget", "template")
+RESERVED: Final = ("run", "status", "replay", "forget", "files", "template")
 """Names that the subcommands of `leadlog ship` have."""
 
 _POLICIES: Final = ("plain", "masked", "pseudonymised")

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("leadlog.cli.ship.state:status", "Show how far each destination is."),
     "replay": ("leadlog.cli.ship.run:replay", "Send again what a destination refused."),
     "forget": ("leadlog.cli.ship.state:forget", "Forget how far a destination is, to start over."),
+    "files": ("leadlog.cli.ship.state:files", "Write dashboards and templates of receivers."),
     "template": ("leadlog.cli.ship.state:template", "Print the index templates."),
 }
 """Command to where it is and its one-line help."""
