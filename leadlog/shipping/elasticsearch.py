@@ -1,7 +1,8 @@
-"""Elasticsearch and OpenSearch, by `_bulk`.
+"""Shipping to Elasticsearch and OpenSearch by `_bulk`.
 
-A record goes to the index `<index>-<log type>-<UTC day>` under its event_id, by the operation
-`create`: a second copy of it is refused with 409, so each is there once, however often it is sent.
+A record is written to the index `<index>-<log type>-<UTC day>` under its event_id by the
+operation `create`: a second copy is refused with 409, so each record exists once, however often it
+is sent.
 """
 
 import base64
@@ -38,9 +39,9 @@ _OWN: Final = ("timestamp", "level", "event_name", "event_id", "session_id", "tr
 
 
 def document(event_id: str, category: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Return a record as the Elastic Common Schema has it, with all of its own sections.
+    """Return a record in the Elastic Common Schema, with all of its sections.
 
-    What ECS has a name for stands there; everything else stands under `leadlog`.
+    Values for which ECS has a field stand in that field; everything else stands under `leadlog`.
     """
     rest = {key: value for key, value in event.items() if key not in _OWN}
     found: dict[str, Any] = {
@@ -90,13 +91,13 @@ def _quoted(value: str | None) -> str:
 
 _OUTCOMES: Final = {None: "unknown", True: "success", False: "failure"}
 _SPLICED: Final = frozenset(("entity", "operation"))
-"""Keys under `leadlog` that a record has none of."""
+"""Keys that are added under `leadlog`; records do not have them."""
 
 
 def _spliced(event_id: str, category: str, event: dict[str, Any], line: bytes) -> bytes | None:
-    """Return the JSON of `document`, its sections as they are in the line; None where it differs.
+    """Return the JSON of `document` with the line's own bytes; None if the line cannot be reused.
 
-    It does where the line is not as leadlog writes lines: another order, an escape in its head.
+    It cannot if leadlog did not write it: another order of keys, or an escape in its first keys.
     """
     get = event.get
     stamp, level, name = event["timestamp"], get("level"), get("event_name")
@@ -143,7 +144,7 @@ class BulkSender:
     """Sends to Elasticsearch or OpenSearch.
 
     Args:
-        destination: Where to.
+        destination: The destination.
         token: An API key or, with a user, that user's password; empty for none.
     """
 
@@ -160,15 +161,15 @@ class BulkSender:
         self._heads: dict[str, bytes] = {}
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def prepare(self) -> None:
-        """Install the index templates, unless they are not wanted.
+        """Install the index templates, unless the destination turns them off.
 
         Raises:
             UnreachableError: It cannot be reached now.
-            DestinationError: It refuses, or is not what it should be.
+            DestinationError: The destination refuses, or is neither Elasticsearch nor OpenSearch.
         """
         answer = self._http.decoded(self._http.request("GET", "/"), "/")
         version = answer.get("version") if isinstance(answer, dict) else None
@@ -218,12 +219,12 @@ class BulkSender:
         return b"%b\n%b\n" % (self._action(event_id, category, event["timestamp"][:10]), found)
 
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
-        """Create the records that are not there yet.
+        """Create the records that do not exist yet.
 
         Raises:
-            UnreachableError: No answer, or one that says to come later.
+            UnreachableError: No answer, or one that asks to retry later.
             BatchRefusedError: The request was refused for its content.
-            DestinationError: Everything is refused.
+            DestinationError: The destination refuses everything.
         """
         return self._bulk(b"".join([item.body for item in items]), len(items))
 
@@ -244,10 +245,10 @@ class BulkSender:
         return [_verdict(verb, one) for verb, one in found]
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Delete records by their ids; index the new ones over those that changed.
+        """Delete records by their ids; index the changed ones again.
 
         Raises:
-            UnreachableError: Not done, or not all of it.
+            UnreachableError: Nothing, or not everything, was deleted.
             DestinationError: The destination refuses.
         """
         lines = [
@@ -255,7 +256,7 @@ class BulkSender:
             for one in events
             if one.line is None
         ]
-        # What creates a record, but over the one that is there.
+        # The action of a create, but one that overwrites an existing record.
         lines += [item.body.replace(b'{"create":', b'{"index":', 1) for item in items]
         verdicts = self._bulk(b"".join(lines), len(lines)) if lines else ()
         for verdict in verdicts:
@@ -267,7 +268,7 @@ class BulkSender:
 
 def _verdict(verb: str, one: dict[str, Any]) -> Verdict:
     status = one.get("status", 0)
-    # 409: it is there already; 404: what is to be deleted is not there.
+    # 409: the record exists already; 404: the record to delete does not exist.
     if 200 <= status < 300 or status == (404 if verb == "delete" else 409):
         return None
     if status in _LATER:
@@ -286,13 +287,13 @@ def _verdict(verb: str, one: dict[str, Any]) -> Verdict:
 def index_template(log_type: str, index: str, flavour: str) -> dict[str, Any]:
     """Return the index template of a log type.
 
-    Every field of the record contract has its type from the first record on. Objects with keys of
-    the user's own are one field each (`flat_object`, `flattened`), so that they never use up the
-    index's limit of fields nor refuse a record for the type of a value.
+    Every field of the record contract has its type from the first record on. Objects with keys that
+    the user chooses are one field each (`flat_object`, `flattened`), so they neither use up the
+    limit of fields nor have a record refused for the type of a value.
 
     Args:
-        log_type: Which one.
-        index: What index names begin with.
+        log_type: The log type.
+        index: Prefix of the index names.
         flavour: elasticsearch or opensearch.
     """
     flat: dict[str, Any] = {"type": "flat_object"}
@@ -361,7 +362,7 @@ def _properties(
 def _field(
     key: str, schema: dict[str, Any], definitions: dict[str, Any], flat: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Return how one key is mapped; None where nothing is known of it."""
+    """Return the mapping of one key; None if its type is unknown."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].rpartition("/")[2]]
         open_ended = target.get("additionalProperties") is not False

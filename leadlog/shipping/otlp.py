@@ -1,7 +1,7 @@
-"""OpenTelemetry, by OTLP/HTTP in protobuf: collectors, and Loki at its path /otlp.
+"""Shipping to OpenTelemetry by OTLP/HTTP in protobuf: collectors, and Loki at its path /otlp.
 
-At least once: a batch that was under way when a kill or a lost answer came is sent again. Each
-record carries its event_id as `log.record.uid`, by which receivers can tell copies.
+Delivery is at least once: a batch in flight when the process is killed or an answer is lost is sent
+again. Each record carries its event_id as `log.record.uid`, by which receivers can detect copies.
 """
 
 import socket
@@ -30,7 +30,7 @@ _OWN: Final = frozenset(
 
 
 def encode(event_id: str, event: dict[str, Any]) -> bytes:
-    """Return a record as a LogRecord: known values as attributes, its sections as the body."""
+    """Return a record as a LogRecord: known values as attributes, all sections as the body."""
     get = event.get
     values: dict[str, Any] = {
         "log.record.uid": event_id,
@@ -79,8 +79,8 @@ class OtlpSender:
     """Sends to an OpenTelemetry receiver.
 
     Args:
-        destination: Where to; a URL without a path is one of a collector, /v1/logs.
-        token: Sent as a bearer token; empty for none.
+        destination: The destination; to a URL without a path /v1/logs is added.
+        token: Bearer token; empty for none.
     """
 
     can_erase = False
@@ -92,11 +92,11 @@ class OtlpSender:
         self._resource = {"service.name": "leadlog", "host.name": socket.gethostname()}
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def prepare(self) -> None:
-        """Do nothing: the protocol has no greeting."""
+        """Do nothing: OTLP has no handshake."""
 
     def encode(
         self,
@@ -112,10 +112,10 @@ class OtlpSender:
         """Export the records.
 
         Raises:
-            UnreachableError: No answer, or one that says to come later.
+            UnreachableError: No answer, or one that asks to retry later.
             BatchRefusedError: The request was refused for its content.
-            DestinationError: Everything is refused.
-            DroppedError: The receiver dropped some and does not say which.
+            DestinationError: The destination refuses everything.
+            DroppedError: The receiver dropped some records and does not say which.
         """
         records = [item.body for item in items]
         body = export_request(self._resource, "leadlog", str(SCHEMA_VERSION), records)
@@ -132,5 +132,5 @@ class OtlpSender:
         return [None] * len(items)
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Raise: the protocol cannot delete."""
+        """Raise NotImplementedError: OTLP cannot delete."""
         raise NotImplementedError

@@ -1,6 +1,6 @@
-"""OTLP's log messages in protobuf's wire format, as little of it as they need.
+"""OTLP's log messages in protobuf's wire format, limited to what they need.
 
-`opentelemetry-proto` makes a quarter as many records per second; the tests hold this to it.
+`opentelemetry-proto` encodes a quarter as many records per second; the tests compare both.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _SHORT: Final = [bytes((number,)) for number in range(128)]
 _TRUE, _FALSE, _EMPTY = b"\x10\x01", b"\x10\x00", b""
 _SHORT_TEXT: Final = 126
 _ITEMS: Final = [bytes((0x0A, size + 2, 0x0A, size)) for size in range(_SHORT_TEXT)]
-"""What comes before a short text in a list."""
+"""Prefixes of a short text in a list, by its size."""
 _MOST_SIZES, _MOST_KEYS = 512, 4096
 
 
@@ -37,17 +37,17 @@ def _varint(number: int) -> bytes:
 
 
 def _field(tag: bytes, content: bytes) -> bytes:
-    """Return a field of the wire type for texts and messages."""
+    """Return a field of wire type 2, for texts and messages."""
     return tag + _varint(len(content)) + content
 
 
 class _Sizes(dict[int, bytes]):
-    """What stands before a value of a key, by the size of the value.
+    """Prefixes of a key's values, by the size of the value.
 
     Args:
-        tag: Of the pair's field.
-        name: The pair's first field, its key.
-        kind: Tag of the value's kind.
+        tag: Tag of the pair's field.
+        name: The encoded key, the pair's first field.
+        kind: Tag of the type of value.
     """
 
     __slots__ = ("_kind", "_name", "_tag")
@@ -65,7 +65,7 @@ class _Sizes(dict[int, bytes]):
 
 
 class _Numbers(dict[int, bytes]):
-    """The pairs of a key with whole numbers, of which most are met again and again."""
+    """Encoded pairs of a key and an integer, cached because most values recur."""
 
     __slots__ = ("_pair",)
 
@@ -80,7 +80,7 @@ class _Numbers(dict[int, bytes]):
 
 
 class _Pair:
-    """What the pairs of one key begin with; a record's keys are those of all others of its kind."""
+    """Prefixes of one key's pairs, cached because records of one type share their keys."""
 
     __slots__ = ("double", "false", "lists", "name", "numbers", "objects", "tag", "texts", "true")
 
@@ -95,12 +95,12 @@ class _Pair:
         self.double = self.of(b"\x21" + bytes(8))[:-8]
 
     def of(self, value: bytes) -> bytes:
-        """Return the pair of a value of any kind."""
+        """Return the encoded pair of the key and an encoded value."""
         return _field(self.tag, self.name + _field(b"\x12", value))
 
 
 class _Texts(dict[str, _Sizes]):
-    """What stands before a text, by key: most values are texts."""
+    """Prefixes of text values by key: most values are texts."""
 
     __slots__ = ("_pairs",)
 
@@ -114,10 +114,10 @@ class _Texts(dict[str, _Sizes]):
 
 
 class _Pairs(dict[str, _Pair]):
-    """The pairs of a field that repeats, by key.
+    """Prefixes for the pairs of a repeated field, by key.
 
     Attributes:
-        texts: Their beginnings for texts.
+        texts: Prefixes of text values, by key and size.
     """
 
     __slots__ = ("_tag", "texts")
@@ -134,9 +134,9 @@ class _Pairs(dict[str, _Pair]):
 
 
 _VALUES: Final = _Pairs(b"\x0a")
-"""Those of a KeyValueList or a Resource."""
+"""Pairs of a KeyValueList or a Resource."""
 _ATTRIBUTES: Final = _Pairs(b"\x32")
-"""Those of a LogRecord."""
+"""Pairs of a LogRecord's attributes."""
 
 
 def _any(value: Any) -> bytes:
@@ -170,17 +170,17 @@ def _item(value: Any) -> bytes:
 
 
 def attributes(values: Mapping[str, Any], pairs: _Pairs = _VALUES) -> bytes:
-    """Return key-value fields, without those that are null.
+    """Return the key-value fields of a mapping, without those that are null.
 
     Args:
         values: Plain data.
-        pairs: Those of the field that repeats; by default of a KeyValueList or a Resource.
+        pairs: Prefixes of the repeated field; by default those of a KeyValueList or a Resource.
     """
     parts: list[bytes] = []
     texts = pairs.texts
     for key, value in values.items():
         kind = type(value)
-        # What most values are is written out here: a call costs more than the encoding.
+        # The most frequent types are inlined: a call costs more than the encoding.
         if kind is str:
             content = value.encode()
             parts += (texts[key][len(content)], content)
@@ -244,7 +244,7 @@ def _name(text: str) -> bytes:
 def export_request(
     resource: Mapping[str, Any], scope: str, version: str, records: Iterable[bytes]
 ) -> bytes:
-    """Return an ExportLogsServiceRequest of one resource and one scope."""
+    """Return an ExportLogsServiceRequest with one resource and one scope."""
     scoped = [_field(b"\x0a", _field(b"\x0a", scope.encode()) + _field(b"\x12", version.encode()))]
     scoped += [_field(b"\x12", record) for record in records]
     logs = _field(b"\x0a", attributes(resource)) + _field(b"\x12", b"".join(scoped))
@@ -252,10 +252,10 @@ def export_request(
 
 
 def partial_success(response: bytes) -> tuple[int, str]:
-    """Return (records that were rejected, why) of an ExportLogsServiceResponse.
+    """Return (number of rejected records, reason) of an ExportLogsServiceResponse.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The response is not such a message.
     """
     rejected, message = 0, ""
     for number, value in _read(response):

@@ -1,4 +1,4 @@
-"""Ships to one destination: read, send, and move the position once all of it is acknowledged."""
+"""Shipping to one destination: read, send, and advance the position once all is acknowledged."""
 
 import random
 import threading
@@ -37,13 +37,13 @@ _STANDBY_SECONDS: Final = 2.0
 
 @attrs.define
 class ShipReport:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
-        name: Of the destination.
-        sent: Records that it took.
-        refused: Records that it refused for good; they are kept for `leadlog ship replay`.
-        error: Why the run ended before all was sent; None where it did not.
+        name: Name of the destination.
+        sent: Number of records that it accepted.
+        refused: Number of records that it refused for good; kept for `leadlog ship replay`.
+        error: Why the run ended before everything was sent; None if it did not.
     """
 
     name: str
@@ -52,19 +52,19 @@ class ShipReport:
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return all attributes as plain data."""
         return attrs.asdict(self)
 
 
 class _StoppedError(Exception):
-    """The run is to end."""
+    """Raised to end a run that was asked to stop."""
 
 
 def sender_of(destination: Destination) -> Sender:
-    """Return what speaks a destination's protocol.
+    """Return the sender for a destination's protocol.
 
     Raises:
-        SettingsError: Its token is not there.
+        SettingsError: Its token is not set.
     """
     token = token_of(destination)
     if destination.type == "splunk":
@@ -83,20 +83,20 @@ def sender_of(destination: Destination) -> Sender:
 class Shipper:
     """Ships a log directory to one destination.
 
-    `once` sends what there is; `run` goes on until it is stopped. Only one process ships to a
-    destination; a second one stands by.
+    `once` sends everything that is pending; `run` continues until it is stopped. Only one process
+    ships to a destination; a second one stands by.
 
     Args:
         directory: The log directory.
-        destination: Where to.
-        pseudonym_key: Of the pseudonyms, where the destination wants these.
-        notice: Is called with one line that people should know of.
-        clock: Microseconds since 1970.
-        stop: Ends a run when it is set.
-        sender: Speaks the protocol; made from the destination by default.
+        destination: The destination.
+        pseudonym_key: Key of the pseudonyms, if the destination's policy uses them.
+        notice: Called with one line of text for the operator.
+        clock: Returns microseconds since 1970.
+        stop: Ends a run when set.
+        sender: Implements the protocol; made from the destination by default.
 
     Raises:
-        SettingsError: The token is not there, or pseudonyms are wanted without a key.
+        SettingsError: The token is not set, or pseudonyms are configured without a key.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Shipper:
         self._stop = threading.Event() if stop is None else stop
         self._sender = sender_of(destination) if sender is None else sender
         policy, key = destination.personal_data, pseudonym_key.encode() or None
-        # The destination has checked what its policy says.
+        # The policy was validated with the destination.
         self._privacy = None if policy == "plain" else Privacy(cast(Policy, policy), key)
         self._dropped: list[tuple[str, int | None, int | None, int | None]] = []
         self._odd: dict[str, str] = {}
@@ -130,15 +130,15 @@ class Shipper:
     # --------------------------------------------------------------------------------------- runs
 
     def once(self, give_up_seconds: float = 30.0) -> ShipReport:
-        """Send what there is.
+        """Send everything that is pending.
 
         Args:
-            give_up_seconds: How long a destination that takes nothing is tried.
+            give_up_seconds: How long a destination that accepts nothing is retried.
 
         Raises:
-            ShippingError: Another process ships there.
-            LogDirectoryError: The position cannot be kept.
-            ReadError: What was kept is damaged.
+            ShippingError: Another process ships to this destination.
+            LogDirectoryError: The position cannot be stored.
+            ReadError: The stored progress is damaged.
         """
         self._give_up = give_up_seconds
         with shipping_lock(self._directory, self._destination.name) as other:
@@ -151,11 +151,11 @@ class Shipper:
         return self.report
 
     def run(self) -> ShipReport:
-        """Ship until it is stopped, whatever the destination answers meanwhile.
+        """Ship until stopped, retrying whatever the destination answers.
 
         Raises:
-            LogDirectoryError: The position cannot be kept.
-            ReadError: What was kept is damaged.
+            LogDirectoryError: The position cannot be stored.
+            ReadError: The stored progress is damaged.
         """
         told = False
         while not self._stop.is_set():
@@ -172,13 +172,13 @@ class Shipper:
         return self.report
 
     def replay(self, give_up_seconds: float = 30.0) -> ShipReport:
-        """Send again what was refused.
+        """Send the refused records again.
 
         Args:
-            give_up_seconds: How long a destination that takes nothing is tried.
+            give_up_seconds: How long a destination that accepts nothing is retried.
 
         Raises:
-            LeadlogError: As `once`.
+            LeadlogError: As for `once`.
         """
         self._give_up = give_up_seconds
         with shipping_lock(self._directory, self._destination.name) as other:
@@ -191,7 +191,7 @@ class Shipper:
         return self.report
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._sender.close()
 
     def _ship(self, *, forever: bool) -> None:
@@ -211,7 +211,7 @@ class Shipper:
                 source.close()
 
     def _guarded(self, shipments: Shipments, work: Callable[[], None]) -> None:
-        """Do it; report and keep the error that ends it too early."""
+        """Call `work`; report and store the error that ends it early."""
         try:
             work()
         except _StoppedError:
@@ -251,7 +251,7 @@ class Shipper:
     # -------------------------------------------------------------------------------------- batch
 
     def _send(self, shipments: Shipments, source: Source, batch: Batch) -> None:
-        # A file may have been open here when an erasure took lines out of it.
+        # The file may have been open while an erasure removed lines from it.
         erased = shipments.erased_among([item.event_id for item in batch.items])
         items = self._without(erased, batch.items) if erased else batch.items
         refused = self._delivered(shipments, items)
@@ -266,7 +266,7 @@ class Shipper:
         self.report.refused += len(refused) + lost
 
     def _without(self, erased: dict[str, bytes | None], items: Sequence[Item]) -> list[Item]:
-        """Return records without those that are erased, and as an erasure changed the others."""
+        """Return the records without the erased ones, with the changes of erasures applied."""
         found = []
         for item in items:
             line = erased.get(item.event_id, item.raw)
@@ -277,7 +277,7 @@ class Shipper:
         return found
 
     def _item(self, category: str, event: Event, *, anew: bool = False) -> Item:
-        """Return a record as it is sent; `anew`, without its bytes in the log."""
+        """Return a record to send; with `anew`, encoded without its bytes in the log."""
         data, raw, event_id = event.data, event.raw, event_id_of(event)
         line = None if anew or type(data) is OddEvent else raw
         try:
@@ -290,7 +290,7 @@ class Shipper:
         return Item(event_id, category, raw, body)
 
     def _delivered(self, shipments: Shipments, items: Sequence[Item]) -> list[Refused]:
-        """Send until each record is taken or refused; returns those that were refused."""
+        """Send until each record is accepted or refused; return the refused ones."""
         refused: list[Refused] = []
         if self._odd:
             refused = [_refused(one, self._odd[one.event_id]) for one in items if not one.body]
@@ -306,7 +306,7 @@ class Shipper:
                 groups += self._parted(group, error, refused)
                 continue
             except DroppedError as error:
-                # To send the batch again would double all the others.
+                # Sending the batch again would duplicate all other records.
                 self._reached(shipments)
                 self._dropped.append((str(error), None, None, error.count))
                 self._notice(f"{error}; it does not say which of {len(group)}")
@@ -335,7 +335,7 @@ class Shipper:
     def _parted(
         self, group: Sequence[Item], error: BatchRefusedError, refused: list[Refused]
     ) -> list[Sequence[Item]]:
-        """Return smaller groups of one that was refused as a whole."""
+        """Return smaller groups of a group that was refused as a whole."""
         if len(group) == 1:
             refused.append(_refused(group[0], str(error)))
             return []
@@ -377,7 +377,7 @@ class Shipper:
                 data = decode(one.line)
                 if data is not None:
                     event = Event(data, one.line, self._directory, 0)
-                    # Its own bytes may be what was refused: the same key twice, for one.
+                    # Its own bytes may be why it was refused, such as the same key twice.
                     items.append(self._item(one.category, event, anew=True))
             still = {one.event_id: one for one in self._delivered(shipments, items)}
             shipments.replayed(
@@ -399,11 +399,11 @@ class Shipper:
             shipments.put(error=None)
 
     def _wait(self, shipments: Shipments, error: UnreachableError | DestinationError) -> None:
-        """Wait before the next try, longer each time.
+        """Wait before the next attempt, longer each time.
 
         Raises:
-            _StoppedError: The run is to end.
-            ShippingError: It has been tried for long enough.
+            _StoppedError: The run was stopped.
+            ShippingError: The time for retries is over.
         """
         text = str(error)
         if text != self._told:
@@ -417,7 +417,7 @@ class Shipper:
         asked = error.retry_after if isinstance(error, UnreachableError) else None
         longest = min(_FIRST_WAIT_SECONDS * 2**self._waited, _LONGEST_WAIT_SECONDS)
         self._waited += 1
-        wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 - so that many do not come at once
+        wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, so that many do not retry at once
         if asked is not None:
             wait = min(max(asked, wait), 10 * _LONGEST_WAIT_SECONDS)
         if self._give_up is not None:
@@ -436,13 +436,13 @@ def remember(
     *,
     can_erase: bool,
 ) -> None:
-    """Keep what others need to know of a destination, and report when it is another one.
+    """Store the facts about a destination that other commands need; report a changed target.
 
     Args:
-        shipments: Where it is kept.
+        shipments: Store of the facts.
         destination: The destination.
-        notice: Is called with one line for people.
-        can_erase: Whether events can be deleted there.
+        notice: Called with one line of text for the operator.
+        can_erase: Whether the destination can delete events.
     """
     before = shipments.get("target")
     target = f"{destination.type} {destination.url} {destination.index}".strip()

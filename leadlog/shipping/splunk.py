@@ -1,9 +1,9 @@
-"""Splunk, by its HTTP Event Collector, with the indexer's acknowledgement where it is offered.
+"""Shipping to Splunk by its HTTP Event Collector, with indexer acknowledgement if enabled.
 
-HEC's 200 says that events were taken, not that they are indexed. Where the token has
-acknowledgement enabled, an answer carries a number, and a batch counts once the indexer has
-acknowledged that. At least once: a batch under way when a kill or a lost answer came is sent again;
-each event carries its event_id.
+HEC's 200 confirms that events were received, not that they are indexed. Where the token has
+acknowledgement enabled, each answer carries a number, and a batch counts once the indexer has
+acknowledged that number. Delivery is at least once: a batch in flight when the process is killed or
+an answer is lost is sent again; each event carries its event_id.
 """
 
 import socket
@@ -33,9 +33,9 @@ _EVENTS: Final = "/services/collector/event"
 _ACK: Final = "/services/collector/ack"
 _LOG_TYPES: Final = {category: log_type for log_type, category in CATEGORIES.items()}
 _OF_AN_EVENT: Final = (5, 6, 8, 12, 13, 15)
-"""HEC's codes that are about an event: no data, a wrong format, a field that is missing."""
+"""HEC's codes that concern an event: no data, a wrong format, a missing field."""
 _OF_THE_TOKEN: Final = (7, 10, 11, 14)
-"""HEC's codes that are about the set-up: a wrong index, a channel that is missing."""
+"""HEC's codes that concern the configuration: a wrong index, a missing channel."""
 _ACK_POLLS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 _SEVERITIES: Final = {"warning": "medium", "error": "high", "critical": "critical"}
 
@@ -46,7 +46,7 @@ _CIM: Final = frozenset(
 
 
 def _common(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the names of Splunk's common information model."""
+    """Return the fields of Splunk's common information model."""
     level = event.get("level")
     found = {
         "severity": _SEVERITIES.get(level if type(level) is str else "", "informational"),
@@ -66,9 +66,9 @@ class SplunkSender:
     """Sends to a Splunk HTTP Event Collector.
 
     Args:
-        destination: Where to.
-        token: Of the collector.
-        wait: Waits some seconds between two questions for an acknowledgement.
+        destination: The destination.
+        token: Token of the collector.
+        wait: Sleeps for some seconds between two polls for an acknowledgement.
     """
 
     can_erase = False
@@ -99,16 +99,16 @@ class SplunkSender:
         }
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def prepare(self) -> None:
-        """Do nothing: the first batch shows whether the token is right."""
+        """Do nothing: the first batch shows whether the token is valid."""
 
     def encode(
         self, event_id: str, category: str, event: dict[str, Any], line: bytes | None
     ) -> bytes:
-        """Return a record as HEC takes it, with the names of Splunk's information model."""
+        """Return a record as an HEC event, with the names of Splunk's common information model."""
         micros = micros_of(event["timestamp"])
         head = f'{{"time":{micros // 1_000_000}.{micros % 1_000_000:06}{self._heads[category]}'
         common = _common(event)
@@ -118,7 +118,7 @@ class SplunkSender:
             and line.endswith(b"}")
             and _CIM.isdisjoint(event)
         ):
-            # The line's own bytes, with more keys behind its last one.
+            # The line's own bytes, with further keys inserted after its last one.
             return b"%b%b,%b}" % (head.encode(), line[:-1], orjson.dumps(common)[1:])
         return b"%b%b}" % (
             head.encode(),
@@ -126,12 +126,12 @@ class SplunkSender:
         )
 
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
-        """Send the records, and wait until they are indexed where that can be known.
+        """Send the records and, where acknowledgement is enabled, wait until they are indexed.
 
         Raises:
-            UnreachableError: No answer, one that says to come later, or no acknowledgement.
+            UnreachableError: No answer, one that asks to retry later, or no acknowledgement.
             BatchRefusedError: A record was refused.
-            DestinationError: Everything is refused.
+            DestinationError: The destination refuses everything.
         """
         body = b"\n".join([item.body for item in items])
         headers = {"X-Splunk-Request-Channel": self._channel}
@@ -168,12 +168,12 @@ class SplunkSender:
                 answer = self._http.request("POST", path, body)
                 said = self._http.decoded(answer, _ACK)
             except UnreachableError:
-                said = None  # asking again costs less than sending the batch again
+                said = None  # polling again costs less than sending the batch again
             acks = said.get("acks") if isinstance(said, dict) else None
             if isinstance(acks, dict) and acks.get(str(number)) is True:
                 return
             if time.monotonic() >= end:
-                self._channel = str(uuid.uuid4())  # the old one's numbers may have been lost
+                self._channel = str(uuid.uuid4())  # the indexer may have lost the old numbers
                 raise UnreachableError(
                     f"{self._destination.url} did not acknowledge a batch in "
                     f"{self._destination.ack_seconds:g} s"
@@ -182,5 +182,5 @@ class SplunkSender:
             tries += 1
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Raise: the protocol cannot delete."""
+        """Raise NotImplementedError: HEC cannot delete."""
         raise NotImplementedError

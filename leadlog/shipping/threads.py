@@ -1,4 +1,4 @@
-"""Shipping from threads of a process that does something else, as `leadlog monitor --ship` does."""
+"""Shipping from threads of another process, as `leadlog monitor --ship` does."""
 
 import threading
 import time
@@ -29,14 +29,14 @@ def shipper_for(
     notice: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> "Shipper | ObjectShipper":
-    """Return what ships to a destination, with the settings' key of pseudonyms.
+    """Return the shipper for a destination, with the settings' key of pseudonyms.
 
     Args:
         directory: The log directory.
-        destination: Where to.
-        settings: Of the process.
-        notice: Is called with one line that people should know of.
-        stop: Ends a run when it is set.
+        destination: The destination.
+        settings: Settings of the process.
+        notice: Called with one line of text for the operator.
+        stop: Ends a run when set.
 
     Raises:
         SettingsError: A token or the key is missing.
@@ -60,16 +60,16 @@ def shipper_for(
 
 
 class ShippingThreads:
-    """Ships to destinations, each from a daemon thread of its own; a context manager.
+    """Ships to destinations, each from a daemon thread; a context manager.
 
-    Whatever happens to one of them, neither the others nor the process notice: what ends it is
-    told, and it starts again after a while.
+    A failure of one affects neither the others nor the process: the error is reported, and the
+    destination is started again after a wait.
 
     Args:
         directory: The log directory.
-        destinations: Where to.
-        settings: Of the process.
-        notice: Is called with one line that people should know of.
+        destinations: The destinations.
+        settings: Settings of the process.
+        notice: Called with one line of text for the operator.
 
     Raises:
         SettingsError: A token or the key of pseudonyms is missing.
@@ -112,7 +112,7 @@ class ShippingThreads:
             began = time.monotonic()
             try:
                 shipper.run()
-            except Exception as error:  # noqa: BLE001 - what runs beside it goes on
+            except Exception as error:  # noqa: BLE001 - the process must continue
                 if time.monotonic() - began > _LONGEST_WAIT_SECONDS:
                     wait = _FIRST_WAIT_SECONDS
                 self._notice(f"{name}: {error}; trying again in {wait:g} s")
@@ -121,15 +121,15 @@ class ShippingThreads:
         shipper.close()
 
     def start(self) -> None:
-        """Begin to ship."""
+        """Start shipping."""
         for thread in self._threads:
             thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End it, and wait for requests that are on their way.
+        """Stop shipping, and wait for requests in flight.
 
         Args:
-            timeout: Seconds to wait; a receiver that hangs holds nobody up for longer.
+            timeout: Longest wait in seconds; a receiver that hangs cannot delay longer.
         """
         self._stop.set()
         end = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""The time of a record as a number, at the cost of a look-up for all records of one second."""
+"""Conversion of timestamps to numbers, cached for all records of one second."""
 
 from functools import lru_cache
 
@@ -13,10 +13,10 @@ def _second(text: str) -> int:
 
 
 def micros_of(timestamp: str) -> int:
-    """Return microseconds since 1970 of a record's `timestamp`; 0 for an earlier time.
+    """Return a record's `timestamp` in microseconds since 1970; 0 for an earlier time.
 
     Raises:
-        ValueError: It is not a record's timestamp.
+        ValueError: The text is not a record's timestamp.
     """
     if len(timestamp) != 27:
         return max(parse(timestamp), 0)

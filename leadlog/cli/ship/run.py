@@ -1,4 +1,4 @@
-"""`leadlog ship run` and `leadlog ship replay`: the work itself."""
+"""`leadlog ship run` and `leadlog ship replay`."""
 
 import signal
 import threading
@@ -26,7 +26,7 @@ _give_up = click.option(
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --once, how long a destination is tried that takes nothing.",
+    help="With --once, how long to retry a destination that accepts nothing.",
 )
 _JOIN_SECONDS = 0.2
 
@@ -43,10 +43,10 @@ _JOIN_SECONDS = 0.2
 @click.option(
     "--personal-data",
     metavar="POLICY",
-    help="How names and addresses leave this machine: plain, masked or pseudonymised. "
-    "Needed with --to; beside names it takes the place of theirs.",
+    help="How personal data leave this machine: plain, masked or pseudonymised. "
+    "Required with --to; overrides the policy of named destinations.",
 )
-@click.option("--once", is_flag=True, help="Send what there is, and end.")
+@click.option("--once", is_flag=True, help="Send everything in the log, and exit.")
 @_give_up
 @json_option
 @click.pass_context
@@ -62,10 +62,10 @@ def run(
     give_up: float,
     as_json: bool,
 ) -> None:
-    """Ship to destinations, until it is stopped.
+    """Ship the log to destinations until it is stopped.
 
-    What a destination refuses for good is kept with its reason, and never holds up the rest. The
-    token is in the variable that token_env names, or in the keyring; never in a URL.
+    Records that a destination rejects permanently are kept with the reason, and never delay the
+    rest. The token is read from the variable named by token_env, or the keyring; never from a URL.
 
     \b
     Examples:
@@ -73,7 +73,7 @@ def run(
       leadlog ship --all --once --json
       leadlog ship --to 'splunk+https://splunk:8088?token_env=HEC_TOKEN' --personal-data plain
 
-    With --once it exits with 1 where records were refused, and with 3 where a destination could
+    With --once it exits with 1 when records were refused, and with 3 when a destination could
     not be reached.
     """  # noqa: D301 - click wants real backspaces
     settings = _settings(directory)
@@ -97,7 +97,7 @@ def run(
         for thread in threads:
             thread.start()
         for thread in threads:
-            while thread.is_alive():  # so that signals are handled meanwhile
+            while thread.is_alive():  # join in steps, so that signals are handled
                 thread.join(_JOIN_SECONDS)
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -108,7 +108,7 @@ def run(
 
 @contextmanager
 def collected_seldom() -> Iterator[None]:
-    """Let the garbage collector run seldom: decoded records hold no cycles, but many objects."""
+    """Run the garbage collector rarely: decoded records form no cycles, but many objects."""
     import gc
 
     before = gc.get_threshold()
@@ -142,8 +142,8 @@ def _work(
 @click.command()
 @click.argument("name")
 @directory_option
-@click.option("--to", metavar="URL", help="The URL that NAME was made of, where it has no table.")
-@click.option("--personal-data", metavar="POLICY", help="Needed with --to.")
+@click.option("--to", metavar="URL", help="The URL of NAME, if it has no table.")
+@click.option("--personal-data", metavar="POLICY", help="Required with --to.")
 @_give_up
 @json_option
 @click.pass_context
@@ -157,16 +157,17 @@ def replay(
     give_up: float,
     as_json: bool,
 ) -> None:
-    """Send again what a destination refused, after its cause is mended.
+    """Send the records again that a destination refused, after the cause is fixed.
 
-    What it takes now is forgotten here; what it refuses again is kept with the new reason.
+    Records that it accepts are removed here; records that it refuses again are kept with the new
+    reason.
 
     \b
     Examples:
       leadlog ship replay elk
       leadlog ship replay elk --json | jq .refused
 
-    Exits with 1 where records were refused again, and with 3 where it could not be reached.
+    Exits with 1 when records were refused again, and with 3 when it could not be reached.
     """  # noqa: D301 - click wants real backspaces
     settings = _settings(directory)
     (destination,) = chosen(settings, () if to else (name,), to, personal_data, everything=False)
@@ -242,7 +243,7 @@ def _show(reports: "list[ShipReport]", *, as_json: bool) -> int:
             message(f"{one.name}: `leadlog ship status` shows why records were refused")
     for one in reports:
         if one.error:
-            message(f"{one.name}: not all was shipped: {one.error}")
+            message(f"{one.name}: not everything was shipped: {one.error}")
     if any(one.error for one in reports):
         return 3
     return 1 if any(one.refused for one in reports) else 0

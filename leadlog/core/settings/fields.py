@@ -1,4 +1,4 @@
-"""Every setting: its default, its unit, what it does, and what its value has to be."""
+"""Every setting, with its default, unit, description and validation."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ __all__ = ["FIELDS", "Settings"]
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """Everything that can be set; each field's help, unit and default are its reference."""
+    """All settings; each field's help, unit and default are its reference."""
 
     directory: Path = setting(Path("database_logs"), "Folder that the category folders lie in.")
     enabled: bool = setting(True, "Whether anything is captured and written at all.")
@@ -303,7 +303,7 @@ class Settings:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check what only holds between settings."""
+        """Validate constraints between settings."""
         limits = (
             self.tier_excellent_ms,
             self.tier_good_ms,
