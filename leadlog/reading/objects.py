@@ -101,7 +101,8 @@ class ObjectStore:
                 "an object store needs pyarrow; install it with: pip install 'leadlog[analytics]'"
             ) from error
         parts = urlsplit(url)
-        options: dict[str, Any] = {}
+        # pyarrow's own limit is 3 seconds, which a store that is busy takes.
+        options: dict[str, Any] = {"request_timeout": 30, "connect_timeout": 5}
         if region:
             options["region"] = region
         if endpoint:
@@ -124,13 +125,8 @@ class ObjectStore:
                 out.write(block)
 
     def put_bytes(self, path: str, content: bytes) -> None:
-<<<<<<< HEAD
-        """Write a small file; arguments and errors are as of `put`."""
-        with self._writing(path) as out:
-=======
         """Write a small file atomically; raises as `put`."""
-        with self._files.open_output_stream(self._at(path)) as out:
->>>>>>> main
+        with self._writing(path) as out:
             out.write(content)
 
     @contextmanager

@@ -20,13 +20,8 @@ __all__ = ["KINDS", "RESERVED", "Destination", "configured", "from_url", "token_
 KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp", "s3")
 """Types of destinations."""
 
-<<<<<<< HEAD
 RESERVED: Final = ("run", "status", "replay", "forget", "files", "template")
-"""Names that the subcommands of `leadlog ship` have."""
-=======
-RESERVED: Final = ("run", "status", "replay", "forget", "template")
 """Names that cannot be used for a destination: the subcommands of `leadlog ship`."""
->>>>>>> main
 
 _POLICIES: Final = ("plain", "masked", "pseudonymised")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)

@@ -58,6 +58,7 @@ def bucket(server, monkeypatch, tmp_path):
         endpoint_override=server.removeprefix("http://"),
         scheme="http",
         region="us-east-1",
+        request_timeout=60,
         allow_bucket_creation=True,
     )
     files.create_dir(name)

@@ -87,7 +87,9 @@ def test_each_search_of_the_splunk_dashboard_names_fields_of_the_events(written,
         body = json.loads(sender.encode(event["event_id"], category, event, None))
         types.add(body["sourcetype"])
         for name, value in body["event"].items():
-            fields |= {name, *(f"{name}.{key}" for key in value)} if value else {name}
+            fields.add(name)
+            if type(value) is dict:
+                fields |= {f"{name}.{key}" for key in value}
     sender.close()
     root = ElementTree.parse(written / "splunk/default/data/ui/views/leadlog.xml").getroot()
     assert root.tag == "form"

@@ -9,18 +9,11 @@ from leadlog.cli.root import LazyGroup
 __all__ = ["COMMANDS", "ship"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-<<<<<<< HEAD
-    "run": ("leadlog.cli.ship.run:run", "Ship to destinations; what `leadlog ship NAME` does."),
-    "status": ("leadlog.cli.ship.state:status", "Show how far each destination is."),
-    "replay": ("leadlog.cli.ship.run:replay", "Send again what a destination refused."),
-    "forget": ("leadlog.cli.ship.state:forget", "Forget how far a destination is, to start over."),
-    "files": ("leadlog.cli.ship.state:files", "Write dashboards and templates of receivers."),
-=======
     "run": ("leadlog.cli.ship.run:run", "Ship to destinations; the same as `leadlog ship NAME`."),
     "status": ("leadlog.cli.ship.state:status", "Show how far behind each destination is."),
     "replay": ("leadlog.cli.ship.run:replay", "Send records again that a destination refused."),
     "forget": ("leadlog.cli.ship.state:forget", "Forget a destination's position, to start over."),
->>>>>>> main
+    "files": ("leadlog.cli.ship.state:files", "Write dashboards and templates of receivers."),
     "template": ("leadlog.cli.ship.state:template", "Print the index templates."),
 }
 """Command name to its location and one-line help."""
