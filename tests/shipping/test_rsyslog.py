@@ -22,7 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "ship" / "rsyslog" / "lea
 
 @pytest.fixture
 def rsyslogd():
-    """The program, with its module for Elasticsearch."""
+    """Return the program, with its module for Elasticsearch."""
     found = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin:/sbin")
     if found is None or not list(Path("/usr/lib").glob("*/rsyslog/omelasticsearch.so")):
         _unavailable("rsyslog-elasticsearch is not installed")
