@@ -8,6 +8,8 @@ Sums are whole numbers of 64 bits. A running sum may wrap around; the difference
 the same, since no window is that large.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from leadlog.core.errors import MissingExtraError
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
     Flags = NDArray[np.bool]
 
 __all__ = ["EndedRuns", "asked_sql", "check_numpy", "known_sql"]
@@ -79,13 +80,13 @@ def asked_sql(source: str) -> str:
 class _Sums:
     """Running sums in one order, with a leading 0; a window is a difference of two."""
 
-    def __init__(self, values: "Ints") -> None:
+    def __init__(self, values: Ints) -> None:
         import numpy as np
 
         self._sums = np.zeros(len(values) + 1, dtype=np.int64)
         np.cumsum(values, out=self._sums[1:])
 
-    def between(self, first: "Ints", after: "Ints") -> "Ints":
+    def between(self, first: Ints, after: Ints) -> Ints:
         """Return the sums of windows: from a row up to, and without, another."""
         found: Ints = self._sums[after] - self._sums[first]
         return found
@@ -94,19 +95,19 @@ class _Sums:
 class _EndColumns(NamedTuple):
     """Columns of the runs that ended, sorted by their end."""
 
-    ended: "Ints"
-    us: "Ints"
-    weight: "Ints"
-    label: "Ints"
-    timed: "Flags"
-    failed: "Flags"
-    labelled: "Flags"
+    ended: Ints
+    us: Ints
+    weight: Ints
+    label: Ints
+    timed: Flags
+    failed: Flags
+    labelled: Flags
 
 
 class _Group:
     """The runs of each operation or of each session, one after another."""
 
-    def __init__(self, codes: "Ints", known: "_EndColumns") -> None:
+    def __init__(self, codes: Ints, known: _EndColumns) -> None:
         import numpy as np
 
         self._total = len(known.ended)
@@ -118,7 +119,7 @@ class _Group:
         begins = np.diff(sorted_codes, prepend=sorted_codes[:1] - 1) != 0
         self._first = np.maximum.accumulate(np.where(begins, rows, 0))
 
-    def last(self, codes: "Ints", upto: "Ints") -> "tuple[Ints, Flags]":
+    def last(self, codes: Ints, upto: Ints) -> tuple[Ints, Flags]:
         """Return the last row in this order of the first `upto` of all; and if there is one."""
         import numpy as np
 
@@ -129,7 +130,7 @@ class _Group:
             there &= self._keys[place] >= codes * self._total
         return place, there
 
-    def start(self, place: "Ints", size: int | None) -> "Ints":
+    def start(self, place: Ints, size: int | None) -> Ints:
         """Return the beginning of a window of that many rows; of its group without a number."""
         import numpy as np
 
@@ -144,7 +145,7 @@ class EndedRuns:
         known: What `known_sql` selects.
     """
 
-    def __init__(self, known: "pa.Table") -> None:
+    def __init__(self, known: pa.Table) -> None:
         import numpy as np
 
         order = _by_end(known)
@@ -167,7 +168,7 @@ class EndedRuns:
         self._of_session = _Totals(self._known, self._by_session.order)
         self._of_all = _Totals(self._known, every)
 
-    def features(self, asked: "pa.Table") -> "pa.Table":
+    def features(self, asked: pa.Table) -> pa.Table:
         """Return `event_id` and every feature of runs, as of their beginning.
 
         Args:
@@ -196,7 +197,7 @@ class EndedRuns:
         }
         return pa.table(columns)
 
-    def _operation(self, codes: "Ints", started: "Ints", upto: "Ints") -> dict[str, Any]:
+    def _operation(self, codes: Ints, started: Ints, upto: Ints) -> dict[str, Any]:
         place, there = self._by_operation.last(codes, upto)
         if not len(self._known.ended):
             return dict.fromkeys(_OPERATION, _nullable(started / 1.0, there))
@@ -216,7 +217,7 @@ class EndedRuns:
             "operation_label_200": of.mean_label(long, after, there),
         }
 
-    def _session(self, codes: "Ints", started: "Ints", upto: "Ints") -> dict[str, Any]:
+    def _session(self, codes: Ints, started: Ints, upto: Ints) -> dict[str, Any]:
         import numpy as np
 
         place, there = self._by_session.last(codes, upto)
@@ -234,7 +235,7 @@ class EndedRuns:
             "session_since_s": _nullable((started - known.ended[last]) / 1e6, there),
         }
 
-    def _all(self, started: "Ints", upto: "Ints") -> dict[str, Any]:
+    def _all(self, started: Ints, upto: Ints) -> dict[str, Any]:
         import numpy as np
 
         there = upto > 0
@@ -264,7 +265,7 @@ _ALL: Final = ("all_since_s", "all_span_s", "all_label_200", "all_failed_200")
 class _Totals:
     """Running sums of what means are made of, in one order of the runs."""
 
-    def __init__(self, known: _EndColumns, order: "Ints") -> None:
+    def __init__(self, known: _EndColumns, order: Ints) -> None:
         weight = known.weight[order]
         timed = weight * known.timed[order]
         us = known.us[order]
@@ -277,7 +278,7 @@ class _Totals:
         self._labelled = _Sums(labelled)
         self._label = _Sums(known.label[order] * labelled)
 
-    def mean_ms(self, first: "Ints", after: "Ints", there: "Flags") -> "pa.Array":
+    def mean_ms(self, first: Ints, after: Ints, there: Flags) -> pa.Array:
         import numpy as np
 
         weight = self._timed.between(first, after)
@@ -285,18 +286,18 @@ class _Totals:
         total += self._low.between(first, after)
         return _mean(total, weight, there, 1000)
 
-    def mean_label(self, first: "Ints", after: "Ints", there: "Flags") -> "pa.Array":
+    def mean_label(self, first: Ints, after: Ints, there: Flags) -> pa.Array:
         weight = self._labelled.between(first, after)
         return _mean(self._label.between(first, after), weight, there, 1_000_000)
 
 
-def _mean(total: "Any", weight: "Ints", there: "Flags", unit: int) -> "pa.Array":
+def _mean(total: Any, weight: Ints, there: Flags, unit: int) -> pa.Array:
     import numpy as np
 
     return _nullable(total / np.maximum(weight, 1) / unit, there & (weight > 0))
 
 
-def _by_end(known: "pa.Table") -> "Ints":
+def _by_end(known: pa.Table) -> Ints:
     """Return the order of runs by their end; where that is the same, by their ids."""
     import numpy as np
 
@@ -313,13 +314,13 @@ def _by_end(known: "pa.Table") -> "Ints":
     return order
 
 
-def _indices(rows: "Ints") -> "pa.Array":
+def _indices(rows: Ints) -> pa.Array:
     import pyarrow as pa
 
     return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows)])
 
 
-def _ints(column: "pa.ChunkedArray | pa.Array", kind: "DTypeLike" = "int64") -> "Ints":
+def _ints(column: pa.ChunkedArray | pa.Array, kind: DTypeLike = "int64") -> Ints:
     """Return a column of whole numbers without nulls, as it lies in memory.
 
     `to_numpy` would import pandas where that is installed, which takes longer than all the rest.
@@ -334,13 +335,13 @@ def _ints(column: "pa.ChunkedArray | pa.Array", kind: "DTypeLike" = "int64") -> 
     return found
 
 
-def _flags(column: "pa.ChunkedArray") -> "Flags":
+def _flags(column: pa.ChunkedArray) -> Flags:
     import numpy as np
 
     return _ints(column, np.uint8) > 0
 
 
-def _encoded(column: "pa.ChunkedArray") -> "tuple[Ints, pa.Array]":
+def _encoded(column: pa.ChunkedArray) -> tuple[Ints, pa.Array]:
     """Return a number for each text, and the texts."""
     import numpy as np
 
@@ -348,7 +349,7 @@ def _encoded(column: "pa.ChunkedArray") -> "tuple[Ints, pa.Array]":
     return _ints(found.indices, np.int32).astype(np.int64), found.dictionary
 
 
-def _codes(column: "pa.ChunkedArray", texts: "pa.Array") -> "Ints":
+def _codes(column: pa.ChunkedArray, texts: pa.Array) -> Ints:
     """Return the numbers of texts; -1 for one that is not there."""
     import numpy as np
     import pyarrow as pa
@@ -359,7 +360,7 @@ def _codes(column: "pa.ChunkedArray", texts: "pa.Array") -> "Ints":
     return np.where(there, _ints(found, np.int32), -1).astype(np.int64)
 
 
-def _nullable(values: "NDArray[Any]", known: "Flags") -> "pa.Array":
+def _nullable(values: NDArray[Any], known: Flags) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 

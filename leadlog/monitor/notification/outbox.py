@@ -250,7 +250,7 @@ class Outbox:
             channel.send(message.title, message.body, message.severity)
         except DeliveryError as error:
             self._failed(message, channel.name, str(error))
-        except Exception as error:  # noqa: BLE001 - a channel of somebody else's must not end the thread
+        except Exception as error:  # noqa: BLE001 - a foreign channel must not end the thread
             self._failed(message, channel.name, type(error).__name__)
         else:
             with self._lock:
