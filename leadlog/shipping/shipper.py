@@ -302,6 +302,7 @@ class Shipper:
             try:
                 verdicts = self._sender.send(group)
             except BatchRefusedError as error:
+                self._reached(shipments)  # a refusal is an answer
                 groups += self._parted(group, error, refused)
                 continue
             except DroppedError as error:

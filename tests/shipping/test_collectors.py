@@ -287,11 +287,11 @@ def test_trouble_on_the_way_loses_nothing_and_doubles_no_more_than_a_batch_each(
         serving(Trouble(collector.url, faults, seed=3)) as between,
     ):
         url = f"http://{between.host}"
-        keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 0.4, "ack_seconds": 1}
+        # Long enough for a loaded machine: only the way makes trouble, not the clock.
+        keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 5, "ack_seconds": 30}
         report = ship(directory, to(kind, url, **keys))
     assert report.sent == 150
     assert set(collector.ids) == set(ids)
     lost_answers = between.made["reset"] + between.made["timeout"]
     assert lost_answers
-    # On a loaded machine some more answers may be late.
-    assert len(collector.ids) - 150 <= 10 * (lost_answers + between.late)
+    assert len(collector.ids) - 150 <= 10 * lost_answers
