@@ -287,7 +287,7 @@ def test_trouble_on_the_way_loses_nothing_and_doubles_no_more_than_a_batch_each(
         serving(Trouble(collector.url, faults, seed=3)) as between,
     ):
         url = f"http://{between.host}"
-        # Long enough for a loaded machine: only the way makes trouble, not the clock.
+        # Long enough for a loaded machine: only the network fails, not the clock.
         keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 5, "ack_seconds": 30}
         report = ship(directory, to(kind, url, **keys))
     assert report.sent == 150
