@@ -240,6 +240,6 @@ def compare(
     found = _measure(restored(part, category, damaged=damaged))
     if found != expected:
         raise ReadError(
-            f"{part} does not give back what went into it ({found.lines} lines for "
+            f"{part} does not reproduce its original ({found.lines} lines for "
             f"{expected.lines}); the original stays"
         )
