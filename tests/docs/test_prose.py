@@ -1,4 +1,4 @@
-"""The words of the project: what docs, help, errors, docstrings and comments do not say."""
+"""The project's wording: expressions that docs, help, errors and docstrings avoid."""
 
 import re
 from pathlib import Path
@@ -43,12 +43,12 @@ INSTEAD = {
     r"\bin order to\b": "to",
     r"\b(simply|obviously|of course)\b": "leave it out",
 }
-"""What is not written, and what is."""
+"""Pattern to avoid, and the wording to use instead."""
 
 
 @pytest.mark.parametrize("wrong", INSTEAD)
 def test_plain_words_are_used(wrong: str) -> None:
-    """No page and no source says it in the other way; the list says what it says instead."""
+    """No page and no source contains the pattern."""
     found = [
         f"{path.name}:{number}: {line.strip()}"
         for path in (*PAGES, *SOURCES)
