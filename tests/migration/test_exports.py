@@ -53,7 +53,7 @@ def test_people_arrive_with_company_address_and_number(tmp_path, kind):
     values = {"ida": IDA[2], "tom": TOM[2], "ida_tel": IDA[3], "tom_tel": TOM[3]}
     result, people, _ = migrated(tmp_path, LANGUAGES[kind].format_map(values))
     assert people == [IDA, TOM]
-    assert all("sum" in one.reason for one in result.rejects)
+    assert all("total" in one.reason for one in result.rejects)
 
 
 def test_what_was_taken_out_of_a_cell_is_kept(tmp_path):

@@ -265,9 +265,9 @@ class TableReader:
         if filled == 1 and len(self.header) > _CERTAIN and not _like_name(only):
             return self._reject(row, "the row has one cell only, which reads like a line of text")
         if first.rstrip(" :").casefold() in _TOTALS and not self._anchored(cells):
-            return self._reject(row, f"the row begins with {first!r}, so it is a sum and no lead")
+            return self._reject(row, f"the row begins with {first!r}, so it is a total, not a lead")
         if self._has_number_for_name(cells) and not self._anchored(cells):
-            return self._reject(row, "its name has no letter and it has no address, so it is a sum")
+            return self._reject(row, "its name has no letter and it has no address: it is a total")
         return Read(dict(zip(self.header, cells, strict=False)), row.line, size)
 
     def _has_number_for_name(self, cells: Sequence[object]) -> bool:
