@@ -1,8 +1,8 @@
-"""What is new, told to every open page: the position in the index, as server-sent events.
+"""Live updates of open pages: the position in the index, as server-sent events.
 
-The stream carries no events of the log, only how far the index is. A page then asks for what was
-indexed after the position it has, so that whatever happens to the connection or to the server,
-nothing is lost and nothing comes twice.
+The stream carries no events of the log, only the position in the index. A page then requests
+everything indexed after the position it has, so no event is lost or repeated, whatever happens to
+the connection or the server.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from leadlog.dashboard.watching import LogWatcher
 __all__ = ["IndexFollower", "stream"]
 
 _IDLE_SECONDS: Final = 2.0
-"""Between two looks while no page is open."""
+"""Time between two checks while no page is open."""
 _LISTING_SECONDS: Final = 2.0
-"""Between two listings of all files; in between, those of the newest days are looked at."""
+"""Time between two listings of all files; in between, only the newest days are checked."""
 _LONGEST_PAUSE_SECONDS: Final = 0.1
 _STATUS_SECONDS: Final = 0.5
-"""Between two looks at the index by a stream that got no notification."""
+"""Time between two checks of the index by a stream that was not notified."""
 _HEARTBEAT_SECONDS: Final = 10.0
 
 
@@ -39,8 +39,8 @@ class IndexFollower:
         log: the log.
 
     Attributes:
-        progress: how much of the log is indexed the first time, 0 to 1; 1 afterwards.
-        trouble: why the index cannot be brought up to date; None where it can.
+        progress: share of the log indexed during the first run, 0 to 1; 1 afterwards.
+        trouble: why the index cannot be updated; None if it can.
     """
 
     def __init__(self, log: Log) -> None:
@@ -54,7 +54,7 @@ class IndexFollower:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread; a second time does nothing."""
+        """Start the thread; idempotent."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -73,10 +73,10 @@ class IndexFollower:
 
     @contextmanager
     def listening(self, tell: Callable[[], object]) -> Iterator[None]:
-        """Follow the log closely meanwhile.
+        """Follow the log closely during the block.
 
         Args:
-            tell: is called in another thread whenever something may be new.
+            tell: called in another thread whenever there may be new events.
         """
         with self._lock:
             self._listeners.add(tell)
@@ -88,7 +88,7 @@ class IndexFollower:
                 self._listeners.discard(tell)
 
     def status(self) -> dict[str, Any]:
-        """Return the position and what else pages show of it."""
+        """Return the position, and the state of the index that pages show."""
         with self._log.figures() as figures:
             generation, number = figures.position()
             extent = figures.extent()
@@ -142,7 +142,7 @@ class IndexFollower:
             self._tell()
 
     def _changed_sizes(self) -> list[tuple[int, int]]:
-        """Sizes of the newest files and times of the folders: what changes with a new event."""
+        """Return sizes of the newest files and times of folders: they change with new events."""
         found = []
         for category in CATEGORIES:
             folder = self._log.directory / category
@@ -159,11 +159,11 @@ class IndexFollower:
 
 
 async def stream(follower: IndexFollower, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield a server-sent event whenever the position has changed, and heartbeats.
+    """Yield a server-sent event whenever the position changes, and heartbeats.
 
     Args:
-        follower: of the log.
-        stopping: is set when the server ends.
+        follower: the follower of the log.
+        stopping: set when the server stops.
     """
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""The dashboard's ASGI application: the guard around it, its routes, and its life."""
+"""The dashboard's ASGI application: access checks, routes and lifespan."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ _BODY_BYTES: Final = 256 * 1024
 _LARGEST: Final = (1 << 53) - 1
 """Of whole numbers that JavaScript tells apart."""
 _OPEN: Final = frozenset({"/login", "/assets/app.css", "/assets/icon.svg"})
-"""What a visitor without a token may ask for: nothing of the log."""
+"""Paths open to visitors without a token; none shows anything of the log."""
 _log = logging.getLogger("leadlog.dashboard")
 
 Send = Callable[[Any], Awaitable[None]]
@@ -47,10 +47,10 @@ class Application:
 
     Args:
         directory: the log directory.
-        access: who may see it.
+        access: decides who may see it.
 
     Raises:
-        IndexUnavailableError: the index cannot be made.
+        IndexUnavailableError: the index cannot be created.
     """
 
     def __init__(self, directory: str | os.PathLike[str], access: Access) -> None:
@@ -75,7 +75,7 @@ class Application:
         )
 
     def close(self) -> None:
-        """Stop the thread, cancel queries and close the index; a second time does nothing."""
+        """Stop the thread, cancel queries and close the index; idempotent."""
         if self._kept_queries is not None:
             self._kept_queries.cancel_all()
         self._follower.stop()
@@ -84,11 +84,11 @@ class Application:
     # ------------------------------------------------------------------------------- the guard
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        if scope["type"] != "http":  # no WebSocket: it would need checks of its own
+        if scope["type"] != "http":  # WebSockets are refused: they would need separate checks
             await send({"type": "websocket.close", "code": 1008})
             return
         self._follower.start()
@@ -103,11 +103,11 @@ class Application:
         await self._routes(scope, receive, guarded)
 
     def _check(self, scope: Any) -> None:
-        """Let a request pass, or raise `RefusedError`."""
+        """Raise `RefusedError` unless the request is allowed."""
         headers, method = scope["headers"], scope["method"]
         self._access.check_host(headers)
         if method not in {"GET", "HEAD", "POST"}:
-            raise RefusedError(405, f"{method} is not answered here.")
+            raise RefusedError(405, f"{method} is not allowed here.")
         path = _path_of(scope)
         if path == "/login" and method == "POST":
             self._access.check_site(headers, change=False)
@@ -170,7 +170,7 @@ class Application:
 
     async def _page(self, request: Request) -> Response:
         if "token" in request.query_params and self._access.may_see(request.scope):
-            # Out of the address, so that it is not in the history or in a copied link.
+            # Remove the token from the address, so it is not in the history or in a copied link.
             return _moved(request.scope, _path_of(request.scope).strip("/"))
         root = _escaped(request.scope.get("root_path", ""))
         content = page("app.html").replace("{root}", root)
@@ -201,7 +201,7 @@ class Application:
         return await _answered(lambda: self._told(view, given))
 
     def _told(self, view: "View", given: dict[str, str]) -> dict[str, Any]:
-        status = self._follower.status()  # before the figures: what comes meanwhile is sent again
+        status = self._follower.status()  # before the figures: later events are sent again
         told = view(_views().Asked(self._log, given))
         return {"status": status, **told}
 
@@ -263,14 +263,14 @@ class Application:
 
 
 def _moved(scope: Any, name: str) -> Response:
-    """To a page that is named here, never to what a visitor's path says."""
+    """Return a redirect to one of the known pages, never to a path from the request."""
     response = Response(status_code=303)
     response.headers["location"] = f"{scope.get('root_path', '')}/{name if name in PAGES else ''}"
     return response
 
 
 def _path_of(scope: Any) -> str:
-    """Return the path below the place where the application is mounted, as routes see it."""
+    """Return the request path relative to the mount point, as the routes see it."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and path.startswith(root) else path
 
@@ -307,7 +307,7 @@ def _exact(value: Any) -> Any:
 
 
 async def _answered(work: Callable[[], Any]) -> Response:
-    """Return the response of work that runs in a thread, or the reason why it failed."""
+    """Run the work in a thread; return its response, or one that states why it failed."""
     try:
         found = await run_in_threadpool(work)
         return await run_in_threadpool(_json, found, 200)

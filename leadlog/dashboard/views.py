@@ -1,4 +1,4 @@
-"""What each page asks for, as JSON; and with it the commands that say the same."""
+"""The data of each page as JSON, with the commands that show the same data."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ _SCORES: Final = (
 
 
 class AskedError(LeadlogError, ValueError):
-    """A view that was asked for with something that is not there, or missing."""
+    """A parameter of a request is missing, bad or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +59,19 @@ class Asked:
 
     Attributes:
         log: the log.
-        given: the parameters in its address.
+        given: the parameters of the request.
     """
 
     log: Log
     given: Mapping[str, str]
 
     def commands(self) -> model.CommandLines:
-        """Return what writes commands on the log."""
+        """Return a builder of commands on the log."""
         with self.log.figures() as figures:
             return model.CommandLines(self.log.directory, figures.damaged())
 
     def window(self) -> TimeWindow:
-        """Return the period that was asked for."""
+        """Return the requested period."""
         since, until = self.given.get("since"), self.given.get("until")
         extent = None
         if since == "all":
@@ -80,14 +80,14 @@ class Asked:
         return model.window(since, until, extent=extent)
 
     def filter(self) -> model.EventFilter:
-        """Return which events were asked for."""
+        """Return the requested filter of events."""
         return model.filter_of(self.given.get("f", ""))
 
     def number(self, name: str) -> int | None:
-        """Return a whole number that was given.
+        """Return a parameter as a whole number; None if it is not given.
 
         Raises:
-            AskedError: it is something else.
+            AskedError: the value is not a whole number.
         """
         text = self.given.get(name)
         if text in (None, ""):
@@ -101,7 +101,7 @@ class Asked:
         """Return time and number of the event before which rows are wanted, as `1795998.17`.
 
         Raises:
-            AskedError: it is something else.
+            AskedError: the value is not a whole number.
         """
         text = self.given.get("before", "")
         if not text:
@@ -113,10 +113,10 @@ class Asked:
             raise AskedError(f"before = {text!r} is not the place of an event") from None
 
     def text(self, name: str) -> str:
-        """Return a text that was given.
+        """Return a required parameter as text.
 
         Raises:
-            AskedError: it was not.
+            AskedError: the parameter is missing.
         """
         found = self.given.get(name, "")
         if not found:
@@ -171,7 +171,7 @@ def _explore(asked: Asked) -> dict[str, Any]:
 
 
 def _after(asked: Asked) -> dict[str, Any]:
-    """Events that were indexed after a number, and how far one has looked."""
+    """Return the events indexed after a number, and the last number that was examined."""
     number = asked.number("number") or 0
     found, last, looked = model.rows_after(
         asked.log, number, asked.filter(), _TAIL, since=asked.window().since
@@ -220,7 +220,7 @@ def _event(asked: Asked) -> dict[str, Any]:
 
 
 def _record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as a page shows it: its JSON as a text, cut where it is very long."""
+    """Return a record as a page shows it: JSON as text, truncated if very long."""
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2).decode()
     return {
         "record": text if len(text) <= _RECORD_BYTES else f"{text[:_RECORD_BYTES]}\n…",
@@ -333,7 +333,7 @@ def _session(asked: Asked) -> dict[str, Any]:
 
 
 def _recent_sessions(log: Log) -> list[dict[str, Any]]:
-    """Return the sessions of the newest events, each with its newest one."""
+    """Return the sessions of the newest events, each with its newest event."""
     window = model.window("all", extent=_extent(log))
     found: dict[str, model.EventRow] = {}
     for row in model.rows(log, window, model.filter_of(""), most=300):
@@ -448,11 +448,11 @@ VIEWS: Final[Mapping[str, View]] = {
     "health": _health,
     "questions": _questions,
 }
-"""Name in the address to its answer."""
+"""Name of a view in the address to the function that returns its data."""
 
 
 def _mark(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Mark an error as resolved or ignored, or take its mark away."""
+    """Mark an error as resolved or ignored, or remove its mark."""
     from leadlog.reading.analytics.marks import Mark, set_mark
 
     fingerprint, word = given.get("fingerprint"), given.get("word")
@@ -466,13 +466,13 @@ def _mark(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
     elif word == "open":
         mark = None
     else:
-        raise AskedError(f"word = {word!r} is none of resolved, ignored, open")
+        raise AskedError(f"word = {word!r} must be resolved, ignored or open")
     set_mark(log.directory, fingerprint, mark)
     return {"fingerprint": fingerprint, "word": word}
 
 
 def _silence(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Silence an alert for an hour, or for as many as are said."""
+    """Silence an alert for the given number of hours, one by default."""
     from leadlog.monitor.state import write_state
     from leadlog.monitor.storage import add_silence
 
@@ -481,7 +481,7 @@ def _silence(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(rule, str) or not rule or not isinstance(label, str):
         raise AskedError("say which: rule and label are missing")
     if type(hours) not in {int, float} or not 0 < hours <= 168:
-        raise AskedError(f"hours = {hours!r} is not a number above 0 and up to 168")
+        raise AskedError(f"hours = {hours!r} must be a number above 0 and up to 168")
     now = now_us()
     with write_state(log.directory) as connection:
         number = add_silence(
@@ -497,11 +497,11 @@ def _silence(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 CHANGES: Final[Mapping[str, Change]] = {"mark": _mark, "silence": _silence}
-"""Name in the address to what is changed; only with --allow-changes."""
+"""Name of a change in the address to the function that makes it; needs --allow-changes."""
 
 
 def period_text(since: Any, until: Any) -> tuple[str | None, str | None]:
-    """Return a period as the readers take it; None for an open end.
+    """Return a period as timestamps for the readers; None for an open end.
 
     Raises:
         MomentError: a time cannot be understood.

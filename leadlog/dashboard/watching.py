@@ -1,4 +1,4 @@
-"""Waiting until a log file changes: Linux reports it at once, elsewhere one has to look."""
+"""Waiting for changes of log files: notified at once on Linux, polled elsewhere."""
 
 import os
 import select
@@ -11,9 +11,9 @@ from leadlog.core.layout import CATEGORIES
 __all__ = ["LogWatcher"]
 
 _LOOK_SECONDS: Final = 0.04
-"""Where no change is reported."""
+"""Poll interval without change notifications."""
 _TOLD_SECONDS: Final = 0.5
-"""Where Linux reports them; what another machine writes to a shared folder it does not see."""
+"""Poll interval with inotify, which does not report writes of other machines to a shared folder."""
 
 
 class LogWatcher:
@@ -32,7 +32,7 @@ class LogWatcher:
         self._untold = False
 
     def close(self) -> None:
-        """Let go of what the system keeps for it."""
+        """Release the system's watches and descriptors."""
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
@@ -40,15 +40,15 @@ class LogWatcher:
         os.close(self._write)
 
     def wake(self) -> None:
-        """End the wait of the other thread."""
+        """Wake the thread that is waiting."""
         with suppress(OSError):  # full: it will wake, or closed: it has ended
             os.write(self._write, b"x")
 
     def wait(self, seconds: float | None = None) -> None:
-        """Return when a file has changed, or may have, or when woken.
+        """Return when a file has changed, or may have changed, or when woken.
 
         Args:
-            seconds: wait so long whatever the files do; None to watch them.
+            seconds: wait this long regardless of changes; None to watch the files.
         """
         wanted: list[Any] = [self._read]
         if seconds is None:
@@ -64,7 +64,7 @@ class LogWatcher:
             self._inotify.read(timeout=0)
 
     def _watch(self) -> None:
-        """Ask for reports on each folder there is."""
+        """Watch every folder that exists."""
         if self._untold:
             return
         try:
@@ -74,7 +74,7 @@ class LogWatcher:
                 self._inotify = INotify(nonblocking=True)
             moved = flags.CREATE | flags.MOVED_TO
             changed = moved | flags.MODIFY | flags.DELETE | flags.MOVED_FROM
-            # Those of a folder that is there already stay as they are.
+            # A folder that is watched already keeps its watch.
             self._inotify.add_watch(self._directory, moved | flags.ONLYDIR)
             for category in CATEGORIES:
                 with suppress(FileNotFoundError):

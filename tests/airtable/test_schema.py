@@ -70,7 +70,7 @@ def test_a_table_that_is_not_there_is_told(airtable, connect):
 
 def test_a_field_for_the_last_change_has_to_be_one(airtable, connect):
     """A text tells no time."""
-    with pytest.raises(SyncError, match="'Company' is to hold when"):
+    with pytest.raises(SyncError, match="'Company' must hold the time"):
         connect(modified_field="Company").bidirectional_sync()
 
 

@@ -58,13 +58,13 @@ export async function show(context) {
   const listed = (some) => table(COLUMNS, some.map(cells), { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; lines.set(some[at].number, line); line.addEventListener("click", () => open(some[at])); } });
   let lines = new Map();
   function rows_() {
-    if (!rows.length) { fill(list, empty("No events", "Nothing in this period meets the filter. Take a longer period, or a word out of the filter.")); return; }
+    if (!rows.length) { fill(list, empty("No events", "No event in this period matches the filter. Choose a longer period, or remove a term from the filter.")); return; }
     lines = new Map();
     fill(list, pill, listed(rows),
       rows.length >= ROWS ? h("p.actions", { css: { padding: "10px 14px" } }, h("button", { type: "button", onclick: () => set({ before: place(rows.at(-1)) }) }, "Older"), h("span.note", {}, `The newest ${ROWS} are shown; the counts are of all.`)) : null);
     mark();
   }
-  // Only lines that are new are made; the others stay what they are.
+  // Creates only the new lines and keeps the others.
   function more_() {
     const body = list.querySelector("tbody");
     if (!body || rows.length >= ROWS !== Boolean(list.querySelector(":scope > p"))) { rows_(); return; }
@@ -111,7 +111,7 @@ export async function show(context) {
       if (busy) { again = true; return; }
       busy = true;
       try {
-        if (status.generation !== generation) { // the numbers are others now: begin anew
+        if (status.generation !== generation) { // the index was rebuilt and its numbers changed: start over
           const next = await api("explore", asked());
           ({ generation } = next.status); position = next.status.number; rows = next.rows; waiting = [];
           update(next);
@@ -139,7 +139,7 @@ export async function show(context) {
   function refresh() {
     timer ??= setTimeout(async () => {
       timer = null;
-      try { update(await api("explore", { ...asked() }, context.signal)); } catch { /* the next one */ }
+      try { update(await api("explore", { ...asked() }, context.signal)); } catch { /* the next update retries */ }
     }, 1000);
   }
   function update(next) {
@@ -150,7 +150,7 @@ export async function show(context) {
   }
   async function heat_() {
     const { heatmap } = await api("heatmap", asked(), context.signal);
-    if (!heatmap.edges.length) { fill(list, empty("No durations", "Nothing in this period was timed.")); return; }
+    if (!heatmap.edges.length) { fill(list, empty("No durations", "No event in this period has a duration.")); return; }
     const differ = h("div", {});
     const label = (at) => `${ms(heatmap.edges[at])} – ${ms(heatmap.edges[at + 1])}`;
     heat = heatChart({

@@ -1,4 +1,4 @@
-"""One model of the log for its three faces: the dashboard, the report and `top`.
+"""The model of the log behind its three views: the dashboard, the report and `top`.
 
     from leadlog.dashboard.model import Log, now, window
 
@@ -6,8 +6,8 @@
         log.catch_up()
         print(now(log, window("1h")).state.sentence)
 
-Pure questions of the index (`leadlog.reading.index`): no function here reads a whole file. What
-they return are frozen dataclasses that `orjson` writes as they are.
+All functions query the index (`leadlog.reading.index`); none reads a whole file. They return
+frozen dataclasses, which `orjson` serialises directly.
 """
 
 from leadlog.dashboard.log import Log

@@ -1,7 +1,7 @@
-"""The leadlog command and the jq line that say the same as a view.
+"""The leadlog and jq commands that show the same as a view.
 
-Both are held against the views by tests: they find the same events, whatever the filter is, and
-whatever the log is made of (unknown outcomes, compressed files, damaged lines).
+Tests compare both with the views: they find the same events for any filter and any log (unknown
+outcomes, compressed files, damaged lines).
 """
 
 import shlex
@@ -29,7 +29,7 @@ _TYPES: Final[Mapping[str, str]] = {one.category: one.name for one in LOG_TYPES}
 _SHOWN: Final = "timestamp, log_type, event_name, event_id, session_id"
 
 Place = tuple[str, str]
-"""A column in SQL, and where records have the same for jq."""
+"""An SQL column and the jq path to the same value in a record."""
 
 _COMMON: Final[Mapping[str, Place]] = {
     "level": ("level", ".level"),
@@ -41,12 +41,12 @@ _COMMON: Final[Mapping[str, Place]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the records of one category have what a filter asks for.
+    """The places of a filter's values in the records of one category.
 
     Attributes:
-        facets: word of a filter to its place.
-        success: whether it went well.
-        ms: how long it took.
+        facets: name in a filter to its place.
+        success: place of the success flag.
+        ms: place of the duration.
     """
 
     facets: Mapping[str, Place] = field(default_factory=dict)
@@ -104,12 +104,12 @@ _PLACES: Final[Mapping[str, _Places]] = {
 
 
 class _Tests:
-    """Conditions of a filter on the records of one category, in SQL and in jq.
+    """The conditions of a filter on the records of one category, in SQL and in jq.
 
     Attributes:
-        sql: all of which have to hold.
-        jq: the same.
-        none: whether no record of the category meets the filter.
+        sql: SQL conditions, all of which must hold.
+        jq: jq conditions, all of which must hold.
+        none: whether no record of the category can match the filter.
     """
 
     def __init__(self, wanted: EventFilter, category: str) -> None:
@@ -139,7 +139,7 @@ class _Tests:
                 self._limit(sign, us)
 
     def _limit(self, sign: str, us: int) -> None:
-        """Add a limit of the duration; the index has whole microseconds."""
+        """Add a limit on the duration, rounded to microseconds as in the index."""
         if self._places.ms is None:
             self.none = True
             return
@@ -151,7 +151,7 @@ class _Tests:
         place = _COMMON.get(name) or self._places.facets.get(name)
         if name == "failed":
             place = self._places.success
-        if place is None:  # such records say nothing of it
+        if place is None:  # records of this category have no such value
             self.none |= not negated
             return
         pairs = [self._one(name, place, value) for value in values]
@@ -189,7 +189,7 @@ class _Tests:
 
 
 def _equal(place: Place, value: str) -> tuple[str, str]:
-    """Return how to say that a text is a value; one that the index has cut, that it begins so."""
+    """Return conditions that a text equals a value; a prefix if the index truncated it."""
     column, path = place
     if len(value) == TEXT_LIMIT and value.endswith("…"):
         begin = value[:-1]
@@ -206,17 +206,17 @@ def _sql_text(value: str) -> str:
 
 
 def json_text(value: object) -> str:
-    """Return a value as jq takes it."""
+    """Return a value as a jq literal."""
     return orjson.dumps(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class CommandLines:
-    """Writes commands on one log.
+    """Builder of commands on one log.
 
     Attributes:
         directory: the log directory.
-        damaged: categories that have damaged lines, over which jq would stumble.
+        damaged: categories with damaged lines, on which plain jq would fail.
     """
 
     directory: Path
@@ -224,23 +224,23 @@ class CommandLines:
 
     @property
     def place(self) -> str:
-        """The log directory, as a shell takes it."""
+        """The log directory, quoted for a shell."""
         return shlex.quote(str(self.directory))
 
     def leadlog(self, *words: str) -> str:
-        """Return a command of leadlog on this log."""
+        """Return a leadlog command on this log."""
         return f"leadlog {' '.join(words)} --directory {self.place}"
 
     def query(self, sql: str, window: TimeWindow) -> str:
-        """Return the command that asks a period in SQL."""
+        """Return the command that runs an SQL query over a period."""
         return self.leadlog("query", shlex.quote(sql), period(window))
 
     def jq(self, program: str, *categories: str, window: TimeWindow | None = None) -> str:
-        """Return the jq line that runs a program over the events of some categories.
+        """Return a jq command that runs a program over the events of some categories.
 
         Args:
-            program: for each event.
-            categories: all by default.
+            program: jq program, run on each event.
+            categories: categories to read; all by default.
             window: the period.
         """
         wanted = categories or _ALL
@@ -264,7 +264,7 @@ class CommandLines:
         return f"jq {options} {shlex.quote(program)} {' '.join(globs)}"
 
     def explore(self, wanted: EventFilter, window: TimeWindow) -> dict[str, str]:
-        """Return the commands that find the events of a period that meet a filter."""
+        """Return the commands that find the matching events of a period."""
         tests = {category: _Tests(wanted, category) for category in _ALL}
         met = {name: one for name, one in tests.items() if not one.none}
         if not met:
@@ -307,7 +307,7 @@ def _selects(met: Mapping[str, _Tests]) -> Iterator[str]:
 
 
 def period(window: TimeWindow) -> str:
-    """Return a period as options of a command."""
+    """Return a period as command-line options."""
     return f"--since {window.since_text} --until {window.until_text}"
 
 

@@ -1,4 +1,4 @@
-"""Events of a period: facets with counts, a histogram, rows."""
+"""The events of a period: facets with counts, a histogram, and rows."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -26,9 +26,9 @@ class Facet:
     """The values of one facet.
 
     Attributes:
-        name: the word in a filter.
-        values: value and how many events have it, the most first; "" where it does not apply.
-        more: how many values are left out.
+        name: name of the facet in a filter.
+        values: values with their number of events, most frequent first; "" for events without one.
+        more: number of values left out.
     """
 
     name: str
@@ -41,20 +41,20 @@ class EventRow:
     """One event in a list.
 
     Attributes:
-        number: of the event in the index.
-        at: when, as in the records.
-        category: the folder.
-        name: of the operation, or of the event.
-        outcome: of the operation.
-        failed: whether it failed.
-        level: severity.
-        tier: band of the wall time.
-        ms: how long it took.
-        user: who was bound.
-        key: of the row it is about.
-        session: its session.
-        event_id: of the record.
-        text: what it says, cut.
+        number: index number of the event.
+        at: time of the event, as in the records.
+        category: folder of the event.
+        name: name of the operation, or of the event.
+        outcome: outcome of the operation.
+        failed: whether the operation failed.
+        level: log level.
+        tier: performance tier.
+        ms: duration in milliseconds.
+        user: bound user.
+        key: primary key of the affected row.
+        session: session id.
+        event_id: id of the record.
+        text: summary of the record, truncated.
     """
 
     number: int
@@ -75,18 +75,18 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What there is in a period.
+    """The facets and the histogram of the events in a period.
 
     Attributes:
-        since: beginning of the period.
-        until: its end.
-        total: events that meet the filter.
-        approx: whether that is an estimate of sampled events.
-        facets: with counts over the whole period, each without its own part of the filter.
-        at: seconds since 1970 at which the histogram's slots begin.
+        since: start of the period.
+        until: end of the period.
+        total: number of events that match the filter.
+        approx: whether `total` is an estimate from sampled events.
+        facets: facets with counts over the whole period, each ignoring its own part of the filter.
+        at: start of each slot of the histogram, seconds since 1970.
         step: width of a slot in seconds.
-        well: events per slot that did not fail.
-        failed: those that failed, and errors.
+        well: number of events per slot that did not fail.
+        failed: number of failed operations and errors per slot.
     """
 
     since: str
@@ -101,12 +101,12 @@ class Explored:
 
 
 def explore(log: Log, window: TimeWindow, wanted: EventFilter) -> Explored:
-    """Return what there is in a period.
+    """Return the facets and the histogram of the events in a period.
 
     Args:
         log: the log.
         window: the period.
-        wanted: which events.
+        wanted: filter of the events.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -149,7 +149,7 @@ def explore(log: Log, window: TimeWindow, wanted: EventFilter) -> Explored:
 def _counts(
     figures: Figures, window: TimeWindow, wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> tuple[dict[int, float], dict[int, dict[int, int]]]:
-    """Kind to number of events, and to number by slot; of all kinds, whatever the facets say."""
+    """Return counts of events by kind, and by kind and slot; of all kinds, ignoring facets."""
     if wanted.by_kind:
         series = figures.series(None, window.since, window.until, window.step)
     else:
@@ -219,10 +219,10 @@ def rows(
     Args:
         log: the log.
         window: the period.
-        wanted: which events.
-        before: only those before this time, microseconds since 1970, and of the same time those
-            with a smaller number.
-        most: how many, 500 at most.
+        wanted: filter of the events.
+        before: only events before this time, microseconds since 1970, and those at exactly this
+            time with a smaller number.
+        most: maximum number of events, at most 500.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -244,17 +244,18 @@ def rows(
 def rows_after(
     log: Log, number: int, wanted: EventFilter, most: int, *, since: int = 0
 ) -> tuple[tuple[EventRow, ...], int, int]:
-    """Return events that were indexed after one.
+    """Return the matching events that were indexed after a given one.
 
     Args:
         log: the log.
-        number: of that event in the index.
-        wanted: which events.
-        most: how many to look at.
-        since: first moment, microseconds since 1970: what was recovered may be older.
+        number: index number of the given event.
+        wanted: filter of the events.
+        most: maximum number of events to examine.
+        since: only events at this time or later, microseconds since 1970; recovered events
+            may be older.
 
     Returns:
-        The events, the newest first; the number of the last one that was looked at; how many were.
+        The matching events, newest first; the last number examined; how many were examined.
     """
     with log.figures() as figures:
         last, looked = figures.after(number, most)
@@ -300,7 +301,7 @@ def _row(one: IndexedEvent, kind: Kind, record: Mapping[str, Any]) -> EventRow:
 
 
 def _name(kind: Kind, record: Mapping[str, Any]) -> str:
-    """Return what an event is called: those of the application by their own names."""
+    """Return the name of an event; for an application's own event, the name that it gave."""
     if kind.monitoring == "application_event":
         return _cut(record.get("event_name")) or kind.monitoring
     return kind.operation or kind.monitoring or kind.event_name or ""
@@ -318,7 +319,7 @@ def _cut(value: Any) -> str | None:
 
 
 def _text_of(kind: Kind, record: Mapping[str, Any]) -> str | None:
-    """Return a summary of an event in a few words."""
+    """Return a short summary of an event, or None."""
     if kind.category == "error_logs":
         return _cut(_section(record, "error_details").get("error_message"))
     if kind.category == "database_operations":

@@ -1,4 +1,4 @@
-"""Which events a view is about, as words that stand in its address: `operation:add_lead ms>100`."""
+"""Event filters, written as terms in a page's address: `operation:add_lead ms>100`."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ FACETS: Final[Mapping[str, str]] = {
     "fingerprint": "fingerprint",
     "monitoring": "monitoring",
 }
-"""Word in a filter to the attribute of a kind."""
+"""Name of a facet in a filter to the attribute of a kind."""
 
 _TERM: Final = re.compile(r'(-?)([a-z]+)(:|>=|<=|>|<)("(?:[^"\\]|\\.)*"|\S+)', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -33,22 +33,22 @@ _OWN: Final = ("user", "session", "key")
 
 
 class FilterError(LeadlogError, ValueError):
-    """A filter that cannot be understood; the message says how to write it."""
+    """The filter is malformed; the message says how to write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are wanted.
+    """A filter of events.
 
     Attributes:
-        text: as it was written.
-        values: facet to the values wanted, any of them.
-        without: facet to the values that are not wanted.
-        users: whose events; empty for anybody's.
-        session: of which session.
-        key: on the row with which key.
-        least_us: least duration, microseconds.
-        most_us: longest duration, microseconds.
+        text: the filter as written.
+        values: facet to its accepted values.
+        without: facet to its excluded values.
+        users: accepted users; empty for all.
+        session: accepted session, if limited to one.
+        key: key of the affected row, if limited to one.
+        least_us: minimum duration in microseconds.
+        most_us: maximum duration in microseconds.
     """
 
     text: str = ""
@@ -62,19 +62,19 @@ class EventFilter:
 
     @property
     def by_kind(self) -> bool:
-        """Whether the kinds alone decide, so that roll-ups may be read."""
+        """Whether the filter depends on kinds alone, so that roll-ups can be read."""
         return not self.users and not any(
             value is not None for value in (self.session, self.key, self.least_us, self.most_us)
         )
 
     def kinds(self, kinds: Mapping[int, Kind]) -> list[int] | None:
-        """Return the numbers of the kinds that are wanted; None for all."""
+        """Return the numbers of the matching kinds; None for all."""
         if not self.values and not self.without:
             return None
         return [number for number, kind in kinds.items() if self.takes(kind)]
 
     def takes(self, kind: Kind, but: str = "") -> bool:
-        """Return whether events of a kind are wanted, by all facets but one."""
+        """Return True if events of a kind match; the facet `but` is ignored."""
         return all(
             name == but or value_of(kind, name) in wanted for name, wanted in self.values.items()
         ) and not any(
@@ -83,7 +83,7 @@ class EventFilter:
         )
 
     def conditions(self, figures: Figures) -> dict[str, Any]:
-        """Return what `Figures.newest` and `grouped` take besides the kinds."""
+        """Return the arguments of `Figures.newest` and `grouped` other than the kinds."""
         return {
             "users": figures.users(self.users) if self.users else None,
             "session": self.session,
@@ -94,7 +94,7 @@ class EventFilter:
 
 
 def value_of(kind: Kind, facet: str) -> str:
-    """Return what a kind says of a facet; "" where it says nothing."""
+    """Return a kind's value of a facet; "" if it has none."""
     value = getattr(kind, FACETS[facet])
     if facet == "failed":
         return "" if value is None else "yes" if value else "no"
@@ -102,15 +102,15 @@ def value_of(kind: Kind, facet: str) -> str:
 
 
 def filter_of(text: str) -> EventFilter:
-    """Return what a text asks for.
+    """Parse a filter.
 
         operation:add_lead outcome:failed user:ana ms>=100 -tier:excellent
 
-    Words of one facet are alternatives, different facets all have to hold; a value with spaces
-    stands in double quotes, in which a backslash stands before a quote or a backslash.
+    Terms of the same facet are alternatives; different facets must all match. A value with spaces
+    is written in double quotes, in which a quote or a backslash is escaped with a backslash.
 
     Raises:
-        FilterError: a word is none of these.
+        FilterError: a term is malformed.
     """
     values: dict[str, tuple[str, ...]] = {}
     without: dict[str, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""How good the leads are: scores by day, why they are what they are, and by source."""
+"""Data quality of the leads: scores by day, issues, and scores by source."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Issue:
     """One reason for a low score.
 
     Attributes:
-        code: of the issue.
-        leads: calls whose lead had it.
-        share: of all calls with a score.
+        code: code of the issue.
+        leads: number of calls whose lead had it.
+        share: share of all calls with a score.
     """
 
     code: str
@@ -54,7 +54,7 @@ class SourceQuality:
 
 @dataclass(frozen=True, slots=True)
 class QualityFigures:
-    """The quality of what was written in whole days (UTC).
+    """The quality of the leads written on whole UTC days.
 
     Attributes:
         days: the days, oldest first.
@@ -78,7 +78,7 @@ class QualityFigures:
 
 
 def quality(log: Log, window: TimeWindow) -> QualityFigures:
-    """Return the quality in the days that a period touches, at most the last 400.
+    """Return the quality on the days that a period overlaps, at most the last 400.
 
     Raises:
         IndexUnavailableError: the index cannot be read.

@@ -193,8 +193,8 @@ def bind(
         if there is None or there.kind not in {_MODIFIED, "dateTime"}:
             is_what = "missing" if there is None else f"of type {there.kind}"
             raise SyncError(
-                f"the Airtable field {modified_name!r} is to hold when a row was last changed, but "
-                f"it is {is_what}; give a field of type {_MODIFIED}, or leave "
+                f"the Airtable field {modified_name!r} must hold the time of a row's last change, "
+                f"but it is {is_what}; give a field of type {_MODIFIED}, or leave "
                 "airtable_modified_field empty"
             )
         modified = there.id

@@ -269,7 +269,7 @@ class Capture:
 
         Returns:
             The handle, whose `release()` removes the hooks again. Operations covered by several
-                captures are recorded once, with the options of the first.
+            captures are recorded once, with the options of the first.
 
         Raises:
             TypeError: `target` or one of `subjects` is none of these; or there are no subjects; or

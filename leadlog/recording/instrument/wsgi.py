@@ -14,14 +14,14 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 WORK = "leadlog.work"
-"""Key of the environment under which a framework's module finds the work."""
+"""Key of the environ under which a framework's module finds the work."""
 
 
 class RecordedWSGI:
-    """A WSGI application, recorded. What it gets and what it sends is passed on unchanged.
+    """A recorded WSGI application. Requests and responses are passed on unchanged.
 
-    Each request runs in a copy of the server's context, so that nothing that it binds is there when
-    the thread serves the next one.
+    Each request runs in a copy of the server's context, so values that it binds are gone when the
+    thread serves the next request.
 
     Args:
         app: the application.
@@ -36,7 +36,7 @@ class RecordedWSGI:
         self._recorder = recorder
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request, as PEP 3333 says."""
+        """Serve one request, as specified by PEP 3333."""
         work = None if WORK in environ else _begin(self._recorder, environ)
         if work is None:
             return self.app(environ, start_response)
@@ -60,8 +60,8 @@ class RecordedWSGI:
         if isinstance(body, list | tuple) or (
             isinstance(wrapper, type) and isinstance(body, wrapper)
         ):
-            # The server looks at what these are: it counts the one, and lets the kernel send the
-            # other.
+            # The server checks the type of these: it counts the parts of a list or tuple, and lets
+            # the kernel send a file.
             context.run(work.__exit__, None, None, None)
             return body
         return _Body(body, work, context)
@@ -88,7 +88,7 @@ def _begin(recorder: Recorder, environ: Environ) -> RecordedWork | None:
 
 
 class _Body:
-    """A response's body: each of its parts is made in the request's context."""
+    """A response body whose parts are generated in the request's context."""
 
     def __init__(self, body: Iterable[bytes], work: RecordedWork, context: Context) -> None:
         self._body = body
@@ -117,7 +117,7 @@ class _Body:
         return next(self._parts)
 
     def close(self) -> None:
-        """Told by the server that the response was sent, or that the client has left."""
+        """Note that the response was sent or the client left; called by the server."""
         try:
             close = getattr(self._body, "close", None)
             if close is not None:

@@ -1,8 +1,8 @@
-"""Finishing: takes facts out of a ring in slices, and puts the finished lines into its stage.
+"""Finishing: turns the facts in a ring into lines, in slices, and puts them into its stage.
 
-This work holds the interpreter lock, which the application's threads wait for. So it is done in
-slices, and other threads may run between them, unless the ring is full and callers are waiting:
-then it continues at once.
+This work holds the interpreter lock, for which the application's threads wait. It is therefore
+done in slices, between which other threads may run, unless the ring is full and callers are
+waiting: then it continues at once.
 """
 
 import os
@@ -21,12 +21,12 @@ _RAN_NS = 1000
 
 
 class Turns:
-    """Lets other threads of the process have the interpreter.
+    """Yields the interpreter to other threads of the process.
 
-    Only a thread that sleeps lets go of it for certain. That costs 20 µs of CPU time and as much
-    again in cold caches, so it comes only where the clocks show that other threads ran since the
-    last time. One that waits for this thread's processor has not run; `sched_yield` lets it, so
-    that it shows.
+    Only a thread that sleeps is certain to release it. That costs 20 µs of CPU time and as much
+    again in cold caches, so it is done only if the clocks show that other threads ran since the
+    last time. A thread waiting for this thread's processor has not run; `sched_yield` lets it run,
+    so that the clocks show it.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Turns:
         self._yield = getattr(os, "sched_yield", None)  # macOS and Windows have none
 
     def __call__(self) -> None:
-        """Give the others their turn, if there are any."""
+        """Let other threads run, if there are any."""
         if self._yield is None:
             sleep(0)
             return
@@ -52,12 +52,12 @@ def _others_ns() -> int:
 
 
 class Finishing:
-    """Fills the stage of one ring.
+    """Filler of the stage of one ring.
 
     Args:
-        category: whose frames they are.
+        category: the category of the frames.
         ring: the ring.
-        finish: makes lines of facts, see `leadlog.recording.sinks.contract.Finish`.
+        finish: turns facts into lines, see `leadlog.recording.sinks.contract.Finish`.
     """
 
     def __init__(self, category: str, ring: Body, finish: Finish) -> None:
@@ -67,7 +67,7 @@ class Finishing:
         self._take_turns = Turns()
         self._position = 0
         self._frames: list[bytes] = []
-        self._lines: list[tuple[int, bytes]] = []  # with the bytes of the frame that each was
+        self._lines: list[tuple[int, bytes]] = []  # with the size of each line's frame in bytes
         self._slice = 8
         self._frame_seconds = _SLICE_SECONDS / self._slice
 
@@ -141,7 +141,7 @@ class Finishing:
         return True
 
     def _finish_slice(self) -> None:
-        """Finish the next few frames, and give others their turn."""
+        """Finish the next few frames, and let other threads run."""
         frames = self._frames[: self._slice]
         facts = [frame for frame in frames if frame.startswith(FACTS)]
         lines: Sequence[bytes] = frames
@@ -149,7 +149,7 @@ class Finishing:
             begin = time.perf_counter()
             lines = self._finished(facts)
             spent = max(time.perf_counter() - begin, 1e-7) / len(facts)
-            # One slice in which the system ran somebody else says nothing of the next.
+            # A slice interrupted by another process says nothing about the next.
             self._frame_seconds = min(spent, 2 * self._frame_seconds)
             fitting = int(_SLICE_SECONDS / self._frame_seconds)
             self._slice = min(max(fitting, 1), 2 * self._slice, _MOST_FRAMES)
