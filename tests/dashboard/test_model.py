@@ -405,7 +405,7 @@ def test_a_period_has_about_a_hundred_slots(since, until, step):
 
 def test_a_period_that_ends_before_it_begins_is_refused():
     """With both of its ends in the message."""
-    with pytest.raises(LeadlogError, match="exchange"):
+    with pytest.raises(LeadlogError, match="swap"):
         window("2026-11-02", "2026-11-01", now=NOW)
     with pytest.raises(LeadlogError, match="point in time"):
         window("soon", now=NOW)
