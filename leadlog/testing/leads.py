@@ -27,7 +27,7 @@ def _list(separator: str, text: str) -> Sequence[str]:
     return tuple(text.split(separator))
 
 
-# `=` separates a name from its form in an address, where that is not simply the lower case.
+# `=` separates a name from its form in an address, if that is more than lower-casing it.
 _GIVEN = _list(
     " ",
     "Anna Ben Carla David Emma Frank Grace Henry Isabel Jack Karin Liam Maria Noah Olivia Paul "

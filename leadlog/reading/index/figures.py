@@ -331,7 +331,7 @@ class Figures:
             since: first moment, microseconds since 1970.
             until: the moment at which the period has ended.
             most: how many.
-            users: numbers of users; None for anybody's.
+            users: numbers of users; None for all.
             session: only of this session.
             key: only on the row with this key.
             least_us: only those that took as long, microseconds.

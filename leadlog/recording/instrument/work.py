@@ -106,6 +106,7 @@ class RecordedWork:
         self._stopped = False
         self._write_error = False
         self._responded_ns: int | None = None
+        self._was_left = False
         outer_session, outer = current_session(), _current.get()
         self.session = OpenSession(
             **({} if outer is None else {"session_id": outer_session.session_id}),
@@ -163,6 +164,11 @@ class RecordedWork:
             structlog.contextvars.unbind_contextvars(*now)
             structlog.contextvars.bind_contextvars(**self._bound)
 
+    def leave_unended(self) -> None:
+        """End work whose end was not reported; the time after the last byte is unknown."""
+        self._was_left = True
+        self.__exit__(None, None, None)
+
     def responded(self) -> None:
         """Note that the whole response was sent; later time counts as background work."""
         self._responded_ns = time.perf_counter_ns()
@@ -215,19 +221,24 @@ class RecordedWork:
         return "completed"
 
     def _write(self) -> None:
-        ended_us, ended_ns = now_us(), time.perf_counter_ns()
-        measured_ns = (self._responded_ns or ended_ns) - self._started_ns
-        total_ms, outcome = measured_ns / 1e6, self._outcome()
+        ended_us, ended_ns = now_us(), None if self._was_left else time.perf_counter_ns()
+        responded_ns = self._responded_ns or ended_ns
+        measured_ns = None if responded_ns is None else responded_ns - self._started_ns
+        total_ms, outcome = None if measured_ns is None else measured_ns / 1e6, self._outcome()
         success = outcome in ("completed", "ignored")
         failure = self._failure or {}
-        cpu_ms = self._meter.cpu_ms
+        cpu_ms = None if self._was_left else self._meter.cpu_ms
         event = shape.performance_metrics(
             self.name,
             {
                 "operation_id": self._operation_id,
                 "parent_operation_id": self._parent_id,
                 "start_time": format_us(self._started_us),
-                "end_time": format_us(self._started_us + measured_ns // 1000),
+                "end_time": (
+                    None
+                    if measured_ns is None
+                    else format_us(self._started_us + measured_ns // 1000)
+                ),
                 "total_duration_ms": total_ms,
                 "success": success,
                 "cpu_time_ms": cpu_ms,
@@ -254,7 +265,9 @@ class RecordedWork:
             "retries": details("retries"),
             "parent_span_id": None if trace is None else trace.parent_id,
             "background_ms": (
-                None if self._responded_ns is None else (ended_ns - self._responded_ns) / 1e6
+                None
+                if self._responded_ns is None or ended_ns is None
+                else (ended_ns - self._responded_ns) / 1e6
             ),
         }
         event["timestamp"] = ended_us
