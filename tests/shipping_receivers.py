@@ -56,7 +56,7 @@ class Trouble(ThreadingHTTPServer):
             receiver is reached; `items` refuses some of a bulk's records with 429; `reset` and
             `timeout` after the receiver has taken all of it.
         seed: Of the draws.
-        methods: Requests that faults are made for.
+        methods: HTTP methods that faults are injected into.
 
     Attributes:
         made: Number of injected faults, by fault.

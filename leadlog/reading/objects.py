@@ -136,8 +136,8 @@ class ObjectStore:
             yield out
             out.close()
         except BaseException:
-            # Once collected, a stream that failed would complete what it has: over what a later
-            # try has written, if it is not made to do so now.
+            # When garbage-collected, a failed stream would complete its upload, perhaps over the
+            # content of a later attempt, unless it is closed now.
             with suppress(OSError):
                 out.close()
             raise

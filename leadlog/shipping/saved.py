@@ -164,7 +164,7 @@ def _text(value: Any) -> str:
 
 
 def receiver_files(index: str) -> dict[str, bytes]:
-    """Return all files that receivers are set up with, by their paths.
+    """Return the contents of all files for setting up receivers, by path.
 
     Args:
         index: What index names begin with.

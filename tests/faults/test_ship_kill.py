@@ -103,7 +103,7 @@ def test_nothing_is_lost_whatever_moment_the_kill_comes_at(tmp_path, kind):
         RECEIVERS[kind](writer) as (target, received),
         serving(Trouble(target, faults)) as between,
     ):
-        keys = f"batch_records={BATCH}&timeout_seconds=0.5&ack_seconds=30&token_env=HEC"
+        keys = f"batch_records={BATCH}&timeout_seconds=0.5&ack_seconds=2&token_env=HEC"
         url = f"{kind}+http://{between.host}/{'leadlog' if kind == 'opensearch' else ''}?{keys}"
         command = [sys.executable, "-m", "leadlog", "ship", "--directory", str(directory)]
         command += ["--to", url, "--personal-data", "plain"]
@@ -128,7 +128,9 @@ def test_nothing_is_lost_whatever_moment_the_kill_comes_at(tmp_path, kind):
         assert report.error is None
         lost_answers = between.made["reset"] + between.made["timeout"]
         assert lost_answers
-        lost_answers += between.late  # a loaded machine's, which nobody may have waited for
+        # A loaded machine's late answers, and acknowledgements that were late or lost.
+        channels = {one.get("X-Splunk-Request-Channel") for one in between.headers}
+        lost_answers += between.late + len(channels)
         found = received()
     assert set(found) == writer.ids
     copies = len(found) - len(writer.ids)

@@ -231,7 +231,7 @@ def test_what_is_not_sealed_is_told_and_so_is_a_store_that_is_away(directory, fi
 def test_kills_while_parts_are_written_under_trouble_leave_each_event_there_once(
     directory, bucket, server
 ):
-    """429, 503 and answers that are lost, while days are sealed, merged and get late lines."""
+    """429, 503 and lost answers, while days are sealed, merged and get late lines."""
     draw, ids, faults = random.Random(5), [], {"429": 0.08, "503": 0.08, "reset": 0.1}
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
     environment = os.environ | {"PYTHONPATH": paths}

@@ -30,7 +30,7 @@ def rsyslogd():
 
 
 def run_until(rsyslogd, configuration, tmp_path, done, seconds=30):
-    """Run it until something holds, for at most some seconds; then end it."""
+    """Run it until a condition holds, for at most some seconds; then end it."""
     command = [rsyslogd, "-n", "-f", str(configuration), "-i", str(tmp_path / "pid")]
     said = tmp_path / "said"
     with said.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
@@ -47,7 +47,7 @@ def run_until(rsyslogd, configuration, tmp_path, done, seconds=30):
 
 @pytest.fixture
 def configured_for(directory, tmp_path):
-    """Write the page's configuration for a port: `configured_for(9200)` gives its path."""
+    """Write the page's configuration for a port: `configured_for(9200)` returns its path."""
 
     def write(port):
         (tmp_path / "work").mkdir(exist_ok=True)
@@ -69,7 +69,7 @@ def configured_for(directory, tmp_path):
 
 
 def there(server):
-    """The events in the index."""
+    """Return the events in the index."""
     try:
         return set(indexed(server))
     except OSError:  # there is no index yet
@@ -103,7 +103,7 @@ def test_rsyslog_brings_each_event_once_over_a_restart(
 def test_kills_and_lost_answers_lose_and_double_nothing(
     rsyslogd, directory, opensearch, tmp_path, configured_for
 ):
-    """What is sent again is refused as a copy; what 429 and 503 refused is in a file of its own."""
+    """Repeated records are refused as copies; those refused with 429 and 503 are in a file."""
     draw, ids, faults = random.Random(3), [], {"429": 0.1, "503": 0.1, "reset": 0.15}
     path, refused = directory / "error_logs" / f"{DAY}.jsonl", tmp_path / "work"
     with serving(Trouble(opensearch.url, faults)) as between:

@@ -1,4 +1,4 @@
-"""What `leadlog ship files` writes for Kibana, OpenSearch Dashboards and Splunk."""
+"""The files of `leadlog ship files` for Kibana, OpenSearch Dashboards and Splunk."""
 
 import configparser
 import json
@@ -20,7 +20,7 @@ OPERATION = {"operation_type": "add_lead", "entity": "Lead", "success": False}
 
 @pytest.fixture
 def written(tmp_path, leadlog):
-    """The folder that the command writes."""
+    """Return the folder that the command writes."""
     folder = tmp_path / "receivers"
     done = leadlog("ship", "files", str(folder), "--json")
     assert done.exit_code == 0, done.output
@@ -29,7 +29,7 @@ def written(tmp_path, leadlog):
 
 
 def events():
-    """An operation and an error, with all that a dashboard shows."""
+    """Write an operation and an error, with everything that a dashboard shows."""
     operation = record(
         "database_operations", AT, operation_details=OPERATION | {"execution_time_ms": 2.5}
     )
@@ -40,7 +40,7 @@ def events():
 
 
 def test_each_panel_of_the_dashboard_shows_what_is_in_the_index(written, directory, opensearch):
-    """Every reference is there, and every aggregation finds the field with a type that it takes."""
+    """Every reference exists, and every aggregation has a field of a suitable type."""
     for category, event in zip(("database_operations", "error_logs"), events(), strict=True):
         append(directory / category / f"{DAY}.jsonl", event)
     table = {"type": "opensearch", "url": opensearch.url, "personal_data": "plain"}
@@ -78,7 +78,7 @@ def test_each_panel_of_the_dashboard_shows_what_is_in_the_index(written, directo
 
 
 def test_each_search_of_the_splunk_dashboard_names_fields_of_the_events(written, monkeypatch):
-    """The XML is a form, and what its searches group by is in what HEC is sent."""
+    """The XML is a form, and its searches group by fields that are sent to HEC."""
     monkeypatch.setenv("TOKEN", "t")
     table = {"type": "splunk", "url": "http://127.0.0.1:9", "personal_data": "plain"}
     sender = sender_of(configured({"there": table | {"token_env": "TOKEN"}})["there"])
@@ -104,7 +104,7 @@ def test_each_search_of_the_splunk_dashboard_names_fields_of_the_events(written,
 
 
 def test_splunk_s_settings_name_fields_and_find_the_frames_of_a_traceback(written):
-    """What props.conf names is in transforms.conf, whose expression reads a real traceback."""
+    """Transforms named in props.conf exist, and their expression parses a real traceback."""
     settings = {}
     for name in ("props", "transforms"):
         settings[name] = configparser.RawConfigParser(delimiters=("=",))

@@ -60,7 +60,7 @@ def writing_part(part: Path, category: str, content: Content) -> Iterator[list[P
 
     Yields:
         The drafts: that of the damaged lines, if there are any, and last that of the part. They are
-            renamed in this order.
+        renamed in this order.
 
     Raises:
         ReadError: the part does not reproduce the content.
