@@ -71,7 +71,8 @@ def targets_of(context: DefaultExecutionContext) -> tuple[StatementTarget, ...]:
     entities = captured.on(context.dialect)
     translate = context.execution_options.get("schema_translate_map")
     if compiled is None:
-        return _of_text(context.statement or "", context.dialect.name, entities, translate)
+        text = sql.as_text(context.statement or "")
+        return _of_text(text, context.dialect.name, entities, translate)
     if not isinstance(compiled, SQLCompiler):
         return ()
     known = _known.get(compiled)
