@@ -212,7 +212,7 @@ def finished(
         flushing: whether a flush is under way.
     """
     for place, target in enumerate(targets_of(context)):
-        if flushing and _is_the_flushs(context, target):
+        if target.completes or (flushing and _is_the_flushs(context, target)):
             continue
         spent = spent_on(context, time.perf_counter_ns())
         spent.ready()

@@ -41,6 +41,8 @@ class StatementTarget:
         returned: where RETURNING gives the primary key, its places in a row.
         counted: whether the driver's row count is about this table.
         value_rows: rows of `values([…])`; 0 where each execution writes one.
+        completes: whether it adds to rows whose INSERT into the first of a class's tables has a
+            record already.
     """
 
     kind: str
@@ -55,6 +57,7 @@ class StatementTarget:
     returned: tuple[int, ...] = ()
     counted: bool = True
     value_rows: int = 0
+    completes: bool = False
 
 
 _known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[StatementTarget, ...]]]] = (
@@ -164,7 +167,13 @@ class _Analysis:
         table, schema = statement.table, self._schema(statement.table)
         if len(entity.tables) > 1 or not hasattr(table, "c"):
             # Never the whole row.
-            return StatementTarget(kind, entity, schema, conflicts=conflicts)
+            mapper = entity.mapper if kind == "create" else None
+            completes = (
+                mapper is not None
+                and self._subject(statement) is not None
+                and hash(seam.inserted_table(statement)) != hash(mapper.base_mapper.local_table)
+            )
+            return StatementTarget(kind, entity, schema, conflicts=conflicts, completes=completes)
         compiled = self._compiled
         values = seam.given_values(statement)
         unknown = {
