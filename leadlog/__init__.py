@@ -9,7 +9,7 @@ becomes one truthful, labelled JSON line in a category folder.
     db = leadlog.LeadDatabase()
     db.add_lead({"name": "Ana Gómez", "company": "Acme", "email": "ana@acme.com"})
 
-Everything heavy is loaded when it is first used.
+Submodules are imported when one of their names is first used.
 """
 
 import importlib

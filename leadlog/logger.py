@@ -1,7 +1,7 @@
-"""DatabaseLogger and log_database_event: logging by hand, in the words of the earlier system.
+"""DatabaseLogger and log_database_event: logging by hand, with the names of the earlier system.
 
-What is not passed is null; what the record has no place for is kept under `extra`. The
-calls never raise for a bad value inside what they are given, only for a wrong event type.
+A value that is not passed is null; a value for which the record has no key is kept under
+`extra`. The calls never raise for a bad value in their arguments, only for a wrong event type.
 """
 
 import datetime as dt
@@ -37,19 +37,19 @@ EVENT_TYPES = (
     "performance",
     "monitoring",
 )
-"""What `log_database_event` takes."""
+"""Event types that `log_database_event` accepts."""
 
 
 class DatabaseLogger:
-    """Logs by hand. Safe to share between threads and tasks.
+    """Logger for records written by hand. Safe to share between threads and tasks.
 
     Args:
-        directory: the log directory. None, or that of the pipeline in force, writes to
-            the pipeline in force; where none was configured, it is configured with this
-            directory; another directory gets a pipeline of its own, closed by `close`.
+        directory: the log directory. None, or the directory of the current pipeline, writes to
+            the current pipeline. If none was configured, one is configured with this directory.
+            Any other directory gets a pipeline of its own, which `close` closes.
 
     Raises:
-        SettingsError: the settings found are bad.
+        SettingsError: a setting found is bad.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
@@ -65,11 +65,11 @@ class DatabaseLogger:
 
     @property
     def directory(self) -> Path:
-        """The log directory that this logger writes to."""
+        """The log directory of this logger."""
         return (self._own or current()).loaded.settings.directory
 
     def close(self) -> None:
-        """Close what this logger alone uses; the pipeline in force stays."""
+        """Close the pipeline that only this logger uses; the current pipeline stays open."""
         if self._own is not None:
             self._own.close()
 
@@ -186,7 +186,7 @@ class DatabaseLogger:
         """Log one measurement.
 
         Args:
-            operation_name: what was measured.
+            operation_name: name of the measured operation.
             performance_data: start_time, end_time, total_duration_ms, success,
                 cpu_usage (percent), memory_usage_mb, database_queries, api_calls, …
             system_info: database_size_mb, total_leads, pending_syncs,
@@ -201,7 +201,7 @@ class DatabaseLogger:
     def log_monitoring_data(
         self, monitoring_type: str, monitoring_data: Any, alerts: Any = None
     ) -> str:
-        """Log one look at the system.
+        """Log one check of the system.
 
         Args:
             monitoring_type: health_check, sync_status, database_stats, …
@@ -227,7 +227,7 @@ class DatabaseLogger:
 
         Raises:
             ValueError: `date` is not a calendar day.
-            OSError: the files cannot be read, or the summary not written.
+            OSError: the log files cannot be read, or the summary cannot be written.
         """
         day = utc_date(now_us()) if date is None else str(date)
         try:
@@ -247,23 +247,24 @@ def log_database_event(
     operation_result: Any = None,
     additional_data: Mapping[str, Any] | None = None,
 ) -> str:
-    """Log one event of any type; what the arguments mean depends on the type.
+    """Log one event of any type; the meaning of the arguments depends on the type.
 
     Args:
         event_type: one of `EVENT_TYPES`.
-        lead_data: the lead; of a sync the list of leads; of an error the lead that it
-            was about; else unused.
+        lead_data: the lead; for a sync the list of leads; for an error the lead that it
+            concerned; otherwise unused.
         operation_result: the result, the error's details, the measurements or the
             monitoring data.
-        additional_data: operation_type, performance_metrics | sync_type, sync_details,
-            leads_processed | migration_type, migration_details, data_summary |
-            error_type, context | operation_name, system_info | monitoring_type, alerts.
+        additional_data: for a database operation: operation_type, performance_metrics; for a
+            sync: sync_type, sync_details, leads_processed; for a migration: migration_type,
+            migration_details, data_summary; for an error: error_type, context; for performance:
+            operation_name, system_info; for monitoring: monitoring_type, alerts.
 
     Returns:
         The event_id of the record.
 
     Raises:
-        ValueError: there is no such event type; the message names the valid ones.
+        ValueError: the event type does not exist; the message names the valid ones.
     """
     more = dict(additional_data or {})
     get = more.get

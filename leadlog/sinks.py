@@ -1,4 +1,4 @@
-"""Where rendered lines go: the public names of `leadlog.recording.sinks`."""
+"""Destinations of rendered lines: the public names of `leadlog.recording.sinks`."""
 
 from leadlog.recording.sinks import (
     BatchCounts,

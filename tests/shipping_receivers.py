@@ -1,4 +1,4 @@
-"""Real receivers on loopback, and what stands between them and a shipper to make trouble."""
+"""Real receivers on loopback, and a proxy that injects faults in front of them."""
 
 import json
 import random
@@ -22,7 +22,7 @@ LOG_TYPES = {category: log_type for log_type, category in CATEGORIES.items()}
 
 
 def record(category: str, at_us: int, **sections: dict[str, Any]) -> dict[str, Any]:
-    """A record of the contract with an id of its own."""
+    """Return a record of the contract with a unique id."""
     event = shape.blank(LOG_TYPES[category])
     event |= {
         "timestamp": format_us(at_us),
@@ -37,7 +37,7 @@ def record(category: str, at_us: int, **sections: dict[str, Any]) -> dict[str, A
 
 
 def append(path: Path, *events: dict[str, Any] | bytes) -> list[str]:
-    """Write lines to a file of the log; returns the event_ids."""
+    """Write lines to a file of the log; return the event_ids."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in events]
     with path.open("ab", buffering=0) as stream:
@@ -46,19 +46,19 @@ def append(path: Path, *events: dict[str, Any] | bytes) -> list[str]:
 
 
 class Trouble(ThreadingHTTPServer):
-    """Passes requests on to a receiver, and makes trouble on the way.
+    """Forwards requests to a receiver, and injects faults.
 
     Args:
         target: URL of the receiver.
-        faults: Name of a fault to its share of the POST requests: `429` and `503` before the
-            receiver is reached; `items` refuses some of a bulk's records with 429; `reset` and
-            `timeout` after the receiver has taken all of it.
-        seed: Of the draws.
+        faults: Fraction of the POST requests by fault: `429` and `503` before the receiver is
+            reached; `items` refuses some of a bulk's records with 429; `reset` and `timeout` after
+            the receiver has accepted everything.
+        seed: Seed of the random numbers.
 
     Attributes:
-        made: How often each fault was made.
-        late: How many answers took so long that who asked may not have waited for them.
-        paths: Of all requests.
+        made: Number of injected faults, by fault.
+        late: Number of answers so slow that the client may not have waited for them.
+        paths: Paths of all requests.
     """
 
     daemon_threads = True
@@ -77,11 +77,11 @@ class Trouble(ThreadingHTTPServer):
 
     @property
     def host(self) -> str:
-        """Host and port."""
+        """Return host and port."""
         return f"127.0.0.1:{self.server_port}"
 
     def fault(self) -> str | None:
-        """The next request's fault."""
+        """Return the fault of the next request; None for no fault."""
         with self._guard:
             drawn = self._draw.random()
             for name, part in self.faults.items():
@@ -92,7 +92,7 @@ class Trouble(ThreadingHTTPServer):
         return None
 
     def handle_error(self, *_: Any) -> None:
-        """Says nothing: a killed shipper breaks connections."""
+        """Log nothing: a killed shipper breaks connections."""
 
 
 _LATE_SECONDS = 0.2
@@ -142,7 +142,7 @@ class _Between(BaseHTTPRequestHandler):
         headers = {name: value for name, value in self.headers.items() if name.lower() in kept}
         path = self.path
         if "_bulk" in path:
-            path = "/_bulk"  # all items are needed to put the refused ones in their places
+            path = "/_bulk"  # all items are needed to insert the refused ones in their places
         request = urllib.request.Request(
             self.server.target + path, data=body or None, headers=headers, method=self.command
         )
@@ -162,11 +162,11 @@ class _Between(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
-        """Says nothing."""
+        """Log nothing."""
 
 
 def _without_some(body: bytes) -> tuple[bytes, list[int]]:
-    """A bulk without every third record, and which these are."""
+    """Return a bulk without every third record, and the indices of these."""
     lines = body.split(b"\n")[:-1]
     pairs = [lines[at : at + 2] for at in range(0, len(lines), 2)]
     refused = list(range(0, len(pairs), 3)) if len(pairs) > 1 else []
@@ -185,7 +185,7 @@ def _with_refused(said: bytes, refused: list[int]) -> bytes:
 
 @contextmanager
 def serving(server: Any) -> Iterator[Any]:
-    """Serve from a thread of its own while the block runs."""
+    """Serve from a separate thread while the block runs."""
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -200,7 +200,7 @@ def serving(server: Any) -> Iterator[Any]:
 
 
 def indexed(server: Any) -> dict[str, dict[str, Any]]:
-    """All documents of an OpenSearch by their ids."""
+    """Return all documents of an OpenSearch by their ids."""
     call = asking(server.url)
     call("POST", "/_refresh")
     found: dict[str, dict[str, Any]] = {}
@@ -219,7 +219,7 @@ def indexed(server: Any) -> dict[str, dict[str, Any]]:
 
 
 def asking(url: str) -> Callable[..., Any]:
-    """Ask a receiver's API: `call("POST", "/index/_search", query)`."""
+    """Return a function that calls a receiver's API: `call("POST", "/index/_search", query)`."""
 
     def call(method: str, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
@@ -239,19 +239,19 @@ def asking(url: str) -> Callable[..., Any]:
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes OTLP/HTTP as the protocol's own classes read it, or HEC as Splunk documents it.
+    """Accepts OTLP/HTTP, decoded by the protocol's own classes, or HEC as Splunk documents it.
 
     Args:
         kind: `otlp` or `splunk`.
-        token: That HEC wants.
-        acknowledge: Whether HEC acknowledges, as a token with that enabled does.
-        refuse: Says of a decoded event why it is refused, or None.
+        token: Token that HEC requires.
+        acknowledge: Whether HEC acknowledges, as for a token with that enabled.
+        refuse: Returns why a decoded event is refused, or None.
 
     Attributes:
-        ids: The event_ids that are indexed, copies too.
+        ids: The event_ids that were indexed, including copies.
         events: The decoded events.
-        questions: How often somebody asked for an acknowledgement.
-        reject: OTLP: how many records the next answer says were rejected.
+        questions: Number of polls for an acknowledgement.
+        reject: OTLP: number of records that the next answer reports as rejected.
         forgetful: HEC: never acknowledges.
     """
 
@@ -277,11 +277,11 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: Any) -> None:
-        """Says nothing: a killed shipper breaks connections."""
+        """Log nothing: a killed shipper breaks connections."""
 
 
 class _Collecting(BaseHTTPRequestHandler):
@@ -299,7 +299,7 @@ class _Collecting(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's signature
-        """Says nothing."""
+        """Log nothing."""
 
 
 class _Otlp(_Collecting):
@@ -346,7 +346,7 @@ class _Otlp(_Collecting):
 
 
 class _Hec(_Collecting):
-    """As Splunk documents its HTTP Event Collector, of all kinds of answer the strictest."""
+    """Answers as Splunk documents its HTTP Event Collector, in the strictest variant."""
 
     def do_POST(self) -> None:
         body, path, _, query = self._body(), *self.path.partition("?")
@@ -400,7 +400,7 @@ class _Hec(_Collecting):
             found = {}
             for number in asked["acks"]:
                 server.questions += 1
-                # Indexed by the time of the second question, and told once.
+                # Indexed by the time of the second poll, and acknowledged once.
                 there = number < len(known)
                 if there:
                     known[number] += 1

@@ -1,4 +1,4 @@
-"""Ctrl-C between two calls of the store instead of in the middle of one."""
+"""Deferral of Ctrl-C until the current call of the store has finished."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ __all__ = ["Interruptible"]
 
 
 class Interruptible:
-    """While entered, the first Ctrl-C waits for the next `check`; a second one does not.
+    """Context manager that defers the first Ctrl-C to the next `check`; a second one is immediate.
 
-    So a call that has begun ends with its transaction and its record.
+    A call that has begun therefore completes its transaction and its record.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Interruptible:
         self._asked = True
 
     def check(self) -> None:
-        """End here if Ctrl-C was pressed.
+        """Raise KeyboardInterrupt if Ctrl-C was pressed since the block was entered.
 
         Raises:
-            KeyboardInterrupt: it was.
+            KeyboardInterrupt: Ctrl-C was pressed.
         """
         if self._asked:
             raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Options that several commands have, so that they mean the same everywhere."""
+"""Options shared by several commands, so that they mean the same everywhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def directory_option(function: F) -> F:
-    """`--directory`, the log directory; None where it was not given."""
+    """Add `--directory`, the log directory; its value is None when it is not given."""
     return click.option(
         "--directory",
         type=click.Path(file_okay=False, path_type=Path),
@@ -40,7 +40,7 @@ def directory_option(function: F) -> F:
 
 
 def database_option(function: F) -> F:
-    """`--database`, the lead store's URL; None where it was not given."""
+    """Add `--database`, the lead store's URL; its value is None when it is not given."""
     return click.option(
         "--database",
         metavar="URL",
@@ -49,14 +49,14 @@ def database_option(function: F) -> F:
 
 
 def json_option(function: F) -> F:
-    """`--json`: the result as JSON on standard output."""
+    """Add `--json`, which prints the result as JSON on standard output."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(
         function
     )
 
 
 def moment_option(name: str, text: str) -> Callable[[F], F]:
-    """Return an option that takes a point in time; its value is text as in the records, or None."""
+    """Return an option for a point in time; its value is a timestamp as in the records, or None."""
 
     def read(ctx: click.Context, parameter: click.Parameter, said: str | None) -> str | None:
         if said is None:
@@ -73,7 +73,7 @@ def moment_option(name: str, text: str) -> Callable[[F], F]:
 
 
 def engine_options(function: F) -> F:
-    """`--engine`, `--remote` and `--source`: where a built-in query runs."""
+    """Add `--engine`, `--remote` and `--source`, which choose where a built-in query runs."""
     for option in (
         click.option(
             "--source",
@@ -103,17 +103,17 @@ def engine_options(function: F) -> F:
 def opened_engine(
     directory: Path | None, since: str | None, until: str | None, **where: str | None
 ) -> "Iterator[DuckDBEngine | SparkEngine]":
-    """Give the engine that `engine_options` ask for.
+    """Yield the query engine selected by `engine_options`.
 
     Args:
-        directory: the log directory that was given, if any.
-        since: only events of this moment or later.
-        until: only events before this moment.
-        where: the values of `engine_options`.
+        directory: the log directory given on the command line, or None.
+        since: only events at this time or later.
+        until: only events before this time.
+        **where: the values of `engine_options`.
 
     Raises:
-        MissingExtraError: its package is not installed.
-        ReadError: there is no log, or Spark's server or the object store cannot be reached.
+        MissingExtraError: the package that this needs is not installed.
+        ReadError: there is no log, or the Spark server or the object store cannot be reached.
     """
     if on_spark(**where):
         with spark_engine(directory, since, until, **where) as engine:
@@ -132,16 +132,16 @@ def opened_engine(
 def source_directory(
     directory: Path | None, source: str | None, since: str | None, until: str | None
 ) -> Iterator[Path]:
-    """Give the log directory to read, or the days that are asked for of an object store.
+    """Yield the log directory to read, or a local copy of the requested days of an object store.
 
     Args:
-        directory: the log directory that was given, if any.
-        source: URL of an object store, if one was given.
-        since: only events of this moment or later.
-        until: only events before this moment.
+        directory: the log directory given on the command line, or None.
+        source: URL of an object store, or None for the log directory.
+        since: only events at this time or later.
+        until: only events before this time.
 
     Raises:
-        MissingExtraError: its package is not installed.
+        MissingExtraError: the package that this needs is not installed.
         ReadError: there is no log, or the object store cannot be read.
     """
     if source is None:
@@ -156,14 +156,14 @@ def source_directory(
 def spark_engine(
     directory: Path | None, since: str | None, until: str | None, **where: str | None
 ) -> "SparkEngine":
-    """Spark, as `engine_options` ask for it; arguments and errors as of `opened_engine`."""
+    """Return a Spark engine for the same arguments as `opened_engine`; raises the same errors."""
     from leadlog.reading.analytics.spark import SparkEngine
 
     return SparkEngine(_source(directory, where["source"]), where["remote"], since, until)
 
 
 def on_spark(*, engine: str | None, remote: str | None, source: str | None) -> bool:
-    """Return whether `engine_options` ask for Spark."""
+    """Return True if `engine_options` select Spark; reject options that only Spark takes."""
     if engine != "spark" and (remote or (source and not source.startswith("s3://"))):
         raise click.UsageError(
             "--remote is for --engine spark, and so is a --source that is not s3://bucket/prefix"
@@ -172,13 +172,13 @@ def on_spark(*, engine: str | None, remote: str | None, source: str | None) -> b
 
 
 def _source(directory: Path | None, given: str | None) -> str:
-    """Where the archive is: what was given, or the folder in the log directory."""
+    """Return the given location of the archive, or the archive folder in the log directory."""
     if given:
         return given
     from leadlog.core.errors import ReadError
     from leadlog.core.layout import ARCHIVE
 
-    # A server has another working directory.
+    # The Spark server has a different working directory, so the path must be absolute.
     folder = existing_log(directory).resolve() / ARCHIVE
     if not folder.is_dir():
         raise ReadError(
@@ -189,10 +189,10 @@ def _source(directory: Path | None, given: str | None) -> str:
 
 
 def existing_log(given: Path | None) -> Path:
-    """Return the log directory to read.
+    """Return the log directory to read, which must exist.
 
     Raises:
-        ReadError: it is not there.
+        ReadError: the directory does not exist.
         SettingsError: a setting is unknown or bad.
     """
     root = log_directory(given)
@@ -208,7 +208,7 @@ def existing_log(given: Path | None) -> Path:
 
 
 def note_export(directory: Path, file: Path) -> None:
-    """Let an erasure know of a file with data of the log that was written elsewhere."""
+    """Register a file with exported log data, so that an erasure can report it."""
     from leadlog.cli.terminal import message
     from leadlog.core import places
 
@@ -221,7 +221,7 @@ def note_export(directory: Path, file: Path) -> None:
 
 
 def log_directory(given: Path | None) -> Path:
-    """Return the directory that was given, or the one in the settings.
+    """Return the given log directory, or the one in the settings.
 
     Raises:
         SettingsError: a setting is unknown or bad.

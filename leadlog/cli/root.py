@@ -1,4 +1,4 @@
-"""The group of all commands, which knows their names without importing them."""
+"""The root command group, which lists its commands without importing them."""
 
 import os
 import sys
@@ -16,18 +16,18 @@ __all__ = ["COMMANDS", "LazyGroup", "root"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("leadlog.cli.demo.demo:demo", "Run the main job on made-up leads, or on your own."),
     "migrate": ("leadlog.cli.migrate.run:migrate", "Migrate files of leads into the store."),
-    "tail": ("leadlog.cli.reading.tail:tail", "Show the last events, and follow the coming ones."),
+    "tail": ("leadlog.cli.reading.tail:tail", "Show the last events, and follow new ones."),
     "show": (
         "leadlog.cli.reading.show:show",
         "Show one record with its error, transaction and session.",
     ),
-    "query": ("leadlog.cli.reading.query:query", "Ask the log in SQL."),
+    "query": ("leadlog.cli.reading.query:query", "Query the log with SQL."),
     "errors": ("leadlog.cli.reading.errors:errors", "Show what goes wrong, by cause."),
     "slow": ("leadlog.cli.reading.slow:slow", "Show where the time goes."),
-    "session": ("leadlog.cli.reading.session:session", "Show all that one session did."),
+    "session": ("leadlog.cli.reading.session:session", "Show everything that one session did."),
     "batches": ("leadlog.cli.reading.batches:batches", "Show the sync's throughput by batch size."),
     "history": ("leadlog.cli.reading.history:history", "Show who did what to a lead, and when."),
-    "replay": ("leadlog.cli.reading.replay:replay", "Print the leads as they were at a moment."),
+    "replay": ("leadlog.cli.reading.replay:replay", "Print the leads as of a point in time."),
     "verify": ("leadlog.cli.reading.verify:verify", "Compare the log with the database."),
     "summary": ("leadlog.cli.reading.summary:summary", "Sum up a day, a week or any days."),
     "report": (
@@ -43,55 +43,55 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trends": ("leadlog.cli.reading.trends:trends", "Show latency over days, and when it changed."),
     "recover": (
         "leadlog.cli.maintenance.recover:recover",
-        "Bring in what killed processes left in memory.",
+        "Recover events that killed processes left in memory.",
     ),
     "drain": (
         "leadlog.cli.maintenance.drain:drain",
-        "Write for all processes that log, as a sidecar.",
+        "Write the log for all processes, as a sidecar.",
     ),
     "monitor": (
         "leadlog.cli.monitor.monitor:monitor",
-        "Watch the log: figures, checks and alerts.",
+        "Watch the log: metrics, checks and alerts.",
     ),
     "dashboard": (
         "leadlog.cli.monitor.dashboard:dashboard",
-        "See the log in a browser, live.",
+        "View the log live in a browser.",
     ),
     "ship": (
         "leadlog.cli.ship:ship",
         "Ship the log to Elasticsearch, Splunk, OpenTelemetry or S3.",
     ),
     "alerts": ("leadlog.cli.alerts:alerts", "Show, silence and test alerts."),
-    "db": ("leadlog.cli.db:db", "Look after the lead store: backups, checks, quality, duplicates."),
+    "db": ("leadlog.cli.db:db", "Maintain the lead store: backups, checks, quality, duplicates."),
     "archive": (
         "leadlog.cli.maintenance.archive:archive",
         "Compress, seal and remove old log files.",
     ),
-    "erase": ("leadlog.cli.maintenance.erase:erase", "Take a person out of the log."),
-    "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table equal."),
+    "erase": ("leadlog.cli.maintenance.erase:erase", "Erase a person from the log."),
+    "sync": ("leadlog.cli.sync:sync", "Keep the lead store and an Airtable table in sync."),
     "dataset": (
         "leadlog.cli.training.dataset:dataset",
-        "Write training data of the log, and check it.",
+        "Write training data from the log, and check it.",
     ),
-    "learn": ("leadlog.cli.training.learn:learn", "Learn a model, where it earns its place."),
+    "learn": ("leadlog.cli.training.learn:learn", "Train a model; keep it only if it helps."),
     "anomalies": (
         "leadlog.cli.training.anomalies:anomalies",
         "Show runs that took unusually long.",
     ),
-    "predict": ("leadlog.cli.training.learn:predict", "Say what a model expects of a call."),
-    "completion": ("leadlog.cli.completion:completion", "Print a shell's completion script."),
+    "predict": ("leadlog.cli.training.learn:predict", "Predict a call's outcome with a model."),
+    "completion": ("leadlog.cli.completion:completion", "Print the completion script for a shell."),
 }
-"""Command to where it is and its one-line help, in the order of `leadlog --help`."""
+"""Command name to its location and one-line help, in the order of `leadlog --help`."""
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
 
 class LazyGroup(click.Group):
-    """A click group whose commands are imported when they run.
+    """A click group that imports a command only when it runs.
 
     Args:
-        lazy: command to (`module:attribute`, one-line help).
+        lazy: command name to (`module:attribute`, one-line help).
     """
 
     def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]], **options: Any) -> None:
@@ -99,7 +99,7 @@ class LazyGroup(click.Group):
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Names in their own order, imported or not."""
+        """Return the names of all commands, in the order of their definition."""
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
@@ -111,14 +111,14 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list of commands from what is known without importing them."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._lazy.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; the error about an unknown one names the closest."""
+        """Find the command; the error for an unknown name suggests the closest match."""
         name = args[0]
         if name not in self._lazy and not name.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
@@ -149,10 +149,10 @@ class _Unreadable(click.ClickException):
 
 
 class Root(LazyGroup):
-    """The outermost group: turns what can go wrong into a message and an exit code."""
+    """The root group, which turns errors into a message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command and map its errors to exit codes."""
         try:
             with command_line():
                 result = super().invoke(ctx)
@@ -176,8 +176,8 @@ def _safe(error: BaseException) -> str:
 
 
 def _silence_stdout() -> None:
-    """Let the interpreter's last flush go nowhere instead of into the closed pipe."""
-    with suppress(OSError):  # a stream without a descriptor has no pipe either
+    """Redirect standard output to the null device, so the final flush does not fail again."""
+    with suppress(OSError):  # a stream without a descriptor is not a pipe
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -218,7 +218,7 @@ def root(ctx: click.Context) -> None:
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         ctx.color = False
-    # A name outside a narrow encoding is spelled out instead of ending the command.
+    # Escape characters that the encoding lacks, instead of failing on them.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")

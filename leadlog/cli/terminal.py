@@ -1,11 +1,11 @@
-"""What is printed: stored values made harmless, JSON, tables, lines that fit the terminal.
+"""Terminal output: escaped stored values, JSON, tables, lines that fit the terminal.
 
-A value in a log was written by anybody: a name may hold escape sequences that recolour or clear
-a terminal, or marks that turn the direction of text around. Nothing stored reaches a terminal
-raw.
+A value in a log may come from anyone: a name may hold escape sequences that recolour or clear
+a terminal, or marks that reverse the direction of text. Stored values are therefore never
+printed raw.
 
-Widths are counted in cells of a terminal: a Chinese character takes two, a combining accent none.
-What goes into a file or a pipe is never cut.
+Widths are counted in terminal cells: a Chinese character takes two, a combining accent none.
+Output to a file or a pipe is never truncated.
 """
 
 import os
@@ -33,11 +33,11 @@ __all__ = [
     "terminal_width",
 ]
 
-_JOINERS = "\u200c\u200d"  # needed by Persian, Indic scripts and emoji, and harmless
+_JOINERS = "\u200c\u200d"  # required by Persian, Indic scripts and emoji, and harmless
 
 
 def safe(text: str) -> str:
-    r"""Return a stored value as it may be shown: what is not printable is spelled out.
+    r"""Return a stored value with every unprintable character escaped.
 
     >>> print(safe("a\x1b[2Jb\u202ec\nd"))
     a\x1b[2Jb\u202ec\nd
@@ -48,10 +48,10 @@ def safe(text: str) -> str:
 
 
 def safe_json(line: bytes) -> bytes:
-    r"""Return the same JSON with everything that is not printable as `\u` escapes.
+    r"""Return the same JSON with every unprintable character as a `\u` escape.
 
-    Control characters below space are escaped in JSON anyway; the others (delete, C1, marks of
-    direction) are not, and terminals obey some of them.
+    JSON already escapes control characters below space; it does not escape the others (delete, C1,
+    direction marks), and terminals act on some of them.
     """
     if line.isascii():
         return line.replace(b"\x7f", b"\\u007f")
@@ -70,7 +70,7 @@ def _spelled(char: str) -> str:
 
 
 def _escaped(char: str) -> str:
-    # Below space there are only the line breaks between JSON's own signs.
+    # The only characters below space are the line breaks between JSON tokens.
     if char < " " or char in _JOINERS or unicodedata.category(char) == "Zs":
         return char
     units = char.encode("utf-16-be", "surrogatepass").hex()
@@ -78,7 +78,7 @@ def _escaped(char: str) -> str:
 
 
 def cells(text: str) -> int:
-    """Return how many cells of a terminal a text takes.
+    """Return the width of a text in terminal cells.
 
     >>> cells("Ana"), cells("山田"), cells("e\u0301")
     (3, 4, 1)
@@ -92,7 +92,7 @@ def cells(text: str) -> int:
 
 
 def fit(text: str, width: int | None) -> str:
-    """Cut a text to at most `width` cells; … stands for the rest.
+    """Truncate a text to at most `width` cells, ending it with … if anything is cut.
 
     >>> fit("Ana Gómez", 5), fit("山田太郎", 6), fit("Ana", None)
     ('Ana …', '山田…', 'Ana')
@@ -113,21 +113,21 @@ def fit(text: str, width: int | None) -> str:
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal that standard output is; None for a file or a pipe."""
+    """Return the width of the terminal in columns; None if standard output is not a terminal."""
     if not sys.stdout.isatty():
         return None
     return max(shutil.get_terminal_size().columns, 20)
 
 
 class Styled(NamedTuple):
-    """A text and the keywords of `click.style` for it."""
+    """A text with its keyword arguments for `click.style`."""
 
     text: str
     style: Mapping[str, Any] = {}
 
 
 def line(parts: Iterable[Styled | str], width: int | None = None) -> str:
-    """Join the parts that are not empty, two spaces apart, cut to `width` cells."""
+    """Join the non-empty parts with two spaces, truncated to `width` cells."""
     shown: list[str] = []
     left = width
     for part in parts:
@@ -146,7 +146,7 @@ def line(parts: Iterable[Styled | str], width: int | None = None) -> str:
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun.
+    """Return a number with its noun in the singular or plural.
 
     >>> count(1, "file"), count(2, "file"), count(0, "query", "queries")
     ('1 file', '2 files', '0 queries')
@@ -155,12 +155,12 @@ def count(number: int, one: str, many: str | None = None) -> str:
 
 
 def shows_progress() -> bool:
-    """Return whether standard error is a terminal that can draw a progress bar."""
+    """Return True if standard error is a terminal that can draw a progress bar."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def message(text: str) -> None:
-    """Print one line for people on standard error."""
+    """Print one human-readable line on standard error."""
     click.echo(f"leadlog: {safe(text)}", err=True)
 
 
@@ -178,12 +178,12 @@ _INDENT = 2
 def table(
     rows: Iterable[Sequence[object]], header: Sequence[str] = (), *, right: Sequence[int] = ()
 ) -> list[str]:
-    """Aligned columns, two spaces apart, that fit the terminal with an indent of two.
+    """Return the lines of a table that fits the terminal with an indent of two cells.
 
     Args:
-        rows: cells; None is shown as `-`.
+        rows: the cells of each row; None is shown as `-`.
         header: titles of the columns.
-        right: numbers of the columns that are aligned to the right; they are never cut.
+        right: indexes of the columns to align right; they are never truncated.
     """
     shown = [["-" if cell is None else safe(str(cell)) for cell in row] for row in rows]
     if header:
@@ -204,7 +204,7 @@ def table(
 
 
 def _narrow(widths: list[int], columns: Sequence[int], width: int) -> None:
-    """Take cells from the widest of some columns until all of them fit."""
+    """Shrink the widest of the given columns until the table fits; modifies `widths`."""
     excess = sum(widths) + 2 * (len(widths) - 1) - width
     while excess > 0 and columns:
         widest = max(columns, key=lambda column: widths[column])

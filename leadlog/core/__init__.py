@@ -1,1 +1,1 @@
-"""What every other room stands on: records, settings, file layout, limits, errors, clock, forks."""
+"""The base layer of leadlog: records, settings, file layout, limits, errors, clock, forks."""

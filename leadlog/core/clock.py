@@ -1,4 +1,4 @@
-"""Time and identifiers as the records have them (see `leadlog_processors.clock`)."""
+"""Timestamps and identifiers in the form of the records (see `leadlog_processors.clock`)."""
 
 from leadlog_processors.clock import format_us, new_id, now_us, utc_date
 from leadlog_processors.clock import parse_us as parse

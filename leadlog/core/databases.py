@@ -1,7 +1,8 @@
-"""SQLite databases of leadlog's own, beside a log: made private, shared by processes, closed once.
+"""leadlog's own SQLite databases, kept next to a log: private, shared by processes, closed once.
 
-In WAL mode any number of processes read one while another writes to it. What a power cut takes
-back goes as a whole, so what was read and how far go back together. What is deleted is overwritten.
+In WAL mode any number of processes can read a database while another one writes to it. After a
+power cut the last transactions may be lost, but always as a whole: data and the position up to
+which it was read never disagree. Deleted content is overwritten (`secure_delete`).
 """
 
 import os
@@ -24,22 +25,22 @@ _PAUSE_SECONDS: Final = 0.01
 class Database:
     """An open database; a context manager.
 
-    One that is not closed is closed when it is collected.
+    A database that was not closed is closed when the object is garbage collected.
 
     Args:
-        path: The file; its folder must exist. A link is not followed.
-        mode: The rights of a new file; SQLite gives its other files the same.
-        seconds: How long to wait for others that write.
-        autocommit: Whether statements outside `BEGIN` and `COMMIT` hold at once; else the
-            connection is a context manager that commits.
+        path: The file; its folder must exist. A symbolic link is refused.
+        mode: The permissions of a new file; SQLite gives its other files the same.
+        seconds: How long to wait for other writers.
+        autocommit: Whether a statement outside `BEGIN` and `COMMIT` takes effect at once;
+            otherwise the connection is a context manager that commits.
 
     Attributes:
         path: The file.
-        connection: To it, from any one thread at a time.
+        connection: The connection; any thread may use it, one at a time.
 
     Raises:
-        OSError: It cannot be made.
-        sqlite3.Error: It cannot be opened.
+        OSError: The file cannot be created.
+        sqlite3.Error: The database cannot be opened.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Database:
             raise
 
     def _begin_wal(self, until: float) -> None:
-        """Have it in WAL mode; for others who do so at that moment, SQLite itself does not wait."""
+        """Switch to WAL mode, and retry while others do the same: SQLite does not wait for that."""
         while True:
             try:
                 self.connection.execute("PRAGMA journal_mode = WAL")
@@ -94,10 +95,10 @@ class Database:
 
 @contextmanager
 def reading_database(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
-    """Give a connection that reads a database beside those who write to it.
+    """Yield a connection that reads a database while other connections write to it.
 
     Raises:
-        sqlite3.Error: It cannot be opened.
+        sqlite3.Error: The database cannot be opened.
     """
     with closing(sqlite3.connect(path, timeout=seconds)) as connection:
         connection.execute("PRAGMA query_only = ON")

@@ -1,7 +1,7 @@
-"""Which door leadlog was entered by, so that a remedy names what its reader can change.
+"""How leadlog was called, so that the remedy in an error names something its reader can change.
 
-A function that is called from Python has parameters; the same function behind a command has
-options. `parameter` names the one that the reader used.
+A function called from Python has parameters; the same function behind a command has options.
+`parameter` returns the name that fits.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _commands: list[None] = []
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Name options in place of parameters while the block runs."""
+    """Make `parameter` name options instead of parameters while the block runs."""
     _commands.append(None)
     try:
         yield
@@ -24,10 +24,11 @@ def command_line() -> Iterator[None]:
 
 
 def parameter(python: str, option: str) -> str:
-    """Return the name of a parameter as the caller of leadlog has to write it.
+    """Return the name of a parameter or option as the caller of leadlog has to write it.
 
     Args:
-        python: The parameter, with its value if the remedy is one, such as `since` or `force=True`.
+        python: The parameter, such as `since`, or with its value if the remedy includes one, such
+            as `force=True`.
         option: The option of the command, such as `--since`.
     """
     if _commands:

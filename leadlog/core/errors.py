@@ -6,7 +6,7 @@
     ├── FakeAirtableError (ValueError)   the fake Airtable was set up or edited wrongly
     ├── MissingExtraError (ImportError)  a package of an extra is not installed
     ├── QueryError (ValueError)          an SQL text or a parameter is wrong
-    ├── QueryLimitError                  a query needed more time or memory than it may have
+    ├── QueryLimitError                  a query exceeded its limit of time or memory
     ├── MigrationError                   a migration cannot be done or undone
     ├── ReadError                        a log or an input file cannot be read
     ├── ShippingError                    the log cannot be shipped to a destination
@@ -46,15 +46,15 @@ class MissingExtraError(LeadlogError, ImportError):
 
 
 class QueryError(LeadlogError, ValueError):
-    """An SQL text that is wrong or wants what a query may not do, or a bad parameter of one."""
+    """A bad SQL text, a statement that queries may not run, or a bad parameter of a query."""
 
 
 class QueryLimitError(LeadlogError):
-    """A query needed more time or memory than it may have."""
+    """A query exceeded its limit of time or memory."""
 
 
 class MigrationError(LeadlogError):
-    """A migration of files cannot be done, or not be undone."""
+    """A migration of files cannot be done, or cannot be undone."""
 
 
 class ReadError(LeadlogError):
@@ -78,8 +78,8 @@ class AirtableError(SyncError):
 
     Args:
         message: What happened, and the remedy.
-        code: Airtable's name of the error; else the HTTP status; None where no answer came.
-        status: HTTP status; None where no answer came.
+        code: Airtable's name of the error; otherwise the HTTP status; None without a response.
+        status: HTTP status; None without a response.
     """
 
     def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
@@ -97,11 +97,11 @@ class SyncBusyError(SyncError):
 
 
 class StoreError(LeadlogError):
-    """The lead store cannot do what was asked."""
+    """The lead store cannot do what it was asked to."""
 
 
 class StaleLeadError(StoreError):
-    """A lead was changed by somebody else since it was read."""
+    """A lead was changed by another process or session since it was read."""
 
 
 class UnknownFieldError(StoreError, ValueError):

@@ -1,11 +1,11 @@
-"""Replacement of whole files: the one way in which leadlog writes a file that has a name already.
+"""Atomic replacement of whole files: how leadlog writes every file that may exist already.
 
     .report.csv.3f2a9c01.tmp    written and synced, in the same folder
     report.csv                  renamed over, and the folder synced
 
-At any kill, error, full disk or Ctrl-C the file is the old one or the new one. A draft is removed
-on any error and locked while it is written, so what a killed process left can be told from what
-is being written now, and removed (`remove_abandoned`).
+After a kill, an error, a full disk or Ctrl-C, the file is either the old one or the new one. A
+draft is removed on any error. It is locked while it is written, which distinguishes the drafts of
+killed processes, which `remove_abandoned` removes, from those still being written.
 """
 
 import errno
@@ -35,21 +35,21 @@ __all__ = [
 _TRIES = 8
 
 DRAFT = re.compile(r"\.(?P<name>.+?)\.[0-9a-f]{8}\.tmp")
-"""The name of a draft; `name` is that of the file it was to become."""
+"""The name of a draft; the group `name` is the name of the file that the draft replaces."""
 
 
 def make_folder(path: Path, mode: int = 0o700, *, parents: bool = True) -> None:
-    """Make a folder, and those above it, with these rights whatever the umask is.
+    """Make a folder and its missing parents with the given mode, whatever the umask.
 
-    One that is there stays as it is. Of a parent whose group is handed down, that stays so.
+    An existing folder is left unchanged. A set-group-ID bit inherited from the parent is kept.
 
     Args:
         path: The folder.
-        mode: Its rights, and those of every folder that is made above it.
-        parents: Whether folders above it are made, too.
+        mode: The mode of the folder and of every parent that is created.
+        parents: Whether missing parents are created.
 
     Raises:
-        OSError: It cannot be made, or is there and no folder.
+        OSError: The folder cannot be created, or the path exists and is not a folder.
     """
     try:
         path.mkdir(mode)
@@ -66,23 +66,23 @@ def make_folder(path: Path, mode: int = 0o700, *, parents: bool = True) -> None:
     rights = stat.S_IMODE(path.stat().st_mode)
     wanted = mode | rights & stat.S_ISGID
     if rights != wanted:
-        with suppress(OSError):  # a file system without rights
+        with suppress(OSError):  # a file system without permissions
             path.chmod(wanted)
 
 
 def open_file(
     path: str | os.PathLike[str], flags: int, mode: int = 0o600, *, folder: int | None = None
 ) -> int:
-    """Open a file as `os.open` does; one that this makes has these rights whatever the umask is.
+    """Open a file as `os.open` does; a file this creates gets `mode` whatever the umask.
 
     Args:
         path: The file.
         flags: As for `os.open`.
-        mode: The rights of a new file.
-        folder: An open descriptor of the folder, to which the path is then relative.
+        mode: The permissions of a new file.
+        folder: An open descriptor of a folder that `path` is relative to.
 
     Returns:
-        Its descriptor.
+        The descriptor of the file.
 
     Raises:
         OSError: As `os.open`.
@@ -97,10 +97,10 @@ def open_file(
                 raise
         else:
             if hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(fd).st_mode) != mode:
-                with suppress(OSError):  # a file system without rights
+                with suppress(OSError):  # a file system without permissions
                     os.fchmod(fd, mode)
             return fd
-        with suppress(FileNotFoundError):  # removed meanwhile, or a link to nowhere
+        with suppress(FileNotFoundError):  # removed since, or a dangling link
             return os.open(path, flags & ~os.O_CREAT, dir_fd=folder)
     return os.open(path, flags, mode, dir_fd=folder)
 
@@ -109,16 +109,16 @@ def open_file(
 def draft(
     path: Path, *, mode: int = 0o600, folder: int | None = None, masked: bool = False
 ) -> Iterator[str]:
-    """Give the path of an empty draft of `path`, which takes its place when the block ends.
+    """Yield the path of an empty draft of `path`, which replaces it when the block ends.
 
     Args:
-        path: The file to replace; it need not exist.
-        mode: The rights of the draft; the block may change them.
+        path: The file to replace; it may not exist yet.
+        mode: The permissions of the draft; the block may change them.
         folder: An open descriptor of the folder, to which the draft's path is then relative.
-        masked: Whether the umask takes rights away, as for any file of the user's own.
+        masked: Whether the umask applies, as it does to the user's own files.
 
     Raises:
-        OSError: It cannot be written; the file is as it was, and no draft is left.
+        OSError: The draft cannot be written; the file is unchanged, and no draft is left.
     """
     target = path.name if folder is not None else str(path)
     try:
@@ -131,7 +131,7 @@ def draft(
         try:
             yield place
             os.fsync(fd)
-            if os.name == "nt":  # an open file cannot be renamed there
+            if os.name == "nt":  # Windows cannot rename an open file
                 held.close()
             os.replace(place, target, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
@@ -144,9 +144,10 @@ def draft(
 
 
 def _locked_draft(path: Path, mode: int, folder: int | None, masked: bool) -> tuple[str, int]:
-    """Make an empty draft and lock it; returns its path and descriptor.
+    """Create an empty draft and lock it; return its path and descriptor.
 
-    Between its making and its locking somebody may take it for abandoned: then it is made again.
+    Another process may take the draft for abandoned before it is locked and remove it; it is then
+    created again.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     tries = _TRIES
@@ -170,13 +171,13 @@ def _locked_draft(path: Path, mode: int, folder: int | None, masked: bool) -> tu
 
 
 def remove_abandoned(path: Path) -> bool:
-    """Remove a draft that no process writes.
+    """Remove a draft that no process is writing.
 
     Returns:
-        Whether it is gone.
+        True if the draft no longer exists, False if a process is writing it.
 
     Raises:
-        OSError: It cannot be removed, or the file system knows no locks.
+        OSError: The draft cannot be removed, or the file system does not support locks.
     """
     flags = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
@@ -194,7 +195,7 @@ def remove_abandoned(path: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path, *, mode: int = 0o600, folder: int | None = None) -> Iterator[IO[bytes]]:
-    """Give a stream whose content takes the place of `path` when the block ends.
+    """Yield a stream whose content replaces `path` when the block ends.
 
     Arguments and errors are those of `draft`.
     """
@@ -205,20 +206,20 @@ def replacing(path: Path, *, mode: int = 0o600, folder: int | None = None) -> It
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Put `content` in the place of a file; arguments and errors are those of `draft`."""
+    """Replace the content of a file with `content`; arguments and errors are those of `draft`."""
     with replacing(path, mode=mode) as stream:
         stream.write(content)
 
 
 @contextmanager
 def output_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a stream to a file that the user named; what is there stays until the block ends well.
+    """Yield a stream to a file that the user named; the old content stays until the block succeeds.
 
-    A link is followed, a device or a pipe is written to as it is, and the rights of a file that
-    is replaced are kept.
+    A symbolic link is followed, a device or a pipe is written to directly, and a file that is
+    replaced keeps its mode.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -237,19 +238,19 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sync_folder(folder: Path | int) -> None:
-    """Wait until names that were given or taken in a folder are on the disk.
+    """Wait until the names created and removed in a folder are on the disk.
 
     Raises:
         OSError: The folder cannot be opened, or the disk failed.
     """
     directory = getattr(os, "O_DIRECTORY", None)
-    if directory is None:  # Windows keeps names by itself
+    if directory is None:  # Windows persists names without it
         return
     fd = folder if isinstance(folder, int) else os.open(folder, os.O_RDONLY | directory)
     try:
         os.fsync(fd)
     except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # no such thing for folders here
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # not supported for folders here
             raise
     finally:
         if fd != folder:

@@ -1,9 +1,9 @@
-"""Renewal after a fork: locks, threads and counters that a child must not inherit.
+"""Renewal after a fork of locks, threads and counters that a child must not inherit.
 
-`os.register_at_fork` keeps its functions forever, so one hook serves all objects and holds them
-weakly. It is not called for a fork that is made in C, as uWSGI's are. So the kernel is asked to
-wipe a page of memory in every child, and code that uses such an object checks that page first
-(`renew_if_forked`).
+`os.register_at_fork` keeps its functions forever, so a single hook serves all objects and holds
+weak references to them. Forks made in C, such as uWSGI's, do not call it. On Linux, leadlog
+therefore asks the kernel to wipe one page of memory in every child, and code that uses such an
+object checks that page first (`renew_if_forked`).
 """
 
 import mmap
@@ -18,14 +18,17 @@ from leadlog_processors import forks
 __all__ = ["Renewable", "renew_after_fork", "renew_if_forked"]
 
 _WIPE_ON_FORK = 18
-"""Linux's MADV_WIPEONFORK, which `mmap` has no name for in every version."""
+"""Linux's MADV_WIPEONFORK, for which not every version of `mmap` has a name."""
 
 
 class Renewable(Protocol):
-    """Something that cannot be used in a forked child as it stands."""
+    """An object that a forked child cannot use before it is renewed."""
 
     def after_fork(self) -> None:
-        """Renew the object; called in the child before it runs anything. Log and start nothing."""
+        """Renew the object; called in the child before any other code runs.
+
+        Must not log or start a thread.
+        """
         ...
 
 
@@ -33,19 +36,19 @@ _renewables: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 
 
 def renew_after_fork(renewable: Renewable) -> None:
-    """Have `renewable.after_fork()` called in every child forked while it lives."""
+    """Call `renewable.after_fork()` in every child forked while the object lives."""
     _renewables.add(renewable)
 
 
 def _page() -> mmap.mmap | bytearray:
-    """Memory whose first byte is 1, and 0 in a forked child; where there is none such, 1 always."""
+    """Return memory whose first byte is 1 here and 0 in a forked child (1 if unsupported)."""
     if sys.platform == "linux":
         page = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page[0] = 1
         try:
             page.madvise(_WIPE_ON_FORK)
         except OSError:
-            return page  # an old kernel: it is copied
+            return page  # an old kernel copies the page
         return page
     return bytearray(b"\x01")
 
@@ -55,7 +58,7 @@ _lock = Lock()
 
 
 def renew_if_forked() -> None:
-    """Renew everything, if this is a forked child in which that was not done yet."""
+    """Renew everything if this is a forked child that has not done so yet."""
     if not _own[0]:
         with _lock:
             if not _own[0]:
@@ -63,11 +66,11 @@ def renew_if_forked() -> None:
 
 
 def _renew() -> None:
-    """Do in a child what Python does after `os.fork` and a fork made in C leaves out."""
+    """Do in a child what Python does after `os.fork` but not after a fork made in C."""
     if len(os.listdir("/proc/self/task")) == 1 and _import_lock_is_ours():  # noqa: PTH208 - a number
         import ctypes
 
-        # Also renews the interpreter's lock, which a thread of the parent's may have waited for.
+        # Also renews the interpreter's lock, for which a thread of the parent may have waited.
         ctypes.pythonapi.PyOS_AfterFork_Child()
     if not _own[0]:
         forks.renew()
@@ -75,10 +78,10 @@ def _renew() -> None:
 
 
 def _import_lock_is_ours() -> bool:
-    """Hold the import lock, as `PyOS_AfterFork_Child` demands from Python 3.13 on.
+    """Acquire the import lock, which `PyOS_AfterFork_Child` requires from Python 3.13 on.
 
     Returns:
-        False where a thread that is gone in this child held it.
+        False if it was held by a thread of the parent, which does not exist in this child.
     """
     if sys.version_info >= (3, 13):
         import _imp

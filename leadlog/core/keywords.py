@@ -1,4 +1,4 @@
-"""Keyword arguments that a TypedDict names, checked where a call has no type checker.
+"""Checks of keyword arguments declared by a TypedDict, for calls without a type checker.
 
 >>> check_keywords("capture", {"exclud": ()}, frozenset({"exclude", "hits"}))
 Traceback (most recent call last):
@@ -14,12 +14,12 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
     """Check the names of keyword arguments.
 
     Args:
-        function: what was called, as the caller knows it.
-        given: the names that were given.
-        known: the names that there are.
+        function: the function that was called, by its public name.
+        given: the names that the caller passed.
+        known: the valid names.
 
     Raises:
-        TypeError: one is unknown; the message names it, the nearest one and all that there are.
+        TypeError: a name is unknown; the message names it, the closest match and all valid names.
     """
     names = sorted(known)
     for name in given:

@@ -1,18 +1,18 @@
-"""Where the log lives: folders, file names and nothing else.
+"""The layout of a log directory: its folders and file names.
 
     database_logs/<category>/<UTC date>[.w<writer>][.<segment>].jsonl
 
-The only writer of a day writes `2026-11-23.jsonl`, its next segment `2026-11-23.1.jsonl`;
-a second process beside it `2026-11-23.w1.jsonl`. Closed files may be compressed: the same
-name with `.zst` after it. Closed days may be sealed to Parquet, one part per file:
+If a day has one writer, it writes `2026-11-23.jsonl` and continues in `2026-11-23.1.jsonl`; a
+second process at the same time writes `2026-11-23.w1.jsonl`. Closed files may be compressed, which
+appends `.zst` to the name. Closed days may be sealed to Parquet, one part per file:
 
     database_logs/archive/category=<category>/date=<UTC date>/part-<name without .jsonl>.parquet
 
-As long as a content is there in several forms, the later one is a copy (it is complete before it
-gets its name), and the earlier one is the file: plain, then compressed, then Parquet.
+While the same content exists in several forms, the first of these is the file and the others are
+copies: plain, compressed, Parquet. A copy is complete before it gets its name.
 
-The parts of a day may be merged into one, `part-2026-11-23.m1.parquet`. As long as parts are there
-that stand in a merged one, too, `_merged-2026-11-23.m1.txt` names them, and the merged one counts.
+The parts of a day may be merged into one, `part-2026-11-23.m1.parquet`. While parts still exist
+that the merged one contains, `_merged-2026-11-23.m1.txt` lists them, and the merged one counts.
 """
 
 import os
@@ -24,16 +24,16 @@ from pathlib import Path
 from leadlog_processors.fields import CATEGORIES as _FOLDERS
 
 CATEGORIES: tuple[str, ...] = tuple(_FOLDERS.values())
-"""The six folders, in the order of the record contract."""
+"""The six category folders, in the order of the record contract."""
 
 COMPRESSED = ".zst"
-"""What the name of a compressed file ends in, after the name of its original."""
+"""Suffix that a compressed file adds to the name of its original."""
 
 ARCHIVE = "archive"
-"""Folder below the log directory for sealed days."""
+"""Folder of sealed days, below the log directory."""
 
 PARQUET = ".parquet"
-"""What the name of a part of the archive ends in."""
+"""Suffix of the archive's parts."""
 
 _PART = "part-"
 _MERGED = "_merged-"
@@ -54,17 +54,18 @@ _MERGED_PART = re.compile(rf"{_PART}(?P<date>{_DATE})\.m(?P<number>[1-9]\d*){PAR
 
 @dataclass(frozen=True, slots=True, order=True)
 class LogFile:
-    """A log file's name, read.
+    """The parsed name of a log file.
 
     Attributes:
         date: UTC calendar day, `2026-11-23`.
-        writer: the writer's slot, 0 or more; slot 0 has no suffix. -1 for a part that was merged
-            of several writers' or segments' parts.
-        segment: 0 or more, counted by size within day and writer; of merged parts by merging.
-        host: set where several hosts share a directory, else "".
-        compressed: whether the file is `.zst`.
-        category: the folder; "" where only a name was read.
-        path: the file; the bare name where only a name was read.
+        writer: the writer's slot, 0 or more; slot 0 has no suffix. -1 for a part merged from the
+            parts of several writers or segments.
+        segment: 0 or more; the number of the file within day and writer, or of the merge for a
+            merged part.
+        host: the host's name where several hosts share a directory, otherwise "".
+        compressed: whether the file is a `.zst` file.
+        category: the category folder; "" if only a name was parsed.
+        path: the file; the bare name if only a name was parsed.
         archived: whether the file is a part of the archive.
     """
 
@@ -79,7 +80,7 @@ class LogFile:
 
     @property
     def stem(self) -> str:
-        """What is the same in the names of all forms of a content."""
+        """The part of the name that all forms of the same content share."""
         if self.merged:
             return f"{self.date}.m{self.segment}"
         host = f".h-{self.host}" if self.host else ""
@@ -89,12 +90,12 @@ class LogFile:
 
     @property
     def merged(self) -> bool:
-        """Whether it is a part that was made of several parts."""
+        """Whether this is a part merged from several parts."""
         return self.writer == _MERGED_WRITER
 
     @property
     def name(self) -> str:
-        """The file name that says all this."""
+        """The file name with all these attributes."""
         if self.archived:
             return f"{_PART}{self.stem}{PARQUET}"
         return f"{self.stem}.jsonl{COMPRESSED if self.compressed else ''}"
@@ -104,7 +105,7 @@ def category_directory(root: str | os.PathLike[str], category: str) -> Path:
     """Return the folder of `category` below the log directory `root`.
 
     Raises:
-        ValueError: there is no such category; the message lists the six.
+        ValueError: no such category exists; the message lists the six.
     """
     if category not in CATEGORIES:
         raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
@@ -117,13 +118,13 @@ def archive_directory(root: str | os.PathLike[str], category: str, date: str) ->
 
 
 def part_path(root: str | os.PathLike[str], file: LogFile) -> Path:
-    """Where the part of a log file lies in the archive, or would lie."""
+    """Return the path that the part of a log file has, or would have, in the archive."""
     folder = archive_directory(root, file.category, file.date)
     return folder / replace(file, archived=True).name
 
 
 def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
-    """Return the UTC days that a category has a folder for in the archive, in order.
+    """Return the UTC days for which the archive has a folder of a category, in order.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -136,7 +137,7 @@ def archived_days(root: str | os.PathLike[str], category: str) -> list[str]:
 
 
 def parse_name(name: str) -> LogFile | None:
-    """Return the parts of a log file's name; None for any other file."""
+    """Return the parsed name of a log file; None if it is not the name of one."""
     match = _MERGED_PART.fullmatch(name)
     if match is not None:
         return replace(merged_part(match["date"], int(match["number"])), path=Path(name))
@@ -157,33 +158,34 @@ def parse_name(name: str) -> LogFile | None:
 
 
 def merged_part(date: str, number: int) -> LogFile:
-    """Return the name of the part that a day's parts are merged into.
+    """Return the name of the part that holds a day's merged parts.
 
-    `number` counts the merges.
+    `number` counts the merges of the day.
     """
     return LogFile(date, _MERGED_WRITER, number, archived=True)
 
 
 def merged_list_path(part: Path) -> Path:
-    """Where a merged part's list of those lies that stand in it and are still there, too."""
+    """Return the path of the list of parts that a merged part contains and that still exist."""
     return part.with_name(f"{_MERGED}{part.name[len(_PART) : -len(PARQUET)]}.txt")
 
 
 def merged_part_of(name: str) -> str | None:
-    """Whose list a file name says it is, as a file name; None where it says nothing like it."""
+    """Return the file name of the merged part that a list belongs to; None if not such a list."""
     part = f"{_PART}{name[len(_MERGED) : -len('.txt')]}{PARQUET}"
     return part if merged_list_path(Path(part)).name == name else None
 
 
 def replaced_parts(folder: Path, names: Collection[str]) -> set[str]:
-    """Return the parts in a folder of the archive that stand in a merged one, too.
+    """Return the parts in a folder of the archive that a merged part contains as well.
 
     Args:
-        folder: of one category and day.
-        names: what is in it.
+        folder: folder of one category and day.
+        names: the names of its files.
 
     Raises:
-        FileNotFoundError: a list is gone, so the parts that it named are: list the folder again.
+        FileNotFoundError: a list was removed together with the parts it names; list the folder
+            again.
         OSError: a list cannot be read.
     """
     found: set[str] = set()
@@ -199,18 +201,18 @@ def log_files(
     since: str | None = None,
     until: str | None = None,
 ) -> list[LogFile]:
-    """Return the log files below `root`, by date, writer and segment; each content once.
+    """Return the log files below `root`, ordered by date, writer and segment, without copies.
 
-    A copy whose original is still there is left out.
+    A copy is left out while its original exists.
 
     Args:
-        root: the log directory; one that does not exist has no files.
-        categories: folders to look into; all six by default.
-        since: first UTC day wanted, `2026-11-23`.
-        until: last UTC day wanted.
+        root: the log directory; if it does not exist, it has no files.
+        categories: categories to search; all six by default.
+        since: first UTC day to include, `2026-11-23`.
+        until: last UTC day to include.
 
     Raises:
-        ValueError: a category that does not exist.
+        ValueError: a category does not exist.
         OSError: a folder cannot be listed.
     """
     found: list[LogFile] = []
@@ -222,7 +224,7 @@ def log_files(
             and not (since and file.date < since)
             and not (until and file.date > until)
         ]
-        # The archive last: what is sealed between the two is met twice, not missed.
+        # List the archive last: a file sealed between the two listings is seen twice, not missed.
         parts = [
             file
             for day in archived_days(root, category)
@@ -246,14 +248,14 @@ def _listed(folder: Path, category: str) -> list[LogFile]:
 
 
 def _parts(folder: Path, category: str) -> list[LogFile]:
-    """Return the parts in a folder of the archive, without those that a merged part contains."""
+    """Return the parts in a folder of the archive, except those that a merged part contains."""
     before = None
     while folder.is_dir():
-        # One listing for both: a merge that ends between two would be missed, or met twice.
+        # One listing for both: a merge that ends between two would be missed, or seen twice.
         names = os.listdir(folder)  # noqa: PTH208 - names suffice
         try:
             replaced = replaced_parts(folder, names)
-        except FileNotFoundError:  # a merge came to its end since
+        except FileNotFoundError:  # a merge has ended since
             if names == before:
                 raise
             before = names
@@ -267,5 +269,5 @@ def _parts(folder: Path, category: str) -> list[LogFile]:
 
 
 def summary_path(root: str | os.PathLike[str], date: str) -> Path:
-    """Where the daily summary of `date` lies."""
+    """Return the path of the daily summary of `date`."""
     return Path(root) / "monitoring_data" / f"daily-summary-{date}.json"

@@ -1,6 +1,6 @@
-"""Limits by category as people write them: `90`, `error_logs=365`, `{"*": 90}`, `10GB`.
+"""Limits by category as users write them: `90`, `error_logs=365`, `{"*": 90}`, `10GB`.
 
-The settings and the command line take the same texts, so they are read in one place.
+Settings and command line accept the same texts, so both parse them here.
 """
 
 import difflib
@@ -15,13 +15,13 @@ from leadlog.core.layout import CATEGORIES
 __all__ = ["EVERY", "TOTAL", "bytes_by_category", "days_by_category", "sizes_of_categories"]
 
 EVERY = "*"
-"""Stands for every category that has no entry of its own."""
+"""Key for every category without an entry of its own."""
 
 TOTAL = "total"
-"""Stands for all categories together."""
+"""Key for all categories together."""
 
 LEAST_BYTES = 1_000_000
-"""Least that may be left of a log."""
+"""Smallest size to which a log may be limited."""
 
 _SIZE = re.compile(r"(?P<number>\d[\d_]*(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)", re.ASCII)
 _UNITS = {"": 1, "b": 1} | {
@@ -32,20 +32,20 @@ _UNITS = {"": 1, "b": 1} | {
 
 
 def days_by_category(value: object) -> dict[str, int]:
-    """Numbers of days by category.
+    """Return numbers of days by category.
 
     Args:
         value: a number (for every category), `CATEGORY=N`, or a mapping (also as JSON text)
             from categories, or `*` for all others, to numbers.
 
     Raises:
-        ValueError: it is none of these; the message says what would do.
+        ValueError: the value is none of these; the message names the valid forms.
     """
     return _by_category(value, EVERY, _days)
 
 
 def bytes_by_category(value: object) -> dict[str, int]:
-    """Sizes in bytes by category.
+    """Return sizes in bytes by category.
 
     Args:
         value: a size (for all categories together), `CATEGORY=SIZE`, or a mapping (also as
@@ -53,13 +53,13 @@ def bytes_by_category(value: object) -> dict[str, int]:
             number of bytes or a text such as `500MB` (10^6) or `10GiB` (2^30).
 
     Raises:
-        ValueError: it is none of these; the message says what would do.
+        ValueError: the value is none of these; the message names the valid forms.
     """
     return _by_category(value, TOTAL, _room)
 
 
 def sizes_of_categories(value: object) -> dict[str, int]:
-    """As `bytes_by_category`, but one size stands for each category alone (`*`)."""
+    """Return sizes by category, as `bytes_by_category`; a bare size is for each category (`*`)."""
     return _by_category(value, EVERY, _size)
 
 
@@ -108,10 +108,10 @@ def _size(value: object, everything: str) -> int:
 
 
 def _room(value: object, everything: str) -> int:
-    """Return a size that a log is to be cut down to."""
+    """Return a size to limit a log to; refuse one too small to be meant."""
     size = _size(value, everything)
     if 0 < size < LEAST_BYTES:
-        # `20`, meant as 20 GB, would cost somebody the whole log.
+        # `20`, meant as 20 GB, would delete nearly the whole log.
         raise ValueError(
             f"{size} bytes would keep hardly anything; write the unit (20GB), and at least 1MB"
         )

@@ -1,6 +1,6 @@
-"""Locks on files, which show other processes that this one is at work.
+"""File locks, by which a process shows others that it is running.
 
-A lock made by `flock` belongs to the open file; it goes with the last copy of its descriptor.
+A lock made by `flock` belongs to the open file and ends with the last copy of its descriptor.
 """
 
 import os
@@ -15,13 +15,13 @@ __all__ = ["claims_work", "release_claim", "try_claim", "try_lock"]
 if sys.platform == "win32":
     import msvcrt
 
-    _LOCK_BYTE = 1 << 40  # far behind any content, which others may go on reading
+    _LOCK_BYTE = 1 << 40  # far beyond any content, so others can still read it
 
     def try_lock(fd: int, *, shared: bool = False) -> bool:  # noqa: ARG001 - there is one kind
-        """Lock an open file against other processes, without waiting.
+        """Lock an open file against other processes without waiting.
 
         Returns:
-            False when another one holds it.
+            False if another process holds the lock.
         """
         os.lseek(fd, _LOCK_BYTE, os.SEEK_SET)
         try:
@@ -34,17 +34,17 @@ else:
     import fcntl
 
     def try_lock(fd: int, *, shared: bool = False) -> bool:
-        """Lock an open file against other processes, without waiting.
+        """Lock an open file against other processes without waiting.
 
         Args:
-            fd: its descriptor.
-            shared: together with others who lock it so.
+            fd: the file's descriptor.
+            shared: whether others may hold a shared lock at the same time.
 
         Returns:
-            False when another one holds it.
+            False if another open file holds the lock.
 
         Raises:
-            OSError: the file system knows no locks.
+            OSError: the file system does not support locks.
         """
         try:
             fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -54,17 +54,17 @@ else:
 
 
 _SET_LOCK = getattr(fcntl, "F_OFD_SETLK", None) if sys.platform != "win32" else None
-_FIRST_BYTE = "hhqqi4x"  # struct flock, of one byte from the first on
+_FIRST_BYTE = "hhqqi4x"  # struct flock, one byte at the start of the file
 
 
 def try_claim(fd: int) -> bool:
-    """Claim an open file, beside who locked it: a second lock that knows nothing of `try_lock`'s.
+    """Claim an open file: a second lock, independent of the one that `try_lock` takes.
 
-    It belongs to the open file, too, and goes with the last copy of its descriptor.
+    The claim belongs to the open file as well and ends with the last copy of its descriptor.
 
     Returns:
-        False when another open file has the claim. True also where the system knows no such
-        lock; `claims_work` says whether.
+        False if another open file holds the claim. True also where the system does not support
+        such locks; `claims_work` tests that.
     """
     if _SET_LOCK is None:
         return True
@@ -78,7 +78,7 @@ def try_claim(fd: int) -> bool:
 
 
 def release_claim(fd: int) -> None:
-    """Let another open file have the claim."""
+    """Release the claim on an open file."""
     if _SET_LOCK is not None:
         unlocked = struct.pack(_FIRST_BYTE, fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0)
         with suppress(OSError):
@@ -86,10 +86,10 @@ def release_claim(fd: int) -> None:
 
 
 def claims_work(folder: Path) -> bool:
-    """Return whether claims keep others off, on the file system of a folder.
+    """Return True if claims exclude each other on the file system of a folder.
 
     Raises:
-        OSError: no file can be made there.
+        OSError: no file can be created there.
     """
     with tempfile.NamedTemporaryFile(dir=folder) as one, open(one.name, "rb+") as other:  # noqa: PTH123
         return _SET_LOCK is not None and try_claim(one.fileno()) and not try_claim(other.fileno())

@@ -1,13 +1,13 @@
-"""The system's own threads, locks and pauses, whatever gevent or eventlet put in their place.
+"""The operating system's threads, locks and pauses, unaffected by gevent or eventlet.
 
-Both replace those of the standard library by ones of green threads, at any moment: before leadlog
-is imported, after the log was configured, in a forked worker. Two kinds must never meet: a green
-thread that waits for a lock of the system's stops all others, and a thread of the system's cannot
-wait for a lock of green threads. So leadlog has the system's own for itself, always, and none of
-its locks is held while another green thread gets its turn.
+Both replace those of the standard library with green ones, at any moment: before leadlog is
+imported, after the log was configured, in a forked worker. The two kinds must never meet: a green
+thread that waits for a system lock blocks all other green threads, and a system thread cannot wait
+for a green lock. leadlog therefore always uses the system's, and holds none of its locks while
+another green thread may run.
 
-eventlet replaces reentrant locks that exist already, wherever it finds them in the attributes of
-an object. It does not look into slots, so locks of this kind lie there.
+eventlet replaces existing reentrant locks wherever it finds them in an object's attributes. It does
+not search slots, so leadlog keeps such locks in slots.
 """
 
 import _thread
@@ -19,7 +19,7 @@ __all__ = ["Lock", "RLock", "get_ident", "is_patched", "sleep", "start_new_threa
 
 
 def _own(module: str, name: str) -> Any:
-    """Return an attribute of a standard library module as it was before it was patched."""
+    """Return the unpatched attribute of a standard library module."""
     gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
     if gevent is not None:
         return gevent.get_original(module, name)
@@ -41,5 +41,5 @@ else:
 
 
 def is_patched() -> bool:
-    """Return whether the standard library's threads are green ones now."""
+    """Return whether the standard library's threads are green now."""
     return _thread.start_new_thread is not start_new_thread

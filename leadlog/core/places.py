@@ -1,8 +1,7 @@
-"""Everything that leadlog writes, and where: erasure, the archive and doctor ask here.
+"""The registry of every file that leadlog writes, used by erasure, the archive and doctor.
 
-A module that writes a file of its own has to be named here; a test holds the package to it.
-Patterns are relative to the log directory, as `PurePath.match` takes them; a place without any
-lies elsewhere, at `where`.
+A module that writes files must be named here; a test enforces it. Patterns are relative to the log
+directory, as `PurePath.match` takes them; a place without patterns is outside it, at `where`.
 """
 
 import os
@@ -28,23 +27,23 @@ __all__ = [
 ]
 
 EXPORTS: Final = ".exports"
-"""Names the files that commands wrote elsewhere, one absolute path per line."""
+"""File that lists the files commands wrote elsewhere, one absolute path per line."""
 WORKING_COPIES: Final = ("leadlog-spill-*", "leadlog-index-*")
-"""Folders of working copies, in the system's temporary folder."""
+"""Folders of working copies in the system's temporary folder."""
 INDEX: Final = ".index"
-"""The folder, or the beginning of the names of the files, of the index."""
+"""Name of the index's folder, and prefix of its files' names."""
 
 
 class Content(StrEnum):
-    """What a file holds, which decides how a person is taken out of it."""
+    """The kind of content of a file, which decides how an erasure removes a person from it."""
 
     LINES = "lines"  # JSON lines, plain or compressed; Parquet
     DOCUMENT = "document"  # one JSON text, plain or compressed
-    DAMAGED = "damaged"  # JSON lines with what was not an event, in base64
+    DAMAGED = "damaged"  # JSON lines with lines that were not events, in base64
     DATABASE = "database"  # SQLite
-    DERIVED = "derived"  # made anew from the events when it is gone
-    NAMES = "names"  # file names, process ids, locks: nothing of an event
-    RING = "ring"  # memory of a process; its lines go to files
+    DERIVED = "derived"  # rebuilt from the events when missing
+    NAMES = "names"  # file names, process ids, locks: no data of events
+    RING = "ring"  # a process's memory; its lines are moved to files
     ELSEWHERE = "elsewhere"  # a file that the user named, or the store's own
 
 
@@ -53,11 +52,11 @@ class Place:
     """One kind of file.
 
     Attributes:
-        name: For people.
-        content: What it holds.
+        name: Name shown to users.
+        content: Kind of content.
         writers: The modules that write it.
-        patterns: Of paths relative to the log directory.
-        where: Where it lies, if it lies elsewhere.
+        patterns: Patterns of its paths, relative to the log directory.
+        where: Its location, for places outside the log directory.
     """
 
     name: str
@@ -196,7 +195,7 @@ PLACES: Final = (
         "working copies",
         Content.ELSEWHERE,
         (
-            "leadlog.dashboard.model.log",
+            "leadlog.dashboard.log",
             "leadlog.dashboard.sql",
             "leadlog.reading.compressed",
             "leadlog.reading.duck",
@@ -252,9 +251,9 @@ PLACES: Final = (
 
 
 def place_of(path: PurePath) -> Place | None:
-    """Return what a path relative to the log directory is; None where it is not leadlog's.
+    """Return the place of a path relative to the log directory; None if leadlog does not write it.
 
-    A draft is what it was to become.
+    A draft belongs to the place of the file it replaces.
     """
     draft = DRAFT.fullmatch(path.name)
     if draft is not None:
@@ -268,10 +267,10 @@ def place_of(path: PurePath) -> Place | None:
 
 
 def modes_of(directory: Path) -> tuple[int, int]:
-    """Return the rights of files and of folders in a log directory, as its writers have them.
+    """Return the file and folder permissions that the writers of a log directory use.
 
-    The folders' are the directory's own; the files' those of the slots, which every writer makes,
-    or what the directory's leave.
+    Folders have the directory's own. Files have those of the slots, which every writer creates;
+    without slots, the directory's without execute permission.
     """
     try:
         folders = stat.S_IMODE(directory.stat().st_mode) & 0o777
@@ -286,7 +285,7 @@ def modes_of(directory: Path) -> tuple[int, int]:
 
 
 def note_export(directory: Path, path: Path) -> None:
-    """Remember a file that was written elsewhere, so that an erasure can name it.
+    """Add a file written elsewhere to the list of exports, so that an erasure can name it.
 
     Raises:
         OSError: The list cannot be written.
@@ -303,7 +302,7 @@ def note_export(directory: Path, path: Path) -> None:
 
 
 def exports(directory: Path) -> list[str]:
-    """Return the absolute paths of the files that were written elsewhere.
+    """Return the absolute paths in the list of exports.
 
     Raises:
         OSError: The list cannot be read.

@@ -1,4 +1,4 @@
-"""Messages about leadlog itself, which go to standard error or nowhere."""
+"""Messages about leadlog itself, written to standard error only."""
 
 import contextlib
 import sys
@@ -9,11 +9,11 @@ __all__ = ["tell"]
 def tell(message: str) -> None:
     """Write a line to standard error; never raise, and never write anywhere else.
 
-    Standard error may be closed, None, full, or a pipe that is no longer read.
+    Standard error may be closed, None, full, or a pipe that nobody reads.
     """
     stream = sys.stderr
-    if stream is not None and not sys.is_finalizing():  # then not even an import works
-        # Whatever a stream in its place raises; there is nowhere left to say so.
+    if stream is not None and not sys.is_finalizing():  # then even imports fail
+        # A replaced stream may raise anything, and there is nowhere left to report it.
         with contextlib.suppress(Exception):
             stream.write(f"{message}\n")
             stream.flush()

@@ -1,4 +1,4 @@
-"""Background threads, as long as the interpreter takes new ones."""
+"""Background threads, started only while the interpreter accepts new ones."""
 
 import atexit
 import sys
@@ -14,41 +14,41 @@ _ending = False
 
 
 class Background(Protocol):
-    """A thread that was started."""
+    """A started thread."""
 
     @property
     def ident(self) -> int | None:
-        """The system's number of it; None before it runs."""
+        """The system's thread id; None before the thread runs."""
         ...
 
     def is_alive(self) -> bool:
-        """Return whether it runs."""
+        """Return whether the thread is running."""
         ...
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait until it has ended."""
+        """Wait until the thread has ended."""
         ...
 
 
 class _NamedThread(threading.Thread):
-    """A thread of `threading`, which may have become that of green threads when it ends."""
+    """A thread of `threading`; gevent or eventlet may patch `threading` before it ends."""
 
     def run(self) -> None:
-        """Do what it is for."""
+        """Run the thread's function."""
         super().run()
         if native.is_patched():
-            # `threading` is about to remove it under a number that it has now only.
+            # `threading` is about to remove the thread by an id that it has only since the patch.
             threading._active[threading.get_ident()] = self  # type: ignore[attr-defined]
 
 
 class _NativeThread:
-    """A thread of the system's, where `threading` only makes green ones.
+    """A system thread, for when `threading` creates only green ones.
 
     Args:
-        run: what it does.
+        run: the function to run.
 
     Attributes:
-        ident: as `Background.ident`.
+        ident: see `Background.ident`.
     """
 
     def __init__(self, run: Callable[[], None]) -> None:
@@ -57,10 +57,10 @@ class _NativeThread:
         self.ident: int | None = None
 
     def start(self) -> None:
-        """Start it.
+        """Start the thread.
 
         Raises:
-            RuntimeError: there is no new thread to be had.
+            RuntimeError: no new thread can be started.
         """
         self._running.acquire()
         self.ident = native.start_new_thread(self._bootstrap, ())
@@ -82,7 +82,7 @@ class _NativeThread:
 
 
 def end() -> None:
-    """Refuse new threads: the interpreter is ending."""
+    """Refuse new threads from now on, because the interpreter is ending."""
     global _ending  # noqa: PLW0603 - an interpreter ends once
     _ending = True
 
@@ -93,17 +93,17 @@ def is_ending() -> bool:
 
 
 def start_thread(run: Callable[[], None], name: str) -> Background | None:
-    """Start a daemon thread of the system's, unless the interpreter is ending.
+    """Start a daemon thread of the system, unless the interpreter is ending.
 
-    Once leadlog's exit function has run, a new thread would never be ended; and after the exit
+    Once leadlog's exit function has run, nothing would end a new thread; and after the exit
     functions, `Thread.start` would wait forever for a thread that never gets the interpreter.
 
     Args:
-        run: what it does; uses `leadlog.core.native` to wait for anything.
-        name: for people who look at the process.
+        run: the function to run; it must wait only by means of `leadlog.core.native`.
+        name: the thread's name, for debuggers and process listings.
 
     Returns:
-        The thread; None where none is to be had.
+        The thread; None if none can be started.
     """
     if is_ending():
         return None
@@ -120,7 +120,7 @@ def start_thread(run: Callable[[], None], name: str) -> Background | None:
 
 
 def is_current(thread: Background | None) -> bool:
-    """Return whether this is called in that thread."""
+    """Return whether the caller is running in that thread."""
     return thread is not None and thread.ident == native.get_ident()
 
 

@@ -1,7 +1,7 @@
-"""The dashboard: a local web page on the log, live.
+"""The dashboard: a local, live web page of the log.
 
-`leadlog dashboard` runs it as a server of its own; `app` gives the ASGI application, to be mounted
-in yours:
+`leadlog dashboard` runs it as a separate server; `app` returns the ASGI application, to mount in
+your own:
 
     from fastapi import FastAPI
     from leadlog import dashboard
@@ -9,8 +9,8 @@ in yours:
     site = FastAPI()
     site.mount("/log", dashboard.app("database_logs", authorize=is_an_admin, hosts=["crm.example"]))
 
-It needs the extra `dashboard` (Starlette, uvicorn). The model of the log that report and `top`
-share with it (`leadlog.dashboard.model`) needs none.
+It needs the extra `dashboard` (Starlette, uvicorn). The model of the log
+(`leadlog.dashboard.model`), which the report and `top` share, needs no extra.
 """
 
 import os
@@ -33,28 +33,28 @@ def app(
 ) -> "Application":
     """Return the dashboard as an ASGI application.
 
-    Its index is brought up to date by a thread that starts with the first request, and stops when
-    the application is closed.
+    A thread keeps its index up to date; it starts with the first request and stops when the
+    application is closed.
 
     Args:
-        directory: the log directory; that of the settings by default.
-        token: what a visitor has to show, as `?token=` once or as a bearer token.
-        authorize: is given the ASGI scope of each request, and says whether it may see the log;
-            in place of a token.
-        hosts: the names by which it is reached, as in the `Host` header, such as `crm.example` or
-            `localhost:8000`. Any other is refused.
-        allow_changes: whether errors may be marked and alerts silenced.
+        directory: the log directory; the one in the settings by default.
+        token: token that a visitor must present, as `?token=` once or as a bearer token.
+        authorize: called with the ASGI scope of each request; returns whether it may see the log.
+            Use it instead of a token.
+        hosts: the accepted values of the `Host` header, such as `crm.example` or `localhost:8000`.
+            Requests for any other host are refused.
+        allow_changes: whether visitors may mark errors and silence alerts.
 
     Raises:
-        ValueError: there is neither a token nor `authorize`, or no host.
+        ValueError: neither a token nor `authorize` is given, or no host.
         MissingExtraError: the extra `dashboard` is not installed.
         SettingsError: a setting is unknown or bad.
-        IndexUnavailableError: the index cannot be made.
+        IndexUnavailableError: the index cannot be created.
     """
     if token is None and authorize is None:
         raise ValueError(
-            "the log holds personal data; give a token, or a function `authorize` that asks your "
-            "own application who is there"
+            "the log holds personal data; give a token, or a function `authorize` that checks the "
+            "user in your own application"
         )
     if not hosts:
         raise ValueError(

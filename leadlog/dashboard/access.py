@@ -1,8 +1,8 @@
-"""Who may see the log, and what every answer says to the browser about itself.
+"""Access control of the dashboard, and the security headers of every response.
 
-Other users of the machine reach loopback, and so does every page in a browser; the log holds
-personal data. So a request has to come by a known name (or a page of another site could have its
-own name lead to this server), show a token or its cookie, and must not be made by another site.
+Other users of the machine can reach loopback, and so can every page in a browser; the log holds
+personal data. A request must therefore use a known host name (else another site could point its
+own name at this server: DNS rebinding), present a token or its cookie, and not be cross-site.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any, Final
 
-from leadlog.core.files import replace
-from leadlog.core.places import INDEX
+from leadlog.core.files import make_folder, replace
+from leadlog.core.places import INDEX, modes_of
 
 __all__ = ["HEADERS", "Access", "RefusedError", "kept_key"]
 
@@ -37,7 +37,7 @@ HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
-"""On every answer, errors too."""
+"""Sent with every response, including errors."""
 
 _COOKIE_SECONDS: Final = 30 * 86_400
 _KEY: Final = "dashboard.key"
@@ -45,11 +45,11 @@ _KEY_BYTES: Final = 32
 
 
 class RefusedError(Exception):
-    """A request that is not answered.
+    """The request is refused.
 
     Attributes:
-        status: of the answer.
-        text: why, for people.
+        status: HTTP status of the response.
+        text: the reason, as readable text.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -59,18 +59,18 @@ class RefusedError(Exception):
 
 
 class Access:
-    """Decides on requests.
+    """Decides whether a request is allowed.
 
     Args:
-        hosts: values of the `Host` header that are known.
-        token: what a visitor has to show; None where `authorize` decides.
-        authorize: says of an ASGI scope whether it may see the log.
-        allow_changes: whether anything may be changed.
-        key: signs cookies; a new one by default, so that they end with the process.
+        hosts: accepted values of the `Host` header.
+        token: token that a visitor must present; None if `authorize` decides.
+        authorize: called with an ASGI scope; returns whether the request may see the log.
+        allow_changes: whether visitors may mark errors and silence alerts.
+        key: key that signs cookies; a new one by default, so cookies end with the process.
         cookie: name of the cookie.
 
     Attributes:
-        allow_changes: whether anything may be changed.
+        allow_changes: whether visitors may make changes.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Access:
         self._once: set[str] = set()
 
     def one_time_token(self) -> str:
-        """Return a token that lets one browser in, once."""
+        """Return a token that logs in one browser, once."""
         made = secrets.token_urlsafe(24)
         self._once.add(made)
         return made
@@ -100,10 +100,10 @@ class Access:
     # ------------------------------------------------------------------------------ decisions
 
     def check_host(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Refuse a request that does not come by a known name.
+        """Refuse a request whose `Host` header is not accepted.
 
         Raises:
-            RefusedError: it does not.
+            RefusedError: the host is missing or unknown.
         """
         given = [value.decode("latin-1") for name, value in headers if name == b"host"]
         if len(given) != 1 or given[0].lower() not in self._hosts:
@@ -114,15 +114,15 @@ class Access:
             )
 
     def check_site(self, headers: Iterable[tuple[bytes, bytes]], *, change: bool) -> None:
-        """Refuse a request that another site's page made.
+        """Refuse a cross-site request.
 
         Args:
-            headers: of the request.
-            change: whether it changes anything or makes the server work, and so has to say where
-                it comes from.
+            headers: headers of the request.
+            change: whether the request changes anything or is expensive, and must therefore state
+                its origin.
 
         Raises:
-            RefusedError: it comes from elsewhere, or does not say.
+            RefusedError: the request is cross-site, or does not state its origin.
         """
         told = {name: value.decode("latin-1").lower() for name, value in headers}
         site = told.get(b"sec-fetch-site")
@@ -132,14 +132,14 @@ class Access:
             return
         origin, host = told.get(b"origin"), told.get(b"host", "")
         if site is None and origin is None and b"authorization" in told:
-            return  # a script, which no page can make send a bearer token
+            return  # a script: no page can make a browser send a bearer token
         if site == "none" or origin is None or origin.partition("://")[2] != host:
             raise RefusedError(403, "Another site's page asked for this.")
         if told.get(b"content-type", "").partition(";")[0].strip() != "application/json":
             raise RefusedError(415, "Send application/json.")
 
     def may_see(self, scope: Any) -> bool:
-        """Return whether a request may see the log."""
+        """Return True if a request may see the log."""
         if self._authorize is not None:
             return bool(self._authorize(scope))
         for name, value in scope["headers"]:
@@ -151,7 +151,7 @@ class Access:
         return False
 
     def let_in(self, token: str) -> str | None:
-        """Return the `Set-Cookie` for a token that is right, and None for one that is not."""
+        """Return the `Set-Cookie` value for a valid token; None for an invalid one."""
         known = [one for one in self._once if _same(one, token)]
         if known:
             self._once.discard(known[0])
@@ -190,10 +190,10 @@ def _same(one: str, other: str) -> bool:
 
 
 def kept_key(directory: Path) -> bytes:
-    """Return the key that signs cookies, so that a tab stays open over a restart.
+    """Return the persistent key that signs cookies, so that a tab survives a restart.
 
-    It lies beside the index, readable by the owner of the log only, who can read the log anyway.
-    Where it cannot be kept it is a new one.
+    It is stored next to the index, readable only by the owner of the log, who can read the log
+    anyway. If it cannot be stored, a new one is returned.
     """
     path = directory / INDEX / _KEY
     with suppress(OSError):
@@ -205,5 +205,6 @@ def kept_key(directory: Path) -> bytes:
             return key
     key = secrets.token_bytes(_KEY_BYTES)
     with suppress(OSError):
+        make_folder(path.parent, modes_of(directory)[1], parents=False)
         replace(path, key)
     return key

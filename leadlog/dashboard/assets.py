@@ -1,4 +1,4 @@
-"""The pages' own files, read into memory once; nothing else is ever served from a disk."""
+"""Static files of the pages, read into memory once; nothing else is ever served from disk."""
 
 from functools import cache
 from importlib import resources
@@ -20,10 +20,10 @@ _NAMES: Final = (
 
 
 class Asset(NamedTuple):
-    """One file.
+    """One static file.
 
     Attributes:
-        content: its bytes.
+        content: its content.
         type: its media type.
     """
 
@@ -41,7 +41,7 @@ def _all() -> dict[str, Asset]:
 
 
 def asset(name: str) -> Asset | None:
-    """Return a file by its name; None where there is none."""
+    """Return a static file by its name; None if there is none."""
     return _all().get(name)
 
 

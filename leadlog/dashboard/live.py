@@ -1,15 +1,15 @@
-"""What is new, told to every open page: the position in the index, as server-sent events.
+"""Live updates of open pages: the position in the index, as server-sent events.
 
-The stream carries no events of the log, only how far the index is. A page then asks for what was
-indexed after the position it has, so that whatever happens to the connection or to the server,
-nothing is lost and nothing comes twice.
+The stream carries no events of the log, only the position in the index. A page then requests
+everything indexed after the position it has, so no event is lost or repeated, whatever happens to
+the connection or the server.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import orjson
@@ -17,15 +17,18 @@ import orjson
 from leadlog.core.clock import format_us
 from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import CATEGORIES
-from leadlog.dashboard.model import Log
+from leadlog.dashboard.log import Log
+from leadlog.dashboard.watching import LogWatcher
 
 __all__ = ["IndexFollower", "stream"]
 
-_BUSY_SECONDS: Final = 0.04
-"""Between two looks while a page is open."""
 _IDLE_SECONDS: Final = 2.0
+"""Time between two checks while no page is open."""
 _LISTING_SECONDS: Final = 2.0
-"""Between two listings of all files; in between, those of the newest days are looked at."""
+"""Time between two listings of all files; in between, only the newest days are checked."""
+_LONGEST_PAUSE_SECONDS: Final = 0.1
+_STATUS_SECONDS: Final = 0.5
+"""Time between two checks of the index by a stream that was not notified."""
 _HEARTBEAT_SECONDS: Final = 10.0
 
 
@@ -36,22 +39,22 @@ class IndexFollower:
         log: the log.
 
     Attributes:
-        progress: how much of the log is indexed the first time, 0 to 1; 1 afterwards.
-        trouble: why the index cannot be brought up to date; None where it can.
+        progress: share of the log indexed during the first run, 0 to 1; 1 afterwards.
+        trouble: why the index cannot be updated; None if it can.
     """
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self.progress = 0.0
         self.trouble: str | None = None
-        self._listeners = 0
-        self._wake = threading.Event()
+        self._listeners: set[Callable[[], object]] = set()
+        self._watcher = LogWatcher(log.directory)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the thread; a second time does nothing."""
+        """Start the thread; idempotent."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -62,18 +65,30 @@ class IndexFollower:
     def stop(self) -> None:
         """Stop the thread and wait for it."""
         self._stop.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(30)
-
-    def listen(self, change: int) -> None:
-        """Note that a page was opened (1) or closed (-1)."""
+        self._watcher.wake()
         with self._lock:
-            self._listeners += change
-        self._wake.set()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(30)
+
+    @contextmanager
+    def listening(self, tell: Callable[[], object]) -> Iterator[None]:
+        """Follow the log closely during the block.
+
+        Args:
+            tell: called in another thread whenever there may be new events.
+        """
+        with self._lock:
+            self._listeners.add(tell)
+        self._watcher.wake()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._listeners.discard(tell)
 
     def status(self) -> dict[str, Any]:
-        """Return the position and what else pages show of it."""
+        """Return the position, and the state of the index that pages show."""
         with self._log.figures() as figures:
             generation, number = figures.position()
             extent = figures.extent()
@@ -86,29 +101,48 @@ class IndexFollower:
         }
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            self._watcher.close()
+
+    def _follow(self) -> None:
         listed, seen = 0.0, None
         while not self._stop.is_set():
+            began = time.monotonic()
             try:
                 found = self._changed_sizes()
-                if found != seen or time.monotonic() - listed > _LISTING_SECONDS:
+                if found != seen or began - listed > _LISTING_SECONDS:
                     self._log.catch_up(self._told)
-                    seen, listed = found, time.monotonic()
+                    seen, listed = found, began
                 self.progress, self.trouble = 1.0, None
             except (LeadlogError, OSError) as error:
                 self.trouble = str(error)
                 listed = time.monotonic()
-            self._wake.wait(_BUSY_SECONDS if self._listeners else _IDLE_SECONDS)
+            self._tell()
             if not self._listeners:
-                self._wake.clear()
+                self._watcher.wait(_IDLE_SECONDS)
+                continue
+            # A log that grows all the time takes a third of a processor at most.
+            pause = min(2 * (time.monotonic() - began), _LONGEST_PAUSE_SECONDS)
+            if not self._stop.wait(pause):
+                self._watcher.wait()
+
+    def _tell(self) -> None:
+        with self._lock:
+            told = [*self._listeners]
+        for one in told:
+            one()
 
     def _told(self, done: int, total: int) -> None:
         if self._stop.is_set():
             raise LeadlogError("stopped")
         if self.progress < 1:
             self.progress = min(done / total if total else 1.0, 0.999)
+            self._tell()
 
     def _changed_sizes(self) -> list[tuple[int, int]]:
-        """Sizes of the newest files and times of the folders: what changes with a new event."""
+        """Return sizes of the newest files and times of folders: they change with new events."""
         found = []
         for category in CATEGORIES:
             folder = self._log.directory / category
@@ -125,17 +159,23 @@ class IndexFollower:
 
 
 async def stream(follower: IndexFollower, stopping: asyncio.Event) -> AsyncIterator[bytes]:
-    """Yield a server-sent event whenever the position has changed, and heartbeats.
+    """Yield a server-sent event whenever the position changes, and heartbeats.
 
     Args:
-        follower: of the log.
-        stopping: is set when the server ends.
+        follower: the follower of the log.
+        stopping: set when the server stops.
     """
-    follower.listen(1)
-    try:
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell() -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(news.set)
+
+    with follower.listening(tell):
         before: dict[str, Any] | None = None
         told = 0.0
         while not stopping.is_set():
+            news.clear()
             try:
                 status = await asyncio.to_thread(follower.status)
             except LeadlogError as error:
@@ -148,6 +188,4 @@ async def stream(follower: IndexFollower, stopping: asyncio.Event) -> AsyncItera
                 yield b": still here\n\n"
                 told = now
             with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _BUSY_SECONDS)
-    finally:
-        follower.listen(-1)
+                await asyncio.wait_for(news.wait(), _STATUS_SECONDS)

@@ -1,27 +1,29 @@
-"""The dashboard's ASGI application: the guard around it, its routes, and its life."""
+"""The dashboard's ASGI application: access checks, routes and lifespan."""
 
 import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import orjson
-from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from leadlog.core.errors import LeadlogError, MissingExtraError, QueryLimitError
-from leadlog.dashboard import views
 from leadlog.dashboard.access import HEADERS, Access, RefusedError
 from leadlog.dashboard.assets import asset, page
 from leadlog.dashboard.live import IndexFollower, stream
-from leadlog.dashboard.model import Log
-from leadlog.dashboard.sql import Queries
+from leadlog.dashboard.log import Log
 from leadlog.reading.index import IndexUnavailableError
+
+if TYPE_CHECKING:
+    from leadlog.dashboard.sql import Queries
+    from leadlog.dashboard.views import View
 
 __all__ = ["PAGES", "Application"]
 
@@ -32,7 +34,7 @@ PAGES: Final = (
 
 _BODY_BYTES: Final = 256 * 1024
 _OPEN: Final = frozenset({"/login", "/assets/app.css", "/assets/icon.svg"})
-"""What a visitor without a token may ask for: nothing of the log."""
+"""Paths open to visitors without a token; none shows anything of the log."""
 _log = logging.getLogger("leadlog.dashboard")
 
 Send = Callable[[Any], Awaitable[None]]
@@ -43,20 +45,20 @@ class Application:
 
     Args:
         directory: the log directory.
-        access: who may see it.
+        access: decides who may see it.
 
     Raises:
-        IndexUnavailableError: the index cannot be made.
+        IndexUnavailableError: the index cannot be created.
     """
 
     def __init__(self, directory: str | os.PathLike[str], access: Access) -> None:
         self._log = Log(directory)
         self._follower = IndexFollower(self._log)
-        self._queries = Queries(self._log.directory)
+        self._kept_queries: Queries | None = None
         self._access = access
         self._stopping: asyncio.Event | None = None
-        self._routes = Starlette(
-            routes=[
+        self._routes = Router(
+            [
                 *(Route(f"/{name}", self._page, methods=["GET"]) for name in PAGES),
                 Route("/assets/{name}", self._asset, methods=["GET"]),
                 Route("/login", self._login, methods=["GET", "POST"]),
@@ -67,23 +69,24 @@ class Application:
                 Route("/api/{name}", self._view, methods=["GET"]),
                 Route("/api/{name}", self._change, methods=["POST"]),
             ],
+            redirect_slashes=False,
         )
-        self._routes.router.redirect_slashes = False
 
     def close(self) -> None:
-        """Stop the thread, cancel queries and close the index; a second time does nothing."""
-        self._queries.cancel_all()
+        """Stop the thread, cancel queries and close the index; idempotent."""
+        if self._kept_queries is not None:
+            self._kept_queries.cancel_all()
         self._follower.stop()
         self._log.close()
 
     # ------------------------------------------------------------------------------- the guard
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        if scope["type"] != "http":  # no WebSocket: it would need checks of its own
+        if scope["type"] != "http":  # WebSockets are refused: they would need separate checks
             await send({"type": "websocket.close", "code": 1008})
             return
         self._follower.start()
@@ -98,11 +101,11 @@ class Application:
         await self._routes(scope, receive, guarded)
 
     def _check(self, scope: Any) -> None:
-        """Let a request pass, or raise `RefusedError`."""
+        """Raise `RefusedError` unless the request is allowed."""
         headers, method = scope["headers"], scope["method"]
         self._access.check_host(headers)
         if method not in {"GET", "HEAD", "POST"}:
-            raise RefusedError(405, f"{method} is not answered here.")
+            raise RefusedError(405, f"{method} is not allowed here.")
         path = _path_of(scope)
         if path == "/login" and method == "POST":
             self._access.check_site(headers, change=False)
@@ -165,12 +168,15 @@ class Application:
 
     async def _page(self, request: Request) -> Response:
         if "token" in request.query_params and self._access.may_see(request.scope):
-            # Out of the address, so that it is not in the history or in a copied link.
+            # Remove the token from the address, so it is not in the history or in a copied link.
             return _moved(request.scope, _path_of(request.scope).strip("/"))
         root = _escaped(request.scope.get("root_path", ""))
         content = page("app.html").replace("{root}", root)
         changes = "yes" if self._access.allow_changes else "no"
-        return HTMLResponse(content.replace("{changes}", changes))
+        # What views need takes a moment to load: the browser reads the page meanwhile.
+        return HTMLResponse(
+            content.replace("{changes}", changes), background=BackgroundTask(_views)
+        )
 
     async def _asset(self, request: Request) -> Response:
         found = asset(request.path_params["name"])
@@ -186,19 +192,19 @@ class Application:
         )
 
     async def _view(self, request: Request) -> Response:
-        view = views.VIEWS.get(request.path_params["name"])
+        view = (await run_in_threadpool(_views)).VIEWS.get(request.path_params["name"])
         if view is None:
             return _json({"error": "there is no such view"}, 404)
         given = dict(request.query_params)
         return await _answered(lambda: self._told(view, given))
 
-    def _told(self, view: views.View, given: dict[str, str]) -> dict[str, Any]:
-        status = self._follower.status()  # before the figures: what comes meanwhile is sent again
-        told = view(views.Asked(self._log, given))
+    def _told(self, view: "View", given: dict[str, str]) -> dict[str, Any]:
+        status = self._follower.status()  # before the figures: later events are sent again
+        told = view(_views().Asked(self._log, given))
         return {"status": status, **told}
 
     async def _change(self, request: Request) -> Response:
-        change = views.CHANGES.get(request.path_params["name"])
+        change = (await run_in_threadpool(_views)).CHANGES.get(request.path_params["name"])
         if change is None:
             return _json({"error": "there is no such change"}, 404)
         if not self._access.allow_changes:
@@ -213,6 +219,14 @@ class Application:
         return await _answered(lambda: change(self._log, given))
 
     # -------------------------------------------------------------------------------------- SQL
+
+    @property
+    def _queries(self) -> "Queries":
+        from leadlog.dashboard.sql import Queries
+
+        if self._kept_queries is None:
+            self._kept_queries = Queries(self._log.directory)
+        return self._kept_queries
 
     async def _sql(self, request: Request) -> Response:
         name, sql, since, until, _ = _asked(await _object(request))
@@ -247,14 +261,14 @@ class Application:
 
 
 def _moved(scope: Any, name: str) -> Response:
-    """To a page that is named here, never to what a visitor's path says."""
+    """Return a redirect to one of the known pages, never to a path from the request."""
     response = Response(status_code=303)
     response.headers["location"] = f"{scope.get('root_path', '')}/{name if name in PAGES else ''}"
     return response
 
 
 def _path_of(scope: Any) -> str:
-    """Return the path below the place where the application is mounted, as routes see it."""
+    """Return the request path relative to the mount point, as the routes see it."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and path.startswith(root) else path
 
@@ -279,7 +293,7 @@ def _json(value: Any, status: int) -> Response:
 
 
 async def _answered(work: Callable[[], Any]) -> Response:
-    """Return the response of work that runs in a thread, or the reason why it failed."""
+    """Run the work in a thread; return its response, or one that states why it failed."""
     try:
         found = await run_in_threadpool(work)
         return await run_in_threadpool(_json, found, 200)
@@ -304,9 +318,15 @@ def _told_error(error: Exception) -> Response:
     return _json({"error": mask_text(str(error))}, status)
 
 
+def _views() -> Any:
+    from leadlog.dashboard import views
+
+    return views
+
+
 def _asked(given: dict[str, Any]) -> tuple[str, str, str | None, str | None, str]:
     since, until = given.get("since"), given.get("until")
-    period = views.period_text(since, until)
+    period = _views().period_text(since, until)
     form = "parquet" if given.get("form") == "parquet" else "csv"
     return str(given.get("name")), str(given.get("sql", "")), *period, form
 

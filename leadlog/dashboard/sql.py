@@ -1,4 +1,4 @@
-"""SQL of a visitor's, through the same sandbox as `leadlog query`, with cancel and export."""
+"""A visitor's SQL queries, in the same sandbox as `leadlog query`, with cancel and export."""
 
 import csv
 import io
@@ -22,31 +22,31 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Cancelled:
-    """Ends a query on request."""
+    """Cancellation flag of a query."""
 
     def __init__(self) -> None:
         self._set = threading.Event()
         self._kill: Callable[[], None] | None = None
 
     def is_set(self) -> bool:
-        """Return whether it was told to."""
+        """Return True if the query was cancelled."""
         return self._set.is_set()
 
     def started(self, kill: Callable[[], None]) -> None:
-        """Take the function that ends the query's process."""
+        """Register the function that kills the query's process."""
         self._kill = kill
         if self._set.is_set():
             kill()
 
     def cancel(self) -> None:
-        """End the query."""
+        """Cancel the query."""
         self._set.set()
         if self._kill is not None:
             self._kill()
 
 
 class Queries:
-    """The queries that run, each of which can be cancelled.
+    """The running queries, each of which can be cancelled.
 
     Args:
         directory: the log directory.
@@ -58,7 +58,7 @@ class Queries:
         self._lock = threading.Lock()
 
     def cancel(self, name: str) -> bool:
-        """Cancel a query; returns whether it ran."""
+        """Cancel a query; return True if it was running."""
         with self._lock:
             event = self._running.get(name)
         if event is not None:
@@ -66,24 +66,24 @@ class Queries:
         return event is not None
 
     def cancel_all(self) -> None:
-        """Cancel all queries."""
+        """Cancel all running queries."""
         with self._lock:
             events = [*self._running.values()]
         for event in events:
             event.cancel()
 
     def run(self, name: str, sql: str, since: str | None, until: str | None) -> dict[str, Any]:
-        """Return the first thousand rows of a query as plain data.
+        """Run a query and return its first thousand rows as plain data.
 
         Args:
-            name: by which it can be cancelled.
+            name: name by which it can be cancelled.
             sql: the statement.
-            since: only events of this moment or later, as in the records.
-            until: only events before this moment.
+            since: only events at this time or later, as in the records.
+            until: only events before this time.
 
         Raises:
-            QueryError: the SQL is wrong, was cancelled, or too many run.
-            QueryLimitError: it took too much time or memory.
+            QueryError: the SQL is wrong, the query was cancelled, or too many queries are running.
+            QueryLimitError: the query took too much time or memory.
             ReadError: a log file cannot be read.
             MissingExtraError: `leadlog[analytics]` is not installed.
         """
@@ -108,9 +108,9 @@ class Queries:
     def export(
         self, name: str, sql: str, since: str | None, until: str | None, form: str
     ) -> Iterator[bytes]:
-        """Yield the rows of a query as a CSV or Parquet file; arguments and errors as of `run`.
+        """Yield the rows of a query as a CSV or Parquet file; arguments and errors as for `run`.
 
-        A field of CSV that a spreadsheet would take for a formula has an apostrophe before it.
+        A CSV field that a spreadsheet would interpret as a formula is prefixed with an apostrophe.
         """
         with self._named(name, sql, since, until) as (rows, cancelled):
             if form == "parquet":
@@ -123,7 +123,7 @@ class Queries:
 
 
 class _Running:
-    """A query that can be cancelled while it runs."""
+    """A running query that can be cancelled."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class _Running:
     def __enter__(self) -> tuple[Rows, Cancelled]:
         with self._lock:
             if len(self._running) >= _AT_ONCE:
-                raise QueryError(f"{_AT_ONCE} queries run already; wait for one, or cancel it")
+                raise QueryError(f"{_AT_ONCE} queries are running; wait for one, or cancel it")
             self._running[self._name] = self._cancelled
         try:
             return self._query.__enter__(), self._cancelled
@@ -168,7 +168,7 @@ class _Running:
             raise
 
     def _explain(self, error: BaseException) -> None:
-        """Raise that it was cancelled, where this is why the process ended."""
+        """Raise QueryError if the process ended because the query was cancelled."""
         if self._cancelled.is_set():
             raise QueryError("the query was cancelled") from error
 

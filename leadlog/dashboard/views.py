@@ -1,4 +1,4 @@
-"""What each page asks for, as JSON; and with it the commands that say the same."""
+"""The data of each page as JSON, with the commands that show the same data."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -11,6 +11,8 @@ from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LeadlogError
 from leadlog.dashboard import model
 from leadlog.dashboard.model import Log, TimeWindow
+from leadlog.dashboard.model.commands import json_text, period
+from leadlog.reading.analytics.subjects import OPERATION_NAME
 from leadlog.reading.moments import moment
 
 __all__ = ["CHANGES", "VIEWS", "Asked", "Change", "View", "period_text"]
@@ -18,10 +20,37 @@ __all__ = ["CHANGES", "VIEWS", "Asked", "Change", "View", "period_text"]
 _RECORD_BYTES: Final = 200_000
 _TAIL: Final = 500
 _HEALTH_SECONDS: Final = 3.0
+_N: Final = "sum(1 / coalesce(sample_rate, 1))"
+_CALLS: Final = " UNION ALL ".join(
+    f"SELECT log_type, sample_rate, success, {ms} AS ms, {name} AS operation FROM {table}"  # noqa: S608 - ours
+    for table, name, ms in (
+        ("operations", OPERATION_NAME, "execution_time_ms"),
+        ("performance", "operation_name", "total_duration_ms"),
+        ("syncs", "event_name", "execution_time_ms"),
+        ("migrations", "event_name", "execution_time_ms"),
+    )
+)
+_OPERATIONS: Final = (
+    f"SELECT log_type, operation, round({_N}) AS calls, "  # noqa: S608 - ours
+    f"round(coalesce({_N} FILTER (NOT success), 0)) AS failed, quantile_disc(ms, 0.5) AS p50, "
+    f"quantile_disc(ms, 0.95) AS p95, "
+    f"sum(ms / coalesce(sample_rate, 1)) AS total_ms FROM ({_CALLS}) "
+    "WHERE operation IS NOT NULL GROUP BY log_type, operation "
+    "ORDER BY failed DESC, total_ms DESC"
+)
+_RUNS: Final = (
+    "SELECT timestamp, log_type, sync_type AS type, success, execution_time_ms, error_message "
+    "FROM syncs UNION ALL SELECT timestamp, log_type, migration_type, success, execution_time_ms, "
+    "error_message FROM migrations ORDER BY timestamp DESC"
+)
+_SCORES: Final = (
+    "SELECT timestamp::DATE AS day, count(*) AS calls, avg(data_quality_score) AS mean "
+    "FROM operations WHERE data_quality_score IS NOT NULL GROUP BY day ORDER BY day"
+)
 
 
 class AskedError(LeadlogError, ValueError):
-    """A view that was asked for with something that is not there, or missing."""
+    """A parameter of a request is missing, bad or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +59,19 @@ class Asked:
 
     Attributes:
         log: the log.
-        given: the parameters in its address.
+        given: the parameters of the request.
     """
 
     log: Log
     given: Mapping[str, str]
 
-    @property
-    def place(self) -> str:
-        """The log directory, as a command takes it."""
-        return shlex.quote(str(self.log.directory))
+    def commands(self) -> model.CommandLines:
+        """Return a builder of commands on the log."""
+        with self.log.figures() as figures:
+            return model.CommandLines(self.log.directory, figures.damaged())
 
     def window(self) -> TimeWindow:
-        """Return the period that was asked for."""
+        """Return the requested period."""
         since, until = self.given.get("since"), self.given.get("until")
         extent = None
         if since == "all":
@@ -51,14 +80,14 @@ class Asked:
         return model.window(since, until, extent=extent)
 
     def filter(self) -> model.EventFilter:
-        """Return which events were asked for."""
+        """Return the requested filter of events."""
         return model.filter_of(self.given.get("f", ""))
 
     def number(self, name: str) -> int | None:
-        """Return a whole number that was given.
+        """Return a parameter as a whole number; None if it is not given.
 
         Raises:
-            AskedError: it is something else.
+            AskedError: the value is not a whole number.
         """
         text = self.given.get(name)
         if text in (None, ""):
@@ -68,20 +97,31 @@ class Asked:
         except ValueError:
             raise AskedError(f"{name} = {text!r} is not a whole number") from None
 
-    def text(self, name: str) -> str:
-        """Return a text that was given.
+    def before(self) -> tuple[int, int] | None:
+        """Return time and number of the event before which rows are wanted, as `1795998.17`.
 
         Raises:
-            AskedError: it was not.
+            AskedError: the value is not a whole number.
+        """
+        text = self.given.get("before", "")
+        if not text:
+            return None
+        at, _, number = text.partition(".")
+        try:
+            return int(at), int(number or 0)
+        except ValueError:
+            raise AskedError(f"before = {text!r} is not the place of an event") from None
+
+    def text(self, name: str) -> str:
+        """Return a required parameter as text.
+
+        Raises:
+            AskedError: the parameter is missing.
         """
         found = self.given.get(name, "")
         if not found:
             raise AskedError(f"say which: {name} is missing")
         return found
-
-    def since_until(self, window: TimeWindow) -> str:
-        """Return a period as options of a command."""
-        return f"--since {window.since_text} --until {window.until_text}"
 
 
 View = Callable[[Asked], dict[str, Any]]
@@ -101,32 +141,22 @@ def _period(window: TimeWindow) -> dict[str, Any]:
 def _now(asked: Asked) -> dict[str, Any]:
     window = asked.window()
     firing = model.firing(asked.log)
-    period = asked.since_until(window)
+    lines = asked.commands()
     return {
         "window": _period(window),
         "now": model.now(asked.log, window, firing),
         "firing": firing,
         "sealed": asked.log.sealed_days(),
         "commands": {
-            "leadlog": f"leadlog slow {period} --directory {asked.place}",
-            "jq": _jq(
-                window,
+            "leadlog": lines.query(_OPERATIONS, window),
+            "jq": lines.jq(
+                '[.operation_details["entity", "operation_type", "outcome", "success", '
+                '"execution_time_ms"], .sample_rate]',
                 "database_operations",
-                asked.place,
-                ".operation_details | [.entity, .operation_type, .outcome, .execution_time_ms]",
+                window=window,
             ),
         },
     }
-
-
-def _jq(window: TimeWindow, category: str, place: str, shown: str = "", test: str = "") -> str:
-    tests = [
-        f'.timestamp >= "{window.since_text}"',
-        f'.timestamp < "{window.until_text}"',
-        *([test] if test else []),
-    ]
-    program = f"select({' and '.join(tests)})" + (f" | {shown}" if shown else "")
-    return f"jq -c {shlex.quote(program)} {place}/{category}/*.jsonl"
 
 
 def _explore(asked: Asked) -> dict[str, Any]:
@@ -134,16 +164,18 @@ def _explore(asked: Asked) -> dict[str, Any]:
     return {
         "window": _period(window),
         "found": model.explore(asked.log, window, wanted),
-        "rows": model.rows(asked.log, window, wanted, before=asked.number("before")),
+        "rows": model.rows(asked.log, window, wanted, before=asked.before()),
         "sealed": asked.log.sealed_days(),
-        "commands": wanted.commands(window, str(asked.log.directory)),
+        "commands": asked.commands().explore(wanted, window),
     }
 
 
 def _after(asked: Asked) -> dict[str, Any]:
-    """Events that were indexed after a number, and how far one has looked."""
+    """Return the events indexed after a number, and the last number that was examined."""
     number = asked.number("number") or 0
-    found, last, looked = model.rows_after(asked.log, number, asked.filter(), _TAIL)
+    found, last, looked = model.rows_after(
+        asked.log, number, asked.filter(), _TAIL, since=asked.window().since
+    )
     return {"rows": found, "number": last, "more": looked == _TAIL}
 
 
@@ -177,27 +209,18 @@ def _event(asked: Asked) -> dict[str, Any]:
         record = asked.log.records(figures, [number]).get(number)
     if record is None:
         raise AskedError(f"there is no longer an event {number}; load the page again")
-    name = shlex.quote(str(record.get("event_id")))
+    lines, name = asked.commands(), record.get("event_id")
     return {
         **_record(record),
         "commands": {
-            "leadlog": f"leadlog show {name} --directory {asked.place}",
-            "jq": _jq_event(record, asked.place),
+            "leadlog": lines.leadlog("show", shlex.quote(str(name))),
+            "jq": lines.jq(f"select(.event_id == {json_text(name)})"),
         },
     }
 
 
-def _jq_event(record: Mapping[str, Any], place: str) -> str:
-    program = f"select(.event_id == {_text(record.get('event_id'))})"
-    return f"jq -c {shlex.quote(program)} {place}/*/*.jsonl"
-
-
-def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
 def _record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as a page shows it: its JSON as a text, cut where it is very long."""
+    """Return a record as a page shows it: JSON as text, truncated if very long."""
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2).decode()
     return {
         "record": text if len(text) <= _RECORD_BYTES else f"{text[:_RECORD_BYTES]}\n…",
@@ -219,18 +242,14 @@ def _errors(asked: Asked) -> dict[str, Any]:
     window = asked.window()
     with asked.log.figures() as figures:
         groups = model.error_groups(asked.log, figures, window)
+    lines = asked.commands()
     return {
         "window": _period(window),
         "groups": groups,
         "commands": {
-            "leadlog": (
-                f"leadlog errors --all {asked.since_until(window)} --directory {asked.place}"
-            ),
-            "jq": _jq(
-                window,
-                "error_logs",
-                asked.place,
-                ".error_details | [.fingerprint, .error_message]",
+            "leadlog": lines.leadlog("errors", "--all", period(window)),
+            "jq": lines.jq(
+                ".error_details | [.fingerprint, .error_message]", "error_logs", window=window
             ),
         },
     }
@@ -241,6 +260,7 @@ def _error(asked: Asked) -> dict[str, Any]:
     found = model.error_detail(asked.log, window, fingerprint, asked.number("number"))
     if found is None:
         raise AskedError(f"the log has no error with the fingerprint {fingerprint!r}")
+    lines = asked.commands()
     return {
         "group": found.group,
         "place": found.place,
@@ -256,13 +276,11 @@ def _error(asked: Asked) -> dict[str, Any]:
         "called_from": _of(found.record, "context", "called_from"),
         **_record(found.record),
         "commands": {
-            "leadlog": f"leadlog errors {shlex.quote(fingerprint)} --all --directory {asked.place}",
-            "jq": _jq(
-                window,
+            "leadlog": lines.leadlog("errors", shlex.quote(fingerprint), "--all"),
+            "jq": lines.jq(
+                "select((.error_details | .fingerprint // .error_type) == "
+                f"{json_text(fingerprint)})",
                 "error_logs",
-                asked.place,
-                "",
-                f".error_details.fingerprint == {_text(fingerprint)}",
             ),
         },
     }
@@ -274,18 +292,20 @@ def _entity(asked: Asked) -> dict[str, Any]:
         return {"key": "", "rows": (), "near": _some_keys(asked.log), "commands": {}}
     at = moment(said) if said else None
     found = model.entity(asked.log, key, at=at, reads=asked.given.get("reads") == "1")
-    name = shlex.quote(key)
+    lines, text = asked.commands(), json_text(key)
     program = (
-        f"select(.lead_identifier.lead_id == {_text(key)}) | "
-        "[.timestamp, .event_name, .data_details.fields_changed]"
+        f"select(.lead_identifier | .lead_id == {text} or .previous_lead_id == {text} "
+        f"or (.lead_ids // [] | index({text}))) | "
+        "[.timestamp, .event_name, .operation_details.outcome, .data_details.fields_changed]"
     )
+    reads = ("--reads",) if asked.given.get("reads") == "1" else ()
     return {
         "key": key,
         "rows": found.rows,
         "near": found.near or (_some_keys(asked.log) if not found.rows else ()),
         "commands": {
-            "leadlog": f"leadlog history {name} --directory {asked.place}",
-            "jq": f"jq -c {shlex.quote(program)} {asked.place}/database_operations/*.jsonl",
+            "leadlog": lines.leadlog("history", shlex.quote(key), *reads),
+            "jq": lines.jq(program, "database_operations"),
         },
     }
 
@@ -298,14 +318,14 @@ def _some_keys(log: Log) -> tuple[str, ...]:
 def _session(asked: Asked) -> dict[str, Any]:
     name = asked.given.get("id", "")
     found = model.session(asked.log, name) if name else None
-    program = f"select(.session_id == {_text(name)})"
+    lines = asked.commands()
     return {
         "id": name,
         "session": found,
         "recent": () if found is not None else _recent_sessions(asked.log),
         "commands": {
-            "leadlog": f"leadlog session {shlex.quote(name)} --directory {asked.place}",
-            "jq": f"jq -c {shlex.quote(program)} {asked.place}/*/*.jsonl",
+            "leadlog": lines.leadlog("session", shlex.quote(name)),
+            "jq": lines.jq(f"select(.session_id == {json_text(name)})"),
         }
         if name
         else {},
@@ -313,7 +333,7 @@ def _session(asked: Asked) -> dict[str, Any]:
 
 
 def _recent_sessions(log: Log) -> list[dict[str, Any]]:
-    """Return the sessions of the newest events, each with its newest one."""
+    """Return the sessions of the newest events, each with its newest event."""
     window = model.window("all", extent=_extent(log))
     found: dict[str, model.EventRow] = {}
     for row in model.rows(log, window, model.filter_of(""), most=300):
@@ -331,48 +351,53 @@ def _extent(log: Log) -> tuple[int, int] | None:
 
 
 def _runs(asked: Asked) -> dict[str, Any]:
-    window = asked.window()
-    period = asked.since_until(window)
-    sql = "SELECT * FROM syncs ORDER BY timestamp DESC"
+    window, lines = asked.window(), asked.commands()
     return {
         "window": _period(window),
         "runs": model.runs(asked.log, window),
         "commands": {
-            "leadlog": f"leadlog query {shlex.quote(sql)} {period} --directory {asked.place}",
-            "jq": _jq(window, "sync_operations", asked.place, "[.timestamp, .sync_results]"),
-        },
-    }
-
-
-def _quality(asked: Asked) -> dict[str, Any]:
-    window = asked.window()
-    period = asked.since_until(window)
-    sql = (
-        "SELECT date, round(data_quality_score, 1) AS score, count(*) AS leads FROM operations "
-        "WHERE data_quality_score IS NOT NULL GROUP BY ALL ORDER BY ALL"
-    )
-    return {
-        "window": _period(window),
-        "quality": model.quality(asked.log, window),
-        "commands": {
-            "leadlog": f"leadlog query {shlex.quote(sql)} {period} --directory {asked.place}",
-            "jq": _jq(
-                window,
-                "database_operations",
-                asked.place,
-                ".training_labels | [.data_quality_score, .data_quality_issues]",
-                ".training_labels.data_quality_score != null",
+            "leadlog": lines.query(_RUNS, window),
+            "jq": lines.jq(
+                "[.timestamp, .log_type, .sync_results // .migration_results]",
+                "sync_operations",
+                "migration_operations",
+                window=window,
             ),
         },
     }
 
 
+def _quality(asked: Asked) -> dict[str, Any]:
+    window, lines = asked.window(), asked.commands()
+    found = model.quality(asked.log, window)
+    days = model.window(f"{found.days[0]}T00:00:00Z", _after_day(found.days[-1]))
+    return {
+        "window": _period(window),
+        "quality": found,
+        "commands": {
+            "leadlog": lines.query(_SCORES, days),
+            "jq": lines.jq(
+                "select(.training_labels.data_quality_score != null) | "
+                ".training_labels | [.data_quality_score, .data_quality_issues]",
+                "database_operations",
+                window=days,
+            ),
+        },
+    }
+
+
+def _after_day(day: str) -> str:
+    """Return the midnight at which a UTC day ends."""
+    return format_us(moment(f"{day}T00:00:00Z") + 86_400_000_000)
+
+
 def _alerts(asked: Asked) -> dict[str, Any]:
+    lines = asked.commands()
     return {
         "alerts": model.alerts(asked.log),
         "commands": {
-            "leadlog": f"leadlog alerts list --all --directory {asked.place}",
-            "jq": f"jq -c {shlex.quote('.alerts[]')} {asked.place}/monitoring_data/*.jsonl",
+            "leadlog": lines.leadlog("alerts", "list", "--all"),
+            "jq": lines.jq(".alerts[]?", "monitoring_data"),
         },
     }
 
@@ -383,7 +408,7 @@ def _health(asked: Asked) -> dict[str, Any]:
     found = check(directory=asked.log.directory, timeout_seconds=_HEALTH_SECONDS)
     return {
         "health": found.as_dict(),
-        "commands": {"leadlog": f"leadlog health --directory {asked.place}"},
+        "commands": {"leadlog": asked.commands().leadlog("health")},
     }
 
 
@@ -402,7 +427,7 @@ def _questions(asked: Asked) -> dict[str, Any]:
             "memory_mb": LIMITS.memory_mb,
             "threads": LIMITS.threads,
         },
-        "directory": asked.place,
+        "directory": asked.commands().place,
     }
 
 
@@ -423,11 +448,11 @@ VIEWS: Final[Mapping[str, View]] = {
     "health": _health,
     "questions": _questions,
 }
-"""Name in the address to its answer."""
+"""Name of a view in the address to the function that returns its data."""
 
 
 def _mark(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Mark an error as resolved or ignored, or take its mark away."""
+    """Mark an error as resolved or ignored, or remove its mark."""
     from leadlog.reading.analytics.marks import Mark, set_mark
 
     fingerprint, word = given.get("fingerprint"), given.get("word")
@@ -441,13 +466,13 @@ def _mark(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
     elif word == "open":
         mark = None
     else:
-        raise AskedError(f"word = {word!r} is none of resolved, ignored, open")
+        raise AskedError(f"word = {word!r} must be resolved, ignored or open")
     set_mark(log.directory, fingerprint, mark)
     return {"fingerprint": fingerprint, "word": word}
 
 
 def _silence(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Silence an alert for an hour, or for as many as are said."""
+    """Silence an alert for the given number of hours, one by default."""
     from leadlog.monitor.state import write_state
     from leadlog.monitor.storage import add_silence
 
@@ -456,7 +481,7 @@ def _silence(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(rule, str) or not rule or not isinstance(label, str):
         raise AskedError("say which: rule and label are missing")
     if type(hours) not in {int, float} or not 0 < hours <= 168:
-        raise AskedError(f"hours = {hours!r} is not a number above 0 and up to 168")
+        raise AskedError(f"hours = {hours!r} must be a number above 0 and up to 168")
     now = now_us()
     with write_state(log.directory) as connection:
         number = add_silence(
@@ -472,11 +497,11 @@ def _silence(log: Log, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 CHANGES: Final[Mapping[str, Change]] = {"mark": _mark, "silence": _silence}
-"""Name in the address to what is changed; only with --allow-changes."""
+"""Name of a change in the address to the function that makes it; needs --allow-changes."""
 
 
 def period_text(since: Any, until: Any) -> tuple[str | None, str | None]:
-    """Return a period as the readers take it; None for an open end.
+    """Return a period as timestamps for the readers; None for an open end.
 
     Raises:
         MomentError: a time cannot be understood.

@@ -1,6 +1,6 @@
-"""Figures, times and stored texts as people read them, in the report and in the terminal.
+"""Readable figures, times and stored texts, for the report and the terminal.
 
-Figures have three significant digits; what is not known is an en dash, never 0.
+Figures have three significant digits; an unknown value is an en dash, never 0.
 """
 
 import datetime as dt
@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["UNKNOWN", "change", "duration", "figure", "moment", "percent", "plain", "span"]
 
 UNKNOWN: Final = "–"
-"""Stands for a figure that is not known."""
+"""Placeholder for an unknown figure."""
 
 _THOUSANDS: Final = ("", "k", "M", "G", "T", "P", "E")
 _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905 - reads better
@@ -42,7 +42,7 @@ def figure(value: float | None) -> str:
 
 
 def _digits(value: float) -> str:
-    """Return a number that has three significant digits, without an exponent and idle zeros."""
+    """Return a number with three significant digits, without exponent or trailing zeros."""
     if value == 0:
         return "0"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
@@ -51,7 +51,7 @@ def _digits(value: float) -> str:
 
 
 def duration(ms: float | None) -> str:
-    """Return a duration in the unit that suits it.
+    """Return a duration in a suitable unit.
 
     >>> [duration(one) for one in (0.0421, 12.34, 999.9, 1234, 65_000, 7_200_000, None)]
     ['0.0421 ms', '12.3 ms', '1 s', '1.23 s', '1 min 5 s', '2 h', '–']
@@ -84,9 +84,9 @@ def span(ms: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share of one in percent.
+    """Return a share between 0 and 1 as a percentage.
 
-    A share that is nearly all or nearly nothing is not rounded to all or nothing.
+    A share just below 1 or just above 0 is never rounded to 100 % or 0 %.
 
     >>> [percent(one) for one in (0, 0.01234, 0.5, 1, 0.99996, 0.0000004, None)]
     ['0 %', '1.23 %', '50 %', '100 %', '>99.9 %', '<0.001 %', '–']
@@ -101,7 +101,7 @@ def percent(share: float | None) -> str:
 
 
 def change(now: float | None, before: float | None) -> str:
-    """Return by how much a figure differs from what it was.
+    """Return the change of a figure from its earlier value.
 
     >>> change(110, 100), change(90, 100), change(5, 0), change(0, 0), change(900, 100)
     ('+10 %', '−10 %', 'new', 'same', '×9')
@@ -125,12 +125,12 @@ def change(now: float | None, before: float | None) -> str:
 
 
 def moment(us: int | None, *, seconds: bool = False, weekday: bool = False) -> str:
-    """Return a point in time, UTC, as people write it.
+    """Return a point in time as a readable UTC date and time.
 
     Args:
         us: microseconds since 1970.
-        seconds: whether to tell the seconds.
-        weekday: whether to tell the day of the week.
+        seconds: whether to include the seconds.
+        weekday: whether to include the day of the week.
 
     >>> moment(1_795_998_065_000_000), moment(1_795_998_065_000_000, seconds=True, weekday=True)
     ('30 Nov 2026, 00:21', 'Mon 30 Nov 2026, 00:21:05')
@@ -145,9 +145,9 @@ def moment(us: int | None, *, seconds: bool = False, weekday: bool = False) -> s
 
 
 def plain(text: str) -> str:
-    r"""Return a stored text with its lines, and every other character that is not printable told.
+    r"""Return a stored text with its line breaks kept and unprintable characters made visible.
 
-    Nothing of it moves a cursor, recolours a terminal or turns the direction of what follows.
+    The result cannot move the cursor, recolour a terminal or reverse the text direction.
 
     >>> plain("first\r\nsecond\tx\x1b[2J\u202e")
     'first\nsecond x␛[2J⟨U+202E⟩'

@@ -1,11 +1,11 @@
-"""The monitor: follows the log of all processes, keeps figures, makes health checks, sends notices.
+"""The monitor: follows the logs of all processes, keeps figures, checks health, sends notices.
 
     from leadlog.monitor import Monitor
 
     with Monitor("database_logs"):  # a thread of this process
         ...
 
-`leadlog monitor` is the same as a process of its own. Everything is loaded when it is first used.
+`leadlog monitor` runs the same as a separate process. Modules are imported on first use.
 """
 
 import importlib

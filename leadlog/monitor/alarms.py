@@ -1,4 +1,4 @@
-"""One evaluation after the other: rules, states, silences, groups, messages."""
+"""One evaluation after another: rules, states, silences, groups, messages."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -18,17 +18,17 @@ __all__ = ["Alarms"]
 
 
 class Alarms:
-    """The alerts of one log, and the notices that were sent of them.
+    """The alerts of one log directory, and the notices sent about them.
 
     Args:
-        directory: the log directory, for the messages.
-        configuration: rules and pace.
-        outbox: takes the messages.
-        notice: is called with one line when a rule fails.
+        directory: the log directory, named in the messages.
+        configuration: rules and notification intervals.
+        outbox: receives the messages.
+        notice: called with one line of text when a rule fails.
 
     Attributes:
         alerts: those that are pending or firing.
-        suppressed: keys of those of them that are silenced or consequences, as last evaluated.
+        suppressed: keys of alerts that are silenced or inhibited, as of the last evaluation.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Alarms:
         self._changed = False
 
     def load(self, connection: sqlite3.Connection) -> list[RecordedTransition]:
-        """Take up what an earlier monitor left; returns changes that have no record yet."""
+        """Load the state of an earlier monitor; return the transitions that have no record yet."""
         self.alerts = storage.load_alerts(connection)
         self._groups = storage.load_groups(connection)
         return storage.history(connection, unrecorded=True)[::-1]
@@ -64,14 +64,14 @@ class Alarms:
         *,
         at_once: bool = False,
     ) -> None:
-        """Look with all rules, and stages what is to be told.
+        """Evaluate all rules, and queue the resulting messages.
 
         Args:
-            connection: of the state; silences are read from it.
-            view: what rules look at.
+            connection: to the state, from which silences are read.
+            view: the data that rules evaluate.
             elapsed: seconds since the last evaluation.
-            now_us: the clock.
-            at_once: whether nothing has to last, and the first message does not wait.
+            now_us: the current time in microseconds since 1970.
+            at_once: skip the time that a condition must last and the wait before the first message.
         """
         configuration = self._configuration
         timing = _at_once if at_once else configuration.timing
@@ -95,18 +95,18 @@ class Alarms:
         for rule in self._configuration.rules.values():
             try:
                 found += rule.look(view)
-            except Exception as error:  # noqa: BLE001 - one rule must not take the others with it
+            except Exception as error:  # noqa: BLE001 - a failing rule must not stop the others
                 self._notice(f"the rule {rule.name} failed: {error!r}")
         return found
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Write what changed into the open transaction; `saved` says that it was committed."""
+        """Write pending changes into the open transaction; call `saved` once it is committed."""
         if self._changed:
             storage.save_alerts(connection, self.alerts, self._groups)
             self._kept = storage.save_transitions(connection, self._changes)
 
     def saved(self) -> list[RecordedTransition]:
-        """Forget what was to be written; returns the changes, whose records are to be made."""
+        """Discard the pending changes after the commit; return transitions that need a record."""
         kept, self._kept = self._kept, []
         self._changes.clear()
         self._changed = False

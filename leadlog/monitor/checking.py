@@ -1,4 +1,4 @@
-"""Makes each health check when it is due, beside the monitor, so that none holds it up."""
+"""Health checks when they are due, in a separate thread that does not delay the monitor."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -12,12 +12,12 @@ __all__ = ["Checker"]
 
 
 class Checker:
-    """The newest result of every health check.
+    """The newest result of each health check.
 
     Args:
         directory: the log directory.
-        database: the lead store; that of the settings by default.
-        clock: microseconds since 1970.
+        database: the lead store; the one of the settings by default.
+        clock: returns microseconds since 1970.
     """
 
     def __init__(
@@ -34,10 +34,10 @@ class Checker:
         self._thread: threading.Thread | None = None
 
     def poll(self, *, wait: bool) -> list[Check]:
-        """Make the checks that are due; returns the newest result of each that was made.
+        """Run the checks that are due; return the newest result of each check run so far.
 
         Args:
-            wait: whether to wait for them; else a thread makes them.
+            wait: wait for the checks; otherwise a thread runs them.
         """
         if self._thread is None or not self._thread.is_alive():
             due = self._due()
@@ -57,7 +57,7 @@ class Checker:
         due = []
         for one in registered():
             made = self._made.get(one.name)
-            # Also when the clock was set back: it may take days to get there again.
+            # Also if the clock was set back: the old time may be days ahead.
             if made is None or not 0 <= now - made[0] < one.interval_seconds * 1e6:
                 due.append(one.name)
         return due

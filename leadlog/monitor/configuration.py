@@ -1,4 +1,4 @@
-"""The rules in force: the defaults, changed by the table `[alerts]` of the settings.
+"""Configuration of rules: the defaults, changed by the table `[alerts]` of the settings.
 
 [alerts]
 repeat = "8h"
@@ -70,7 +70,7 @@ KINDS: Final[dict[str, type[Rule]]] = {
         HealthCheck,
     )
 }
-"""Name of each kind of rule to its class; each is one default rule of that name."""
+"""Rule classes by kind; each is also a default rule of that name."""
 
 INHIBITIONS: Final = (
     Inhibition(
@@ -91,7 +91,7 @@ INHIBITIONS: Final = (
         inhibits=("dropped_events", "health_check:log_disk", "health_check:log_lag"),
     ),
 )
-"""What is suppressed by default: the consequences of a database or Airtable that is down, …"""
+"""Inhibitions by default: the consequences of an unreachable database, of Airtable, …"""
 
 _TOP: Final = (
     *("enabled", "every", "user_errors_count", "wait", "interval", "repeat"),
@@ -101,15 +101,15 @@ _TOP: Final = (
 
 @attrs.frozen(kw_only=True)
 class Configuration:
-    """Everything that says what alerts there are.
+    """The configuration of all alerts.
 
     Attributes:
-        enabled: whether anything is evaluated.
-        every: seconds between two looks.
-        user_errors_count: whether failures that were the user's count against the objective.
-        rules: those in force, by name.
-        inhibitions: which alerts inhibit which.
-        pace: how often notices are sent.
+        enabled: whether rules are evaluated.
+        every: seconds between two evaluations.
+        user_errors_count: whether failures caused by the user count against the objective.
+        rules: enabled rules by name.
+        inhibitions: which alerts suppress which others.
+        pace: intervals of notices.
     """
 
     enabled: bool = True
@@ -126,7 +126,7 @@ class Configuration:
 
 
 def settings_of(kind: type[Rule]) -> dict[str, "attrs.Attribute[Any]"]:
-    """Key in the settings to the field of the rule, for all that can be set."""
+    """Return the fields of a rule that can be configured, by their key in the settings."""
     return {
         field.metadata["key"] or field.name: field
         for field in attrs.fields(kind)
@@ -135,13 +135,13 @@ def settings_of(kind: type[Rule]) -> dict[str, "attrs.Attribute[Any]"]:
 
 
 def configure(table: Mapping[str, Any] | None = None) -> Configuration:
-    """Return the configuration that a table of the settings asks for.
+    """Return the configuration given by a table of the settings.
 
     Args:
-        table: as in the example above; the defaults alone without one.
+        table: the table `alerts`, as in the module's example; without it the defaults apply.
 
     Raises:
-        SettingsError: a key is unknown or a value is bad; says which and what would do.
+        SettingsError: a key is unknown or a value invalid; the message names it and a remedy.
     """
     table = table or {}
     for key in table:
@@ -196,7 +196,7 @@ def _rule(name: str, kind: type[Rule], settings: Mapping[str, Any]) -> Rule:
     try:
         return kind(name=name, **values)
     except (TypeError, ValueError) as error:
-        # attrs puts the field and the type behind the first argument.
+        # attrs appends the field and the type to the arguments.
         raise SettingsError(f"alerts.rules.{name}: {error.args[0]}") from error
 
 

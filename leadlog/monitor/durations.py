@@ -1,4 +1,4 @@
-"""Durations as people write them: `90`, `"90s"`, `"5m"`, `"2h"`, `"3d"`, `"1w"`."""
+"""Durations in short notation: `90`, `"90s"`, `"5m"`, `"2h"`, `"3d"`, `"1w"`."""
 
 import re
 from typing import Any, Final
@@ -16,7 +16,7 @@ def seconds(value: Any) -> float:
     (90.0, 90.0, 7200.0)
 
     Raises:
-        ValueError: it is none; says how to write one.
+        ValueError: it is not a duration; the message shows how to write one.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e10:
         return float(value)
@@ -27,7 +27,7 @@ def seconds(value: Any) -> float:
 
 
 def describe(duration: float) -> str:
-    """Return a duration in the largest unit that says it in whole numbers.
+    """Return a duration as text in the largest unit that gives a whole number.
 
     >>> describe(90), describe(7200), describe(0)
     ('90 s', '2 h', '0 s')

@@ -1,4 +1,4 @@
-"""What the monitor measures itself: room on the disk, memory, and events that were dropped."""
+"""The monitor's own measurements: disk space, memory, and dropped events."""
 
 import shutil
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ DROPPED = "dropped_total"
 
 
 def measure(directory: Path) -> Mapping[str, float]:
-    """Look now; what cannot be measured is left out.
+    """Return current measurements by name; those that cannot be taken are omitted.
 
     Args:
         directory: the log directory.

@@ -1,4 +1,4 @@
-"""The monitor of a log directory: its life, as a process, a thread, or a single look."""
+"""The monitor of a log directory, run as a process, in a thread, or once."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -34,29 +34,29 @@ def _emit(level: str, event_name: str, event: dict[str, Any]) -> None:
 class Monitor:
     """Watches one log directory.
 
-    `start` and `stop`, or `with`, run it in a thread; `run` in this one; `cycle` is one cycle, and
-    `once` one look at everything.
-    Only one monitor of a directory is at work; a second one stands by until the first has ended.
+    `start` and `stop`, or `with`, run it in a thread, `run` in the calling one; `cycle` runs one
+    cycle, and `once` a single complete evaluation.
+    Only one monitor of a directory is active; a second one stands by until the first has ended.
 
     Args:
-        directory: the log directory; that of the settings by default.
+        directory: the log directory; the one of the settings by default.
         configuration: the rules; those of the settings by default.
-        channels: where messages go; those of the setting `alerts_urls` by default.
-        database: the lead store that health checks look at; that of the settings by default.
-        checks: whether health checks are made.
+        channels: notification channels; those of the setting `alerts_urls` by default.
+        database: the lead store for health checks; the one of the settings by default.
+        checks: whether health checks are run.
         emit: writes records; by default the pipeline of this process, which should write to the
             same directory.
-        clock: microseconds since 1970.
+        clock: returns microseconds since 1970.
         measure: measures disk, memory and dropped events, by name, as
             `leadlog.monitor.measuring.measure` does.
-        background: whether checks, summaries and deliveries have threads of their own; else
+        background: whether checks, summaries and deliveries run in separate threads; otherwise
             each cycle waits for them.
-        notice: is called with one line that people should know of.
-        observe: is given each event that is read, as
-            `leadlog.monitor.health.counting.EventCounts.add` wants it.
+        notice: called with one line of text for the operator.
+        observe: called with each event that is read, such as
+            `leadlog.monitor.health.counting.EventCounts.add`.
 
     Raises:
-        SettingsError: a setting is unknown or bad.
+        SettingsError: a setting is unknown or invalid.
     """
 
     def __init__(
@@ -98,32 +98,32 @@ class Monitor:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child: lets go of everything, so that the parent alone is the monitor."""
+        """Release everything in a forked child, so that only the parent is the monitor."""
         self._lock.release()
         self._work, self._thread = None, None
         self._stop = threading.Event()
 
     @property
     def figures(self) -> Rolling:
-        """What the log adds up to; nothing while it is not at work."""
+        """The rolling figures; empty while the monitor is not active."""
         return Rolling() if self._work is None else self._work.figures
 
     def health(self) -> Health | None:
-        """Return the newest results of the health checks; None while there are none."""
+        """Return the newest results of the health checks; None if there are none yet."""
         work = self._work
         return Health(tuple(work.checks)) if work is not None and work.checks else None
 
     def alerts(self) -> list[dict[str, Any]]:
-        """Return the alerts that are pending or firing, as the records have them."""
+        """Return the pending and firing alerts in the form of the records."""
         work = self._work
         return [] if work is None else [entry(alert) for alert in work.alerts]
 
     def open(self) -> Work:
-        """Become the monitor of the directory, and takes up what the last one left.
+        """Become the directory's active monitor, and load the state of the last one.
 
         Raises:
-            StandbyError: another one watches it.
-            ReadError: the state that was kept is damaged.
+            StandbyError: another monitor is active.
+            ReadError: the stored state is damaged.
             LogDirectoryError: the directory cannot be written.
         """
         if self._work is None:
@@ -136,41 +136,41 @@ class Monitor:
         return self._work
 
     def close(self) -> None:
-        """End the work; what is on its way is kept for the next monitor. May be repeated."""
+        """Stop; pending messages are kept for the next monitor. May be called repeatedly."""
         if self._work is not None:
             self._work.close()
             self._work = None
         self._lock.release()
 
     def cycle(self) -> MonitorReport:
-        """Read what is new, does what is due, and writes all of it in one transaction.
+        """Read new events, run everything due, and store the state in one transaction.
 
         Raises:
-            LeadlogError: as `open`.
+            LeadlogError: as for `open`.
         """
         return self.open().cycle()
 
     def once(self, deliver_seconds: float = 30.0) -> MonitorReport:
-        """Read all that is new, looks once at everything, and tells what is to be told.
+        """Read all new events, evaluate everything once, and send the notices.
 
-        Nothing has to last for an alert to fire, since the next look may be hours away.
+        No condition has to last for an alert to fire, since the next evaluation may be hours away.
 
         Args:
-            deliver_seconds: how long messages are tried; the rest waits for the next monitor.
+            deliver_seconds: how long deliveries are tried; the rest is left to the next monitor.
 
         Raises:
-            LeadlogError: as `open`.
+            LeadlogError: as for `open`.
         """
         return self.open().once(deliver_seconds)
 
     def run(self, wait: Callable[[float], object] | None = None) -> None:
-        """Work until `stop` is called, or `wait` raises.
+        """Run cycles until `stop` is called or `wait` raises.
 
         Args:
-            wait: waits some seconds between two cycles.
+            wait: waits for some seconds between two cycles.
 
         Raises:
-            LeadlogError: as `open`.
+            LeadlogError: as for `open`.
         """
         wait = wait or self._stop.wait
         told = ""
@@ -190,7 +190,7 @@ class Monitor:
             self.close()
 
     def start(self) -> None:
-        """Run it in a daemon thread, which ends with the process."""
+        """Start it in a daemon thread, which ends with the process."""
         if self._thread is None or not self._thread.is_alive():
             self._stop.clear()
             self._thread = threading.Thread(target=self._run, name="leadlog-monitor", daemon=True)
@@ -199,11 +199,11 @@ class Monitor:
     def _run(self) -> None:
         try:
             self.run()
-        except Exception as error:  # noqa: BLE001 - the application that it watches goes on
+        except Exception as error:  # noqa: BLE001 - the application must continue
             self._parts.notice(f"the monitor ended: {error}")
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End `run`, wherever it runs, and waits for the thread."""
+        """Stop `run`, in whichever thread it runs, and wait for the thread."""
         self._stop.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)

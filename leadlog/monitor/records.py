@@ -1,4 +1,4 @@
-"""What the monitor writes into the log itself: changes of alerts, and a look at the whole."""
+"""The monitor's own records: transitions of alerts, and summaries of health."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from leadlog.monitor.storage import RecordedTransition
 __all__ = ["Emit", "alert_record", "entry", "health_record"]
 
 Emit = Callable[[str, str, dict[str, Any]], None]
-"""Writes a record: level, event name, event; never raises."""
+"""Function that writes a record (level, event name, event); never raises."""
 
 _LEVELS = {"info": "info", "warning": "warning", "critical": "critical"}
 _LATELY_MINUTES = 5
 
 
 def entry(alert: AlertState) -> dict[str, Any]:
-    """Return an alert as the records have it under `alerts`."""
+    """Return an alert in the form of the records' `alerts`."""
     name = f"{alert.rule}:{alert.label}" if alert.label else alert.rule
     return {
         "name": name,
@@ -34,7 +34,7 @@ def entry(alert: AlertState) -> dict[str, Any]:
 
 
 def alert_record(emit: Emit, one: RecordedTransition) -> None:
-    """Write one change of state, of the time at which it was."""
+    """Write one transition, with the time at which it happened."""
     alert = one.transition.alert
     event = shape.monitoring_data(
         "alert",
@@ -49,7 +49,7 @@ def alert_record(emit: Emit, one: RecordedTransition) -> None:
 def health_record(
     emit: Emit, view: RuleView, alerts: Iterable[AlertState], every_seconds: float, now_us: int
 ) -> None:
-    """Write what the checks and the figures say now, and which alerts there are."""
+    """Write the current results of checks, figures, and firing alerts."""
     event = shape.monitoring_data(
         "health_check",
         {

@@ -1,4 +1,4 @@
-"""Silences, which people make, and inhibition, by which one alert inhibits its consequences."""
+"""Silences, created by users, and inhibitions, by which an alert suppresses its consequences."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,10 @@ __all__ = ["Inhibition", "Silence", "inhibited", "matches", "silenced"]
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Return whether a pattern covers a whole text.
+    """Return whether a pattern matches a whole text.
 
-    Only `*`, any characters, and `?`, any one, stand for others: brackets are common in labels.
+    The wildcards are `*` (any characters) and `?` (any one character); brackets are literal, since
+    they are common in labels.
     """
     return _compiled(pattern).fullmatch(text) is not None
 
@@ -31,16 +32,16 @@ _WILD: Final = {re.escape("*"): ".*", re.escape("?"): "."}
 
 @attrs.frozen
 class Silence:
-    """Somebody wants to hear nothing of some alerts for a while.
+    """A silence: some alerts cause no notices for a while.
 
     Attributes:
-        number: its name.
+        number: number of the silence.
         rule: which rules; `*` and `?` stand for any characters.
-        label: which labels, likewise.
-        comment: why.
-        by: who made it.
-        created_us: when, microseconds since 1970.
-        ends_us: until when.
+        label: which labels, with the same wildcards.
+        comment: the reason.
+        by: its creator.
+        created_us: time of creation, microseconds since 1970.
+        ends_us: end, microseconds since 1970.
     """
 
     number: int
@@ -52,11 +53,11 @@ class Silence:
     ends_us: int
 
     def covers(self, key: Key) -> bool:
-        """Return whether it is about this alert."""
+        """Return whether the silence applies to an alert."""
         return matches(key[0], self.rule) and matches(key[1], self.label)
 
     def is_active(self, now_us: int) -> bool:
-        """Return whether it holds now."""
+        """Return whether the silence is in effect at a time."""
         return self.created_us <= now_us < self.ends_us
 
 
@@ -69,12 +70,12 @@ def _patterns(value: Any) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class Inhibition:
-    """Inhibition: no notice is sent of alerts that are consequences of another one that fires.
+    """An inhibition: alerts that are consequences of another firing alert cause no notices.
 
     Attributes:
         rule: the rule of the cause.
-        label: its label; `*` and `?` stand for any characters.
-        inhibits: rules of the consequences, likewise; `rule:label` for some of its labels only.
+        label: the cause's label; `*` and `?` stand for any characters.
+        inhibits: rules of the consequences, with wildcards; `rule:label` for some labels only.
     """
 
     rule: str = attrs.field(validator=attrs.validators.instance_of(str))
@@ -82,7 +83,7 @@ class Inhibition:
     inhibits: tuple[str, ...] = attrs.field(converter=_patterns)
 
     def is_cause(self, alert: AlertState) -> bool:
-        """Return whether this alert inhibits others."""
+        """Return whether an alert is a cause."""
         return (
             alert.state == "firing"
             and matches(alert.rule, self.rule)
@@ -90,7 +91,7 @@ class Inhibition:
         )
 
     def suppresses(self, key: Key) -> bool:
-        """Return whether this alert is suppressed."""
+        """Return whether an alert is a consequence."""
         for pattern in self.inhibits:
             rule, colon, label = pattern.partition(":")
             if matches(key[0], rule) and (not colon or matches(key[1], label)):
@@ -99,7 +100,7 @@ class Inhibition:
 
 
 def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> set[Key]:
-    """Return those of the alerts that a silence covers now."""
+    """Return the alerts that a silence covers now."""
     active = [one for one in silences if one.is_active(now_us)]
     return {key for key in keys if any(one.covers(key) for one in active)}
 
@@ -107,7 +108,7 @@ def silenced(keys: Iterable[Key], silences: Iterable[Silence], now_us: int) -> s
 def inhibited(
     keys: Iterable[Key], alerts: Mapping[Key, AlertState], inhibitions: Iterable[Inhibition]
 ) -> set[Key]:
-    """Return those of the alerts that are consequences of one that fires."""
+    """Return the alerts that are consequences of a firing alert."""
     found: set[Key] = set()
     keys = list(keys)
     for inhibition in inhibitions:

@@ -1,7 +1,7 @@
-"""What a monitor keeps beside the log: an SQLite database, and the lock of the only monitor.
+"""The monitor's state: an SQLite database in the log directory, and the lock of the only monitor.
 
-Positions, figures, alerts and messages are written in one transaction, so whatever ends a
-monitor, the next one finds all of them as they were at one moment.
+Positions, figures, alerts and messages are written in one transaction, so however a monitor ends,
+the next one finds all of them as of the same moment.
 """
 
 import os
@@ -40,19 +40,19 @@ _BUSY_SECONDS: Final = 5.0
 
 
 class StandbyError(LeadlogError):
-    """Another monitor watches this log directory."""
+    """Another monitor is active for this log directory."""
 
 
 def database_path(directory: Path) -> Path:
-    """Return where the state of the monitor of a log directory is."""
+    """Return the path of the monitor's database in a log directory."""
     return directory / DATABASE
 
 
 class Lock:
-    """Held by the only monitor of a log directory, for as long as its process lives.
+    """The lock of the only monitor of a log directory, held while its process lives.
 
     Args:
-        directory: the log directory; made where it does not exist.
+        directory: the log directory; created if it does not exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -60,11 +60,11 @@ class Lock:
         self._fd: int | None = None
 
     def take(self) -> None:
-        """Take it.
+        """Acquire the lock.
 
         Raises:
-            StandbyError: another monitor has it; names its process.
-            LogDirectoryError: it cannot be written, or the file system knows no locks.
+            StandbyError: another monitor holds it; the message names its process.
+            LogDirectoryError: it cannot be written, or the file system does not support locks.
         """
         if self._fd is not None:
             return
@@ -95,24 +95,24 @@ class Lock:
         self._fd = fd
 
     def release(self) -> None:
-        """Let another one have it; in a forked child, closes the child's copy."""
+        """Release the lock; in a forked child, close the child's copy."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
 
 
 def open_state(directory: Path) -> sqlite3.Connection:
-    """Return the database of a monitor that holds the lock; made where there is none.
+    """Return the database of a monitor that holds the lock; create it if it is missing.
 
     Raises:
-        ReadError: it is damaged, or of a newer version.
+        ReadError: it is damaged, or was written by a newer version.
         LogDirectoryError: it cannot be written.
     """
     path = database_path(directory)
     try:
         mode, _ = modes_of(directory)
         os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode))
-        # The thread that closes a monitor may be another one than the one that opened it.
+        # A monitor may be closed by another thread than the one that opened it.
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise LogDirectoryError(
@@ -120,7 +120,7 @@ def open_state(directory: Path) -> sqlite3.Connection:
         ) from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        # What a power cut takes back is read again from the log: positions go back with it.
+        # Whatever a power cut reverts is read again from the log: positions are reverted with it.
         connection.execute("PRAGMA synchronous = NORMAL")
         _check_version(connection, path)
         with connection:
@@ -157,10 +157,10 @@ def _create(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def read_state(directory: Path) -> Iterator[sqlite3.Connection]:
-    """Return the database, to be read beside a running monitor.
+    """Yield the database for reading while a monitor may be running.
 
     Raises:
-        ReadError: there is none, or it cannot be read.
+        ReadError: it does not exist, or cannot be read.
     """
     path = database_path(directory)
     if not path.is_file():
@@ -178,7 +178,7 @@ def read_state(directory: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def write_state(directory: Path) -> Iterator[sqlite3.Connection]:
-    """Return the database, to add something beside a running monitor; committed at the end.
+    """Yield the database for a change while a monitor may be running; commit at the end.
 
     Raises:
         ReadError: it cannot be used.
@@ -195,27 +195,27 @@ def write_state(directory: Path) -> Iterator[sqlite3.Connection]:
 
 
 def get(connection: sqlite3.Connection, name: str) -> object:
-    """Return a value kept by `put`; None where there is none."""
+    """Return a value stored by `put`; None if there is none."""
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]
 
 
 def put(connection: sqlite3.Connection, name: str, value: str | float) -> None:
-    """Keep a value by name."""
+    """Store a value by name."""
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
 
 def load_positions(connection: sqlite3.Connection, follower: Follower) -> None:
-    """Have a follower go on where the last one stopped."""
+    """Restore a follower's positions."""
     for name, *values in connection.execute("SELECT * FROM positions"):
         follower.positions[name] = Position(*values)
 
 
 def save_positions(connection: sqlite3.Connection, follower: Follower) -> Callable[[], None]:
-    """Write what changed into the open transaction.
+    """Write changed positions into the open transaction.
 
     Returns:
-        What to call when it was committed.
+        A function to call after the commit.
     """
     names = set(follower.dirty)
     connection.executemany(

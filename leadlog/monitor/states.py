@@ -1,8 +1,8 @@
-"""From findings to alerts: pending, firing, resolved. A pure function of what was and what is.
+"""From findings to alerts: pending, firing, resolved; a pure function.
 
-Time is what passed between two looks, not the clock: it is never negative, and a pause (the
-monitor was down, the clock was set) counts as `LONGEST_STEP` at most. So a clock that is set
-neither fires nor resolves anything.
+Time is measured between two evaluations, not by the clock: it is never negative, and a pause (the
+monitor was down, the clock was set) counts as `LONGEST_STEP` at most. So setting the clock neither
+fires nor resolves an alert.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,18 +15,18 @@ from leadlog.monitor.rules.base import SEVERITIES, RuleFinding
 __all__ = ["LONGEST_STEP", "AlertState", "Key", "RuleTiming", "Transition", "step"]
 
 LONGEST_STEP: Final = 300.0
-"""Seconds that a pause between two looks counts at most."""
+"""Largest time in seconds that a pause between two evaluations counts as."""
 
 Key = tuple[str, str]
 """Rule and label."""
 
 
 class RuleTiming(NamedTuple):
-    """How long a rule wants something to last.
+    """How long a rule's condition must last.
 
     Attributes:
-        hold: seconds that it must be so before it fires.
-        keep: seconds that it must not be so before it is resolved.
+        hold: seconds that the condition must hold before the alert fires.
+        keep: seconds that it must be clear before the alert is resolved.
     """
 
     hold: float
@@ -39,17 +39,17 @@ class AlertState:
 
     Attributes:
         rule: name of the rule.
-        label: what it is about, or "".
+        label: the subject of the alert, or "".
         state: `pending` or `firing`; `resolved` only in the transition that ends it.
         severity: of the newest finding; while it fires, the worst so far.
-        message: of the newest finding.
-        value: of the newest finding.
-        threshold: of the newest finding.
-        remedy: what to do.
-        since_us: when it was first found, microseconds since 1970.
-        fired_us: when it began to fire; None before.
-        held: seconds for which it has been so.
-        clear: seconds for which it has not been so; None while it is.
+        message: message of the newest finding.
+        value: value of the newest finding.
+        threshold: threshold of the newest finding.
+        remedy: remedy of the newest finding.
+        since_us: time of the first finding, microseconds since 1970.
+        fired_us: when it started to fire; None before.
+        held: seconds for which the condition has held.
+        clear: seconds for which it has been clear; None while it holds.
     """
 
     rule: str
@@ -73,12 +73,12 @@ class AlertState:
 
 @attrs.frozen
 class Transition:
-    """An alert that changed its state.
+    """A change of an alert's state.
 
     Attributes:
-        before: its state before: `inactive`, `pending` or `firing`.
-        alert: as it is now.
-        at_us: when.
+        before: the previous state: `inactive`, `pending` or `firing`.
+        alert: the alert after the change.
+        at_us: time of the change, microseconds since 1970.
     """
 
     before: str
@@ -101,15 +101,15 @@ def step(
     """Return the next states of the alerts.
 
     Args:
-        alerts: as they were after the last look.
-        findings: what is wrong now.
-        timing: what a rule, by its name, wants.
-        elapsed: seconds since the last look.
-        now_us: the clock, for people; nothing is decided by it.
+        alerts: alerts as of the last evaluation.
+        findings: the current findings.
+        timing: returns the timing of a rule by its name.
+        elapsed: seconds since the last evaluation.
+        now_us: the current time, for display only; no decision depends on it.
 
     Returns:
-        The alerts now, and what changed. A pending one that went away is dropped silently; one
-        that is resolved is in the changes only.
+        The current alerts, and the transitions. A pending alert that is no longer found is dropped
+        silently; a resolved alert appears in the transitions only.
     """
     elapsed = min(max(elapsed, 0.0), LONGEST_STEP)
     found: dict[Key, RuleFinding] = {}

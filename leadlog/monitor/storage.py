@@ -1,4 +1,4 @@
-"""Alerts, the notices sent of them, silences and history, in SQLite beside the log."""
+"""Storage of alerts, sent notices, silences and history in the monitor's SQLite database."""
 
 from collections.abc import Mapping
 from sqlite3 import Connection
@@ -50,11 +50,11 @@ _HISTORY_KEPT: Final = 10_000
 
 @attrs.frozen
 class RecordedTransition:
-    """One change of state that was.
+    """A change of state in the history.
 
     Attributes:
-        id: its name, also the `monitoring_id` of its record.
-        transition: what changed.
+        id: its identifier, also the `monitoring_id` of its record.
+        transition: the change.
     """
 
     id: str
@@ -62,7 +62,7 @@ class RecordedTransition:
 
 
 def create(connection: Connection) -> None:
-    """Make the tables where they are missing."""
+    """Create the tables if they are missing."""
     for statement in _SCHEMA:
         connection.execute(statement)
 
@@ -72,14 +72,14 @@ def _pack(alert: AlertState) -> bytes:
 
 
 def load_alerts(connection: Connection) -> dict[Key, AlertState]:
-    """Return the alerts that are pending or firing."""
+    """Return the pending and firing alerts."""
     rows = connection.execute("SELECT data FROM alerts ORDER BY rule, label")
     alerts = (AlertState(**orjson.loads(data)) for (data,) in rows)
     return {alert.key: alert for alert in alerts}
 
 
 def load_groups(connection: Connection) -> dict[str, Group]:
-    """Return the notices that were sent of them."""
+    """Return the notices sent about them, by rule."""
     groups = {}
     for rule, data in connection.execute("SELECT rule, data FROM alert_groups"):
         values: dict[str, Any] = orjson.loads(data)
@@ -91,7 +91,7 @@ def load_groups(connection: Connection) -> dict[str, Group]:
 def save_alerts(
     connection: Connection, alerts: Mapping[Key, AlertState], groups: Mapping[str, Group]
 ) -> None:
-    """Write both into the open transaction."""
+    """Write alerts and groups into the open transaction."""
     connection.execute("DELETE FROM alerts")
     connection.executemany(
         "INSERT INTO alerts VALUES (?, ?, ?)", [(*key, _pack(one)) for key, one in alerts.items()]
@@ -106,7 +106,7 @@ def save_alerts(
 def save_transitions(
     connection: Connection, transitions: list[Transition]
 ) -> list[RecordedTransition]:
-    """Write changes of state, which have no record in the log yet."""
+    """Write transitions that have no record in the log yet; return them with identifiers."""
     kept = [RecordedTransition(new_id(), one) for one in transitions]
     connection.executemany(
         "INSERT INTO transitions VALUES (?, ?, ?, ?, 0)",
@@ -127,13 +127,13 @@ def save_transitions(
 def history(
     connection: Connection, *, rule: str = "", limit: int = -1, unrecorded: bool = False
 ) -> list[RecordedTransition]:
-    """Change of state, the newest first.
+    """Return changes of state, newest first.
 
     Args:
-        connection: of the state.
-        rule: only those of this rule.
-        limit: how many at most; all of them below 0.
-        unrecorded: only those that have no record in the log yet.
+        connection: to the state.
+        rule: only changes of this rule.
+        limit: largest number of changes; all if negative.
+        unrecorded: only changes that have no record in the log yet.
     """
     rows = connection.execute(
         "SELECT id, at_us, before, data FROM transitions WHERE (NOT ? OR NOT recorded) "
@@ -151,14 +151,14 @@ def history(
 
 
 def recorded(connection: Connection, ids: list[str]) -> None:
-    """Say that these changes have their records."""
+    """Mark changes as recorded in the log."""
     connection.executemany(
         "UPDATE transitions SET recorded = 1 WHERE id = ?", [(one,) for one in ids]
     )
 
 
 def load_silences(connection: Connection) -> list[Silence]:
-    """Return all silences, ended ones too, by number."""
+    """Return all silences, including ended ones, by number."""
     rows = connection.execute(
         "SELECT number, rule, label, comment, made_by, created_us, ends_us FROM silences "
         "ORDER BY number"
@@ -176,7 +176,7 @@ def add_silence(
     created_us: int,
     ends_us: int,
 ) -> int:
-    """Make a silence; returns its number."""
+    """Create a silence; return its number."""
     made = connection.execute(
         "INSERT INTO silences (rule, label, comment, made_by, created_us, ends_us) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -186,7 +186,7 @@ def add_silence(
 
 
 def end_silence(connection: Connection, number: int, now_us: int) -> bool:
-    """End a silence now; False where there is no such one, or it has ended."""
+    """End a silence now; return False if it does not exist or has ended."""
     done = connection.execute(
         "UPDATE silences SET ends_us = ? WHERE number = ? AND ends_us > ?",
         (now_us, number, now_us),

@@ -1,4 +1,4 @@
-"""Writes the daily summary of each day that is over, beside the monitor."""
+"""Daily summaries of past days, written in a separate thread."""
 
 import datetime as dt
 import threading
@@ -12,19 +12,19 @@ from leadlog.reading.analytics.summary import write_daily_summary
 
 __all__ = ["Summaries"]
 
-_GRACE_US: Final = 300 * 1_000_000  # transactions of yesterday end, drains write
-_MOST_DAYS: Final = 7  # that are made up for after a pause
+_GRACE_US: Final = 300 * 1_000_000  # for yesterday's transactions to end and drains to write
+_MOST_DAYS: Final = 7  # caught up after a pause
 
 
 class Summaries:
-    """Knows up to which day summaries were written.
+    """Keeps track of the days whose summaries were written.
 
     Args:
         directory: the log directory.
-        notice: is called with one line when one cannot be written.
+        notice: called with one line of text when a summary cannot be written.
 
     Attributes:
-        done: the last UTC day whose summary is written, or was not asked for; "" before `poll`.
+        done: the last UTC day whose summary is written, or was not needed; "" before `poll`.
     """
 
     def __init__(self, directory: Path, notice: Callable[[str], None]) -> None:
@@ -34,15 +34,15 @@ class Summaries:
         self.done = ""
 
     def poll(self, now_us: int, *, wait: bool) -> None:
-        """Write what is missing, once it is five minutes past midnight UTC.
+        """Write missing summaries, from five minutes past midnight UTC.
 
         Args:
-            now_us: the clock.
-            wait: whether to wait for it; else a thread does it.
+            now_us: the current time in microseconds since 1970.
+            wait: wait for them; otherwise a thread writes them.
         """
         yesterday = _before(utc_date(now_us - _GRACE_US), 1)
         if not self.done:
-            self.done = _before(yesterday, 1)  # the first monitor begins with yesterday
+            self.done = _before(yesterday, 1)  # the first monitor starts with yesterday
         if self.done >= yesterday or (self._thread is not None and self._thread.is_alive()):
             return
         day = max(_before(self.done, -1), _before(yesterday, _MOST_DAYS - 1))
@@ -62,7 +62,7 @@ class Summaries:
             try:
                 write_daily_summary(self._directory, day, created_us=now_us)
             except (LeadlogError, OSError) as error:
-                # The others are worth having; this one can be made by hand.
+                # Continue with the other days; this one can be written by hand.
                 self._notice(f"no summary of {day}: {error}")
             self.done = day
 

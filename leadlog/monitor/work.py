@@ -1,4 +1,4 @@
-"""The work of a monitor's cycle: read, check, notify, and write all of it in one transaction."""
+"""The work of a monitor's cycle: read, check, notify, and store the result in one transaction."""
 
 import sqlite3
 import time
@@ -29,25 +29,25 @@ __all__ = ["MonitorReport", "Parts", "Work"]
 
 _HEALTH_SECONDS: Final = 60.0
 _DAY_US: Final = 86_400_000_000
-_DAYS_READ: Final = 8  # what baselines and fingerprints look back on
-_CYCLE_SECONDS: Final = 0.5  # of reading, before alerts and messages have their turn
+_DAYS_READ: Final = 8  # the range of baselines and fingerprints
+_CYCLE_SECONDS: Final = 0.5  # reading time before alerts and messages are handled
 _MOST_EVENTS: Final = 100_000  # in one transaction
 _NOTICE_SECONDS: Final = 60.0
 
 
 @attrs.frozen
 class MonitorReport:
-    """What the monitor knows after a cycle.
+    """The state of the monitor after a cycle.
 
     Attributes:
-        at_us: when, microseconds since 1970.
-        events: how many it read in this cycle.
-        behind: whether there is more to read right now.
-        alerts: those that are pending or firing.
-        checks: newest result of each health check.
-        undelivered: messages on their way.
-        ignored: records so far that the figures could not use.
-        skipped: damaged lines met by this process.
+        at_us: time of the report, microseconds since 1970.
+        events: number of events read in this cycle.
+        behind: whether more events can be read right now.
+        alerts: pending and firing alerts.
+        checks: the newest result of each health check.
+        undelivered: number of messages not delivered yet.
+        ignored: number of records so far that the figures could not use.
+        skipped: number of damaged lines read by this process.
     """
 
     at_us: int
@@ -61,25 +61,25 @@ class MonitorReport:
 
     @property
     def firing(self) -> list[AlertState]:
-        """The alerts that fire."""
+        """The firing alerts."""
         return [alert for alert in self.alerts if alert.state == "firing"]
 
 
 @attrs.frozen(kw_only=True)
 class Parts:
-    """What a monitor is made of, whatever it finds in the directory.
+    """The configuration and dependencies of a monitor.
 
     Attributes:
         directory: the log directory.
-        configuration: rules and pace.
-        channels: where messages go.
-        checker: makes health checks; None for none.
+        configuration: rules and notification intervals.
+        channels: notification channels by hash of their URLs.
+        checker: runs health checks; None for no checks.
         emit: writes records.
-        clock: microseconds since 1970.
+        clock: returns microseconds since 1970.
         measure: measures disk, memory and dropped events, by name.
-        background: whether checks, summaries and deliveries have threads of their own.
-        notice: is called with one line that people should know of.
-        observe: is called with each event that is read; None for no call.
+        background: whether checks, summaries and deliveries run in separate threads.
+        notice: called with one line of text for the operator.
+        observe: called with each event that is read; None for no call.
     """
 
     directory: Path
@@ -95,18 +95,18 @@ class Parts:
 
 
 class Work:
-    """The work of the only monitor of a directory, from where the last one stopped.
+    """The work of the only monitor of a directory, continued from where the last one stopped.
 
     Args:
-        parts: what it is made of.
+        parts: configuration and dependencies.
 
     Attributes:
-        figures: what the log adds up to.
-        connection: of the database that all of it is kept in.
+        figures: the rolling figures of the log.
+        connection: to the database of the state.
         checks: the newest result of each health check.
 
     Raises:
-        ReadError: the state that was kept is damaged.
+        ReadError: the stored state is damaged.
         LogDirectoryError: the directory cannot be written.
     """
 
@@ -126,7 +126,7 @@ class Work:
         self._summaries = Summaries(directory, notice)
         self._unrecorded: list[RecordedTransition] = []
         self._recorded: list[str] = []
-        self._unwritten = True  # there may be changes whose records are missing
+        self._unwritten = True  # there may be transitions whose records are missing
         self._evaluated_us: int | None = None
         self._evaluated_at = float("-inf")
         self._health_us: int | None = None
@@ -147,7 +147,7 @@ class Work:
 
     @property
     def alerts(self) -> list[AlertState]:
-        """The alerts that are pending or firing."""
+        """The pending and firing alerts."""
         return list(self._alarms.alerts.values())
 
     def _load(self) -> None:
@@ -162,13 +162,13 @@ class Work:
         self._dropped = dropped if isinstance(dropped, float) else None
 
     def close(self) -> None:
-        """End the work; what is on its way is kept for the next monitor."""
+        """Stop; pending messages are kept for the next monitor."""
         self._outbox.stop()
         self._commit()
         self.connection.close()
 
     def cycle(self) -> MonitorReport:
-        """Read what is new, does what is due, and writes all of it in one transaction."""
+        """Read new events, run everything due, and store the state in one transaction."""
         now = self._parts.clock()
         self.figures.advance(now)
         events, behind = self._follow(now)
@@ -182,10 +182,10 @@ class Work:
         return self._report(now, events, behind)
 
     def once(self, deliver_seconds: float) -> MonitorReport:
-        """Read all that is new, looks once at everything, and tells what is to be told.
+        """Read all new events, evaluate everything once, and send the notices.
 
         Args:
-            deliver_seconds: how long messages are tried.
+            deliver_seconds: how long deliveries are tried.
         """
         events, behind, now = 0, True, 0
         while behind:
@@ -203,7 +203,7 @@ class Work:
         return self._report(now, events, behind)
 
     def _follow(self, now: int) -> tuple[int, bool]:
-        """Read for a while; how many events, and whether there is more."""
+        """Read for a limited time; return the number of events, and whether there are more."""
         since = utc_date(now - _DAYS_READ * _DAY_US)
         try:
             self._follower.scan(since)
@@ -226,13 +226,13 @@ class Work:
         return events, True
 
     def _is_due(self, now: int, behind: bool) -> bool:
-        """Return whether alerts are evaluated now: not on the way through the past."""
+        """Return whether alerts are evaluated now; while catching up they rarely are."""
         every = self._parts.configuration.every
         if behind and time.monotonic() - self._evaluated_at < 4 * every:
             return False
         if behind and self._evaluated_us is None:
             return False
-        # A clock that was set back has not passed the time yet, and must not stop this.
+        # After the clock was set back, the next evaluation must not wait for the old time.
         return self._evaluated_us is None or not 0 <= now - self._evaluated_us < every * 1e6
 
     def _evaluate(self, now: int, *, at_once: bool = False) -> None:
@@ -259,7 +259,7 @@ class Work:
             health_record(self._parts.emit, view, self.alerts, every, now)
 
     def _count_dropped(self, total: float | None) -> None:
-        """Note the events dropped since the last look; earlier ones are not new."""
+        """Count the events dropped since the last evaluation."""
         if total is None:
             return
         if self._dropped is not None and total > self._dropped:
@@ -270,7 +270,7 @@ class Work:
         self._dropped = total
 
     def _commit(self) -> None:
-        """Write everything; where that fails, goes on, and tries again in the next cycle."""
+        """Write the state; on failure continue, and try again in the next cycle."""
         connection = self.connection
         try:
             with connection:
@@ -300,7 +300,7 @@ class Work:
             self._record()
 
     def _record(self) -> None:
-        """Write the records of changes, and notes that; a kill between makes one come twice."""
+        """Write the records of transitions and mark them; a kill in between duplicates one."""
         for one in self._unrecorded:
             alert_record(self._parts.emit, one)
             self._recorded.append(one.id)
@@ -309,11 +309,11 @@ class Work:
             with self.connection:
                 recorded(self.connection, self._recorded)
         except sqlite3.Error:
-            return  # the next cycle's transaction has them
+            return  # the next cycle's transaction includes them
         self._recorded.clear()
 
     def _say(self, text: str) -> None:
-        """Report of what may last, once a minute."""
+        """Report a condition that may persist, at most once a minute."""
         if time.monotonic() - self._noticed_at > _NOTICE_SECONDS:
             self._noticed_at = time.monotonic()
             self._parts.notice(text)

@@ -1,12 +1,12 @@
-"""Readers of the log. They know the files (folders, names, lines) and nothing of the writers.
+"""Readers of the log. They depend on the files (folders, names, lines), not on the writers.
 
-`events` reads one file, `merged` all of them, `tail` follows them, `where` is the little language
-of `--where`. `change` understands what a record says about a table, `replay` (with `table` and
-`rows`) makes the table of it, and `history` the story of one row. None of them needs the store or
+`events` reads one file, `merged` all of them, `tail` follows them, `where` parses `--where`.
+`change` interprets what a record says about a table; from such changes `replay` (with `table` and
+`rows`) rebuilds the table, and `history` the history of one row. None of them needs the store or
 the logging chain.
 
-`scan` makes one SQL relation of a category, `tables` names them, `query` runs SQL of anybody's in
-a process that can do nothing else (`sandbox`). For programs:
+`scan` returns a category as an SQL relation, `tables` names the relations, `query` runs SQL of
+users in a restricted process (`sandbox`). For programs:
 
     from leadlog.reading import frame, iter_events, run_query
 """
@@ -23,7 +23,7 @@ _HOMES = {"iter_events": "frames", "frame": "frames", "run_query": "query", "Lim
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for; a command that only follows files loads none of it."""
+    """Import an attribute on first use; commands that only follow files need none."""
     from importlib import import_module
 
     if name not in _HOMES:

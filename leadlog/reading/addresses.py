@@ -1,4 +1,4 @@
-"""Rows by an e-mail address that they ever had."""
+"""Search of rows by any e-mail address that they ever had."""
 
 import os
 from collections.abc import Iterable
@@ -22,13 +22,13 @@ def keys_with_address(
     entity: str | None = None,
     index: Index | None = None,
 ) -> list[str]:
-    """Return the keys of the rows that ever had an e-mail address, the first to have it first.
+    """Return the keys of rows that ever had an e-mail address, ordered by when they first had it.
 
     Args:
         directory: the log directory.
-        address: in whatever case.
+        address: the address, in any case.
         entity: only rows of this mapped class.
-        index: of the log, up to date; without one all of the log is read.
+        index: of the log, up to date; without it the whole log is read.
 
     Raises:
         ReadError: a file cannot be read.

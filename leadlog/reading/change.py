@@ -1,8 +1,8 @@
-"""The change of a table in one `database_operation` record: which row, with which outcome.
+"""The change of a table in one `database_operation` record: the row, and the outcome.
 
-Only here is decided whether a record is a create, an update or a delete. A writer that says so
-itself (`data_details.change`) is believed; of one that does not, it follows from the type of the
-operation, from the outcome of a duplicate and from which values are there.
+Only this module decides whether a record is a create, an update or a delete. If the writer states
+it (`data_details.change`), that is used; otherwise it follows from the operation type, from the
+outcome of a duplicate and from the recorded values.
 """
 
 import re
@@ -39,35 +39,36 @@ _PREFIXES: Final[Mapping[str, Kind]] = {
     "remove_": "delete",
 }
 _CHANGED: Final = "data_details.fields_changed"
-_PATH_LIMIT: Final = 128  # a longer path is cut in `truncated_fields`
+_PATH_LIMIT: Final = 128  # a longer path is truncated in `truncated_fields`
 _IDS_LISTED: Final = 100  # at most in `lead_ids`
 _MASK: Final = "***"
 _pseudonym: Final = re.compile(r"\bp:[0-9a-f]{16}\b").search
 
 
 class Change(NamedTuple):
-    """One record, understood.
+    """The interpretation of one record.
 
     Attributes:
-        at: when the operation ended, as in the record.
-        event_id: of the record.
-        entity: the mapped class's name, behind its table's schema and its database's name where
-            the record has them (`database:schema.Class`); None where a statement's is not known.
+        at: end of the operation, as in the record.
+        event_id: event_id of the record.
+        entity: the mapped class's name, preceded by its table's schema and its database's name if
+            the record has them (`database:schema.Class`); None if the class of a statement is
+            unknown.
         operation: `operation_type`.
-        kind: create, update, delete or read; None where it may be any.
-        outcome: what the database did; "" where the record does not say.
-        key: the one row's primary key as text; None for many rows, or where it is not known.
-        previous: the row's key before the call, where that changed it; `key` is the new one,
-            or None where only the database knows it.
-        keys: the keys of all the rows of a call that touched many; None where not all are known.
-        listed: the keys that the record of such a call names, be they all or not.
-        partly: whether `listed` are some of the rows that it changed, though not all.
-        rows: how many rows; None where that is not known.
-        columns: column to `{"old": …, "new": …}`; None where the columns are not known.
-        cut: columns whose values were cut, so that they are not known.
-        whole: whether `columns` names all columns that were written.
-        sample_rate: the share of such records that is kept; 1.0 for all.
-        transaction_id: of the database transaction.
+        kind: create, update, delete or read; None if it cannot be determined.
+        outcome: outcome in the database; "" if the record does not state it.
+        key: primary key of the only row as text; None for many rows, or if it is unknown.
+        previous: the row's key before a call that changed it; `key` is then the new one, or None if
+            only the database knows it.
+        keys: keys of all rows of a call for many rows; None if not all are known.
+        listed: keys that the record of such a call lists, whether all or not.
+        partly: whether `listed` has only some of the rows that it changed.
+        rows: number of rows; None if unknown.
+        columns: `{"old": …, "new": …}` by column; None if the columns are unknown.
+        cut: columns whose values were truncated and so are unknown.
+        whole: whether `columns` has all columns that were written.
+        sample_rate: fraction of such records that is kept; 1.0 for all.
+        transaction_id: identifier of the database transaction.
     """
 
     at: str
@@ -99,7 +100,7 @@ def class_of(entity: str) -> str:
 
 
 def unreadable(value: Any) -> str | None:
-    """Why a logged value is not the one that was written; None where it is.
+    """Return why a logged value differs from the written one; None if it does not.
 
     >>> unreadable("***"), unreadable({"note": "call p:0123456789abcdef"}), unreadable("Ana")
     ('masked', 'masked', None)
@@ -115,7 +116,7 @@ def unreadable(value: Any) -> str | None:
 
 
 def change_of(data: Mapping[str, Any]) -> Change | None:
-    """Return the change of a table in a record; None where there is none, or it is damaged.
+    """Return the change of a table in a record; None if there is none, or the record is damaged.
 
     Args:
         data: one event of the log, of any type.
@@ -159,7 +160,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
     if data.get("truncated"):
         cut, whole, who = _cut(data.get("truncated_fields"), columns, who)
     bulk = get("bulk") is True
-    if get("records_cut"):  # it stands for changes that have no record of their own
+    if get("records_cut"):  # it stands for changes that have no separate record
         who, bulk = {}, True
     kind = _kind(operation, outcome, columns, what, bulk=bulk)
     key, previous = who.get("lead_id"), who.get("previous_lead_id")
@@ -174,7 +175,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
         listed = _listed(who)
         keys, partly = _rows_named(operation, listed, who.get("lead_count"), rows)
     if operation == "mark_for_sync" and columns is None:
-        # The store's own call says by its name what it writes.
+        # The name of a store's call says what it writes.
         columns = {"sync_pending": {"new": True}}
     return Change(
         data["timestamp"],
@@ -198,7 +199,7 @@ def change_of(data: Mapping[str, Any]) -> Change | None:
 
 
 def addresses_of(data: Mapping[str, Any]) -> list[str]:
-    """Return the e-mail addresses in a call: its row's, the old and the new one.
+    """Return the e-mail addresses in a record: the row's, and the old and new values.
 
     Args:
         data: one event of the log, of any type.
@@ -222,7 +223,7 @@ def _kind(
     *,
     bulk: bool,
 ) -> Kind | None:
-    """Return the kind of change, said by the record or inferred; None where it may be any."""
+    """Return the kind of change, as stated or inferred; None if it cannot be determined."""
     said = what.get("change")
     if type(said) is str and said in _KINDS:
         return _KINDS[said]
@@ -232,7 +233,7 @@ def _kind(
     if outcome == "completed" and found is None:
         return "read"
     if bulk:
-        if operation == "add_leads":  # some were there already, perhaps
+        if operation == "add_leads":  # some may have existed already
             return "create" if what.get("duplicate_action") == "none" else None
         return found
     if what.get("duplicate_action") in ("updated", "merged"):
@@ -257,7 +258,7 @@ def _by_name(operation: str) -> Kind | None:
 
 
 def _effective(operation: str, outcome: str, rows: int | None, what: Mapping[str, Any]) -> str:
-    """Return the outcome; one record of all batches of `add_leads` counts what was committed."""
+    """Return the outcome; a single record for all batches of `add_leads` counts as committed."""
     if operation == "add_leads" and outcome == "failed" and rows and "batch_number" not in what:
         return "committed"
     return outcome
@@ -273,11 +274,11 @@ def _listed(who: Mapping[str, Any]) -> tuple[str, ...]:
 def _rows_named(
     operation: str, listed: tuple[str, ...], count: Any, rows: int | None
 ) -> tuple[tuple[str, ...] | None, bool]:
-    """Return the keys of all rows, if the record has them all, and whether it has some."""
+    """Return (keys of all rows, or None if the record lacks any, whether it lists some)."""
     if not listed:
         return None, False
     if operation == "mark_for_sync":
-        # The ids that were asked for: those that were marked already are not counted.
+        # These are the requested ids: rows that were marked already are not counted.
         complete = len(listed) < _IDS_LISTED
         return (listed, False) if complete else (None, True)
     if type(count) is not int or (rows != count and operation != "add_leads"):
@@ -288,9 +289,9 @@ def _rows_named(
 def _cut(
     paths: Any, columns: Mapping[str, Any] | None, who: Mapping[str, Any]
 ) -> tuple[frozenset[str], bool, Mapping[str, Any]]:
-    """(columns that were cut, whether all columns are there, the keys that can be trusted)."""
+    """Return (truncated columns, whether all columns are recorded, the keys that are intact)."""
     known = [path for path in paths if type(path) is str] if type(paths) is list else ["…"]
-    everything = "…" in known  # more were cut than are listed
+    everything = "…" in known  # more were truncated than are listed
     cut = {
         column
         for column, cell in (columns or {}).items()

@@ -1,11 +1,11 @@
-"""Large log files as columns, so that a query over all events reads no text a second time.
+"""Large log files as columns, so that queries over all events need not parse text again.
 
     <log directory>/.index/<category>/<stem>.<start>-<end>.<mark>.parquet     0600, disposable
 
-Each holds the lines of a stretch of one file as DuckDB reads them, damaged ones as rows of nulls,
-so that what is asked of it has the same answer as the file. The mark is made of the file's inode,
-its last bytes before the end of the stretch and the columns: a file that was replaced, and a
-contract that has changed, have other marks. What follows the last stretch is read from the file.
+Each holds the lines of a section of one file as DuckDB reads them, damaged ones as rows of nulls,
+so that queries give the same answer as on the file. The mark is a hash of the file's inode, its
+last bytes before the end of the section, and the columns: a replaced file or a changed contract has
+another mark. Lines after the last section are read from the file.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["with_columns"]
 
 _STRETCH_BYTES: Final = 64 * 1024 * 1024
-"""Longer stretches of a file are copied to a temporary file one by one."""
+"""Longest section in bytes; sections of a larger file are copied one by one."""
 _LEAST_BYTES: Final = 16 * 1024 * 1024
-"""Less is read as text as fast."""
+"""Least size in bytes; smaller files are read just as fast as text."""
 _TAIL_BYTES: Final = 64
 
 
@@ -47,14 +47,14 @@ class _Stretch(NamedTuple):
 def with_columns(
     found: Scan, directory: str | os.PathLike[str], connection: "DuckDBPyConnection"
 ) -> Scan:
-    """Return a scan that reads large files from columns, which are made where they are missing.
+    """Return a scan that reads large files from columns, which are created where missing.
 
-    The scan itself comes back where nothing is large, or nothing can be written.
+    If no file is large, or nothing can be written, the scan is returned unchanged.
 
     Args:
-        found: what was listed.
+        found: the scan.
         directory: the log directory.
-        connection: of `leadlog.reading.duck.connect`; reads the files.
+        connection: from `leadlog.reading.duck.connect`; used to read the files.
 
     Raises:
         ReadError: a file cannot be read.
@@ -79,7 +79,7 @@ def with_columns(
         made = [
             _copied(file, known.get(file.stem, []), folder, files, connection) for file in large
         ]
-    except (OSError, duckdb.IOException):  # read-only, full, removed meanwhile
+    except (OSError, duckdb.IOException):  # read-only, full, or just removed
         return found
     return replace(found, copies=tuple(one for one in made if one is not None))
 
@@ -87,12 +87,12 @@ def with_columns(
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:  # its reader finds where it is now
+    except FileNotFoundError:  # its reader finds its new place
         return 0
 
 
 def _known(folder: Path) -> Mapping[str, list[_Stretch]]:
-    """Return the stretches that there are, by stem."""
+    """Return the existing sections, by stem."""
     known: dict[str, list[_Stretch]] = {}
     for name in os.listdir(folder):  # noqa: PTH208 - names suffice
         stem, place, mark, suffix = (name.rsplit(".", 3) + [""] * 4)[:4]
@@ -103,7 +103,7 @@ def _known(folder: Path) -> Mapping[str, list[_Stretch]]:
 
 
 def _remove_old(root: Path, category: str, known: Mapping[str, Iterable[_Stretch]]) -> None:
-    """Remove the stretches of files that are gone, or sealed."""
+    """Remove the sections of files that no longer exist or are sealed."""
     there = {file.stem for file in log_files(root, [category]) if not file.archived}
     for stem in known.keys() - there:
         for one in known[stem]:
@@ -118,14 +118,14 @@ def _copied(
     mode: int,
     connection: "DuckDBPyConnection",
 ) -> Copied | None:
-    """Return one file as its stretches and its rest; None where it is better read as it is."""
+    """Return a file as its sections and its rest; None if it is better read directly."""
     parts: list[_Stretch] = []
     kinds = columns(file.category)
     with file.path.open("rb") as stream:
         state = os.fstat(stream.fileno())
 
         def mark(end: int) -> str:
-            if file.compressed:  # nothing is added to it
+            if file.compressed:  # it is never appended to
                 last = str(state.st_mtime_ns).encode()
             else:
                 last = os.pread(stream.fileno(), _TAIL_BYTES, max(end - _TAIL_BYTES, 0))
@@ -169,7 +169,7 @@ def _copied(
 
 
 def _end(fd: int, start: int, size: int) -> int | None:
-    """Where a stretch ends that is worth to be made: behind a newline; None where there is none."""
+    """Return the end of the next worthwhile section, after a newline; None if there is none."""
     if size - start < _LEAST_BYTES:
         return None
     high = min(start + _STRETCH_BYTES, size)

@@ -1,9 +1,9 @@
-"""The columns of each category, made from the record types: for DuckDB and for Parquet files.
+"""The columns of each category, derived from the record types: for DuckDB and for Parquet files.
 
-Nothing is inferred from what the log holds, so a column has the same type in every file. An
-object whose keys the contract does not fix (`extra`, `context`, `fields_changed`, …) is its JSON
-text. `timestamp` is a naive UTC timestamp; every other time is text, as in the records, and sorts
-as text.
+Nothing is inferred from the content of the log, so a column has the same type in every file. An
+object with keys that the contract does not fix (`extra`, `context`, `fields_changed`, …) is a
+column of JSON text. `timestamp` is a naive UTC timestamp; every other time is text, as in the
+records, and sorts as text.
 
     >>> columns("sync_operations")["sync_details"][:44]
     'STRUCT("sync_type" VARCHAR, "sync_id" VARCHA'
@@ -25,15 +25,15 @@ __all__ = ["DUCKDB", "SPARK", "Dialect", "columns", "flat_columns", "record_of"]
 
 @dataclass(frozen=True, eq=False)
 class Dialect:
-    """How an engine writes types.
+    """The syntax of an engine's types.
 
     Attributes:
-        plain: Python type to its name.
-        timestamp: without a zone.
-        key: a struct's field.
-        struct: around its fields.
-        list: around the elements' type.
-        map: around the values' type.
+        plain: type name by Python type.
+        timestamp: timestamp without time zone.
+        key: format of a struct's field.
+        struct: format around the fields.
+        list: format around the element type.
+        map: format around the value type.
     """
 
     plain: Mapping[Any, str]
@@ -62,13 +62,13 @@ SPARK = Dialect(
 )
 
 _OPEN = "context"
-"""May have keys of the user's own in every record, `error_log` included."""
+"""The key that may have user-defined keys in every record, including `error_log`."""
 
 
 def record_of(category: str) -> Any:
     """Return the record type of a category's lines.
 
-    Raises:
+    ValueError: the category does not exist; the message lists the six.
         ValueError: there is no such category; the message lists the six.
     """
     if category not in CATEGORIES:
@@ -78,10 +78,10 @@ def record_of(category: str) -> Any:
 
 @cache
 def columns(category: str, dialect: Dialect = DUCKDB) -> dict[str, str]:
-    """Top-level key to type, in the order of the record contract.
+    """Return the types of top-level keys, in the order of the record contract.
 
     Raises:
-        ValueError: there is no such category.
+        ValueError: the category does not exist.
     """
     return {
         key: dialect.timestamp if key == "timestamp" else _type(key, hint, dialect)
@@ -91,16 +91,16 @@ def columns(category: str, dialect: Dialect = DUCKDB) -> dict[str, str]:
 
 @cache
 def flat_columns(category: str) -> dict[str, str]:
-    """Name to path, for a view without sections.
+    """Return the paths of columns by name, for a view without sections.
 
-    A key of a section has its own name; where an earlier section has the same key, that of its
-    section before it, such as `performance_metrics_execution_time_ms`.
+    A section's key keeps its name unless an earlier section has the same key; then its section is
+    prefixed, as in `performance_metrics_execution_time_ms`.
 
         >>> flat_columns("sync_operations")["leads_synced"]
         '"sync_results"."leads_synced"'
 
     Raises:
-        ValueError: there is no such category.
+        ValueError: the category does not exist.
     """
     found: dict[str, str] = {}
     for key, hint in all_keys_of(record_of(category)).items():

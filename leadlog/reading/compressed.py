@@ -1,7 +1,7 @@
-"""A compressed log file (`.jsonl.zst`), read as if it were not compressed.
+"""Reading of a compressed log file (`.jsonl.zst`) as if it were not compressed.
 
-A file that ends in the middle of a frame, or whose checksum is wrong, raises, or ends there and
-says so; zstandard's own reader would hand out what there is and say nothing of the rest.
+A file that ends within a frame, or whose checksum is wrong, raises an error, or ends there with the
+damage recorded; zstandard's own reader would silently return a part.
 """
 
 import io
@@ -14,7 +14,7 @@ from leadlog.core.errors import ReadError
 
 __all__ = ["Unpacked", "is_cut", "open_to_damage", "open_unpacked", "spool_unpacked"]
 
-# Small, since these bytes may stand for some 30,000 times as many, which are held in memory.
+# Small, because these bytes may expand to 30,000 times as many, which are held in memory.
 _INPUT_BYTES = 1024
 _BUFFER_BYTES = 256 * 1024
 _LONGEST_HEAD_BYTES = 18
@@ -22,19 +22,19 @@ _SPOOL_BYTES = 64 * 1024 * 1024
 
 
 class Unpacked(io.RawIOBase):
-    """The content of a compressed file. Going back in it means reading it again.
+    """The content of a compressed file. Seeking backwards decompresses it again.
 
     Args:
-        packed: the compressed file, open for reading; closed with this.
-        path: what to call it in messages.
-        to_damage: where the file is damaged, this ends, and does not raise.
+        packed: the compressed file, open for reading; closed together with this object.
+        path: path to name in messages.
+        to_damage: end at damage instead of raising.
 
     Attributes:
-        damage: what is wrong with the file, once this ended at it.
+        damage: the error at which the content ended; None without damage.
     """
 
     def __init__(self, packed: IO[bytes], path: Path, *, to_damage: bool = False) -> None:
-        import zstandard  # only here, so that reading plain files does not load it
+        import zstandard  # imported here, so that reading plain files does not load it
 
         super().__init__()
         self._error = zstandard.ZstdError
@@ -66,8 +66,8 @@ class Unpacked(io.RawIOBase):
         """Read the next bytes of the content into a writable buffer; 0 at its end.
 
         Raises:
-            ReadError: the file is damaged or not complete.
-            OSError: it cannot be read.
+            ReadError: the file is damaged or incomplete.
+            OSError: the file cannot be read.
         """
         while not self._content:
             if not self._advance():
@@ -80,7 +80,7 @@ class Unpacked(io.RawIOBase):
         return count
 
     def _advance(self) -> bool:
-        """Decompresses some more; False at the end."""
+        """Decompress another piece; return False at the end."""
         if self.damage is not None:
             return False
         try:
@@ -116,11 +116,11 @@ class Unpacked(io.RawIOBase):
         )
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a byte of the content, or to its end if that comes first.
+        """Move to a byte of the content, or to its end if it is shorter.
 
         Raises:
-            ReadError: the file is damaged or not complete.
-            OSError: it cannot be read.
+            ReadError: the file is damaged or incomplete.
+            OSError: the file cannot be read.
         """
         if whence == io.SEEK_END:
             self._skip(sys.maxsize)
@@ -132,7 +132,7 @@ class Unpacked(io.RawIOBase):
         return self._position
 
     def _skip(self, count: int) -> None:
-        """Skip `count` bytes, or all that there are."""
+        """Skip `count` bytes, or fewer at the end."""
         while count > 0 and (self._content or self._advance()):
             passed = min(count, len(self._content))
             self._content = self._content[passed:]
@@ -147,7 +147,7 @@ class Unpacked(io.RawIOBase):
 
 
 def is_cut(path: Path) -> bool:
-    """Return whether a compressed file ends before its last frame does; nothing is decompressed.
+    """Return whether a compressed file ends within its last frame, without decompressing it.
 
     Raises:
         OSError: it cannot be read.
@@ -179,34 +179,34 @@ def is_cut(path: Path) -> bool:
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """Return the content of a compressed file, to be read forwards.
+    """Return the content of a compressed file, for reading forwards.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     return io.BufferedReader(Unpacked(path.open("rb"), path), _BUFFER_BYTES)
 
 
 def open_to_damage(path: Path) -> tuple[BinaryIO, Unpacked]:
-    """Return the content of a compressed file as far as it can be read, and what knows its damage.
+    """Return a compressed file's content up to any damage, and the object that records it.
 
     Raises:
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
     unpacked = Unpacked(path.open("rb"), path, to_damage=True)
     return io.BufferedReader(unpacked, _BUFFER_BYTES), unpacked
 
 
 def spool_unpacked(path: Path) -> BinaryIO:
-    """Return a copy of the content of a compressed file, in memory or in a temporary file.
+    """Return a seekable copy of a compressed file's content, in memory or in a temporary file.
 
     Raises:
-        ReadError: the file is damaged or not complete.
-        OSError: it cannot be opened or read.
+        ReadError: the file is damaged or incomplete.
+        OSError: the file cannot be opened or read.
     """
     import tempfile
 
-    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
+    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - returned
     try:
         with open_unpacked(path) as content:
             while data := content.read(_BUFFER_BYTES):

@@ -1,4 +1,4 @@
-"""The lines of a log that are no events, one by one, with what is in them."""
+"""The lines of a log that are not events, with their content."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -21,12 +21,12 @@ class DamagedLine:
     """A line that is not an event.
 
     Attributes:
-        file: in which it stands, or stood when the file was sealed.
-        line_number: which line of it, from 0.
+        file: the file that contains it, or did before it was sealed.
+        line_number: number of the line in it, from 0.
         offset: of its first byte in the file's content; None in a part of the archive.
         content: its bytes without the newline.
-        unfinished: whether it is the last one and has no newline; it may be being written.
-        cut: what is wrong with the compressed file, where it cannot be read from this line on.
+        unfinished: whether it is the last line and has no newline; it may be being written.
+        cut: the damage of a compressed file that cannot be read from this line on.
     """
 
     file: LogFile
@@ -44,11 +44,11 @@ def damaged_lines(
     since: str | None = None,
     until: str | None = None,
 ) -> Iterator[DamagedLine]:
-    """Yield all lines that are no events.
+    """Yield all lines that are not events.
 
     Args:
         directory: the log directory.
-        categories: folders to look into; all six by default.
+        categories: folders to read; all six by default.
         since: first UTC day of the files, `2026-11-23`.
         until: last UTC day of the files.
 
@@ -60,10 +60,10 @@ def damaged_lines(
 
 
 def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
-    """Yield the lines of one file that are no events.
+    """Yield the lines of one file that are not events.
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the file cannot be read.
     """
     if file.archived:
         for one in read_damaged(damaged_path(file.path)):
@@ -85,7 +85,7 @@ def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
                 length = len(line)
                 whole = line.endswith(b"\n")
                 while not whole and (more := stream.readline(_BLOCK_BYTES)):
-                    length += len(more)  # of a line beyond the limit only its beginning is kept
+                    length += len(more)  # only the beginning of a line above the limit is kept
                     whole = more.endswith(b"\n")
                 if not whole or (decode(line) is None and not line.isspace()):
                     yield DamagedLine(
@@ -100,7 +100,7 @@ def damaged_lines_of(file: LogFile) -> Iterator[DamagedLine]:
 
 
 def unfinished_line(path: Path) -> bytes:
-    """Return the bytes after the last newline of a plain file; none where the file is gone.
+    """Return the bytes after the last newline of a plain file; empty if the file is gone.
 
     Raises:
         ReadError: the file cannot be read.

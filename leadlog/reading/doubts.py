@@ -1,4 +1,4 @@
-"""Calls that may have changed rows without saying which, and times of lost records."""
+"""Doubts: calls that may have changed rows without naming them, and times of lost records."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
@@ -12,21 +12,20 @@ _MORE: Final = "and more"
 
 
 class Doubt(NamedTuple):
-    """Something after which rows may be other than the log says.
+    """An event after which rows may differ from the log.
 
     Attributes:
-        cause: `blind_spot` (a committed call that does not say which rows it changed),
-            `uncertain` (the same of a call whose outcome is not known) or `dropped` (records
-            were lost).
-        at: when it ended, or was noticed.
-        event_id: of the record that shows it.
-        entity: whose rows; None for any.
+        cause: `blind_spot` (a committed call that does not name the rows it changed), `uncertain`
+            (such a call with an unknown outcome) or `dropped` (records were lost).
+        at: end of the call, or the time at which the loss was noticed.
+        event_id: event_id of the record that shows it.
+        entity: class of the rows; None for any.
         operation: the call's `operation_type`.
-        kind: what it did to rows; None for anything.
-        rows: how many rows; None where that is not known.
-        columns: what it may have changed; None for anything.
+        kind: kind of change; None for any.
+        rows: number of rows; None if unknown.
+        columns: columns that it may have changed; None for any.
         detail: for `dropped`: the causes.
-        lines: for `dropped`: how many records.
+        lines: for `dropped`: number of records.
     """
 
     cause: Literal["blind_spot", "uncertain", "dropped"]
@@ -41,7 +40,7 @@ class Doubt(NamedTuple):
     lines: int | None = None
 
     def touches(self, entity: str, kind: Kind, column: str | None = None) -> bool:
-        """Return whether it may have done such a thing to a row, or to a column of it."""
+        """Return whether it may have made such a change to a row, or to a column of it."""
         if self.entity is not None and self.entity != entity:
             return False
         if self.kind is not None and self.kind != kind:
@@ -49,21 +48,21 @@ class Doubt(NamedTuple):
         return column is None or self.columns is None or column in self.columns
 
     def moves(self, entity: str, keys: Collection[str] = ()) -> bool:
-        """Return whether it may have given a row another primary key.
+        """Return whether it may have changed a row's primary key.
 
         Args:
             entity: the mapped class's name.
-            keys: names of its primary key's columns, as far as they are known.
+            keys: names of the primary key's columns, as far as known.
         """
         return self.touches(entity, "update") and (
             self.columns is None or not self.columns.keys().isdisjoint(keys)
         )
 
     def overwrites(self, entity: str, column: str | None = None) -> bool:
-        """Return whether it is a call of this class that wrote a column of rows it does not name.
+        """Return whether it is a call of this class that wrote a column of unnamed rows.
 
-        A call of no known class, and lost records, are doubts about everything; that a value is
-        stale does not follow from them.
+        A call of an unknown class, and lost records, cast doubt on everything; they do not imply
+        that a value is stale.
         """
         if self.operation == _MORE:
             return self.entity in (entity, None)
@@ -74,15 +73,15 @@ class Doubt(NamedTuple):
         return self.columns is None or (column is not None and column in self.columns)
 
     def deletes(self, entity: str) -> bool:
-        """Return whether it is a call that deleted rows of this class, and does not name them."""
+        """Return whether it is a call that deleted unnamed rows of this class."""
         if self.operation == _MORE:
             return self.entity in (entity, None)
         return self.cause != "dropped" and self.entity == entity and self.kind == "delete"
 
     def written(self, column: str) -> tuple[Any, ...]:
-        """Return the value that it wrote to a column of some rows.
+        """Return the value that it wrote to a column of some rows, as a tuple of one.
 
-        Nothing where it is not known.
+        The tuple is empty if the value is unknown.
         """
         cell = (self.columns or {}).get(column)
         if not isinstance(cell, Mapping) or "new" not in cell:
@@ -91,13 +90,13 @@ class Doubt(NamedTuple):
 
 
 class Doubts:
-    """All doubts in the order of the log, each at a place that later ones do not change.
+    """All doubts in the order of the log, each at a fixed index.
 
-    Beyond a limit the last one stands for all that come.
+    Beyond a limit the last one stands for all later ones.
 
     Attributes:
         kept: the doubts.
-        count: how many there were; the place of the next one.
+        count: number of doubts so far; the index of the next one.
     """
 
     def __init__(self) -> None:
@@ -108,14 +107,14 @@ class Doubts:
         """Add a doubt."""
         if len(self.kept) < _KEPT:
             self.kept.append(doubt)
-        else:  # anything, of any row
+        else:  # may concern any row
             last = self.kept[-1]
             entity = doubt.entity if last.entity == doubt.entity else None
             self.kept[-1] = Doubt("blind_spot", doubt.at, doubt.event_id, entity, _MORE)
         self.count += 1
 
     def since(self, place: int) -> Iterator[Doubt]:
-        """Yield the doubts from a place on."""
+        """Yield the doubts from an index on."""
         if place < self.count:
-            # The last one that is kept stands for all up to the present.
+            # The last one kept stands for all later ones.
             yield from self.kept[min(place, len(self.kept) - 1) :]

@@ -1,4 +1,4 @@
-"""DuckDB as the readers use it: connections, literals, paths and errors; nothing of the log."""
+"""DuckDB for readers: connections, literals, paths and errors; independent of the log."""
 
 import os
 import re
@@ -31,8 +31,8 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
     """Return an empty DuckDB database in memory, set up for reading logs.
 
     Args:
-        threads: how many may work at a time; one per processor by default.
-        memory_mb: 10^6 bytes that it may take; what needs more goes to temporary files.
+        threads: number of threads; one per processor by default.
+        memory_mb: memory limit in 10^6 bytes; beyond it temporary files are used.
 
     Raises:
         MissingExtraError: DuckDB is not installed.
@@ -43,15 +43,15 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
         raise MissingExtraError(
             "this needs DuckDB, which is not installed; run: pip install 'leadlog[analytics]'"
         ) from error
-    # A table is what the SQL says it is, never a variable of the caller's.
+    # A table name refers to a table, never to a variable of the caller.
     connection = duckdb.connect(config={"python_enable_replacements": False})
     connection.execute(f"SET memory_limit = '{memory_mb}MB'")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute("SET autoinstall_known_extensions = false")
-    # It would be drawn on standard output, where results belong, once a query takes a while.
+    # A slow query would draw it on standard output, which is for results.
     connection.execute("SET enable_progress_bar = false")
-    # Not the working directory, which may be anybody's.
+    # Not the working directory, which may belong to anyone.
     spill = Path(tempfile.gettempdir()) / f"leadlog-spill-{os.getuid()}-{os.getpid()}"
     connection.execute(f"SET temp_directory = {quoted(str(spill))}")
     if threads is not None:
@@ -60,16 +60,16 @@ def connect(*, threads: int | None = None, memory_mb: int = MEMORY_MB) -> "DuckD
 
 
 def message_of(error: Exception) -> str:
-    """Return what DuckDB says went wrong, on one line and without its copy of the SQL."""
+    """Return DuckDB's message on one line, without its copy of the SQL."""
     return " ".join(str(error).partition("\n\nLINE ")[0].split())
 
 
 def unreadable(what: str, error: Exception) -> ReadError:
-    """Return the error to raise where DuckDB could not read files of the log.
+    """Return the error to raise when DuckDB could not read files of the log.
 
     Args:
-        what: was to be read.
-        error: of DuckDB or of Arrow; names the file, where that is to blame.
+        what: description of the files.
+        error: error of DuckDB or Arrow; names the file if it is at fault.
     """
     import duckdb
 
@@ -85,7 +85,7 @@ def quoted(text: str) -> str:
 
 
 def literally(path: Path) -> str:
-    """Return a path in which DuckDB finds no pattern; it looks for one in parameters, too."""
+    """Return a path without DuckDB's glob patterns, which it also applies to parameters."""
     return _PATTERN_SIGN.sub(r"[\g<0>]", str(path))
 
 
@@ -95,10 +95,10 @@ def path_list(paths: Iterable[Path]) -> str:
 
 
 def parquet(paths: str, *options: str) -> str:
-    """Return a call that reads Parquet files as they are, whatever the folders above are called.
+    """Return a call that reads Parquet files regardless of the names of their folders.
 
     Args:
-        paths: SQL that gives them: a parameter, a literal or a list.
+        paths: SQL of the paths: a parameter, a literal or a list.
         options: further arguments, such as `filename = true`.
     """
     return f"read_parquet({', '.join((paths, 'hive_partitioning = false', *options))})"

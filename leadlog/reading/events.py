@@ -1,13 +1,13 @@
-"""One log file, read line by line: forwards, backwards, and up to the last newline only.
+"""Reading of one log file line by line: forwards, backwards, and up to the last newline only.
 
-A compressed file, or a part of the archive, is read as what it holds; offsets are those in its
+A compressed file, or a part of the archive, is read as its content; offsets are those in the
 content. A file that was compressed or sealed since it was listed is read in its new place.
 
 A line without its newline is still being written, so it is not an event yet. A line that is not an
 event (torn, overwritten, not UTF-8, too long, nested too deeply, not a JSON object with a
-`timestamp`) is counted in `Skipped` and passed over; it never ends the reading and is never dropped
-unseen. An empty line is nothing at all. `decode` is the one place where that is decided; what reads
-lines with DuckDB comes to the same counts (`leadlog.reading.scan`).
+`timestamp`) is skipped and counted in `Skipped`; it neither ends the reading nor goes unreported.
+An empty line is ignored. Only `decode` decides what is an event; readers that use DuckDB arrive at
+the same counts (`leadlog.reading.scan`).
 """
 
 import json
@@ -34,6 +34,7 @@ __all__ = [
     "TIMESTAMP_PATTERN",
     "Event",
     "LineReader",
+    "OddEvent",
     "Skipped",
     "decode",
     "open_content",
@@ -42,10 +43,10 @@ __all__ = [
 ]
 
 LINE_LIMIT_BYTES = 16 * 1024 * 1024
-"""Longer lines are damage (writers cut at 16 KiB), and are skipped without being held in memory."""
+"""Longer lines are damaged (writers cut at 16 KiB); they are skipped, and not held in memory."""
 
 TIMESTAMP_PATTERN = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?Z"
-"""What a `timestamp` looks like, for Python and for DuckDB; the calendar must have the day, too."""
+"""Pattern of a `timestamp`, for Python and for DuckDB; the date must exist as well."""
 
 _timestamp_like = re.compile(TIMESTAMP_PATTERN, re.ASCII).fullmatch
 _not_finite = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3}").search
@@ -54,13 +55,13 @@ _PLACES_KEPT = 20
 
 
 class Event(NamedTuple):
-    """One decoded line and where it stands.
+    """One decoded line and its position.
 
     Attributes:
         data: the JSON object.
         raw: the line's bytes without the newline.
         path: the file.
-        offset: of the line's first byte in the file, in bytes.
+        offset: offset of the line's first byte in the file's content.
     """
 
     data: dict[str, Any]
@@ -70,19 +71,24 @@ class Event(NamedTuple):
 
     @property
     def timestamp(self) -> str:
-        """When the operation ended; sorts as text."""
+        """The end of the operation; sorts as text."""
         stamp: str = self.data["timestamp"]
         return stamp
 
 
+class OddEvent(dict[str, Any]):
+    """The data of a line with numbers that JSON does not allow; its bytes are not JSON."""
+
+
 @dataclass(slots=True)
 class Skipped:
-    """What readers passed over; hand the same one to several readers to add up.
+    """Counts of skipped lines; several readers may share one object.
 
     Attributes:
-        lines: complete lines that are no events, and damage at which a compressed file ends.
-        unfinished: files whose last line had no newline when it was read.
-        places: (file, byte offset) of the first of both kinds.
+        lines: number of complete lines that are not events, and of compressed files that end
+            damaged.
+        unfinished: number of files whose last line had no newline when it was read.
+        places: (file, byte offset) of the first ones of both kinds.
     """
 
     lines: int = 0
@@ -95,7 +101,7 @@ class Skipped:
         self._keep(path, offset)
 
     def open_ended(self, path: Path, offset: int) -> None:
-        """Count one last line without its newline."""
+        """Count one last line without a newline."""
         self.unfinished += 1
         self._keep(path, offset)
 
@@ -105,7 +111,7 @@ class Skipped:
 
 
 def decode(raw: bytes) -> dict[str, Any] | None:
-    """Return the event that a line says, or None where it says none.
+    """Return the event of a line, or None if the line is not an event.
 
     NaN and infinite numbers, which leadlog never writes, are null.
     """
@@ -113,9 +119,10 @@ def decode(raw: bytes) -> dict[str, Any] | None:
         data = orjson.loads(raw)
     except orjson.JSONDecodeError:
         data = _without_odd_numbers(raw)
-    if type(data) is dict and type(stamp := data.get("timestamp")) is str and _is_moment(stamp):
-        return data
-    return None
+    if not isinstance(data, dict):
+        return None
+    stamp = data.get("timestamp")
+    return data if type(stamp) is str and _is_moment(stamp) else None
 
 
 def _is_moment(stamp: str) -> bool:
@@ -131,13 +138,15 @@ def _is_moment(stamp: str) -> bool:
 
 
 def _without_odd_numbers(raw: bytes) -> Any:
-    """Return the object of a line that has numbers which JSON has not; None for any other line."""
+    """Return the object of a line with numbers that JSON does not allow; None for other lines."""
     if _not_finite(raw) is None:
         return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(raw, parse_constant=lambda _: None, parse_float=_finite)
+    with suppress(ValueError, TypeError, RecursionError):
+        found = json.loads(
+            raw, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole
+        )
         orjson.dumps(found)  # what it cannot write, such as half a surrogate pair, is damage
-        return found
+        return OddEvent(found) if type(found) is dict else None
     return None
 
 
@@ -146,11 +155,17 @@ def _finite(text: str) -> float | None:
     return number if abs(number) != float("inf") else None
 
 
+def _whole(text: str) -> int | float | None:
+    """Return a whole number as orjson reads it: beyond 64 bits it is a float."""
+    number = int(text) if len(text) < 20 else _finite(text)
+    return number if number is None or -(1 << 63) <= number < 1 << 64 else float(number)
+
+
 class LineReader:
-    """Reads the complete lines of an open file from an offset on, as far as there are any now.
+    """Reads the complete lines of an open file from an offset, as far as they are written.
 
     Attributes:
-        offset: of the first byte that was not read yet; always a line's start.
+        offset: offset of the first byte not read yet; always a line's start.
     """
 
     def __init__(self, stream: BinaryIO, path: Path, offset: int, skipped: Skipped) -> None:
@@ -160,7 +175,7 @@ class LineReader:
         self.offset = offset
 
     def read(self, limit_bytes: int | None = None) -> Iterator[Event]:
-        """Yield events until the last newline, or until about `limit_bytes` were read."""
+        """Yield events up to the last newline, or until about `limit_bytes` were read."""
         readline, path, skipped = self._stream.readline, self._path, self._skipped
         self._stream.seek(self.offset)
         last = None if limit_bytes is None else self.offset + limit_bytes
@@ -184,7 +199,7 @@ class LineReader:
                 skipped.damaged(path, offset)
 
     def _to_newline(self) -> int | None:
-        """Return how many more bytes belong to this line; None where it has no end yet."""
+        """Return the number of further bytes in this line; None if it has no end yet."""
         passed = 0
         while piece := self._stream.readline(_BLOCK_BYTES):
             passed += len(piece)
@@ -205,16 +220,16 @@ def read_events(
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
-        start: byte offset of a line's start to begin at.
-        skipped: counts what was passed over.
-        to_damage: of a compressed file that is damaged, gives the events before the damage, and
-            counts that as one line; it does not raise.
-        predicate: which events are needed of a part; the offsets of these are not the file's then.
-            Other files give all of theirs.
+        start: byte offset at which to begin; must be a line's start.
+        skipped: counts the skipped lines.
+        to_damage: end a damaged compressed file at the damage, counted as one line, instead of
+            raising.
+        predicate: which events of a part are needed; their offsets are then not those in the file.
+            Other files yield all events.
 
     Raises:
-        ReadError: the file cannot be read, or is compressed and damaged; the message says
-            which and why.
+        ReadError: the file cannot be read, or is compressed and damaged; the message names the file
+            and the reason.
     """
     skipped = Skipped() if skipped is None else skipped
     unpacked: list[Unpacked] = []
@@ -242,20 +257,20 @@ def read_events(
 def read_backwards(
     path: Path, *, end: int | None = None, skipped: Skipped | None = None
 ) -> Iterator[Event]:
-    """Yield the events of one file from the last to the first; reads only as much as is asked for.
+    """Yield the events of one file from last to first; reads only as much as is consumed.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive. A compressed file, or a
-            part with damaged lines, is unpacked as a whole; of another part the offset of an event
-            is the number of its line.
-        end: byte offset to begin at (a line that is not complete there is left out); the file's
-            end by default.
-        skipped: counts what was passed over.
+            part with damaged lines, is unpacked as a whole; for other parts an event's offset is
+            the number of its line.
+        end: byte offset to begin at (a line that is not complete there is left out); by default the
+            end of the file.
+        skipped: counts the skipped lines.
 
     Raises:
-        ReadError: the file cannot be read, or is compressed and damaged; the message says
-            which and why.
-        MissingExtraError: it is a part, and DuckDB is not installed.
+        ReadError: the file cannot be read, or is compressed and damaged; the message names the file
+            and the reason.
+        MissingExtraError: the file is a part, and DuckDB is not installed.
     """
     if path.suffix == PARQUET and end is None:
         from leadlog.reading.part import damaged_path, lines_backwards
@@ -278,10 +293,10 @@ def read_backwards(
 
 
 def _lines_backwards(stream: BinaryIO, end: int | None) -> Iterator[tuple[int, bytes | None]]:
-    """(offset, line without newline) from the last complete line on; None for one too long."""
+    """Yield (offset, line) without newlines from the last complete line back; None if too long."""
     start = stream.seek(0, os.SEEK_END)
     start = start if end is None else min(end, start)
-    # What follows the last newline is not complete: the first piece met is left out.
+    # The text after the last newline is not complete: the first piece is left out.
     line: bytes | None = b""
     complete = False
     while start > 0:
@@ -308,16 +323,16 @@ def open_content(
     unpacked: Callable[[Path], BinaryIO] = open_unpacked,
     predicate: "Predicate | None" = None,
 ) -> BinaryIO:
-    """Return the content of a log file, whatever its form, from its beginning.
+    """Return the content of a log file in any format, from its beginning.
 
     Args:
         path: a `.jsonl` or `.jsonl.zst` file, or a part of the archive.
-        unpacked: opens a compressed one.
-        predicate: which events to restore of a part; all by default.
+        unpacked: opens a compressed file.
+        predicate: which events of a part to restore; all by default.
 
     Raises:
         ReadError: it cannot be opened, or is damaged.
-        MissingExtraError: it is a part, and DuckDB is not installed.
+        MissingExtraError: the file is a part, and DuckDB is not installed.
     """
     try:
         if path.suffix == PARQUET:
@@ -336,7 +351,7 @@ def open_content(
 
 
 def _moved(path: Path) -> Path | None:
-    """Where a file's content lies since it was compressed or sealed."""
+    """Return the path of content that was compressed or sealed since; None if there is none."""
     file = parse_name(path.name)
     if file is None:
         return None

@@ -1,8 +1,8 @@
-"""Following a log with positions that can be kept: each line once, over restarts and rotation.
+"""Following of a log with storable positions: each line once, across restarts and rotation.
 
-A position belongs to what a file's name says and how its content begins, not to a file's number
-on the disk. So a file that was compressed, copied or put back is gone on with where it was left,
-and another one of the same name is read from its start.
+A position belongs to a file's name and the beginning of its content, not to its inode. So a file
+that was compressed, copied or restored is continued at its position, and another file of the same
+name is read from its start.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ from leadlog.reading.events import Event, LineReader, Skipped
 __all__ = ["Follower", "Position"]
 
 _HEAD_BYTES: Final = 512
-_READ_BYTES: Final = 1 << 20  # per file and round, so that one busy file does not hold up others
+_READ_BYTES: Final = 1 << 20  # per file and round, so that one busy file does not delay the others
 
 
 @attrs.frozen
 class Position:
-    """How far a file was read.
+    """The position up to which a file was read.
 
     Attributes:
-        offset: of the first byte that was not read, in the file's content.
-        head_bytes: length of the beginning that `head` was made of.
-        head: hash of that beginning.
-        packed_bytes: size of the compressed file that was read to its end; 0 for none.
+        offset: offset of the first unread byte in the file's content.
+        head_bytes: length of the beginning that `head` is computed from.
+        head: hash of this beginning.
+        packed_bytes: size of the compressed file that was read to its end; 0 if there is none.
     """
 
     offset: int = 0
@@ -46,18 +46,18 @@ def _hash(data: bytes) -> str:
 
 
 class Follower:
-    """Reads what is new in all files, round by round.
+    """Reads new events of all files, round by round.
 
     Args:
         directory: the log directory; it need not exist yet.
         categories: folders to read; all six by default.
-        notice: is called with one line that a reader should know of.
+        notice: called with one line of text for the operator.
 
     Attributes:
-        positions: `category/name` (without `.zst`) to its position; set it before the first
-            round to go on where another process stopped.
-        dirty: keys of positions that changed; the code that stores them clears it.
-        skipped: counts the damaged lines met so far.
+        positions: positions by `category/name` (without `.zst`); set it before the first round to
+            continue where another process stopped.
+        dirty: keys of changed positions; the code that stores them clears it.
+        skipped: counts the damaged lines read so far.
     """
 
     def __init__(
@@ -76,20 +76,20 @@ class Follower:
         self._failed: dict[str, tuple[int, int]] = {}
 
     def scan(self, since: str) -> None:
-        """List the folders again; what is sealed in the archive is not followed.
+        """List the folders again; sealed files of the archive are not followed.
 
         Args:
-            since: first UTC day of files that are read.
+            since: first UTC day of files to read.
 
         Raises:
             OSError: a folder cannot be listed.
         """
         files = log_files(self._directory, self._categories, since)
-        # A sealed day is over; its lines were followed while they came.
+        # A sealed day is over; its lines were followed as they were written.
         self._files = {_key(file): file for file in files if not file.archived}
 
     def forget(self, before: str) -> list[str]:
-        """Drop the positions of files that are gone and whose day is before `before`."""
+        """Drop the positions of removed files of days before `before`; return their keys."""
         old = [
             key
             for key in self.positions
@@ -101,9 +101,9 @@ class Follower:
         return old
 
     def read(self) -> Iterator[Event]:
-        """Yield new events, file by file, from at most 1 MiB of each; none when all is read.
+        """Yield new events, file by file, from at most 1 MiB of each; none if everything is read.
 
-        A position moves as soon as its part was yielded. A file that cannot be read is reported
+        A position advances as soon as its part was yielded. A file that cannot be read is reported
         once, and tried again when it has changed; it does not delay the others.
         """
         for key, file in self._files.items():
@@ -142,11 +142,11 @@ class Follower:
         del self._failed[key]
 
     def _checked(self, stream: BinaryIO, known: Position, path: Path) -> Position:
-        """Return the position to go on from: `known` only if this is the content it belongs to."""
+        """Return the position to continue from: `known` only if the content is still the same."""
         if not known.head_bytes:
             head = stream.read(_HEAD_BYTES)
             if len(head) < _HEAD_BYTES:
-                head = head[: head.rfind(b"\n") + 1]  # the rest may still change
+                head = head[: head.rfind(b"\n") + 1]  # the last, incomplete line may still change
             return Position(known.offset, len(head), _hash(head) if head else "")
         if _hash(stream.read(known.head_bytes)) != known.head:
             self._notice(f"{path} was replaced; reading the new one from its start")
@@ -154,7 +154,7 @@ class Follower:
             return self._checked(stream, Position(), path)
         size = stream.seek(0, os.SEEK_END)
         if size < known.offset:
-            # It begins as it did, so what is left of it has been read.
+            # Its beginning is unchanged, so the remaining content has been read.
             self._notice(f"{path} was cut short; going on at its end")
             return attrs.evolve(known, offset=size)
         return known

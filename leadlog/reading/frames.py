@@ -1,4 +1,4 @@
-"""The log as Python objects: events one by one, or a table as a data frame.
+"""The log as Python objects: single events, or a table as a data frame.
 
 from leadlog.reading import frame, iter_events
 
@@ -36,15 +36,16 @@ def iter_events(
     where: Callable[[Mapping[str, Any]], bool] | None = None,
     skipped: Skipped | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the events of a log as they stand in it, merged by time; needs no extra.
+    """Yield the events of a log unchanged, merged by time; needs no extra.
 
     Args:
         directory: the log directory.
         categories: folders to read; all six by default.
-        since: only events of this moment or later, as `timestamp` in the records.
-        until: only events before this moment.
-        where: only events for which this is true, such as `leadlog.reading.where.parse` gives.
-        skipped: counts the lines that are no events.
+        since: only events of this time or later, as `timestamp` in the records.
+        until: only events before this time.
+        where: only events for which this returns true, such as a result of
+            `leadlog.reading.where.parse`.
+        skipped: counts the lines that are not events.
 
     Raises:
         ReadError: a file cannot be read.
@@ -93,13 +94,13 @@ def frame(
     Args:
         directory: the log directory.
         table: `operations`, `errors`, …, a category, or `events`.
-        names: columns wanted; all by default.
-        since: only events of this moment or later, as `timestamp` in the records.
-        until: only events before this moment.
-        kind: what to give: a pyarrow table, or a data frame of pandas or Polars.
+        names: names of columns; all by default.
+        since: only events of this time or later, as `timestamp` in the records.
+        until: only events before this time.
+        kind: type of the result: a pyarrow table, or a data frame of pandas or Polars.
 
     Raises:
-        ValueError: there is no such table or column.
+        ValueError: the table or a column does not exist.
         MissingExtraError: a package is not installed.
         ReadError: a file cannot be read.
     """

@@ -1,9 +1,9 @@
-"""The history of one row: who did what to it, when, and with which outcome.
+"""The history of one row: who changed it, how, when, and with which outcome.
 
-Rows of two classes may have the same key; each has a history of its own. Calls that failed or were
-rolled back are in it too, marked as such: what was tried belongs to the history, what it would
-have written does not belong to the row. So are calls on many rows that do not name them and may
-have changed this one.
+Rows of two classes may have the same key; each has a separate history. Calls that failed or were
+rolled back are included and marked: the attempt belongs to the history, the values that it would
+have written do not belong to the row. Also included are calls on many rows that do not name them
+and may have changed this one.
 """
 
 import os
@@ -33,36 +33,36 @@ __all__ = [
 ]
 
 _OPERATIONS: Final = "database_operations"
-_KEYS_KEPT: Final = 20_000  # of others, to name a close one where none is found
+_KEYS_KEPT: Final = 20_000  # of other rows, to suggest a similar one if none is found
 _UNNAMED_KEPT: Final = 10_000  # calls that name no row
 _NEAR: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call that was about the row, or may have been.
+    """One call that concerned the row, or may have.
 
     Attributes:
-        at: when it ended.
-        event_id: of its record.
-        entity: the mapped class's name; "" where the record names none.
+        at: end of the call.
+        event_id: event_id of its record.
+        entity: the mapped class's name; "" if the record names none.
         operation: `operation_type`.
-        kind: create, update, delete or read; None where it may be any.
-        outcome: what the database did.
+        kind: create, update, delete or read; None if it cannot be determined.
+        outcome: outcome in the database.
         effective: whether it changed the row, as far as the log knows.
-        user: `context.user`; None where nobody was bound.
-        context: what else was bound.
-        session_id: of the session.
-        process_id: of the writer.
+        user: `context.user`; None if no user was bound.
+        context: the other bound values.
+        session_id: identifier of the session.
+        process_id: process id of the writer.
         transaction_id: same for all calls of one database transaction.
-        changes: column to `{"old": …, "new": …}`, as logged.
-        rows: how many rows it changed, where it was not about this one alone.
-        error: why it failed.
+        changes: `{"old": …, "new": …}` by column, as logged.
+        rows: number of rows it changed, if it did not concern this one alone.
+        error: the error message of a failed call.
         named: whether the record names the row; if not, the call may have changed it.
-        gap: what does not fit what went before; None where all fits.
-        lost_update: what it overwrote without having read it; None for nothing.
-        renamed: `{"from": …, "to": …}` where it changed the row's key; `to` is None where only
-            the database knows the new one.
+        gap: contradiction to earlier calls; None if there is none.
+        lost_update: values that it overwrote without having read them; None if there are none.
+        renamed: `{"from": …, "to": …}` if it changed the row's key; `to` is None if only the
+            database knows the new one.
     """
 
     at: str
@@ -94,7 +94,7 @@ class History:
         entity: the mapped class's name; "" for records that name none.
         key: the primary key as text.
         entries: the calls in the order of the log.
-        doubts: lost records, and calls on rows of no known class.
+        doubts: lost records, and calls on rows of an unknown class.
     """
 
     entity: str
@@ -105,12 +105,12 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """The histories of the rows with one key, each of another class.
+    """The histories of rows with the same key, each of another class.
 
     Attributes:
         key: the primary key as text.
         rows: the histories that have entries, by class.
-        near: keys like this one, where the log has no call on it.
+        near: similar keys, if the log has no call on this one.
     """
 
     key: str
@@ -119,10 +119,10 @@ class Histories:
 
 
 def pushdown_for(key: str) -> dict[str, Predicate]:
-    """Return what the history of a row needs of a log: category to its events.
+    """Return the events that a row's history needs, by category.
 
-    Besides the calls that name the row, these are the ones that may have changed it without
-    saying so, and what the log says of its own gaps. See `read_merged`.
+    In addition to the calls that name the row, these are calls that may have changed it without
+    naming it, and the log's reports of its gaps. See `read_merged`.
 
     Args:
         key: the row's primary key as text.
@@ -143,11 +143,11 @@ def pushdown_for(key: str) -> dict[str, Predicate]:
 def pushdown_for_email(address: str) -> dict[str, Predicate]:
     """Return a filter for rows with an e-mail address, in any case, as `pushdown_for` does.
 
-    Args:
+    address: the address without surrounding spaces.
         address: without spaces around it.
     """
     email, changed = "lead_identifier.email", "data_details.fields_changed"
-    # Of other texts than ASCII, Python knows more spellings that are the same than SQL does.
+    # For non-ASCII texts, Python's case folding knows more equivalents than SQL does.
     condition = (
         f"lower({email}) = $address OR strlen({email}) <> length({email}) "
         f"OR contains(lower({changed}), $quoted) OR strlen({changed}) <> length({changed})"
@@ -179,17 +179,17 @@ def history(
     until: str | None = None,
     others: Iterable[str] = (),
 ) -> Histories:
-    """Return the calls on the rows with one key, by class.
+    """Return the calls on the rows with a key, by class.
 
     Args:
         events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
         key: the row's primary key as text.
         entity: the mapped class's name; any by default.
-        reads: whether calls that only read it are wanted too.
-        since: first moment wanted, as in the records; what was before is still used to see gaps.
-        until: moment from which on nothing is wanted.
-        others: keys of rows whose calls are not among the events; asked only where there is no
-            call on this one, to name a close one.
+        reads: whether to include calls that only read the row.
+        since: first time to include, as in the records; earlier calls still serve to detect gaps.
+        until: end of the period; excluded.
+        others: keys of rows whose calls are not among the events; consulted only to suggest a
+            similar key if there is no call on this one.
     """
     found = _Collected(key, entity, reads)
     for data in events:
@@ -201,10 +201,10 @@ def history(
 
 
 class _Collected:
-    """The calls on the rows with one key, as they come.
+    """The calls on the rows with one key, collected event by event.
 
     Attributes:
-        named: entity to the calls that name its row.
+        named: calls that name the row, by entity.
         other_keys: keys of other rows, as long as there is no call on this one.
     """
 
@@ -218,7 +218,7 @@ class _Collected:
         self.other_keys: dict[str, None] = {}
 
     def feed(self, data: Mapping[str, Any]) -> None:
-        """Take one event over, whatever it is about."""
+        """Process one event of any type."""
         change = change_of(data)
         if change is None:
             self._replay.feed(data)
@@ -266,12 +266,12 @@ class _Collected:
                 yield History(entity, self._key, told, doubts)
 
     def _explained(self, entity: str, entries: list[Entry], since: str | None) -> Iterator[Entry]:
-        """Add what does not fit, and leave out calls on unnamed rows while there was no row."""
+        """Add gaps and lost updates; omit calls on unnamed rows while the row did not exist."""
         table = self._replay.tables.get(entity)
         gaps = {gap.event_id: gap for gap in table.gaps} if table else {}
         lost = {one.event_id: one for one in table.lost_updates} if table else {}
         first = next((entry for entry in self.named[entity] if entry.effective), None)
-        there = first is None or first.kind != "create"  # if not, it was made before the log began
+        there = first is None or first.kind != "create"  # else it predates the log
         for entry in entries:
             if entry.named and (entry.effective or entry.kind == "read"):
                 left = entry.renamed is not None and entry.renamed["from"] == self._key
@@ -317,7 +317,7 @@ def _entry(change: Change, data: Mapping[str, Any]) -> Entry:
 
 
 def _near(key: str, others: Iterable[str]) -> tuple[str, ...]:
-    """Keys that begin as this one, else those that are spelled alike."""
+    """Return keys with this prefix, or else similar ones."""
     others = dict.fromkeys(others)
     begun = [other for other in others if key and other.startswith(key)]
     return tuple((begun or get_close_matches(key, others, n=_NEAR, cutoff=0.6))[:_NEAR])

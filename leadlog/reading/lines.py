@@ -1,9 +1,8 @@
-"""Lines and columns: SQL that makes a record's columns of its line, and the line of its columns.
+"""SQL for the conversion of lines to columns, and of columns to lines.
 
-The columns give back a line byte for byte where the line is written as leadlog writes it. Of any
-other line (keys that the contract does not know, other types, another order, odd spaces) the
-archive keeps the text beside the columns; so every line comes back as it was, and what is kept
-twice is the exception.
+The columns reproduce a line byte for byte if it is written as leadlog writes it. Of any other line
+(unknown keys, other types, another order, odd spaces) the archive also keeps the text; so every
+line is restored unchanged, and storing it twice is the exception.
 """
 
 from collections.abc import Container, Mapping
@@ -19,10 +18,10 @@ from leadlog.reading.columns import columns, record_of
 __all__ = ["LINE_NUMBER", "RAW", "columns_of_line", "line_of_columns", "with_all_columns"]
 
 RAW = "raw"
-"""Column of a part: the line's text where the columns do not give it back, else null."""
+"""Column of a part: the line's text if the columns do not reproduce it, else null."""
 
 LINE_NUMBER = "line_number"
-"""Column of a part: which line of its file it was, from 0."""
+"""Column of a part: the line's number in its file, from 0."""
 
 _FIRST = (
     "timestamp",
@@ -42,17 +41,17 @@ _STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 @cache
 def columns_of_line(category: str, line: str) -> str:
-    """Return a SELECT list that reads the columns of a category from a column of valid JSON texts.
+    """Return a SELECT list that reads a category's columns from a column of valid JSON texts.
 
     Args:
         category: the folder.
         line: name of the column with the lines.
 
     Raises:
-        ValueError: there is no such category.
+        ValueError: the category does not exist.
     """
     kinds = ", ".join(f'"{key}": "{_escaped(kind)}"' for key, kind in columns(category).items())
-    # TRY: a map with a key twice would end the query.
+    # TRY: a map with a repeated key would end the query.
     return f"unnest(TRY(json_transform({line}, '{{{kinds}}}')))"
 
 
@@ -61,16 +60,16 @@ def _escaped(kind: str) -> str:
 
 
 def with_all_columns(category: str, read: str) -> str:
-    """Return a table of parts that has every column of a category, and every key of its objects.
+    """Return a table of parts with all columns of a category, and all keys of its objects.
 
-    What did not exist yet when a part was made is null there.
+    Columns that did not exist when a part was made are null.
 
     Args:
         category: the folder.
         read: SQL of the call that reads the parts.
 
     Raises:
-        ValueError: there is no such category.
+        ValueError: the category does not exist.
     """
     return f"(SELECT * FROM {read} UNION ALL BY NAME {_no_rows(category)})"  # noqa: S608 - our own
 
@@ -83,10 +82,10 @@ def _no_rows(category: str) -> str:
 
 @cache
 def line_of_columns(category: str) -> str:
-    """Return an SQL expression that gives the line of a row, without its newline.
+    """Return an SQL expression for the line of a row, without its newline.
 
     Raises:
-        ValueError: there is no such category.
+        ValueError: the category does not exist.
     """
     record = record_of(category)
     hints = all_keys_of(record)
@@ -108,7 +107,7 @@ def line_of_columns(category: str) -> str:
 
 def _object(path: str, hint: Any, kind: str) -> str:
     always = hint.__required_keys__
-    # What a record may have or not have stands behind what it always has.
+    # Optional keys come after those that every record has.
     hints = sorted(all_keys_of(hint).items(), key=lambda one: one[0] not in always)
     values = {
         name: _value(
@@ -121,7 +120,7 @@ def _object(path: str, hint: Any, kind: str) -> str:
 
 
 def _value(path: str, *, json: bool) -> str:
-    # TRY: where JSON belongs, a line that leadlog did not write may have any text.
+    # TRY: a line that leadlog did not write may have any text in place of JSON.
     return f"TRY_CAST({path} AS JSON)" if json else path
 
 
@@ -129,14 +128,14 @@ def _joined(values: Mapping[str, str], always: Container[str], objects: Containe
     """Return the text of an object.
 
     Args:
-        values: key to SQL that gives its value; it begins with one of `always`.
-        always: the keys that are there without a value, too.
-        objects: the keys whose value is the text of an object already.
+        values: SQL of the values by key; begins with one of `always`.
+        always: keys that are written even without a value.
+        objects: keys whose value is already the text of an object.
     """
     texts: list[str] = []
     for plain, keys in groupby(values, key=lambda key: key in always and key not in objects):
         if plain:
-            # At once, as one struct without its braces.
+            # Together, as one struct without its braces.
             struct = ", ".join(f"'{key}': {values[key]}" for key in keys)
             if texts:
                 texts.append("','")
@@ -148,11 +147,11 @@ def _joined(values: Mapping[str, str], always: Container[str], objects: Containe
                 text = f"CAST(to_json({text}) AS VARCHAR)"
             if key in always:
                 text = f"coalesce({text}, 'null')"
-            # Where that is NULL, it adds nothing.
+            # NULL adds nothing.
             texts.append(f"',\"{key}\":' || {text}")
     return f"concat('{{', {', '.join(texts)}, '}}')"
 
 
 def _is_json_text(hint: Any, kind: str) -> bool:
-    """Return whether a column of texts holds JSON: that of an object without fixed keys."""
+    """Return whether a text column holds JSON: that of an object without fixed keys."""
     return kind == "VARCHAR" and (get_origin(hint) is dict or is_typeddict(hint))

@@ -1,4 +1,4 @@
-"""One record by an id that is in it, and what belongs to it: errors, transaction, session."""
+"""Search of one record by an id in it, with related errors, transaction and session."""
 
 import datetime as dt
 import os
@@ -27,9 +27,9 @@ __all__ = ["FoundRecord", "find", "records_of_session"]
 
 _BLOCK_BYTES: Final = 1024 * 1024
 _TIME_DIGITS: Final = 14
-"""Hexadecimal digits at the beginning of an id: microseconds since 1970."""
+"""Hexadecimal digits at the beginning of an id that encode microseconds since 1970."""
 _IDS: Final[Mapping[str, tuple[str, ...]]] = {one.category: one.ids for one in LOG_TYPES}
-"""Category to where its ids are, besides `event_id` and `session_id`."""
+"""Places of ids by category, in addition to `event_id` and `session_id`."""
 _OWN: Final = ("event_id", *(place for places in _IDS.values() for place in places))
 
 Record = Mapping[str, Any]
@@ -37,15 +37,15 @@ Record = Mapping[str, Any]
 
 @dataclass(slots=True)
 class FoundRecord:
-    """One record and what belongs to it.
+    """One record and its related records.
 
     Attributes:
-        record: the record that has the id; of several, the operation before its error.
+        record: the record with the id; of several, the operation rather than its error.
         errors: error records of the same operation.
-        transaction_id: of its transaction; None where there is none.
-        transaction: the operations of its transaction, itself too, in time order.
-        session_id: of its session.
-        session: records of its session on the days around it, in time order.
+        transaction_id: id of its transaction; None if there is none.
+        transaction: operations of its transaction, including itself, in time order.
+        session_id: id of its session.
+        session: records of its session on the adjacent days, in time order.
     """
 
     record: Record
@@ -63,9 +63,9 @@ def find(
 
     Args:
         directory: the log directory.
-        identifier: of an event, an operation, an error, a sync, a migration, a check or a
+        identifier: id of an event, an operation, an error, a sync, a migration, a check or a
             transaction.
-        skipped: counts what was passed over.
+        skipped: counts the skipped lines.
 
     Raises:
         ReadError: a file cannot be read.
@@ -103,10 +103,10 @@ def records_of_session(
 
     Args:
         directory: the log directory.
-        session_id: of the session.
-        since: only events of this moment or later, as `timestamp` in the records.
-        until: only events before this moment.
-        skipped: counts what was passed over.
+        session_id: id of the session.
+        since: only events of this time or later, as `timestamp` in the records.
+        until: only events before this time.
+        skipped: counts the skipped lines.
 
     Raises:
         ReadError: a file cannot be read.
@@ -130,9 +130,9 @@ def records_of_session(
 def _indexed(
     directory: str | os.PathLike[str], find_places: Callable[[Index], list[EventLocation]]
 ) -> list[Record] | None:
-    """Return the records at some places of the index.
+    """Return the records at some locations of the index.
 
-    None where none is there, or it is far behind.
+    None if there is no index, or it is far behind.
     """
     index = existing_index(directory)
     if index is None:
@@ -176,7 +176,7 @@ def _in_turn(directory: str | os.PathLike[str], identifier: str) -> Iterator[lis
         day = utc_date(int(identifier[:_TIME_DIGITS], 16))
         near = log_files(directory, None, *_days_around(day))
     except (ValueError, OverflowError, OSError):
-        pass  # an id of another kind
+        pass  # an id of another form
     yield near
     seen = {file.path for file in near}
     yield [file for file in log_files(directory) if file.path not in seen]
@@ -191,7 +191,7 @@ def _days_around(day: str) -> tuple[str | None, str | None]:
 
 
 def _naming(files: Iterable[LogFile], texts: list[str], skipped: Skipped) -> Iterator[Record]:
-    """Yield the records of some files that have one of the texts in them."""
+    """Yield the records of some files that contain one of the texts."""
     sought = [text.encode() for text in texts]
     for file in files:
         if file.archived:
@@ -214,7 +214,7 @@ def _naming(files: Iterable[LogFile], texts: list[str], skipped: Skipped) -> Ite
 
 def _column(place: str) -> str:
     section, _, key = place.partition(".")
-    # A context holds whatever was bound, so its column is JSON.
+    # A context contains any bound values, so its column is JSON.
     return f"json_extract_string(context, '$.{key}')" if section == "context" else place
 
 

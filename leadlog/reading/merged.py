@@ -1,8 +1,8 @@
-"""All events of some categories in one pass over all files, as near to time order as they lie.
+"""One pass over all events of some categories, in approximate time order.
 
-Each writer's files are read one after the other, and the writers are merged by time. Within a
-file a line may stand behind later ones: threads overtake each other, and the records of a long
-transaction are written when it ends. So what comes out is in order but for such lines.
+Each writer's files are read one after the other, and the writers are merged by time. Within a file
+a line may follow later ones: threads overtake each other, and the records of a long transaction are
+written when it ends. So the result is in order except for such lines.
 """
 
 import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["read_merged"]
 
 _MANY = 64
-"""Writers from which on not all of their files are kept open."""
+"""Number of writers above which only some files are kept open."""
 _PIECE_BYTES = 64 * 1024
 
 _timestamp = attrgetter("timestamp")
@@ -44,9 +44,9 @@ def read_merged(
         categories: folders to read; all six by default.
         since: first UTC day of the files, `2026-11-23`.
         until: last UTC day of the files.
-        skipped: counts what was passed over.
-        pushdown: category to which events of it are needed; a hint, by which parts of the archive
-            are read faster. Others may come all the same.
+        skipped: counts the skipped lines.
+        pushdown: which events are needed, by category; a hint that speeds up reading of the
+            archive. Other events may be returned nevertheless.
 
     Raises:
         ReadError: a file cannot be read.
@@ -75,7 +75,7 @@ def _chain(
 
 
 def _in_pieces(path: Path, skipped: Skipped) -> Iterator[Event]:
-    """Yield the events of a plain file, which is open only while some of them are read."""
+    """Yield the events of a plain file, which is open only during each piece."""
     offset = 0
     while True:
         with open_content(path) as stream:

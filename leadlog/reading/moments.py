@@ -1,11 +1,11 @@
-"""Points in time as people write them.
+"""Points in time as users write them.
 
 | written | means |
 |---|---|
-| `2026-11-23T10:00:00Z`, `2026-11-23 10:00+01:00` | that moment; UTC where it has no offset |
-| `2026-11-23` | the first moment of that UTC day |
-| `now`, `today`, `yesterday` | this moment; the first one of that UTC day |
-| `90s`, `30m`, `2h`, `7d`, `1w` | so long ago |
+| `2026-11-23T10:00:00Z`, `2026-11-23 10:00+01:00` | that time; UTC without an offset |
+| `2026-11-23` | the start of that UTC day |
+| `now`, `today`, `yesterday` | the current time; the start of that UTC day |
+| `90s`, `30m`, `2h`, `7d`, `1w` | that long ago |
 """
 
 import re
@@ -28,7 +28,7 @@ class MomentError(LeadlogError, ValueError):
 
 
 def microseconds(at: datetime) -> int:
-    """Microseconds since 1970 of a time; UTC where it has no offset.
+    """Return a time in microseconds since 1970; UTC if it has no offset.
 
     >>> microseconds(datetime(1970, 1, 2))
     86400000000
@@ -38,7 +38,7 @@ def microseconds(at: datetime) -> int:
 
 
 def stamp(at: datetime) -> str:
-    """Return a time as `timestamp` in the records; UTC where it has no offset.
+    """Return a time as `timestamp` in the records; UTC if it has no offset.
 
     >>> stamp(datetime(2026, 11, 23, 10))
     '2026-11-23T10:00:00.000000Z'
@@ -47,14 +47,14 @@ def stamp(at: datetime) -> str:
 
 
 def moment(text: str, now: int | None = None) -> int:
-    """Microseconds since 1970 of a point in time.
+    """Return a point in time in microseconds since 1970.
 
     >>> moment("2026-11-23", 0), moment("2h", 7_200_000_000), moment("yesterday", 90_000_000_000)
     (1795392000000000, 0, 0)
 
     Args:
-        text: as in the table above, in any case.
-        now: the present, microseconds since 1970.
+        text: as in the table of the module, in any case.
+        now: the current time in microseconds since 1970.
 
     Raises:
         MomentError: it is not a point in time.
@@ -71,7 +71,7 @@ def moment(text: str, now: int | None = None) -> int:
             us = now - round(float(ago[1]) * _UNITS[ago[2]] * 1_000_000)
         else:
             us = microseconds(datetime.fromisoformat(said.upper()))
-        format_us(us)  # raises for what lies outside the calendar
+        format_us(us)  # raises for times outside the calendar
         return us
     except (ValueError, OverflowError):
         raise MomentError(
@@ -81,7 +81,7 @@ def moment(text: str, now: int | None = None) -> int:
 
 
 def shifted(day: date, days: int) -> date:
-    """Return the day a number of days later; the last or first of the calendar where there is none.
+    """Return the day a number of days later, limited to the range of the calendar.
 
     >>> shifted(date(9999, 12, 31), 1), shifted(date(2026, 2, 28), 1)
     (datetime.date(9999, 12, 31), datetime.date(2026, 3, 1))

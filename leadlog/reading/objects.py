@@ -1,11 +1,11 @@
-"""Sealed days of many hosts in an object store, and their way back to a reader.
+"""Sealed days of many hosts in an object store, and their retrieval by readers.
 
     <url>/category=…/date=…/host=…/part-….parquet           the events, as they were sealed
     <url>/_manifests/<host>/<category>/<date>/part-….json   what a part is, written after it
 
-A part counts once its manifest is there. Names that begin with `_` are passed over by what reads
-Hive folders, so Spark, DuckDB and Athena read the store as it is. Credentials are found as AWS
-tools find them: the environment, the shared files, the instance.
+A part is valid once its manifest exists. Readers of Hive folders ignore names that begin with `_`,
+so Spark, DuckDB and Athena read the store directly. Credentials are found as by AWS tools: in the
+environment, the shared files, or the instance.
 """
 
 import hashlib
@@ -35,18 +35,18 @@ _not_a_word: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 @attrs.frozen(kw_only=True)
 class Manifest:
-    """What a part in the store is.
+    """The manifest of a part in the store.
 
     Attributes:
-        category: Whose records.
+        category: Category of the records.
         date: UTC day.
-        host: Where they are from.
-        part: Its name, `part-….parquet`.
-        bytes: Its size.
-        sha256: Of its content.
-        records: How many it has.
-        damaged: Whether the lines that are no events lie beside it.
-        replaces: Parts of the same day and host that stand in this one, too.
+        host: Host of the records.
+        part: Name of the part, `part-….parquet`.
+        bytes: Size of the part.
+        sha256: SHA-256 of its content.
+        records: Number of its records.
+        damaged: Whether its damaged lines are stored next to it.
+        replaces: Parts of the same day and host that this one contains.
     """
 
     category: str
@@ -61,12 +61,12 @@ class Manifest:
 
     @property
     def folder(self) -> str:
-        """Where the part lies, relative to the store's URL."""
+        """The part's folder, relative to the store's URL."""
         return f"category={self.category}/date={self.date}/host={self.host}"
 
     @property
     def path(self) -> str:
-        """Where the manifest lies, relative to the store's URL."""
+        """The manifest's path, relative to the store's URL."""
         stem = self.part.removesuffix(".parquet")
         return f"{MANIFESTS}/{self.host}/{self.category}/{self.date}/{stem}.json"
 
@@ -77,16 +77,16 @@ def is_store(source: str | None) -> bool:
 
 
 def host_word(host: str) -> str:
-    """Return a host's name as it may stand in the name of a folder or a file."""
+    """Return a host's name in a form that is valid in names of folders and files."""
     return _not_a_word.sub("-", host).strip("-") or "unknown"
 
 
 class ObjectStore:
-    """A prefix in a bucket.
+    """A prefix of a bucket.
 
     Args:
         url: `s3://bucket/prefix`.
-        region: Of the bucket; as AWS tools find it by default.
+        region: Region of the bucket; by default as AWS tools determine it.
         endpoint: URL of a store that is not AWS.
 
     Raises:
@@ -113,35 +113,35 @@ class ObjectStore:
         self._base = f"{parts.netloc}{parts.path}".rstrip("/")
 
     def put(self, path: str, source: Path) -> None:
-        """Write a file; it is there as a whole or not at all.
+        """Write a file atomically.
 
         Raises:
-            OSError: It cannot be written.
+            OSError: The file cannot be written.
         """
         with source.open("rb") as content, self._files.open_output_stream(self._at(path)) as out:
             while block := content.read(_BLOCK_BYTES):
                 out.write(block)
 
     def put_bytes(self, path: str, content: bytes) -> None:
-        """Write a small file; arguments and errors are as of `put`."""
+        """Write a small file atomically; raises as `put`."""
         with self._files.open_output_stream(self._at(path)) as out:
             out.write(content)
 
     def remove(self, path: str) -> None:
-        """Remove a file; one that is not there is no error.
+        """Remove a file; a missing one is ignored.
 
         Raises:
-            OSError: It cannot be removed.
+            OSError: The file cannot be removed.
         """
         found = self._files.get_file_info(self._at(path))
         if found.type == self._fs.FileType.File:
             self._files.delete_file(self._at(path))
 
     def read(self, path: str) -> bytes | None:
-        """Return a small file's content; None where there is none.
+        """Return a small file's content; None if it does not exist.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         try:
             with self._files.open_input_stream(self._at(path)) as content:
@@ -151,10 +151,10 @@ class ObjectStore:
             return None
 
     def fetch(self, path: str, target: Path) -> str:
-        """Copy a file here; returns the SHA-256 of its content.
+        """Download a file; return the SHA-256 of its content.
 
         Raises:
-            OSError: It cannot be read or written.
+            OSError: The file cannot be read or written.
         """
         digest = hashlib.sha256()
         with self._files.open_input_stream(self._at(path)) as content, target.open("wb") as out:
@@ -164,11 +164,11 @@ class ObjectStore:
         return digest.hexdigest()
 
     def manifests(self, since: str | None = None, until: str | None = None) -> list[Manifest]:
-        """Return the manifests of all parts that count, by host, category and day.
+        """Return the manifests of all valid parts, by host, category and day.
 
         Args:
-            since: First UTC day wanted.
-            until: Last UTC day wanted.
+            since: First UTC day to include.
+            until: Last UTC day to include.
 
         Raises:
             OSError: The store cannot be listed.
@@ -202,7 +202,7 @@ def _manifest(content: bytes, where: str) -> Manifest:
 
 
 def open_store(source: str) -> ObjectStore:
-    """Return the store of a URL, which may have `?region=…&endpoint=…` behind it.
+    """Return the store of a URL, which may end with `?region=…&endpoint=…`.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -218,15 +218,15 @@ def open_store(source: str) -> ObjectStore:
 
 @contextmanager
 def local_copy(source: str, since: str | None = None, until: str | None = None) -> Iterator[Path]:
-    """Give a log directory with the parts of some days of a store, removed when the block ends.
+    """Yield a log directory with a store's parts of some days, removed when the block ends.
 
     Args:
         source: URL of the store.
-        since: First moment wanted; whole days are fetched.
-        until: Last moment wanted.
+        since: Start of the period; whole days are downloaded.
+        until: End of the period.
 
     Raises:
-        ReadError: The store cannot be read, has nothing, or a part is not what its manifest says.
+        ReadError: The store cannot be read or is empty, or a part differs from its manifest.
         MissingExtraError: pyarrow is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="leadlog-spill-") as folder:

@@ -1,7 +1,7 @@
-"""What is odd about an event that can be read: values that nothing can have measured, and the like.
+"""Oddities of events that can be read, such as values that cannot have been measured.
 
-No reader stops at such an event. The sums of the summary and of the built-in queries leave the
-values out; `leadlog doctor` names the events.
+No reader stops at such an event. The summary and the built-in queries exclude the values; `leadlog
+doctor` reports the events.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ _FIRST_YEAR: Final = "1970"
 
 
 def oddities(data: Mapping[str, Any], date: str) -> Iterator[str]:
-    """Yield what is odd about an event, in words.
+    """Yield the oddities of an event, as text.
 
     Args:
         data: the event.
-        date: UTC day of the file that it is in, `2026-11-23`.
+        date: UTC day of its file, `2026-11-23`.
     """
     stamp = data["timestamp"]
     if stamp[:10] > date or stamp < _FIRST_YEAR:

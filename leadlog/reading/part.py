@@ -1,11 +1,11 @@
-"""A part of the archive (Parquet), read as the file that it was made of, byte for byte.
+"""A part of the archive (Parquet), read as its original file, byte for byte.
 
     archive/category=error_logs/date=2026-11-23/part-2026-11-23.w1.parquet     the events
     archive/category=error_logs/date=2026-11-23/_damaged-2026-11-23.w1.jsonl   what was not an event
 
-The second file is there only where lines were damaged, or the last one had no end. Its lines are
-`{"line_number": 7, "base64": "…"}`, with `"unfinished": true` where no newline follows. Names that
-begin with `_` are passed over by what reads Hive folders.
+The second file exists only if lines were damaged, or the last one had no end. Its lines are
+`{"line_number": 7, "base64": "…"}`, with `"unfinished": true` if no newline follows. Readers of
+Hive folders ignore names that begin with `_`.
 """
 
 import base64
@@ -44,10 +44,10 @@ _SPOOL_BYTES = 64 * 1024 * 1024
 
 
 class Damaged(NamedTuple):
-    """A line that is not an event, or the last one without its end.
+    """A line that is not an event, or a last one without a line end.
 
     Attributes:
-        line_number: which line of its file, from 0.
+        line_number: the line's number in its file, from 0.
         content: its bytes, without the newline.
         unfinished: whether no newline follows.
     """
@@ -58,12 +58,12 @@ class Damaged(NamedTuple):
 
 
 class Predicate(NamedTuple):
-    """Which events of a part are asked for, so that the others need not be made lines again.
+    """A filter for the events of a part, so that other events need not be restored.
 
     Attributes:
-        condition: SQL over the columns of the category. Lines that the columns do not give back
-            as they were come in any case.
-        parameters: texts, or lists of them, by their `$name` in the condition.
+        condition: SQL over the columns of the category. Lines that the columns do not reproduce are
+            always returned.
+        parameters: texts, or lists of texts, by their `$name` in the condition.
     """
 
     condition: str
@@ -71,20 +71,20 @@ class Predicate(NamedTuple):
 
 
 def damaged_path(part: Path) -> Path:
-    """Where the lines of a part that are no events lie."""
+    """Return the path of a part's lines that are not events."""
     file = parse_name(part.name)
     stem = part.stem if file is None else file.stem
     return part.with_name(f"_damaged-{stem}.jsonl")
 
 
 def read_damaged(path: Path) -> Iterator[Damaged]:
-    """Yield the lines that are no events, in order.
+    """Yield the lines that are not events, in order.
 
     Args:
-        path: of `damaged_path`; nothing where there is no such file.
+        path: path from `damaged_path`; yields nothing if the file does not exist.
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the file cannot be read.
     """
     try:
         with path.open("rb") as stream:
@@ -104,16 +104,16 @@ def read_damaged(path: Path) -> Iterator[Damaged]:
 def restored(
     part: Path, category: str, *, damaged: Path | None = None, predicate: Predicate | None = None
 ) -> Iterator[bytes]:
-    """Yield the content of the file that a part was made of, in blocks of lines.
+    """Yield the content of a part's original file, in blocks of lines.
 
     Args:
         part: the Parquet file.
-        category: whose lines.
-        damaged: where its other lines lie; beside it by default.
-        predicate: which events to restore; all by default. Lines that are no events come anyway.
+        category: category of the lines.
+        damaged: path of its damaged lines; by default next to it.
+        predicate: which events to restore; all by default. Damaged lines are always included.
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the part cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
     others = read_damaged(damaged_path(part) if damaged is None else damaged)
@@ -140,7 +140,7 @@ def restored(
 
 @contextmanager
 def _opened(part: Path) -> "Iterator[DuckDBPyConnection]":
-    """Open a connection to read a part; raise a ReadError where DuckDB cannot read it."""
+    """Yield a connection for reading a part; raise DuckDB's read errors as ReadError."""
     with connect() as connection:
         import duckdb
 
@@ -157,7 +157,7 @@ def _category_of(part: Path) -> str:
 def _lines(category: str) -> str:
     """Return a SELECT of (line number, line) of a part.
 
-    Where its text is not kept, of its columns.
+    A line whose text is not kept is rebuilt from its columns.
     """
     return (
         f"SELECT {LINE_NUMBER}, coalesce({RAW}, {line_of_columns(category)}) "
@@ -166,7 +166,7 @@ def _lines(category: str) -> str:
 
 
 def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield a part's events from the last to the first; reads only as much as is asked for.
+    """Yield a part's events from last to first; reads only as much as is consumed.
 
     Args:
         part: the Parquet file, in the folder of its category.
@@ -175,7 +175,7 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
         (line number, line without its newline).
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the part cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
     path, size = literally(part), _FIRST_ROWS
@@ -195,18 +195,18 @@ def lines_backwards(part: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]]:
-    """Return some of a part's events, spread evenly over all of them.
+    """Return some of a part's events, spread evenly over it.
 
     Args:
         part: the Parquet file.
-        category: whose lines.
-        most: how many at most.
+        category: category of the lines.
+        most: largest number of events.
 
     Returns:
         (line number, line without its newline), in order.
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the part cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
     path = literally(part)
@@ -223,15 +223,15 @@ def spread_lines(part: Path, category: str, most: int) -> list[tuple[int, bytes]
 
 
 def distinct_values(part: Path, column: str, most: int) -> list[str]:
-    """Return some of the values that a part has in a column of texts.
+    """Return some of the values of a part's text column.
 
     Args:
         part: the Parquet file.
-        column: SQL that names it, such as `lead_identifier.lead_id`.
-        most: how many at most.
+        column: SQL for the column, such as `lead_identifier.lead_id`.
+        most: largest number of values.
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the part cannot be read.
         MissingExtraError: DuckDB is not installed.
     """
     with _opened(part) as connection:
@@ -244,17 +244,17 @@ def distinct_values(part: Path, column: str, most: int) -> list[str]:
 
 
 def open_restored(path: Path, predicate: Predicate | None = None) -> BinaryIO:
-    """Return the content of the file that a part was made of, in memory or in a temporary file.
+    """Return the content of a part's original file, in memory or in a temporary file.
 
     Args:
         path: the Parquet file.
         predicate: which events to restore; all by default.
 
     Raises:
-        ReadError: it cannot be read, or lies in no folder of a category.
+        ReadError: the part cannot be read, or is not in a category's folder.
         MissingExtraError: DuckDB is not installed.
     """
-    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - handed on
+    copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(_SPOOL_BYTES))  # noqa: SIM115 - returned
     try:
         for block in restored(path, _category_of(path), predicate=predicate):
             copy.write(block)

@@ -1,12 +1,12 @@
-"""An SQL text of anybody's, run over the log in a process that can do nothing but answer.
+"""SQL of users, run over the log in a restricted process.
 
     from leadlog.reading import run_query
 
     with run_query("database_logs", "SELECT count(*) AS n FROM operations") as rows:
         print(rows.reader.read_all())
 
-The tables are those of `leadlog.reading.tables`; see `sandbox` for what holds the SQL in. Rows
-come as they are found, so a long result takes no more memory than a short one.
+The tables are those of `leadlog.reading.tables`; see `sandbox` for the restrictions. Rows are
+streamed, so a long result takes no more memory than a short one.
 """
 
 import json
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "Rows", "run_query"]
 
 _GRACE_SECONDS = 10.0
-"""For the process to start, and to stop by itself."""
+"""Time for the process to start, and to stop by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a query may take.
+    """The limits of a query.
 
     Attributes:
-        seconds: of time, from its start to its last row.
-        memory_mb: 10^6 bytes for its own work, and as many for reading the files.
-        threads: that work on it at a time.
+        seconds: time limit, from its start to its last row.
+        memory_mb: memory limit of the query in 10^6 bytes, and again as much for reading the files.
+        threads: number of threads.
     """
 
     seconds: float = 60.0
@@ -48,7 +48,7 @@ class Limits:
 
 
 class _QueryProcess(Protocol):
-    """A process all three of whose streams are pipes."""
+    """A process with pipes for all three streams."""
 
     stdin: IO[bytes]
     stdout: IO[bytes]
@@ -60,11 +60,11 @@ class _QueryProcess(Protocol):
 
 @dataclass(slots=True)
 class Rows:
-    """The result of a query while it comes.
+    """The streamed result of a query.
 
     Attributes:
         reader: the rows, in batches.
-        damaged_lines: that were passed over; known when the last row was read.
+        damaged_lines: number of skipped lines; known once the last row was read.
         first_damaged: file and byte offset of the first of them.
     """
 
@@ -90,17 +90,17 @@ def run_query(
         directory: the log directory.
         sql: the statement, in DuckDB's dialect.
         parameters: values for `$name` in it.
-        since: only events of this moment or later, as `timestamp` in the records.
-        until: only events before this moment.
-        limits: what it may take.
-        on_start: is given a function that ends the query from any thread.
+        since: only events of this time or later, as `timestamp` in the records.
+        until: only events before this time.
+        limits: limits of the query.
+        on_start: called with a function that ends the query from any thread.
 
     Yields:
         The rows. They must be read within the `with`; the process ends with it.
 
     Raises:
-        QueryError: the SQL or a parameter is wrong, or the SQL wants what it may not do.
-        QueryLimitError: it took too much time or memory.
+        QueryError: the SQL or a parameter is wrong, or the SQL attempts a forbidden action.
+        QueryLimitError: the query exceeded its time or memory.
         ReadError: a log file cannot be read.
         MissingExtraError: `leadlog[analytics]` is not installed.
     """
@@ -128,7 +128,7 @@ def run_query(
         try:
             process.stdin.write(job)
             process.stdin.close()
-            # Here, where the process is loading its own: together they take half of the time.
+            # Imported while the process imports its own modules: together this takes half the time.
             import pyarrow as pa
             import pyarrow.ipc
 
@@ -163,14 +163,14 @@ def _started() -> Iterator["_QueryProcess"]:
         [sys.executable, "-P", "-m", "leadlog.reading.sandbox"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,  # what it says fits into a pipe
+        stderr=subprocess.PIPE,  # its report fits into a pipe
     )
     with started:
         yield cast("_QueryProcess", started)
 
 
 def _with_distinct_names(schema: "pa.Schema") -> "pa.Schema":
-    """Return unique names: `a`, `a_2` where SQL gave two columns one name."""
+    """Return a schema with unique names: `a`, `a_2` if SQL gave two columns one name."""
     taken: set[str] = set()
     for number, given in enumerate(schema.names):
         name, count = given, 1
@@ -201,7 +201,7 @@ def _batches(
 
 
 def _end(process: _QueryProcess, limits: Limits, rows: Rows | None) -> None:
-    """Wait for the process and raise what it says went wrong."""
+    """Wait for the process and raise the error that it reports."""
     said = process.stderr.read()
     status = process.wait()
     narrow = f"narrow it with {parameter('since', '--since')}"

@@ -1,11 +1,11 @@
-"""Replay: the tables as they were at a moment, from the committed changes in the log.
+"""Replay: the tables as of a given time, from the committed changes in the log.
 
     >>> replay([]).tables
     {}
 
-One row takes the memory of its values and about 600 bytes; a deleted one some 200 bytes (its key
-and when it went), so that a read that overtook the deletion does not bring it back. Nothing else
-grows with the log: doubts and breaks are kept up to a limit, and then only counted.
+A row takes the memory of its values and about 600 bytes; a deleted one some 200 bytes (its key and
+time of deletion), so that a read that overtook the deletion does not restore it. Nothing else grows
+with the log: doubts and gaps are kept up to a limit, and then only counted.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -18,26 +18,26 @@ from leadlog.reading.table import Table
 
 __all__ = ["Replay", "replay", "rows_of"]
 
-_BEGINNING: Final = 1000  # events among which the first call to start is looked for
+_BEGINNING: Final = 1000  # events among which the first call to start is searched
 _WINDOW: Final = 512  # changes; more than threads can overtake
 _order = itemgetter(0, 1)  # at and event_id
 
 
 class Replay:
-    """The tables, event by event.
+    """The tables, built event by event.
 
     Args:
-        entities: which to replay; all by default.
-        at: the moment, as in the records; later events are passed over. None for the end.
-        one_table: the name to replay them under, as the classes of one table; None to keep them
-            apart.
+        entities: classes to replay; all by default.
+        at: the time of the state, as in the records; later events are ignored. None for the end.
+        one_table: the name under which to replay all of them, as classes of one table; None to keep
+            them separate.
 
     Attributes:
-        tables: by entity.
-        first: when the log begins: the start of the first call, or the time of an earlier event;
-            "" for an empty one.
-        last: when the last event ended.
-        events: how many events were read.
+        tables: tables by entity.
+        first: beginning of the log: the start of the first call, or the time of an earlier event;
+            "" for an empty log.
+        last: end of the last event.
+        events: number of events read.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Replay:
 
     @property
     def doubts(self) -> list[Doubt]:
-        """What makes the replay doubtful, in the order of the log."""
+        """The doubts about the replay, in the order of the log."""
         return self._doubts.kept
 
     def feed(self, data: Mapping[str, Any]) -> None:
-        """Take one event of any type over; never raises, whatever it holds."""
+        """Process one event of any type; never raises, whatever it contains."""
         at: str = data["timestamp"]
         if self._at is not None and at > self._at:
             return
@@ -83,12 +83,12 @@ class Replay:
         self.first = min(self.first or at, at)
 
     def apply(self, change: Change) -> None:
-        """Take one change over, in its place in time: some are held to be sorted."""
+        """Apply a change in order of time; some are held back to be sorted."""
         if change.entity is not None and self._entities and not self._wanted(change.entity):
             return
         if self._one_table is not None and change.entity is not None:
             change = change._replace(entity=self._one_table)
-        if change.outcome == "completed":  # in time or not, it only shows that a row exists
+        if change.outcome == "completed":  # regardless of order, it only shows that a row exists
             self._apply(change)
         elif change.outcome in ("committed", "unknown") and change.kind != "read":
             self._held.append(change)
@@ -98,7 +98,7 @@ class Replay:
             self.tables[change.entity].undone(change)
 
     def _wanted(self, entity: str) -> bool:
-        """Return whether an entity was asked for, by its bare name or the whole one."""
+        """Return whether an entity was requested, by its bare or qualified name."""
         asked = self._entities or ()
         return entity in asked or class_of(entity) in asked
 
@@ -119,7 +119,7 @@ class Replay:
         table.apply(change)
 
     def finish(self) -> "Replay":
-        """Take over what still waits; call it after the last event."""
+        """Apply the changes still held back; call it after the last event."""
         self._release(len(self._held))
         for table in self.tables.values():
             table.finish()
@@ -174,13 +174,13 @@ def replay(
     at: str | None = None,
     one_table: str | None = None,
 ) -> Replay:
-    """Return the tables after these events.
+    """Return the tables after some events.
 
     Args:
         events: decoded lines, nearly in time order (see `leadlog.reading.merged`).
-        entities: which to replay; all by default.
-        at: the moment, as in the records.
-        one_table: as `Replay` has it.
+        entities: classes to replay; all by default.
+        at: the time of the state, as in the records.
+        one_table: as for `Replay`.
     """
     found = Replay(entities, at, one_table)
     feed = found.feed
@@ -192,9 +192,9 @@ def replay(
 def rows_of(table: Table) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table as plain objects, by key.
 
-    Each has `_key` and then every column that is known, by name. What is not known is under
-    `_unknown`: the columns, and `*` where any other column may have a value too. `_uncertain` is
-    true where it is not known whether the row is there.
+    Each has `_key` and then every known column by name. `_unknown` lists the unknown columns, and
+    `*` if any other column may have a value too. `_uncertain` is true if the row's existence is
+    uncertain.
     """
     names = sorted(table.columns)
     for key in sorted(table.rows):

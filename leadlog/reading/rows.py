@@ -1,4 +1,4 @@
-"""One row according to the log, and how a change can contradict it."""
+"""One row according to the log, and contradictions between changes and rows."""
 
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
@@ -17,15 +17,15 @@ _PAST_KEPT: Final = 256  # overwritten values of one row
 
 
 class Gap(NamedTuple):
-    """A record that does not fit what went before: something in between is not in the log.
+    """A record that contradicts earlier ones: something in between is missing in the log.
 
     Attributes:
-        at: when the change ended that does not fit.
-        event_id: of its record.
-        key: of the row.
-        what: `changed` (a value was another one before), `deleted` (the row was made again, so
-            it was gone) or `created` (the row was there again after its deletion).
-        columns: for `changed`: column to (the value according to the log, the real value).
+        at: end of the contradicting change.
+        event_id: event_id of its record.
+        key: key of the row.
+        what: `changed` (a value was another one before), `deleted` (the row was created again, so
+            it had been deleted) or `created` (the row existed again after its deletion).
+        columns: for `changed`: (value according to the log, actual value) by column.
     """
 
     at: str
@@ -36,14 +36,14 @@ class Gap(NamedTuple):
 
 
 class LostUpdate(NamedTuple):
-    """A change that overwrote another one which it had not read; both are in the log.
+    """A change that overwrote another one without having read it; both are in the log.
 
     Attributes:
-        at: when the later change ended.
-        event_id: of its record.
-        key: of the row.
-        overwritten: event_id of the change whose value is lost; the last one of several.
-        columns: column to (the value that was lost, the older one that the later change had read).
+        at: end of the later change.
+        event_id: event_id of its record.
+        key: key of the row.
+        overwritten: event_id of the change whose value was lost; of several, the last one.
+        columns: (lost value, older value that the later change had read) by column.
     """
 
     at: str
@@ -57,18 +57,18 @@ class Row:
     """One row.
 
     Attributes:
-        values: column to value as logged.
-        unknown: column to why its value is not known: `not_told` (made by the database),
+        values: values by column, as logged.
+        unknown: reasons by column whose value is unknown: `not_told` (made by the database),
             `masked`, `truncated`, `bulk` (written by a call on many rows), `uncertain`.
-        whole: whether columns in neither are null; else they are not known.
+        whole: whether columns in neither mapping are null; otherwise they are unknown.
         why: for a row that is not whole: `before_log`, `bulk`, `truncated` or `uncertain`.
-        at: when it was last written or, if never, read.
-        event_id: of that record.
-        perhaps: event_id of a call with unknown outcome that may have made or deleted it, or of a
-            read, if nothing else shows it; None for a row that exists.
-        read_only: whether it is known from reads alone.
-        gap: the last record that did not fit; None for none.
-        lost: the last lost update; None for none.
+        at: time of its last write or, if it was never written, read.
+        event_id: event_id of that record.
+        perhaps: event_id of a call with unknown outcome that may have created or deleted it, or of
+            a read, if nothing else shows it; None for a row that exists.
+        read_only: whether it is known only from reads.
+        gap: the last gap; None if there is none.
+        lost: the last lost update; None if there is none.
     """
 
     __slots__ = (
@@ -103,16 +103,16 @@ class Row:
         self._past: list[tuple[str, Any, str]] | None = None
 
     def seen(self, column: str | None = None) -> int:
-        """Return how many doubts there were when a column, or the row, was last certain."""
+        """Return the number of doubts when a column, or the row, was last certain."""
         if column is None or self._later is None:
             return self._seen
         return self._later.get(column, self._seen)
 
     def lost_values(self, column: str) -> tuple[Any, ...]:
-        """Return the value that the last lost update of a column overwrote.
+        """Return the value that the last lost update of a column overwrote, as a tuple of one.
 
-        Of two calls that overwrite each other at the same time, the log does not always know
-        which one the database took last.
+        If two calls overwrite each other at the same time, the log does not always show which one
+        the database executed last.
         """
         lost = self.lost
         if lost is None or lost.event_id != self.event_id or column not in lost.columns:
@@ -120,16 +120,16 @@ class Row:
         return (lost.columns[column][0],)
 
     def last_seen(self) -> int:
-        """Return how many doubts there were when anything of the row was last told."""
+        """Return the number of doubts when any value of the row was last recorded."""
         return max(self._seen, *self._later.values()) if self._later else self._seen
 
     def write(self, change: Change, seen: int, reason: str = NOT_TOLD) -> None:
-        """Take over the new values of a change.
+        """Apply the new values of a change.
 
         Args:
-            change: what was written.
-            seen: how many doubts there are.
-            reason: why values that it leaves out are not known.
+            change: the change.
+            seen: number of doubts so far.
+            reason: why values that it omits are unknown.
         """
         if change.columns is None or not change.whole:
             self.forget(reason if change.whole else TRUNCATED)
@@ -159,7 +159,7 @@ class Row:
 
     def _remember(self, column: str, value: Any, overwritten_by: str) -> None:
         if self.event_id == overwritten_by:
-            return  # the row was made by this very change
+            return  # the row was created by this very change
         if self._past is None:
             self._past = []
         elif len(self._past) >= _PAST_KEPT:
@@ -167,14 +167,14 @@ class Row:
         self._past.append((column, value, overwritten_by))
 
     def overwrote(self, column: str, value: Any) -> str | None:
-        """Return the event_id of the change that gave a column its value after an earlier one.
+        """Return the event_id of the change that replaced a column's earlier value.
 
         Args:
-            column: its name.
+            column: name of the column.
             value: the earlier value.
 
         Returns:
-            None where the column never had the earlier value, as far as is remembered.
+            The event_id; None if the column never had the earlier value, as far as is remembered.
         """
         past = [(before, event_id) for name, before, event_id in self._past or () if name == column]
         return past[-1][1] if any(same(before, value) for before, _ in past) else None
@@ -187,7 +187,7 @@ class Row:
         self.why = why
 
     def unsettle(self, change: Change) -> None:
-        """Note that the columns of a change may have been written or not."""
+        """Mark the columns of a change as uncertain: they may have been written or not."""
         if change.columns is None:
             self.forget(UNCERTAIN)
         for column in change.columns or ():
@@ -195,7 +195,7 @@ class Row:
             self.unknown[column] = UNCERTAIN
 
     def misfits(self, change: Change) -> dict[str, tuple[Any, Any]]:
-        """Columns whose `old` is not what the row has: column to (the row's, `old`)."""
+        """Return (value in the row, `old`) by column whose `old` differs from the row."""
         found: dict[str, tuple[Any, Any]] = {}
         values = self.values
         for column, cell in (change.columns or {}).items():
@@ -212,7 +212,7 @@ class Row:
         return found
 
     def why_unknown(self, column: str) -> str | None:
-        """Why a column is not known; None where it is."""
+        """Return why a column's value is unknown; None if it is known."""
         if column in self.values:
             return None
         return self.unknown.get(column) or (None if self.whole else self.why)
@@ -223,9 +223,9 @@ def _unclear(change: Change, column: str, old: Any) -> bool:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether two logged values are the same, though perhaps of another spelling.
+    """Return whether two logged values are equal, perhaps in different notation.
 
-    A value as it was set and as the database gave it back may differ so: "1.5" and "1.50".
+    A value as it was set may differ from the one the database returned: "1.5" and "1.50".
     """
     if one == other:
         return True

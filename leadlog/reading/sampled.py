@@ -1,8 +1,8 @@
-"""A part of the log that says what the whole is like, at a cost that does not grow with it.
+"""Samples of the log that represent the whole, at a cost that does not grow with it.
 
 The newest events are read from the ends of the files backwards; of the days before, events are
-taken at places that are spread evenly over the bytes of their files. So busy hours weigh as much
-as they were busy, and a log of any size costs the same.
+taken at places spread evenly over the bytes of their files. So busy hours have proportional weight,
+and a log of any size costs the same.
 """
 
 import os
@@ -39,9 +39,9 @@ def newest_events(
     Args:
         directory: the log directory.
         categories: folders to read.
-        oldest_us: microseconds since 1970; older events are left out.
-        most: how many lines to read at most.
-        where: which of them are wanted.
+        oldest_us: start of the period, microseconds since 1970.
+        most: largest number of lines to read.
+        where: filter of the events to yield.
 
     Raises:
         ReadError: a file cannot be read.
@@ -74,22 +74,22 @@ def spread_events(
     most: int,
     where: Where,
 ) -> list[Event]:
-    """Events that are spread evenly over some time, each once.
+    """Return events that are spread evenly over a period, each once.
 
-    In compressed files no place can be jumped to, so they are read as a whole, and thinned out. Of
-    a part of the archive only the rows that stay are read; their offset is the line's number.
+    Compressed files cannot be sought in, so they are read as a whole and thinned out. Of a part of
+    the archive only the selected rows are read; their offset is the line's number.
 
     Args:
         directory: the log directory.
         categories: folders to read.
-        since_us: microseconds since 1970; earlier events are left out.
-        until_us: later events are left out.
-        most: about how many lines to read at most, and one of each file at least.
-        where: which of them are wanted.
+        since_us: start of the period, microseconds since 1970.
+        until_us: end of the period; excluded.
+        most: approximate largest number of lines to read, and at least one of each file.
+        where: filter of the events to return.
 
     Raises:
         ReadError: a file cannot be read.
-        MissingExtraError: there is a part, and DuckDB is not installed.
+        MissingExtraError: the archive has a part, and DuckDB is not installed.
         OSError: a folder cannot be listed.
     """
     since, until = format_us(since_us), format_us(until_us)
@@ -109,7 +109,7 @@ def spread_events(
             for event in islice(here, max(most // _PLACES, 1)):
                 key = str(file.path), event.offset
                 if key in found:
-                    break  # met what the place before read
+                    break  # reached the lines read at the previous place
                 if since <= event.timestamp < until and where(event.data):
                     found[key] = event
     for file in packed:
@@ -121,7 +121,7 @@ def spread_events(
 
 
 def _thinned(file: LogFile, most: int) -> list[Event]:
-    """Events of a file at even distances, at most `most`: each time there are more, half go."""
+    """Return at most `most` events of a file at even distances, halving them whenever exceeded."""
     kept: list[Event] = []
     step = 1
     for number, event in enumerate(read_events(file.path)):
@@ -134,8 +134,8 @@ def _thinned(file: LogFile, most: int) -> list[Event]:
 
 
 def _thinned_part(file: LogFile, most: int) -> Iterator[Event]:
-    """Yield the same of a part of the archive."""
-    from leadlog.reading.part import spread_lines  # DuckDB takes a while to load
+    """Yield events of a part of the archive at even distances."""
+    from leadlog.reading.part import spread_lines  # DuckDB is slow to import
 
     for number, line in spread_lines(file.path, file.category, most):
         yield Event(orjson.loads(line), line, file.path, number)

@@ -1,12 +1,11 @@
-"""The process in which an SQL text of a user's runs: it can read the tables and do nothing else.
+"""The restricted process that runs SQL of users: it can read the tables and nothing else.
 
-It is started by `leadlog.reading.query`. A job comes as JSON on standard input; the result goes
-out as an Arrow stream on standard output, and one JSON object about how it ended on standard
-error.
+`leadlog.reading.query` starts it. A job is read as JSON from standard input; the result is written
+as an Arrow stream to standard output, and one JSON object about the outcome to standard error.
 
-Two databases: one reads the log's files and never sees the user's SQL; the other runs that SQL,
-has no files, no network, no extensions, no way to change its settings, and gets the tables as
-Arrow datasets. Around both the system's limits hold: no file can be written, whatever runs.
+There are two databases: one reads the log's files and never sees the user's SQL; the other runs
+that SQL, has no files, no network, no extensions, no way to change its settings, and gets the
+tables as Arrow datasets. In addition the system's limits apply: no file can be written.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ __all__ = ["main"]
 _ATTEMPTS = 3
 _BATCH_ROWS = 8_192
 _SPARE_BYTES = 4_000_000_000
-"""Address space beside the databases' memory: libraries, and what allocators reserve."""
+"""Address space in addition to the databases' memory: libraries, and allocators' reserves."""
 _TELLING = 4_000
 _UNKNOWN_TABLE = re.compile(r"Table with name (.+?) does not exist")
 
@@ -51,14 +50,14 @@ _KINDS = (
 
 
 def main() -> int:
-    """Run one job; 0 when its whole result was written."""
+    """Run one job; return 0 if its whole result was written."""
     job = json.load(sys.stdin)
     report: dict[str, Any] = {"kind": None, "message": None, "damaged": [0, None]}
     try:
         report["damaged"] = _run(job)
     except BrokenPipeError:
         return 1
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other process must hear of it
+    except Exception as error:  # noqa: BLE001 - any error must reach the other process
         report["kind"] = next((kind for type_, kind in _KINDS if isinstance(error, type_)), "bug")
         report["message"] = _said(error)[:_TELLING] or type(error).__name__
     sys.stderr.write(f"\n{json.dumps(report)}")
@@ -66,7 +65,7 @@ def main() -> int:
 
 
 def _said(error: Exception) -> str:
-    """Return an error's message without its copy of the SQL, and with the names of all tables."""
+    """Return an error's message without the SQL; for an unknown table, add the known ones."""
     text = message_of(error)
     unknown = _UNKNOWN_TABLE.search(text) if isinstance(error, duckdb.CatalogException) else None
     if unknown is None:
@@ -94,7 +93,7 @@ def _run(job: dict[str, Any]) -> Any:
                 _write(sql, job)
                 break
             except duckdb.Error as error:
-                # A file that was compressed or removed after it was listed; list them again.
+                # A file was compressed or removed after it was listed; list them again.
                 if attempt + 1 == _ATTEMPTS or "No files found" not in str(error):
                     raise
     except Exception as error:
@@ -110,7 +109,7 @@ def _run(job: dict[str, Any]) -> Any:
 
 
 def _locked(tables: Tables, memory_mb: int, threads: int) -> duckdb.DuckDBPyConnection:
-    """Return a database that has the tables, and nothing else that it could reach."""
+    """Return a database that has the tables and cannot reach anything else."""
     connection = duckdb.connect(config={"python_enable_replacements": False})
     for name in tables.names():
         connection.register(name, _dataset(tables, name))
@@ -131,10 +130,10 @@ def _locked(tables: Tables, memory_mb: int, threads: int) -> duckdb.DuckDBPyConn
 
 
 def _limit(job: dict[str, Any]) -> None:
-    """Limit what this process may do from here on."""
+    """Limit what this process may do from now on."""
     space = 2 * job["memory_mb"] * 1_000_000 + _SPARE_BYTES
     for limit, value in (
-        (resource.RLIMIT_FSIZE, 0),  # no file grows, wherever it is
+        (resource.RLIMIT_FSIZE, 0),  # no file can grow, anywhere
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, space),
     ):
@@ -149,12 +148,12 @@ def _stop(late: threading.Event, *connections: duckdb.DuckDBPyConnection) -> Non
 
 
 def _write(connection: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> None:
-    """Run the SQL and write its rows as they come."""
+    """Run the SQL and write its rows as they are produced."""
     found = connection.sql(job["sql"], params=job["parameters"] or None)
     if found is None:
         raise QueryError("there is no SQL statement, or one that gives no rows")
     reader = found.to_arrow_reader(_BATCH_ROWS)
-    # Nothing is written before the first rows are there, so that the job can be begun anew.
+    # Nothing is written before the first rows exist, so that the job can be restarted.
     first = next(reader, None)
     with pa.ipc.new_stream(sys.stdout.buffer, reader.schema) as stream:
         if first is not None:
@@ -165,7 +164,7 @@ def _write(connection: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> None:
 
 
 def _dataset(tables: Tables, name: str) -> ds.Dataset:
-    """Return a table as a dataset, every scan of which reads only the columns that it needs."""
+    """Return a table as a dataset whose scans read only the columns that they need."""
     schema = tables.schema(name)
 
     class ProjectedDataset(ds.InMemoryDataset):  # type: ignore[misc]
@@ -177,7 +176,7 @@ def _dataset(tables: Tables, name: str) -> ds.Dataset:
         ) -> ds.Scanner:
             needed = list(schema.names if columns is None else columns)
             if filter is not None:
-                # What a filter reads is not listed, but its text has every name in it.
+                # The columns of a filter are not listed, but its text contains their names.
                 said = str(filter)
                 needed += [one for one in schema.names if one in said and one not in needed]
             return ds.Scanner.from_batches(
@@ -191,5 +190,5 @@ if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
     remove_copies()
-    # Threads that an interrupted query left would crash the interpreter's orderly end.
+    # Threads left by an interrupted query would crash the interpreter's regular exit.
     os._exit(status)

@@ -7,15 +7,15 @@
     found = scan("database_logs", "database_operations", since="2026-11-23T00:00:00.000000Z")
     connection.sql(f"SELECT count(*) FROM ({found.select(connection)})")
 
-Files are chosen by the day in their names; a line stands in the file of the day on which it was
-written, which is that of its `timestamp` or a later one. What lies there in several forms comes
-out once (`leadlog.core.layout`); the files of one day must hold different events.
+Files are chosen by the day in their names; a line is in the file of the day on which it was
+written, which is the day of its `timestamp` or a later one. Content that exists in several forms is
+read once (`leadlog.core.layout`); the files of one day must contain different events.
 
-A line that is not an event (`leadlog.reading.events.decode`) comes out of DuckDB as a row without a
-timestamp, which `select` leaves out and `damaged` counts. So does a last line that is still being
-written; where it lacks nothing but its newline, it is left out by its id. DuckDB refuses a whole
+DuckDB returns a line that is not an event (`leadlog.reading.events.decode`) as a row without a
+timestamp, which `select` excludes and `damaged` counts. The same applies to a last line that is
+still being written; if it lacks only its newline, it is excluded by its id. DuckDB refuses a whole
 file for one line that is too long, so such a file is read from a copy without it (`washed`). Values
-that have not the type of their column are null there.
+that do not have their column's type are null.
 """
 
 import datetime as dt
@@ -65,9 +65,9 @@ class Copied:
     """A file that is read from columns (`leadlog.reading.columnar`).
 
     Attributes:
-        file: with lines.
+        file: file with lines.
         parts: Parquet files with its lines, damaged ones as rows of nulls.
-        rest: a copy of its complete lines that are in none of them; None where there are none.
+        rest: a copy of its complete lines that are in none of the parts; None if there are none.
     """
 
     file: LogFile
@@ -77,15 +77,15 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The files of one category at one moment, and how to read them all.
+    """The files of one category at one time, and SQL to read them.
 
     Attributes:
         category: the folder.
-        files: with lines, plain or compressed.
-        parts: Parquet files.
-        since: the first moment wanted, as `timestamp`; None for no such limit.
-        until: the end, as `timestamp`; excluded.
-        copies: of the files, those that are read from columns.
+        files: files with lines, plain or compressed.
+        parts: Parquet files of the archive.
+        since: start of the period, as `timestamp`; None for no limit.
+        until: end of the period, as `timestamp`; excluded.
+        copies: those of the files that are read from columns.
     """
 
     category: str
@@ -106,12 +106,13 @@ class Scan:
         """Return a SELECT of all events: `date` (the file's UTC day) and the category's columns.
 
         Args:
-            connection: of `connect`; reads the schema of one Parquet file, where there is one.
-            flat: gives the keys of the sections as columns (`columns.flat_columns`). A query
-                that needs few of them is then faster, since no whole section is read.
-            only: the columns that are wanted; by default all of them, of which each costs
-                some time in planning even where it is not read.
-            damaged: keeps the rows of nulls that stand for lines that are no events.
+            connection: from `connect`; used to read the schema of one Parquet file, if there is
+                one.
+            flat: return the keys of the sections as columns (`columns.flat_columns`). A query that
+                needs few of them is then faster, since no whole section is read.
+            only: names of columns to include; by default all, each of which costs some planning
+                time even if it is not read.
+            damaged: keep the rows of nulls that represent lines that are not events.
         """
         kinds = columns(self.category)
         chosen = {"date": "date"}
@@ -136,7 +137,7 @@ class Scan:
         )
 
     def _sources(self, connection: "DuckDBPyConnection", kinds: Mapping[str, str]) -> Iterator[str]:
-        """Lines and Parquet; a row of nulls for each line that is not an event."""
+        """Yield SELECTs of lines and Parquet; a line that is not an event is a row of nulls."""
         if self.files:
             yield self._lines(kinds)
         if self.parts:
@@ -145,14 +146,14 @@ class Scan:
             yield _nothing(kinds)
 
     def _whole(self, connection: "DuckDBPyConnection", kinds: Mapping[str, str]) -> str:
-        """Return the Parquet files with every column of the contract, whenever they were made."""
+        """Return SQL for Parquet files of any age, with every column of the contract."""
         found = connection.execute(
             "SELECT name FROM parquet_schema(?)", [literally(self.parts[-1].path)]
         ).fetchall()
         parquet = self._parquet(self.parts)
         if not kinds.keys() <= {name for (name,) in found}:
             parquet = f"{_nothing(kinds)} UNION ALL BY NAME {parquet}"
-        # No cast at all where the type is that of the file.
+        # A cast to the file's own type would still cost time.
         casts = (f"CAST({_name(key)} AS {kind}) AS {_name(key)}" for key, kind in kinds.items())
         return f"SELECT date, {', '.join(casts)} FROM ({parquet})"
 
@@ -163,7 +164,7 @@ class Scan:
         )
 
     def _all_lines(self, kinds: Mapping[str, str]) -> str:
-        """Return every line of the files, as `plain_lines`, from columns where there are any."""
+        """Return SQL for every line of the files, as `plain_lines`, from columns if possible."""
         paths = readable(file.path for file in self._as_they_are()).paths
         paths += [one.rest for one in self.copies if one.rest is not None]
         selects = [self.plain_lines(kinds, paths)] if paths else []
@@ -180,16 +181,16 @@ class Scan:
 
     @staticmethod
     def plain_lines(kinds: Mapping[str, str], paths: Iterable[Path]) -> str:
-        """Return a SELECT of every line of some files; what is not an event has no timestamp.
+        """Return a SELECT of every line of some files; lines that are not events have no timestamp.
 
         Args:
-            kinds: column to type.
-            paths: of files with lines, plain or compressed.
+            kinds: types by column.
+            paths: paths of files with lines, plain or compressed.
 
         Returns:
-            The columns, and `filename`.
+            SQL with the columns, and `filename`.
         """
-        # As text, since DuckDB takes more for a time than a record may have.
+        # As text, since DuckDB accepts more formats of time than a record may have.
         read = {**kinds, "timestamp": "VARCHAR"}
         wanted = ", ".join(f"{_name(key)}: {quoted(kind)}" for key, kind in read.items())
         names = ", ".join(
@@ -202,7 +203,7 @@ class Scan:
         )
 
     def _without_rests(self) -> str:
-        """Leave out last lines that are whole events but for their newline."""
+        """Return a condition that excludes last lines that are events except for their newline."""
         said = []
         files = self._as_they_are()
         direct = readable(file.path for file in files).direct
@@ -229,14 +230,14 @@ class Scan:
         )
 
     def damaged(self, connection: "DuckDBPyConnection", skipped: Skipped | None = None) -> Skipped:
-        """Count the lines that are no events, and find the first of them.
+        """Count the lines that are not events, and locate the first of them.
 
-        Only files with such lines are read a second time, to distinguish damaged lines from
-        one that is still being written. A compressed file that is cut off counts as one line.
+        Only files with such lines are read a second time, to distinguish damaged lines from one
+        that is still being written. A truncated compressed file counts as one line.
 
         Args:
-            connection: of `connect`.
-            skipped: to add to; a new one by default.
+            connection: from `connect`.
+            skipped: the object to add to; a new one by default.
 
         Raises:
             ReadError: a file cannot be read.
@@ -244,7 +245,7 @@ class Scan:
         skipped = Skipped() if skipped is None else skipped
         if not self.files:
             return skipped
-        # Two columns, since DuckDB looks into all of a line where it is asked for one.
+        # Two columns, since with a single one DuckDB parses whole lines.
         lines = self._all_lines({"timestamp": "VARCHAR", "event_id": "VARCHAR"})
         rows = connection.execute(
             f"SELECT filename FROM ({lines}) WHERE timestamp IS NULL GROUP BY filename"
@@ -264,7 +265,7 @@ class Scan:
         return skipped
 
     def has_damage(self) -> bool:
-        """Return whether lines may be damaged that DuckDB does not get to see.
+        """Return whether there may be damaged lines that DuckDB does not see.
 
         Raises:
             ReadError: a file cannot be read.
@@ -273,10 +274,10 @@ class Scan:
         return bool(self.cut_files()) or len(direct) < len(self.files)
 
     def cut_files(self) -> list[Path]:
-        """Compressed files that end before their content does, of which the rest is missing.
+        """Return the compressed files that are truncated.
 
         Raises:
-            ReadError: one cannot be read.
+            ReadError: a file cannot be read.
         """
         packed = [file.path for file in self.files if file.compressed]
         try:
@@ -292,21 +293,21 @@ def scan(
     since: str | None = None,
     until: str | None = None,
 ) -> Scan:
-    """List the files of a category, for one relation over all of them.
+    """Return a scan of the files of a category, for one relation over all of them.
 
     Args:
         directory: the log directory; one that does not exist has no files.
         category: the folder, such as `database_operations`.
-        since: the first moment wanted, as `timestamp` in the records, or a UTC day.
-        until: the end; excluded.
+        since: start of the period, as `timestamp` in the records, or a UTC day.
+        until: end of the period; excluded.
 
     Raises:
-        ValueError: there is no such category, or a moment is not a date.
+        ValueError: the category does not exist, or a time is not a date.
         OSError: a folder cannot be listed.
     """
     record_of(category)
     first = None if since is None else _day(since)
-    last = None if until is None else shifted(_day(until), 1)  # some lines come late
+    last = None if until is None else shifted(_day(until), 1)  # some lines are late
     days = str(first) if first else None, str(last) if last else None
     found = log_files(directory, [category], *days)
     files = tuple(file for file in found if not file.archived)
@@ -315,7 +316,7 @@ def scan(
 
 
 def _nothing(kinds: Mapping[str, str]) -> str:
-    """No row, and every column."""
+    """Return a SELECT without rows that has every column."""
     empty = (f"CAST(NULL AS {kind}) AS {_name(key)}" for key, kind in kinds.items())
     return f"SELECT CAST(NULL AS DATE) AS date, {', '.join(empty)} WHERE false"
 

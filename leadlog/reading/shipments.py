@@ -1,10 +1,10 @@
-"""How far the log was shipped to each destination, as the process that ships there keeps it.
+"""Progress of shipping by destination, stored by the process that ships there.
 
     <log directory>/.shipping/<name>.sqlite3     0600; one SQLite database per destination
     <log directory>/.shipping/<name>.lock        held by the process that ships there
 
-`leadlog ship` writes positions and refused records in one transaction; `leadlog.reading.shipped` is
-what others ask.
+`leadlog ship` writes positions and refused records in one transaction; other commands use
+`leadlog.reading.shipped`.
 """
 
 import os
@@ -68,15 +68,15 @@ Key = tuple[str, str]
 
 @attrs.frozen
 class FileProgress:
-    """How far one file was shipped.
+    """Progress of one file.
 
     Attributes:
-        read_to: Offset in the file's content of the first byte that was not shipped.
+        read_to: Offset of the first byte of the content that was not shipped.
         last_start: Offset of the last line that was shipped.
-        last_line: Hash of that line; empty where there is none.
-        complete: Whether all complete lines were shipped when the file looked as `form` says.
-        form: Size and time of the file at that look.
-        recent: The event_ids that were shipped last, by which the place is found again in a file
+        last_line: Hash of that line; empty if there is none.
+        complete: Whether all complete lines were shipped when the file had `form`.
+        form: Size and modification time of the file when it was read.
+        recent: The event_ids that were shipped last, by which the position is found again in a file
             that was rewritten.
     """
 
@@ -92,10 +92,10 @@ class Refused(NamedTuple):
     """A record that a destination refused for good.
 
     Attributes:
-        number: Of the row; 0 for one that is not stored yet.
-        event_id: Of the record.
-        category: The folder that it is from.
-        reason: What the destination said.
+        number: Number of the row; 0 if it is not stored yet.
+        event_id: Identifies the record.
+        category: Folder of the record.
+        reason: The destination's reason.
         line: The line as it is in the log.
     """
 
@@ -107,13 +107,13 @@ class Refused(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """An event that an erasure took out of the log, or changed.
+    """An event that an erasure removed from the log, or changed.
 
     Attributes:
-        event_id: Of the record.
-        category: The folder.
+        event_id: Identifies the record.
+        category: Folder of the record.
         date: UTC day of the event.
-        line: The line that took its place; None for none.
+        line: The line that replaced it; None if it was removed.
     """
 
     event_id: str
@@ -123,17 +123,17 @@ class Erased(NamedTuple):
 
 
 def key_of(file: LogFile) -> Key:
-    """Return what names a file in all of its forms."""
+    """Return the key of a file, the same in all of its forms."""
     return file.category, file.stem
 
 
 def form_of(state: os.stat_result) -> str:
-    """Return what changes with a file: its size and when it was written."""
+    """Return a mark that changes with a file: its size and modification time."""
     return f"{state.st_size}:{state.st_mtime_ns}"
 
 
 def database_path(directory: Path, name: str) -> Path:
-    """Return where the state of a destination lies."""
+    """Return the path of a destination's state."""
     return directory / FOLDER / f"{name}.sqlite3"
 
 
@@ -141,10 +141,11 @@ def database_path(directory: Path, name: str) -> Path:
 def shipping_lock(directory: Path, name: str) -> Iterator[str | None]:
     """Hold the lock of a destination while the block runs.
 
-    Gives None where it is held, else the id of the process that has it.
+    Yields None if the lock was acquired, else the id of the process that holds it.
 
     Raises:
-        LogDirectoryError: It cannot be written, or the file system has no locks.
+        LogDirectoryError: The lock file cannot be written, or the file system does not support
+            locks.
     """
     path = directory / FOLDER / f"{name}.lock"
     try:
@@ -171,11 +172,11 @@ class Shipments(Database):
 
     Args:
         directory: The log directory.
-        name: Of the destination.
+        name: Name of the destination.
 
     Raises:
-        LogDirectoryError: It cannot be written.
-        ReadError: It is damaged, or of a newer leadlog.
+        LogDirectoryError: The database cannot be written.
+        ReadError: The database is damaged, or of a newer leadlog.
     """
 
     def __init__(self, directory: Path, name: str) -> None:
@@ -183,7 +184,7 @@ class Shipments(Database):
         damaged = f"if it is damaged, start over with `leadlog ship forget {name}`"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # What a power cut takes back is shipped again: positions go back with it.
+            # Whatever a power cut reverts is shipped again: positions are reverted with it.
             super().__init__(path, seconds=BUSY_SECONDS)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # locked, full, read-only
@@ -210,7 +211,7 @@ class Shipments(Database):
     # --------------------------------------------------------------------------------- positions
 
     def progress(self) -> dict[Key, FileProgress]:
-        """Return how far each file was shipped."""
+        """Return the progress of each file."""
         return progress_of(self.connection)
 
     def commit(
@@ -223,15 +224,15 @@ class Shipments(Database):
         gone: Collection[Key] = (),
         dropped: Iterable[tuple[str, int | None, int | None, int | None]] = (),
     ) -> None:
-        """Move positions and keep what was refused, all or nothing.
+        """Store positions and refused records in one transaction.
 
         Args:
-            progress: Of files that were read on.
-            refused: Records that the destination does not take.
-            sent: How many it took.
-            at_us: The time, microseconds since 1970.
-            gone: Files that are no longer there.
-            dropped: (cause, files, bytes, records) of what will never be shipped.
+            progress: Progress of the files that were read.
+            refused: Records that the destination refused.
+            sent: Number of records that it accepted.
+            at_us: The current time, microseconds since 1970.
+            gone: Files that no longer exist.
+            dropped: (cause, files, bytes, records) of content that will never be shipped.
         """
         with self.connection as connection:
             connection.executemany(
@@ -269,23 +270,23 @@ class Shipments(Database):
                 _put(connection, "error", None)
 
     def put(self, **values: object) -> None:
-        """Keep values by name."""
+        """Store values by name."""
         with self.connection as connection:
             for name, value in values.items():
                 _put(connection, name, value)
 
     def get(self, name: str) -> Any:
-        """Return a value by name; None where there is none."""
+        """Return a value by name; None if there is none."""
         return meta_of(self.connection).get(name)
 
     # ------------------------------------------------------------------------- refused and erased
 
     def refused(self, after: int = 0, limit: int = 1000) -> list[Refused]:
-        """Return refused records in the order of their numbers.
+        """Return refused records, ordered by number.
 
         Args:
-            after: Only those with a higher number.
-            limit: How many at most.
+            after: Only records with a higher number.
+            limit: Largest number of records.
         """
         rows = self.connection.execute(
             "SELECT number, event_id, category, reason, line FROM refused WHERE number > ? "
@@ -295,12 +296,12 @@ class Shipments(Database):
         return [Refused(*row) for row in rows]
 
     def replayed(self, accepted: Iterable[Refused], refused: Iterable[Refused], at_us: int) -> None:
-        """Remove the records that were taken at last, and keep why the others were not.
+        """Remove the records that were now accepted, and store the others' new reasons.
 
         Args:
-            accepted: Taken now.
-            refused: Refused again, with the new reason.
-            at_us: The time, microseconds since 1970.
+            accepted: Records that were accepted.
+            refused: Records that were refused again, with the new reason.
+            at_us: The current time, microseconds since 1970.
         """
         taken = list(accepted)
         with self.connection as connection:
@@ -316,10 +317,10 @@ class Shipments(Database):
                 _put(connection, "acknowledged_us", at_us)
 
     def erased_among(self, ids: Sequence[str]) -> dict[str, bytes | None]:
-        """Return which of some events an erasure took out or changed since they were read.
+        """Return those of some events that an erasure removed or changed since they were read.
 
         Returns:
-            The line that took the place of an event by its id; None for none.
+            The replacing line by event_id; None for a removed event.
         """
         (any_one,) = self.connection.execute("SELECT EXISTS (SELECT 1 FROM erased)").fetchone()
         if not any_one:
@@ -332,7 +333,7 @@ class Shipments(Database):
         return dict(found.fetchall())
 
     def erasures(self, limit: int = 500) -> list[Erased]:
-        """Return events whose copies at the destination are to go, or to be replaced."""
+        """Return events whose copies at the destination must be deleted or replaced."""
         rows = self.connection.execute(
             "SELECT event_id, category, date, line FROM erased WHERE NOT done "
             "ORDER BY number LIMIT ?",
@@ -341,7 +342,7 @@ class Shipments(Database):
         return [Erased(*row) for row in rows]
 
     def erasures_done(self, events: Iterable[Erased]) -> None:
-        """Say that the destination has followed an erasure."""
+        """Mark erasures as carried out by the destination."""
         with self.connection as connection:
             connection.executemany(
                 "UPDATE erased SET done = 1, line = NULL WHERE event_id = ?",
@@ -349,7 +350,7 @@ class Shipments(Database):
             )
 
     def note_erased(self, events: Iterable[Erased]) -> None:
-        """Leave word of events that go from the log, before they go."""
+        """Record events that an erasure removes or changes, before it does."""
         with self.connection as connection:
             rows = list(events)
             connection.executemany(
@@ -378,12 +379,12 @@ def _add(connection: sqlite3.Connection, name: str, count: int) -> None:
 
 
 def meta_of(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Return what is kept by name."""
+    """Return the values stored by name."""
     return dict(connection.execute("SELECT name, value FROM meta").fetchall())
 
 
 def progress_of(connection: sqlite3.Connection) -> dict[Key, FileProgress]:
-    """Return how far each file was shipped."""
+    """Return the progress of each file."""
     rows = connection.execute(
         "SELECT category, stem, read_to, last_start, last_line, complete, form, recent FROM files"
     )

@@ -1,7 +1,7 @@
-"""What others ask of shipping: how far each destination is behind the log, and what it lacks.
+"""Queries about shipping: each destination's lag, and what it lacks.
 
-The janitor asks which files are not shipped yet, erasure leaves word of events that are gone, and
-health checks and the dashboard read the lag.
+The janitor asks which files are not shipped yet, erasure records removed events, and health checks
+and the dashboard read the lag.
 """
 
 import os
@@ -48,14 +48,14 @@ _BLOCK_BYTES: Final = 1 << 20
 
 
 class Lag(NamedTuple):
-    """How far a destination is behind the log.
+    """The lag of a destination behind the log.
 
     Attributes:
-        files: Files with something that was not shipped.
-        bytes: What is left of them; None where a compressed file's content has an unknown size.
-        seconds: Age of the oldest event that was not shipped; 0 where there is none, None where
-            it cannot be read.
-        records: How many there are; None where nobody counted.
+        files: Number of files with content that was not shipped.
+        bytes: Bytes left in them; None if a compressed file's content has an unknown size.
+        seconds: Age of the oldest event that was not shipped; 0 if there is none, None if it cannot
+            be read.
+        records: Number of records left; None if they were not counted.
     """
 
     files: int
@@ -65,7 +65,7 @@ class Lag(NamedTuple):
 
 
 def destinations(directory: Path) -> list[str]:
-    """Return the names of all destinations that something was shipped to."""
+    """Return the names of all destinations that were shipped to."""
     try:
         names = os.listdir(directory / FOLDER)  # noqa: PTH208 - names suffice
     except OSError:
@@ -75,16 +75,16 @@ def destinations(directory: Path) -> list[str]:
 
 @attrs.frozen
 class Shipped:
-    """The state of a destination at one moment.
+    """The state of a destination at one time.
 
     Attributes:
-        name: Of the destination.
-        meta: What `leadlog ship` keeps by name: `target`, `type`, `categories`, `since`, `sent`,
-            `refused`, `acknowledged_us`, `error`, `error_us`.
-        progress: How far each file was shipped.
-        refused: How many refused records are kept.
-        erasures: How many erased events still have a copy there, as far as is known.
-        dropped: Cause to (files, bytes, records) of what will never be shipped.
+        name: Name of the destination.
+        meta: Values stored by name: `target`, `type`, `categories`, `since`, `sent`, `refused`,
+            `acknowledged_us`, `error`, `error_us`.
+        progress: Progress of each file.
+        refused: Number of refused records that are kept.
+        erasures: Number of erased events that, as far as known, still have a copy there.
+        dropped: (files, bytes, records) that will never be shipped, by cause.
     """
 
     name: str
@@ -107,21 +107,21 @@ class Shipped:
 
     @property
     def sealed_only(self) -> bool:
-        """Whether it takes sealed days only, as an object store does."""
+        """Whether it accepts sealed days only, as an object store does."""
         return bool(self.meta.get("sealed_only"))
 
     def is_complete(self, file: LogFile, form: str) -> bool:
-        """Return whether all of a file was shipped when it looked as `form` says."""
+        """Return whether all of a file was shipped when it had the given form."""
         known = self.progress.get(key_of(file))
         return known is not None and known.complete and known.form == form
 
     def lag(self, directory: Path, now_us: int, *, count: bool = False) -> Lag:
-        """Return how far the destination is behind.
+        """Return the destination's lag.
 
         Args:
             directory: The log directory.
-            now_us: The time, microseconds since 1970.
-            count: Whether records are counted, which reads all that is left.
+            now_us: The current time, microseconds since 1970.
+            count: Count the records, which reads everything that is left.
 
         Raises:
             OSError: A file cannot be read.
@@ -168,7 +168,7 @@ class Shipped:
 
 
 def _rest(file: LogFile, offset: int, *, count: bool) -> tuple[int | None, int, int]:
-    """(time of the first event from `offset` on, lines, bytes); lines only where they count."""
+    """Return (time of the first event from `offset` on, lines if `count`, bytes)."""
     from leadlog.core.clock import parse
     from leadlog.reading.events import open_content
 
@@ -188,10 +188,10 @@ def _rest(file: LogFile, offset: int, *, count: bool) -> tuple[int | None, int, 
 
 
 def read_shipments(directory: Path, name: str) -> Shipped:
-    """Return the state of a destination, read beside a process that ships.
+    """Return the state of a destination, while a process may be shipping.
 
     Raises:
-        ReadError: There is none, or it cannot be read.
+        ReadError: The destination has no state, or it cannot be read.
     """
     path = database_path(directory, name)
     if not path.is_file():
@@ -222,7 +222,7 @@ def read_shipments(directory: Path, name: str) -> Shipped:
 
 
 def refused_reasons(directory: Path, name: str, most: int = 10) -> dict[str, int]:
-    """Return why records were refused, with how many, the most frequent reason first.
+    """Return the number of refused records by reason, most frequent first.
 
     Raises:
         ReadError: The state of the destination cannot be read.
@@ -241,7 +241,7 @@ def refused_reasons(directory: Path, name: str, most: int = 10) -> dict[str, int
 
 
 def shipped_test(directory: Path) -> Callable[[LogFile, str], list[str]]:
-    """Return a function that names the destinations a file was not wholly shipped to.
+    """Return a function that names the destinations to which a file was not completely shipped.
 
     Raises:
         ReadError: The state of a destination cannot be read.
@@ -261,11 +261,11 @@ def shipped_test(directory: Path) -> Callable[[LogFile, str], list[str]]:
 
 
 def note_erased(directory: Path, events: Sequence[Erased]) -> None:
-    """Leave word for every destination of events that go from the log, before they go.
+    """Record for every destination the events that an erasure removes, before it does.
 
     Raises:
         LogDirectoryError: The state of a destination cannot be written.
-        ReadError: It is damaged.
+        ReadError: The state is damaged.
     """
     for name in destinations(directory) if events else ():
         with Shipments(directory, name) as shipments:
@@ -273,11 +273,11 @@ def note_erased(directory: Path, events: Sequence[Erased]) -> None:
 
 
 def copies_elsewhere(directory: Path, events: int) -> dict[str, str]:
-    """Return what happens to the copies of erased events, by destination.
+    """Return the treatment of erased events' copies, by destination.
 
     Args:
         directory: The log directory.
-        events: How many were taken out or changed; without any there are no copies.
+        events: Number of events that were removed or changed; with 0 the result is empty.
 
     Raises:
         ReadError: The state of a destination cannot be read.
@@ -297,12 +297,12 @@ def copies_elsewhere(directory: Path, events: int) -> dict[str, str]:
 
 
 def note_dropped(directory: Path, file: LogFile, names: Iterable[str], cause: str) -> None:
-    """Count what a file has that was not shipped, before the file is removed.
+    """Count the unshipped content of a file before the file is removed.
 
     Args:
         directory: The log directory.
-        file: Which.
-        names: Of the destinations that lack some of it.
+        file: The file.
+        names: Names of the destinations that lack some of it.
         cause: Why it is removed.
 
     Raises:
@@ -314,14 +314,14 @@ def note_dropped(directory: Path, file: LogFile, names: Iterable[str], cause: st
         with Shipments(directory, name) as shipments:
             known = shipments.progress().get(key_of(file), FileProgress())
             _, records, size = _rest(file, known.read_to, count=True)
-            # As if it was shipped, so that nobody counts it again.
+            # Marked as shipped, so that it is not counted again.
             done = attrs.evolve(known, complete=True, form=form_of(state))
             dropped = (cause, 1, size, records)
             shipments.commit({key_of(file): done}, at_us=0, dropped=[dropped])
 
 
 def forget(directory: Path, name: str) -> bool:
-    """Remove the state of a destination; False where there is none."""
+    """Remove the state of a destination; return False if there is none."""
     path = database_path(directory, name)
     there = path.exists()
     for suffix in ("", "-wal", "-shm"):

@@ -1,10 +1,10 @@
 """One entity's rows, change by change, in the order of the database.
 
-The order of the database decides. Events come in time order, but of two calls on one row the
-earlier may have ended a moment later by its own clock. `old` values tell: a change that does not
-fit waits for the one that leads to it, up to `PATIENCE_US` of the log's time. If none comes,
-the change is taken as it is: it overwrote one that it had not read (see `LostUpdate`), or
-something that is not in the log lies in between (see `Gap`).
+Events are sorted by time, but of two calls on one row the earlier may have ended slightly later by
+its own clock. `old` values reveal the database's order: a change that does not fit waits for the
+one that leads to it, up to `PATIENCE_US` of the log's time. If none follows, the change is applied
+as it is: it overwrote one that it had not read (see `LostUpdate`), or something in between is
+missing in the log (see `Gap`).
 """
 
 from collections import deque
@@ -29,16 +29,16 @@ class Table:
     Attributes:
         entity: the mapped class's name.
         rows: the rows by primary key as text.
-        gone: keys of deleted rows, and when.
-        columns: every column that was met.
-        gaps: the first records that did not fit.
-        gap_count: how many there were.
-        lost_updates: the first changes that overwrote one which they had not read.
-        lost_update_count: how many there were.
-        sampled: operation_type to the share of its records that was kept, for writes.
-        first: when the first change ended.
-        last: when the last one ended.
-        writes: how many committed changes there were.
+        gone: times of deletion by key.
+        columns: all columns seen so far.
+        gaps: the first gaps, up to a limit.
+        gap_count: number of gaps.
+        lost_updates: the first lost updates, up to a limit.
+        lost_update_count: number of lost updates.
+        sampled: fraction of records that was kept, by operation_type, for writes.
+        first: end of the first change.
+        last: end of the last change.
+        writes: number of committed changes.
     """
 
     def __init__(self, entity: str, doubts: Doubts) -> None:
@@ -55,14 +55,14 @@ class Table:
         self.last = ""
         self.writes = 0
         self._doubts = doubts
-        self._waiting: dict[str, list[tuple[Change, int]]] = {}  # and how many doubts there were
+        self._waiting: dict[str, list[tuple[Change, int]]] = {}  # and doubts then
         self._deadlines: deque[tuple[str, str]] = deque()
         self._overwritten: dict[tuple[int, str | None], tuple[Any, ...] | None] = {}
         self._deleting: dict[int, bool] = {}
-        self._settled = 0  # how many doubts these two know
+        self._settled = 0  # number of doubts that both caches include
 
     def apply(self, change: Change) -> None:
-        """Take one change over, or keep it for a moment."""
+        """Apply a change, or hold it back for a short time."""
         if self._deadlines and self._deadlines[0][0] < change.at:
             self._expire(change.at)
         if change.outcome == "completed":
@@ -70,7 +70,7 @@ class Table:
             return
         uncertain = change.outcome == "unknown"
         if change.key is not None and change.rows is None and change.kind in ("update", "delete"):
-            uncertain = True  # whether there was such a row to change is not known
+            uncertain = True  # whether such a row existed is unknown
         if change.outcome not in ("committed", "unknown") or change.rows == 0:
             return
         self.first = self.first or change.at
@@ -93,7 +93,7 @@ class Table:
                 self._of_many(key, change)
 
     def finish(self) -> None:
-        """Take over what still waits; call it after the last event."""
+        """Apply the changes still held back; call it after the last event."""
         for key in list(self._waiting):
             self._force(key)
         self._deadlines.clear()
@@ -101,9 +101,9 @@ class Table:
     # ------------------------------------------------------------------------ what is known of it
 
     def why_unknown(self, row: Row, column: str) -> str | None:
-        """Return why the value of a column is not known; None where it is.
+        """Return why the value of a column is unknown; None if it is known.
 
-        A value that a call on unnamed rows may have overwritten since is not.
+        A value that a call on unnamed rows may have overwritten is unknown.
         """
         why = row.why_unknown(column)
         if why is not None:
@@ -115,14 +115,14 @@ class Table:
         return None if all(same(value, other) for other in written) else BULK
 
     def overwritten(self, row: Row, column: str | None = None) -> tuple[Any, ...] | None:
-        """Return the values that calls on unnamed rows may have given to a column since.
+        """Return the values that later calls on unnamed rows may have given to a column.
 
         Args:
-            row: of this table.
-            column: its name; by default one that no record names.
+            row: a row of this table.
+            column: name of the column; by default one that no record names.
 
         Returns:
-            None where they may have given it any value.
+            The values; None if they may have given it any value.
         """
         self._settle()
         place = row.seen(column)
@@ -147,7 +147,7 @@ class Table:
             self._deleting.clear()
 
     def may_be_gone(self, row: Row) -> bool:
-        """Return whether a call on unnamed rows or of unknown outcome may have deleted it."""
+        """Return whether a call on unnamed rows or of unknown outcome may have deleted a row."""
         if row.perhaps is not None:
             return True
         self._settle()
@@ -193,11 +193,11 @@ class Table:
         return not row.misfits(change)
 
     def _row_of(self, key: str, change: Change) -> Row | None:
-        """Return the row that a change is about, as it was before."""
+        """Return the row that a change concerns, as it was before."""
         return self.rows.get(key if change.previous is None else change.previous)
 
     def _moved(self, key: str, change: Change) -> None:
-        """Give the row of an update that changed the primary key its new one."""
+        """Move the row of an update that changed the primary key to its new key."""
         previous = change.previous
         if previous is not None:
             row = self.rows.pop(previous, None)
@@ -207,7 +207,7 @@ class Table:
                 self.gone.pop(key, None)
 
     def _left(self, key: str, change: Change, *, uncertain: bool) -> None:
-        """Take a row away that has another key now, or may have, which the record does not know."""
+        """Remove a row whose new key the record lacks, or mark it if that is uncertain."""
         self._force(key)
         if not uncertain:
             self._remove(key, change)
@@ -238,7 +238,7 @@ class Table:
                 self._force(key)
 
     def _force(self, key: str) -> None:
-        """Take over the changes of a row that nothing leads to."""
+        """Apply the held-back changes of a row that no other change leads to."""
         waiting = self._waiting.pop(key, [])
         waiting.sort(key=lambda one: (one[0].at, one[0].event_id))
         for change, seen in waiting:
@@ -292,7 +292,7 @@ class Table:
             yield LostUpdate(*where, overwritten, lost)
 
     def _doubted(self, kind: Kind, since: int, column: str | None = None) -> bool:
-        """Return whether a record that does not name its rows may have done this to one."""
+        """Return whether a record that does not name its rows may have made such a change."""
         return any(doubt.touches(self.entity, kind, column) for doubt in self._doubts.since(since))
 
     def _note(self, key: str, misfit: Gap | LostUpdate) -> None:
@@ -326,12 +326,12 @@ class Table:
             self._remove(key, change)
             return
         if change.kind is None:
-            # Of an upsert it is not known which of its values were written.
+            # It is unknown which values an upsert wrote.
             change = change._replace(columns=None)
         row = self.rows.get(key)
         seen = self._doubts.count
         if change.operation == "mark_for_sync" and row is None:
-            return  # it names what was asked for, which need not be there
+            return  # it names requested rows, which need not exist
         if row is None or change.kind == "create":
             row = self.rows[key] = Row(change.at, change.event_id, seen, BULK)
             self.gone.pop(key, None)
@@ -356,14 +356,14 @@ class Table:
             row.unsettle(change)
 
     def undone(self, change: Change) -> None:
-        """Take note of a change that did not come to be: reads in between may have seen it."""
+        """Handle a change that was rolled back: reads in between may have seen its row."""
         for key in change.listed if change.key is None else (change.key,):
             row = self.rows.get(key)
             if row is not None and row.read_only:
                 del self.rows[key]
 
     def _read(self, change: Change) -> None:
-        """Note that a row that was read existed, unless its transaction made it and was undone."""
+        """Record that a row that was read existed, unless its own transaction is rolled back."""
         if not change.rows:
             return
         for key in change.listed if change.key is None else (change.key,):

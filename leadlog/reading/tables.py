@@ -1,8 +1,8 @@
-"""The tables that SQL can name, each read from the files anew whenever a query scans it.
+"""The tables that SQL can name, each read from the files again by every scan.
 
-| table | holds |
+| table | content |
 |---|---|
-| a category, such as `database_operations` | its records, sections and all |
+| a category, such as `database_operations` | its records with their sections |
 | `operations`, `syncs`, `migrations`, `performance`, `errors`, `monitoring` | the keys of the \
 sections as columns |
 | `events` | every record's envelope |
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["FLAT", "Tables"]
 
 FLAT: dict[str, str] = {one.table: one.category for one in LOG_TYPES}
-"""Flat table to its category."""
+"""Categories by flat table."""
 
 EVENTS = "events"
 _ENVELOPE = ("date", "log_type", *all_keys_of(WithContext))
@@ -39,17 +39,17 @@ _MARK = "_damaged"
 
 
 class Tables:
-    """The log as Arrow, for queries that must not touch a file themselves.
+    """The log as Arrow, for queries that must not access files themselves.
 
     Args:
-        connection: of `leadlog.reading.scan.connect`; reads the files.
+        connection: from `leadlog.reading.duck.connect`; used to read the files.
         directory: the log directory.
-        since: the first moment wanted, as `timestamp` in the records.
-        until: the end; excluded.
+        since: start of the period, as `timestamp` in the records.
+        until: end of the period; excluded.
 
     Attributes:
-        unread: why files could not be read the last time; None where they could. What comes out of
-            a query is another database's text of it.
+        unread: the last error of reading files; None without one. A query raises only another
+            database's text of it.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Tables:
         self.unread: ReadError | None = None
 
     def make_readable(self) -> None:
-        """Make the copies that some files are read from, while files can still be written.
+        """Create the copies from which some files are read, while files can still be written.
 
         Raises:
             ReadError: a file cannot be read.
@@ -77,7 +77,7 @@ class Tables:
 
     @staticmethod
     def names() -> tuple[str, ...]:
-        """Return all tables."""
+        """Return the names of all tables."""
         return (*CATEGORIES, *FLAT, EVENTS)
 
     def schema(self, table: str) -> "pa.Schema":
@@ -90,11 +90,11 @@ class Tables:
         return schema
 
     def read(self, table: str, names: list[str] | None = None) -> "pa.RecordBatchReader":
-        """Yield a table's rows as they are in the files now.
+        """Return a reader of a table's rows, as they are in the files now.
 
         Args:
-            table: its name.
-            names: columns wanted; all by default.
+            table: name of the table.
+            names: names of columns; all by default.
 
         Raises:
             OSError: a folder cannot be listed.
@@ -128,7 +128,7 @@ class Tables:
         import pyarrow.compute as pc
 
         chosen = ", ".join(f'"{name}"' for name in names)
-        # A cursor of its own, since a query may scan several tables at a time.
+        # A separate cursor, since a query may scan several tables at the same time.
         with self._connection.cursor() as cursor:
             scanned = self._scan(category)
             if scanned.has_damage():
@@ -146,7 +146,7 @@ class Tables:
                 yield pa.RecordBatch.from_arrays(columns_, schema=schema)
 
     def damaged(self) -> Skipped:
-        """Count the damaged lines of what was read, and find the first of them.
+        """Count the damaged lines read, and locate the first of them.
 
         Raises:
             ReadError: a file cannot be read.

@@ -1,12 +1,10 @@
-"""The last events and the coming ones, over all categories and files, in time order.
+"""The last events and new ones, over all categories and files, in time order.
 
-The last ones are read backwards from the ends of the files and merged, so their cost depends on
-how many are wanted, not on how much lies there. Following looks at the files again and again:
-growing ones, new ones (a new day, segment, writer or category), and ones that were truncated,
-deleted or replaced meanwhile. Compressed files do not grow, so they are only looked back into.
-
-Files of one writer are in time order but for threads that overtook each other by microseconds;
-what is returned together is sorted.
+The last events are read backwards from the ends of the files and merged, so the cost depends on the
+number requested, not on the size of the log. Following checks the files repeatedly: growing ones,
+new ones (a new day, segment, writer or category), and ones that were truncated, deleted or
+replaced. Compressed files do not grow, so they are only read backwards. Files of one writer are in
+time order except where threads overtook each other by microseconds; each returned batch is sorted.
 """
 
 import os
@@ -26,10 +24,10 @@ from leadlog.reading.events import Event, LineReader, Skipped, read_backwards
 __all__ = ["POLL_SECONDS", "Tail"]
 
 POLL_SECONDS = 0.05
-"""How long following waits between two looks at the files that grow."""
+"""Seconds between two checks of growing files."""
 
-_POLLS_PER_SCAN = 5  # folders are listed less often than open files are looked at
-_READ_BYTES = 1024 * 1024  # per file and poll, so that one busy file does not hold up the others
+_POLLS_PER_SCAN = 5  # folders are listed less often than open files are checked
+_READ_BYTES = 1024 * 1024  # per file and poll, so that one busy file does not delay the others
 
 _timestamp = attrgetter("timestamp")
 
@@ -39,16 +37,16 @@ def _everything(_: Mapping[str, Any]) -> bool:
 
 
 class Tail:
-    """The end of the log, as it was when this was created, and what comes after.
+    """The end of the log as of the object's creation, and later events.
 
     Args:
         directory: the log directory; it need not exist yet.
         categories: folders to read; all six by default.
-        where: which events are wanted; all by default.
-        notice: is called with one line that a reader should know of (a file was truncated …).
+        where: filter of events; all by default.
+        notice: called with one line of text for the reader (a file was truncated …).
 
     Attributes:
-        skipped: counts the damaged lines met so far.
+        skipped: counts the damaged lines read so far.
     """
 
     def __init__(
@@ -75,12 +73,12 @@ class Tail:
                 self._finished.append(file)
 
     def last(self, count: int) -> list[Event]:
-        """Return the last `count` wanted events, oldest first.
+        """Return the last `count` matching events, oldest first.
 
         Raises:
             ReadError: a file cannot be read.
         """
-        # Read backwards in the end, so that events of the same moment come by category.
+        # Reversed at the end, so that events of the same time are ordered by category.
         ends: list[tuple[LogFile, int | None]] = [(file, None) for file in self._finished]
         ends += [(one.file, one.start_size) for one in self._files.values()]
         ends.sort(key=_writer, reverse=True)
@@ -104,13 +102,13 @@ class Tail:
     def follow(
         self, wait: Callable[[], object] = lambda: time.sleep(POLL_SECONDS)
     ) -> Iterator[list[Event]]:
-        """Yield what came since this was created, in batches, without end.
+        """Yield batches of events written since the object's creation, without end.
 
-        Events are held back for one round, so that one that another file shows a moment later
-        still takes its place in time.
+        Events are held back for one round, so that an event that another file shows slightly later
+        is still sorted in.
 
         Args:
-            wait: is called between two rounds; the iteration ends when it raises.
+            wait: called between two rounds; the iteration ends when it raises.
 
         Raises:
             ReadError: a file cannot be read.
@@ -140,7 +138,7 @@ class Tail:
                 one.close()
 
     def _scan(self) -> list[Event]:
-        """List the folders again; return what the files that are gone still had."""
+        """List the folders again; return the remaining events of removed files."""
         rest: list[Event] = []
         listed = {
             file.path: file
@@ -178,11 +176,11 @@ class Tail:
 
 
 class _Followed:
-    """One file that is followed: read while it is open, and open only while it may grow.
+    """One followed file, open only while it may grow.
 
     Attributes:
-        file: what its name says.
-        start_size: bytes it had when it was first seen.
+        file: what the file's name says.
+        start_size: its size in bytes when it was first seen.
     """
 
     def __init__(self, file: LogFile, skipped: Skipped, *, at_end: bool) -> None:
@@ -201,7 +199,7 @@ class _Followed:
         return (found.st_dev, found.st_ino) != self._identity
 
     def keep_open(self, newest: bool) -> None:
-        """Open the file when it is its category's newest or have changed; close it otherwise."""
+        """Open the file if it is its category's newest or has changed; close it otherwise."""
         changed = self.file.path.stat().st_size != self._size
         if newest or changed:
             self._open()
@@ -216,7 +214,7 @@ class _Followed:
                 self._at_line_start = True
 
     def read(self, notice: Callable[[str], None]) -> tuple[list[Event], bool]:
-        """Return the new events, and whether there are more right now."""
+        """Return the new events, and whether more can be read right now."""
         stream = self._stream
         if stream is None:
             return [], False
@@ -224,7 +222,7 @@ class _Followed:
         if self._size < self._offset:
             notice(f"{self.file.path} was truncated; reading it from its start")
             self._offset = 0
-            # What was buffered is no longer what the file holds.
+            # The buffer no longer matches the file's content.
             stream = self._stream = BufferedReader(stream.detach())
         if self._size == self._offset:
             return [], False
@@ -246,7 +244,7 @@ def _writer(one: tuple[LogFile, int | None]) -> tuple[str, str, int]:
 
 
 def _line_start(stream: BinaryIO, offset: int) -> int:
-    """Where the line that goes on at `offset` began."""
+    """Return the offset at which the line that contains `offset` begins."""
     while offset > 0:
         size = min(64 * 1024, offset)
         stream.seek(offset - size)

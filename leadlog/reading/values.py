@@ -1,4 +1,4 @@
-"""Values of a query's result as JSON, CSV and tables have them.
+"""Values of query results in the form of JSON, CSV and tables.
 
 | SQL | written as |
 |---|---|
@@ -25,7 +25,7 @@ _MOST_BITS = 63
 
 
 def json_text(value: Any) -> bytes:
-    """Return the JSON of a value of a result.
+    """Return the JSON of a result's value.
 
     >>> json_text({"n": Decimal("18446744073709551616"), "span": dt.timedelta(seconds=1.5)})
     b'{"n":18446744073709551616,"span":1500.0}'
@@ -34,7 +34,7 @@ def json_text(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as orjson can write it, by the table above."""
+    """Return a value in a form that orjson can write, by the table of the module."""
     match value:
         case None | str() | bool():
             return value

@@ -1,11 +1,11 @@
 """Copies of files that DuckDB cannot read, or reads slowly.
 
-For a line of more than about 32 MB, DuckDB refuses the whole file. Finding out whether a file has
-one takes a look at every 16 MiB of it, not at all of its bytes. And of thousands of small files
-each costs DuckDB milliseconds in every query, so those of one day are read as one. Such a copy has
-the events only; of a file whose beginning is there as columns, the rest is copied as it is. No copy
-has a name: it is gone with the process, however that ends. What has a name is a link to it, in a
-private temporary folder.
+DuckDB refuses a whole file for one line of more than about 32 MB. Finding out whether a file has
+such a line takes one read per 16 MiB, not of all bytes. And each of thousands of small files costs
+DuckDB milliseconds in every query, so those of one day are read as one. Such a copy contains only
+events; of a file whose beginning exists as columns, the rest is copied unchanged. No copy has a
+name, so it disappears with the process, however that ends. Only a link to it has one, in a private
+temporary folder.
 """
 
 import mmap
@@ -34,11 +34,11 @@ _Known = dict[_Key, tuple[Path, IO[bytes]]]
 
 
 class Readable(NamedTuple):
-    """What DuckDB can read in place of some files.
+    """The paths that DuckDB can read in place of some files.
 
     Attributes:
         paths: the files, or copies of their events.
-        direct: those of the files that are read as they are.
+        direct: those of the files that are read directly.
     """
 
     paths: list[Path]
@@ -46,7 +46,7 @@ class Readable(NamedTuple):
 
 
 class _Copies:
-    """The copies of this process."""
+    """All copies of this process."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -54,7 +54,7 @@ class _Copies:
         self._known: _Known = {}
 
     def of(self, paths: Sequence[Path], name: str) -> Path:
-        """Return where the copy of some files is, made where it is missing or old."""
+        """Return the path of the copy of some files, which is made if it is missing or outdated."""
 
         def lines() -> Iterator[bytes]:
             for path in paths:
@@ -64,7 +64,7 @@ class _Copies:
         return self._kept(frozenset(map(_state, paths)), lines, name)
 
     def rest(self, path: Path, start: int) -> Path | None:
-        """Return where the copy of the complete lines behind an offset is; None without any."""
+        """Return the path of a copy of the complete lines after an offset; None without any."""
         try:
             with path.open("rb") as stream:
                 stream.seek(start)
@@ -90,11 +90,11 @@ class _Copies:
         return self._known[key][0]
 
     def made(self, content: Iterator[bytes], name: str) -> tuple[Path, IO[bytes]]:
-        """Return where a new copy is, and what keeps it."""
+        """Return the path of a new copy, and the stream that keeps it."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="leadlog-washed-"))
             weakref.finalize(self, _discard, self._folder, self._known, os.getpid())
-        stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the link is
+        stream = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the link exists
         try:
             for piece in content:
                 stream.write(piece)
@@ -137,7 +137,7 @@ rest_of = _copies.rest
 
 @contextmanager
 def stretch(source: BinaryIO, start: int, end: int) -> Iterator[Path]:
-    """Give the path of a copy of some bytes of a file, which is gone when the block ends."""
+    """Yield the path of a copy of some bytes of a file, removed when the block ends."""
     link, stream = _copies.made(_blocks(source, start, end), "stretch.jsonl")
     try:
         yield link
@@ -154,10 +154,10 @@ def _blocks(source: BinaryIO, start: int, end: int) -> Iterator[bytes]:
 
 
 def readable(paths: Iterable[Path]) -> Readable:
-    """Return what DuckDB is to read: files of a log, some of them replaced by copies.
+    """Return the paths for DuckDB to read: files of a log, some of them replaced by copies.
 
     Raises:
-        ReadError: a file cannot be read, or there is no room for a copy.
+        ReadError: a file cannot be read, or there is no space for a copy.
     """
     listed = list(paths)
     small: dict[str, list[Path]] = {}
@@ -181,7 +181,7 @@ def readable(paths: Iterable[Path]) -> Readable:
 def _state(path: Path) -> tuple[str, int, int, int]:
     try:
         state = path.stat()
-    except FileNotFoundError:  # its reader finds where it is now
+    except FileNotFoundError:  # its reader finds its new place
         return str(path), 0, 0, 0
     return str(path), state.st_ino, state.st_size, state.st_mtime_ns
 
@@ -205,7 +205,7 @@ def _has_long_line(path: Path) -> bool:
                         return True
                     start = end + 1
     except FileNotFoundError:
-        return False  # its reader finds where it is now
+        return False  # its reader finds its new place
     except (OSError, ValueError) as error:
         raise ReadError(f"cannot read {path}: {error}") from error
     return False

@@ -1,14 +1,14 @@
-"""The little language of `--where`.
+"""The filter language of `--where`.
 
     operation_details.success=false      equal; also !=
     operation_details.execution_time_ms>=200     also < <= > (numbers, or text by its order)
-    lead_identifier.company~gmbh         contains, whatever the case
-    operation_details.error_message!=null        null is also what is not there at all
-    trace_id exists                      the key is there, whatever its value
+    lead_identifier.company~gmbh         contains, in any case
+    operation_details.error_message!=null        null also matches a missing key
+    trace_id exists                      the key exists, with any value
 
-A path goes down through objects; through a list it means any of its elements, or one by its
-number (`alerts.severity=critical`, `alerts.0.name=disk`). A value is read as JSON (`true`, `4.5`,
-`null`, `"42"`), else as text. An unquoted value also equals a text that is spelled like it, so
+A path descends through objects; through a list it means any of its elements, or one by its number
+(`alerts.severity=critical`, `alerts.0.name=disk`). A value is parsed as JSON (`true`, `4.5`,
+`null`, `"42"`), else as text. An unquoted value also equals a text in the same notation, so
 `lead_identifier.lead_id=42` finds the id "42".
 
     >>> event = {"operation_details": {"success": False, "execution_time_ms": 250.0}}
@@ -43,18 +43,18 @@ _HELP = (
 
 
 class WhereError(LeadlogError, ValueError):
-    """A `--where` expression that cannot be understood; the message says how to write it."""
+    """A `--where` expression that cannot be parsed; the message shows how to write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One expression, understood; call it with an event.
+    """One parsed expression; call it with an event.
 
     Attributes:
-        path: keys from the top of the event down.
+        path: keys, from the top level of the event downwards.
         operator: `=`, `!=`, `<`, `<=`, `>`, `>=`, `~` or `exists`.
-        value: what to compare with: a string, number, boolean or None.
-        text: the value as text; None where it was quoted and is `value` itself.
+        value: the value to compare with: a string, number, boolean or None.
+        text: the value as text; None if it was quoted and is `value` itself.
     """
 
     path: tuple[str, ...]
@@ -63,7 +63,7 @@ class Condition:
     text: str | None = None
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
-        """Return whether the event fulfils it; never raises, whatever the event holds."""
+        """Return whether an event matches; never raises, whatever it contains."""
         found = list(_values(event, self.path))
         match self.operator:
             case "exists":
@@ -106,10 +106,10 @@ class Condition:
 
 
 def parse(expression: str) -> Condition:
-    """Understands one expression.
+    """Parse one expression.
 
     Raises:
-        WhereError: it cannot be understood; the message says how to write it.
+        WhereError: it cannot be parsed; the message shows how to write it.
     """
     match = _EXPRESSION.fullmatch(expression)
     if match is None:
@@ -141,10 +141,10 @@ def parse(expression: str) -> Condition:
 
 
 def all_of(expressions: Iterable[str]) -> Callable[[Mapping[str, Any]], bool]:
-    """Return one condition that holds where all of the expressions hold; none of them: always.
+    """Return one condition that requires all of the expressions; without any it is always true.
 
     Raises:
-        WhereError: one cannot be understood.
+        WhereError: an expression cannot be parsed.
     """
     conditions = [parse(expression) for expression in expressions]
     if len(conditions) == 1:
@@ -153,7 +153,7 @@ def all_of(expressions: Iterable[str]) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def known_paths(event: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every path that an expression could name in this event, with dots."""
+    """Yield every path, with dots, that an expression could name in this event."""
     for key, value in event.items():
         yield str(key)
         for inner in value if isinstance(value, list) else [value]:
@@ -164,13 +164,13 @@ def known_paths(event: Mapping[str, Any]) -> Iterator[str]:
 def suggestion(condition: Condition, known: Iterable[str]) -> str | None:
     """Return the known path that was probably meant.
 
-    None where this one is known, or nothing is near.
+    None if the path is known, or no known path is similar.
     """
     path = ".".join(part for part in condition.path if not part.isdecimal())
     known = set(known)
     if path in known:
         return None
-    # A column's bare name is what people type first: success for operation_details.success.
+    # Users tend to type a column's bare name: success for operation_details.success.
     last = [name for name in sorted(known) if name.rpartition(".")[2] == path]
     near = last or get_close_matches(path, sorted(known), n=1, cutoff=0.6)
     return near[0] if near else None
@@ -190,7 +190,7 @@ def _literal(text: str, expression: str) -> str | int | float | bool | None:
 
 
 def _values(data: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    """Yield the values at the path: none, one, or several where it goes through a list."""
+    """Yield the values at a path: none, one, or several if it passes through a list."""
     if not path:
         yield data
     elif isinstance(data, Mapping):

@@ -1,1 +1,1 @@
-"""From a call in the application to a line in a file: capture, pipeline, sinks, measurements."""
+"""Recording of an application's calls: capture, pipeline, sinks and measurements."""

@@ -1,9 +1,9 @@
-"""monitor_performance: measures a function, a coroutine, a generator or a block.
+"""monitor_performance: measures functions, coroutines, generators and blocks.
 
 Each run is one performance_metrics record; a run that raises also writes an error_log with
-the same operation_id, and raises on. Counts are inclusive: a monitored operation counts the
-statements and calls of monitored ones inside it, each once; `parent_operation_id` tells the
-inner ones, so sums over records take those where it is null.
+the same operation_id and re-raises. Counts are inclusive: a monitored operation includes the
+statements and calls of monitored operations inside it, each once. `parent_operation_id` marks
+the inner ones, so sums over records must use only those where it is null.
 """
 
 import functools
@@ -29,7 +29,7 @@ current_measured: ContextVar[str | None] = ContextVar("leadlog_monitored", defau
 
 
 class _Run:
-    """One run of something monitored."""
+    """One run of a monitored operation."""
 
     def __init__(self, name: str, *, suspends: bool = False) -> None:
         self.name = name
@@ -45,12 +45,12 @@ class _Run:
         self.awaited_ns = 0
 
     def enter(self) -> None:
-        """Go on running."""
+        """Start or resume the clocks."""
         self._token = current_measured.set(self.operation_id)
         self.meter.__enter__()
 
     def leave(self) -> None:
-        """Pauses, or ends."""
+        """Pause or stop the clocks."""
         self.meter.__exit__()
         try:
             current_measured.reset(self._token)
@@ -71,7 +71,7 @@ class _Run:
         peak = peak_mb()
         disk = None if self.disk_before is None else disk_bytes()
         rose = peak is not None and self.peak_before is not None and peak > self.peak_before
-        # What a coroutine waits for is its own time; what a generator's consumer does is not.
+        # The time a coroutine waits is its own; the time a generator's consumer takes is not.
         total_ms = meter.wall_ms + self.awaited_ns / 1e6 if self.suspends else elapsed_ms
         cpu_ms = meter.cpu_ms
         success = self.error is None
@@ -114,12 +114,12 @@ class _Run:
 
 
 class monitor_performance:  # noqa: N801 - used as a decorator and in `with`, as contextlib's are
-    """Measures what it decorates, or the block it opens.
+    """Decorator or context manager that measures a function or a block.
 
     Works on functions, methods, coroutine functions, generator functions and asynchronous
     generator functions, and as `with` and `async with`. Signatures and types are kept,
-    results and exceptions pass through unchanged. Of a generator the time inside it counts
-    as its duration, its consumer's time between items as `suspended_ms`.
+    results and exceptions are passed through unchanged. For a generator, the time inside it is
+    its duration, and its consumer's time between items is `suspended_ms`.
 
     Args:
         name: the operation's name; the function's qualified name by default.
@@ -169,7 +169,7 @@ class monitor_performance:  # noqa: N801 - used as a decorator and in `with`, as
         self.__exit__(kind, error, trace)
 
     def __call__(self, function: F) -> F:
-        """Wrap a callable; its type stays."""
+        """Wrap a callable, keeping its type."""
         name: str = self._name or getattr(function, "__qualname__", "") or repr(function)
         if inspect.isasyncgenfunction(function):
             return cast(F, _wrap_async_generator(function, name))
@@ -233,7 +233,7 @@ def _drive(items: Any, run: _Run) -> Generator[Any, Any, Any]:
 
 
 def _steps(items: Any, run: _Run) -> Generator[Any, Any, Any]:
-    """Step a generator or an awaited coroutine; the clocks run only while it does."""
+    """Step a generator or an awaited coroutine; the clocks run only during its steps."""
     step, value = items.send, None
     while True:
         run.enter()
@@ -257,7 +257,7 @@ def _steps(items: Any, run: _Run) -> Generator[Any, Any, Any]:
 
 
 class _Measured:
-    """An awaitable that steps a coroutine, so that only its own CPU time is measured."""
+    """An awaitable that steps a coroutine to measure only the coroutine's own CPU time."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], run: _Run) -> None:
         self._coroutine = coroutine
@@ -318,7 +318,7 @@ def _wrap_async_generator(
 
 
 class _Step:
-    """One step of an asynchronous generator; what it waits for counts as its own time."""
+    """One step of an asynchronous generator; time spent waiting counts as the generator's."""
 
     def __init__(self, step: Awaitable[Any], run: _Run) -> None:
         self._step = step

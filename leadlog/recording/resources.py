@@ -1,9 +1,9 @@
-"""Resources: what the process uses and how large the store is, sampled in the background.
+"""Resources: memory and load of the process and counts of the store, sampled in the background.
 
-Reading the resident set costs 10 to 60 µs and counting a store's leads much more, so events take
-the last sample instead, with its age where their record has a place for it. A store is only
-looked at while events with these values are logged, never more often than the setting
-`store_sample_seconds`, and never for more than a hundredth of the time.
+Reading the resident set costs 10 to 60 µs and counting a store's leads much more, so events use
+the last sample instead, with its age if their record has a key for it. A store is sampled only
+while events with these values are logged, at most as often as the setting
+`store_sample_seconds`, and for at most a hundredth of the time.
 """
 
 import contextlib
@@ -35,18 +35,18 @@ __all__ = [
 ]
 
 _MB = 1_000_000
-_LEAST_PAUSE = 99  # times what a look at a store took, so that looking takes a hundredth
+_LEAST_PAUSE = 99  # times the duration of a store's sample: sampling takes 1 % of the time
 _WANTED_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at the process.
+    """One sample of the process.
 
     Attributes:
-        memory_mb: resident set, 10^6 bytes; None where it could not be read.
-        load: the system's load average of the last minute; None where it has none.
-        taken_ns: when, nanoseconds of the monotonic clock.
+        memory_mb: resident set, 10^6 bytes; None if it could not be read.
+        load: the system's load average of the last minute; None if the system has none.
+        taken_ns: time of the sample, nanoseconds of the monotonic clock.
     """
 
     memory_mb: float | None
@@ -56,14 +56,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class StoreSample:
-    """One look at a lead store.
+    """One sample of a lead store.
 
     Attributes:
         database_size_mb: size of the whole database, 10^6 bytes.
-        total_leads: leads in it.
-        pending_syncs: leads that wait for a sync.
+        total_leads: leads in the store.
+        pending_syncs: leads waiting for a sync.
         active_connections: open connections of this process's pool.
-        taken_ns: when, nanoseconds of the monotonic clock.
+        taken_ns: time of the sample, nanoseconds of the monotonic clock.
     """
 
     database_size_mb: float | None
@@ -74,27 +74,27 @@ class StoreSample:
 
 
 class WatchedStore(Protocol):
-    """A store that can be looked at."""
+    """A store that can be sampled."""
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed, so that there is nothing to look at."""
+        """Whether the store is closed and can no longer be sampled."""
         ...
 
     def sample(self) -> StoreSample | None:
-        """Look at it now, from any thread; None where it cannot be. May raise."""
+        """Take a sample now, from any thread; None if that is not possible. May raise."""
         ...
 
 
 class _MeasuredProcess:
-    """This process: psutil's object and the descriptor of its I/O counters, made once."""
+    """This process: psutil's object and the descriptor of its I/O counters, created once."""
 
     def __init__(self) -> None:
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the parent's: its descriptor counts the parent's bytes."""
+        """Discard the parent's descriptor, which counts the parent's bytes."""
         self.process: psutil.Process | None = None
         self.counters: int | None = None
         self.no_counters = False
@@ -105,10 +105,10 @@ _stores: list[weakref.ref[WatchedStore]] = []
 
 
 def watch_store(store: WatchedStore) -> None:
-    """Have the store looked at from now on; of several open ones the newest is.
+    """Sample a store from now on; if several are open, the newest is sampled.
 
     Args:
-        store: held weakly.
+        store: the store; weakly referenced.
     """
     _stores[:] = [ref for ref in _stores if (one := ref()) is not None and not one.closed]
     _stores.append(weakref.ref(store))
@@ -123,17 +123,17 @@ def _newest_store() -> WatchedStore | None:
 
 
 def resident_mb() -> float | None:
-    """Return the resident set of this process now, 10^6 bytes; None where it cannot be read."""
+    """Return the resident set of this process now, 10^6 bytes; None if it cannot be read."""
     try:
         if _this.process is None:
             _this.process = psutil.Process()
         return round(float(_this.process.memory_info().rss) / _MB, 3)
-    except (psutil.Error, OSError):  # no descriptor is left, or there is no /proc
+    except (psutil.Error, OSError):  # out of descriptors, or no /proc
         return None
 
 
 def disk_bytes() -> int | None:
-    """Bytes that this process had storage read and write so far; None if unknown.
+    """Return the bytes this process has read from and written to storage; None if unknown.
 
     Read from Linux's own counters through a descriptor that stays open: 5 µs, where psutil takes
     70, and each measured run needs it twice.
@@ -146,14 +146,14 @@ def disk_bytes() -> int | None:
         fields = dict(line.split(b": ") for line in os.pread(_this.counters, 512, 0).splitlines())
         return int(fields[b"read_bytes"]) + int(fields[b"write_bytes"])
     except (OSError, ValueError, KeyError) as error:
-        # Another system, or one that does not let us; descriptors may be free again later.
+        # Not Linux, or access denied; only a lack of descriptors is temporary.
         passing = isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
         _this.no_counters = not passing
         return None
 
 
 def peak_mb() -> float | None:
-    """Return the highest resident set of the process so far, 10^6 bytes; None where unknown."""
+    """Return the highest resident set of the process so far, 10^6 bytes; None if unknown."""
     try:
         import resource
     except ImportError:
@@ -163,7 +163,7 @@ def peak_mb() -> float | None:
 
 
 def take_sample() -> Sample:
-    """Look at the process now."""
+    """Return a sample of the process, taken now."""
     try:
         load = round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
@@ -172,16 +172,16 @@ def take_sample() -> Sample:
 
 
 class Sampler:
-    """Keeps recent samples, taken by a daemon thread.
+    """Recent samples, taken by a daemon thread.
 
     Args:
         interval: seconds between samples of the process.
-        store_interval: least seconds between samples of a store; 0 for none at all.
+        store_interval: minimum seconds between samples of a store; 0 for none at all.
         now_ns: a monotonic clock, nanoseconds.
 
     Attributes:
         latest: the last sample; the first is taken at once.
-        store: the last sample of the newest store; None until somebody wanted one.
+        store: the last sample of the newest store; None before one was needed.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Sampler:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the parent's thread and what it saw."""
+        """Discard the parent's thread and samples."""
         self._thread: Background | None = None
         self._stopped = False
         self._alarm = Lock()
@@ -209,7 +209,7 @@ class Sampler:
         self._wanted_until = self._next_store = -1
 
     def start(self) -> None:
-        """Start the thread, where it does not run yet."""
+        """Start the thread if it is not running."""
         if self._thread is None and not self._stopped:
             self.latest = take_sample()
             self._thread = start_thread(self._run, "leadlog-sampler")
@@ -222,10 +222,10 @@ class Sampler:
                 self._look_beside()
 
     def _look_beside(self) -> None:
-        """Take a sample of the store in a thread of its own: counting may take long.
+        """Sample the store in a separate thread, since counting may take long.
 
-        Where threads are green it is one of these, started by one: connections and their pool
-        belong to them.
+        With green threads, it is a green thread started by another one, because connections and
+        their pool belong to green threads.
         """
         if is_ending() or self._due() is None:
             return
@@ -239,7 +239,7 @@ class Sampler:
             self._looking = looking
 
     def look_at_store(self) -> None:
-        """Take a sample of the newest store, where one is wanted and due; never raises."""
+        """Take a sample of the newest store if one is needed and due; never raises."""
         store = self._due()
         if store is None:
             return
@@ -254,7 +254,7 @@ class Sampler:
         self._of, self.store = weakref.ref(store), found
 
     def _due(self) -> WatchedStore | None:
-        """Return the store that is to be looked at now; forgets the figures of one that is gone."""
+        """Return the store to be sampled now; discard the samples of one that is closed."""
         store = _newest_store()
         if self._of is not None and self._of() is not store:
             self.store = self._of = None
@@ -264,7 +264,7 @@ class Sampler:
         return store if wanted else None
 
     def memory_mb(self) -> float | None:
-        """Return the resident set at the last sample, 10^6 bytes; None where there is none."""
+        """Return the resident set at the last sample, 10^6 bytes; None without a sample."""
         if self._thread is None:
             self.start()
         sample = self.latest
@@ -279,7 +279,7 @@ class Sampler:
             self._thread.join(timeout=1.0)
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:  # noqa: ARG002 - structlog's signature
-        """Processor: fills what was sampled where the event has the keys and no value."""
+        """Fill in sampled values if the event has the keys and no values; structlog's processor."""
         if self._thread is None:
             self.start()
         sample = self.latest

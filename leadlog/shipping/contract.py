@@ -1,4 +1,4 @@
-"""What a destination's protocol has to do, and how it says what went wrong."""
+"""The contract of a destination's protocol: records, outcomes and errors."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
@@ -19,23 +19,23 @@ __all__ = [
 
 
 class Item(NamedTuple):
-    """One record on its way.
+    """One record to be shipped.
 
     Attributes:
-        event_id: What identifies it at the destination.
-        category: The folder that it is from.
-        event: The record, with the destination's policy on personal data applied.
+        event_id: Identifies the record at the destination.
+        category: The folder of the log that the record is from.
         raw: The line as it is in the log.
+        body: The encoded record to send, with the destination's policy on personal data applied.
     """
 
     event_id: str
     category: str
-    event: dict[str, Any]
     raw: bytes
+    body: bytes
 
 
 class _Again:
-    """What a destination says of a record that it may take later."""
+    """The outcome of a record that the destination may accept later."""
 
 
 AGAIN: Final = _Again()
@@ -45,11 +45,11 @@ Verdict = str | _Again | None
 
 
 class UnreachableError(ShippingError):
-    """Nothing was taken, as far as is known, and a later try may succeed.
+    """No record is known to be accepted; a later attempt may succeed.
 
     Args:
         message: What happened.
-        retry_after: Seconds that the destination wants to be left alone.
+        retry_after: Seconds that the destination asks to wait before the next request.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -58,11 +58,11 @@ class UnreachableError(ShippingError):
 
 
 class BatchRefusedError(ShippingError):
-    """A request was refused for what is in it; a smaller one shows which record it was.
+    """A request was refused for its content; a smaller one shows which record is at fault.
 
     Args:
-        message: What the destination said.
-        position: Of the record, where it was named.
+        message: The destination's answer.
+        position: Index of the refused record, where the destination names it.
     """
 
     def __init__(self, message: str, position: int | None = None) -> None:
@@ -71,11 +71,11 @@ class BatchRefusedError(ShippingError):
 
 
 class DroppedError(ShippingError):
-    """The destination took a batch without some of its records, and does not say which.
+    """The destination accepted a batch without some of its records and does not say which.
 
     Args:
-        message: What the destination said.
-        count: How many it dropped.
+        message: The destination's answer.
+        count: Number of records that it dropped.
     """
 
     def __init__(self, message: str, count: int) -> None:
@@ -94,7 +94,7 @@ class Sender(Protocol):
     """Whether events can be deleted there by their ids."""
 
     def prepare(self) -> None:
-        """Get ready, before the first batch.
+        """Prepare the destination before the first batch.
 
         Raises:
             UnreachableError: It cannot be reached now.
@@ -102,26 +102,39 @@ class Sender(Protocol):
         """
         ...
 
+    def encode(
+        self, event_id: str, category: str, event: dict[str, Any], line: bytes | None
+    ) -> bytes:
+        """Return the encoded record to send.
+
+        Args:
+            event_id: Identifies the record at the destination.
+            category: The folder of the log that the record is from.
+            event: The record, with the destination's policy applied.
+            line: The record's bytes in the log, if `event` is unchanged; else None.
+        """
+        ...
+
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
         """Send records and return the outcome of each.
 
         Raises:
-            UnreachableError: Nothing is known to be taken; all are sent again.
-            BatchRefusedError: One of them, or their number, was refused.
+            UnreachableError: No record is known to be accepted; all are sent again.
+            BatchRefusedError: One of the records, or their number, was refused.
             DestinationError: The destination refuses everything.
-            DroppedError: It took the others.
+            DroppedError: Some records were dropped, the others accepted.
         """
         ...
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Delete events there; put the items in the place of those that changed.
+        """Delete events at the destination; replace those that changed by the items.
 
         Raises:
-            UnreachableError: Not done, or not all of it.
+            UnreachableError: Nothing, or not everything, was deleted.
             DestinationError: The destination refuses.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         ...

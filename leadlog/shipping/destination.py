@@ -1,4 +1,4 @@
-"""Where to ship to, as leadlog.toml or one URL says it."""
+"""Destinations of shipping, as configured in leadlog.toml or by one URL."""
 
 import difflib
 import os
@@ -21,7 +21,7 @@ KINDS: Final = ("elasticsearch", "opensearch", "splunk", "otlp", "s3")
 """Types of destinations."""
 
 RESERVED: Final = ("run", "status", "replay", "forget", "template")
-"""Names that the subcommands of `leadlog ship` have."""
+"""Names that cannot be used for a destination: the subcommands of `leadlog ship`."""
 
 _POLICIES: Final = ("plain", "masked", "pseudonymised")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -35,28 +35,28 @@ class Destination:
     """One destination; each attribute is a key of its table in leadlog.toml.
 
     Attributes:
-        name: What commands call it.
+        name: The name used in commands.
         type: elasticsearch, opensearch, splunk, otlp or s3.
-        url: Where it is: http(s)://… or s3://bucket/prefix.
-        personal_data: plain, masked or pseudonymised; must be stated.
-        index: For elasticsearch, what index names begin with; for splunk, the index.
+        url: Address of the destination: http(s)://… or s3://bucket/prefix.
+        personal_data: plain, masked or pseudonymised; required.
+        index: For elasticsearch, the prefix of index names; for splunk, the index.
         categories: Folders that are shipped; all by default.
         since: First UTC day that is shipped; all by default.
-        token_env: Environment variable that the token is in; else the keyring has it as
-            `leadlog` `ship.<name>`, or there is none.
+        token_env: Environment variable that holds the token; without it the keyring is asked
+            for `leadlog` `ship.<name>`.
         user: For elasticsearch: the token is this user's password; else it is an API key.
-        ca: File of certificates that are trusted instead of the system's.
+        ca: File of certificates to trust instead of the system's.
         insecure_http: Whether http:// to another host is allowed.
-        batch_records: Most records in one request.
-        batch_bytes: About the most bytes in one request.
-        timeout_seconds: How long an answer may take.
-        backfill_per_second: Most records of past days per second; 0 for no limit.
+        batch_records: Largest number of records in one request.
+        batch_bytes: Approximate largest size of one request in bytes.
+        timeout_seconds: Longest wait for an answer.
+        backfill_per_second: Largest number of records of past days per second; 0 for no limit.
         acknowledge: For splunk: auto, on or off: whether to wait until events are indexed.
-        ack_seconds: For splunk: how long to wait for that before a batch is sent again.
-        templates: For elasticsearch: whether index templates are installed at the start.
-        region: For s3: of the bucket.
+        ack_seconds: For splunk: longest wait for indexing before a batch is sent again.
+        templates: For elasticsearch: whether index templates are installed at startup.
+        region: For s3: region of the bucket.
         endpoint: For s3: URL of a store that is not AWS.
-        host: For s3: name of this machine in the store; its own by default.
+        host: For s3: name of this machine in the store; the host name by default.
     """
 
     name: str
@@ -86,10 +86,10 @@ _FIELDS: Final = {field.name: field for field in attrs.fields(Destination)}
 
 
 def configured(tables: Mapping[str, Any]) -> dict[str, Destination]:
-    """Return the destinations of the setting `ship`, by name.
+    """Return the destinations of the setting `ship` by name.
 
     Raises:
-        SettingsError: A table is wrong; the message names it and what would do.
+        SettingsError: A table is invalid; the message names it and the remedy.
     """
     found = {}
     for name, table in tables.items():
@@ -100,16 +100,16 @@ def configured(tables: Mapping[str, Any]) -> dict[str, Destination]:
 
 
 def from_url(url: str, personal_data: str | None = None) -> Destination:
-    """Return the destination of one URL, `elasticsearch+http://127.0.0.1:9200/leadlog`.
+    """Return the destination of a URL such as `elasticsearch+http://127.0.0.1:9200/leadlog`.
 
-    Keys of a table in leadlog.toml may stand behind `?`.
+    Keys of a table in leadlog.toml may follow as a query (`?batch_records=500`).
 
     Args:
         url: The URL.
         personal_data: plain, masked or pseudonymised.
 
     Raises:
-        SettingsError: It is wrong; the message says what would do.
+        SettingsError: The URL is invalid; the message names the remedy.
     """
     parts = urlsplit(url)
     kind, _, scheme = parts.scheme.partition("+")
@@ -283,13 +283,13 @@ def _without_secrets(url: str) -> str:
 def token_of(
     one: Destination, environment: Mapping[str, str] = os.environ, keyring: Any = None
 ) -> str:
-    """Return a destination's token; empty where there is none.
+    """Return a destination's token; empty if it has none.
 
     Args:
         one: The destination.
-        environment: Variables to look in.
-        keyring: Has `get_password(service, user)`; the package `keyring` by default, where it is
-            installed.
+        environment: Environment variables.
+        keyring: An object with `get_password(service, user)`; by default the package `keyring`,
+            where it is installed.
 
     Raises:
         SettingsError: The variable that `token_env` names is not set.

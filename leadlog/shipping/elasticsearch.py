@@ -1,11 +1,13 @@
-"""Elasticsearch and OpenSearch, by `_bulk`.
+"""Shipping to Elasticsearch and OpenSearch by `_bulk`.
 
-A record goes to the index `<index>-<log type>-<UTC day>` under its event_id, by the operation
-`create`: a second copy of it is refused with 409, so each is there once, however often it is sent.
+A record is written to the index `<index>-<log type>-<UTC day>` under its event_id by the
+operation `create`: a second copy is refused with 409, so each record exists once, however often it
+is sent.
 """
 
 import base64
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -31,23 +33,24 @@ _BULK: Final = "/_bulk?filter_path=errors,items.*.status,items.*.error"
 _NDJSON: Final = "application/x-ndjson"
 _LATER: Final = (429, 502, 503, 504)
 _LONGEST_KEYWORD: Final = 8191  # Lucene takes 32,766 bytes, and a character up to 4
+_WORDS: Final = (str, type(None))
+_FLAGS: Final = (bool, type(None))
 _OWN: Final = ("timestamp", "level", "event_name", "event_id", "session_id", "trace_id", "span_id")
 
 
-def document(item: Item) -> dict[str, Any]:
-    """Return a record as the Elastic Common Schema has it, with all of its own sections.
+def document(event_id: str, category: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in the Elastic Common Schema, with all of its sections.
 
-    What ECS has a name for stands there; everything else stands under `leadlog`.
+    Values for which ECS has a field stand in that field; everything else stands under `leadlog`.
     """
-    event = item.event
     rest = {key: value for key, value in event.items() if key not in _OWN}
     found: dict[str, Any] = {
         "@timestamp": event["timestamp"],
         "log": {"level": event.get("level")},
         "event": {
-            "id": item.event_id,
+            "id": event_id,
             "action": event.get("event_name"),
-            "dataset": f"leadlog.{_LOG_TYPES[item.category]}",
+            "dataset": f"leadlog.{_LOG_TYPES[category]}",
         },
         "labels": {"session_id": event.get("session_id")},
         "leadlog": rest,
@@ -67,21 +70,81 @@ def document(item: Item) -> dict[str, Any]:
         rest["operation"] = details.get("operation_type")
     error = event.get("error_details")
     if type(error) is dict:
-        found["error"] = {
-            "type": error.get("exception_class") or error.get("error_type"),
-            "message": error.get("error_message"),
-            "stack_trace": error.get("stack_trace"),
-            "code": error.get("error_code"),
-            "id": error.get("error_id"),
-        }
+        found["error"] = _error(error)
     return found
+
+
+def _error(error: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": error.get("exception_class") or error.get("error_type"),
+        "message": error.get("error_message"),
+        "stack_trace": error.get("stack_trace"),
+        "code": error.get("error_code"),
+        "id": error.get("error_id"),
+    }
+
+
+@lru_cache(maxsize=4096)
+def _quoted(value: str | None) -> str:
+    return orjson.dumps(value).decode()
+
+
+_OUTCOMES: Final = {None: "unknown", True: "success", False: "failure"}
+_SPLICED: Final = frozenset(("entity", "operation"))
+"""Keys that are added under `leadlog`; records do not have them."""
+
+
+def _spliced(event_id: str, category: str, event: dict[str, Any], line: bytes) -> bytes | None:
+    """Return the JSON of `document` with the line's own bytes; None if the line cannot be reused.
+
+    It cannot if leadlog did not write it: another order of keys, or an escape in its first keys.
+    """
+    get = event.get
+    stamp, level, name = event["timestamp"], get("level"), get("event_name")
+    session, log_type = get("session_id"), get("log_type")
+    begins = (
+        f'{{"timestamp":"{stamp}","level":"{level}","log_type":"{log_type}",'
+        f'"event_name":"{name}","session_id":"{session}","event_id":"{event_id}",'
+    ).encode()
+    end = len(line) - 1
+    if not (line.startswith(begins) and line.endswith(b"}") and _SPLICED.isdisjoint(event)):
+        return None
+    traced = ""
+    if "trace_id" in event or "span_id" in event:
+        trace, span = get("trace_id"), get("span_id")
+        ends = f',"trace_id":"{trace}","span_id":"{span}"}}'.encode()
+        if not line.endswith(ends):
+            return None
+        end = len(line) - len(ends)
+        traced = f'"trace":{{"id":"{trace}"}},"span":{{"id":"{span}"}},'
+    details, own, more = get("operation_details"), "", ""
+    if type(details) is dict:
+        success, took = details.get("success"), details.get("execution_time_ms")
+        entity, operation = details.get("entity"), details.get("operation_type")
+        if type(entity) not in _WORDS or type(operation) not in _WORDS:
+            return None
+        own = f',"outcome":"{_OUTCOMES[success]}"' if type(success) in _FLAGS else ""
+        if not own:
+            return None
+        if isinstance(took, int | float):
+            own += f',"duration":{int(took * 1_000_000)}'
+        more = f'"entity":{_quoted(entity)},"operation":{_quoted(operation)},'
+    error = get("error_details")
+    if type(error) is dict:
+        traced += f'"error":{orjson.dumps(_error(error)).decode()},'
+    head = (
+        f'{{"@timestamp":"{stamp}","log":{{"level":"{level}"}},"event":{{"id":"{event_id}",'
+        f'"action":"{name}","dataset":"leadlog.{_LOG_TYPES[category]}"{own}}},'
+        f'"labels":{{"session_id":"{session}"}},{traced}"leadlog":{{"log_type":"{log_type}",{more}'
+    ).encode()
+    return b"".join((head, line[len(begins) : end], b"}}"))
 
 
 class BulkSender:
     """Sends to Elasticsearch or OpenSearch.
 
     Args:
-        destination: Where to.
+        destination: The destination.
         token: An API key or, with a user, that user's password; empty for none.
     """
 
@@ -98,15 +161,15 @@ class BulkSender:
         self._heads: dict[str, bytes] = {}
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def prepare(self) -> None:
-        """Install the index templates, unless they are not wanted.
+        """Install the index templates, unless the destination turns them off.
 
         Raises:
             UnreachableError: It cannot be reached now.
-            DestinationError: It refuses, or is not what it should be.
+            DestinationError: The destination refuses, or is neither Elasticsearch nor OpenSearch.
         """
         answer = self._http.decoded(self._http.request("GET", "/"), "/")
         version = answer.get("version") if isinstance(answer, dict) else None
@@ -134,33 +197,36 @@ class BulkSender:
         index = f"{self._index}-{_LOG_TYPES[category]}-{date}"
         return orjson.dumps({verb: {"_index": index, "_id": event_id}})
 
-    def _action(self, item: Item) -> bytes:
-        event_id, day = item.event_id, item.event["timestamp"][:10]
+    def _action(self, event_id: str, category: str, day: str) -> bytes:
         if not event_id.isalnum():
-            return self._head("create", item.category, day, event_id)
-        key = f"{item.category}{day}"
+            return self._head("create", category, day, event_id)
+        key = f"{category}{day}"
         head = self._heads.get(key)
         if head is None:
             if len(self._heads) > 1000:
                 self._heads.clear()
-            index = f"{self._index}-{_LOG_TYPES[item.category]}-{day}"
+            index = f"{self._index}-{_LOG_TYPES[category]}-{day}"
             head = self._heads[key] = f'{{"create":{{"_index":"{index}","_id":"'.encode()
         return head + event_id.encode() + b'"}}'
 
+    def encode(
+        self, event_id: str, category: str, event: dict[str, Any], line: bytes | None
+    ) -> bytes:
+        """Return the two lines of `_bulk` that create a record."""
+        found = None if line is None else _spliced(event_id, category, event, line)
+        if found is None:
+            found = orjson.dumps(document(event_id, category, event))
+        return b"%b\n%b\n" % (self._action(event_id, category, event["timestamp"][:10]), found)
+
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
-        """Create the records that are not there yet.
+        """Create the records that do not exist yet.
 
         Raises:
-            UnreachableError: No answer, or one that says to come later.
+            UnreachableError: No answer, or one that asks to retry later.
             BatchRefusedError: The request was refused for its content.
-            DestinationError: Everything is refused.
+            DestinationError: The destination refuses everything.
         """
-        lines: list[bytes] = []
-        for item in items:
-            lines.append(self._action(item))
-            lines.append(orjson.dumps(document(item)))
-        lines.append(b"")
-        return self._bulk(b"\n".join(lines), len(items))
+        return self._bulk(b"".join([item.body for item in items]), len(items))
 
     def _bulk(self, body: bytes, count: int) -> Sequence[Verdict]:
         path = "/_bulk"
@@ -179,23 +245,20 @@ class BulkSender:
         return [_verdict(verb, one) for verb, one in found]
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Delete records by their ids; index the new ones over those that changed.
+        """Delete records by their ids; index the changed ones again.
 
         Raises:
-            UnreachableError: Not done, or not all of it.
+            UnreachableError: Nothing, or not everything, was deleted.
             DestinationError: The destination refuses.
         """
         lines = [
-            self._head("delete", one.category, one.date, one.event_id)
+            self._head("delete", one.category, one.date, one.event_id) + b"\n"
             for one in events
             if one.line is None
         ]
-        count = len(lines)
-        for item in items:
-            day = item.event["timestamp"][:10]
-            lines += [self._head("index", item.category, day, item.event_id)]
-            lines += [orjson.dumps(document(item))]
-        verdicts = self._bulk(b"\n".join([*lines, b""]), count + len(items)) if lines else ()
+        # The action of a create, but one that overwrites an existing record.
+        lines += [item.body.replace(b'{"create":', b'{"index":', 1) for item in items]
+        verdicts = self._bulk(b"".join(lines), len(lines)) if lines else ()
         for verdict in verdicts:
             if verdict is AGAIN:
                 raise UnreachableError(f"{self._destination.url} could not delete all of it now")
@@ -205,7 +268,7 @@ class BulkSender:
 
 def _verdict(verb: str, one: dict[str, Any]) -> Verdict:
     status = one.get("status", 0)
-    # 409: it is there already; 404: what is to be deleted is not there.
+    # 409: the record exists already; 404: the record to delete does not exist.
     if 200 <= status < 300 or status == (404 if verb == "delete" else 409):
         return None
     if status in _LATER:
@@ -224,13 +287,13 @@ def _verdict(verb: str, one: dict[str, Any]) -> Verdict:
 def index_template(log_type: str, index: str, flavour: str) -> dict[str, Any]:
     """Return the index template of a log type.
 
-    Every field of the record contract has its type from the first record on. Objects with keys of
-    the user's own are one field each (`flat_object`, `flattened`), so that they never use up the
-    index's limit of fields nor refuse a record for the type of a value.
+    Every field of the record contract has its type from the first record on. Objects with keys that
+    the user chooses are one field each (`flat_object`, `flattened`), so they neither use up the
+    limit of fields nor have a record refused for the type of a value.
 
     Args:
-        log_type: Which one.
-        index: What index names begin with.
+        log_type: The log type.
+        index: Prefix of the index names.
         flavour: elasticsearch or opensearch.
     """
     flat: dict[str, Any] = {"type": "flat_object"}
@@ -299,7 +362,7 @@ def _properties(
 def _field(
     key: str, schema: dict[str, Any], definitions: dict[str, Any], flat: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Return how one key is mapped; None where nothing is known of it."""
+    """Return the mapping of one key; None if its type is unknown."""
     if "$ref" in schema:
         target = definitions[schema["$ref"].rpartition("/")[2]]
         open_ended = target.get("additionalProperties") is not False

@@ -1,7 +1,8 @@
-"""Sealed days to an object store, by date and host, so that many machines are read as one.
+"""Shipping of sealed days to an object store by date and host, so many machines read as one.
 
-A part is written under a name that tells what it holds, then its manifest, then the position moves:
-whatever ends a run, the next one writes the same objects again, and nobody reads a day twice.
+A part is written under a name that identifies its content, then its manifest, and then the
+position is advanced: however a run ends, the next one writes the same objects again, and no reader
+counts a day twice.
 """
 
 import hashlib
@@ -41,11 +42,11 @@ class ObjectShipper:
 
     Args:
         directory: The log directory.
-        destination: Where to.
-        privacy: What is done with personal data; None for nothing.
-        notice: Is called with one line that people should know of.
-        clock: Microseconds since 1970.
-        stop: Ends a run when it is set.
+        destination: The destination.
+        privacy: Policy applied to personal data; None to leave it as it is.
+        notice: Called with one line of text for the operator.
+        clock: Returns microseconds since 1970.
+        stop: Ends a run when set.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -75,14 +76,14 @@ class ObjectShipper:
         """Do nothing; the connections are pyarrow's."""
 
     def once(self, give_up_seconds: float = 30.0) -> ShipReport:
-        """Write all parts that the store does not have.
+        """Write all parts that the store lacks.
 
         Args:
-            give_up_seconds: How long a store is tried that cannot be reached.
+            give_up_seconds: How long an unreachable store is retried.
 
         Raises:
-            ShippingError: Another process ships there.
-            LeadlogError: The position cannot be kept.
+            ShippingError: Another process ships to this destination.
+            LeadlogError: The position cannot be stored.
         """
         with shipping_lock(self._directory, self._destination.name) as other:
             if other is not None:
@@ -95,10 +96,10 @@ class ObjectShipper:
         return self.report
 
     def run(self) -> ShipReport:
-        """Look for sealed days every minute until it is stopped.
+        """Check for sealed days every minute until stopped.
 
         Raises:
-            LeadlogError: The position cannot be kept.
+            LeadlogError: The position cannot be stored.
         """
         while not self._stop.is_set():
             with shipping_lock(self._directory, self._destination.name) as other:
@@ -112,7 +113,7 @@ class ObjectShipper:
         return self.report
 
     def replay(self, give_up_seconds: float = 30.0) -> ShipReport:  # noqa: ARG002 - as of the others
-        """Raise: an object store refuses no record.
+        """Raise a SettingsError: an object store refuses no record.
 
         Raises:
             SettingsError: Always.
@@ -129,7 +130,7 @@ class ObjectShipper:
             yield shipments
 
     def _tried(self, shipments: Shipments) -> bool:
-        """Write what is missing; False where the store could not be reached."""
+        """Write the missing parts; return False if the store could not be reached."""
         try:
             self._write_all(shipments)
         except OSError as error:
@@ -168,7 +169,7 @@ class ObjectShipper:
         shipments.erasures_done(erasures)
 
     def _write(self, shipments: Shipments, file: LogFile, form: str, gone: list[Key]) -> None:
-        """Write a part, its manifest, and then the position."""
+        """Write a part, then its manifest, then the position."""
         replaces = tuple(
             f"part-{stem}.parquet"
             for category, stem in gone
@@ -204,7 +205,7 @@ class ObjectShipper:
 
     @contextmanager
     def _as_wanted(self, file: LogFile) -> Iterator[Path]:
-        """Give a part with the destination's policy on personal data applied."""
+        """Yield the path of a part with the destination's policy on personal data applied."""
         privacy = self._privacy
         if privacy is None:
             yield file.path
@@ -223,7 +224,7 @@ class ObjectShipper:
             yield part
 
     def _forget(self, shipments: Shipments, sealed: list[LogFile], gone: list[Key]) -> None:
-        """Remove parts that stand in a merged one; what retention removed stays in the store."""
+        """Remove parts that a merged one contains; parts removed by retention stay in the store."""
         merged = {(file.category, file.date) for file in sealed if file.merged}
         for category, stem in gone:
             day = stem[:10]

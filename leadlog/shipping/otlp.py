@@ -1,7 +1,7 @@
-"""OpenTelemetry, by OTLP/HTTP in protobuf: collectors, and Loki at its path /otlp.
+"""Shipping to OpenTelemetry by OTLP/HTTP in protobuf: collectors, and Loki at its path /otlp.
 
-At least once: a batch that was under way when a kill or a lost answer came is sent again. Each
-record carries its event_id as `log.record.uid`, by which receivers can tell copies.
+Delivery is at least once: a batch in flight when the process is killed or an answer is lost is sent
+again. Each record carries its event_id as `log.record.uid`, by which receivers can detect copies.
 """
 
 import socket
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from leadlog.core.clock import parse
 from leadlog.reading.shipments import Erased
 from leadlog.shipping.contract import DroppedError, Item, UnreachableError, Verdict
 from leadlog.shipping.destination import Destination
 from leadlog.shipping.protobuf import export_request, log_record, partial_success
+from leadlog.shipping.times import micros_of
 from leadlog.shipping.transport import Transport
 from leadlog_processors.fields import SCHEMA_VERSION
 
@@ -29,12 +29,11 @@ _OWN: Final = frozenset(
 )
 
 
-def encode(item: Item) -> bytes:
-    """Return a record as a LogRecord: known values as attributes, its sections as the body."""
-    event = item.event
+def encode(event_id: str, event: dict[str, Any]) -> bytes:
+    """Return a record as a LogRecord: known values as attributes, all sections as the body."""
     get = event.get
     values: dict[str, Any] = {
-        "log.record.uid": item.event_id,
+        "log.record.uid": event_id,
         "leadlog.log_type": get("log_type"),
         "session.id": get("session_id"),
         "process.pid": get("process_id"),
@@ -57,10 +56,10 @@ def encode(item: Item) -> bytes:
     level = level if type(level) is str else ""
     name = get("event_name")
     return log_record(
-        time_unix_nano=max(parse(event["timestamp"]), 0) * 1000,
+        time_unix_nano=micros_of(event["timestamp"]) * 1000,
         severity_number=_SEVERITIES.get(level, 0),
         severity_text=level,
-        body={key: value for key, value in event.items() if key not in _OWN},
+        body={key: event[key] for key in event if key not in _OWN},
         values=values,
         trace_id=_hex(get("trace_id"), 16),
         span_id=_hex(get("span_id"), 8),
@@ -80,8 +79,8 @@ class OtlpSender:
     """Sends to an OpenTelemetry receiver.
 
     Args:
-        destination: Where to; a URL without a path is one of a collector, /v1/logs.
-        token: Sent as a bearer token; empty for none.
+        destination: The destination; to a URL without a path /v1/logs is added.
+        token: Bearer token; empty for none.
     """
 
     can_erase = False
@@ -93,22 +92,32 @@ class OtlpSender:
         self._resource = {"service.name": "leadlog", "host.name": socket.gethostname()}
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def prepare(self) -> None:
-        """Do nothing: the protocol has no greeting."""
+        """Do nothing: OTLP has no handshake."""
+
+    def encode(
+        self,
+        event_id: str,
+        category: str,  # noqa: ARG002 - the record has its log type
+        event: dict[str, Any],
+        line: bytes | None,  # noqa: ARG002 - the body is not JSON
+    ) -> bytes:
+        """Return a record as a LogRecord."""
+        return encode(event_id, event)
 
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
         """Export the records.
 
         Raises:
-            UnreachableError: No answer, or one that says to come later.
+            UnreachableError: No answer, or one that asks to retry later.
             BatchRefusedError: The request was refused for its content.
-            DestinationError: Everything is refused.
-            DroppedError: The receiver dropped some and does not say which.
+            DestinationError: The destination refuses everything.
+            DroppedError: The receiver dropped some records and does not say which.
         """
-        records = map(encode, items)
+        records = [item.body for item in items]
         body = export_request(self._resource, "leadlog", str(SCHEMA_VERSION), records)
         answer = self._http.request("POST", self._path, body, content_type=_TYPE)
         try:
@@ -123,5 +132,5 @@ class OtlpSender:
         return [None] * len(items)
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Raise: the protocol cannot delete."""
+        """Raise NotImplementedError: OTLP cannot delete."""
         raise NotImplementedError

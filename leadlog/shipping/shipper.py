@@ -1,4 +1,4 @@
-"""Ships to one destination: read, send, and move the position once all of it is acknowledged."""
+"""Shipping to one destination: read, send, and advance the position once all is acknowledged."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ import attrs
 
 from leadlog.core.clock import now_us
 from leadlog.core.errors import ShippingError
-from leadlog.reading.events import Event, decode
+from leadlog.reading.events import Event, OddEvent, decode
 from leadlog.reading.shipments import Erased, Refused, Shipments, shipping_lock
 from leadlog.shipping.contract import (
     AGAIN,
@@ -37,13 +37,13 @@ _STANDBY_SECONDS: Final = 2.0
 
 @attrs.define
 class ShipReport:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
-        name: Of the destination.
-        sent: Records that it took.
-        refused: Records that it refused for good; they are kept for `leadlog ship replay`.
-        error: Why the run ended before all was sent; None where it did not.
+        name: Name of the destination.
+        sent: Number of records that it accepted.
+        refused: Number of records that it refused for good; kept for `leadlog ship replay`.
+        error: Why the run ended before everything was sent; None if it did not.
     """
 
     name: str
@@ -52,19 +52,19 @@ class ShipReport:
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return all attributes as plain data."""
         return attrs.asdict(self)
 
 
 class _StoppedError(Exception):
-    """The run is to end."""
+    """Raised to end a run that was asked to stop."""
 
 
 def sender_of(destination: Destination) -> Sender:
-    """Return what speaks a destination's protocol.
+    """Return the sender for a destination's protocol.
 
     Raises:
-        SettingsError: Its token is not there.
+        SettingsError: Its token is not set.
     """
     token = token_of(destination)
     if destination.type == "splunk":
@@ -83,20 +83,20 @@ def sender_of(destination: Destination) -> Sender:
 class Shipper:
     """Ships a log directory to one destination.
 
-    `once` sends what there is; `run` goes on until it is stopped. Only one process ships to a
-    destination; a second one stands by.
+    `once` sends everything that is pending; `run` continues until it is stopped. Only one process
+    ships to a destination; a second one stands by.
 
     Args:
         directory: The log directory.
-        destination: Where to.
-        pseudonym_key: Of the pseudonyms, where the destination wants these.
-        notice: Is called with one line that people should know of.
-        clock: Microseconds since 1970.
-        stop: Ends a run when it is set.
-        sender: Speaks the protocol; made from the destination by default.
+        destination: The destination.
+        pseudonym_key: Key of the pseudonyms, if the destination's policy uses them.
+        notice: Called with one line of text for the operator.
+        clock: Returns microseconds since 1970.
+        stop: Ends a run when set.
+        sender: Implements the protocol; made from the destination by default.
 
     Raises:
-        SettingsError: The token is not there, or pseudonyms are wanted without a key.
+        SettingsError: The token is not set, or pseudonyms are configured without a key.
     """
 
     def __init__(
@@ -117,9 +117,10 @@ class Shipper:
         self._stop = threading.Event() if stop is None else stop
         self._sender = sender_of(destination) if sender is None else sender
         policy, key = destination.personal_data, pseudonym_key.encode() or None
-        # The destination has checked what its policy says.
+        # The policy was validated with the destination.
         self._privacy = None if policy == "plain" else Privacy(cast(Policy, policy), key)
         self._dropped: list[tuple[str, int | None, int | None, int | None]] = []
+        self._odd: dict[str, str] = {}
         self._told = ""
         self._waited = 0
         self._reached_at = time.monotonic()
@@ -129,15 +130,15 @@ class Shipper:
     # --------------------------------------------------------------------------------------- runs
 
     def once(self, give_up_seconds: float = 30.0) -> ShipReport:
-        """Send what there is.
+        """Send everything that is pending.
 
         Args:
-            give_up_seconds: How long a destination that takes nothing is tried.
+            give_up_seconds: How long a destination that accepts nothing is retried.
 
         Raises:
-            ShippingError: Another process ships there.
-            LogDirectoryError: The position cannot be kept.
-            ReadError: What was kept is damaged.
+            ShippingError: Another process ships to this destination.
+            LogDirectoryError: The position cannot be stored.
+            ReadError: The stored progress is damaged.
         """
         self._give_up = give_up_seconds
         with shipping_lock(self._directory, self._destination.name) as other:
@@ -150,11 +151,11 @@ class Shipper:
         return self.report
 
     def run(self) -> ShipReport:
-        """Ship until it is stopped, whatever the destination answers meanwhile.
+        """Ship until stopped, retrying whatever the destination answers.
 
         Raises:
-            LogDirectoryError: The position cannot be kept.
-            ReadError: What was kept is damaged.
+            LogDirectoryError: The position cannot be stored.
+            ReadError: The stored progress is damaged.
         """
         told = False
         while not self._stop.is_set():
@@ -171,13 +172,13 @@ class Shipper:
         return self.report
 
     def replay(self, give_up_seconds: float = 30.0) -> ShipReport:
-        """Send again what was refused.
+        """Send the refused records again.
 
         Args:
-            give_up_seconds: How long a destination that takes nothing is tried.
+            give_up_seconds: How long a destination that accepts nothing is retried.
 
         Raises:
-            LeadlogError: As `once`.
+            LeadlogError: As for `once`.
         """
         self._give_up = give_up_seconds
         with shipping_lock(self._directory, self._destination.name) as other:
@@ -190,14 +191,19 @@ class Shipper:
         return self.report
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._sender.close()
 
     def _ship(self, *, forever: bool) -> None:
         with Shipments(self._directory, self._destination.name) as shipments:
             remember(shipments, self._destination, self._notice, can_erase=self._sender.can_erase)
             source = Source(
-                self._directory, shipments, self._destination, self._clock, self._notice
+                self._directory,
+                shipments,
+                self._destination,
+                self._item,
+                clock=self._clock,
+                notice=self._notice,
             )
             try:
                 self._guarded(shipments, lambda: self._cycles(shipments, source, forever=forever))
@@ -205,7 +211,7 @@ class Shipper:
                 source.close()
 
     def _guarded(self, shipments: Shipments, work: Callable[[], None]) -> None:
-        """Do it; report and keep the error that ends it too early."""
+        """Call `work`; report and store the error that ends it early."""
         try:
             work()
         except _StoppedError:
@@ -245,14 +251,9 @@ class Shipper:
     # -------------------------------------------------------------------------------------- batch
 
     def _send(self, shipments: Shipments, source: Source, batch: Batch) -> None:
-        # A file may have been open here when an erasure took lines out of it.
-        erased = shipments.erased_among([event_id_of(event) for _, event in batch.events])
-        items = []
-        for category, event in batch.events:
-            line = erased.get(event_id_of(event), event.raw) if erased else event.raw
-            data = None if line is None else event.data if line == event.raw else decode(line)
-            if line is not None and data is not None:
-                items.append(self._item(category, Event(data, line, event.path, event.offset)))
+        # The file may have been open while an erasure removed lines from it.
+        erased = shipments.erased_among([item.event_id for item in batch.items])
+        items = self._without(erased, batch.items) if erased else batch.items
         refused = self._delivered(shipments, items)
         dropped, self._dropped = self._dropped, []
         lost = sum(count for *_, count in dropped if count)
@@ -264,15 +265,37 @@ class Shipper:
         self.report.sent += sent
         self.report.refused += len(refused) + lost
 
-    def _item(self, category: str, event: Event) -> Item:
-        data = event.data
-        if self._privacy is not None:
-            data = dict(self._privacy(None, "info", data))
-        return Item(event_id_of(event), category, data, event.raw)
+    def _without(self, erased: dict[str, bytes | None], items: Sequence[Item]) -> list[Item]:
+        """Return the records without the erased ones, with the changes of erasures applied."""
+        found = []
+        for item in items:
+            line = erased.get(item.event_id, item.raw)
+            if line == item.raw:
+                found.append(item)
+            elif line is not None and (data := decode(line)) is not None:
+                found.append(self._item(item.category, Event(data, line, self._directory, 0)))
+        return found
+
+    def _item(self, category: str, event: Event, *, anew: bool = False) -> Item:
+        """Return a record to send; with `anew`, encoded without its bytes in the log."""
+        data, raw, event_id = event.data, event.raw, event_id_of(event)
+        line = None if anew or type(data) is OddEvent else raw
+        try:
+            if self._privacy is not None:
+                data, line = dict(self._privacy(None, "info", data)), None
+            body = self._sender.encode(event_id, category, data, line)
+        except Exception as error:  # noqa: BLE001 - one odd record must not hold up all others
+            body = b""
+            self._odd[event_id] = f"cannot be encoded: {type(error).__name__}: {error}"
+        return Item(event_id, category, raw, body)
 
     def _delivered(self, shipments: Shipments, items: Sequence[Item]) -> list[Refused]:
-        """Send until each record is taken or refused; returns those that were refused."""
+        """Send until each record is accepted or refused; return the refused ones."""
         refused: list[Refused] = []
+        if self._odd:
+            refused = [_refused(one, self._odd[one.event_id]) for one in items if not one.body]
+            items = [one for one in items if one.body]
+            self._odd.clear()
         groups: list[Sequence[Item]] = [items] if items else []
         while groups:
             group = groups.pop()
@@ -282,7 +305,7 @@ class Shipper:
                 groups += self._parted(group, error, refused)
                 continue
             except DroppedError as error:
-                # To send the batch again would double all the others.
+                # Sending the batch again would duplicate all other records.
                 self._reached(shipments)
                 self._dropped.append((str(error), None, None, error.count))
                 self._notice(f"{error}; it does not say which of {len(group)}")
@@ -311,7 +334,7 @@ class Shipper:
     def _parted(
         self, group: Sequence[Item], error: BatchRefusedError, refused: list[Refused]
     ) -> list[Sequence[Item]]:
-        """Return smaller groups of one that was refused as a whole."""
+        """Return smaller groups of a group that was refused as a whole."""
         if len(group) == 1:
             refused.append(_refused(group[0], str(error)))
             return []
@@ -336,7 +359,9 @@ class Shipper:
         data = None if one.line is None else decode(one.line)
         if data is None or one.line is None:
             return None
-        return self._item(one.category, Event(data, one.line, self._directory, 0))
+        item = self._item(one.category, Event(data, one.line, self._directory, 0))
+        self._odd.clear()
+        return item if item.body else None
 
     # ------------------------------------------------------------------------------------- replay
 
@@ -350,8 +375,9 @@ class Shipper:
             for one in found:
                 data = decode(one.line)
                 if data is not None:
-                    item = self._item(one.category, Event(data, one.line, self._directory, 0))
-                    items.append(item._replace(event_id=one.event_id))
+                    event = Event(data, one.line, self._directory, 0)
+                    # Its own bytes may be why it was refused, such as the same key twice.
+                    items.append(self._item(one.category, event, anew=True))
             still = {one.event_id: one for one in self._delivered(shipments, items)}
             shipments.replayed(
                 [one for one in found if one.event_id not in still],
@@ -372,11 +398,11 @@ class Shipper:
             shipments.put(error=None)
 
     def _wait(self, shipments: Shipments, error: UnreachableError | DestinationError) -> None:
-        """Wait before the next try, longer each time.
+        """Wait before the next attempt, longer each time.
 
         Raises:
-            _StoppedError: The run is to end.
-            ShippingError: It has been tried for long enough.
+            _StoppedError: The run was stopped.
+            ShippingError: The time for retries is over.
         """
         text = str(error)
         if text != self._told:
@@ -390,7 +416,7 @@ class Shipper:
         asked = error.retry_after if isinstance(error, UnreachableError) else None
         longest = min(_FIRST_WAIT_SECONDS * 2**self._waited, _LONGEST_WAIT_SECONDS)
         self._waited += 1
-        wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 - so that many do not come at once
+        wait = longest * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, so that many do not retry at once
         if asked is not None:
             wait = min(max(asked, wait), 10 * _LONGEST_WAIT_SECONDS)
         if self._give_up is not None:
@@ -409,13 +435,13 @@ def remember(
     *,
     can_erase: bool,
 ) -> None:
-    """Keep what others need to know of a destination, and report when it is another one.
+    """Store the facts about a destination that other commands need; report a changed target.
 
     Args:
-        shipments: Where it is kept.
+        shipments: Store of the facts.
         destination: The destination.
-        notice: Is called with one line for people.
-        can_erase: Whether events can be deleted there.
+        notice: Called with one line of text for the operator.
+        can_erase: Whether the destination can delete events.
     """
     before = shipments.get("target")
     target = f"{destination.type} {destination.url} {destination.index}".strip()

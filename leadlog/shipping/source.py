@@ -1,9 +1,9 @@
-"""What is to be shipped next: batches of records out of all files, whatever their form.
+"""The source of shipping: batches of the next records from all files, in any format.
 
-Files of today are read first, so that a backlog of months does not hold up what happens now; then
-the others, the oldest first. A position belongs to a file's content, which stays the same when the
-file is compressed or sealed. Where a file was rewritten, by an erasure for one, the place is found
-again by the last line and, where that is gone, by the event_ids that were shipped last.
+Today's files are read first, so that a backlog of months does not delay current records; then the
+others, oldest first. A position belongs to a file's content, which stays the same when the file is
+compressed or sealed. Where a file was rewritten, by an erasure for example, the position is found
+again by the last line or, if that was removed, by the event_ids that were shipped last.
 """
 
 import time
@@ -20,6 +20,7 @@ from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import LogFile, log_files
 from leadlog.reading.events import Event, LineReader, Skipped, open_content
 from leadlog.reading.shipments import FileProgress, Key, Shipments, form_of, key_of
+from leadlog.shipping.contract import Item
 from leadlog.shipping.destination import Destination
 
 __all__ = ["Batch", "Source", "event_id_of"]
@@ -32,16 +33,16 @@ _REMOVED: Final = "removed before it was shipped"
 
 @attrs.define
 class Batch:
-    """Records that are shipped together, and what is known once they are.
+    """Records that are shipped together, and the progress to store once they are.
 
     Attributes:
-        events: Category and event of each.
-        progress: How far the files were read for it.
-        bytes: Of all lines.
-        backlog: How many of them are of past days.
+        items: The records.
+        progress: How far each file was read for the batch.
+        bytes: Size of all lines.
+        backlog: Number of events of past days.
     """
 
-    events: list[tuple[str, Event]] = attrs.field(factory=list)
+    items: list[Item] = attrs.field(factory=list)
     progress: dict[Key, FileProgress] = attrs.field(factory=dict)
     bytes: int = 0
     backlog: int = 0
@@ -49,7 +50,7 @@ class Batch:
 
 @attrs.define
 class _Open:
-    """A file whose content cannot be skipped over at no cost, kept open while it is read."""
+    """A file in which seeking is expensive, kept open between batches."""
 
     key: Key
     form: str
@@ -58,7 +59,7 @@ class _Open:
 
 
 def event_id_of(event: Event) -> str:
-    """Return what identifies a record: its event_id, or a hash of its line where it has none."""
+    """Return a record's event_id, or a hash of its line if it has none."""
     found = event.data.get("event_id")
     if type(found) is str and 0 < len(found) <= _LONGEST_ID:
         return found
@@ -66,17 +67,19 @@ def event_id_of(event: Event) -> str:
 
 
 class Source:
-    """Reads for one destination.
+    """Reads batches of records for one destination.
 
     Args:
         directory: The log directory; it need not exist yet.
-        shipments: What was shipped before.
-        destination: Says which files.
-        clock: Microseconds since 1970.
-        notice: Is called with one line that people should know of.
+        shipments: The stored progress.
+        destination: Determines the files.
+        encode: Encodes an event for sending, as soon as it is read, so that no batch of decoded
+            records is held in memory.
+        clock: Returns microseconds since 1970.
+        notice: Called with one line of text for the operator.
 
     Attributes:
-        skipped: Counts the damaged lines met so far.
+        skipped: Counts the damaged lines read so far.
     """
 
     def __init__(
@@ -84,12 +87,15 @@ class Source:
         directory: Path,
         shipments: Shipments,
         destination: Destination,
+        encode: Callable[[str, Event], Item],
+        *,
         clock: Callable[[], int],
         notice: Callable[[str], None],
     ) -> None:
         self._directory = directory
         self._shipments = shipments
         self._destination = destination
+        self._encode = encode
         self._clock = clock
         self._notice = notice
         self._progress = shipments.progress()
@@ -102,19 +108,19 @@ class Source:
         self.skipped = Skipped()
 
     def close(self) -> None:
-        """Close the file that is open."""
+        """Close the open file, if any."""
         if self._open is not None:
             self._open.stream.close()
             self._open = None
 
     def committed(self, batch: Batch) -> None:
-        """Take over the positions of a batch that was acknowledged."""
+        """Adopt the positions of a batch that was acknowledged."""
         self._progress.update(batch.progress)
 
     # ------------------------------------------------------------------------------- which files
 
     def scan(self) -> None:
-        """List the files anew, and find out why some are missing.
+        """List the files again, and find out why some are missing.
 
         Raises:
             OSError: A folder cannot be listed.
@@ -140,18 +146,18 @@ class Source:
         try:
             form = form_of(file.path.stat())
         except OSError:
-            return True  # met in its new place at the next look
+            return True  # found in its new place at the next scan
         if self._failed.get(key_of(file)) == form:
             return True
         return known is not None and known.complete and known.form == form
 
     def _gone(self, files: list[LogFile]) -> None:
-        """Forget files that are gone: merged ones, and those that retention removed."""
+        """Forget files that no longer exist: merged ones, and those that retention removed."""
         there = {key_of(file) for file in files}
         gone = [key for key in self._progress if key not in there]
         if not gone:
             return
-        kept = self._shipments.progress()  # the janitor counts what it removes
+        kept = self._shipments.progress()  # the janitor counts the records that it removes
         merged: dict[tuple[str, str], list[LogFile]] = {}
         for file in files:
             if file.merged:
@@ -172,7 +178,7 @@ class Source:
             for part in parts:
                 if key_of(part) in self._progress or key_of(part) in adopted:
                     continue
-                # Parts are merged once they are shipped; see the janitor.
+                # Parts are merged only once they are shipped; see the janitor.
                 siblings = [one for one in gone if one[0] == category and one[1][:10] == stem[:10]]
                 if all(self._progress[one].complete for one in siblings):
                     adopted[key_of(part)] = self._whole(part)
@@ -186,15 +192,15 @@ class Source:
         form = form_of(file.path.stat())
         with open_content(file.path) as stream:
             reader = LineReader(stream, file.path, 0, Skipped())
-            marker = _Marker(FileProgress())
-            for event in reader.read():
-                marker.add(event)
-            return marker.progress(reader.offset, complete=True, form=form)
+            recent = deque(reader.read(), maxlen=_RECENT)
+            ids = [event_id_of(event) for event in recent]
+            last = recent[-1] if recent else None
+            return _moved(FileProgress(), last, ids, reader.offset, complete=True, form=form)
 
     # ------------------------------------------------------------------------------------ batches
 
     def read(self) -> Batch:
-        """Return what is to be shipped next; an empty batch when there is nothing now.
+        """Return the next batch to ship; an empty one if nothing is pending.
 
         Raises:
             OSError: A folder cannot be listed.
@@ -204,7 +210,7 @@ class Source:
             self.scan()
         batch = self._filled()
         if not batch.progress and since > 0.05:
-            self.scan()  # a new file may be there
+            self.scan()  # a new file may exist
             batch = self._filled()
         return batch
 
@@ -214,9 +220,9 @@ class Source:
             if not self._read_file(file, batch):
                 return batch
         while self._backlog:
-            before = len(batch.events)
+            before = len(batch.items)
             whole = self._read_file(self._backlog[0], batch)
-            batch.backlog += len(batch.events) - before
+            batch.backlog += len(batch.items) - before
             if not whole:
                 return batch
             self._backlog.popleft()
@@ -224,18 +230,19 @@ class Source:
 
     def _is_full(self, batch: Batch) -> bool:
         limits = self._destination
-        return len(batch.events) >= limits.batch_records or batch.bytes >= limits.batch_bytes
+        return len(batch.items) >= limits.batch_records or batch.bytes >= limits.batch_bytes
 
     def _read_file(self, file: LogFile, batch: Batch) -> bool:
-        """Add records of a file; False when the batch is full and there may be more."""
+        """Add records of a file; return False if the batch is full and the file may have more."""
         if self._is_full(batch):
             return False
         key = key_of(file)
         try:
             state = file.path.stat()
         except OSError:
-            return True  # met in its new place at the next look
+            return True  # found in its new place at the next scan
         known, form = self._progress.get(key, FileProgress()), form_of(state)
+        before, size = len(batch.items), batch.bytes
         if (known.complete and known.form == form) or self._failed.get(key) == form:
             return True
         try:
@@ -246,7 +253,8 @@ class Source:
             self.close()
             self._failed[key] = form
             batch.progress.pop(key, None)
-            batch.events = [one for one in batch.events if one[1].path != file.path]
+            del batch.items[before:]
+            batch.bytes = size
             what = error.strerror if isinstance(error, OSError) else None
             self._notice(f"cannot read {file.path}: {what}" if what else str(error))
             return True
@@ -255,21 +263,24 @@ class Source:
         self, file: LogFile, key: Key, form: str, known: FileProgress, batch: Batch
     ) -> bool:
         opened = self._opened(file, key, form, known)
-        reader, marker = opened.reader, _Marker(known)
+        reader, encode, category = opened.reader, self._encode, file.category
+        items, before, last = batch.items, len(batch.items), None
+        room, most = self._destination.batch_records, self._destination.batch_bytes
         full = False
         try:
             for event in reader.read():
-                marker.add(event)
-                batch.events.append((file.category, event))
+                last = event
+                items.append(encode(category, event))
                 batch.bytes += len(event.raw)
-                if self._is_full(batch):
+                if len(items) >= room or batch.bytes >= most:
                     full = True
                     break
         except BaseException:
             self.close()
             opened.stream.close()
             raise
-        batch.progress[key] = marker.progress(reader.offset, complete=not full, form=form)
+        ids = [item.event_id for item in items[before:][-_RECENT:]]
+        batch.progress[key] = _moved(known, last, ids, reader.offset, complete=not full, form=form)
         if not full or self._open is not opened:
             opened.stream.close()
             if self._open is opened:
@@ -277,7 +288,7 @@ class Source:
         return not full
 
     def _opened(self, file: LogFile, key: Key, form: str, known: FileProgress) -> _Open:
-        """Return a file, opened where reading goes on."""
+        """Return a file, opened at the position where reading continues."""
         keep = file.compressed or file.archived
         here = self._open
         if here is not None:
@@ -297,9 +308,9 @@ class Source:
         return found
 
     def _place(self, stream: BinaryIO, known: FileProgress, path: Path) -> int:
-        """Return where the first line lies that was not shipped."""
+        """Return the offset of the first line that was not shipped."""
         if not known.last_line:
-            # Nothing but damaged lines were read: a line begins there, or the file is another one.
+            # Only damaged lines were read: a line begins here, or the file is another one.
             return known.read_to
         stream.seek(known.last_start)
         line = stream.readline()
@@ -322,33 +333,28 @@ class Source:
         return found
 
 
-class _Marker:
-    """Keeps what a position is found again by."""
-
-    def __init__(self, known: FileProgress) -> None:
-        self._known = known
-        self._recent: deque[Event] = deque(maxlen=_RECENT)
-        self._start = 0
-
-    def add(self, event: Event) -> None:
-        self._recent.append(event)
-        self._start = event.offset
-
-    def progress(self, read_to: int, *, complete: bool, form: str) -> FileProgress:
-        known = self._known
-        if not self._recent:
-            return attrs.evolve(known, read_to=read_to, complete=complete, form=form)
-        ids = [event_id_of(one) for one in self._recent]
-        if len(ids) < _RECENT:
-            ids = [*known.recent[len(ids) - _RECENT :], *ids]
-        return FileProgress(
-            read_to=read_to,
-            last_start=self._start,
-            last_line=_hash(self._recent[-1].raw + b"\n"),
-            complete=complete,
-            form=form,
-            recent=tuple(ids),
-        )
+def _moved(
+    known: FileProgress,
+    last: Event | None,
+    ids: list[str],
+    read_to: int,
+    *,
+    complete: bool,
+    form: str,
+) -> FileProgress:
+    """Return a later position, with the marks by which it is found again."""
+    if last is None:
+        return attrs.evolve(known, read_to=read_to, complete=complete, form=form)
+    if len(ids) < _RECENT:
+        ids = [*known.recent[len(ids) - _RECENT :], *ids]
+    return FileProgress(
+        read_to=read_to,
+        last_start=last.offset,
+        last_line=_hash(last.raw + b"\n"),
+        complete=complete,
+        form=form,
+        recent=tuple(ids),
+    )
 
 
 def _hash(line: bytes) -> str:

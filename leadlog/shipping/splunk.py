@@ -1,9 +1,9 @@
-"""Splunk, by its HTTP Event Collector, with the indexer's acknowledgement where it is offered.
+"""Shipping to Splunk by its HTTP Event Collector, with indexer acknowledgement if enabled.
 
-HEC's 200 says that events were taken, not that they are indexed. Where the token has
-acknowledgement enabled, an answer carries a number, and a batch counts once the indexer has
-acknowledged that. At least once: a batch under way when a kill or a lost answer came is sent again;
-each event carries its event_id.
+HEC's 200 confirms that events were received, not that they are indexed. Where the token has
+acknowledgement enabled, each answer carries a number, and a batch counts once the indexer has
+acknowledged that number. Delivery is at least once: a batch in flight when the process is killed or
+an answer is lost is sent again; each event carries its event_id.
 """
 
 import socket
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import orjson
 
-from leadlog.core.clock import parse
 from leadlog.reading.shipments import Erased
 from leadlog.shipping.contract import (
     BatchRefusedError,
@@ -24,57 +23,52 @@ from leadlog.shipping.contract import (
     Verdict,
 )
 from leadlog.shipping.destination import Destination
+from leadlog.shipping.times import micros_of
 from leadlog.shipping.transport import Transport
 from leadlog_processors.fields import CATEGORIES
 
-__all__ = ["SplunkSender", "hec_event"]
+__all__ = ["SplunkSender"]
 
 _EVENTS: Final = "/services/collector/event"
 _ACK: Final = "/services/collector/ack"
 _LOG_TYPES: Final = {category: log_type for log_type, category in CATEGORIES.items()}
 _OF_AN_EVENT: Final = (5, 6, 8, 12, 13, 15)
-"""HEC's codes that are about an event: no data, a wrong format, a field that is missing."""
+"""HEC's codes that concern an event: no data, a wrong format, a missing field."""
 _OF_THE_TOKEN: Final = (7, 10, 11, 14)
-"""HEC's codes that are about the set-up: a wrong index, a channel that is missing."""
+"""HEC's codes that concern the configuration: a wrong index, a missing channel."""
 _ACK_POLLS: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 _SEVERITIES: Final = {"warning": "medium", "error": "high", "critical": "critical"}
 
 
-def hec_event(item: Item, host: str, index: str) -> bytes:
-    """Return a record as HEC takes it, with the names of Splunk's common information model."""
-    event = item.event
-    fields: dict[str, Any] = {
-        **event,
-        "event_id": item.event_id,
-        "severity": _SEVERITIES.get(event.get("level", ""), "informational"),
+_CIM: Final = frozenset(
+    ("severity", "signature", "object_category", "action", "status", "duration")
+)
+
+
+def _common(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of Splunk's common information model."""
+    level = event.get("level")
+    found = {
+        "severity": _SEVERITIES.get(level if type(level) is str else "", "informational"),
         "signature": event.get("event_name"),
     }
     details = event.get("operation_details")
     if type(details) is dict:
         success = details.get("success")
-        fields["object_category"] = details.get("entity")
-        fields["action"] = details.get("operation_type")
-        fields["status"] = None if success is None else "success" if success else "failure"
-        fields["duration"] = details.get("execution_time_ms")
-    envelope: dict[str, Any] = {
-        "time": parse(event["timestamp"]) / 1e6,
-        "host": host,
-        "source": "leadlog",
-        "sourcetype": f"leadlog:{_LOG_TYPES[item.category]}",
-        "event": fields,
-    }
-    if index:
-        envelope["index"] = index
-    return orjson.dumps(envelope)
+        found["object_category"] = details.get("entity")
+        found["action"] = details.get("operation_type")
+        found["status"] = None if success is None else "success" if success else "failure"
+        found["duration"] = details.get("execution_time_ms")
+    return found
 
 
 class SplunkSender:
     """Sends to a Splunk HTTP Event Collector.
 
     Args:
-        destination: Where to.
-        token: Of the collector.
-        wait: Waits some seconds between two questions for an acknowledgement.
+        destination: The destination.
+        token: Token of the collector.
+        wait: Sleeps for some seconds between two polls for an acknowledgement.
     """
 
     can_erase = False
@@ -94,24 +88,52 @@ class SplunkSender:
         self._host = socket.gethostname()
         self._wait = wait
         self._channel = str(uuid.uuid4())
+        named = f',"index":{orjson.dumps(destination.index).decode()}' if destination.index else ""
+        host = orjson.dumps(self._host).decode()
+        self._heads = {
+            category: (
+                f',"host":{host},"source":"leadlog","sourcetype":"leadlog:{log_type}"{named}'
+                ',"event":'
+            )
+            for category, log_type in _LOG_TYPES.items()
+        }
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._http.close()
 
     def prepare(self) -> None:
-        """Do nothing: the first batch shows whether the token is right."""
+        """Do nothing: the first batch shows whether the token is valid."""
+
+    def encode(
+        self, event_id: str, category: str, event: dict[str, Any], line: bytes | None
+    ) -> bytes:
+        """Return a record as an HEC event, with the names of Splunk's common information model."""
+        micros = micros_of(event["timestamp"])
+        head = f'{{"time":{micros // 1_000_000}.{micros % 1_000_000:06}{self._heads[category]}'
+        common = _common(event)
+        if (
+            line is not None
+            and event.get("event_id") == event_id
+            and line.endswith(b"}")
+            and _CIM.isdisjoint(event)
+        ):
+            # The line's own bytes, with further keys inserted after its last one.
+            return b"%b%b,%b}" % (head.encode(), line[:-1], orjson.dumps(common)[1:])
+        return b"%b%b}" % (
+            head.encode(),
+            orjson.dumps({**event, "event_id": event_id, **common}),
+        )
 
     def send(self, items: Sequence[Item]) -> Sequence[Verdict]:
-        """Send the records, and wait until they are indexed where that can be known.
+        """Send the records and, where acknowledgement is enabled, wait until they are indexed.
 
         Raises:
-            UnreachableError: No answer, one that says to come later, or no acknowledgement.
+            UnreachableError: No answer, one that asks to retry later, or no acknowledgement.
             BatchRefusedError: A record was refused.
-            DestinationError: Everything is refused.
+            DestinationError: The destination refuses everything.
         """
-        index = self._destination.index
-        body = b"\n".join([hec_event(item, self._host, index) for item in items])
+        body = b"\n".join([item.body for item in items])
         headers = {"X-Splunk-Request-Channel": self._channel}
         answer = self._http.request("POST", _EVENTS, body, headers=headers, accepted=(400,))
         said = self._http.decoded(answer, _EVENTS)
@@ -146,12 +168,12 @@ class SplunkSender:
                 answer = self._http.request("POST", path, body)
                 said = self._http.decoded(answer, _ACK)
             except UnreachableError:
-                said = None  # asking again costs less than sending the batch again
+                said = None  # polling again costs less than sending the batch again
             acks = said.get("acks") if isinstance(said, dict) else None
             if isinstance(acks, dict) and acks.get(str(number)) is True:
                 return
             if time.monotonic() >= end:
-                self._channel = str(uuid.uuid4())  # the old one's numbers may have been lost
+                self._channel = str(uuid.uuid4())  # the indexer may have lost the old numbers
                 raise UnreachableError(
                     f"{self._destination.url} did not acknowledge a batch in "
                     f"{self._destination.ack_seconds:g} s"
@@ -160,5 +182,5 @@ class SplunkSender:
             tries += 1
 
     def erase(self, events: Sequence[Erased], items: Sequence[Item]) -> None:
-        """Raise: the protocol cannot delete."""
+        """Raise NotImplementedError: HEC cannot delete."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""HTTP as shipping needs it: verified, without redirects, and without a word of the token.
+"""HTTP for shipping: verified certificates, no redirects, and no token in any message.
 
 Proxies are taken from the environment (HTTPS_PROXY, NO_PROXY), as other tools do.
 """
@@ -23,7 +23,7 @@ _CONTENT: Final = frozenset((400, 413, 415, 422))
 
 
 class _Authorization(AuthBase):
-    """Sets the header itself, so that no `.netrc` takes its place."""
+    """Sets the header explicitly, so that `.netrc` cannot replace it."""
 
     def __init__(self, value: str) -> None:
         self._value = value
@@ -38,9 +38,9 @@ class Transport:
     """Requests to one destination.
 
     Args:
-        destination: Where to.
-        authorization: The header; empty for none.
-        secret: What must never be told.
+        destination: The destination.
+        authorization: Value of the header; empty for none.
+        secret: The text to remove from every message.
     """
 
     def __init__(self, destination: Destination, authorization: str, secret: str) -> None:
@@ -51,7 +51,7 @@ class Transport:
         self._session = requests.Session()
         self._authorization = _Authorization(authorization)
         self._session.headers["User-Agent"] = "leadlog-ship"
-        # Not on the session, whose value the environment's would replace.
+        # Not set on the session: the environment's value would override it.
         self._verify: str | bool = destination.ca or True
 
     def close(self) -> None:
@@ -68,20 +68,20 @@ class Transport:
         headers: dict[str, str] | None = None,
         accepted: tuple[int, ...] = (),
     ) -> requests.Response:
-        """Send a request and return the answer, if it is one of success.
+        """Send a request and return the answer if its status is 2xx or accepted.
 
         Args:
             method: GET, POST, …
-            path: Behind the destination's URL.
-            body: What is sent.
-            content_type: Of the body.
-            headers: More of them.
-            accepted: Other statuses that are returned as they are.
+            path: Appended to the destination's URL.
+            body: Body of the request.
+            content_type: Content type of the body.
+            headers: Additional headers.
+            accepted: Other statuses that are returned instead of raised.
 
         Raises:
-            UnreachableError: No answer, or one that says to come later.
-            BatchRefusedError: The content is refused.
-            DestinationError: Everything is refused.
+            UnreachableError: No answer, or one that asks to retry later.
+            BatchRefusedError: The content was refused.
+            DestinationError: The destination refuses everything.
         """
         try:
             answer = self._session.request(
@@ -96,7 +96,7 @@ class Transport:
             )
         except requests.exceptions.SSLError as error:
             raise DestinationError(
-                f"{self._where(path)}: the certificate is not to be trusted: {self.safe(error)}; "
+                f"{self._where(path)}: the certificate is not trusted: {self.safe(error)}; "
                 "name the file of your own authority with `ca`"
             ) from None
         except requests.exceptions.RequestException as error:
@@ -118,7 +118,7 @@ class Transport:
         raise DestinationError(f"{self._where(path)}: {said}{hint}")
 
     def said(self, answer: requests.Response) -> str:
-        """Return what an answer says, without secrets."""
+        """Return the status and text of an answer, without secrets."""
         text = " ".join(answer.text[: 4 * _SAID].split())
         return self.safe(f"{answer.status_code} {answer.reason or ''}: {text}".strip(": "))
 
@@ -126,7 +126,7 @@ class Transport:
         """Return the JSON of an answer.
 
         Raises:
-            UnreachableError: It is none; something else answers in the receiver's place.
+            UnreachableError: The answer is not JSON; another server answers instead.
         """
         import orjson
 
@@ -141,7 +141,7 @@ class Transport:
         return f"{self._base}{path.partition('?')[0]}"
 
     def safe(self, what: object) -> str:
-        """Return a text without the token or anything that looks like one."""
+        """Return a text without the token or anything that resembles one."""
         text = str(what)
         if self._secret:
             text = text.replace(self._secret, "***")

@@ -1,4 +1,4 @@
-"""Test doubles and material that leadlog's own tests use, for everybody's tests."""
+"""Test doubles and test data, used by leadlog's own tests and available to applications."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ __all__ = ["FakeAirtable", "generate_leads"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the fake Airtable, an HTTP server, only for those who use it."""
+    """Import the fake Airtable, an HTTP server, on first use."""
     if name == "FakeAirtable":
         from leadlog.testing.airtable import FakeAirtable
 

@@ -1,9 +1,9 @@
-"""Made-up leads, as messy as a real CRM export, and the same ones every time.
+"""Generated leads, as messy as a real CRM export, and reproducible.
 
-Blanks, placeholders, bad e-mails, accents and other scripts, people entered twice, phone numbers
-in every notation, columns that nobody asked for, rows without a name. Nobody real is in them:
-e-mail and web addresses lie below `.example` and `example.com`, phone numbers in the ranges that
-the numbering authorities keep free for films.
+They include blanks, placeholders, bad e-mails, accents and other scripts, people entered twice,
+phone numbers in many notations, unrequested columns and rows without a name. No real person is in
+them: e-mail and web addresses are below `.example` and `example.com`, phone numbers in the ranges
+that the numbering authorities reserve for fiction.
 
     >>> first, second = generate_leads(2)
     >>> first["name"], second["company"]
@@ -27,7 +27,7 @@ def _list(separator: str, text: str) -> Sequence[str]:
     return tuple(text.split(separator))
 
 
-# What an address makes of a name stands beside it where it is not just the small letters.
+# `=` separates a name from its form in an address, if that is more than lower-casing it.
 _GIVEN = _list(
     " ",
     "Anna Ben Carla David Emma Frank Grace Henry Isabel Jack Karin Liam Maria Noah Olivia Paul "
@@ -87,20 +87,20 @@ _EXPORT_COLUMNS = {
 
 
 class _Dice:
-    """Choices made from `Random.random` alone, whose sequence Python promises never to change.
+    """Random choices based on `Random.random` alone, whose sequence Python guarantees.
 
-    `choice`, `shuffle` and `randrange` carry no such promise.
+    `choice`, `shuffle` and `randrange` have no such guarantee.
     """
 
     def __init__(self, seed: int) -> None:
         self._random: Callable[[], float] = Random(seed).random  # noqa: S311 - no secret
 
     def chance(self, share: float) -> bool:
-        """Return True in `share` of all cases."""
+        """Return True with probability `share`."""
         return self._random() < share
 
     def number(self, low: int, high: int) -> int:
-        """Return a whole number from `low` to `high`, both included."""
+        """Return a whole number from `low` to `high`, inclusive."""
         return low + int(self._random() * (high - low + 1))
 
     def pick(self, values: Sequence[T]) -> T:
@@ -108,7 +108,7 @@ class _Dice:
         return values[int(self._random() * len(values))]
 
     def name(self, names: Sequence[str]) -> tuple[str, str]:
-        """Return a name and what an address makes of it."""
+        """Return a name and its form in an address."""
         shown, _, address = self.pick(names).partition("=")
         return shown.replace("_", " "), address or shown.lower()
 
@@ -116,25 +116,25 @@ class _Dice:
 def generate_leads(
     count: int, seed: int = 1, *, columns: Literal["record", "export"] = "record"
 ) -> Iterator[Lead]:
-    """Leads, one after the other; constant memory for any count.
+    """Yield leads, using constant memory for any count.
 
-    The first leads of a longer run are those of a shorter one. The sequence of a seed is the same
-    on every machine and Python version.
+    A longer run begins with the leads of a shorter one. The sequence of a seed is the same on
+    every machine and Python version.
 
     Args:
-        count: how many.
-        seed: another seed, other leads.
-        columns: `record` uses the field names of leadlog (name, or now and then full_name,
-            company, email, linkedin_url, title, phone, website, notes) beside a few columns that
-            leadlog does not know; `export` the column names of a CRM export (First Name, Last
-            Name, Email 1, …), which need mapping first.
+        count: number of leads.
+        seed: the seed; each seed gives different leads.
+        columns: `record` uses the field names of leadlog (name, or sometimes full_name, company,
+            email, linkedin_url, title, phone, website, notes) and a few columns that leadlog does
+            not know; `export` uses the column names of a CRM export (First Name, Last Name,
+            Email 1, …), which must be mapped first.
 
     Yields:
         Plain dicts of strings, numbers, lists and None, as read from JSON; the people are the
-        same under both kinds of column names.
+        same with both kinds of column names.
 
     Raises:
-        ValueError: `columns` is none of the two.
+        ValueError: `columns` is neither of the two.
     """
     if columns not in ("record", "export"):
         raise ValueError(f"columns is {columns!r}; it can be 'record' or 'export'")
@@ -160,7 +160,7 @@ def _leads(count: int, dice: _Dice, *, export: bool) -> Iterator[Lead]:
 
 
 def _person(dice: _Dice) -> tuple[Lead, str, str]:
-    """Return one lead as it should have been entered, with the parts of the name."""
+    """Return one lead as it should have been entered, and the parts of its name."""
     if dice.chance(0.08):
         name, address = dice.name(_OTHER_SCRIPTS)
         given, _, family = name.partition(" ")
@@ -214,7 +214,7 @@ def _phone(dice: _Dice) -> str:
 
 
 def _spoil(dice: _Dice, lead: Lead) -> None:
-    """Fill a form as people do: leave fields blank, mistype, shout."""
+    """Introduce typical mistakes: blank fields, typing errors, upper case."""
     for field, blank, placeholder in (
         ("name", 0.015, 0.01),
         ("company", 0.05, 0.02),
@@ -253,7 +253,7 @@ def _mistyped(dice: _Dice, email: str) -> str:
 
 
 def _entered_again(dice: _Dice, lead: Lead, given: str, family: str) -> tuple[Lead, str, str]:
-    """Return the same person once more, with one field in common, as a colleague would enter it."""
+    """Return the same person with one field in common, as entered by a colleague."""
     again: Lead = {"name": lead["name"], "company": lead["company"], "email": None}
     way = dice.number(1, 4)
     if way == 1:
@@ -273,7 +273,7 @@ def _entered_again(dice: _Dice, lead: Lead, given: str, family: str) -> tuple[Le
 
 
 def _unasked(dice: _Dice, number: int) -> Lead:
-    """Columns that leadlog has no field for."""
+    """Return columns for which leadlog has no field."""
     more: Lead = {}
     if dice.chance(0.8):
         more["lead_source"] = dice.pick(_SOURCES)
@@ -292,9 +292,9 @@ def _unasked(dice: _Dice, number: int) -> Lead:
 
 
 def _as_export(lead: Lead, given: str, family: str) -> Lead:
-    """Return the same row under a CRM's column names.
+    """Return the same row with a CRM's column names.
 
-    What was done to the name is done to its parts.
+    Changes made to the name are made to its parts as well.
     """
     name = lead.pop("name")
     first: Any = given

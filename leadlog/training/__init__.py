@@ -1,4 +1,4 @@
-"""Training data that does not leak, and a model only where it earns its place.
+"""Training data without leakage, and a model only if it clearly beats the baselines.
 
     from leadlog.training.dataset import write_dataset
     from leadlog.training.learning import learn
@@ -6,5 +6,5 @@
     write_dataset("database_logs", "slow-data", "slow")
     learn("slow-data", "slow.model.json")
 
-`features` holds the allow-list and how it is computed; `targets` what can be foretold.
+`features` holds the allow-list of features and their SQL, `targets` the quantities to predict.
 """

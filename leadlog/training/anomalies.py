@@ -1,9 +1,8 @@
-"""Runs that took unusually long, without a model: the median and MAD of the operation and hour.
+"""Detects unusually long runs without a model, by the median and MAD per operation and hour.
 
-As of a run's beginning: a run of the afternoon is held against the same operation's runs at the
-same UTC hour on earlier days, of which at least 20 must be there; else against all its runs of
-earlier days. Median and MAD (median absolute deviation) are of the logarithm, so that a few long
-runs move neither.
+A run is compared with runs that ended on earlier days: with those of the same operation at the same
+UTC hour if there are at least 20, else with all runs of the operation. Median and MAD (median
+absolute deviation) are of the logarithm of the duration, so that a few long runs move neither.
 """
 
 import math
@@ -17,9 +16,9 @@ __all__ = ["anomalies"]
 
 _LEAST: Final = 20
 _TO_SIGMA: Final = 1.4826
-"""The standard deviation of a normal distribution, in MADs."""
+"""Standard deviation of a normal distribution, in MADs."""
 _LEAST_MAD: Final = math.log(1.05)
-"""Durations that hardly vary still vary by five percent."""
+"""Lower bound of the MAD: even durations that hardly vary count as varying by five percent."""
 _DAY_US: Final = 86_400_000_000
 
 _SQL: Final = """
@@ -68,19 +67,20 @@ def anomalies(
     days: int = 28,
     most: int = 100,
 ) -> list[dict[str, Any]]:
-    """Return the runs that took unusually long, the most unusual first.
+    """Return the runs that took unusually long, most unusual first.
 
     Args:
         directory: The log directory.
-        since: Runs that began at this moment or later, as `timestamp` in the records.
-        until: Runs that began before this moment.
-        limit: How many robust standard deviations above the median count.
-        days: How many earlier days they are held against.
-        most: How many to return.
+        since: Earliest start of the runs, in the format of `timestamp` in the records.
+        until: End of the period; only runs that began before it are checked.
+        limit: Number of robust standard deviations above the median that is unusual.
+        days: Number of earlier days to compare with.
+        most: Maximum number of runs to return.
 
     Returns:
-        Rows with `event_id`, `operation`, `started_at`, `ms`, `median_ms`, `limit_ms`, `score`,
-        `by_hour` (whether the hour alone was compared) and `known` (how many runs were).
+        One dictionary per run: `event_id`, `operation`, `started_at`, `ms`, `median_ms`,
+        `limit_ms`, `score`, `by_hour` (whether only the same hour was compared) and `known` (the
+        number of runs compared).
 
     Raises:
         ReadError: A log file cannot be read.

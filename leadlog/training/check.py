@@ -1,4 +1,4 @@
-"""Whether a data set is what its manifest says, and whether it is stale."""
+"""Checks a data set against its manifest, and whether it is stale."""
 
 import hashlib
 import os
@@ -25,10 +25,10 @@ __all__ = ["check_dataset", "read_manifest", "read_part"]
 
 
 def read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
-    """Return a data set's manifest, and its version.
+    """Return a data set's manifest and its version.
 
     Raises:
-        TrainingError: There is none, or it is of another format.
+        TrainingError: There is no manifest, or it has another format.
     """
     path = folder / MANIFEST
     try:
@@ -68,7 +68,7 @@ def read_part(folder: Path, part: str) -> "pa.Table":
         ) from error
     path = folder / f"{part}.parquet"
     try:
-        # As one file, whatever the folders above are called.
+        # As a stream: given a path, pyarrow would parse folder names such as `day=1` as partitions.
         with path.open("rb") as stream:
             return pq.read_table(stream)
     except (OSError, pa.ArrowException) as error:
@@ -80,15 +80,15 @@ def read_part(folder: Path, part: str) -> "pa.Table":
 def check_dataset(
     folder: str | os.PathLike[str], log: str | os.PathLike[str] | None = None
 ) -> dict[str, Any]:
-    """Compare a data set with its manifest, and with the log that it was made from.
+    """Compare a data set with its manifest, and with the log from which it was made.
 
     Args:
-        folder: The data set.
-        log: The log directory; without it erasures and changes of the log are not known.
+        folder: The folder of the data set.
+        log: The log directory; without it, erasures and changes of the log are not checked.
 
     Returns:
-        `version`; `problems`, what is not as the manifest says or leaks; `stale`, why it should be
-        made anew; `compared_with_log`.
+        `version`, `target`, `rows` (by part), `problems` (contradictions to the manifest, and
+        leakage), `stale` (reasons to make it again) and `compared_with_log`.
 
     Raises:
         TrainingError: It is not a data set.

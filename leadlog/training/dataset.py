@@ -1,11 +1,11 @@
-"""A data set of a log: three Parquet files, and a document that says where they come from.
+"""Writes a data set from a log: three Parquet files with documents and a manifest.
 
     DIR/train.parquet  calibration.parquet  test.parquet
         croissant.json  README.md  DATASHEET.md
         manifest.json
 
-The manifest is written last and names the hashes of all the others; its own SHA-256 is the data
-set's version. From the same log the same bytes come out.
+The manifest is written last and lists the hashes of all other files; its own SHA-256 is the data
+set's version. The same log yields the same bytes.
 """
 
 import hashlib
@@ -43,9 +43,9 @@ class Dataset(NamedTuple):
     """A data set that was written.
 
     Attributes:
-        directory: Where.
+        directory: The folder of the data set.
         version: SHA-256 of its manifest.
-        manifest: What the manifest says.
+        manifest: The content of the manifest.
     """
 
     directory: Path
@@ -64,21 +64,22 @@ def write_dataset(
     embargo_s: float | None = None,
     objective_ms: float | None = None,
 ) -> Dataset:
-    """Write a data set of a log.
+    """Write a data set from a log.
 
     Args:
         directory: The log directory.
-        output: A folder; it is made, must be empty or hold a data set, which is replaced.
+        output: A folder to create; if it exists, it must be empty or hold a data set, which is
+            replaced.
         target: `slow`, `failed`, `duration` or `throttled`.
-        since: Only runs that began at this moment or later, as `timestamp` in the records.
-        until: Only what ended before this moment.
-        groups: What must not be in two parts: `transaction`, `session`, `lead`.
-        embargo_s: Seconds between the parts; at least, and by default, the longest run.
-        objective_ms: For `slow`, a limit in place of the operation's own percentile.
+        since: Earliest start of the runs, in the format of `timestamp` in the records.
+        until: End of the period; only runs that ended before it are used.
+        groups: Units that must not span two parts: `transaction`, `session`, `lead`.
+        embargo_s: Gap between the parts in seconds; at least, and by default, the longest run.
+        objective_ms: For `slow`, a limit in milliseconds instead of the operation's percentile.
 
     Raises:
         TrainingError: There is no such target or group, there are too few examples, or the folder
-            holds something else.
+            holds other files.
         ReadError: A log file cannot be read.
         MissingExtraError: DuckDB or pyarrow is not installed.
     """
@@ -125,7 +126,7 @@ def write_split(
     erasures: list[str] | None = None,
     unlabelled: int = 0,
 ) -> Dataset:
-    """Write what was split as a data set; see `write_dataset`.
+    """Write a split as a data set; see `write_dataset`.
 
     Raises:
         OSError: A file cannot be written.
@@ -176,7 +177,7 @@ def write_split(
 
 
 def _folder(path: Path) -> Path:
-    """Make the folder, or see that it holds nothing but a data set, which is replaced."""
+    """Create the output folder; refuse one with other content than a data set."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         names = sorted(one.name for one in path.iterdir())
@@ -189,13 +190,13 @@ def _folder(path: Path) -> Path:
             f"{str(path)!r} holds {names[0]!r} and no data set; name an empty or a new folder "
             "with -o"
         )
-    # Without its manifest it is not a data set while the other files are replaced.
+    # Remove the manifest first: the folder is not a data set while its files are replaced.
     (path / MANIFEST).unlink(missing_ok=True)
     return path
 
 
 def parquet_bytes(table: "pa.Table") -> bytes:
-    """Return a table as a Parquet file, the same bytes for the same rows."""
+    """Return a table as a Parquet file; equal rows give equal bytes."""
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()
@@ -221,9 +222,9 @@ def _described(part: str, table: "pa.Table", content: bytes) -> dict[str, Any]:
 
 
 def source_hashes(connection: "DuckDBPyConnection") -> list[dict[str, Any]]:
-    """Return, for each kind of run and UTC day, how many there are and a hash of what was read.
+    """Return, per kind of run and UTC day, the number of runs and a hash of their content.
 
-    It is the same whatever form the day's file has: lines, compressed or in the archive.
+    The hash does not depend on the form of the day's file: plain, compressed or archived.
     """
     columns = ", ".join(f"coalesce({name}::VARCHAR, '~')" for name in RUN_COLUMNS)
     rows = connection.execute(

@@ -1,4 +1,4 @@
-"""What is written beside a data set for its readers: Croissant, a card and a datasheet."""
+"""The documents of a data set: Croissant metadata, a data set card and a datasheet."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,7 +16,7 @@ COLUMNS: Final = {
     "failures and slow runs, which sampling keeps.",
     "label": "The target.",
 }
-"""Columns that are not features, and what they hold."""
+"""Descriptions of the columns that are not features."""
 
 _CONTEXT: Final = {
     "@language": "en",
@@ -43,7 +43,7 @@ _CONTEXT: Final = {
 
 
 def _columns(target: Target) -> dict[str, tuple[str, str]]:
-    """Column to (what it holds, Croissant's type)."""
+    """Return the description and the Croissant type of each column."""
     found = {name: (text, "sc:Float") for name, text in COLUMNS.items()}
     found["started_at"] = COLUMNS["started_at"], "sc:DateTime"
     found["group"] = COLUMNS["group"], "sc:Integer"
@@ -119,7 +119,7 @@ def _size(rows: int) -> str:
 
 
 def card(manifest: Mapping[str, Any]) -> bytes:
-    """Return `README.md`, a data set card as Hugging Face reads it, for a manifest."""
+    """Return `README.md`, a data set card in Hugging Face's format, for a manifest."""
     target = target_named(manifest["target"]["name"])
     files = manifest["files"]
     task = "tabular-classification" if target.kind == "binary" else "tabular-regression"
@@ -162,9 +162,9 @@ left out between them, and share no {", ".join(manifest["groups"]) or "group by 
 
 ## Use
 
-Train on the features only, weighted by `weight`; choose on `calibration`; look at `test` once.
-`leadlog learn` does that, and publishes a model only where it beats the baselines. What data with
-leaks looks like, better and wrong, is in docs/explanation/training.md of leadlog.
+Train on the features only, weighted by `weight`; tune on `calibration`; evaluate on `test` once.
+`leadlog learn` does that, and publishes a model only if it beats the baselines. How leakage makes a
+model look better than it is: docs/explanation/training.md of leadlog.
 
 Hashes, bounds and versions are in `manifest.json`; how it was collected, and what it must not be
 used for, in `DATASHEET.md`.
@@ -188,23 +188,23 @@ def datasheet(manifest: Mapping[str, Any]) -> bytes:
 
 ## Motivation
 
-To foretell, before a run begins: {target.text[0].lower()}{target.text[1:]}
+To predict, before a run begins: {target.text[0].lower()}{target.text[1:]}
 
 ## Composition
 
 Rows are runs of operations of one installation of leadlog, from
 {manifest["bounds"]["first"]} to {manifest["bounds"]["last"]}.
-There are no names, addresses, numbers, ids or texts of any record in it; operations with fewer than
-20 examples to train on, or with a name that is not a plain dotted one, are `other`. `group` numbers
-sessions anew.
+It contains no names, addresses, numbers, ids or texts of any record; operations with fewer than
+20 training examples, or with a name that is not a plain dotted one, are `other`. `group` renumbers
+sessions.
 
 Left out: {dropped["unlabelled"]} runs without a label, {dropped["embargo"]} in an embargo,
 {dropped["shared_groups"]} whose session, or one of whose groups, is in a later part, too.
 
 ## Collection
 
-From the log's own records, which applications wrote as they ran. Records that sampling kept stand
-for `weight` runs. What each source held, by the day of the file:
+From the log's own records, which applications wrote as they ran. Sampled records represent
+`weight` runs. The content of each source, by the day of the file:
 
 {_table(("category", "day", "records", "SHA-256 of what was read"), sources)}
 
@@ -233,10 +233,10 @@ ASOF join; the list of what may be a feature is explicit, so what a caller adds 
 ## Uses
 
 For models of this installation. Do not use it to judge persons: it says nothing of any. A later
-erasure makes it stale: `leadlog dataset check` tells.
+erasure makes it stale: `leadlog dataset check` reports that.
 
 ## Maintenance
 
-Make it anew with `leadlog dataset`; from the same log it comes out the same, byte for byte.
+Make it again with `leadlog dataset`; the same log yields the same bytes.
 """
     return text.encode()

@@ -1,7 +1,8 @@
-"""Whether models still fit: what they foretold against what came, and how their features moved.
+"""Drift checks of models: predictions against outcomes, and the shift of feature distributions.
 
-Of each UTC day after a model's data: the realised Brier score (or the share of durations within
-their intervals), and the population stability index of each feature against the training data.
+For each UTC day after a model's data they compute the realised Brier score (or the share of
+durations within their intervals), and the population stability index of each feature against the
+training data.
 """
 
 import math
@@ -24,15 +25,15 @@ __all__ = ["days_of", "has_models", "model_checks", "stability"]
 _DAYS: Final = 7
 _LEAST_RUNS: Final = 100
 _MOVED: Final = 0.25
-"""From here on a population stability index counts as a large change."""
+"""Population stability index from which a change counts as large."""
 _LEAST_COVERAGE: Final = 0.8
 _SLOW: Final = ("hour", "weekday", "_200")
-"""Beginnings and ends of features that of few days alone always differ from those of a month."""
+"""Prefixes and suffixes of features whose values over a few days always differ from a month's."""
 _REMEDY: Final = "make the data set and the model again with `leadlog dataset` and `leadlog learn`"
 
 
 def has_models(directory: str | os.PathLike[str]) -> bool:
-    """Return whether there is a model in the folder `models` of a log directory."""
+    """Return whether the folder `models` of a log directory contains a model."""
     return any(True for _ in _folders(Path(directory)))
 
 
@@ -51,7 +52,7 @@ def model_checks(directory: str | os.PathLike[str], *, now: int | None = None) -
 
     Args:
         directory: The log directory.
-        now: Microseconds since 1970; the clock's by default.
+        now: Current time in microseconds since 1970; by default the clock's.
     """
     root = Path(directory)
     at = now_us() if now is None else now
@@ -76,7 +77,7 @@ def _check(root: Path, folder: Path, now: int) -> Check:
 
 
 def _moved(days: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
-    """Return the feature that moved most on all of the days: one day alone may be odd."""
+    """Return the feature with the largest shift that lasted on all days, and its index."""
     names = set.intersection(*(set(day["stability"]) for day in days))
     indices = {name: min(day["stability"][name] for day in days) for name in sorted(names)}
     return max(indices.items(), key=lambda item: item[1], default=("-", 0.0))
@@ -90,7 +91,7 @@ def _judged(name: str, model: Model, days: Sequence[Mapping[str, Any]]) -> Check
     last = days[-1]
     if model.target.kind == "binary":
         known = model.body["test"]["metrics"]["brier"]
-        # The score of a constant distinguishes a bad day from a bad model.
+        # The score of a constant shows whether the day is hard to predict or the model is bad.
         limit = max(known["model"]["high"], last["brier_constant"])
         check = judge(
             name,
@@ -125,16 +126,16 @@ def _judged(name: str, model: Model, days: Sequence[Mapping[str, Any]]) -> Check
 
 
 def days_of(directory: Path, model: Model, *, now: int, days: int = _DAYS) -> list[dict[str, Any]]:
-    """Return a row for each of the last days with enough runs, oldest first.
+    """Return one dictionary per recent day with enough runs, oldest first.
 
-    Each has `date`, `runs`, `stability` (feature to its index), and for a probability `brier`
-    and `brier_constant`, for a duration `coverage`.
+    Keys are `date`, `runs`, `stability` (index by feature), and for a binary target `brier` and
+    `brier_constant`, for a duration `coverage`.
 
     Args:
         directory: The log directory.
-        model: Which.
-        now: Microseconds since 1970.
-        days: How many days.
+        model: The model.
+        now: Current time in microseconds since 1970.
+        days: Maximum number of days.
 
     Raises:
         ReadError: A log file cannot be read.
@@ -199,11 +200,11 @@ def _day(
 
 
 def stability(reference: Mapping[str, Sequence[float]], values: Sequence[float]) -> float:
-    """Return the population stability index of values; 0 is no change, 0.25 a large one.
+    """Return the population stability index of values; 0 is no change, 0.25 a large change.
 
     Args:
-        reference: `edges` of tenths and the `shares` between them.
-        values: What there is now; 0 where there are too few to judge.
+        reference: `edges` between deciles and the `shares` of values in them.
+        values: The current values; with too few of them, the index is 0.
     """
     from bisect import bisect_left
 

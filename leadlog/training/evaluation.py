@@ -1,7 +1,7 @@
-"""How good foretold numbers are, with intervals: PR-AUC, Brier score, calibration, cost.
+"""Evaluation metrics with confidence intervals: PR-AUC, Brier score, calibration, cost.
 
-All of them by weight. Intervals are by block bootstrap: blocks of consecutive runs are drawn, since
-runs of one time share its troubles, and single ones drawn would make every interval too narrow.
+All metrics are weighted. Intervals are computed by block bootstrap: it draws blocks of consecutive
+runs, because neighbouring runs are correlated and single draws would make intervals too narrow.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _BINS: Final = 10
 
 
 class Interval(NamedTuple):
-    """A number with its 95 % interval."""
+    """A value with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -37,7 +37,7 @@ class Interval(NamedTuple):
 
 
 def pr_auc(label: NDArray[Any], score: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the average precision; the base rate for a constant score."""
+    """Return the average precision; a constant score yields the base rate."""
     order = np.argsort(-score, kind="stable")
     hits = np.cumsum((label * weight)[order])
     total = np.cumsum(weight[order])
@@ -51,19 +51,19 @@ def pr_auc(label: NDArray[Any], score: NDArray[Any], weight: NDArray[Any]) -> fl
 
 
 def brier(label: NDArray[Any], score: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the mean squared error of probabilities."""
+    """Return the Brier score: the mean squared error of probabilities."""
     return float(np.average((score - label) ** 2, weights=weight))
 
 
 def log_error(label: NDArray[Any], score: NDArray[Any], weight: NDArray[Any]) -> float:
-    """Return the mean absolute error of the logarithm: 0.1 is about 10 %."""
+    """Return the mean absolute error of the logarithm; 0.1 is about 10 %."""
     return float(np.average(np.abs(np.log(np.maximum(score, 1e-3) / label)), weights=weight))
 
 
 def reliability(
     label: NDArray[Any], score: NDArray[Any], weight: NDArray[Any]
 ) -> list[dict[str, float]]:
-    """Return, for ten groups of equal weight by score: mean score, rate and weight."""
+    """Return the reliability curve: `score`, `rate` and `weight` of ten bins of equal weight."""
     order = np.argsort(score, kind="stable")
     place = np.cumsum(weight[order]) / weight.sum()
     bins = np.minimum((place * _BINS).astype(int), _BINS - 1)
@@ -83,7 +83,7 @@ def reliability(
 
 
 def calibration_error(points: list[dict[str, float]]) -> float:
-    """Return the mean distance of scores from rates, by weight."""
+    """Return the weighted mean distance of scores from rates (expected calibration error)."""
     total = sum(one["weight"] for one in points)
     return sum(one["weight"] * abs(one["score"] - one["rate"]) for one in points) / total
 
@@ -91,9 +91,9 @@ def calibration_error(points: list[dict[str, float]]) -> float:
 def cost_curve(
     label: NDArray[Any], score: NDArray[Any], weight: NDArray[Any]
 ) -> list[dict[str, float]]:
-    """Return what acting on the score costs a run, where a miss costs 1 and an alarm `alarm`.
+    """Return the cost per run of acting on the score; a miss costs 1, an alarm `alarm`.
 
-    Beside it, what it costs never or always to act, whichever is less.
+    `without` is the cost without a model: never or always acting, whichever costs less.
     """
     rate = float(np.average(label, weights=weight))
     found = []
@@ -113,14 +113,14 @@ def differences(
     *,
     seed: int = 1,
 ) -> tuple[dict[str, Interval], dict[str, Interval]]:
-    """Return each score's metric, and by how much `model` exceeds each of the others.
+    """Return the metric of each score, and the difference of `model` to each of the others.
 
     Args:
-        metric: Which.
-        label: The outcomes of the runs, in the order of time.
-        scores: By name; one is `model`.
-        weight: Of each run.
-        seed: Of the draws.
+        metric: The metric.
+        label: Outcomes of the runs, in order of time.
+        scores: Scores of the runs, by name; one name is `model`.
+        weight: Weights of the runs.
+        seed: Seed of the bootstrap.
     """
     chance = np.random.default_rng(seed)
     count = min(BLOCKS, len(label))

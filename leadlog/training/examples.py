@@ -1,11 +1,11 @@
-"""Examples of a target: labelled runs with their features, split by time into three parts.
+"""The examples of a target: labelled runs with features, split by time into three parts.
 
     train | embargo | calibration | embargo | test
 
-The embargo is as long as the longest run, so no run of one part was still going when the next one
-begins. No transaction, session or lead is in two parts: what would be, leaves the earlier part,
-so that the later ones stay as the log has them, and it leaves as a whole session, since of a call
-that failed the lead is often unknown, and to drop only the others would tell the outcome.
+The embargo is as long as the longest run, so no run of one part is still active when the next part
+begins. No transaction, session or lead spans two parts: its examples are removed from the earlier
+part, so that later parts keep the distribution of the log. Whole sessions are removed, because the
+lead of a failed call is often unknown, and removing only the others would leak the outcome.
 """
 
 from collections.abc import Collection
@@ -26,26 +26,26 @@ __all__ = ["GROUPS", "LEAST_EXAMPLES", "PARTS", "Split", "label_runs", "make_fea
 PARTS: Final = ("train", "calibration", "test")
 GROUPS: Final = ("transaction", "session", "lead")
 LEAST_EXAMPLES: Final = 30
-"""Of each part."""
+"""Minimum number of examples per part."""
 
 _TRAIN_SHARE, _CALIBRATION_SHARE = 0.6, 0.2
 _COMMON: Final = 20
-"""An operation with fewer examples to train on is `other`."""
+"""Minimum number of training examples of an operation; rarer operations become `other`."""
 _PLAIN_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+){0,5}"
 _LONGEST_NAME: Final = 80
 
 
 class Split(NamedTuple):
-    """What came of a split.
+    """The result of a split.
 
     Attributes:
-        parts: By name, ordered by `started_at`.
-        boundaries: First moments of calibration and test, as `timestamp` in the records.
-        embargo_s: Seconds left out before each.
-        dropped: How many examples were left out, by why.
-        operations: The names that stay; others are `other`.
-        first: When the first example began.
-        last: When the last one ended.
+        parts: Tables by name of the part, ordered by `started_at`.
+        boundaries: Start of calibration and of test, in the format of `timestamp`.
+        embargo_s: Gap before each of these, in seconds.
+        dropped: Number of examples left out, by reason.
+        operations: The names that are kept; all others become `other`.
+        first: Start of the first example.
+        last: End of the last example.
     """
 
     parts: "dict[str, pa.Table]"
@@ -60,12 +60,12 @@ class Split(NamedTuple):
 def label_runs(
     connection: "DuckDBPyConnection", target: Target, objective_ms: float | None = None
 ) -> None:
-    """Make the table `labelled`: every run, with the target's `label` where it has one.
+    """Create the table `labelled`: all runs, with the target's `label` or null.
 
     Args:
-        connection: Has the table `runs` of `leadlog.training.runs`.
-        target: Which label.
-        objective_ms: For `slow`, a limit instead of the trailing percentile.
+        connection: A connection with the table `runs` of `leadlog.training.runs`.
+        target: The target.
+        objective_ms: For `slow`, a limit in milliseconds instead of the trailing percentile.
     """
     label = f"CASE WHEN {target.population} THEN {target.label} END"
     if target.name == "slow":
@@ -89,12 +89,13 @@ def label_runs(
 def make_features(
     connection: "DuckDBPyConnection", target: Target, asked: str = "SELECT * FROM labelled"
 ) -> None:
-    """Make the table `features`: of the runs that a SELECT gives, as of their beginning.
+    """Create the table `features` for the runs of a SELECT, as of their start.
 
     Args:
-        connection: Has the table `labelled`.
-        target: Whose label of past runs the features contain.
-        asked: Gives `event_id`, `operation`, `session_id`, `started_us`, `items`, `megabytes`.
+        connection: A connection with the table `labelled`.
+        target: The target whose labels of past runs are features.
+        asked: A SELECT of `event_id`, `operation`, `session_id`, `started_us`, `items` and
+            `megabytes`.
     """
     label = "CAST(label * 1000000 AS BIGINT)" if target.kind == "binary" else "CAST(NULL AS BIGINT)"
     connection.execute(
@@ -115,16 +116,16 @@ def split(
     groups: Collection[str] = GROUPS,
     embargo_s: float | None = None,
 ) -> Split:
-    """Return the examples of a target in three parts.
+    """Return the examples of a target, split into three parts.
 
     Args:
-        connection: Has the table `labelled`.
-        target: Which target.
-        since: Only examples that began at this moment or later, as `timestamp` in the records;
-            their features come from the whole log all the same.
-        until: Only examples that ended before this moment.
-        groups: What must not be in two parts, of `GROUPS`.
-        embargo_s: Seconds; the longest run at least, which is the default.
+        connection: A connection with the table `labelled`.
+        target: The target.
+        since: Earliest start of the examples, in the format of `timestamp` in the records; their
+            features still use the whole log.
+        until: End of the period; only examples that ended before it are used.
+        groups: Units that must not span two parts, from `GROUPS`.
+        embargo_s: Gap between parts in seconds; at least, and by default, the longest run.
 
     Raises:
         TrainingError: There are too few examples.
@@ -165,7 +166,7 @@ class _Splitter:
             f"SELECT quantile_disc(started_us, {_TRAIN_SHARE}), "
             f"quantile_disc(started_us, {_TRAIN_SHARE + _CALIBRATION_SHARE}) FROM examples"
         )
-        # What ends before a boundary began at least an embargo before the next part does.
+        # Runs that end before a boundary precede the next part by at least the embargo.
         self._connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE placed AS SELECT *, CASE
                 WHEN ended_us < {one} THEN 0
@@ -191,7 +192,7 @@ class _Splitter:
         )
 
     def _separate(self, groups: Collection[str]) -> int:
-        """Take out of each part the sessions that share a group with a later one."""
+        """Drop sessions that share a group with a later part; return the number of examples."""
         keys = {
             "session": "SELECT unit, part, 's' || session_id AS key FROM placed",
             "transaction": "SELECT unit, part, 't' || transaction_id FROM placed",

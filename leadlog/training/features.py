@@ -1,12 +1,12 @@
-"""Features of a run as of its beginning: what was known of the runs that had ended by then.
+"""Features of a run as of its start, computed from the runs that had ended by then.
 
-A record is written when its run ends, so a join by `timestamp` sees the future: a run that began
-earlier may have ended later. Every feature here comes from runs with `ended < began`, joined with
-DuckDB's ASOF join, and none from the run's own record but what is known before it begins: its
-operation and its time of beginning (and, of runs that are known to have succeeded, its size).
+A record is written when its run ends, so a join by `timestamp` would see the future: a run that
+began earlier may have ended later. All features are computed from runs with `ended < began` by
+DuckDB's ASOF join. From the run's own record they use only what is known before it begins: its
+operation and its start (and its size, for targets whose runs all succeeded).
 
-Sums are whole numbers, so they come out the same in whatever order they are added. Sampled records
-count as many as they stand for.
+Sums are of integers, so they do not depend on the order of addition. Sampled records are weighted
+by the number of runs that they represent.
 """
 
 from collections.abc import Mapping
@@ -26,21 +26,21 @@ __all__ = [
 ]
 
 SQL_VERSION: Final = 1
-"""Raised whenever a feature, or the SQL that computes it, changes its meaning."""
+"""Incremented whenever the meaning of a feature or of its SQL changes."""
 
 WEIGHT_UNIT: Final = 1000
-"""Weights are kept in thousandths, as whole numbers."""
+"""Weights are stored as integers, in thousandths."""
 
 _SHORT, _LONG = 20, 200
 
 
 class Feature(NamedTuple):
-    """One column that a model may see.
+    """A column that a model may use.
 
     Attributes:
-        name: of the column.
+        name: Name of the column.
         kind: `category` or `number`.
-        text: What it says, for people.
+        text: A description for people.
     """
 
     name: str
@@ -70,14 +70,14 @@ FEATURES: Final = (
     Feature("all_label_200", "number", "Mean target of the last 200 ended runs of any kind."),
     Feature("all_failed_200", "number", "Share of failures among the last 200 ended runs."),
 )
-"""The allow-list: nothing else of the log reaches a model."""
+"""The allow-list of features: no other value of the log reaches a model."""
 
 SIZE_FEATURES: Final = (
     Feature("items", "number", "Leads that the run is about."),
     Feature("megabytes", "number", "Size of the files that it reads, 10^6 bytes."),
 )
-"""For `duration` alone, whose runs all succeeded: of a run that failed, the record often lacks
-its size, so a null would reveal the outcome."""
+"""Features for `duration` only, whose runs all succeeded: the record of a failed run often lacks
+its size, so a null would leak the outcome."""
 
 CATEGORICAL: Final = ("operation",)
 
@@ -87,19 +87,19 @@ def _mean(total: str, weight: str) -> str:
 
 
 def make_history(connection: "DuckDBPyConnection", known: str = "known") -> None:
-    """Make the tables that features are joined from: what was known after each end.
+    """Create the tables from which features are joined: the state after each run's end.
 
     Args:
-        connection: Has a table or view of ended runs.
-        known: Its name, with `event_id`, `operation`, `session_id`, `ended_us`, `us` (the
-            duration), `w` (thousandths), `failed` and `label`; of the label, whole millionths.
+        connection: A connection with a table or view of ended runs.
+        known: Its name. Its columns are `event_id`, `operation`, `session_id`, `ended_us`, `us`
+            (the duration), `w` (in thousandths), `failed` and `label` (in millionths).
     """
     for name, sql in _history(known).items():
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
 
 def _history(known: str) -> Mapping[str, str]:
-    # One rank by end, so that the windows sort whole numbers; a tie has the order of its ids.
+    # One rank by end, so that the windows sort integers; ties are sorted by id.
     ranked = f"""
         SELECT row_number() OVER (ORDER BY ended_us, event_id) AS n, operation, session_id,
             ended_us, us, label, failed, w, CASE WHEN us IS NOT NULL THEN w END AS wu,
@@ -111,7 +111,7 @@ def _history(known: str) -> Mapping[str, str]:
         f"{_mean('sum(wus) OVER {0}', 'sum(wu) OVER {0}')} / 1000",
         f"{_mean('sum(wlabel) OVER {0}', 'sum(wl) OVER {0}')} / 1000000",
     )
-    # Of runs that ended in the same microsecond only the last row is joined.
+    # Of runs that ended in the same microsecond, only the last row is joined.
     last = "QUALIFY lead(ended_us) OVER ends IS DISTINCT FROM ended_us"
     return {
         "history_ranked": ranked,
@@ -146,11 +146,11 @@ def _history(known: str) -> Mapping[str, str]:
 
 
 def features_sql(asked: str = "asked") -> str:
-    """Return the SELECT that gives `event_id` and every feature for the runs of a table.
+    """Return the SELECT of `event_id` and all features for the runs of a table.
 
     Args:
-        asked: Its name, with `event_id`, `operation`, `session_id` and `started_us`, and with
-            `items` and `megabytes`.
+        asked: Name of the table, with the columns `event_id`, `operation`, `session_id`,
+            `started_us`, `items` and `megabytes`.
     """
     since = "(a.started_us - {}.ended_us) / 1e6"
     return f"""

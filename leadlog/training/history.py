@@ -1,8 +1,8 @@
-"""What is known of ended runs, kept in memory: the features of a call before it is made.
+"""An in-memory history of ended runs, which provides the features of a call before it is made.
 
-The same numbers as the SQL gives, which a test holds it to. Nothing is added to it by itself: the
-logging path does no work for models. An application calls `add` where it wants to, or reads the log
-now and then (`RunHistory.of_log`, in a thread of its own).
+It gives the same numbers as the SQL; a test compares them. It is not filled automatically, since
+the logging path does no work for models: an application calls `add`, or reads the log from time to
+time (`RunHistory.of_log`, in a separate thread).
 """
 
 import math
@@ -47,10 +47,10 @@ def _mean(values: "list[tuple[float | None, float]]") -> float | None:
 
 
 class RunHistory:
-    """The last 200 ended runs of each operation and of all, and the sessions.
+    """The last 200 ended runs of each operation and of all operations, and sums per session.
 
     Args:
-        target: Whose labels the runs have, such as `slow`.
+        target: Name of the target whose labels the runs have, such as `slow`.
     """
 
     def __init__(self, target: str) -> None:
@@ -65,12 +65,12 @@ class RunHistory:
     def of_log(
         cls, directory: str | os.PathLike[str], target: str, *, objective_ms: float | None = None
     ) -> Self:
-        """Return the history of a log as it is now.
+        """Return the history of a log in its current state.
 
         Args:
             directory: The log directory.
-            target: What is predicted, such as `failure`.
-            objective_ms: As in the data set of the model.
+            target: Name of the target, such as `failed`.
+            objective_ms: The same as for the model's data set.
 
         Raises:
             ReadError: A log file cannot be read.
@@ -106,16 +106,16 @@ class RunHistory:
         session_id: str | None = None,
         weight: float = 1.0,
     ) -> None:
-        """Add a run that has ended, in the order of the ends.
+        """Add an ended run; runs must be added in the order of their ends.
 
         Args:
-            operation: Its name.
-            ended_at: When it ended, as `timestamp` in the records.
-            ms: How long it took.
-            label: The target, 0 or 1.
+            operation: Name of the operation.
+            ended_at: Time of its end, in the format of `timestamp` in the records.
+            ms: Duration in milliseconds.
+            label: Value of the target, 0 or 1.
             failed: Whether it failed.
-            session_id: Its session.
-            weight: How many runs it stands for.
+            session_id: Id of its session.
+            weight: Number of runs that it represents.
         """
         self._add(operation, _Ended(parse(ended_at), ms, label, failed, weight), session_id)
 
@@ -146,12 +146,12 @@ class RunHistory:
     def features(
         self, operation: str, at_us: int, session_id: str | None = None
     ) -> dict[str, float | None]:
-        """Return the features of a run that begins now.
+        """Return the features of a run that is about to begin.
 
         Args:
-            operation: Its name.
-            at_us: When it begins, microseconds since 1970; all that was added has ended by then.
-            session_id: Its session.
+            operation: Name of the operation.
+            at_us: Its start in microseconds since 1970, not before the end of any added run.
+            session_id: Id of its session.
         """
         found: dict[str, float | None] = {
             "hour": at_us // 1_000_000 % 86_400 / 3600.0,

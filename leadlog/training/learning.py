@@ -1,8 +1,8 @@
-"""Learning: a model where it clearly beats what needs none, else "no model" and the numbers.
+"""Trains a model, and publishes it only if it clearly beats the baselines.
 
-LightGBM learns on `train` and stops by `calibration`; `test` is looked at once. It is compared with
-a constant, with the rate (or median) of each operation, and with the operation's last run. A model
-is published only where the intervals of every difference lie above zero.
+LightGBM is trained on `train` with early stopping on `calibration`; `test` is used once. The model
+is compared with a constant, with the rate (or median) of each operation, and with the operation's
+last run. It is published only if the confidence interval of every gain lies above zero.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _KEPT_SCORES: Final = 1000
 
 
 class Learned(NamedTuple):
-    """What came of it.
+    """The result of training.
 
     Attributes:
-        published: Whether there is a model.
-        reasons: Why not; empty where there is one.
-        report: What `report.json` says.
+        published: Whether a model was published.
+        reasons: The reasons why not; empty if it was published.
+        report: The content of `report.json`.
     """
 
     published: bool
@@ -60,7 +60,7 @@ class Learned(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """One part as LightGBM takes it."""
+    """One part of a data set as arrays for LightGBM."""
 
     table: NDArray[Any]
     label: NDArray[Any]
@@ -70,12 +70,12 @@ class _Part(NamedTuple):
 
 
 def learn(dataset: str | os.PathLike[str], output: str | os.PathLike[str]) -> Learned:
-    """Learn a model from a data set, and publish it where it earns its place.
+    """Train a model on a data set, and publish it if it clearly beats the baselines.
 
     Args:
-        dataset: The folder of `leadlog dataset`.
-        output: A folder; it gets `report.html` and `report.json`, and `model.json` where there is
-            a model. A model that was there goes.
+        dataset: A folder written by `leadlog dataset`.
+        output: Folder for `report.html` and `report.json`, and for `model.json` if a model is
+            published. An existing model in it is removed.
 
     Raises:
         TrainingError: The data set is damaged, or the folder cannot be written.
@@ -109,12 +109,12 @@ def learn(dataset: str | os.PathLike[str], output: str | os.PathLike[str]) -> Le
 def train(
     manifest: Mapping[str, Any], tables: Mapping[str, pa.Table], version: str
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Return the body of a model, or None, and the report.
+    """Return the body of the model, None if it is not published, and the report.
 
     Args:
-        manifest: Of a data set.
-        tables: Its parts.
-        version: Its version.
+        manifest: Manifest of a data set.
+        tables: Tables of the data set, by part.
+        version: Version of the data set.
 
     Raises:
         MissingExtraError: `leadlog[learn]` is not installed.
@@ -182,7 +182,7 @@ def _part(table: pa.Table, target: Target, operations: Sequence[str]) -> _Part:
 
 
 class _Trainer:
-    """What both kinds of targets share."""
+    """The common part of the trainers for both kinds of target."""
 
     def __init__(self, target: Target, parts: Mapping[str, _Part]) -> None:
         self.target = target
@@ -191,7 +191,7 @@ class _Trainer:
         )
 
     def fit(self, settings: Mapping[str, Any], label: Any) -> Any:
-        """Return LightGBM's booster; `label` maps labels to what is learned."""
+        """Return a trained LightGBM booster; `label` transforms the labels."""
         import lightgbm as lgb
 
         names = [one.name for one in self.target.features]
@@ -218,14 +218,14 @@ class _Trainer:
         )
 
     def scored(self, trees: Sequence[Mapping[str, Any]], part: _Part) -> NDArray[Any]:
-        """Return the sums of leaves for a part, by the scorer that applications use."""
+        """Return the raw scores of a part, computed by the scorer that applications use."""
         import numpy as np
 
         score = compile_trees(trees)
         return np.array([score(row) for row in part.table.tolist()])
 
     def importance(self, boosters: Sequence[Any]) -> dict[str, float]:
-        """Return each feature's share of the gain."""
+        """Return each feature's share of the total gain, largest first."""
         import numpy as np
 
         gain = np.sum([one.feature_importance("gain") for one in boosters], axis=0)
@@ -445,7 +445,7 @@ def _node(node: Mapping[str, Any]) -> dict[str, Any]:
         return found
     threshold = float(node["threshold"])
     found["threshold"] = threshold
-    # Where no value was missing in training, LightGBM takes a missing one for 0.
+    # If no value was missing in training, LightGBM treats a missing one as 0.
     missing = node["missing_type"]
     found["nan_left"] = bool(node["default_left"]) if missing == "NaN" else threshold >= 0
     return found

@@ -1,7 +1,7 @@
-"""A model as JSON trees, and the scorer: plain Python, no pickle, no library of machine learning.
+"""Models as JSON trees, and their scorer in plain Python: no pickle, no ML library.
 
-The trees are LightGBM's. They become one Python function of nested comparisons, which takes about
-20 µs for a row; its text is made of numbers and names of the package's own only.
+The trees are LightGBM's. They are compiled to one Python function of nested comparisons, which
+takes about 20 µs per row; its source consists only of numbers and of the package's own names.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ FILE: Final = "model.json"
 FORMAT: Final = "leadlog-model"
 FORMAT_VERSION: Final = 1
 COVERAGE: Final = 0.9
-"""The share of durations that an interval is to hold."""
+"""Target share of durations within their interval."""
 
 _NAN: Final = math.nan
 _MOST_DEPTH: Final = 60
@@ -32,15 +32,15 @@ Scorer = Callable[[Sequence[float]], float]
 
 
 class Prediction(NamedTuple):
-    """What a model says of a run before it begins.
+    """A model's prediction for a run before it begins.
 
     Attributes:
         target: `slow`, `failed`, `duration` or `throttled`.
-        value: The probability; of `duration`, milliseconds that half of such runs take at most.
-        low: For `duration`, the lower end of the interval that holds 90 % of such runs, in
-            milliseconds; else null.
-        high: Its upper end.
-        model: The model's version.
+        value: The probability; for `duration`, the predicted median in milliseconds.
+        low: For `duration`, the lower end of the 90 % prediction interval in milliseconds; else
+            None.
+        high: The upper end of that interval; else None.
+        model: Version of the model.
     """
 
     target: str
@@ -51,14 +51,15 @@ class Prediction(NamedTuple):
 
 
 def compile_trees(trees: Sequence[Mapping[str, Any]]) -> Scorer:
-    """Return a function that adds up the leaves of trees, for a row of numbers.
+    """Return a function that sums the leaf values of trees for a row of numbers.
 
     Args:
-        trees: `{"value": …}` for a leaf; else `feature` (its number), `left`, `right`, and either
-            `threshold` and `nan_left`, or `categories` (those that go left).
+        trees: The trees as nested mappings: `{"value": …}` for a leaf, else `feature` (its index),
+            `left`, `right`, and either `threshold` and `nan_left`, or `categories` (the codes of
+            the left branch).
 
     Raises:
-        TrainingError: They are not trees of numbers.
+        TrainingError: The trees are malformed.
     """
     lines = ["def score(row):", " total = 0.0"]
     try:
@@ -101,16 +102,16 @@ def _tree_lines(node: Mapping[str, Any], lines: list[str], depth: int) -> None:
 
 
 class Model:
-    """A model that may be used.
+    """A loaded model.
 
     Args:
-        body: What `encode` was given.
-        version: Its SHA-256.
+        body: The content of the model, as passed to `encode`.
+        version: SHA-256 of the body.
 
     Attributes:
-        target: What it foretells.
-        version: SHA-256 of what it is made of.
-        body: Everything else: `dataset`, `erasures`, `operations`, `objective_ms`, `test`, ….
+        target: The target that it predicts.
+        version: SHA-256 of the body.
+        body: The content of the model: `dataset`, `erasures`, `operations`, `test`, `trees` ….
     """
 
     def __init__(self, body: Mapping[str, Any], version: str) -> None:
@@ -124,18 +125,18 @@ class Model:
         self._widening = widening(body["scores"], COVERAGE) if body.get("scores") else 0.0
 
     def row(self, operation: str, known: Mapping[str, float | None]) -> list[float]:
-        """Return the numbers that the trees compare.
+        """Return the input row of the trees for a run.
 
         Args:
-            operation: Its name.
-            known: Other features by name; what is not there is not known.
+            operation: Name of the operation.
+            known: Values of the other features by name; missing ones count as unknown.
         """
         found = [_NAN if (value := known.get(name)) is None else value for name in self._names]
         found[0] = self._codes.get(operation, self._other)
         return found
 
     def score(self, row: Sequence[float]) -> Prediction:
-        """Return what it says of a row of `row`."""
+        """Return the prediction for an input row, as returned by `row`."""
         if self.target.kind == "binary":
             raw = self._scorers["label"](row)
             value = 1 / (1 + math.exp(-raw)) if raw > -700 else 0.0
@@ -152,12 +153,12 @@ def _ms(logarithm: float) -> float:
 
 
 def widening(scores: Sequence[float], coverage: float) -> float:
-    """Return by how much intervals widen so that they hold their share (conformal prediction).
+    """Return the widening of intervals that yields the coverage (conformal prediction).
 
     Args:
-        scores: Of the calibration part, sorted: how far outside its interval each duration lay,
-            negative inside.
-        coverage: The share.
+        scores: Sorted conformity scores of the calibration part: the distance of each duration
+            outside its interval, negative inside.
+        coverage: Share of durations that should lie within their interval, 0 to 1.
     """
     place = math.ceil((len(scores) + 1) * coverage) - 1
     return scores[min(max(place, 0), len(scores) - 1)]
@@ -166,16 +167,16 @@ def widening(scores: Sequence[float], coverage: float) -> float:
 def adapted(
     scores: Sequence[float], outcomes: Sequence[float], *, coverage: float, rate: float = 0.02
 ) -> tuple[float, float]:
-    """Return (share that intervals held, coverage to aim at next) of outcomes one after another.
+    """Return the realised coverage of a sequence of outcomes, and the next coverage to aim at.
 
-    Adaptive conformal inference: after a miss the next interval is wider, after a hit narrower, so
-    that the share holds although the durations drift.
+    Adaptive conformal inference: the interval widens after a miss and narrows after a hit, so that
+    the coverage is kept even if the durations drift.
 
     Args:
-        scores: As of `widening`.
-        outcomes: The same scores of runs that came later, in their order.
-        coverage: The share.
-        rate: How fast it adapts.
+        scores: Scores of the calibration part, as for `widening`.
+        outcomes: Scores of later runs, in order of time.
+        coverage: Target coverage, 0 to 1.
+        rate: Step size of the adaptation.
     """
     aim, held = coverage, 0
     for score in outcomes:
@@ -186,7 +187,7 @@ def adapted(
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """Return a model as a file that `load_model` takes."""
+    """Return a model as the content of a file for `load_model`."""
     text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     document = {
         "format": FORMAT,
@@ -198,14 +199,14 @@ def encode(body: Mapping[str, Any]) -> bytes:
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Return a model.
+    """Load a model.
 
     Args:
-        path: Its file, or the folder of `leadlog learn`.
+        path: Its file, or the folder written by `leadlog learn`.
 
     Raises:
-        TrainingError: There is none, it was changed since it was learned, or it is of another
-            version of the label or the features.
+        TrainingError: There is no model, it was modified since it was trained, or it belongs to
+            another version of the label or the features.
     """
     file = Path(path)
     file = file / FILE if file.is_dir() else file
@@ -216,7 +217,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         said = document["sha256"]
     except FileNotFoundError as error:
         raise TrainingError(
-            f"there is no model {str(file)!r}; `leadlog learn` writes one where it earns its place"
+            f"there is no model {str(file)!r}; `leadlog learn` writes one if it beats the baselines"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(

@@ -1,4 +1,4 @@
-"""`leadlog.predict`: what a model says of a call before it is made; null where none may be used."""
+"""`leadlog.predict`: the prediction for a call before it is made; None without a usable model."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from leadlog.training.model import FILE, Model, Prediction, load_model
 __all__ = ["MODELS", "predict", "stale_since", "usable_model"]
 
 MODELS: Final = "models"
-"""The folder in a log directory where models are looked for, each in a folder of its own."""
+"""The folder of a log directory that holds the models, each in its own folder."""
 
 _NAMES: Final = frozenset(one.name for one in (*FEATURES, *SIZE_FEATURES)) - {"operation"}
 _DAY_US: Final = 86_400_000_000
@@ -25,7 +25,7 @@ class _Loaded(NamedTuple):
 
 
 _loaded: dict[str, _Loaded] = {}
-"""Models by the path that was given, read again when the file or the list of erasures changed."""
+"""Cached models by the given path; reloaded when the file or the list of erasures changes."""
 
 
 def predict(
@@ -37,27 +37,27 @@ def predict(
     at: str | None = None,
     **known: float | None,
 ) -> Prediction | None:
-    """Return what a model says of a call that is about to be made.
+    """Return a model's prediction for a call that is about to be made.
 
-    It never raises because of the model: where there is none, or it was
-    changed since it was learned, or is stale, the answer is None. It writes nothing.
+    A problem with the model never raises: the result is None if there is no model, or it was
+    modified since it was trained, or it is stale. Nothing is written.
 
-        foretold = leadlog.predict("add_leads", model="database_logs/models/duration", items=500)
-        if foretold is not None:
-            print(f"about {foretold.value / 1000:.0f} s")
+        prediction = leadlog.predict("add_leads", model="database_logs/models/duration", items=500)
+        if prediction is not None:
+            print(f"about {prediction.value / 1000:.0f} s")
 
     Args:
-        operation: What `leadlog slow` calls it, such as `add_lead` or `Deal.update`.
-        model: The folder of `leadlog learn`, or a model that was loaded.
-        history: What is known of runs that have ended; without it only the operation, the time and
-            `known` count.
-        session_id: The session of the call, for what is known of it.
-        at: When the call begins, as `timestamp` in the records; now by default.
+        operation: Name of the operation as in `leadlog slow`, such as `add_lead` or `Deal.update`.
+        model: A folder written by `leadlog learn`, or a loaded model.
+        history: The history of ended runs; without it, only the operation, the time and `known`
+            are used.
+        session_id: Id of the call's session, for the features of the session.
+        at: Start of the call, in the format of `timestamp` in the records; by default now.
         known: Further features by name, such as `items`.
 
     Raises:
-        TrainingError: A feature has no such name, or the history is of another target.
-        ValueError: `at` is not a time.
+        TrainingError: There is no feature of a given name, or the history has another target.
+        ValueError: `at` is not a valid time.
     """
     found = model if isinstance(model, Model) else usable_model(model)
     if not known.keys() <= _NAMES:
@@ -84,11 +84,11 @@ def predict(
 
 
 def usable_model(path: str | os.PathLike[str]) -> Model | None:
-    """Return a model, or None where there is none that may be used.
+    """Return a model; None if it is missing, damaged or stale.
 
     Args:
-        path: Its file or folder; in the folder `models` of a log directory, persons that were
-            erased from that log make it stale.
+        path: Its file or folder. A model in the folder `models` of a log directory is stale if
+            persons were erased from that log since.
     """
     key = os.fspath(path)
     seen = _state(key)
@@ -106,7 +106,7 @@ def usable_model(path: str | os.PathLike[str]) -> Model | None:
 
 
 def _state(path: str) -> tuple[int, int, int]:
-    """Return a state that changes when the file or the list of erasures does."""
+    """Return a value that changes when the file or the list of erasures does."""
     file = path if path.endswith(".json") else f"{path}/{FILE}"
     log = os.path.dirname(os.path.dirname(os.path.dirname(file)))  # noqa: PTH120 - 20 times faster
     try:
@@ -121,11 +121,11 @@ def _state(path: str) -> tuple[int, int, int]:
 
 
 def stale_since(model: Model, path: Path) -> list[str]:
-    """Return the ids of the erasures from the model's log since it was learned.
+    """Return the ids of the erasures from the model's log since it was trained.
 
     Args:
-        model: Which.
-        path: Its file or folder; only in the folder `models` of a log directory is that known.
+        model: The model.
+        path: Its file or folder; empty unless it is in the folder `models` of a log directory.
 
     Raises:
         ReadError: The list of erasures cannot be read.

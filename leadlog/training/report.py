@@ -1,4 +1,4 @@
-"""The report of learning as one page that needs no other: no script, no font, no network."""
+"""The training report as one self-contained HTML page, without scripts, fonts or network."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -48,7 +48,7 @@ def page(report: Mapping[str, Any]) -> bytes:
         body.append(_cost(report["cost"]))
     if "importance" in report:
         rows = [(escape(name), f"{share:.1%}") for name, share in report["importance"].items()]
-        body.append("<h2>What it goes by</h2>" + _table(("feature", "share of the gain"), rows))
+        body.append("<h2>Feature importance</h2>" + _table(("feature", "share of the gain"), rows))
     body.append(_card(report))
     text = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -111,9 +111,9 @@ def _reliability(report: Mapping[str, Any]) -> str:
     rows = [(f"{one['score']:.4f}", f"{one['rate']:.4f}") for one in points]
     error = report["metrics"]["calibration_error"]
     return (
-        f"<h2>Reliability</h2><p>Up to {most:.3f} on both axes; on the line, foretold is what "
-        f"came. The mean distance is {error:.4f}.</p>"
-        f"{_frame(line + dots, 'foretold', 'came')}{_table(('foretold', 'came'), rows)}"
+        f"<h2>Reliability</h2><p>Both axes reach up to {most:.3f}; on the line, predictions equal "
+        f"the outcomes. The mean distance is {error:.4f}.</p>"
+        f"{_frame(line + dots, 'predicted', 'observed')}{_table(('predicted', 'observed'), rows)}"
     )
 
 

@@ -1,14 +1,14 @@
-"""The runs of a log as one table in DuckDB: what features, targets and baselines are made from.
+"""The runs of a log as one DuckDB table, the basis of features, targets and baselines.
 
 | column | holds |
 |---|---|
 | `event_id`, `operation` | of the record |
 | `kind` | operation, performance, sync or migration |
 | `started_us`, `ended_us`, `us` | microseconds since 1970, and the duration |
-| `w` | how many runs the record stands for, in thousandths |
+| `w` | number of runs that the record represents, in thousandths |
 | `success`, `failed`, `outcome`, `user_error`, `throttled`, `bulk` | its outcome |
-| `items`, `megabytes` | what is known of its size before it begins |
-| `session_id`, `transaction_id`, `leads` | what it belongs to |
+| `items`, `megabytes` | its size, as far as known before its start |
+| `session_id`, `transaction_id`, `leads` | its session, its transaction and its leads |
 """
 
 import os
@@ -21,7 +21,7 @@ from leadlog.reading.analytics.subjects import OPERATION_NAME
 __all__ = ["RUN_COLUMNS", "load_runs", "runs_engine"]
 
 _LEAST_RATE: Final = 0.001
-"""A smaller share of kept events counts as this one, so that no record outweighs all others."""
+"""Lower bound of the sampling rate in weights, so that no record outweighs all others."""
 
 RUN_COLUMNS: Final = (
     *("event_id", "operation", "kind", "started_us", "ended_us", "us", "w", "success", "failed"),
@@ -52,7 +52,7 @@ _SOURCES: Final = (
             "outcome": "outcome",
             "operation_id": "operation_id",
             "bulk": "bulk",
-            # Of other bulk calls the count is known at their end only.
+            # For other bulk calls the count is known only at their end.
             "items": "CASE WHEN operation_type = 'add_leads' THEN CAST(lead_count AS DOUBLE) END",
             "transaction_id": "transaction_id",
             "leads": "list_filter(list_append(coalesce(lead_ids, []), lead_id), "
@@ -137,12 +137,12 @@ _RUNS: Final = f"""
 def runs_engine(
     directory: str | os.PathLike[str], until: str | None = None, *, memory_mb: int = 1500
 ) -> DuckDBEngine:
-    """Return an engine over a log, to be entered.
+    """Return a DuckDB engine over a log, to use as a context manager.
 
     Args:
         directory: The log directory.
-        until: Only events before this moment, as `timestamp` in the records.
-        memory_mb: 10^6 bytes that DuckDB may take; what needs more goes to temporary files.
+        until: End of the period, in the format of `timestamp`; later events are ignored.
+        memory_mb: Memory limit of DuckDB in 10^6 bytes; larger queries use temporary files.
 
     Raises:
         MissingExtraError: DuckDB is not installed.
@@ -151,7 +151,7 @@ def runs_engine(
 
 
 def load_runs(engine: DuckDBEngine) -> int:
-    """Make the table `runs` of everything in a log; return how many there are.
+    """Create the table `runs` from all records of a log; return the number of runs.
 
     Raises:
         ReadError: A file cannot be read.

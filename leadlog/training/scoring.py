@@ -1,4 +1,4 @@
-"""What a model says with the whole log at hand: of one call, and of the runs of past days."""
+"""Predictions with features from the whole log, for one call and for runs of past days."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,12 @@ __all__ = ["feature_rows", "foretell"]
 
 
 def feature_rows(connection: "DuckDBPyConnection", model: Model, sql: str) -> list[dict[str, Any]]:
-    """Return the rows of the table `features` as `Model.row` takes them.
+    """Return the rows of the table `features` as dictionaries for `Model.row`.
 
     Args:
-        connection: Has the table.
-        model: Whose features.
-        sql: What comes after `FROM features f`.
+        connection: A connection with the table.
+        model: The model that determines the columns.
+        sql: SQL to append to `FROM features f`.
     """
     names = ", ".join(f"f.{one.name}" for one in model.target.features)
     cursor = connection.execute(f"SELECT {names} FROM features f {sql}")
@@ -38,16 +38,16 @@ def foretell(
     items: float | None = None,
     megabytes: float | None = None,
 ) -> Prediction:
-    """Return what a model says of a call, with the features that the log gives.
+    """Return a model's prediction for a call, with features computed from the log.
 
     Args:
         directory: The log directory.
-        model: Which.
-        operation: What is about to run.
-        session_id: Its session.
-        at: When it begins, as `timestamp` in the records; now by default.
-        items: Leads that it is about.
-        megabytes: Size of the files that it reads.
+        model: The model.
+        operation: Name of the operation that is about to run.
+        session_id: Id of its session.
+        at: Its start, in the format of `timestamp` in the records; by default now.
+        items: Number of leads that it processes.
+        megabytes: Size of the files that it reads, in 10^6 bytes.
 
     Raises:
         ReadError: A log file cannot be read.

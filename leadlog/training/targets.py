@@ -1,8 +1,8 @@
-"""The targets: what a model may be asked to foretell, each with its population and its SQL.
+"""The targets that a model can predict, each with its population and its SQL.
 
-The labels of the record contract stay as they are. They are reports: with fixed thresholds nearly
-every operation of a log is `excellent`, so there is nothing to learn from them. Targets vary, are
-columns of a data set and nothing else, and have versions of their own.
+They are separate from the labels in the records, which are reports: with their fixed thresholds
+nearly every operation of a log is `excellent`, so there is nothing to learn from them. Targets vary
+between runs, exist only as columns of a data set, and have their own versions.
 """
 
 from typing import Final, NamedTuple
@@ -18,16 +18,16 @@ _CHUNKS: Final = 10
 
 
 class Target(NamedTuple):
-    """One target.
+    """A target of prediction.
 
     Attributes:
         name: As in `--target`.
-        version: Raised whenever its meaning changes; data sets of an older one are stale.
+        version: Incremented whenever its meaning changes; older data sets are then stale.
         kind: `binary` or `duration`.
-        text: What it says, for people.
-        label: SQL over `runs` (and `threshold_us`) for the label: 0 or 1, or milliseconds; null
-            where there is none.
-        population: SQL over `runs`: which runs are examples.
+        text: A description for people.
+        label: SQL expression over `runs` (and `threshold_us`) for the label: 0 or 1, or
+            milliseconds; null for a run without a label.
+        population: SQL condition over `runs` that selects the examples.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Target(NamedTuple):
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """The columns that a model of this target may see."""
+        """The columns that a model of this target may use."""
         if self.kind == "binary":
             return FEATURES
         return *(one for one in FEATURES if "label" not in one.name), *SIZE_FEATURES
@@ -88,10 +88,10 @@ TARGETS: Final = (
 
 
 def target_named(name: str) -> Target:
-    """Return a target.
+    """Return the target with a name.
 
     Raises:
-        TrainingError: There is none of that name.
+        TrainingError: There is no such target.
     """
     for one in TARGETS:
         if one.name == name:
@@ -100,13 +100,13 @@ def target_named(name: str) -> Target:
 
 
 def thresholds_sql(objective_ms: float | None) -> str:
-    """Return the SELECT of `operation`, `ended_us`, `threshold_us`: slow from then on.
+    """Return the SELECT of `operation`, `ended_us` and the `threshold_us` of slow runs after it.
 
-    The percentile is taken by weight, from counts by bucket (at most 2.02 % above the exact one),
-    anew after every 100 ended runs of an operation, of its last 1,000 at most.
+    The weighted percentile is computed from counts per bucket (at most 2.02 % above the exact one),
+    and recomputed after every 100 ended runs of an operation, over at most its last 1,000 runs.
 
     Args:
-        objective_ms: A limit for all operations instead.
+        objective_ms: A fixed limit in milliseconds for all operations instead.
     """
     if objective_ms is not None:
         return (

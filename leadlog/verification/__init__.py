@@ -1,4 +1,4 @@
-"""Holds the log against the database: replays it and compares the result with the real table."""
+"""Verifies the log against the database: replays it and compares the result with the table."""
 
 import os
 from collections import Counter
@@ -38,19 +38,19 @@ def verify(
     table: str | None = None,
     ignore: Collection[str] = (),
 ) -> VerificationReport:
-    """Compare the table according to the log with the real one.
+    """Compare the state of a table according to the log with the real table.
 
-    The log is read first, so calls that end in between are differences: run it while nobody
-    writes, or run it again.
+    The log is read first, so calls that end in between appear as differences: run it while nothing
+    writes to the table, or repeat it.
 
     Args:
         directory: the log directory.
         database: a path or a URL.
-        entity: the mapped class's name, as in the records; with the name of its database and the
-            schema of its table in front where the log has rows of several (`one.Customer`,
-            `tenant:Customer`). Several where they are mapped to
-            one table, as the classes of an inheritance are.
-        table: the table's name; found by the entity's name by default.
+        entity: the mapped class's name as in the records, prefixed by the name of its database or
+            the schema of its table if the log has rows of several (`one.Customer`,
+            `tenant:Customer`). Several names if the classes are mapped to one table, as with
+            single-table inheritance.
+        table: the table's name; by default derived from the entity's name.
         ignore: columns that are not compared.
 
     Raises:
@@ -88,10 +88,10 @@ def verify(
 
 
 def _entity(entity: str, tables: Collection[str]) -> str:
-    """Return the entity that was meant: that name, or the one with it behind schema and database.
+    """Return the full name of an entity, which may be given without schema and database.
 
     Raises:
-        ReadError: several schemas or databases have it.
+        ReadError: several schemas or databases have such an entity.
     """
     found = sorted(one for one in tables if class_of(one) == entity)
     if entity in tables or not found:
@@ -113,20 +113,20 @@ def _name(column: sa.Column[Any], table: sa.Table, told: Table) -> str:
 
 
 def _dashed(part: Any) -> Any:
-    """Return a UUID as text, of which SQLite keeps the digits only; anything else as it is."""
+    """Return a UUID, stored by SQLite as digits only, with dashes; other values unchanged."""
     if type(part) is str and len(part) == 32:
         return "-".join((part[:8], part[8:12], part[12:16], part[16:20], part[20:]))
     return part
 
 
 class _Comparison:
-    """One walk over the real table.
+    """One comparison pass over the real table.
 
     Args:
         told: the replayed rows.
         real: the real table.
-        causes: explains differences.
-        report: is filled.
+        causes: finds the causes of differences.
+        report: receives the results.
         ignore: columns that are not compared.
     """
 
@@ -147,11 +147,11 @@ class _Comparison:
         causes.key_columns = frozenset(
             _name(column, real, told) for column in real.primary_key.columns
         )
-        # A log names columns by their names; a mapped class may have another name for one.
+        # The log uses the columns' names; a mapped class may use another name for its attribute.
         self._columns = [
             (place, _name(column, real, told), column.type)
             for place, column in enumerate(columns)
-            # By the key the rows are found, so it cannot differ.
+            # Rows are matched by the primary key, so it cannot differ.
             if not column.primary_key and not {column.name, column.key} & ignore
         ]
         names = {
@@ -162,7 +162,7 @@ class _Comparison:
         report.columns_gone = sorted(told.columns - names - ignore)
 
     def run(self, connection: sa.Connection) -> None:
-        """Compare row by row, then report which rows are missing."""
+        """Compare row by row, then report missing rows."""
         report, rows, real = self._report, self._told.rows, self._real_rows(connection)
         report.rows_logged = len(rows)
         met: set[str] = set()
@@ -227,7 +227,7 @@ class _Comparison:
 
 
 def _gaps(told: Replay, table: Table, skipped: Skipped) -> list[str]:
-    """Where the log lacks something, whether or not that made a difference."""
+    """Return descriptions of gaps in the log, including those without an effect."""
     found = [described(doubt) for doubt in told.doubts if doubt.entity in (None, table.entity)]
     if len(found) > _GAPS_KEPT:
         found = [*found[:_GAPS_KEPT], f"and {len(found) - _GAPS_KEPT} more of that kind"]

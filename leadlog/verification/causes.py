@@ -1,4 +1,4 @@
-"""Why the log and a table differ: the likely cause, and the record that shows it."""
+"""Finds the likely cause of each difference between the log and a table, with its evidence."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -16,18 +16,18 @@ _MADE: Final = ("created_at", "created", "inserted_at", "created_on")
 
 
 class Causes:
-    """All that may explain differences of one table.
+    """The possible causes of differences in one table.
 
     Args:
         table: the replayed rows.
-        doubts: of the replay.
-        log_first: when the log begins.
+        doubts: the doubts of the replay.
+        log_first: time of the log's first event.
         skipped: lines that could not be read.
-        rings: what writers count.
+        rings: the writers' ring reports.
 
     Attributes:
         key_columns: names of the primary key's columns, once the real table is known.
-        others: key to the class that the log has such a row of, with all columns of the table.
+        others: other classes with such a row in the log that has all columns of the table, by key.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Causes:
         self._rings = [ring for ring in rings if ring.category == "database_operations"]
 
     def missing(self, key: str, row: Row) -> Difference:
-        """Return a row that the log has and the table has not."""
+        """Return the difference for a row that is in the log but not in the table."""
         cause, text, event_id = self._of(row, "delete", None)
         return Difference(key, "missing", None, None, None, cause, text, event_id)
 
     def surplus(self, key: str, values: dict[str, Any]) -> Difference:
-        """Return a row that the table has and the log has not."""
+        """Return the difference for a row that is in the table but not in the log."""
         gone = self._table.gone.get(key)
         other = self.others.get(key)
         if other is not None:
@@ -68,7 +68,7 @@ class Causes:
         return Difference(key, "extra", None, None, None, cause, text, event_id)
 
     def changed(self, key: str, row: Row, column: str, logged: Any, found: Any) -> Difference:
-        """Return a value that differs."""
+        """Return the difference for a value that differs."""
         cause, text, event_id = self._of(row, "update", column)
         if cause == "unexplained" and column not in self._table.columns:
             cause, text = (
@@ -101,7 +101,7 @@ class Causes:
         return (*self._unseen(), None)
 
     def _unseen(self) -> tuple[Cause, str]:
-        """Return the cause that lies in the log as a whole."""
+        """Return a cause that affects the log as a whole, with a description."""
         for ring in self._rings:
             lost = sum(ring.dropped.values())
             if lost:
@@ -125,7 +125,7 @@ class Causes:
 
 
 def described(doubt: Doubt) -> str:
-    """Return a doubt in a sentence."""
+    """Return a doubt as a sentence."""
     where = f"at {doubt.at} (event {doubt.event_id})"
     if doubt.cause == "dropped":
         lines = "" if doubt.lines is None else f"{doubt.lines} "

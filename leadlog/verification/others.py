@@ -1,6 +1,6 @@
-"""Rows that the log has of a class that was not asked for, though it shares the table.
+"""Finds rows of other classes in the log that share the verified table.
 
-The classes of an inheritance do: a row of the base's table is logged as the class that it is of.
+This occurs with inheritance: a row of the base class's table is logged under its own class.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ _LOOKED_AT: Final = 100  # creates of each class
 
 
 class OtherClasses:
-    """The classes of the log beside those that are verified, and the columns of their rows.
+    """The classes in the log other than the verified ones, with the columns of their rows.
 
     Args:
         asked: the classes that are verified.
@@ -27,7 +27,7 @@ class OtherClasses:
         self._creates: dict[str, int] = defaultdict(int)
 
     def noting(self, events: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """Yield the events, and look at those of other classes."""
+        """Yield all events unchanged, and collect the columns of other classes."""
         for data in events:
             details = data.get("operation_details")
             entity = details.get("entity") if type(details) is dict else None
@@ -55,7 +55,7 @@ class OtherClasses:
 
 
 def keys_of(events: Iterable[Mapping[str, Any]], entities: Collection[str]) -> dict[str, str]:
-    """Return the keys of the rows that the log has of some classes, each with its class.
+    """Return the class of each row of some classes in the log, by key.
 
     Args:
         events: decoded lines.

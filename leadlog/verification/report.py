@@ -1,4 +1,4 @@
-"""What a comparison of the log with the real table found."""
+"""The result of comparing the log with the real table."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -40,18 +40,18 @@ CAUSES: dict[Cause, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing in which the log and the table differ.
+    """A difference between the log and the table.
 
     Attributes:
         key: the row's primary key as text.
-        what: `missing` (the log has the row, the table has not), `extra` (the other way round) or
+        what: `missing` (the row is only in the log), `extra` (it is only in the table) or
             `changed` (a column has another value).
-        column: for `changed`.
-        logged: its value by the log.
-        found: its value in the table, as the log would show it.
+        column: the column, for `changed`.
+        logged: its value according to the log.
+        found: its value in the table, in the log's format.
         cause: the likely cause, see `CAUSES`.
-        explanation: the same in a sentence, with the record that shows it.
-        event_id: of that record; None where there is none.
+        explanation: the cause as a sentence, with the record that shows it.
+        event_id: the id of that record; None if there is none.
     """
 
     key: str
@@ -71,25 +71,24 @@ class VerificationReport:
     Attributes:
         entity: the mapped class's name.
         table: the table's name.
-        log_first: when the log begins; "" for an empty one.
-        log_last: when its last event ended.
-        events: how many were read.
-        rows_logged: rows by the log.
-        rows_found: rows in the table.
-        rows_equal: rows without a difference.
-        values_compared: values that were compared.
-        values_unknown: why to how many values were not compared, because the log does not have
-            them.
-        values_either: values that are one of two that a blind spot leaves possible.
-        rows_uncertain: rows of which only the table shows whether they exist.
+        log_first: time of the log's first event; "" for an empty log.
+        log_last: end of its last event.
+        events: number of events read.
+        rows_logged: number of rows according to the log.
+        rows_found: number of rows in the table.
+        rows_equal: number of rows without a difference.
+        values_compared: number of values compared.
+        values_unknown: number of values not compared because the log lacks them, by reason.
+        values_either: number of values that match one of two states left possible by a blind spot.
+        rows_uncertain: number of rows whose existence is not certain from the log.
         columns_gone: logged columns that the table does not have.
-        differences: the first ones.
-        difference_count: how many there are.
-        causes: cause to how many.
-        gaps: places in the log where something is missing, in sentences.
-        lost_updates: the first changes that overwrote one which they had not read, in sentences;
-            the log has both.
-        lost_update_count: how many there are.
+        differences: the first differences.
+        difference_count: total number of differences.
+        causes: number of differences by cause.
+        gaps: descriptions of gaps in the log.
+        lost_updates: descriptions of the first lost updates: changes that overwrote another change
+            without having read it; the log has both.
+        lost_update_count: total number of lost updates.
     """
 
     entity: str
@@ -113,7 +112,7 @@ class VerificationReport:
     lost_update_count: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return the report as plain data."""
         found = {name: getattr(self, name) for name in self.__slots__}
         found["values_unknown"] = dict(self.values_unknown)
         found["causes"] = dict(self.causes)

@@ -1,4 +1,4 @@
-"""The real table: found by its entity's name, and read row by row in one snapshot."""
+"""The real table: locates it by its entity's name, and reads it row by row in one snapshot."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from leadlog.leads.store.models import Base, Lead
 __all__ = ["opened", "rows_of", "table_of"]
 
 _PAGE: Final = 1000
-# The same database by a driver that needs no event loop.
+# Synchronous drivers for the same databases.
 _SYNC: Final = {"sqlite+aiosqlite": "sqlite", "postgresql+asyncpg": "postgresql+psycopg"}
 
 
@@ -31,13 +31,13 @@ def opened(database: str | os.PathLike[str]) -> Iterator[sa.Connection]:
         database: a path or a URL.
 
     Raises:
-        StoreError: the URL cannot be read, or its driver is not there.
+        StoreError: the URL cannot be parsed, or its driver is not installed.
         ReadError: the database cannot be reached.
     """
     url = _url(database)
     name = url.database or ""
     if url.get_backend_name() == "sqlite" and "uri" not in url.query and not Path(name).is_file():
-        # Opening it would make it.
+        # Opening it would create the file.
         raise ReadError(
             f"there is no database {name!r}; give its path or URL with "
             f"{parameter('database', '--database')}"
@@ -78,7 +78,7 @@ def _url(database: str | os.PathLike[str]) -> sa.URL:
     try:
         url = sa.make_url(database)
     except (ArgumentError, ValueError):
-        return location(database)  # says what is wrong without the password
+        return location(database)  # raises an error that does not quote the password
     url = url.set(drivername=_SYNC.get(url.drivername, url.drivername))
     if url.get_backend_name() in {"sqlite", "postgresql", "postgres"}:
         return location(url.render_as_string(hide_password=False))
@@ -89,13 +89,13 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
     """Return the table of an entity.
 
     Args:
-        connection: where it is.
-        entity: the mapped class's name, after its table's schema where the log has one.
-        name: of the table, perhaps with its schema; by default it is found: customers, customer,
-            Customer and the like for Customer.
+        connection: a connection to its database.
+        entity: the mapped class's name, prefixed by its table's schema if the log has one.
+        name: the table's name, optionally with its schema; by default derived from the entity:
+            customers, customer, Customer and the like for Customer.
 
     Raises:
-        ReadError: there is no such table, or more than one, or it has no primary key.
+        ReadError: there is no such table or more than one, or it has no primary key.
     """
     inspector = sa.inspect(connection)
     before, _, entity = entity.rpartition(":")[2].rpartition(".")
@@ -111,7 +111,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
             return store
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SAWarning)  # of types that it does not know
+            warnings.simplefilter("ignore", SAWarning)  # about unknown column types
             table = sa.Table(
                 name, sa.MetaData(), schema=schema, autoload_with=connection, resolve_fks=False
             )
@@ -125,7 +125,7 @@ def table_of(connection: sa.Connection, entity: str, name: str | None) -> sa.Tab
 
 
 def _only(names: list[str], entity: str) -> str:
-    """Return the one table whose name is that of the entity.
+    """Return the only table whose name matches an entity.
 
     >>> _only(["companies", "sales_order"], "SalesOrder"), _only(["companies"], "Company")
     ('sales_order', 'companies')
@@ -147,10 +147,10 @@ def _listed(names: list[str]) -> str:
 
 
 def rows_of(connection: sa.Connection, table: sa.Table) -> Iterator[sa.Row[Any]]:
-    """Yield the rows of a table, in any order; only some are held at a time.
+    """Yield the rows of a table in any order, with a bounded number in memory.
 
     Raises:
-        ReadError: one cannot be read.
+        ReadError: a row cannot be read.
     """
     try:
         result = connection.execution_options(stream_results=True, yield_per=_PAGE).execute(

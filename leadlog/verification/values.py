@@ -1,9 +1,9 @@
-"""Whether a logged value and a value of the database are the same.
+"""Compares logged values with values of the database.
 
-The log holds JSON, the database has types of its own, so the database's value is rendered by the
-rules by which the log was written (`leadlog_processors.rendering`). Where that is not decisive,
-its type decides: numbers are compared as numbers, times as moments, UUIDs as UUIDs, JSON that is
-stored as text as JSON.
+The log holds JSON and the database has its own types, so the database's value is rendered by the
+same rules as the log (`leadlog_processors.rendering`). If the results differ, its type decides:
+numbers are compared as numbers, times as points in time, UUIDs as UUIDs, and JSON stored as text as
+JSON.
 """
 
 import datetime as dt
@@ -28,21 +28,21 @@ _DURATION: Final = re.compile(r"(?:(-?\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?
 
 
 def plain(value: object) -> Any:
-    """Return a value of the database as the log would show it."""
+    """Return a value of the database in the log's format."""
     if value is None or (type(value) in _AS_THEY_ARE and not _odd(value)):
         return value
     return orjson.loads(render({"": value}))[""]
 
 
 def _odd(value: Any) -> bool:
-    """Return whether a text or a number needs more than JSON's own rules."""
+    """Return whether a text or an int must be rendered like the log: non-ASCII, or too large."""
     if type(value) is str:
         return not value.isascii()
     return type(value) is int and value.bit_length() > _JSON_BITS
 
 
 def key_of(values: tuple[object, ...]) -> str:
-    r"""Return a primary key as the log has it.
+    r"""Return a primary key in the log's format.
 
     >>> key_of((7,)), key_of(("a,b", 1))
     ('7', 'a\\,b,1')
@@ -53,15 +53,15 @@ def key_of(values: tuple[object, ...]) -> str:
 def equal(
     logged: Any, found: object, column_type: "sa.types.TypeEngine[Any] | None" = None
 ) -> bool:
-    """Return whether the database has what the log says.
+    """Return whether a logged value and a value of the database are equal.
 
     >>> equal("1.50", Decimal("1.5")), equal("7", "007"), equal(False, 0)
     (True, False, True)
 
     Args:
         logged: a value from the log.
-        found: the value of the database, as the driver gives it.
-        column_type: of the column, where it is known.
+        found: the value of the database, as returned by the driver.
+        column_type: the type of the column, if known.
     """
     have = plain(found)
     if type(logged) is type(have) and logged == have:
@@ -83,7 +83,7 @@ def equal(
         except orjson.JSONDecodeError:
             return False
     if isinstance(column_type, sa.CHAR) and isinstance(found, str) and type(logged) is str:
-        return found.rstrip(" ") == logged.rstrip(" ")  # the database fills it up with spaces
+        return found.rstrip(" ") == logged.rstrip(" ")  # CHAR is padded with spaces
     return False
 
 
@@ -97,7 +97,7 @@ def _equal_number(logged: Any, found: float | Decimal, column_type: object) -> b
             return True
         scale = getattr(column_type, "scale", None)
         if isinstance(found, Decimal) and type(scale) is int:
-            return round(one, scale) == other  # the column has no more digits
+            return round(one, scale) == other  # the column rounds to its scale
     except (InvalidOperation, ValueError):
         pass
     return False
@@ -107,7 +107,7 @@ def _equal_moment(logged: Any, found: dt.datetime) -> bool:
     if type(logged) is not str:
         return False
     duration = _DURATION.fullmatch(logged)
-    if duration:  # SQLAlchemy's Interval where the database has none: a moment after the epoch
+    if duration:  # SQLAlchemy's Interval on databases without one: a time since the epoch
         days, hours, minutes, seconds = (float(part or 0) for part in duration.groups())
         since = dt.timedelta(days, hours=hours, minutes=minutes, seconds=seconds)
         return _EPOCH + since == _utc(found)

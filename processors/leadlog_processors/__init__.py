@@ -1,10 +1,11 @@
-"""Processors for structlog that make an event a truthful, labelled record.
+"""Processors for structlog that turn an event into a truthful, labelled record.
 
-Each is a plain callable over the event dict and works alone, in anybody's chain:
+Each is a plain callable over the event dict and works alone, in any structlog chain:
 
     structlog.configure(processors=[Session(), PerformanceTier(), Privacy(), JSONLine()])
 
-Standard library and structlog only; rendering uses orjson. Each is loaded when it is first used.
+They need the standard library and structlog only; rendering uses orjson. Each is imported on first
+use.
 """
 
 import importlib

@@ -1,7 +1,7 @@
-"""Time and identifiers: UTC with six digits, and ids that sort by time.
+"""Time and identifiers: UTC with six fractional digits, and ids that sort by time.
 
-Every function takes or gives whole microseconds since 1970-01-01 UTC (`us`), so that a
-time survives the way through float, text and back without a rounding error.
+Every function takes or returns whole microseconds since 1970-01-01 UTC (`us`), so that a time can
+be converted to text and back without a rounding error.
 
 >>> format_us(1_795_428_000_000_001)
 '2026-11-23T10:00:00.000001Z'
@@ -29,15 +29,15 @@ _NUMBER_MASK = (1 << 8 * _NUMBER_BYTES) - 1
 
 
 def now_us() -> int:
-    """Return the present time in microseconds since 1970 (UTC)."""
+    """Return the current time in microseconds since 1970 (UTC)."""
     return time.time_ns() // 1000
 
 
 def _gmtime(second: int) -> time.struct_time:
-    """As `time.gmtime`.
+    """Return `time.gmtime(second)` for any year that records support.
 
     Raises:
-        OverflowError: `second` lies outside the years 1 to 9999.
+        OverflowError: `second` is outside the years 1 to 9999.
     """
     if not _FIRST_SECOND <= second <= _LAST_SECOND:
         raise OverflowError(f"{second} seconds since 1970 lie outside the years 1 to 9999")
@@ -45,7 +45,7 @@ def _gmtime(second: int) -> time.struct_time:
 
 
 class _Seconds:
-    """The last second formatted and its text; almost every call falls into it again."""
+    """Cache of the last second formatted and its text, which nearly every call reuses."""
 
     __slots__ = ("cached",)
 
@@ -54,7 +54,7 @@ class _Seconds:
 
     def begin(self, us: int) -> tuple[int, str]:
         second = us // 1_000_000
-        # Not by datetime, which crashes while Python 3.13.0 ends.
+        # Not with datetime, which crashes during the shutdown of Python 3.13.0.
         year, month, day, hour, minute, past, *_ = _gmtime(second)
         text = f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{past:02}."
         cached = self.cached = (second * 1_000_000, text)
@@ -65,21 +65,21 @@ _seconds = _Seconds()
 
 
 def format_us(us: int) -> str:
-    """RFC 3339 text of `us`, always with six fractional digits and `Z`.
+    """Return `us` as RFC 3339 text, always with six fractional digits and `Z`.
 
     Raises:
-        OverflowError: `us` lies outside the years 1 to 9999.
+        OverflowError: `us` is outside the years 1 to 9999.
     """
     began, text = _seconds.cached
     fraction = us - began
     if not 0 <= fraction < 1_000_000:
         began, text = _seconds.begin(us)
         fraction = us - began
-    return f"{text}{str(fraction + 1_000_000)[1:]}Z"  # less than half of `:06d`
+    return f"{text}{str(fraction + 1_000_000)[1:]}Z"  # takes less than half the time of `:06d`
 
 
 def parse_us(text: str) -> int:
-    """Microseconds since 1970 of an RFC 3339 time; digits beyond the sixth are cut.
+    """Return an RFC 3339 time in microseconds since 1970; digits beyond the sixth are cut.
 
     Raises:
         ValueError: `text` is not an RFC 3339 time with `Z` or an offset.
@@ -102,7 +102,7 @@ def utc_date(us: int) -> str:
 
 
 class _Writer:
-    """What makes this process's ids unlike any other's; drawn again after a fork."""
+    """The part of an id that is unique to this process; renewed after a fork."""
 
     __slots__ = ("count", "tag")
 
@@ -121,15 +121,15 @@ forks.in_child(_writer.renew)
 def new_id(us: int | None = None) -> str:
     """Return a fresh identifier of 30 lower-case hex digits that sorts by time.
 
-    14 digits are the microsecond, 6 a counter that orders ids of one process within
-    it, 10 a random tag of the process: unique over processes, forks and restarts.
+    14 digits are the microsecond, 6 a counter that orders the ids of one process within it, and 10
+    a random tag of the process, which makes ids unique across processes, forks and restarts.
 
     Args:
-        us: the microsecond to use; the present one by default.
+        us: the microsecond to use; the current one by default.
     """
     writer = _writer
     if us is None:
         us = time.time_ns() // 1000
-    # Takes 0.6 of what formatting with % does.
+    # Takes 0.6 times as long as formatting with %.
     number = us << _COUNTER_BITS | writer.count() & _COUNTER_MASK
     return (number & _NUMBER_MASK).to_bytes(_NUMBER_BYTES).hex() + writer.tag

@@ -1,7 +1,7 @@
-"""Containers: changes what is in them without writing to them.
+"""Containers: changes to nested items that leave the original containers untouched.
 
-What is nested in an event may belong to the application, so a change makes a copy of the containers
-around it, and of those only.
+Objects nested in an event may belong to the application, so a change copies the containers around
+it, and only those.
 
 >>> event = {"lead": {"name": "Ana", "tags": ["x"]}, "n": [1, 2]}
 >>> shout = lambda key, item, above: (
@@ -18,13 +18,13 @@ from typing import Any, Final
 
 _SEQUENCES: Final = (list, tuple, set, frozenset)
 CONTAINERS: Final = (dict, *_SEQUENCES, Mapping)
-"""What masking looks into; a tuple, because a union in a call is built anew each time."""
+"""Types that masking searches; a tuple, because a union in a call is built anew each time."""
 
 
 CYCLE: Final = "<cycle>"
 UNREADABLE: Final = "<unreadable>"
 _DEEPEST: Final = 64
-"""Levels, as many as rendering opens."""
+"""Maximum nesting depth, the same as for rendering."""
 
 
 Change = Callable[[object, Any, set[int]], Any]
@@ -36,20 +36,20 @@ def _same(key: str) -> str:
 
 
 def rebuild(value: Any, above: set[int], change: Change, rename: Rename = _same) -> Any:
-    """Return a container with `change(key, item, above)` in the place of each item.
+    """Return a container with each item replaced by `change(key, item, above)`.
 
     Args:
-        value: a mapping, list, tuple or set. Anything else is returned as it is.
+        value: a mapping, list, tuple or set. Anything else is returned unchanged.
         above: identities of the containers around this one.
-        change: gives the new item; the key of a list's item is None. It is not asked about items
-            that are None, True or False: they say nothing, whatever their key is.
-        rename: gives what stands in the place of a key that is a text. Keys that become the same
-            are numbered, so that no item is lost.
+        change: returns the new item; the key of a list's item is None. It is not called for None,
+            True and False, which reveal nothing, whatever their key.
+        rename: returns the replacement of a text key. Keys that become equal are numbered, so
+            that no item is lost.
 
     Returns:
-        The same object if nothing changed, else a dict, tuple or list. A container inside itself
-        becomes `<cycle>`, one that is nested absurdly deep or whose own code raises
-        `<unreadable>`: what was not looked into does not pass.
+        The same object if nothing changed, otherwise a dict, tuple or list. A container inside
+        itself becomes `<cycle>`, one that is nested too deeply or whose own code raises becomes
+        `<unreadable>`: content that cannot be searched is not passed on.
     """
     if not isinstance(value, CONTAINERS):
         return value
@@ -71,7 +71,7 @@ def _rebuild_mapping(
     value: Mapping[Any, Any], above: set[int], change: Change, rename: Rename
 ) -> Any:
     try:
-        items = tuple(value.items())  # at once: the application may write to what is its own
+        items = tuple(value.items())  # a snapshot: the application may change its own mapping
     except Exception:  # noqa: BLE001 - a container's own code may raise anything
         return UNREADABLE
     copy: dict[Any, Any] = {}
@@ -85,7 +85,7 @@ def _rebuild_mapping(
             if new_key != key:
                 changed = True
                 new_key = _free(new_key, copy)
-            elif key in copy:  # what another key became has to make room
+            elif key in copy:  # the result of an earlier rename gives way
                 copy[_free(key, copy)] = copy[key]
         changed = changed or new is not item
         copy[new_key] = new
@@ -93,7 +93,7 @@ def _rebuild_mapping(
 
 
 def _free(key: str, taken: Mapping[Any, Any]) -> str:
-    """`key`, numbered where it is taken."""
+    """Return `key`, with a number if it is taken."""
     if key not in taken:
         return key
     return next(name for n in count(2) if (name := f"{key} ({n})") not in taken)
@@ -102,7 +102,7 @@ def _free(key: str, taken: Mapping[Any, Any]) -> str:
 def _rebuild_sequence(value: Collection[Any], above: set[int], change: Change) -> Any:
     try:
         items = tuple(value)
-    except Exception:  # noqa: BLE001 - any object of the application's
+    except Exception:  # noqa: BLE001 - any object of the application
         return UNREADABLE
     new_items = [
         item if item is None or item is True or item is False else change(None, item, above)

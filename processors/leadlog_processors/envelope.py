@@ -29,7 +29,7 @@ ENVELOPE = {
     "process_id": None,
     "thread_name": None,
 }
-"""The keys in their order. An event that begins as a copy of it is completed in place."""
+"""The keys in order. An event that begins as a copy of it is completed in place."""
 
 LEVELS = {
     "debug": "debug",
@@ -44,7 +44,7 @@ LEVELS = {
     "critical": "critical",
     "fatal": "critical",
 }
-"""structlog's method names and the level that each writes."""
+"""structlog's method names and the level of each."""
 
 
 class _ProcessId:
@@ -58,13 +58,13 @@ class _ProcessId:
 
 
 this_process = _ProcessId()
-"""The running process: its `pid`, read once and again after a fork."""
+"""The running process; its `pid` is read once, and again after a fork."""
 _current_thread = threading.current_thread
 forks.in_child(this_process.renew)
 
 
 def trace_ids() -> tuple[str, str] | None:
-    """W3C trace and span id of the active OpenTelemetry span, else None."""
+    """Return trace and span id (W3C) of the active OpenTelemetry span, or None."""
     span = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
     if not span.is_valid:
         return None
@@ -72,17 +72,17 @@ def trace_ids() -> tuple[str, str] | None:
 
 
 class Envelope:
-    """Begins the record: time, level, type, name, ids and writer, in contract order.
+    """Adds the first keys of a record: time, level, type, name, ids and writer, in contract order.
 
     In: `event` (becomes `event_name`), `timestamp` (microseconds since 1970, when the
     operation ended; default now), `log_type`, `session_id`, `event_id` (default a new one),
-    `process_id` and `thread_name` (default those at hand). Out: the same event behind `timestamp,
-    level, log_type, event_name, session_id, event_id, schema_version, process_id, thread_name`
-    and, inside an OpenTelemetry span, `trace_id, span_id`. Cost: 0.7 µs for an event that begins
-    with the envelope's keys and brings its time and id; a few for another.
+    `process_id` and `thread_name` (default the current ones). Out: the same event after
+    `timestamp, level, log_type, event_name, session_id, event_id, schema_version, process_id,
+    thread_name` and, inside an OpenTelemetry span, `trace_id, span_id`. Cost: 0.7 µs for an event
+    that begins with the envelope's keys and has its time and id; a few µs for others.
 
     Args:
-        clock: gives microseconds since 1970.
+        clock: returns microseconds since 1970.
     """
 
     def __init__(self, clock: Callable[[], int] = now_us) -> None:

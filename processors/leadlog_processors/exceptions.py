@@ -1,4 +1,4 @@
-"""Exceptions: single facts about one, whatever its own code does.
+"""Exceptions: functions that read a property of one, even if its own code raises.
 
 >>> class_name(ValueError()), message_of(KeyError("name")), message_of(ValueError())
 ('ValueError', "'name'", '')
@@ -13,21 +13,21 @@ from typing import Any, Final
 from leadlog_processors.quoted import is_of_a_database, without_quoted_values
 
 MESSAGE_LIMIT: Final = 2_000
-"""Most characters of a message."""
+"""Maximum number of characters of a message."""
 CHAIN_LIMIT: Final = 5
-"""Most exceptions of a chain of causes."""
+"""Maximum number of exceptions in a chain of causes."""
 
 
 def read(value: object, name: str) -> Any:
-    """Return an attribute, None where there is none or its code raises."""
+    """Return an attribute; None if it does not exist or its code raises."""
     try:
         return getattr(value, name, None)
-    except Exception:  # noqa: BLE001 - a property of somebody else's exception may raise anything
+    except Exception:  # noqa: BLE001 - a property of a foreign exception may raise anything
         return None
 
 
 def class_name(exc: BaseException) -> str:
-    """Return the qualified name of its class; of a built-in one without the module."""
+    """Return the qualified name of an exception's class; without the module if built in."""
     kind = type(exc)
     module = kind.__module__
     if module == "builtins" or not isinstance(module, str):
@@ -36,9 +36,9 @@ def class_name(exc: BaseException) -> str:
 
 
 def message_of(exc: BaseException) -> str:
-    """Its text, at most `MESSAGE_LIMIT` characters; "" if it has none.
+    """Return the text of an exception, at most `MESSAGE_LIMIT` characters; "" if it has none.
 
-    Of a database's error the values that it quotes are left out.
+    Values quoted in a database's error are left out.
     """
     try:
         text = str(exc)
@@ -50,9 +50,9 @@ def message_of(exc: BaseException) -> str:
 
 
 def caused_by(exc: BaseException) -> Iterator[BaseException]:
-    """Yield the exception, and what explicitly caused it, as far as the chain may go.
+    """Yield an exception and its explicit causes, up to `CHAIN_LIMIT`.
 
-    A group is caused by the first exception inside it, unless it has a cause of its own.
+    The cause of a group without one of its own is the first exception inside it.
     """
     error: BaseException | None = exc
     seen: set[int] = set()
@@ -86,10 +86,10 @@ def _code_of(error: object) -> str | None:
 
 
 def error_code(exc: BaseException) -> str | None:
-    """Return the code by which others know the error.
+    """Return the error code of an exception, or None.
 
-    Asked of the exception, of the driver's exception that it wraps (`orig`) and of what explicitly
-    caused it, by the names of their attributes: a SQLSTATE ("23505"), SQLite's name
+    The exception, the driver's exception that it wraps (`orig`) and its explicit causes are
+    searched for an attribute with a code: a SQLSTATE ("23505"), SQLite's name
     ("SQLITE_CONSTRAINT_UNIQUE"), an HTTP status ("422") or the name of an errno ("ENOSPC").
     """
     for error in caused_by(exc):

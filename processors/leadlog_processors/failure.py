@@ -1,12 +1,12 @@
-r"""Failure: what went wrong, as facts: message, code, class, stack trace, fingerprint.
+r"""Failure: an exception as facts: message, code, class, stack trace, fingerprint.
 
 | key | value |
 |---|---|
 | error_message | the exception's text, at most 2000 characters; null if it has none |
 | error_code | sqlstate, SQLite's error name, HTTP status or errno name, see `error_code` |
-| exception_class | with its module; built-in ones without |
-| stack_trace | as Python prints it, without the values of variables, at most 8000 characters |
-| fingerprint | 16 hex digits: same bug, same value, see `leadlog_processors.fingerprint` |
+| exception_class | with its module; built-in classes without |
+| stack_trace | as printed by Python, without values of variables, at most 8000 characters |
+| fingerprint | 16 hex digits, equal for the same bug, see `leadlog_processors.fingerprint` |
 
 >>> try:
 ...     int("abc")
@@ -47,17 +47,17 @@ def describe(
     *,
     own_first: bool = False,
 ) -> dict[str, str | None]:
-    """Return an exception as facts.
+    """Return the facts of an exception.
 
     Args:
         exc: any exception.
         trace: its traceback, if the exception does not carry it.
         callers: frames still running that led to it, the outermost first.
-        own_first: whether the application's own frames stand before the whole stack trace.
+        own_first: whether the application's own frames precede the whole stack trace.
 
     Returns:
-        `error_message`, `error_code`, `exception_class`, `stack_trace`, `fingerprint`, as the
-        module describes them.
+        `error_message`, `error_code`, `exception_class`, `stack_trace` and `fingerprint`, as
+        described in the module.
     """
     return {
         "error_message": message_of(exc) or None,
@@ -69,7 +69,7 @@ def describe(
 
 
 def _resolve(exc_info: object) -> tuple[BaseException | None, TracebackType | None]:
-    """Return the exception that `exc_info` means, as structlog and logging understand it."""
+    """Return the exception and traceback of `exc_info`, as structlog and logging accept it."""
     if isinstance(exc_info, BaseException):
         return exc_info, None
     if not isinstance(exc_info, tuple):
@@ -83,10 +83,10 @@ def _resolve(exc_info: object) -> tuple[BaseException | None, TracebackType | No
 
 
 def describe_exc_info(exc_info: object) -> dict[str, str | None] | None:
-    """As `describe`, for whatever may stand under `exc_info`; None where that is not an exception.
+    """Return the facts of an `exc_info` value, as `describe` does; None without an exception.
 
     Args:
-        exc_info: an exception, a tuple as of `sys.exc_info()`, or True for the one being handled.
+        exc_info: an exception, a tuple like `sys.exc_info()`, or True for the one being handled.
     """
     exc, trace = _resolve(exc_info) if exc_info else (None, None)
     return None if exc is None else describe(exc, trace)
@@ -95,12 +95,12 @@ def describe_exc_info(exc_info: object) -> dict[str, str | None] | None:
 class Failure:
     """Turns an exception into `error_details`.
 
-    In: `exc_info` (an exception, a tuple as of `sys.exc_info()`, or True for the one being
-    handled), `log_type`. Out: `exc_info` is gone. With an exception, the keys of `error_details`
-    that are null or missing have the facts of `describe`; the section is created if missing, for
-    any log type. An error_log without an exception gets the `fingerprint` of its `error_type` and
-    `error_message`. Never raises. Cost: 0.13 µs for an event without an exception,
-    20 to 60 for one with, the stack trace being most of it.
+    In: `exc_info` (an exception, a tuple like `sys.exc_info()`, or True for the one being
+    handled), `log_type`. Out: `exc_info` is removed. With an exception, the keys of
+    `error_details` that are null or missing get the facts of `describe`; the section is created
+    if missing, for any log type. An error_log without an exception gets the `fingerprint` of its
+    `error_type` and `error_message`. Never raises. Cost: 0.13 µs for an event without an
+    exception, 20 to 60 for one with an exception, mostly for the stack trace.
     """
 
     __slots__ = ()
@@ -108,7 +108,7 @@ class Failure:
     def __call__(
         self, _logger: WrappedLogger, _method_name: str, event_dict: EventDict
     ) -> EventDict:
-        """Take `exc_info` out of the event and put in what it says."""
+        """Replace `exc_info` in the event by its facts."""
         if "exc_info" not in event_dict and event_dict.get("log_type") != ERROR_LOG:
             return event_dict
         described = describe_exc_info(event_dict.pop("exc_info", None))
@@ -123,7 +123,7 @@ class Failure:
             facts = {"fingerprint": fingerprint_text(_text(error_type), _text(message))}
         else:
             return event_dict
-        # A new section: the one at hand may be the caller's.
+        # Create a new section: the existing one may be the caller's.
         missing = {key: fact for key, fact in facts.items() if known.get(key) is None}
         event_dict["error_details"] = known | missing
         return event_dict

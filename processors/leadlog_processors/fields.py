@@ -1,6 +1,6 @@
-"""Names that the processors share: log types, their folders and their sections.
+"""Names shared by the processors: log types, their folders and their sections.
 
-The names are the wire format of a leadlog record, so they are written down once, here.
+The names are part of the record format, so they are defined once, here.
 """
 
 from typing import Final
@@ -18,9 +18,9 @@ CATEGORIES: Final[dict[str, str]] = {one.name: one.category for one in _REGISTRY
 """Log type to category; a category is a folder below the log directory."""
 
 SCHEMA_VERSION: Final = 1
-"""Of the record contract."""
+"""Version of the record contract."""
 
 LOG_TYPES: Final = tuple(CATEGORIES)
 
 LEAD: Final = "_lead"
-"""Transient key: the whole lead to score. Never rendered."""
+"""Transient key of the whole lead to score. Never rendered."""

@@ -1,12 +1,12 @@
-r"""Fingerprint: 16 hex digits for an error, same bug, same value.
+r"""Fingerprint: 16 hex digits of an error, equal for the same bug.
 
-It is made of the exception's class, the innermost function of the application's own (not
-of the standard library, not of site-packages) in its module, and the first line of the message
-without what changes from one occurrence to the next: numbers, words with a digit in them (ids,
+It is a hash of the exception's class, the innermost function of the application's own code (not
+of the standard library or site-packages) with its module, and the first line of the message
+without the parts that vary between occurrences: numbers, words containing a digit (ids,
 addresses, dates), UUIDs, e-mail addresses and quoted texts; then of class and message of the
-exception that explicitly caused it; of a group also of the function and of class and message of the
-first exception inside it. Line numbers, paths and callers play no part; of an endless
-recursion the functions that recur do.
+exception's explicit cause; for a group also of the function and of class and message of the
+first exception inside it. Line numbers, paths and callers are ignored; for an endless recursion,
+the recurring functions are used.
 
 >>> fingerprint_text("sync_error", "lead 17 of 'Ana' timed out after 3.5 s") == fingerprint_text(
 ...     "sync_error", "lead 942 of 'Bob' timed out after 12 s"
@@ -48,7 +48,7 @@ _FOREIGN_DIRECTORIES: Final = tuple(
 
 
 def _first_line(text: str) -> str:
-    """Return the first line without what changes from one occurrence to the next."""
+    """Return the first line without the parts that vary between occurrences."""
     line = text.strip().partition("\n")[0][:MESSAGE_LIMIT]
     for changing in (_ADDRESS, _QUOTED, _UUID, _WITH_DIGIT, _HEX):
         line = changing.sub("#", line)
@@ -66,21 +66,21 @@ def is_foreign(file: str) -> bool:
 
 
 def is_own(frame: FrameType) -> bool:
-    """Return whether a frame is of the application's own code, which leadlog's is not."""
+    """Return whether a frame belongs to the application's own code, excluding leadlog's."""
     module = frame.f_globals.get("__name__")
     if isinstance(module, str) and module.startswith(("leadlog.", "leadlog_processors.")):
         return False
     if is_foreign(frame.f_code.co_filename):
         return False
-    # Cython's frames name their file relative to the tree that they were built in.
+    # Cython's frames name their file relative to the source tree.
     file = frame.f_globals.get("__file__")
     return not isinstance(file, str) or not is_foreign(file)
 
 
 def frames_of(exc: BaseException) -> Iterator[TracebackType]:
-    """Yield the steps of an exception's traceback, the outermost first.
+    """Yield the entries of an exception's traceback, the outermost first.
 
-    Of a group, of which a task group makes one exception's way out, the first exception's follow.
+    For a group, such as a task group's, the entries of its first exception follow.
     """
     error: BaseException | None = exc
     for _ in range(CHAIN_LIMIT):
@@ -94,9 +94,9 @@ def frames_of(exc: BaseException) -> Iterator[TracebackType]:
 
 
 def own_place(exc: BaseException) -> str | None:
-    """Return `file:line in function` of the application's own code that an exception came from.
+    """Return `file:line in function` of the application's code that raised an exception.
 
-    None where no frame of its traceback is the application's own.
+    None if no frame of its traceback belongs to the application.
     """
     found = None
     for trace in frames_of(exc):
@@ -117,7 +117,7 @@ def _function(frame: FrameType) -> str:
 def _place(
     exc: BaseException, trace: TracebackType | None, callers: Sequence[FrameType] = ()
 ) -> str:
-    """Return the innermost function of the application's own, else the innermost."""
+    """Return the innermost function of the application, or else the innermost of all."""
     own = next((frame for frame in reversed(callers) if is_own(frame)), None)
     innermost = None
     functions: Counter[str] = Counter()
@@ -130,7 +130,7 @@ def _place(
             functions[_function(innermost)] += 1
         trace = trace.tb_next
     if recurs:
-        # Where the stack ended is chance.
+        # The depth at which the stack ended is arbitrary.
         recurring = sorted(name for name, count in functions.items() if count >= _RECURRING)
         if recurring:
             return ",".join(recurring)
@@ -146,7 +146,7 @@ def _digest(parts: list[str]) -> str:
 def fingerprint(
     exc: BaseException, trace: TracebackType | None = None, callers: Sequence[FrameType] = ()
 ) -> str:
-    """16 hex digits, the same for the same bug; the module says what they are made of.
+    """Return 16 hex digits that are equal for the same bug; the module describes the input.
 
     Args:
         exc: any exception.
@@ -166,10 +166,10 @@ def fingerprint(
 
 
 def fingerprint_text(error_type: str | None, message: str | None) -> str:
-    """As `fingerprint`, of an error that is not an exception: of its type and message.
+    """Return the fingerprint of an error without an exception, from its type and message.
 
     Args:
-        error_type: for example sync_error.
-        message: its text; the first line counts, without what changes.
+        error_type: type of the error, for example sync_error.
+        message: its text; only the first line, without varying parts, is used.
     """
     return _digest([error_type or "", _first_line(message or "")])

@@ -1,4 +1,4 @@
-"""What a forked child must draw anew, whether or not Python sees the fork."""
+"""Renewal of random state in a forked child, whether or not Python notices the fork."""
 
 import os
 from collections.abc import Callable
@@ -9,9 +9,9 @@ _renewals: list[Callable[[], None]] = []
 
 
 def in_child(function: Callable[[], None]) -> None:
-    """Have a function called in every forked child.
+    """Register a function to be called in every forked child.
 
-    `os.fork` calls it. After a fork that is made in C, the code that notices it calls `renew`.
+    `os.fork` calls it. After a fork made in C, the code that notices the fork calls `renew`.
     """
     _renewals.append(function)
     if hasattr(os, "register_at_fork"):
@@ -19,6 +19,6 @@ def in_child(function: Callable[[], None]) -> None:
 
 
 def renew() -> None:
-    """Call the functions, in a child that was forked in C."""
+    """Call the registered functions, in a child that was forked in C."""
     for function in _renewals:
         function()

@@ -1,4 +1,4 @@
-"""Identities: finds e-mail addresses, phone numbers and known texts inside a text.
+"""Identities: replacement of e-mail addresses, phone numbers and known texts inside a text.
 
 >>> replace_emails("ana@acme.com wrote to bob@acme.com.", str.upper)
 'ANA@ACME.COM wrote to BOB@ACME.COM.'
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 _email: Final = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
-# Possessive throughout: digits can be grouped in too many ways to try them all.
+# All possessive: digits can be grouped in too many ways to try all of them.
 _phone: Final = re.compile(
     r"(?<![\w.:/@#$-])(\+?(?:\([0-9]{1,5}\)|[0-9]++)(?:[ .\-/]{0,2}+(?:\([0-9]{1,5}\)|[0-9]++))*+)"
     r"(?:[ ]?(?:x|ext\.?)[ ]?[0-9]{1,6})?+(?![\w@]|[:-]\w)"
@@ -36,15 +36,16 @@ def _looks_like_a_phone(text: str) -> bool:
 
 
 def replace_emails(text: str, stand_in: Callable[[str], str]) -> str:
-    """`text` with `stand_in(address)` in the place of whatever looks like an e-mail address."""
+    """Return `text` with every apparent e-mail address replaced by `stand_in(address)`."""
     return _email.sub(lambda match: stand_in(match[0]), text) if "@" in text else text
 
 
 def replace_phones(text: str, stand_in: Callable[[str], str]) -> str:
-    """`text` with `stand_in(number)` in the place of whatever looks like a phone number.
+    """Return `text` with every apparent phone number replaced by `stand_in(number)`.
 
-    That is 9 to 17 digits in groups of two and more, or 10 to 15 (behind a plus 7) in one, perhaps
-    with an extension; but no date, decimal number or IPv4 address, and no part of a longer word.
+    A phone number has 9 to 17 digits in groups of two or more, or 10 to 15 (after a plus: 7 to 15)
+    in one group, and possibly an extension. Dates, decimal numbers, IPv4 addresses and parts of
+    longer words are not phone numbers.
     """
     return _phone.sub(
         lambda match: stand_in(match[0]) if _looks_like_a_phone(match[1]) else match[0], text
@@ -52,11 +53,11 @@ def replace_phones(text: str, stand_in: Callable[[str], str]) -> str:
 
 
 def replace_known(text: str, known: Mapping[str, str]) -> str:
-    """`text` with what stands for them in the place of known texts.
+    """Return `text` with known texts replaced.
 
     Args:
         text: any text.
-        known: text to what stands for it. Found in any case, as whole words, longer ones first.
+        known: text to its replacement. Matched in any case, as whole words, longer ones first.
     """
     folded = text.casefold()
     found = [whole for whole in known if whole.casefold() in folded]
@@ -67,7 +68,7 @@ def replace_known(text: str, known: Mapping[str, str]) -> str:
     by_folded = {whole.casefold(): known[whole] for whole in found}
     return re.sub(
         rf"(?<!\w)(?:{choices})(?!\w)",
-        # What matches in spite of case may fold differently: then it is masked, not left.
+        # A case-insensitive match may casefold differently: it is masked then, not kept.
         lambda match: by_folded.get(match[0].casefold(), "***"),
         text,
         flags=re.IGNORECASE,

@@ -1,50 +1,51 @@
-"""Labels: training labels of the six log types, each a documented rule over measured facts.
+"""Labels: the training labels of the six log types, each a documented rule on measured facts.
 
-A label whose inputs are null is null, or "unknown" where the rule knows that word: never a guess.
+If an input is null, the label is null, or "unknown" if the rule has that value: never a guess.
 The rules themselves are functions, see `leadlog_processors.rules`.
 
 database_operation
 - operation_successful: `success`.
-- complexity_level: low for reading and deleting, medium for adding, updating, searching and what
-  is not known, high for find_duplicates, bulk, sync and migration; one step up if the data are
-  larger than 10,000 bytes or took more than 10 queries.
+- complexity_level: low for reading and deleting, medium for adding, updating, searching and
+  unknown operations, high for find_duplicates, bulk, sync and migration; one step higher if the
+  data are larger than 10,000 bytes or took more than 10 queries.
 
 sync_operation
 - sync_successful: `success`.
-- sync_efficiency: excellent from 95 % synchronised and below 500 ms a lead, good from 85 % and
-  below 1000, acceptable from 70 % and below 2000, else poor; unknown with nothing to synchronise.
+- sync_efficiency: excellent from 95 % synchronised and below 500 ms per lead, good from 85 % and
+  below 1000, acceptable from 70 % and below 2000, otherwise poor; unknown with nothing to
+  synchronise.
 - error_recovery: the run needed retries and succeeded.
-- batch_optimization: API calls made against the fewest possible: optimal at the minimum, good up to
-  1.5 times, acceptable up to 3 times, else inefficient; no_batching with a batch size of 1. Calls
-  that were not counted are taken as `ceil(total_leads / batch_size)` plus the retries, a minimum
-  that was not given as `ceil(total_leads / 10)`.
+- batch_optimization: API calls made compared with the minimum: optimal at the minimum, good up to
+  1.5 times, acceptable up to 3 times, otherwise inefficient; no_batching with a batch size of 1.
+  Calls that were not counted are estimated as `ceil(total_leads / batch_size)` plus the retries, a
+  minimum that was not given as `ceil(total_leads / 10)`.
 
 migration_operation
 - migration_successful: `success`.
-- data_integrity_maintained: set by the caller that verified it; set to false here only where
+- data_integrity_maintained: set by the caller that verified it; set to false here only if
   records are unaccounted for (neither migrated, skipped, rejected nor duplicates).
-- performance_acceptable: below 60 s per 10,000 records, but 5 s are always acceptable: a start and
-  a backup take time whatever the number of records.
+- performance_acceptable: below 60 s per 10,000 records; below 5 s is always acceptable, since the
+  start and the backup take time regardless of the number of records.
 - error_handling_effective: every record is accounted for.
 
 error_log
-- error_severity: `severity`. recoverable: the recovery was successful; false if none was tried.
-- user_error: validation_error, input_error; a row refused as a duplicate; a 4xx answer, but not to
-  a sync or a migration. system_error: other errors of the types database_error and sync_error.
+- error_severity: `severity`. recoverable: the recovery succeeded; false if none was attempted.
+- user_error: validation_error, input_error; a row refused as a duplicate; a 4xx response, except
+  to a sync or a migration. system_error: other errors of the types database_error and sync_error.
 
 performance_metrics
-- resource_efficiency: the worst band of duration, CPU time and memory (the peak, else the usage):
-  high up to 500 ms, 200 ms and 256 MB, medium up to 5000 ms, 1000 ms and 1024 MB, else low; unknown
-  if one is null.
+- resource_efficiency: the worst band of duration, CPU time and memory (peak, or else usage):
+  high up to 500 ms, 200 ms and 256 MB, medium up to 5000 ms, 1000 ms and 1024 MB, otherwise low;
+  unknown if one is null.
 - scalability_indicator: duration per 1000 leads in the store, which counts as at least 1000: good
-  up to 100 ms, acceptable up to 500 ms, else poor; unknown if one is null.
+  up to 100 ms, acceptable up to 500 ms, otherwise poor; unknown if one is null.
 - optimization_needed: longer than 5000 ms.
 
 monitoring_data
-- system_healthy: no critical alert is firing; one without a state is. Null where nothing was
-  measured.
+- system_healthy: no critical alert is firing; an alert without a state counts as firing. Null if
+  nothing was measured.
 - performance_acceptable: mean response below 1000 ms. sync_efficiency: error rate below 5 %.
-  capacity_adequate: fewer than 100 leads wait.
+  capacity_adequate: fewer than 100 leads waiting.
 
 >>> TrainingLabels()(None, "info", {"operation_type": "get_lead", "success": True})
 ... # doctest: +NORMALIZE_WHITESPACE
@@ -80,7 +81,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _number(section: Mapping[str, Any], key: str) -> float | None:
-    """Return a number that can have been measured; else None."""
+    """Return a number that is a plausible measurement, or else None."""
     value = section.get(key)
     if isinstance(value, _NUMBER) and not isinstance(value, bool) and 0 <= value < inf:
         return value
@@ -107,29 +108,29 @@ def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
 
 
 def _was_measured(event: EventDict) -> bool:
-    """Return whether anything was measured; alerts without the sections were handed in alone."""
+    """Return whether anything was measured; alerts without the sections were passed alone."""
     if "system_health" not in event:
         return True
     info = _section(event, "monitoring_info")
-    # An event of the application's own has its own values there, and looked at nothing.
+    # An application's own event has its own values there, and measured nothing.
     points = info.get("monitoring_type") != "application_event" and info.get("data_points")
     values = (*_section(event, "system_health").values(), *_section(event, "statistics").values())
     return bool(points) or any(value is not None for value in values)
 
 
 def _is_quiet(event: EventDict) -> bool:
-    """Return whether it is an event of the application's own, which looked at nothing."""
+    """Return whether this is an application's own event, which measured nothing."""
     try:
         health, statistics = event["system_health"], event["statistics"]
         return bool(
             event["monitoring_info"]["monitoring_type"] == "application_event"
             and event["alerts"] == []
-            # Counted: a test of each in Python takes four times as long.
+            # One count: a test of each value in Python takes four times as long.
             and [*health.values(), *statistics.values()].count(None)
             == len(health) + len(statistics)
         )
     except (AttributeError, KeyError, TypeError):
-        return False  # somebody else's event under our log type
+        return False  # a foreign event with one of our log types
 
 
 def _fill(labels: dict[str, Any], **found: object) -> None:
@@ -139,29 +140,29 @@ def _fill(labels: dict[str, Any], **found: object) -> None:
 
 
 class TrainingLabels:
-    """Fills the training labels of the event's log type, all but tier and data quality.
+    """Adds the training labels of the event's log type, except tier and data quality.
 
-    In: `log_type` and the sections of the record contract; of an event without a log type the
+    In: `log_type` and the sections of the record contract; for an event without a log type the
     top-level `operation_type`, `success` and `bulk`. Out: `training_labels`, created if missing,
-    with the labels of the module's list. A label that is already set stays. Never raises.
+    with the labels listed in the module. A label that is already set is kept. Never raises.
     Cost: 0.30 µs for a database_operation.
 
     Args:
-        complexity_size_bytes: data larger than this make an operation more complex.
-        complexity_queries: so do more queries than this.
-        sync_bands: least share synchronised and time per lead in ms to stay below, of excellent,
-            good and acceptable.
-        batch_limit: leads that one API call may carry.
-        batch_bands: most API calls per call needed, of good and acceptable.
-        migration_ms_per_10k: time for 10,000 records to stay below, ms.
-        migration_floor_ms: a migration below this is acceptable however small, ms.
-        resource_bands: most duration (ms), CPU time (ms) and memory (10^6 bytes), of high and
+        complexity_size_bytes: data size above which an operation is one step more complex.
+        complexity_queries: number of queries above which it is one step more complex.
+        sync_bands: minimum share synchronised and upper bound of the time per lead in ms, for
+            excellent, good and acceptable.
+        batch_limit: maximum number of leads in one API call.
+        batch_bands: maximum API calls per call needed, for good and acceptable.
+        migration_ms_per_10k: upper bound of the time for 10,000 records, ms.
+        migration_floor_ms: duration below which any migration is acceptable, ms.
+        resource_bands: maximum duration (ms), CPU time (ms) and memory (10^6 bytes), for high and
             medium.
-        scalability_bands: most duration (ms) per 1000 leads, of good and acceptable.
-        optimization_needed_ms: an operation longer than this needs optimisation, ms.
-        response_ms: mean response time to stay below, ms.
-        error_rate_percent: error rate to stay below, percent.
-        queue_size: leads waiting for a sync to stay below.
+        scalability_bands: maximum duration (ms) per 1000 leads, for good and acceptable.
+        optimization_needed_ms: duration above which an operation needs optimisation, ms.
+        response_ms: upper bound of the mean response time, ms.
+        error_rate_percent: upper bound of the error rate, percent.
+        queue_size: upper bound of the leads waiting for a sync.
     """
 
     def __init__(
@@ -209,7 +210,7 @@ class TrainingLabels:
         log_type = event_dict.get("log_type")
         if log_type == DATABASE_OPERATION:
             try:
-                # By index, without a call: this is what nearly every event goes through.
+                # By index, without a call: nearly every event takes this path.
                 details = event_dict["operation_details"]
                 level = BASE_COMPLEXITY[details["operation_type"]]
                 if (

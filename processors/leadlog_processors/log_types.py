@@ -1,11 +1,12 @@
-"""The registry of log types: one entry for each kind of record, with all that distinguishes it.
+"""The registry of log types: one entry for each kind of record, with its names and type.
 
-An application adds its own by one entry in the environment. Writers and readers of the log need
+An application adds a log type by an entry in the environment. Writers and readers of the log need
 the same entry; it is read when this module is imported:
 
     LEADLOG_LOG_TYPES=audit_event:audit_events:shop.records:AuditEvent
 
-that is name, folder, and the module and name of the record's type; several are separated by commas.
+that is, name, folder, and module and name of the record's type; several entries are separated by
+commas.
 """
 
 import os
@@ -17,7 +18,7 @@ from typing import Final
 __all__ = ["LOG_TYPES", "VARIABLE", "LogType", "own_log_types"]
 
 VARIABLE: Final = "LEADLOG_LOG_TYPES"
-"""Environment variable that names the log types of an application's own."""
+"""Environment variable with the application's own log types."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _PATH = re.compile(r"[\w.]+:\w+", re.ASCII)
@@ -28,12 +29,13 @@ class LogType:
     """One kind of record.
 
     Attributes:
-        name: `log_type` of its records.
+        name: value of `log_type` in its records.
         category: folder below the log directory.
         table: name of its flat table in SQL, whose columns are the keys of all sections.
         record: module and name of its TypedDict, `leadlog.core.records.error:ErrorLog`; imported
-            when it is first needed.
-        ids: where a record has ids, besides `event_id` and `session_id`, that `leadlog show` finds.
+            on first use.
+        ids: paths of ids in a record that `leadlog show` finds, besides `event_id` and
+            `session_id`.
     """
 
     name: str
@@ -91,17 +93,17 @@ _TAKEN: Final = frozenset({"events", "archive", "quarantine", "index"})
 
 
 def own_log_types(text: str, others: Iterable[LogType] = _SHIPPED) -> tuple[LogType, ...]:
-    """Return the log types that an application names, as `LEADLOG_LOG_TYPES` has them.
+    """Return the log types defined by a value of `LEADLOG_LOG_TYPES`.
 
         >>> own_log_types("audit_event:audit_events:shop.records:AuditEvent")[0].category
         'audit_events'
 
     Args:
-        text: entries, separated by commas.
-        others: those whose names are taken.
+        text: entries separated by commas.
+        others: existing log types, whose names are taken.
 
     Raises:
-        ValueError: an entry is not one, or its name is taken.
+        ValueError: an entry is malformed, or its name is taken.
     """
     found: list[LogType] = []
     taken = {name for one in others for name in (one.name, one.category, one.table)} | _TAKEN
@@ -123,4 +125,4 @@ def own_log_types(text: str, others: Iterable[LogType] = _SHIPPED) -> tuple[LogT
 
 
 LOG_TYPES: Final = (*_SHIPPED, *own_log_types(os.environ.get(VARIABLE, "")))
-"""All log types, the six of leadlog first."""
+"""All log types, beginning with leadlog's six."""

@@ -1,8 +1,8 @@
-r"""Masking: finds secrets in texts and under keys, and puts `***` in their place.
+r"""Masking: finds secrets in texts and under keys, and replaces them by `***`.
 
 In texts:
 
-| what | example | becomes |
+| kind | example | becomes |
 |---|---|---|
 | password in a URL | `postgresql://ana:pw@db/leads` | `postgresql://ana:***@db/leads` |
 | a header | `Authorization: Bearer abc.def` | `Authorization: ***` |
@@ -10,20 +10,20 @@ In texts:
 | a bearer token | `sent Bearer abc.def` | `sent Bearer ***` |
 | a sensitive name and its value | `password=pw`, `api_key: k`, `"token": "t"` | `password=***`, … |
 | the same on a command line | `--db-password pw` | `--db-password ***` |
-| a key known by its form | Airtable, AWS, GitHub, GitLab, Google, OpenAI, Slack, … | `***` |
+| a key of a known format | Airtable, AWS, GitHub, GitLab, Google, OpenAI, Slack, … | `***` |
 |  | JSON Web Token; the inside of a PEM private key | `***` |
 | SQLAlchemy's tail | `[parameters: ('ana', 1)]` | `[parameters: ***]` |
 | PostgreSQL's detail | `DETAIL:  Key (email)=(a@b.c) already exists.` | `DETAIL: ***` |
 
-A name is sensitive, in a text as well as as a key, if it contains, in any case: password, passwd,
+A name is sensitive, in a text or as a key, if it contains, in any case: password, passwd,
 passphrase, pwd, secret, token, authorization, cookie, credential, or api, access, auth, private,
 signing, encryption, pseudonym or master followed by key, with or without a separator
-(`airtable_api_key`, `privateKey`). It is harmless if it goes on to say something about the secret,
-as `token_count`, `passwordLength` or `api_key_name` do. True, False and null are never secrets, and
-neither is a number under a plural such as `max_tokens`.
+(`airtable_api_key`, `privateKey`). It is harmless if its ending makes it a property of the secret,
+as in `token_count`, `passwordLength` or `api_key_name`. True, False and null are never secrets,
+nor is a number under a plural such as `max_tokens`.
 
-Everything is ASCII and holds no character that JSON escapes, so whether a text may contain a secret
-can be asked of a rendered line: see `may_contain_secret`.
+All patterns are ASCII and contain no character that JSON escapes, so a rendered line can be
+checked for possible secrets: see `may_contain_secret`.
 
 >>> mask_text("could not connect to postgresql://ana:s3cret@db:5432/leads")
 'could not connect to postgresql://ana:***@db:5432/leads'
@@ -68,12 +68,12 @@ _number: Final = re.compile(r"-?[0-9][0-9_,.]*").fullmatch
 
 @lru_cache(maxsize=4096)
 def is_sensitive(name: str) -> bool:
-    """Return whether what stands under this key, or behind this name, is a secret."""
+    """Return whether the value of a key or name with this text is a secret."""
     return _sensitive(name) is not None and _harmless(name) is None
 
 
 def is_plural(name: str) -> bool:
-    """Return whether a sensitive name is one of many, so that a number behind it counts them."""
+    """Return whether a sensitive name is a plural, so that a number after it is a count."""
     return _plural(name) is not None
 
 
@@ -138,7 +138,7 @@ _SLACK_HOOK: Final = re.compile(r"(hooks\.slack\.com/services/)[\w/]+", re.ASCII
 _PRIVATE_KEY: Final = re.compile(
     r"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----).*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
-# A line break inside a value is escaped in SQLAlchemy's tail, but not in PostgreSQL's row.
+# SQLAlchemy's tail escapes a line break inside a value, PostgreSQL's row does not.
 _PARAMETERS: Final = re.compile(r"\[parameters: (?:[^\n]*\]|[^\n]*)")
 _DETAIL: Final = re.compile(
     r"\bDETAIL:(?:[ \t]+Failing row contains \((?s:.*?)(?:\)\.(?=\n|\Z)|\Z)|[^\n]*)"
@@ -160,14 +160,14 @@ _SUBSTITUTIONS: Final[
     (("slack",), _SLACK_HOOK, rf"\1{MASK}"),
     (("key", "pat", "k-", "k_", "ghp_", "xox", "akia", "aiza", "eyj"), _KNOWN_FORM, MASK),
 )
-"""Lower-case texts of which one must occur, the pattern, its replacement; in order."""
+"""Lower-case texts of which one must occur, the pattern and its replacement, in order."""
 
 
 _MOST_PASSES: Final = 4
 
 
 def mask_text(text: str) -> str:
-    """`text` with each secret in it replaced by `***`; the same object if there is none.
+    """Return `text` with each secret replaced by `***`; the same object if there is none.
 
     Args:
         text: any text; an error message, a stack trace, a command line, JSON.
@@ -178,8 +178,8 @@ def mask_text(text: str) -> str:
     masked = _substitute(text, lower)
     if masked == text:
         return text
-    # What was masked may have hidden the beginning of another.
-    for _ in range(_MOST_PASSES):  # pragma: no branch - no text is known that needs them all
+    # A masked value may have hidden the beginning of another one.
+    for _ in range(_MOST_PASSES):  # pragma: no branch - no text is known that needs all passes
         again = _substitute(masked, masked.lower())
         if again == masked:
             break
@@ -206,13 +206,13 @@ _hint_url: Final = re.compile(r"://[^ /?#:\"]*:[^ ]*@").search
 
 
 def _hints(lower: str) -> object:
-    """Return whether any pattern above could match, in a text or in a JSON line that holds it.
+    """Return whether any of the patterns could match, in a text or in a JSON line with it.
 
     `lower` is the text in lower case.
 
-    A search costs 0.4 ns a character and a regex that begins with one letter 0.7, a regex that
-    begins with a set of letters 3 to 20; a single character is found at once, so the rare ones
-    guard the searches.
+    A search costs 0.4 ns per character, a regex that begins with a single letter 0.7, a regex that
+    begins with a set of letters 3 to 20; a single character is found almost at once, so rare
+    characters guard the searches.
     """
     return (
         ("k" in lower and _hint_k(lower))
@@ -231,15 +231,15 @@ def _hints(lower: str) -> object:
 def may_contain_secret(data: bytes) -> bool:
     """Return whether masking could change an event that was rendered to these bytes.
 
-    A necessary condition: false means that `mask_secrets` would find nothing; true means no more
-    than that it is worth asking. Names such as Key West or Secret Garden are enough.
-    Cost: 0.7 µs for 80 bytes of a lead, 1.8 for 290, 11 for a line of 1,600: ask about what can
-    hold a secret, not about the rest.
+    A necessary condition: False means that `mask_secrets` would find nothing; True means only that
+    it is worth calling. Names such as Key West or Secret Garden are enough. Cost: 0.7 µs for 80
+    bytes of a lead, 1.8 for 290, 11 for a line of 1,600: check the parts that can hold a secret,
+    not the rest.
 
     Args:
         data: JSON in UTF-8, non-ASCII characters escaped or not.
     """
-    # As text, because `in` on bytes costs 0.1 µs more each time; Latin-1, because it is a copy.
+    # As text, because `in` on bytes costs 0.1 µs more each time; Latin-1, because it only copies.
     return bool(_hints(data.lower().decode("latin-1")))
 
 
@@ -253,7 +253,7 @@ def mask_url(url: str) -> str:
     if not separator:
         return mask_text(url)
     place, question, query = rest.partition("?")
-    if "@" in query and "@" not in place:  # the question mark stands in the password
+    if "@" in query and "@" not in place:  # the question mark is part of the password
         place, question, query = rest, "", ""
     credentials, at, place = place.rpartition("@")
     user, colon, _ = credentials.partition(":")
@@ -272,17 +272,17 @@ def _masked_parameter(parameter: str) -> str:
 
 
 def mask_secrets(value: Any) -> Any:
-    """`value` with each secret in it replaced by `***`; the same object if there is none.
+    """Return `value` with each secret replaced by `***`; the same object if there is none.
 
-    What stands under a sensitive key is masked whole, but keeps its containers; elsewhere each text
-    is masked as by `mask_text`, keys included. Containers that change are copied, never written to.
+    A value under a sensitive key is masked completely, but keeps its containers; elsewhere each
+    text is masked as by `mask_text`, including keys. Changed containers are copied, never modified.
 
     Args:
-        value: what JSON has a type for, tuples, sets, mappings and bytes; other objects stay.
+        value: any JSON type, tuple, set, mapping or bytes; other objects are not changed.
     """
     try:
         clean = _is_clean(value, _DEEPEST)
-    except RuntimeError:  # another thread writes to it
+    except RuntimeError:  # another thread changes it
         clean = False
     return value if clean else _mask_secrets(value, set())
 
@@ -290,17 +290,17 @@ def mask_secrets(value: Any) -> Any:
 _masked_before: Final = lru_cache(maxsize=4096)(mask_text)
 _SHORT: Final = 40
 _SHORTEST_KEY: Final = 17
-"""Characters of the shortest secret that letters and digits alone make."""
+"""Length of the shortest secret of letters and digits only."""
 
 
 def mask_words(text: str) -> str:
-    """As `mask_text`, but remembers short texts: most of them are an event's own words."""
+    """Mask a text as `mask_text` does, caching short texts: most are an event's fixed words."""
     if len(text) > _SHORT:
         return mask_text(text)
     if len(text) < _SHORTEST_KEY and text.isalnum():
         return text
     masked = _masked_before(text)
-    return text if masked == text else masked  # what is remembered is an equal text, not this one
+    return text if masked == text else masked  # the cached text is equal, but not the same object
 
 
 def _mask_secrets(value: Any, above: set[int]) -> Any:
@@ -323,12 +323,12 @@ def _masked_item(key: object, value: Any, above: set[int]) -> Any:
 
 
 def blank(value: Any, above: set[int], *, spare_numbers: bool = False) -> Any:
-    """`value` with every leaf in it masked; its containers, and True, False and None in them, stay.
+    """Return `value` with every leaf masked except True, False and None; containers are kept.
 
     Args:
-        value: what stands under a sensitive key and is neither True, False nor None.
-        above: identities of the containers around it.
-        spare_numbers: whether numbers stay too.
+        value: the value under a sensitive key, neither True, False nor None.
+        above: identities of the enclosing containers.
+        spare_numbers: whether numbers are kept as well.
     """
     if isinstance(value, (str, *_BYTES)):
         return MASK if value and value != MASK else value
@@ -348,17 +348,17 @@ _DEEPEST: Final = 64
 _MOST_REMEMBERED: Final = 8192
 _SCALARS: Final = frozenset((int, float, bool, type(None)))
 _is_number_or_time: Final = re.compile(r"[0-9a-fTZ:.+-]*").fullmatch
-"""Ids, times and numbers: none of these characters can make a secret or the name of one."""
+"""Matches ids, times and numbers, whose characters cannot form a secret or its name."""
 
 _harmless_shapes: Final[set[tuple[str, ...]]] = set()
-"""The keys of objects, all of them harmless: an event's sections have the same ones each time."""
+"""Key tuples of harmless objects: an event's sections have the same keys each time."""
 _harmless_texts: Final[set[str]] = set()
 
 
 def _is_clean(value: Any, levels: int) -> bool:
-    """Return whether a value of plain types certainly holds no secret: nearly every event does not.
+    """Return whether a value of plain types certainly has no secret, as nearly every event.
 
-    Texts met before are remembered, so that most of an event is a look-up for each.
+    Known texts are cached, so that most of an event takes one lookup per text.
     """
     if type(value) is dict:
         keys = tuple(value)

@@ -1,28 +1,27 @@
-"""Privacy: no secret leaves the process, and personal data only as the policy allows.
+"""Privacy: keeps secrets out of the log, and personal data unless the policy allows them.
 
-Secrets are always masked, see `leadlog_processors.masking`. What happens to personal data is a
-policy:
+Secrets are always masked, see `leadlog_processors.masking`. The policy decides about personal
+data:
 
 | policy | personal data become |
 |---|---|
-| plain | what they are |
+| plain | unchanged |
 | pseudonymised | `p:` and 16 hex digits of an HMAC-SHA256 of the casefolded, stripped text |
 | masked | `***` |
 
-A pseudonym is the same for the same text and key, so records stay joinable; without the key
-nobody can try names against it.
+A pseudonym is the same for the same text and key, so records stay joinable; without the key,
+nobody can test names against it.
 
 Personal data are
 - everything under a personal key: name, email, phone, … (`DEFAULT_PII_FIELDS`), at any depth, in
-  lists and as `fields_changed.email.old`. A key counts in any case (`firstName`, `First Name`) and
-  with a number behind it (`email_2`), but only as a whole: `operation_name` is nobody's name;
-- the same texts, of three characters or more, wherever else they stand in a text of the event,
-  error messages and stack traces included;
-- whatever looks like an e-mail address, in every text, and like a phone number, in texts of no
-  known form.
+  lists and as `fields_changed.email.old`. A key matches in any case (`firstName`, `First Name`) and
+  with a number at its end (`email_2`), but only as a whole: `operation_name` is not personal;
+- the same texts, of three characters or more, anywhere else in a text of the event, including
+  error messages and stack traces;
+- apparent e-mail addresses in every text, and apparent phone numbers in free text.
 
-Company, title and website stay, and so do the words of the record contract: ids, times, types,
-labels, counts. The `name` of an alert is that of its rule.
+Company, title and website are kept, and so are the values of the record contract: ids, times,
+types, labels, counts. The `name` of an alert is the name of its rule.
 
 >>> event = {"email": "Ana@Acme.com", "company": "Acme", "error": "ana@acme.com is taken"}
 >>> Privacy("pseudonymised", key=b"pepper")(None, "info", event)
@@ -82,10 +81,10 @@ DEFAULT_PII_FIELDS: Final = frozenset(
         "raw_text",
     )
 )
-"""Keys under which everything is personal data."""
+"""Keys whose values are personal data."""
 
-# Whole rows and free text: personal as they are, but most of their values are no identities, so
-# only what stands under a personal key inside them is looked for elsewhere.
+# Whole rows and free text: personal as a whole, but most of their values do not identify a person,
+# so only values under a personal key inside them are searched for elsewhere.
 _BULK_FIELDS: Final = frozenset(("notes", "raw_data", "raw_text"))
 
 _TABLE = """
@@ -98,7 +97,7 @@ _TABLE = """
     company company_name title job_title website company_website
 """
 _OWN_FIELDS: Final = frozenset(_TABLE.split())
-"""Keys whose texts are words of the record contract, or stay: a name in them is nobody's."""
+"""Keys whose texts are terms of the record contract, or are kept: not names of persons."""
 
 _OWN_TREES: Final = frozenset(
     (
@@ -108,9 +107,9 @@ _OWN_TREES: Final = frozenset(
         "source_file_sizes_mb",
     )
 )
-"""Keys whose values are labels and numbers through and through, by field name or file."""
+"""Keys whose nested values are all labels and numbers, by field name or file."""
 
-# What a key says about its value.
+# Kinds of values, derived from their keys.
 _TEXT, _EVENT, _ALERTS, _PERSONAL, _BULK, _SECRET, _SECRETS, _OWN, _TREE = range(9)
 _FREE_TEXT: Final = (_TEXT, _EVENT, _ALERTS)
 _KEPT_NUMBERS: Final = (_TEXT, _OWN)
@@ -127,28 +126,28 @@ _space: Final = re.compile(r"\s").search
 
 
 def _snake_case(key: str) -> str:
-    """Return the field of a key: first_name for "First Name" and "lead_data.firstName"."""
+    """Return the field name of a key: first_name for "First Name" and "lead_data.firstName"."""
     return _with_underscores("_", key.rpartition(".")[2]).strip("_").lower()
 
 
 class Privacy:
     """Masks secrets, and personal data by policy, in the whole event.
 
-    In: an event of plain values (what JSON has a type for, tuples, sets, mappings, bytes); the text
-    of any other object is not looked into unless it stands under a sensitive or personal key, so
-    let a renderer make it plain first. Out: the event; the same object if nothing changed, else a
-    copy, because what is nested in an event belongs to the application. Keys are
-    masked as texts are. Never raises.
-    Cost: 17 µs for an event of 1 KB, 30 for one of 1.6 under "plain"; 29 and 60 under the others. A
-    renderer that has the line saves the walk under "plain" by asking `may_contain_secret` first.
+    In: an event of plain values (JSON types, tuples, sets, mappings, bytes); the text of any other
+    object is not searched unless it is under a sensitive or personal key, so a renderer should make
+    it plain first. Out: the event; the same object if nothing changed, otherwise a copy, because
+    objects nested in an event belong to the application. Keys are masked like texts. Never raises.
+    Cost: 17 µs for an event of 1 KB, 30 for one of 1.6 KB under "plain"; 29 and 60 under the
+    others. A renderer that has the line saves this under "plain" by calling `may_contain_secret`
+    first.
 
     Args:
         policy: plain, pseudonymised or masked.
-        key: the secret of the pseudonyms; any length, 32 random bytes are good.
-        pii_fields: keys that carry personal data, in snake case.
+        key: the secret key of the pseudonyms, of any length; 32 random bytes are suitable.
+        pii_fields: keys of personal data, in snake case.
 
     Raises:
-        ValueError: an unknown policy, or pseudonymised without a key.
+        ValueError: the policy is unknown, or is pseudonymised without a key.
     """
 
     __slots__ = ("_fields", "_kind_of", "_pseudonym", "policy")
@@ -179,15 +178,15 @@ class Privacy:
     def __call__(
         self, _logger: WrappedLogger, _method_name: str, event_dict: EventDict
     ) -> EventDict:
-        """Give the event, or a copy of it with `***` and pseudonyms in it."""
+        """Return the event, or a copy of it with `***` and pseudonyms."""
         clean: EventDict
         try:
             if self.policy == "plain":
                 clean = mask_secrets(event_dict)
             else:
                 clean = _Cleaning(self).clean_event(event_dict)
-        except Exception:  # noqa: BLE001 - an application's own code, or the end of the stack
-            # What could not be looked into does not pass; who wrote it, and when, does.
+        except Exception:  # noqa: BLE001 - the application's own code, or the end of the stack
+            # Content that cannot be searched is masked; the writer and the time are kept.
             clean = {
                 key: value if key in _OWN_FIELDS and type(value) is str else MASK
                 for key, value in event_dict.items()
@@ -195,7 +194,7 @@ class Privacy:
         return clean
 
     def _stand_in(self, text: str) -> str:
-        """Return the replacement of a personal text; blank texts and replacements stay."""
+        """Return the replacement of a personal text; blank texts and replacements are kept."""
         folded = text.strip().casefold()
         if not folded or text == MASK or _is_pseudonym(text):
             return text
@@ -216,21 +215,21 @@ class Privacy:
 
 
 class _Cleaning:
-    """One event on its way through a policy."""
+    """The processing of one event under a policy."""
 
     __slots__ = ("_above", "_free_texts", "_kind_of", "_known", "_stand_in")
 
     def __init__(self, privacy: Privacy) -> None:
         self._kind_of = privacy._kind_of
         self._stand_in = privacy._stand_in
-        self._above: set[int] = set()  # the containers around the one at hand
-        self._known: dict[str, str] = {}  # what identifies somebody, and what stands for it
+        self._above: set[int] = set()  # the enclosing containers
+        self._known: dict[str, str] = {}  # identifying texts and their replacements
         self._free_texts: list[str] = []
 
     def clean_event(self, event: EventDict) -> EventDict:
         clean: EventDict = self._clean(_TEXT, event)
         if self._known and self._free_texts:
-            # Once more, because a text may come before the key that says whose name is in it.
+            # A second pass, because a text may precede the key that identifies the name in it.
             folded = "\n".join(self._free_texts).casefold()
             if any(known.casefold() in folded for known in self._known):
                 clean = self._without_known(_TEXT, clean)
@@ -239,7 +238,7 @@ class _Cleaning:
     def _kind_below(self, kind: int, key: object) -> int:
         """Return the kind of an item under `key` in a container of `kind`.
 
-        A list's item has no key.
+        Items of a list have no key.
         """
         if not isinstance(key, str):
             return kind
@@ -247,7 +246,7 @@ class _Cleaning:
         if kind in _REPLACED:
             return found if found == _PERSONAL or found in _MASKED else kind
         if kind == _ALERTS:
-            return _OWN if found == _PERSONAL else found  # the name is that of a rule
+            return _OWN if found == _PERSONAL else found  # the name of a rule
         return found
 
     def _clean(self, kind: int, value: Any) -> Any:
@@ -276,7 +275,7 @@ class _Cleaning:
         return self._replace(kind, _text_of(value)) if kind in _REPLACED else value
 
     def _clean_item(self, key: object, value: Any, _above: set[int]) -> Any:
-        """As `_clean`, of what stands under a key of a plain section: nearly everything does."""
+        """Clean a value under a key of a plain section, which is nearly every value."""
         kind = self._kind_of(key) if isinstance(key, str) else _TEXT
         if type(value) in _NUMBERS and kind in _KEPT_NUMBERS:
             return value
@@ -315,7 +314,7 @@ class _Cleaning:
 
 
 def _is_free(kind: int, text: str) -> bool:
-    """Return whether a text is written for people; an event's name, without a space, is not."""
+    """Return whether a text is free text; an event's name, without a space, is not."""
     return kind in _FREE_TEXT and (kind != _EVENT or _space(text) is not None)
 
 

@@ -1,23 +1,23 @@
-"""Quality: how complete and how valid a lead is, as a score, a tier and the reasons.
+"""Quality: completeness and validity of a lead, as a score, a tier and the reasons.
 
-Each field has points; together they are 100, and the score is their sum over 100.
+Each field has points that add up to 100; the score is the sum of the points earned, over 100.
 
-| field | also read from | points | why that many |
+| field | also read from | points | reason |
 |---|---|---|---|
 | name | full_name, first_name + last_name | 30 | without it there is no lead |
-| email | | 25 | reaches the person, and tells leads apart |
-| company | company_name | 20 | with the name, the next key that tells leads apart |
-| linkedin_url | linkedin | 10 | names the person for certain, but few leads have it |
+| email | | 25 | reaches the person, and identifies a lead |
+| company | company_name | 20 | with the name, the next key that identifies a lead |
+| linkedin_url | linkedin | 10 | identifies the person for certain, but few leads have it |
 | phone | | 6 | a second way to reach the person |
 | website | company_website | 5 | confirms the company |
-| title | job_title | 4 | says who decides; never needed |
+| title | job_title | 4 | shows who decides; never needed |
 
-A score of 0.72 or more is `high`, of 0.40 or more `medium`, below that `low`; what is not a mapping
-is `invalid`. So name + company + e-mail alone (75) is high, name + company (50) is medium, a name
-alone (30) is low, and nothing without a name (70) is high.
+A score of 0.72 or more is `high`, of 0.40 or more `medium`, below that `low`; a value that is not a
+mapping is `invalid`. Name + company + e-mail alone (75) is high, name + company (50) is medium, a
+name alone (30) is low, and all other fields without a name (70) are medium.
 
-A value that is missing or blank, a placeholder or not valid earns nothing. Small faults keep most
-of the points; none of them takes name + company + e-mail below high:
+A value that is missing, blank, a placeholder or invalid earns nothing. Small faults keep most of
+the points; none of them lowers name + company + e-mail below high:
 
 | code | loses | meaning |
 |---|---|---|
@@ -26,18 +26,18 @@ of the points; none of them takes name + company + e-mail below high:
 | linkedin_not_a_person | 5 | a company's or school's page |
 | website_domain_mismatch | 2 | not the domain of the e-mail address |
 
-Every lost point has a code: `<field>_missing`, `<field>_placeholder`, `<field>_invalid` (of
+Every lost point has a code: `<field>_missing`, `<field>_placeholder`, `<field>_invalid` (for
 `linkedin_url`, `linkedin_…`) or one of the table. A lead without issues scores 1.
 
-- A placeholder is one as the whole value: "test", "n/a", "asdf", "unknown". "Test Corp" and
-  "John Doe" are none; "none@none.com" is one.
+- A placeholder counts only as the whole value: "test", "n/a", "asdf", "unknown". "Test Corp" and
+  "John Doe" are not placeholders; "none@none.com" is.
 - An e-mail address is `local@domain`: a dot-atom of at most 64 characters of any script (no
-  quotes, no comments, no spaces; plus tags are fine), and at least two labels of letters, digits
-  and inner hyphens, of any script, the last one no number; at most 254 characters.
+  quotes, no comments, no spaces; plus tags are accepted), and at least two labels of letters,
+  digits and inner hyphens, of any script, the last one not numeric; at most 254 characters.
 - A website's domain agrees with that of the e-mail address if the registered names are equal,
-  whatever stands before and behind them: mail.acme.de and https://acme.co.uk agree. Addresses at
-  mail providers (gmail.com) say nothing about the company and agree with every website.
-- A phone number has 7 to 15 digits, the usual punctuation and perhaps an extension.
+  whatever precedes and follows them: mail.acme.de and https://acme.co.uk agree. Addresses at mail
+  providers (gmail.com) reveal nothing about the company and agree with every website.
+- A phone number has 7 to 15 digits, the usual punctuation and optionally an extension.
 
 >>> score({"name": "John Doe", "company": "Test Corp", "email": "john@test.com"}).tier
 'high'
@@ -58,35 +58,35 @@ from leadlog_processors.ratings import rate
 QualityTier = Literal["high", "medium", "low", "invalid"]
 
 HIGH: Final = 72
-"""Points from which a lead is high."""
+"""Minimum points of a high lead."""
 MEDIUM: Final = 40
-"""Points from which a lead is medium."""
+"""Minimum points of a medium lead."""
 
 
 class Quality(NamedTuple):
-    """What a lead is worth."""
+    """The quality of a lead."""
 
     score: float
-    """0 to 1, in hundredths."""
+    """0 to 1, in steps of 0.01."""
     tier: QualityTier
     """high, medium, low or invalid."""
     issues: list[str]
-    """Codes that say where points were lost, in the order of the fields' points."""
+    """Codes of lost points, in the order of the fields' points."""
 
 
 class FieldQuality(NamedTuple):
-    """What one field of a lead is worth."""
+    """The quality of one field of a lead."""
 
     weight: int
-    """Points that a faultless value earns, of 100."""
+    """Points for a faultless value, of 100."""
     earned: int
-    """Points that this value earned."""
+    """Points earned by this value."""
     issues: tuple[str, ...]
-    """Codes that say where points were lost; empty if and only if none were."""
+    """Codes of lost points; empty if and only if no points were lost."""
 
 
 def _by_outcome(code: str, weight: int, fault: str = "", loss: int = 0) -> tuple[FieldQuality, ...]:
-    """Return the quality of a field for each of ratings' outcomes, in their order."""
+    """Return the quality of a field for each outcome of `ratings`, in their order."""
     lost = {"missing": weight, "placeholder": weight, "invalid": weight}
     if fault:
         lost[fault] = loss
@@ -111,7 +111,7 @@ _FIELD_QUALITIES: Final = {
 """Field to its quality by outcome, in the order of the points."""
 
 FIELDS: Final = tuple(_FIELD_QUALITIES)
-"""The fields that are scored, in the order of their points."""
+"""The fields scored, in the order of their points."""
 
 
 _Verdict = tuple[float, QualityTier, tuple[str, ...]]
@@ -130,7 +130,7 @@ def _verdict(outcomes: tuple[int, ...]) -> _Verdict:
 
 
 def _judge(lead: object) -> _Verdict:
-    # type() first: isinstance against an abstract class costs four times as much.
+    # type() first: isinstance with an abstract class costs four times as much.
     if type(lead) is dict or isinstance(lead, Mapping):
         outcomes = rate(lead)
         return _verdicts.get(outcomes) or _verdict(outcomes)
@@ -151,14 +151,14 @@ def score(lead: object) -> Quality:
 
 
 def explain(lead: object) -> dict[str, FieldQuality]:
-    """Where the points of a lead come from.
+    """Return the points and issues of each field of a lead.
 
     Args:
         lead: a mapping; anything else has no fields.
 
     Returns:
-        Each of `FIELDS` to its points and issues, which add up to what `score` gives; empty for
-        what is not a mapping.
+        Each of `FIELDS` with its points and issues, which add up to the result of `score`; empty if
+        `lead` is not a mapping.
     """
     if not isinstance(lead, Mapping):
         return {}
@@ -169,16 +169,16 @@ def explain(lead: object) -> dict[str, FieldQuality]:
 
 
 class DataQuality:
-    """Labels the event with the quality of the lead that it is about.
+    """Labels the event with the quality of its lead.
 
-    In: `_lead`, the whole lead, or whatever the caller passed for one; without that key there is
-    nothing to score. Out: the key is gone, and `training_labels` has `data_quality`,
+    In: `_lead`, the whole lead, or any value that the caller passed as one; without that key,
+    nothing is scored. Out: the key is removed, and `training_labels` has `data_quality`,
     `data_quality_score` (0 to 1) and `data_quality_issues`, in a database_operation and in an
-    event without a log type, where the labels are created if missing. Where `data_quality` is set
-    already, the three stay as they are: they are one judgement.
+    event without a log type; the labels are created if missing. If `data_quality` is set already,
+    all three are kept, because they belong together.
     Never raises: a mapping whose own code raises is not scored.
     Cost: 1.9 µs for name, company and e-mail, 2.6 with title and phone, 3.6 for all seven fields
-    (4.3 where the domains differ), without a lead 0.1.
+    (4.3 if the domains differ), 0.1 without a lead.
     """
 
     __slots__ = ()
@@ -186,7 +186,7 @@ class DataQuality:
     def __call__(
         self, _logger: WrappedLogger, _method_name: str, event_dict: EventDict
     ) -> EventDict:
-        """Take `_lead` out of the event and label the event with its quality."""
+        """Remove `_lead` from the event and label the event with its quality."""
         if LEAD not in event_dict:
             return event_dict
         lead = event_dict.pop(LEAD)

@@ -1,6 +1,6 @@
-r"""Quoted values: what databases and their drivers repeat of what they were given.
+r"""Quoted values: removal of the input that databases and their drivers repeat in messages.
 
-| who says it | example | becomes |
+| source | example | becomes |
 |---|---|---|
 | PostgreSQL | `invalid input syntax for type integer: "Ana"` | `invalid …: "***"` |
 |  | `value "99999999999" is out of range for type integer` | `value "***" is out …` |
@@ -11,7 +11,7 @@ r"""Quoted values: what databases and their drivers repeat of what they were giv
 |  | `Incorrect integer value: 'Ana' for column 'age'` | `… value: '***' for column 'age'` |
 | SQL Server | `The duplicate key value is (Ana).` | `The duplicate key value is (***).` |
 
-Types, and the names of columns, keys and constraints, stay.
+Types, and the names of columns, keys and constraints, are kept.
 
 >>> without_quoted_values('invalid input syntax for type integer: "Ana"')
 'invalid input syntax for type integer: "***"'
@@ -43,12 +43,12 @@ _DATABASES: Final = frozenset(
         "pandas",  # to_sql repeats them
     )
 )
-"""The packages whose exceptions say what a database said."""
+"""Packages whose exceptions repeat a database's message."""
 
-# Neither quotes nor line breaks in a value are escaped, so it ends where the message goes on in
-# words that are known, or with the text.
+# Quotes and line breaks in a value are not escaped, so it ends where the message continues with
+# known words, or at the end of the text.
 _NEXT: Final = r"\n(?:DETAIL|HINT|CONTEXT|QUERY|LOCATION|LINE \d+):|\n?\Z"
-_QUOTE: Final = r"\\?'"  # as it is, or in the repr of a tuple
+_QUOTE: Final = r"\\?'"  # plain, or in the repr of a tuple
 _PATTERNS: Final = tuple(
     (tuple(needles), re.compile(pattern, re.DOTALL), replacement)
     for needles, pattern, replacement in (
@@ -75,21 +75,21 @@ _PATTERNS: Final = tuple(
         (["Truncated value: '"], r"(\bTruncated value: ').*?('\.|\Z)", r"\1***\2"),
     )
 )
-"""Texts of which one must occur, the pattern, and what is put in its place."""
+"""Texts of which one must occur, the pattern, and its replacement."""
 
 
 def is_of_a_database(error: object) -> bool:
-    """Return whether an exception says what a database said, by the package of its class."""
+    """Return whether an exception repeats a database's message, by the package of its class."""
     return str(type(error).__module__).partition(".")[0] in _DATABASES
 
 
 def without_quoted_values(text: str) -> str:
-    """`text` with `***` in the place of each value that it quotes.
+    """Return `text` with each quoted value replaced by `***`.
 
     Args:
-        text: what a database, its driver or SQLAlchemy says, in English.
+        text: a message of a database, its driver or SQLAlchemy, in English.
     """
-    # SQLAlchemy's tail, the statement and its parameters, is others' concern.
+    # SQLAlchemy's tail, the statement and its parameters, is masked elsewhere.
     said, tail, rest = text.rpartition("\n[SQL: ")
     if not tail:
         said, rest = rest, ""

@@ -1,4 +1,4 @@
-"""Ratings: the verdict on each field of a lead, by the rules that `quality` documents.
+"""Ratings: the outcome for each field of a lead, by the rules documented in `quality`.
 
 >>> rate({"name": "Jaime", "email": "sales@acme.com", "phone": "555"}) == (
 ...     FAULTY,
@@ -27,11 +27,11 @@ from leadlog_processors.vocabulary import (
     SUFFIXES,
 )
 
-# The verdict on a field. Numbers, so that the seven of a lead are a small key for their verdict.
+# The outcomes of a field. Numbers, so that the seven of a lead make a small dict key.
 OK, MISSING, PLACEHOLDER, INVALID, FAULTY = range(5)
 _USABLE: Final = (OK, FAULTY)
 
-# Characters; what is longer was pasted into the wrong field, and is not worth a regex.
+# Lengths; a longer text was pasted into the wrong field, and is not worth a regex.
 _LONGEST_TEXT: Final = 200
 _LONGEST_EMAIL: Final = 254
 _LONGEST_LOCAL_PART: Final = 64
@@ -65,7 +65,7 @@ _letter_or_digit: Final = re.compile(r"[^\W_]").search
 
 
 def _given(lead: Mapping[Any, Any], *keys: str) -> object:
-    """Return the first value that is neither missing nor blank; else None."""
+    """Return the first value that is neither missing nor blank, or else None."""
     for key in keys:
         value = lead.get(key)
         if isinstance(value, str):
@@ -77,7 +77,7 @@ def _given(lead: Mapping[Any, Any], *keys: str) -> object:
 
 
 def _joined_name(lead: Mapping[Any, Any]) -> object:
-    """First and last name joined, without what stands for no name."""
+    """Return first and last name joined, without placeholder parts."""
     given = [_given(lead, key) for key in ("first_name", "last_name")]
     parts = [part.strip() for part in given if isinstance(part, str)]
     if not parts:
@@ -88,7 +88,7 @@ def _joined_name(lead: Mapping[Any, Any]) -> object:
 
 
 def _text(value: object) -> str | None:
-    """Return the text of a value; None for what is not text, "" for what is no value."""
+    """Return the text of a value; None if it is not text, "" if there is no value."""
     if isinstance(value, str):
         return value.strip()
     return "" if value is None or (isinstance(value, float) and isnan(value)) else None
@@ -107,12 +107,12 @@ def _rate_name(value: object) -> int:
         or "://" in name
     ):
         return INVALID
-    # Latin letters end at U+024F; many other scripts write a whole name without a space.
+    # Latin letters end at U+024F; many other scripts write a full name without a space.
     return OK if " " in name or len(name.split()) > 1 or max(name) > "\u024f" else FAULTY
 
 
 def _rate_words(value: object, needed: Callable[[str], object]) -> int:
-    """Return the outcome of a company or a title: words with what `needed` finds among them."""
+    """Return the outcome of a company or title, which must contain what `needed` searches for."""
     text = value.strip() if type(value) is str else _text(value)
     if not text:
         return INVALID if text is None else MISSING
@@ -129,7 +129,7 @@ def _rate_words(value: object, needed: Callable[[str], object]) -> int:
 
 
 def _as_ascii(text: str) -> str:
-    """`text` with an "a" for each letter, digit and mark of other scripts, for ASCII rules."""
+    """Return `text` with "a" for each letter, digit and mark of other scripts, for ASCII rules."""
     return "".join(
         ["a" if c > "\x7f" and (c.isalnum() or category(c)[0] == "M") else c for c in text]
     )
@@ -137,12 +137,12 @@ def _as_ascii(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _is_host(host: str) -> bool:
-    """Return whether `host` is a domain name of at least two labels, the last one no number.
+    """Return whether `host` is a domain name of at least two labels, the last one not numeric.
 
-    Remembered, since many leads share a few mail providers and companies.
+    Cached, since many leads share a few mail providers and companies.
     """
     if host[-2:].isalpha() and host.replace(".", "").isalnum():
-        # No hyphen: nearly every host, and no regex needed.
+        # No hyphen: true for nearly every host, and needs no regex.
         return "." in host and ".." not in host and host[0] != "." and host[-2] != "."
     last = host.rpartition(".")[2]
     if len(last) < 2 or last.isdigit():
@@ -191,7 +191,7 @@ def _rate_phone(value: object) -> int:
         and not isinstance(value, bool)
         and -1e16 < value < 1e16
     ):
-        value = str(int(value))  # spreadsheets keep a number as one
+        value = str(int(value))  # spreadsheets store it as a number
     phone = value.strip() if type(value) is str else _text(value)
     if not phone:
         return INVALID if phone is None else MISSING
@@ -199,7 +199,7 @@ def _rate_phone(value: object) -> int:
         return INVALID
     digits = phone.encode("utf-8", "replace").translate(None, b" -.()/+")
     if not digits.isdigit():
-        # Not punctuation and digits alone: other scripts' digits, other spaces, an extension.
+        # More than punctuation and digits: other scripts' digits, other spaces, an extension.
         found = _no_phone_text(phone)
         if found is not None and not _phone_extension(phone[found.start() :].casefold()):
             return PLACEHOLDER if phone.casefold() in PLACEHOLDERS else INVALID
@@ -213,7 +213,7 @@ def _rate_phone(value: object) -> int:
 
 
 def _registered(domain: str) -> str:
-    """Return the name that was registered: "acme" of mail.acme.co.uk, decoded from punycode."""
+    """Return the registered name: "acme" for mail.acme.co.uk, decoded from punycode."""
     rest, _, last = domain.rpartition(".")
     rest, _, name = rest.rpartition(".")
     if rest and len(last) == 2 and name in SUFFIXES:
@@ -227,14 +227,14 @@ def _registered(domain: str) -> str:
 
 
 def _host_of(url: str) -> str | None:
-    """Return the host of a valid http or https address, with or without its scheme; else None."""
+    """Return the host of a valid http or https address, with or without scheme, or else None."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         rest = url
     elif scheme not in _SCHEMES and scheme.lower() not in _SCHEMES:
         return None
     host, _, path = rest.partition("/")
-    if not _is_host(host):  # a port, a query or a dot behind it, or no host at all
+    if not _is_host(host):  # followed by a port, a query or a dot, or not a host at all
         host = _before_host_end(rest)[0]
         if not _is_host(host) or not _after_host(rest, len(host)):
             return None
@@ -244,7 +244,7 @@ def _host_of(url: str) -> str | None:
 
 
 def _rate_website(value: object, email: str | None) -> int:
-    """Return the outcome, beside the e-mail address if that is valid, else None."""
+    """Return the outcome of a website; `email` is the lead's address if valid, else None."""
     url = value.strip() if type(value) is str else _text(value)
     if not url:
         return INVALID if url is None else MISSING
@@ -263,7 +263,7 @@ def _rate_website(value: object, email: str | None) -> int:
 def rate(lead: Mapping[Any, Any]) -> tuple[int, int, int, int, int, int, int]:
     """Return the outcomes of the seven fields, in the order of `FIELDS`.
 
-    The key's first name is tried alone: `_given`, which knows blanks and aliases, is slow.
+    A field's main key is tried first: `_given`, which handles blanks and aliases, is slow.
     """
     get = lead.get
     name = _rate_name(get("name"))

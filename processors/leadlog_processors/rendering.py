@@ -1,24 +1,24 @@
-r"""Rendering: an event becomes one line of JSON, whatever its values are.
+r"""Rendering: turns an event into one line of JSON, whatever its values are.
 
-orjson renders what JSON has a type for. Everything else follows a rule:
+orjson renders all JSON types. Other values follow these rules:
 
 | value | rendered as |
 |---|---|
 | NaN, infinity | `null` |
-| datetime | `2026-11-23T10:00:00.000000Z` (a naive one is taken as UTC) |
+| datetime | `2026-11-23T10:00:00.000000Z` (a naive one is assumed to be UTC) |
 | date, time | ISO text |
 | timedelta, Decimal, Path, integer beyond 64 bits | text |
 | Enum | its value |
 | UUID | text |
-| bytes | text; bytes that are no UTF-8 as `\xff` |
+| bytes | text; bytes that are not UTF-8 as `\xff` |
 | dataclass, mapping | object |
 | set, frozenset | list, sorted by text |
 | other iterable containers (tuple, deque, dict views) | list |
 | exception | `Class: message` |
-| anything else | its `repr`, cut; `<unprintable Class>` where `repr` raises |
+| anything else | its `repr`, shortened; `<unprintable Class>` if `repr` raises |
 
-A lone surrogate becomes U+FFFD, a key that is no string becomes text, a value met again
-inside itself `<cycle>`, a value nested deeper than 64 levels its `repr`, cut.
+A lone surrogate becomes U+FFFD, a key that is not a string becomes text, a value inside itself
+becomes `<cycle>`, and a value nested deeper than 64 levels its shortened `repr`.
 
 >>> JSONLine()(None, "info", {"event_name": "x", "value": float("nan")})
 b'{"event_name":"x","value":null}'
@@ -69,9 +69,9 @@ def _utc(value: dt.datetime) -> str:
 
 
 def _json_of(value: dt.datetime) -> Any:
-    """As `_utc`, for orjson's hook: by orjson itself, which takes a sixth of `isoformat`.
+    """Return `_utc(value)` for orjson's hook, using orjson where possible: six times as fast.
 
-    It writes no fraction of a second that is 0, so that text is of another length.
+    orjson omits a fraction of 0, which makes the text shorter.
     """
     if value.tzinfo is _UTC or value.tzinfo is None:
         text = orjson.dumps(value, None, _AS_UTC)
@@ -81,12 +81,12 @@ def _json_of(value: dt.datetime) -> Any:
 
 
 def to_json_type(value: object) -> Any:
-    """Return one value that JSON has no type for, by the table of this module.
+    """Return a JSON value for a value of another type, by the table of this module.
 
-    Containers are opened one level only; their values may need the same again.
+    Containers are converted one level deep; their values may need conversion as well.
 
     Args:
-        value: anything that is not None, bool, int, float, str, list or dict.
+        value: any object except None, bool, int, float, str, list or dict.
     """
     if isinstance(value, dt.datetime):
         return _utc(value)
@@ -121,9 +121,9 @@ def _safe_text(value: object) -> str:
 
 
 def _default(value: object) -> Any:
-    """Return the hook of orjson.
+    """Return a JSON value for orjson's hook.
 
-    What raises here would lose the whole fast path, so it does not.
+    Must not raise, because an exception would abandon the fast path for the whole event.
     """
     try:
         return _json_of(value) if type(value) is _datetime else to_json_type(value)
@@ -136,7 +136,7 @@ def _text(value: str) -> str:
 
 
 def to_plain(value: object) -> Any:
-    """Return a copy of `value` made of JSON's own types only, by the table of this module."""
+    """Return a copy of `value` that consists of JSON types only, by the table of this module."""
     return _plain(value, (), 0)
 
 
@@ -172,7 +172,7 @@ def _plain(value: object, above: tuple[int, ...], depth: int) -> Any:
 
 
 def render(event: Mapping[str, Any], options: int = 0) -> bytes:
-    """`event` as JSON, by orjson where it can and by the tolerant rules where not."""
+    """Return `event` as JSON, by orjson if possible, otherwise by the tolerant rules."""
     try:
         return orjson.dumps(event, _default, _OPTIONS | options)
     except Exception:  # noqa: BLE001 - orjson's errors, and whatever a value's code raises
@@ -180,18 +180,18 @@ def render(event: Mapping[str, Any], options: int = 0) -> bytes:
 
 
 class JSONLine:
-    """Renders the event to one line of at most `limit` bytes; never raises.
+    """Renders the event as one line of at most `limit` bytes; never raises.
 
-    In: any event. Out: the line. Longer values are cut, `truncated` is set and
-    `truncated_fields` names the cut keys by their path; the envelope is never cut.
-    Cost: 2.3 µs per KiB of a record, 0.8 more for each datetime in it; an event that only the
-    tolerant rules can render about 100.
+    In: any event. Out: the line. Values that are too long are cut, `truncated` is set and
+    `truncated_fields` lists the paths of the cut keys; the envelope is never cut.
+    Cost: 2.3 µs per KiB of a record, 0.8 more for each datetime in it; about 100 for an event that
+    only the tolerant rules can render.
 
     Args:
-        limit: most bytes in a line, its newline included.
-        newline: ends the line with a newline.
-        unserialisable: called with an event that nothing could render, of which only a
-            stub line is written.
+        limit: maximum number of bytes in a line, including the newline.
+        newline: whether to end the line with a newline.
+        unserialisable: called with the exception if an event could not be rendered at all and only
+            a stub line is written.
     """
 
     def __init__(
@@ -219,7 +219,7 @@ class JSONLine:
                 line = orjson.dumps(plain, option=self._append)
             if len(line) > self._limit:
                 line = shorten(line, self._limit, self._append)
-        except Exception as error:  # noqa: BLE001 - the last resort of a line
+        except Exception as error:  # noqa: BLE001 - the last resort
             line = self._stub(event_dict, error)
         return line
 
@@ -237,8 +237,8 @@ class JSONLine:
 def shorten(line: bytes, limit: int, options: int = 0) -> bytes:
     """Cut a line's longest values until it has at most `limit` bytes.
 
-    Strings, lists and objects keep their type. The cap on one value halves until the
-    line fits; `truncated` and `truncated_fields` say what was cut.
+    Strings, lists and objects keep their type. The limit of each value is halved until the line
+    fits; `truncated` and `truncated_fields` record what was cut.
     """
     event: dict[str, Any] = orjson.loads(line)
     cap = limit // 2
@@ -257,10 +257,10 @@ def shorten(line: bytes, limit: int, options: int = 0) -> bytes:
 
 
 def _cut(value: Any, cap: int, path: str, cut: list[str], depth: int) -> Any:
-    """`value` with no string, list or object above what `cap` allows.
+    """Return `value` with every string, list and object cut to the size that `cap` allows.
 
-    Objects keep up to 32 keys, which is more than any section of a record has; below a
-    cap of 64 bytes containers nested deeper than `fields_changed.<column>` are emptied.
+    Objects keep up to 32 keys, more than any section of a record has; below a cap of 64 bytes,
+    containers nested deeper than `fields_changed.<column>` are emptied.
     """
     if isinstance(value, str):
         if len(value) * 4 <= cap or len(value.encode()) <= cap:

@@ -1,4 +1,4 @@
-"""Routing: the last processor, which hands a rendered line to the sink of its category.
+"""Routing: the last processor, which passes a rendered line to the sink of its category.
 
 >>> route = Route(lambda logger, method_name, event_dict: b"{}")
 >>> route(None, "info", {"log_type": "error_log"})
@@ -14,16 +14,16 @@ from leadlog_processors.fields import CATEGORIES, MONITORING_DATA
 
 
 class Route:
-    """Ends a chain: gives `((category, line), {})`, structlog's call on the wrapped logger.
+    """Ends a chain: returns `((category, line), {})`, structlog's call on the wrapped logger.
 
-    In: `log_type`; an unknown or missing one goes to `default`. Out: positional arguments
-    `category` and `line` for a wrapped logger whose methods take the two. Cost: 0.5 µs
-    beside the rendering.
+    In: `log_type`; events with an unknown or missing one get the category `default`. Out: the
+    positional arguments `category` and `line` for the methods of a wrapped logger. Cost: 0.5 µs
+    in addition to the rendering.
 
     Args:
-        render: the renderer; a structlog processor that gives the line.
+        render: the renderer; a structlog processor that returns the line.
         categories: log type to category.
-        default: the category of every other log type.
+        default: the category of all other events.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Rules: the training labels as pure functions of measured facts, as `labels` documents them.
+"""Rules: the training labels as pure functions of measured facts, as documented in `labels`.
 
-A fact is None where it was not measured, and so is a label that depends on it.
+A fact is None if it was not measured, and so is a label that depends on it.
 
 >>> complexity_level("add_lead"), complexity_level("add_lead", queries=40)
 ('medium', 'high')
@@ -23,17 +23,18 @@ Scalability = Literal["good", "acceptable", "poor", "unknown"]
 COMPLEXITY_SIZE_BYTES: Final = 10_000
 COMPLEXITY_QUERIES: Final = 10
 SYNC_BANDS: Final = ((0.95, 500.0), (0.85, 1000.0), (0.70, 2000.0))
-"""Least share synchronised and time per lead (ms) to stay below: excellent, good, acceptable."""
+"""Minimum share synchronised and upper bound of the time per lead (ms): excellent, good,
+acceptable."""
 BATCH_LIMIT: Final = 10
-"""Records that Airtable takes in one call."""
+"""Maximum number of records in one Airtable call."""
 BATCH_BANDS: Final = (1.5, 3.0)
-"""Most calls per call that was needed: good, acceptable."""
+"""Maximum calls per call needed: good, acceptable."""
 MIGRATION_MS_PER_10K: Final = 60_000.0
 MIGRATION_FLOOR_MS: Final = 5_000.0
 RESOURCE_BANDS: Final = ((500.0, 200.0, 256.0), (5000.0, 1000.0, 1024.0))
-"""Most duration (ms), CPU time (ms) and memory (10^6 bytes): high, medium."""
+"""Maximum duration (ms), CPU time (ms) and memory (10^6 bytes): high, medium."""
 SCALABILITY_BANDS: Final = (100.0, 500.0)
-"""Most duration (ms) per 1000 leads in the store: good, acceptable."""
+"""Maximum duration (ms) per 1000 leads in the store: good, acceptable."""
 
 USER_ERRORS: Final = frozenset(("validation_error", "input_error"))
 SYSTEM_ERRORS: Final = frozenset(("database_error", "sync_error"))
@@ -45,7 +46,7 @@ DUPLICATE_CODES: Final = frozenset(
         "SQLITE_CONSTRAINT_UNIQUE",
     )
 )
-"""Error codes of a row that was refused because of another one with its key."""
+"""Error codes of a row refused because another one has its key."""
 
 BASE_COMPLEXITY: Final[dict[str, Complexity]] = {
     "get_lead": "low",
@@ -61,7 +62,7 @@ BASE_COMPLEXITY: Final[dict[str, Complexity]] = {
     "bidirectional_sync": "high",
     "json_to_db": "high",
 }
-"""Operation to its level before size and queries raise it."""
+"""Operation to its level, before size and queries raise it."""
 
 _BY_VERB: Final[dict[str, Complexity]] = {
     "get": "low",
@@ -86,16 +87,16 @@ def complexity_level(
     complexity_size_bytes: float = COMPLEXITY_SIZE_BYTES,
     complexity_queries: float = COMPLEXITY_QUERIES,
 ) -> Complexity | None:
-    """Return how much an operation asks of the store.
+    """Return the complexity of an operation for the store.
 
     Args:
-        operation_type: add_lead, get_lead, …; one that is not known counts by its verb (get, read,
-            delete, bulk, sync, migrate), else as medium.
+        operation_type: add_lead, get_lead, …; unknown ones are classified by their verb (get, read,
+            delete, bulk, sync, migrate), otherwise as medium.
         size_bytes: size of the data.
         queries: statements sent to the database.
         bulk: whether one call touched many leads.
-        complexity_size_bytes: data larger than this raise the level by one step.
-        complexity_queries: more queries than this do so too; together still one step.
+        complexity_size_bytes: data size above which the level is one step higher.
+        complexity_queries: number of queries above which it is; both together are still one step.
     """
     if operation_type is None:
         return None
@@ -121,17 +122,17 @@ def sync_efficiency(
     ms_per_lead: float | None = None,
     bands: tuple[tuple[float, float], ...] = SYNC_BANDS,
 ) -> SyncEfficiency | None:
-    """Return how much of a sync run arrived, and how fast.
+    """Return the efficiency of a sync run, by share synchronised and time per lead.
 
     Args:
-        total_leads: leads that the run was about.
-        leads_synced: leads that are the same on both sides now.
+        total_leads: leads that the run concerned.
+        leads_synced: leads that are equal on both sides after the run.
         leads_failed: leads that could not be synchronised.
-        leads_skipped: leads left out because nothing had changed. They are taken off the total
-            where that leaves room for those synchronised and failed: some count them in, some not.
+        leads_skipped: leads left out because nothing had changed. They are subtracted from the
+            total unless too few leads would remain: not every caller includes them in it.
         execution_time_ms: wall time of the run.
-        ms_per_lead: mean time per lead, if measured; else the wall time is divided by the leads.
-        bands: least share and time to stay below, of excellent, good and acceptable.
+        ms_per_lead: mean time per lead, if measured; otherwise wall time divided by leads.
+        bands: minimum share and upper bound of the time, for excellent, good and acceptable.
     """
     if total_leads is None or leads_synced is None:
         return None
@@ -168,16 +169,16 @@ def batch_optimization(
     batch_limit: float = BATCH_LIMIT,
     bands: tuple[float, float] = BATCH_BANDS,
 ) -> BatchOptimization | None:
-    """Return the API calls of a sync run against the fewest that could have done it.
+    """Return the band of a sync run's API calls compared with the minimum.
 
     Args:
         batch_size: leads per call.
-        total_leads: leads that the run was about.
-        retry_attempts: calls made again.
-        api_calls_made: calls on the wire, if counted; else one per batch, and the retries.
-        api_calls_minimum: the fewest possible, if known; else one per `batch_limit` leads.
-        batch_limit: leads that one call may carry; a larger `batch_size` shows that more may.
-        bands: most calls per needed call, of good and acceptable.
+        total_leads: leads that the run concerned.
+        retry_attempts: calls that were repeated.
+        api_calls_made: calls sent, if counted; otherwise one per batch, plus the retries.
+        api_calls_minimum: the minimum, if known; otherwise one per `batch_limit` leads.
+        batch_limit: maximum leads in one call; a larger `batch_size` overrides it.
+        bands: maximum calls per call needed, for good and acceptable.
     """
     if batch_size == 1:
         return "no_batching"
@@ -208,7 +209,7 @@ def records_accounted_for(
 ) -> bool | None:
     """Return whether every record read was migrated, skipped, rejected or a duplicate.
 
-    Duplicates may be counted among the migrated or skipped too: only too few is wrong.
+    Duplicates may also be counted as migrated or skipped: only too small a sum is wrong.
     """
     if total is None or migrated is None or skipped is None or failed is None:
         return None
@@ -230,8 +231,8 @@ def migration_performance(
     Args:
         total: records read.
         execution_time_ms: wall time of the run.
-        ms_per_10k: time for 10,000 records to stay below.
-        floor_ms: a run below this is fast enough however few records it had.
+        ms_per_10k: upper bound of the time for 10,000 records.
+        floor_ms: duration below which any run is fast enough.
     """
     if total is None or execution_time_ms is None:
         return None
@@ -239,7 +240,7 @@ def migration_performance(
 
 
 def recoverable(attempted: bool | None, successful: bool | None) -> bool | None:
-    """Return whether the recovery from an error was successful; false if none was tried."""
+    """Return whether the recovery from an error succeeded; False if none was attempted."""
     return False if successful is None and attempted is False else successful
 
 
@@ -250,13 +251,13 @@ def resource_efficiency(
     *,
     bands: tuple[tuple[float, float, float], ...] = RESOURCE_BANDS,
 ) -> ResourceEfficiency:
-    """Return the worst band of what an operation held and burned.
+    """Return the worst band of an operation's duration, CPU time and memory.
 
     Args:
         duration_ms: wall time.
         cpu_time_ms: CPU time.
         memory_mb: memory in use, 10^6 bytes.
-        bands: the most of each, of high and medium.
+        bands: maximum of each, for high and medium.
     """
     if duration_ms is None or cpu_time_ms is None or memory_mb is None:
         return "unknown"
@@ -273,13 +274,13 @@ def scalability_indicator(
     *,
     bands: tuple[float, float] = SCALABILITY_BANDS,
 ) -> Scalability:
-    """Return how the duration stands to the size of the store.
+    """Return the band of the duration relative to the size of the store.
 
     Args:
         duration_ms: wall time.
-        total_leads: leads in the store; fewer than 1000 count as 1000, because what every operation
-            costs says nothing about growth.
-        bands: most milliseconds per 1000 leads, of good and acceptable.
+        total_leads: leads in the store; fewer than 1000 count as 1000, because the fixed cost of an
+            operation reveals nothing about growth.
+        bands: maximum milliseconds per 1000 leads, for good and acceptable.
     """
     if duration_ms is None or total_leads is None:
         return "unknown"
@@ -301,9 +302,9 @@ def below(value: float | None, limit: float) -> bool | None:
 
 
 def is_user_error(error_type: str, code: str | None) -> bool:
-    """Return whether the error is the user's: bad input, a duplicate, or a 4xx answer.
+    """Return whether the error is the user's: bad input, a duplicate, or a 4xx response.
 
-    What another service answered to a sync or a migration is never the user's.
+    Another service's response to a sync or a migration never counts as the user's error.
 
     Args:
         error_type: database_error, validation_error, …
@@ -319,11 +320,11 @@ def is_user_error(error_type: str, code: str | None) -> bool:
 def system_healthy(
     alerts: Iterable[Mapping[str, Any]] | None, *, measured: bool = True
 ) -> bool | None:
-    """Return whether no critical alert fires; an alert without a state does.
+    """Return whether no critical alert is firing; an alert without a state counts as firing.
 
     Args:
-        alerts: those that were reported.
-        measured: whether anything was looked at; if not, no alert says nothing.
+        alerts: the reported alerts.
+        measured: whether anything was measured; if not, the absence of alerts means nothing.
     """
     if alerts is None:
         return None

@@ -1,10 +1,10 @@
-"""Sampling: keeps a share of the ordinary events and every error and slow one.
+"""Sampling: keeps a share of the ordinary events, and every error and slow event.
 
-Each event that had a rate carries it as `sample_rate`, so counts can be re-weighted: a record
-stands for `1 / sample_rate` events. Errors and slow events carry 1.0 and count once.
+Each event with a rate has it as `sample_rate`, so counts can be re-weighted: a record stands for
+`1 / sample_rate` events. Errors and slow events have 1.0 and count once.
 
-With a rate of 0 only errors and slow events are kept. They still count exactly, but nothing is
-left to estimate the ordinary events from: their number is unknown, not zero.
+With a rate of 0, only errors and slow events are kept. They still count exactly, but the ordinary
+events cannot be estimated: their number is unknown, not zero.
 
 >>> sample = Sampling({"get_lead": 0.25}, random=lambda: 0.1)
 >>> sample(None, "info", {"operation_type": "get_lead"})
@@ -31,7 +31,7 @@ from leadlog_processors.fields import (
 )
 
 ANY_OPERATION: Final = "*"
-"""The key of `rates` that stands for every operation without a rate of its own."""
+"""Key of `rates` for every operation without a rate of its own."""
 
 SLOW_TIERS: Final = ("slow", "very_slow")
 
@@ -43,7 +43,7 @@ _PLACES: Final[dict[str, tuple[str, str | None]]] = {
     SYNC_OPERATION: ("sync_results", None),
     MIGRATION_OPERATION: ("migration_results", None),
 }
-"""Log type to the section with `success`, and its key that names the operation, if it has one."""
+"""Log type to the section with `success`, and its key of the operation's name, if it has one."""
 
 
 def _share(key: str, rate: object) -> float:
@@ -59,18 +59,18 @@ class Sampling:
     """Drops ordinary events at random, by operation.
 
     In: the name of the operation (`operation_details.operation_type`,
-    `operation_info.operation_name`, or `operation_type` at top level), `log_type`, `level` (else
+    `operation_info.operation_name`, or `operation_type` at top level), `log_type`, `level` (or else
     the logger method), `success` (in the log type's section, or at top level) and
-    `training_labels.performance_tier`, so it belongs behind PerformanceTier.
+    `training_labels.performance_tier`, so it must follow PerformanceTier.
     Out: `sample_rate` at top level, or the event is dropped. The rate is looked up by operation,
-    then log type, then "*"; an event without a rate passes untouched. Always kept, with a rate of
-    1.0: level error or worse, an error_log, `success` false, a slow tier. Never raises but
+    then log type, then "*"; an event without a rate is not changed. Always kept, with a rate of
+    1.0: level error or higher, an error_log, `success` false, a slow tier. Raises nothing but
     `DropEvent`. Cost: 0.08 µs without any rate, 0.29 for an event without one, 0.44 with one.
 
     Args:
-        rates: operation_type, log_type or "*" to the share to keep, 0 to 1. A rate of 0 keeps
-            errors and slow events only.
-        random: gives numbers in [0, 1).
+        rates: operation_type, log_type or "*" to the share to keep, 0 to 1. A rate of 0 keeps only
+            errors and slow events.
+        random: returns numbers in [0, 1).
         slow_tiers: performance tiers that are always kept.
 
     Raises:
@@ -85,7 +85,7 @@ class Sampling:
         random: Callable[[], float] = system_random,
         slow_tiers: Collection[str] = SLOW_TIERS,
     ) -> None:
-        # None is what an event without the key looks up; it is never there.
+        # An event without the key looks up None, which is never in the dict.
         self._rates: dict[str | None, float] = {key: _share(key, rates[key]) for key in rates}
         self._random = random
         self._slow_tiers = frozenset(slow_tiers)
@@ -93,10 +93,10 @@ class Sampling:
     def __call__(
         self, _logger: WrappedLogger, method_name: str, event_dict: EventDict
     ) -> EventDict:
-        """Keep the event, with its rate, or drop it.
+        """Keep the event and add its rate, or drop it.
 
         Raises:
-            DropEvent: the event was not chosen.
+            DropEvent: the event was not selected.
         """
         rates = self._rates
         if not rates:
@@ -126,7 +126,7 @@ class Sampling:
                 or (labels is not None and labels.get("performance_tier") in self._slow_tiers)
             )
         except (AttributeError, KeyError, TypeError):
-            return event_dict  # somebody else's event under our log type: not ours to drop
+            return event_dict  # a foreign event with one of our log types: not ours to drop
         if keep or rate == 1.0:
             event_dict["sample_rate"] = 1.0
         elif self._random() < rate:

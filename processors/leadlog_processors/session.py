@@ -1,10 +1,10 @@
-"""Sessions: one id that correlates related events, and what the user bound to it.
+"""Sessions: an id that correlates related events, and the values bound to it.
 
-A process has one session of its own; `open_session` puts another in its place for a
-block. The session travels in a context variable: asyncio tasks and threads started through
-`contextvars.copy_context().run` inherit it, nested sessions restore the outer one.
-`loop.run_in_executor` hands no context over (Python's own rule), so a function that should
-log under the session is passed as `contextvars.copy_context().run, function`.
+A process has a session of its own; `open_session` replaces it for a block. The session is kept in
+a context variable: asyncio tasks and threads started through `contextvars.copy_context().run`
+inherit it, and nested sessions restore the outer one. `loop.run_in_executor` does not pass the
+context on (Python's own rule), so a function that should log in the session must be passed as
+`contextvars.copy_context().run, function`.
 
 >>> with open_session(user="ana") as session_id:
 ...     event = Session()(None, "info", {"event": "lead.add"})
@@ -36,12 +36,12 @@ def new_session_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenSession:
-    """A session.
+    """A session and its context.
 
     Attributes:
         session_id: 8 characters of `[0-9a-z]`.
-        context: what the user bound, outer sessions' values included; `bind` adds to it.
-        trace: the trace that the session is part of; None outside of any.
+        context: the bound values, including those of outer sessions; `bind` adds to it.
+        trace: the trace that the session belongs to; None without a trace.
     """
 
     session_id: str = field(default_factory=new_session_id)
@@ -50,7 +50,7 @@ class OpenSession:
 
 
 class _ProcessSession:
-    """The session of a process that opened none; a forked child gets its own."""
+    """The session of a process outside any opened one; a forked child gets its own."""
 
     __slots__ = ("session",)
 
@@ -68,17 +68,17 @@ _current: ContextVar[OpenSession | None] = ContextVar("leadlog_session", default
 
 
 def current_session() -> OpenSession:
-    """Return the innermost open session, else the process's own."""
+    """Return the innermost open session, or else the process's own."""
     return _current.get() or _process.session
 
 
 @contextmanager
 def open_session(**context: Any) -> Iterator[str]:
-    """Open a session for a block and give its id.
+    """Open a session for a block and yield its id.
 
     Args:
-        context: bound to every event inside, under `context`; an inner session
-            inherits the outer one's values.
+        context: values bound to every event inside, under `context`; an inner session inherits the
+            outer one's values.
     """
     outer = current_session()
     session = OpenSession(context={**outer.context, **context}, trace=outer.trace)
@@ -90,14 +90,14 @@ def open_session(**context: Any) -> Iterator[str]:
 
 
 def bind(**context: Any) -> None:
-    """Bind values to the innermost open session, for everything that is logged in it from now on.
+    """Bind values to the innermost open session, for every event logged in it from now on.
 
-    They reach all code of the session, whatever thread or task it runs in, where a context variable
-    that is set in a thread of a pool is lost with it. Where no session is open they are bound to
-    the running context, as `structlog.contextvars.bind_contextvars` does.
+    They apply to all code of the session, in whatever thread or task it runs, whereas a context
+    variable set in a thread of a pool is lost with that thread's context. If no session is open,
+    they are bound to the running context, as by `structlog.contextvars.bind_contextvars`.
 
     Args:
-        context: bound to every later event of the session, under `context`.
+        context: values bound to every later event of the session, under `context`.
 
     Example:
         >>> with open_session(job="nightly"):
@@ -114,10 +114,10 @@ def bind(**context: Any) -> None:
 
 @contextmanager
 def resume_session(session: OpenSession) -> Iterator[None]:
-    """Go on, for a block, in a session that was current before.
+    """Resume a session that was current earlier, for a block.
 
     Args:
-        session: what `current_session` gave then.
+        session: the earlier result of `current_session`.
     """
     token = _current.set(session)
     try:
@@ -127,22 +127,22 @@ def resume_session(session: OpenSession) -> Iterator[None]:
 
 
 def enter_session(session: OpenSession) -> Token[OpenSession | None]:
-    """Make a session the current one until `leave_session`, where no block can stand around.
+    """Make a session the current one until `leave_session`, where a `with` block is impossible.
 
     Args:
         session: the session.
 
     Returns:
-        What `leave_session` takes.
+        The token for `leave_session`.
     """
     return _current.set(session)
 
 
 def leave_session(token: Token[OpenSession | None]) -> None:
-    """Make the session before the current one again.
+    """Restore the session before the current one.
 
     Args:
-        token: what `enter_session` gave; one of another context leaves no session open.
+        token: result of `enter_session`; with one from another context, no session is open then.
     """
     try:
         _current.reset(token)
@@ -151,26 +151,26 @@ def leave_session(token: Token[OpenSession | None]) -> None:
 
 
 def merge_context(section: MutableMapping[str, Any], bound: Mapping[str, Any]) -> None:
-    """Put bound values into an error's own `context` section without replacing any.
+    """Add bound values to an error's own `context` section without replacing any.
 
-    A bound name that the section has already goes in as `bound_<name>`.
+    If the section has the name already, the value is added as `bound_<name>`.
     """
     for name, value in bound.items():
         section[f"bound_{name}" if name in section else name] = value
 
 
-# Private to structlog, pinned by a test: empty until something is bound in this process, which
-# saves every event a walk over all context variables.
+# Private to structlog, pinned by a test: empty until a value is bound in this process, which saves
+# a walk over all context variables for every event.
 _ever_bound: Mapping[str, Any] = structlog.contextvars._CONTEXT_VARS
 
 
 def bound_values() -> dict[str, Any]:
-    """Return the values that `structlog.contextvars` has bound for the running code."""
+    """Return the values bound by `structlog.contextvars` for the running code."""
     return structlog.contextvars.get_contextvars() if _ever_bound else {}
 
 
 class Session:
-    """Adds `session_id`, and `context` where something was bound.
+    """Adds `session_id`, and `context` if values are bound.
 
     In: nothing. Out: `session_id`; `context` (an error_log's own `context` section is
     extended, see `merge_context`). Cost: 0.18 µs.

@@ -1,4 +1,4 @@
-"""Stack trace: what Python prints, but never endless and never with the values of variables.
+"""Stack trace: Python's output, but limited in length and without the values of variables.
 
 >>> try:
 ...     raise ValueError("no name") from KeyError("name")
@@ -17,16 +17,16 @@ from leadlog_processors.exceptions import CHAIN_LIMIT, MESSAGE_LIMIT, class_name
 from leadlog_processors.fingerprint import frames_of, is_own
 
 TRACE_LIMIT: Final = 8_000
-"""Most characters of a stack trace; what is cut are whole lines from its middle."""
+"""Maximum number of characters of a stack trace; whole lines are cut from its middle."""
 OUTER_FRAMES: Final = 5
 INNER_FRAMES: Final = 15
-"""Frames of one exception that are shown, from the outside and from the inside."""
+"""Maximum number of frames shown for one exception, from the outside and from the inside."""
 
 _SOURCE_LIMIT: Final = 200
 _GROUP_LIMIT: Final = 10
 _GROUP_DEPTH: Final = 3
 _GROUP_FRAMES: Final = 24
-"""Frames that the exceptions of a group share, from the inside; each has three at least."""
+"""Innermost frames shared by the exceptions of a group; each shows at least three."""
 _NOTE_LIMIT: Final = 5
 _BY_CAUSE: Final = "\nThe above exception was the direct cause of the following exception:\n\n"
 _BY_CONTEXT: Final = "\nDuring handling of the above exception, another exception occurred:\n\n"
@@ -89,7 +89,7 @@ def _last_lines(exc: BaseException, depth: int = 0) -> Iterator[str]:
 
 
 def _part_lines(part: BaseException, depth: int, frames: int) -> Iterator[str]:
-    """Where an exception of a group comes from, its causes first."""
+    """Yield the frames of an exception in a group, beginning with those of its causes."""
     for error, link in _chain(part):
         yield from _frame_lines(error.__traceback__, 0, frames)
         if error is not part or isinstance(part, BaseExceptionGroup):
@@ -100,9 +100,9 @@ def _part_lines(part: BaseException, depth: int, frames: int) -> Iterator[str]:
 
 
 def _chain(exc: BaseException) -> list[tuple[BaseException, str]]:
-    """Return the chain as Python would print it, with the sentence that leads to the next.
+    """Return the chain as Python would print it, with the sentence that links to the next.
 
-    Root first.
+    The root cause is first.
     """
     chain = [(exc, "")]
     seen = {id(exc)}
@@ -121,7 +121,7 @@ def _chain(exc: BaseException) -> list[tuple[BaseException, str]]:
 def _without_middle(text: str) -> str:
     if len(text) <= TRACE_LIMIT:
         return text
-    # At the end of a line, so that no secret is cut into pieces that nobody recognises.
+    # Cut at the end of a line, so that no secret is split into unrecognisable parts.
     head_end = text.rfind("\n", 0, TRACE_LIMIT // 4) + 1
     tail_start = text.find("\n", len(text) - TRACE_LIMIT * 3 // 4 + 50) + 1
     left_out = text[head_end:tail_start].count("\n")
@@ -129,7 +129,7 @@ def _without_middle(text: str) -> str:
 
 
 def _own_lines(exc: BaseException) -> Iterator[str]:
-    """Yield the application's own frames, where there are also frames of frameworks."""
+    """Yield the application's own frames, if there are any."""
     found = [trace for trace in frames_of(exc) if is_own(trace.tb_frame)]
     if found:
         yield "The application's own frames (most recent call last):\n"
@@ -145,19 +145,19 @@ def stack_trace(
     *,
     own_first: bool = False,
 ) -> str:
-    """Return the traceback of an exception and its causes as Python prints it, limited.
+    """Return the traceback of an exception and its causes as Python prints it, limited in length.
 
     Args:
-        exc: any exception; long tracebacks, long or cyclic chains of causes, groups and exceptions
-            that cannot be printed are fine.
+        exc: any exception; long tracebacks, long or cyclic chains of causes, groups and
+            exceptions that cannot be printed are supported.
         trace: its traceback, if the exception does not carry it.
-        callers: frames still running that led to it, the outermost first, which no traceback has
-            before the exception has passed them. They are shown first.
-        own_first: whether the application's own frames stand once more before all of it.
+        callers: frames still running that led to it, the outermost first, which the traceback
+            does not contain until the exception has passed them. They are shown first.
+        own_first: whether to show the application's own frames once more before the rest.
 
     Returns:
-        At most `TRACE_LIMIT` characters, without the values of variables. Messages and source lines
-        are in it, so secrets may be: mask it before it leaves the process.
+        At most `TRACE_LIMIT` characters, without values of variables. It contains messages and
+        source lines, and so possibly secrets: mask it before it leaves the process.
     """
     lines: list[str] = []
     own = "".join(_own_lines(exc)) if own_first else ""
@@ -165,7 +165,7 @@ def stack_trace(
         found = error.__traceback__
         if found is None and error is exc:
             found = trace
-        shown = () if lines else callers  # they led to all of the chain
+        shown = () if lines else callers  # they led to the whole chain
         if found is not None or shown:
             lines.append("Traceback (most recent call last):\n")
             for frame in shown[-INNER_FRAMES:]:

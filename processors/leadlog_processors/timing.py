@@ -1,4 +1,4 @@
-"""Timing: the band of an operation's wall time.
+"""Timing: the tier of an operation's wall time.
 
 | tier | wall time, defaults |
 |---|---|
@@ -30,16 +30,16 @@ Tier = Literal["excellent", "good", "acceptable", "slow", "very_slow"]
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """The longest wall time of each tier, in milliseconds; what is longer is very_slow.
+    """The maximum wall time of each tier, in milliseconds; a longer time is very_slow.
 
     Args:
-        excellent_ms: longest time that is excellent.
-        good_ms: longest time that is good.
-        acceptable_ms: longest time that is acceptable.
-        slow_ms: longest time that is slow.
+        excellent_ms: maximum time that is excellent.
+        good_ms: maximum time that is good.
+        acceptable_ms: maximum time that is acceptable.
+        slow_ms: maximum time that is slow.
 
     Raises:
-        ValueError: a limit is no positive, finite number, or not above the one before it.
+        ValueError: a limit is not a positive, finite number, or not above the previous one.
     """
 
     excellent_ms: float = 200.0
@@ -63,7 +63,7 @@ class Tiers:
 
 
 DEFAULT_TIERS: Final = Tiers()
-_NUMBER: Final = (float, int)  # a union written in place would be built anew at every call
+_NUMBER: Final = (float, int)  # a union written in place would be built anew in every call
 
 
 def tier(ms: float | None, tiers: Tiers = DEFAULT_TIERS) -> Tier | None:
@@ -74,9 +74,9 @@ def tier(ms: float | None, tiers: Tiers = DEFAULT_TIERS) -> Tier | None:
         tiers: the limits; a time equal to a limit belongs to the better tier.
 
     Returns:
-        The tier; None where `ms` is no measurement: None, negative, NaN, infinite or no number.
+        The tier; None if `ms` is not a measurement: None, negative, NaN, infinite or not a number.
     """
-    given: object = ms  # events come from anywhere, whatever the annotation promises
+    given: object = ms  # events may have any type, whatever the annotation says
     if isinstance(given, bool) or not isinstance(given, _NUMBER) or not 0 <= given < math.inf:
         return None
     ms = given
@@ -93,22 +93,22 @@ _PLACES: Final = {
     DATABASE_OPERATION: ("operation_details", "execution_time_ms", "operation_type"),
     PERFORMANCE_METRICS: ("operation_info", "total_duration_ms", "operation_name"),
 }
-"""Log type to its section, the key of the duration, the key that names the operation."""
+"""Log type to its section, the key of the duration and the key of the operation's name."""
 
 
 class PerformanceTier:
     """Labels the event with the tier of its wall time.
 
     In, by `log_type`: `operation_details.execution_time_ms` of a database_operation,
-    `operation_info.total_duration_ms` of performance_metrics; of an event without a log type
-    the top-level `execution_time_ms`, else `duration_ms`. Other log types pass untouched.
-    Out: `training_labels.performance_tier`, created where the event has no labels. A tier that
-    is already set stays; a duration that was not measured gives no tier. Never raises.
-    Cost: 0.26 µs, with overrides 0.43; another log type 0.1.
+    `operation_info.total_duration_ms` of performance_metrics; for an event without a log type
+    the top-level `execution_time_ms`, or else `duration_ms`. Other log types are not changed.
+    Out: `training_labels.performance_tier`, created if the event has no labels. A tier that is
+    already set is kept; a duration that was not measured gives no tier. Never raises.
+    Cost: 0.26 µs, 0.43 with overrides; 0.1 for another log type.
 
     Args:
         tiers: the limits of every operation without limits of its own.
-        overrides: operation_type (of performance_metrics: operation_name) to its limits.
+        overrides: operation_type (for performance_metrics: operation_name) to its limits.
     """
 
     __slots__ = ("_excellent_ms", "_overrides", "_tiers")
@@ -118,7 +118,7 @@ class PerformanceTier:
     ) -> None:
         self._tiers = tiers
         self._overrides = dict(overrides or {})
-        # Nearly every event is excellent: without overrides one comparison settles it.
+        # Nearly every event is excellent: without overrides, one comparison decides it.
         self._excellent_ms = 0.0 if overrides else float(tiers.excellent_ms)
 
     def __call__(
@@ -141,7 +141,7 @@ class PerformanceTier:
                         tiers = self._overrides.get(details.get(operation), self._tiers)
                         labels["performance_tier"] = tier(ms, tiers)
         except (AttributeError, KeyError, TypeError):
-            pass  # somebody else's event under our log type: nothing to read, nothing to label
+            pass  # a foreign event with one of our log types: nothing to read or label
         return event_dict
 
     def _label_flat(self, event_dict: EventDict) -> None:

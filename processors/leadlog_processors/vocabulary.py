@@ -1,4 +1,4 @@
-"""Vocabulary: words that say something about a lead's value, whatever field they stand in.
+"""Vocabulary: words that characterise a lead's value, whatever its field.
 
 >>> "n/a" in PLACEHOLDERS, "test corp" in PLACEHOLDERS, "sales" in ROLES
 (True, False, True)
@@ -47,7 +47,7 @@ PLACEHOLDERS: Final = _words(
     "your email",
     "your name",
 }
-"""Values, casefolded and stripped, that stand for no value."""
+"""Values, casefolded and stripped, that are placeholders."""
 
 NO_NAME_PARTS: Final = frozenset(
     ("n/a", "n.a.", "#n/a", "none", "unknown", "undefined", "-", "--", ".", "?", "??", "_")
@@ -62,7 +62,7 @@ ROLES: Final = _words(
     support team webmaster
     """
 )
-"""Local parts of addresses that many people read, or none."""
+"""Local parts of addresses that are read by several people, or by nobody."""
 
 MAIL_PROVIDERS: Final = _words(
     """
@@ -71,6 +71,6 @@ MAIL_PROVIDERS: Final = _words(
     yandex ymail zoho 126 163
     """
 )
-"""Registered names under which people, not companies, have their mailboxes."""
+"""Registered names of providers where people, not companies, have their mailboxes."""
 
 SUFFIXES: Final = frozenset(("ac", "co", "com", "edu", "gov", "ltd", "net", "or", "org", "plc"))

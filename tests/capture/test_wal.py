@@ -1,8 +1,8 @@
-"""PostgreSQL's write-ahead log is the oracle: each row change in it has one record that says it.
+"""PostgreSQL's write-ahead log is the oracle: each row change in it has exactly one record.
 
-The server decodes its own log (`wal_level = logical`, a slot with test_decoding), whatever way a
-change came. A record of one row has to say that row's new values, and the old ones where it says
-any; a record of many rows has to count them. What is left on either side is a fault.
+The server decodes its own log (`wal_level = logical`, a slot with test_decoding), whatever the
+origin of a change. A record of one row must have that row's new values, and its old values if it
+has any; a record of many rows must have their count. Anything unmatched on either side is a fault.
 """
 
 import json
@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 class RowChange(NamedTuple):
-    """One change of one row, as the server decodes it."""
+    """One change of one row, as decoded by the server."""
 
     table: str
     kind: str
@@ -54,10 +54,10 @@ class RowChange(NamedTuple):
 
 
 class Decoder:
-    """Reads what was committed since it was made, or last asked.
+    """Reads the changes committed since its creation or its last call.
 
     Args:
-        engine: of the database.
+        engine: engine of the database.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -76,7 +76,7 @@ class Decoder:
             "SELECT xid::text, data FROM pg_logical_slot_get_changes(:slot, NULL, NULL)"
         )
         with self._engine.connect() as connection:
-            # What is not flushed yet is not decoded, and the cluster flushes when it likes.
+            # Changes not flushed yet are not decoded, and the cluster flushes at its own pace.
             connection.execute(sa.text("SET synchronous_commit = on"))
             connection.execute(sa.text("SELECT pg_logical_emit_message(true, 'flushed', '')"))
             rows = connection.execute(asked, {"slot": SLOT}).all()
@@ -120,7 +120,7 @@ def _row(text: str) -> Row:
 
 
 def test_a_change_is_read_as_the_server_writes_it() -> None:
-    """Quotes, nulls and both tuples of an UPDATE."""
+    """Quotes, nulls and both tuples of an UPDATE are parsed."""
     text = (
         "table public.people: UPDATE: old-key: id[integer]:1 email[character varying]:'it''s' "
         "new-tuple: id[integer]:1 email[character varying]:'a b' score[integer]:null"
@@ -137,10 +137,10 @@ def test_a_change_is_read_as_the_server_writes_it() -> None:
 
 
 def written(records: Iterable[Mapping[str, Any]], *, apart: bool) -> list[list[Mapping[str, Any]]]:
-    """The records of what was committed, by transaction if they are to be told apart.
+    """Return the records of committed changes, by transaction if `apart`.
 
-    Without a transaction, a flush that fails half-way leaves what it had done, and its records say
-    `unknown`; in a transaction only those do that the driver ended by itself.
+    Without a transaction, a flush that fails half-way leaves its earlier changes, and its records
+    have the outcome `unknown`; in a transaction only those do that the driver itself ended.
     """
     found: dict[Any, list[Mapping[str, Any]]] = {}
     for record in records:
@@ -158,9 +158,9 @@ def by_transaction(
     *,
     apart: bool = True,
 ) -> list[str]:
-    """Where records and row changes disagree, transaction by transaction if they are told apart.
+    """Return the differences of records and row changes, by transaction if `apart`.
 
-    What the driver ended by itself is `unknown`, and was committed or not.
+    A transaction that the driver itself ended is `unknown`, and was committed or not.
     """
     if not apart:
         return differences([*chain(*changes)], [*chain(*records)])
@@ -183,12 +183,12 @@ def _is_unsure(records: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Where records and row changes of a transaction disagree."""
+    """Return the differences of the records and row changes of a transaction."""
     problems: list[str] = []
     left: defaultdict[tuple[str, str], list[RowChange]] = defaultdict(list)
     for change in changes:
         left[change.table, change.key].append(change)
-    # Of each row what was matched last, since its records come in the order of its changes.
+    # Last matched change of each row, since its records are in the order of its changes.
     reached: Counter[tuple[str, str]] = Counter()
     counted: Counter[tuple[str, str]] = Counter()
     vague: set[tuple[str, str]] = set()
@@ -253,9 +253,9 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
 
 
 def _match(own: list[RowChange], start: int, kind: str, fields: Mapping[str, Any]) -> int | None:
-    """The place of the next change of a kind that a record fits best.
+    """Return the position of the next change of a kind that fits a record best.
 
-    Others before it are of calls on many rows, which name none.
+    Skipped changes belong to calls on many rows, which name none.
     """
     places = (at for at in range(start, len(own)) if own[at].kind == kind)
     return min(
@@ -271,9 +271,9 @@ def _misfits(
     *,
     stale: bool = False,
 ) -> Iterator[str]:
-    """Where a record and its row changes disagree.
+    """Return the differences of a record and its row changes.
 
-    With `stale`, a statement went past the Session since it read the row: its old values are those
+    With `stale`, a statement bypassed the Session after it read the row: its old values are those
     that it had read.
     """
     old: Row = {}
@@ -306,7 +306,7 @@ UPDATED = RowChange(
 
 
 def record(kind: str | None, rows: int = 1, **fields: Any) -> dict[str, Any]:
-    """What a comparison reads of a committed record on notes."""
+    """Return the parts of a committed record on notes that a comparison reads."""
     details = {"entity": "Note", "operation_type": kind or "update", "outcome": "committed"}
     return {
         "operation_details": {**details, "records_affected": rows},
@@ -340,7 +340,7 @@ UPSERT["operation_details"] |= {"operation_type": "upsert", "outcome": "unknown"
 def test_a_record_that_says_less_or_more_is_found(
     changes: list[RowChange], records: list[dict[str, Any]], found: str
 ) -> None:
-    """The oracle itself: each way to be wrong has its message."""
+    """The oracle itself: each kind of difference has its message."""
     problems = differences(changes, records)
     assert len(problems) == bool(found)
     assert found in "".join(problems)
@@ -350,7 +350,7 @@ def test_a_record_that_says_less_or_more_is_found(
 def decoded(
     request: pytest.FixtureRequest, postgres_database: str
 ) -> Iterator[tuple[Place, Decoder]]:
-    """A captured database by each driver, and what its server decodes."""
+    """A captured database with each driver, and its server's decoder."""
     place = Place(request.param, postgres_database)
     decoder = Decoder(place.oracle)
     yield place, decoder
@@ -369,7 +369,7 @@ def decoded(
 def test_each_row_change_that_the_server_decodes_has_one_record(
     decoded: tuple[Place, Decoder], schedule: Any, request: pytest.FixtureRequest
 ) -> None:
-    """In the same transaction, with the same values, and no record says more."""
+    """The record is in the same transaction, with the same values, and no record has more."""
     place, decoder = decoded
     place.empty()
     decoder.transactions()

@@ -238,7 +238,7 @@ def test_a_file_in_use_is_left_alone_and_named(run, old):
         result = run("archive")
     assert result.exit_code == 0
     assert "Left alone" in result.stdout
-    assert re.search(rf"error_logs/{path.name} +somebody writes to it", result.stdout)
+    assert re.search(rf"error_logs/{path.name} +a process is writing to it", result.stdout)
     assert path.exists()
 
 

@@ -143,7 +143,7 @@ def test_a_second_run_recognises_the_leads(run):
 
 @pytest.mark.parametrize("form", [OWN, {"leads": OWN}])
 def test_own_leads(run, tmp_path, form):
-    """Common column names are mapped, rows that are no leads are reported, the others are there."""
+    """Common column names are mapped; rows that are not leads are reported, all others stored."""
     path = own_file(tmp_path, form)
     found = report(run("demo", "--leads", str(path), "--json"))
     assert found["leads"]["rows"] == 6

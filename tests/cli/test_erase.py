@@ -53,8 +53,8 @@ def test_what_remains_makes_the_exit_code_1(run, log):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name somebody with --lead or --email"),
-        (["--lead", " "], "name somebody with --lead or --email"),
+        ([], "name a person with --lead or --email"),
+        (["--lead", " "], "name a person with --lead or --email"),
         (["--lead", "1"], "'1' is too short"),
         (["--lead", "lead-1", "--pseudonymise"], "LEADLOG_PSEUDONYM_KEY"),
     ],

@@ -188,7 +188,7 @@ def test_a_lost_lead_is_found_by_validate(run, leads, tmp_path):
 
 @pytest.mark.timeout(180)
 def test_ctrl_c_leaves_what_can_be_resumed(start, run, tmp_path):
-    """An interrupt ends it between two batches with 130; the same command goes on from there."""
+    """An interrupt ends it between two batches with 130; the same command continues from there."""
     from leadlog.leads.store import LeadDatabase
 
     count = 30_000
@@ -208,7 +208,7 @@ def test_ctrl_c_leaves_what_can_be_resumed(start, run, tmp_path):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"the same command goes on from there" in told
+    assert b"the same command continues from there" in told
     with LeadDatabase(database, capture=False) as db:
         done = db.stats()["total_leads"]
     assert 0 < done < count

@@ -194,7 +194,7 @@ def test_a_period_without_events_says_where_there_are_some(report, run, log, tmp
     """An empty report is no page of zeros."""
     log("database_operations", call(AT), date=DAY)
     content, text = report("--from", "2026-10-01", "--to", "2026-10-02")
-    assert "Nothing happened in this period." in str(text)
+    assert "No operations and no errors in this period." in str(text)
     assert "The log has events from 18 Nov 2026, 10:00" in str(text)
     assert "<table" not in content.decode()
     (tmp_path / "empty").mkdir()

@@ -113,7 +113,7 @@ def test_a_path_that_no_event_has_is_told_with_the_closest(run, log):
     result = run("tail", "--where", "error_detail.severity=low")
     assert "did you mean error_details.severity?" in result.stderr
     result = run("tail", "--where", "error_details.severity=high")
-    assert "no event fulfils it" in result.stderr
+    assert "no event matches" in result.stderr
 
 
 def test_pretty_lines(run, log):

@@ -231,6 +231,26 @@ def test_runs_entities_sessions_and_quality_come_from_the_same_index(log, root):
     assert quality(log, period).total == len(scores)
 
 
+def test_pages_of_rows_have_each_event_once_even_those_of_one_moment(tmp_path):
+    """The next page begins behind the last row, not behind its millisecond."""
+    path = tmp_path / "log" / "monitoring_data" / f"{DAYS[0]}.jsonl"
+    path.parent.mkdir(parents=True)
+    at = parse(f"{DAYS[0]}T10:00:00Z")
+    path.write_bytes(
+        b"".join(
+            orjson.dumps({"timestamp": format_us(at + n // 3), "event_id": f"e{n}"}) + b"\n"
+            for n in range(20)
+        )
+    )
+    period, before, found = window(DAYS[0], DAYS[1], now=NOW), None, []
+    with Log(tmp_path / "log") as opened:
+        opened.catch_up()
+        while page := rows(opened, period, filter_of(""), before=before, most=7):
+            found += [one.event_id for one in page]
+            before = parse(page[-1].at), page[-1].number
+    assert found == [f"e{n}" for n in reversed(range(20))]
+
+
 def test_events_are_told_once_by_their_numbers_whatever_comes_between(log, root):
     """New lines, in the order in which they came; a compressed file tells nothing twice."""
     with log.figures() as figures:
@@ -245,7 +265,11 @@ def test_events_are_told_once_by_their_numbers_whatever_comes_between(log, root)
     first, position, looked = rows_after(log, last, filter_of(""), 3)
     second, position, _ = rows_after(log, position, filter_of(""), 3)
     assert looked == 3
-    assert [one.event_id for one in (*first, *second)] == [f"new-{n}" for n in range(5)]
+    assert {one.event_id for one in (*first, *second)} == {f"new-{n}" for n in range(5)}
+    assert [one.event_id for one in first] == ["new-2", "new-1", "new-0"]
+    early = parse(line["timestamp"])
+    assert rows_after(log, last, filter_of(""), 3, since=early)[0] == first
+    assert rows_after(log, last, filter_of(""), 3, since=early + 1) == ((), first[0].number, 3)
     path.with_name(f"{path.name}.zst").write_bytes(
         zstandard.ZstdCompressor().compress(path.read_bytes())
     )

@@ -20,6 +20,8 @@ from leadlog.core.layout import CATEGORIES
 from leadlog.recording.sinks.sidecar import ANY_KEY
 from leadlog.recording.sinks.spool import SpoolSink
 
+SOAK = bool(os.environ.get("SOAK"))
+LONG_SECONDS = 1.5
 USED = ("database_operations", "error_logs")
 
 
@@ -77,7 +79,7 @@ def main() -> None:
                 os._exit(1)
         if life % 5:  # the others are killed while they start
             wait_for_a_line(notes / f"{name}-{life}-0")
-        time.sleep(rng.uniform(0.0, 1.5 if sys.argv[6] == "lent" else 0.25))
+        time.sleep(rng.uniform(0.0, LONG_SECONDS if sys.argv[6] == "lent" or SOAK else 0.25))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL, "it ended by itself"

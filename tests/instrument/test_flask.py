@@ -173,6 +173,73 @@ def test_a_response_that_nobody_reads_to_its_end_is_cancelled(requests: Logged) 
     assert request["request_info"]["outcome"] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("headers", "parts", "read", "outcome"),
+    [
+        ([("Content-Length", "6")], [b"one", b"two"], 2, "completed"),
+        ([("content-length", " 6 ")], [b"one", b"two"], 1, "cancelled"),
+        ([("Content-Length", "6")], [b"onetwo"], 1, "completed"),
+        ([("Content-Length", "6")], [b"onetwo, and more"], 1, "completed"),
+        ([("Content-Length", "many")], [b"one"], 1, "cancelled"),
+        ([], [b"one"], 1, "cancelled"),
+        ([], [], 1, "completed"),
+    ],
+)
+def test_a_response_is_complete_with_its_last_byte(
+    requests: Logged, headers: list[tuple[str, str]], parts: list[bytes], read: int, outcome: str
+) -> None:
+    """A server may stop at the stated length, and a test client never closes the response."""
+
+    def app(_environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", headers)
+        yield from parts
+
+    recorded = leadlog.instrument_wsgi(app)
+    for number, closed in enumerate((True, False), 1):
+        body: Any = recorded({"REQUEST_METHOD": "GET"}, lambda *_: None)
+        for _ in range(read):
+            next(body, None)
+        if closed:
+            body.close()
+        del body
+        assert [one["request_info"]["outcome"] for one in requests(number)] == [outcome] * number
+
+
+def test_requests_of_a_test_client_are_recorded(
+    engine: sa.Engine, requests: Logged, logged: Logged
+) -> None:
+    """Its responses are never closed; status, route and exception are there all the same."""
+    app = application(engine)
+    leadlog.instrument(app, engine, Base, operations="update")
+    client = app.test_client()
+    assert client.post("/deals/3?title=sold").status_code == 200
+    assert client.get("/boom").status_code == 500
+    assert client.get("/teapot").status_code == 418
+    assert client.get("/nowhere").status_code == 404
+    with client.get("/nowhere"):
+        pass  # closed, and the last before it ends with it
+    found = [
+        (one["operation_info"]["operation_name"], one["request_info"]["outcome"])
+        for one in requests(5)
+    ]
+    assert found == [
+        ("POST /deals/<int:deal_id>", "completed"),
+        ("GET /boom", "failed"),
+        ("GET /teapot", "completed"),
+        ("GET (no route)", "completed"),
+        ("GET (no route)", "completed"),
+    ]
+    *unclosed, closed = requests(5)
+    assert all(one["operation_info"]["total_duration_ms"] > 0 for one in (*unclosed, closed))
+    for one in unclosed:  # the time until the next request is not the request's
+        assert one["performance_data"]["cpu_time_ms"] is None
+        assert one["request_info"]["background_ms"] is None
+    assert closed["performance_data"]["cpu_time_ms"] is not None
+    assert closed["request_info"]["background_ms"] is not None
+    (error,) = logged("error_logs")
+    assert error["error_details"]["exception_class"] == "KeyError"
+
+
 def test_an_exception_in_a_body_goes_on_to_the_server(requests: Logged, logged: Logged) -> None:
     """And is one error."""
 

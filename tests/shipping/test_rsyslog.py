@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "ship" / "rsyslog" / "lea
 
 @pytest.fixture
 def rsyslogd():
-    """The program, with its module for Elasticsearch."""
+    """Return the program, with its module for Elasticsearch."""
     found = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin:/sbin")
     if found is None or not list(Path("/usr/lib").glob("*/rsyslog/omelasticsearch.so")):
         _unavailable("rsyslog-elasticsearch is not installed")
@@ -27,7 +27,7 @@ def rsyslogd():
 
 
 def run_until(rsyslogd, configuration, tmp_path, done):
-    """Run it until something holds, for at most half a minute; then end it."""
+    """Run it until a condition holds, for at most half a minute; then end it."""
     command = [rsyslogd, "-n", "-f", str(configuration), "-i", str(tmp_path / "pid")]
     said = tmp_path / "said"
     with said.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
@@ -43,7 +43,7 @@ def run_until(rsyslogd, configuration, tmp_path, done):
 
 
 def test_rsyslog_brings_each_event_once_over_a_restart(rsyslogd, directory, opensearch, tmp_path):
-    """Lines arrive under their event_ids, in the index of their type and day."""
+    """Lines are indexed under their event_ids, in the index of their type and day."""
     (tmp_path / "work").mkdir()
     text = PAGE.read_text()
     for old, new in {

@@ -1,4 +1,4 @@
-"""`leadlog alerts test`: does a message arrive?"""
+"""`leadlog alerts test`: send a test message to every channel."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ __all__ = ["test"]
 @json_option
 @click.pass_context
 def test(ctx: click.Context, *, as_json: bool) -> None:
-    """Send a test message to every channel, and say which took it.
+    """Send a test message to every channel, and report which accepted it.
 
     The channels are the Apprise URLs in LEADLOG_ALERTS_URLS (or the setting alerts_urls). Secrets
     are never shown.
@@ -23,7 +23,7 @@ def test(ctx: click.Context, *, as_json: bool) -> None:
     Examples:
       LEADLOG_ALERTS_URLS='json://localhost:8080/hook' leadlog alerts test
 
-    Exits with 1 when one did not take it.
+    Exits with 1 when a channel did not accept it.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.settings import load
     from leadlog.monitor.notification.channels import DeliveryError, channels

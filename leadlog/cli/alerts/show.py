@@ -1,4 +1,4 @@
-"""`leadlog alerts list` and `show`."""
+"""`leadlog alerts list` and `leadlog alerts show`."""
 
 from pathlib import Path
 from sqlite3 import Connection
@@ -20,12 +20,12 @@ __all__ = ["list_", "show"]
 @click.command("list")
 @directory_option
 @click.option(
-    "--all", "everything", is_flag=True, help="Also ended silences, and the last changes."
+    "--all", "everything", is_flag=True, help="Also list ended silences and recent changes."
 )
 @json_option
 @click.pass_context
 def list_(ctx: click.Context, *, directory: Path | None, everything: bool, as_json: bool) -> None:
-    """List the alerts that are pending or firing, the silences, and messages on their way.
+    """List the alerts that are pending or firing, the silences, and undelivered messages.
 
     \b
     Examples:

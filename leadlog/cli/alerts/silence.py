@@ -1,4 +1,4 @@
-"""`leadlog alerts silence` and `unsilence`."""
+"""`leadlog alerts silence` and `leadlog alerts unsilence`."""
 
 import getpass
 import os
@@ -25,13 +25,13 @@ def _duration(ctx: click.Context, parameter: click.Parameter, said: str) -> floa
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # in a container, the user may have no name
         return f"user {os.getuid()}"
 
 
 @click.command()
 @click.argument("rule")
-@click.option("--label", help="Only alerts with this label; the same as in `rule:label`.")
+@click.option("--label", help="Only alerts with this label, as in `rule:label`.")
 @click.option(
     "--for",
     "duration",
@@ -40,7 +40,7 @@ def _user() -> str:
     callback=_duration,
     help="How long: 30m, 2h, 1d.",
 )
-@click.option("--comment", required=True, help="Why, for the others.")
+@click.option("--comment", required=True, help="The reason, shown to other users.")
 @directory_option
 @json_option
 def silence(
@@ -52,11 +52,11 @@ def silence(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Hear nothing of some alerts for a while.
+    """Suppress notifications of some alerts for a while.
 
     RULE is the name of a rule, or `rule:label` as in `leadlog alerts list` and in the settings.
-    `*` and `?` stand for any characters, and nothing else is special. The alerts go on, and are in
-    `leadlog alerts list`; no notice is sent of them until the silence ends.
+    `*` and `?` are wildcards; nothing else is special. The alerts stay active and are shown by
+    `leadlog alerts list`; notifications are not sent until the silence ends.
 
     \b
     Examples:

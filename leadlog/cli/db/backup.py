@@ -1,4 +1,4 @@
-"""`leadlog db backup` and `restore`; each leaves a migration_operation in the log."""
+"""`leadlog db backup` and `leadlog db restore`; each logs a migration_operation."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ __all__ = ["backup", "restore"]
 
 @contextmanager
 def _recorded(kind: str) -> Iterator[dict[str, Any]]:
-    """Record what is done inside as a migration; what is put into the mapping goes with it."""
+    """Log the block as a migration_operation; the yielded mapping collects its fields."""
     from leadlog.core.errors import SettingsError
     from leadlog.logger import DatabaseLogger
 
@@ -41,7 +41,7 @@ def _recorded(kind: str) -> Iterator[dict[str, Any]]:
         try:
             DatabaseLogger().log_migration_operation(kind, details, found)
         except (SettingsError, OSError) as error:
-            message(f"this is not recorded: {error}")
+            message(f"this operation was not logged: {error}")
 
 
 @click.command()
@@ -55,10 +55,10 @@ def _recorded(kind: str) -> Iterator[dict[str, Any]]:
 )
 @json_option
 def backup(*, target: Path, database: str | None, keep: int | None, as_json: bool) -> None:
-    """Back the store up to TARGET, while it is in use, and read the backup back.
+    """Back the store up to TARGET while it is in use, and verify the backup.
 
-    TARGET is a new file (with a suffix, such as leads.db), or a directory for a file that is
-    named by the time. SQLite is copied and checked; PostgreSQL is dumped by pg_dump.
+    TARGET is a new file (with a suffix, such as leads.db), or a directory, in which the file is
+    named by the time. SQLite is copied and checked; PostgreSQL is dumped with pg_dump.
 
     \b
     Examples:
@@ -99,10 +99,10 @@ def backup(*, target: Path, database: str | None, keep: int | None, as_json: boo
 @click.option("--replace", is_flag=True, help="Replace the leads that the store has.")
 @json_option
 def restore(*, source: Path, database: str | None, replace: bool, as_json: bool) -> None:
-    """Bring the leads of the backup SOURCE back.
+    """Restore the leads from the backup SOURCE.
 
-    A store that has leads is left alone without --replace; with it, its leads are gone, so back
-    it up first. A backup of an earlier version is upgraded.
+    A store that already has leads is not changed without --replace; with it, those leads are lost,
+    so back the store up first. A backup made by an earlier version is upgraded.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`leadlog db quality`, `duplicates` and `merges`."""
+"""`leadlog db quality`, `leadlog db duplicates` and `leadlog db merges`."""
 
 from dataclasses import asdict
 from typing import Any
@@ -19,11 +19,11 @@ __all__ = ["duplicates", "merges", "quality"]
 )
 @json_option
 def quality(*, database: str | None, worst: int, as_json: bool) -> None:
-    """Judge the leads' data, field by field.
+    """Score the leads' data, field by field.
 
-    The score is that of the log's training labels. For each field: the points that a faultless
-    value earns, the mean of the points earned, and why points were lost. Where they are
-    installed (pip install "leadlog[quality]"), email-validator and phonenumbers look too.
+    The score is the one in the log's training labels. For each field, shows the points that a
+    valid value earns, the mean of the points earned, and why points were lost. If they are
+    installed (pip install "leadlog[quality]"), email-validator and phonenumbers check values too.
 
     \b
     Examples:
@@ -82,20 +82,24 @@ def _section(title: str) -> None:
     type=click.FloatRange(0, 1),
     default=0.85,
     show_default=True,
-    help="Leave out pairs that are less alike.",
+    help="Leave out pairs with a lower similarity.",
 )
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Most pairs."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Maximum number of pairs.",
 )
 @json_option
 @click.pass_context
 def duplicates(
     ctx: click.Context, *, database: str | None, min_score: float, limit: int, as_json: bool
 ) -> None:
-    """Suggest leads that may be the same person, most alike first.
+    """Suggest leads that may be the same person, most similar first.
 
-    Nothing is merged: leads are merged by equal keys only, when they are added. Exits with 1
-    when there are suggestions.
+    Nothing is merged: leads are merged only when they are added, and only by equal keys. Exits
+    with 1 when there are suggestions.
 
     \b
     Examples:
@@ -135,7 +139,7 @@ def duplicates(
 @click.command()
 @database_option
 @click.option("--lead", "lead_id", metavar="ID", help="Only merges into this lead.")
-@click.option("--undo", type=int, metavar="MERGE", help="Undo the merge of this number.")
+@click.option("--undo", type=int, metavar="MERGE", help="Undo the merge with this number.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True)
 @json_option
 @click.pass_context
@@ -148,7 +152,7 @@ def merges(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what duplicates overwrote, newest first, or undo one merge.
+    """Show the values that duplicates overwrote, newest first, or undo one merge.
 
     Exits with 1 when there is nothing to undo.
 

@@ -12,10 +12,10 @@ __all__ = ["check", "connections_of", "init", "opened", "stats", "upgrade", "vac
 
 
 def connections_of(database: str | None) -> Any:
-    """Return the connections of the named store, or of the settings' store; create nothing.
+    """Return the connections of the given store, or of the one in the settings; create nothing.
 
     Raises:
-        StoreError: the store does not run on it.
+        StoreError: the store does not support this database.
     """
     from leadlog.core.settings import load
     from leadlog.leads.store.engine import Connections
@@ -25,14 +25,14 @@ def connections_of(database: str | None) -> Any:
 
 
 def opened(database: str | None, *, capture: bool = False) -> Any:
-    """Return the store that was named, or that of the settings, which has to be there.
+    """Return the given store, or the one in the settings; it must exist.
 
     Args:
-        database: its URL; None for that of the settings.
-        capture: whether its calls are recorded.
+        database: URL of the store; None for the one in the settings.
+        capture: whether calls of the store are logged.
 
     Raises:
-        StoreError: there is none, or it cannot be opened.
+        StoreError: the store does not exist or cannot be opened.
     """
     from pathlib import Path
 
@@ -52,7 +52,7 @@ def opened(database: str | None, *, capture: bool = False) -> Any:
 @database_option
 @json_option
 def init(*, database: str | None, as_json: bool) -> None:
-    """Create the store's tables, if they are not there.
+    """Create the store's tables if they do not exist.
 
     \b
     Examples:
@@ -74,10 +74,10 @@ def init(*, database: str | None, as_json: bool) -> None:
 @database_option
 @json_option
 def upgrade(*, database: str | None, as_json: bool) -> None:
-    """Bring the store to the revision that this version of leadlog needs.
+    """Upgrade the store to the schema revision that this version of leadlog needs.
 
-    SQLite stores upgrade themselves when they are opened. A PostgreSQL store is upgraded when
-    you say so, because other programs may use it; all in one transaction.
+    SQLite stores are upgraded automatically when they are opened. A PostgreSQL store is upgraded
+    only on request, because other programs may use it. The upgrade is one transaction.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def upgrade(*, database: str | None, as_json: bool) -> None:
 @database_option
 @json_option
 def stats(*, database: str | None, as_json: bool) -> None:
-    """Show the store's numbers.
+    """Show statistics of the store.
 
     \b
     Examples:
@@ -125,7 +125,7 @@ def stats(*, database: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def check(ctx: click.Context, *, database: str | None, repair: bool, as_json: bool) -> None:
-    """Find what is wrong with the store, and say how to repair it.
+    """Find problems in the store, and say how to repair them.
 
     Checks the integrity of the file and its foreign keys (SQLite) or indexes (PostgreSQL), keys
     and merges without a lead, and leads without their keys. Exits with 1 when it finds something.
@@ -154,9 +154,9 @@ def check(ctx: click.Context, *, database: str | None, repair: bool, as_json: bo
 @database_option
 @json_option
 def vacuum(*, database: str | None, as_json: bool) -> None:
-    """Give unused space back, and renew the query planner's statistics.
+    """Release unused space, and refresh the query planner's statistics.
 
-    SQLite needs as much free room as the file takes while this runs, and writers wait.
+    While this runs, SQLite needs as much free disk space as the file takes, and writers wait.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`leadlog demo --airtable`: a two-way sync with a person's edits, without an account."""
+"""`leadlog demo --airtable`: a two-way sync with edits on both sides, without an account."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ _SECONDS = 3600.0
 
 
 class _Clock:
-    """A clock that does not make anybody wait."""
+    """A simulated clock, on which sleeping takes no real time."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -26,15 +26,15 @@ class _Clock:
 
 
 def run(count: int, directory: Path | None, database: str | None) -> dict[str, Any]:
-    """Fill a store, synchronise it with a fake Airtable, edit both sides, synchronise again.
+    """Fill a store, sync it with a fake Airtable, edit both sides, and sync again.
 
     Args:
-        count: How many made-up leads.
+        count: Number of made-up leads.
         directory: The log directory; that of the settings by default.
-        database: The store's URL; one in memory by default, because the table is gone afterwards.
+        database: The store's URL; in memory by default, because the table does not outlive the run.
 
     Returns:
-        What each sync did, and whether both sides are equal.
+        The result of each sync, and whether both sides are equal.
     """
     import leadlog
     from leadlog.leads.airtable.pace import Paces
@@ -97,7 +97,7 @@ def run(count: int, directory: Path | None, database: str | None) -> dict[str, A
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     for number, step in enumerate(report["steps"], 1):
         click.secho(f"{number}. {step['step']}", bold=True)
         for key in (

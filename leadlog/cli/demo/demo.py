@@ -1,4 +1,4 @@
-"""`leadlog demo`: the main job, run for real, and what the log says of it."""
+"""`leadlog demo`: run the main job on a real store, and check the log against it."""
 
 import os
 import shlex
@@ -42,7 +42,7 @@ _REASON_SHOWN = 100
 @click.option(
     "--dashboard",
     is_flag=True,
-    help="Open the dashboard on the log afterwards, until Ctrl-C.",
+    help="Serve the dashboard of the log afterwards, until Ctrl-C.",
 )
 @directory_option
 @database_option
@@ -59,16 +59,16 @@ def demo(
     database: str | None,
     as_json: bool,
 ) -> None:
-    """Run the main job: fill a lead store, and see every call in the log.
+    """Run the main job: fill a lead store, and show every call in the log.
 
-    Adds leads that leadlog makes up, messy as real ones are (or those of your own FILE), reads,
-    changes, finds and deletes some, makes a validation error and a database error, measures,
-    logs by hand, checks the system's health and sums the day up. Then it reads the log back and
-    holds it against the calls and the store.
+    Adds made-up leads, as messy as real ones (or those in your own FILE); reads, changes, finds
+    and deletes some; causes a validation error and a database error; measures an operation, logs
+    an event by hand, logs a health check and writes the daily summary. Then it reads the log back
+    and compares it with the calls and the store.
 
-    The lead store and the log stay, and a second run goes on with them: leads that are there
-    already are recognised. Of your own leads none is changed or deleted afterwards. Rows that
-    are no leads are reported and passed over.
+    The lead store and the log are kept, and a second run continues with them: leads that already
+    exist are recognised. Your own leads are never changed or deleted afterwards. Rows that are
+    not leads are reported and skipped.
 
     \b
     Examples:
@@ -121,11 +121,11 @@ def _airtable(
 def run(
     rows: list[Any] | None, count: int, directory: Path | None, database: str | None
 ) -> dict[str, Any]:
-    """Run the job and return what happened, as plain data.
+    """Run the job and return a report as plain data.
 
     Args:
-        rows: a user's leads; None for made-up ones.
-        count: how many made-up ones.
+        rows: the user's leads; None for made-up ones.
+        count: number of made-up leads.
         directory: the log directory; that of the settings by default.
         database: the store's URL; that of the settings by default.
 
@@ -200,7 +200,7 @@ def run(
 
 
 def _relative(path: Path) -> str:
-    """Return the path as one would type it here."""
+    """Return the path as a user would type it in the working directory."""
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     text = str(shown)
@@ -208,7 +208,7 @@ def _relative(path: Path) -> str:
 
 
 def _commands(directory: Path) -> list[str]:
-    """Three jq commands that work on these files."""
+    """Return three jq commands that work on the files of this log."""
     root = shlex.quote(_relative(directory))
     operations = f"{root}/database_operations/*.jsonl"
     failed = (
@@ -228,7 +228,7 @@ def _commands(directory: Path) -> list[str]:
 
 
 def _disagreements(report: dict[str, Any], dropped: Any) -> list[str]:
-    """Where calls, log and store do not say the same; none is what there should be."""
+    """Return the disagreements between calls, log and store; empty if they agree."""
     found: list[str] = []
     log = report["log"]
     for operation, made in report["calls"].items():
@@ -255,7 +255,7 @@ def _disagreements(report: dict[str, Any], dropped: Any) -> list[str]:
 
 
 def _show(report: dict[str, Any], file: Path | None) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     leads, log, store = report["leads"], report["log"], report["store"]
     source = "made-up leads" if file is None else f"leads of {safe(str(file))}"
     state = "was there" if report["log_was_there"] else "new"

@@ -1,7 +1,7 @@
-"""The main job of the demo: every call of the store once at least, and what the log says of it.
+"""The main job of the demo: every operation of the store at least once, checked in the log.
 
-What is reported about calls is counted in the files, by the session of this run; only the number
-of calls made is counted here, so that the two can be held against each other.
+The reported counts are read from the log files, filtered by the session of this run; only the
+number of calls made is counted here, so that the two can be compared.
 """
 
 import time
@@ -34,14 +34,14 @@ class Job:
 
     Args:
         database: the lead store.
-        clock: seconds, for the time that adding took.
-        check: called before each call of the store; may raise to end the job there.
+        clock: returns seconds; times the adding of the leads.
+        check: called before each call of the store; may raise to stop the job.
 
     Attributes:
-        calls: calls made, by operation.
-        rejected: (number of the row from 1, reason) of the first rows that were no leads.
-        rejected_count: how many there were.
-        seconds: how long adding the leads took.
+        calls: number of calls made, by operation.
+        rejected: (row number from 1, reason) of the first rows that were rejected.
+        rejected_count: number of rejected rows.
+        seconds: time that adding the leads took.
         summary: the daily summary that was written.
     """
 
@@ -61,11 +61,11 @@ class Job:
         self.summary = Path()
 
     def run(self, leads: Iterable[Any], *, ours: bool) -> None:
-        """Add the leads, then exercises everything else.
+        """Add the leads, then exercise every other operation.
 
         Args:
-            leads: rows; what is not a lead is rejected and reported.
-            ours: whether they are made up, so that some may be changed and deleted.
+            leads: rows; a row that is not a lead is rejected and reported.
+            ours: whether they are made up, so that the job may change and delete some.
         """
         with leadlog.monitor_performance("demo.add_leads"):
             ids = self._add(leads)
@@ -104,7 +104,7 @@ class Job:
         self._call("search_leads", limit=10)
 
     def _someone(self) -> None:
-        """Add, change and delete a lead, which leaves the store as it was."""
+        """Add, change and delete one lead, leaving the store as it was."""
         lead_id = self._call("add_lead", _SOMEONE)
         self._call("add_lead", {**_SOMEONE, "email": "DANA@demo.example", "phone": "+1 555 0100"})
         self._call("update_lead", lead_id, {"title": "Chief Trying Officer"})
@@ -114,7 +114,7 @@ class Job:
         self._call("get_lead", lead_id)
 
     def _fail(self) -> None:
-        """Cause a validation error, and a database error on a separate store."""
+        """Cause a validation error, and a database error in a separate store."""
         try:
             self._call("add_lead", {"company": "Nobody & Sons", "email": "nobody@demo.example"})
         except leadlog.ValidationError:
@@ -129,7 +129,7 @@ class Job:
                 pass
 
     def _by_hand(self) -> None:
-        """Log what an application would: an event, the state of the system, the day."""
+        """Log by hand, as an application would: an event, a health check and the daily summary."""
         self.calls["enrich_lead"] += 1
         leadlog.log_database_event(
             "database_operation",
@@ -158,15 +158,15 @@ class Job:
 
 
 def read_back(directory: Path, session_id: str, since: str) -> dict[str, Any]:
-    """Return the records of one session in the files.
+    """Return counts of one session's records in the log files.
 
     Args:
         directory: the log directory.
-        session_id: which session.
-        since: UTC day on which it began.
+        session_id: id of the session.
+        since: UTC day on which the session began.
 
     Returns:
-        `events` by category; `operations`: type to records, failed and counts by tier;
+        `events` by category; `operations`: operation type to records, failed and counts by tier;
         `created`, `updated`, `deleted`: leads whose change was committed; `lines_skipped`.
     """
     events: Counter[str] = Counter()
@@ -179,7 +179,7 @@ def read_back(directory: Path, session_id: str, since: str) -> dict[str, Any]:
         events[category] += 1
         if category != "database_operations":
             continue
-        # A line whose values could not be written has its envelope only.
+        # A record whose values could not be serialised has only its envelope.
         details = data.get("operation_details", {})
         kind = details.get("operation_type", "(not serialisable)")
         counts = operations[kind]
@@ -204,7 +204,7 @@ def _events(directory: Path, since: str, skipped: Skipped) -> Iterator[tuple[str
 
 
 def _what_became(details: dict[str, Any]) -> str:
-    """Return the outcome of a record's lead."""
+    """Return `created`, `updated` or `deleted` for a record that did so to its lead, else ""."""
     kind = details.get("operation_type")
     if details.get("success") is not True or kind not in {"add_lead", "delete_lead"}:
         return ""

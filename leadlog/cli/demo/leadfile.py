@@ -1,4 +1,4 @@
-"""A user's file of leads, in any form that a migration takes, read whole."""
+"""Reading of a user's file of leads, in any format that a migration reads."""
 
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,17 @@ __all__ = ["LeadFileError", "read_leads"]
 
 
 class LeadFileError(LeadlogError, ValueError):
-    """A file with something that is no record; the message says where and what to do."""
+    """A part of a file is not a record; the message says where, and gives the remedy."""
 
 
 def read_leads(path: Path) -> list[Any]:
-    """Return the records of a file: JSON, JSON Lines or CSV, plain, .gz or .zst.
+    """Return the records of a JSON, JSON Lines or CSV file, plain, .gz or .zst.
 
-    Records are returned as they are, also those that are no leads.
+    Records are returned unchanged, including those that are not leads.
 
     Raises:
         ReadError: the file cannot be read.
-        LeadFileError: a part of it is no record.
+        LeadFileError: a part of the file is not a record.
     """
     rows = []
     try:

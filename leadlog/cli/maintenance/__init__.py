@@ -1,1 +1,1 @@
-"""Commands that look after the log directory."""
+"""Commands that maintain the log directory."""

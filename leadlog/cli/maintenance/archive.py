@@ -1,4 +1,4 @@
-"""`leadlog archive`: compress and remove old log files, or show what would be done."""
+"""`leadlog archive`: compress, seal and remove old log files, or preview it."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ __all__ = ["archive"]
 
 
 def _limits(read: Callable[[object], dict[str, int]]) -> Callable[..., dict[str, int]]:
-    """Return a click callback that parses `90` and `error_logs=365` into one mapping."""
+    """Return a click callback that merges `90`, `error_logs=365` and the like into one mapping."""
 
     def callback(
         ctx: click.Context, parameter: click.Parameter, texts: Iterable[str]
@@ -48,7 +48,7 @@ def _limits(read: Callable[[object], dict[str, int]]) -> Callable[..., dict[str,
     "--parquet-after-days",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Seal files older than N days to Parquet, compressed or not; 0: none.  [default: the "
+    help="Seal files older than N days as Parquet, compressed or not; 0: none.  [default: the "
     "setting, or none]",
 )
 @click.option(
@@ -56,8 +56,8 @@ def _limits(read: Callable[[object], dict[str, int]]) -> Callable[..., dict[str,
     multiple=True,
     metavar="[CATEGORY=]N",
     callback=_limits(days_by_category),
-    help="Remove files older than N days, of this category or of all that have no number of "
-    "their own; 0: none. May be given several times.  [default: the setting, or none]",
+    help="Remove files older than N days, of this category or of all without their own "
+    "limit; 0: none. May be given several times.  [default: the setting, or none]",
 )
 @click.option(
     "--retention-bytes",
@@ -81,15 +81,15 @@ def archive(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Compress old log files, and remove some.
+    """Compress and seal old log files, and remove the oldest.
 
-    What is no longer written to is compressed (`.jsonl.zst`, which every command here
-    reads as well) and, where a limit was set, removed, oldest first. Files of today, files in
-    use, files of others and daily summaries are never touched. It may be killed at any moment;
-    the next run goes on.
+    Files that are no longer written are compressed (to `.jsonl.zst`, which every command can
+    read) and, if a limit is set, removed, oldest first. Today's files, files in use, other
+    programs' files and daily summaries are never touched. It is safe to kill at any time; the
+    next run continues.
 
-    A file is older than N days when its UTC day ended at least N days ago. An option takes the
-    place of the same entry of the settings; the other entries stay.
+    A file is older than N days when its UTC day ended at least N days ago. An option replaces
+    the same entry of the settings; the other entries stay in force.
 
     \b
     Examples:
@@ -97,8 +97,8 @@ def archive(
       leadlog archive --retention-days 90 --retention-days error_logs=365
       leadlog archive --retention-bytes 20GB --json | jq .freed_bytes
 
-    Exits with 1 when a limit cannot be kept or somebody should see to a file, and with 3 when
-    something could not be read or written.
+    Exits with 1 when a limit cannot be kept or a file needs attention, and with 3 when a file
+    could not be read or written.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.settings import load
     from leadlog.reading import archive as janitor
@@ -126,7 +126,7 @@ def archive(
 
 
 def _progress_in(bars: ExitStack) -> Callable[[int, int], None]:
-    """Return a progress bar on standard error, which appears with the first news."""
+    """Return a callback that draws a progress bar on standard error, from its first call on."""
     shown: list[Any] = []
 
     def progress(done: int, total: int) -> None:
@@ -140,7 +140,7 @@ def _progress_in(bars: ExitStack) -> Callable[[int, int], None]:
 
 
 def _show(report: "JanitorReport") -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     freed = "would free" if report.dry_run else "freed"
     rows = [
         (
@@ -175,7 +175,7 @@ def _section(title: str, lines: list[str]) -> None:
 
 
 def _say(report: "JanitorReport") -> None:
-    """Report what somebody should see to, and the remedy."""
+    """Print the problems that need attention, each with a remedy."""
     if report.errors:
         first = report.errors[0]
         message(
@@ -201,7 +201,7 @@ def _name(file: LogFile) -> str:
 
 
 def _size(count: int | None) -> str | None:
-    """Bytes as people read them: `1.2 MB` is 1,200,000 bytes."""
+    """Return a number of bytes with a decimal unit: `1.2 MB` is 1,200,000 bytes."""
     if count is None:
         return None
     for unit, name in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB")):

@@ -1,4 +1,4 @@
-"""The lines of a log that are no events: listed, and taken out on request."""
+"""Damaged lines of a log, which are not events: listed, and quarantined on request."""
 
 import base64
 from pathlib import Path
@@ -14,15 +14,15 @@ _SHOWN = 100
 
 
 def list_lines(root: Path, taking: bool, as_json: bool) -> int:
-    """Print them, and quarantines those of past days where that is wanted.
+    """Print the damaged lines, and quarantine those of past days on request.
 
     Args:
         root: the log directory.
-        taking: whether to take them out of the log.
-        as_json: prints them whole, as JSON.
+        taking: whether to move them out of the log.
+        as_json: whether to print them as JSON, uncut.
 
     Returns:
-        How many damaged lines there are in the log now; a line that is being written is none.
+        The number of damaged lines left in the log; a line still being written is not counted.
 
     Raises:
         ReadError: a file cannot be read.

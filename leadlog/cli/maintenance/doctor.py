@@ -1,4 +1,4 @@
-"""`leadlog doctor`: what is in force, what is there, and what is wrong with it."""
+"""`leadlog doctor`: the settings in force, the state of the log directory, and its problems."""
 
 import os
 import platform
@@ -68,9 +68,9 @@ def doctor(
 ) -> None:
     """Check the settings, the log directory and the log.
 
-    Shows the settings in force and where each came from, every category with its files, today's
+    Shows the settings in force and the source of each, every category with its files, today's
     events, damaged lines and dropped events, and the versions in use. Exits with 1 when it finds
-    something wrong, and says what to do about it.
+    a problem, and names the remedy.
 
     \b
     Examples:
@@ -83,7 +83,7 @@ def doctor(
     if lines:
         ctx.exit(1 if list_lines(existing_log(directory), taking, as_json) else 0)
     if taking:
-        raise click.UsageError("--quarantine goes with --lines", ctx)
+        raise click.UsageError("--quarantine needs --lines", ctx)
     report = examine(directory, everything=everything, today=utc_date(now_us()))
     if as_json:
         print_json(report)
@@ -93,12 +93,12 @@ def doctor(
 
 
 def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str, Any]:
-    """Everything that doctor knows, as plain data.
+    """Return the whole report of `leadlog doctor` as plain data.
 
     Args:
-        directory: the log directory; that of the settings by default.
-        everything: reads the files of every day instead of the newest one only.
-        today: UTC day.
+        directory: the log directory; the one in the settings by default.
+        everything: whether to check the files of every day instead of only the newest.
+        today: the current UTC day.
     """
     findings: list[dict[str, str]] = []
     report: dict[str, Any] = {
@@ -112,7 +112,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
         "versions": versions(),
         "findings": findings,
     }
-    # What is wrong with the settings is what this command is asked for, so it must not end it.
+    # This command must report a bad setting, not fail because of it.
     from leadlog.core import settings
 
     host, disk_mb = "", settings.Settings().health_disk_mb
@@ -152,7 +152,7 @@ def examine(directory: Path | None, *, everything: bool, today: str) -> dict[str
 
 
 def _shared_memory(here: Path | None, findings: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Return the contents of shared memory for all log directories of this user."""
+    """Return the shared memory of all log directories of this user, and add its findings."""
     found = []
     for one in shared_memory():
         found.append(
@@ -175,7 +175,7 @@ def _shared_memory(here: Path | None, findings: list[dict[str, str]]) -> list[di
 
 
 def _others(directory: Path, findings: list[dict[str, str]]) -> list[str]:
-    """Files in the log directory that leadlog did not write, and what it left unfinished there."""
+    """Return the files that are not leadlog's; add findings for drafts and unfinished erasures."""
     from leadlog.core.files import DRAFT
     from leadlog.core.places import place_of
     from leadlog.reading.erasure.journal import NAME
@@ -207,7 +207,7 @@ _STRANGERS_SHOWN = 10
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of what takes part; None where a package is not installed."""
+    """Return the versions of Python, the system and the packages; None if not installed."""
     found: dict[str, str | None] = {
         "Python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
@@ -223,7 +223,7 @@ def versions() -> dict[str, str | None]:
 
 
 def _alerts(table: dict[str, Any], findings: list[dict[str, str]]) -> None:
-    """Report of a mistake in the rules before a monitor does."""
+    """Add a finding for a mistake in the alert rules, before a monitor fails on it."""
     if not table:
         return
     from leadlog.monitor.configuration import configure
@@ -239,7 +239,7 @@ def _find(findings: list[dict[str, str]], what: str, remedy: str) -> None:
 
 
 def _findings(checks: Iterable[Check], findings: list[dict[str, str]]) -> None:
-    """Add what checks of the log found wrong."""
+    """Add a finding for every check that is not ok."""
     for check in checks:
         if check.state in ("warning", "critical"):
             _find(findings, check.message, check.remedy or "")
@@ -266,7 +266,7 @@ def _category(
     today: str,
     findings: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Return one category; damage is looked for in the newest day's files, or in all of them."""
+    """Return the state of one category, with damage in the newest day's files or in all of them."""
     folder = category_directory(directory, category)
     report: dict[str, Any] = {
         "category": category,
@@ -330,14 +330,14 @@ def _category(
 
 
 def _show_from(path: Path, offset: int) -> str:
-    """Return a command that prints a file's content from a byte on."""
+    """Return a shell command that prints a file from a byte offset on."""
     if path.suffix == COMPRESSED:
         return f"zstd -dc {path} | tail -c +{offset + 1}"
     return f"tail -c +{offset + 1} {path}"
 
 
 def _last(files: list[LogFile]) -> str | None:
-    """Time of the newest event."""
+    """Return the timestamp of the newest event in the files, or None."""
     for date in sorted({file.date for file in files}, reverse=True):
         newest = (next(read_backwards(file.path), None) for file in files if file.date == date)
         if ends := [event.timestamp for event in newest if event is not None]:
@@ -346,7 +346,7 @@ def _last(files: list[LogFile]) -> str | None:
 
 
 def _show(report: dict[str, Any]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     _section("Settings", [(row["name"], _value(row), row["origin"]) for row in report["settings"]])
     place = report["directory"]
     if place is not None:

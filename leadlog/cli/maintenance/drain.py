@@ -1,4 +1,4 @@
-"""`leadlog drain`: empty the rings of all processes of a log directory, as a sidecar."""
+"""`leadlog drain`: drain the rings of all processes of a log directory, as a sidecar."""
 
 import signal
 from functools import partial
@@ -17,23 +17,23 @@ __all__ = ["drain"]
 @directory_option
 @json_option
 def drain(*, directory: Path | None, as_json: bool) -> None:
-    """Write to the files what the processes of this user log, until it is stopped.
+    """Write the events of all this user's processes to the log files, until it is stopped.
 
-    Without it each process does that in a thread of its own. While it runs they leave to it the
-    labelling, the masking and the writing, and go on themselves within a second when it ends,
-    however it does. It also brings in what killed processes left. Run one for each log directory,
-    as the applications' user, with the same settings, and where it sees the same /dev/shm.
+    Without it, each process writes in its own thread. While it runs, it does the labelling, the
+    masking and the writing for all of them; within a second after it ends, for whatever reason,
+    they write for themselves again. It also recovers the events of killed processes. Run one per
+    log directory, as the applications' user, with the same settings and the same /dev/shm.
 
-    A process with processors or sinks of its own, with durability = "fsync", or with another key
-    of pseudonyms goes on writing for itself.
+    A process with its own processors or sinks, with durability = "fsync", or with a different
+    pseudonym key keeps writing for itself.
 
     \b
     Examples:
       leadlog drain
       leadlog drain --directory /var/log/leads
 
-    Ends at SIGTERM or Ctrl-C when everything is written. Exits with 3 where it cannot run: another
-    one does, or the directory cannot be written.
+    Ends on SIGTERM or Ctrl-C once everything is written. Exits with 3 when it cannot run: another
+    sidecar is running, or the directory is not writable.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.native import sleep
     from leadlog.core.settings import load

@@ -1,4 +1,4 @@
-"""`leadlog erase`: take a person out of the log."""
+"""`leadlog erase`: erase a person from the log."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,9 +29,9 @@ __all__ = ["erase"]
 @click.option(
     "--pseudonymise",
     is_flag=True,
-    help="Put pseudonyms in their place, made with the setting pseudonym_key; no line goes.",
+    help="Replace personal data with pseudonyms, made with pseudonym_key; remove no line.",
 )
-@click.option("--resume", is_flag=True, help="Go on with what an earlier run left to do.")
+@click.option("--resume", is_flag=True, help="Continue an earlier run that was not complete.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done.")
 @json_option
 @click.pass_context
@@ -46,15 +46,15 @@ def erase(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Take persons out of the log: files, archive, bucket tables and daily summaries.
+    """Erase persons from the log: files, archive, bucket tables and daily summaries.
 
-    Lines about them are removed; where others name them, in a sync of many leads for example,
-    their entry goes and their id and addresses are covered. What belongs to them is looked for
-    first: addresses of an id, ids of an address, errors of their operations.
+    Lines about them are removed; in other lines that name them, such as a sync of many leads,
+    their entry is removed and their id and addresses are masked. Everything that belongs to them
+    is found first: the addresses of an id, the ids of an address, the errors of their operations.
 
-    Files of today, and files in use, may not be replaced yet: they are named, and a later run
-    with --resume goes on. It may be killed at any moment. What was done is recorded in
-    monitoring_data, without saying of whom.
+    Today's files and files in use cannot be replaced yet: they are listed, and a later run with
+    --resume continues with them. It is safe to kill at any time. The erasure is recorded in
+    monitoring_data, without naming the person.
 
     \b
     Examples:
@@ -62,12 +62,12 @@ def erase(
       leadlog erase --lead 01a21ae1-5c29 --email ana@acme.example
       leadlog erase --resume --json | jq .remaining
 
-    Exits with 1 when something remains to be done on a later day.
+    Exits with 1 when files remain that only a later run can change.
     """  # noqa: D301 - click wants real backspaces
     lead_ids = tuple(text for one in lead_ids if (text := one.strip()))
     emails = tuple(text for one in emails if (text := one.strip()))
     if not (lead_ids or emails or resume):
-        raise click.UsageError("name somebody with --lead or --email, or go on with --resume")
+        raise click.UsageError("name a person with --lead or --email, or continue with --resume")
     if short := [text for text in (*lead_ids, *emails) if len(text) < 3]:
         raise click.UsageError(
             f"{short[0]!r} is too short and may be part of other text; give it whole"
@@ -106,7 +106,7 @@ def erase(
 
 
 def _record(root: Path, report: "ErasureReport") -> None:
-    """Write the audit record, which names nobody."""
+    """Write the audit record, which does not name the person."""
     import leadlog
 
     leadlog.configure(directory=root)

@@ -1,4 +1,4 @@
-"""`leadlog recover`: bring into files what processes that were killed left in memory."""
+"""`leadlog recover`: write the events that killed processes left in memory to the files."""
 
 from dataclasses import asdict
 from functools import partial
@@ -22,16 +22,16 @@ __all__ = ["recover"]
     "--all",
     "everything",
     is_flag=True,
-    help="Recover every log directory of this user, and remove what belongs to none.",
+    help="Recover every log directory of this user, and remove memory that belongs to none.",
 )
 @json_option
 @click.pass_context
 def recover(ctx: click.Context, *, directory: Path | None, everything: bool, as_json: bool) -> None:
-    """Bring into the log files what processes that were killed left in memory.
+    """Write the events that killed processes left in memory to the log files.
 
-    Every process that logs into the directory does this by itself, when it starts and every few
-    seconds; for other directories a minute after its start, and every hour. This command does it
-    where none runs. What was meant for a directory that is gone is kept for a week.
+    Every process that logs into the directory does this by itself when it starts and every few
+    seconds; for other directories, a minute after its start and every hour. This command is for
+    when no such process runs. Events for a directory that no longer exists are kept for a week.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def recover(ctx: click.Context, *, directory: Path | None, everything: bool, as_
       leadlog recover --directory /var/log/leads --json | jq .lines
       leadlog recover --all
 
-    Exits with 1 where a line was lost, and with 3 where something could not be recovered now.
+    Exits with 1 when a line was lost, and with 3 when something could not be recovered now.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.settings import load
     from leadlog.recording.pipeline.policy import finisher_of

@@ -1,4 +1,4 @@
-"""The rings and sinks, for `leadlog doctor`: the counts of the lines of every process."""
+"""Tables of rings and sinks for `leadlog doctor`: line counts of every process."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def row_of(ring: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def sink_row_of(sink: dict[str, Any]) -> tuple[Any, ...]:
-    """Return one sink beside the files as a row of the table."""
+    """Return one additional sink as a row of the table."""
     return (
         sink["process_id"],
         sink["sink"],

@@ -1,1 +1,1 @@
-"""`leadlog migrate`: files of leads into the store."""
+"""`leadlog migrate`: migrate files of leads into the store."""

@@ -17,10 +17,10 @@ __all__ = ["ProgressMeter"]
 
 
 class ProgressMeter:
-    """Shows how far a migration has come, on a terminal only.
+    """Progress bar of a migration, drawn only on a terminal.
 
     Args:
-        check: Called each time; may raise to end the migration there.
+        check: Called at each step; may raise to stop the migration.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -43,7 +43,7 @@ class ProgressMeter:
         self._stack.close()
 
     def take(self, progress: "Progress") -> None:
-        """Show a progress.
+        """Show the progress of a migration.
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed.

@@ -1,4 +1,4 @@
-"""`leadlog migrate`: files of leads into the store."""
+"""`leadlog migrate`: migrate files of leads into the store."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 500_000
 
 
 class _FilesOrCommand(click.Command):
-    """A command that takes files, unless its first word is one of its subcommands."""
+    """A command that takes files, unless its first argument names a subcommand."""
 
     def make_context(
         self,
@@ -34,7 +34,7 @@ class _FilesOrCommand(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Make the context of the subcommand that is named, or that of the command itself."""
+        """Return the context of the named subcommand, or of the command itself."""
         wanted = _SUBCOMMANDS.get(args[0]) if args else None
         if wanted is None:
             return super().make_context(info_name, args, parent, **extra)
@@ -49,15 +49,13 @@ class _FilesOrCommand(click.Command):
         super().format_epilog(ctx, formatter)
 
 
-@click.command(
-    cls=_FilesOrCommand, epilog="A file with the name of a command is given as ./status."
-)
+@click.command(cls=_FilesOrCommand, epilog="Write a file with the name of a command as ./status.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @directory_option
 @database_option
 @click.option("--dry-run", is_flag=True, help="Read and check the files; write nothing.")
-@click.option("--preview", is_flag=True, help="A dry run that shows columns and first leads, too.")
-@click.option("--no-backup", is_flag=True, help="Neither copy the files nor back the store up.")
+@click.option("--preview", is_flag=True, help="A dry run that also shows columns and first leads.")
+@click.option("--no-backup", is_flag=True, help="Do not copy the files or back up the store.")
 @click.option("--no-verify", is_flag=True, help="Do not compare files and store at the end.")
 @click.option(
     "--rejects",
@@ -74,7 +72,7 @@ class _FilesOrCommand(click.Command):
     help="Records in one transaction.",
 )
 @click.option("--encoding", metavar="NAME", help="Encoding of the files.  [default: UTF-8/16/32]")
-@click.option("--csv", "as_table", is_flag=True, help="The files are CSV whatever their names say.")
+@click.option("--csv", "as_table", is_flag=True, help="Read the files as CSV, whatever the name.")
 @click.option("--delimiter", metavar="CHAR", help="Character between cells, or tab.")
 @click.option("--header-row", type=click.IntRange(min=1), metavar="N", help="Line of the header.")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number.")
@@ -90,7 +88,7 @@ class _FilesOrCommand(click.Command):
     "backup_directory",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Directory of backups.  [default: migration_backups beside the SQLite file]",
+    help="Directory of backups.  [default: migration_backups next to the SQLite file]",
 )
 @json_option
 @click.pass_context
@@ -121,10 +119,10 @@ def migrate(
     JSON (an array, {"leads": [...]}, one record), JSON Lines or CSV, plain, .gz or .zst, or a
     workbook (.xlsx, .xlsb, .xls, .ods).
 
-    Every record becomes a lead, updates the lead that it is a duplicate of, or is rejected with a
-    reason. A run that was ended, by Ctrl-C or by anything, goes on where it was when it is given
-    the same files again; a file that was migrated changes nothing the second time. Exits with 1
-    if records were rejected.
+    Every record becomes a lead, updates the lead that it duplicates, or is rejected with a
+    reason. A run that was interrupted, by Ctrl-C or anything else, continues where it stopped when
+    it is given the same files again; migrating a file twice changes nothing. Exits with 1 if
+    records were rejected.
 
     \b
     Examples:
@@ -156,7 +154,7 @@ def migrate(
         interrupt = stack.enter_context(Interruptible())
         stack.enter_context(leadlog.session(job="migrate"))
         meter = stack.enter_context(ProgressMeter(interrupt.check))
-        # Records come by the thousand and are in no cycles; looking for those took a fifth of it.
+        # Records arrive by the thousand and form no cycles; collecting took a fifth of the time.
         gc.freeze()
         stack.callback(gc.unfreeze)
         stack.callback(gc.set_threshold, *gc.get_threshold())
@@ -185,7 +183,7 @@ def migrate(
         except KeyboardInterrupt:
             meter.close()
             click.echo(
-                "leadlog: interrupted; what is committed stays, and the same command goes on from "
+                "leadlog: interrupted; committed records stay, and the same command continues from "
                 "there",
                 err=True,
             )
@@ -204,7 +202,7 @@ def migrate(
 
 
 def _columns_of(mapped: tuple[str, ...]) -> dict[str, str]:
-    """Field by column, as --map gives them."""
+    """Return column to field, as given by --map."""
     columns = {}
     for one in mapped:
         column, sign, field = one.rpartition("=")
@@ -215,7 +213,7 @@ def _columns_of(mapped: tuple[str, ...]) -> dict[str, str]:
 
 
 def _show_preview(found: dict[str, Any]) -> None:
-    """Print columns and the field of each, and the first leads as they would be stored."""
+    """Print each column with its field, and the first leads as they would be stored."""
     for source in found["sources"]:
         if source["columns"] or source["not_mapped"]:
             click.echo(f"Columns of {safe(source['path'])}:")
@@ -242,7 +240,7 @@ def _show_preview(found: dict[str, Any]) -> None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    """Print the result for people."""
+    """Print the result as text."""
     rows = [
         (
             source["path"],

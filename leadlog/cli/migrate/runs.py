@@ -1,4 +1,4 @@
-"""`leadlog migrate status`, `validate`, `backups` and `rollback`."""
+"""`leadlog migrate status`, `leadlog migrate validate`, `backups` and `rollback`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ _backups_option = click.option(
     "root",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Directory of backups.  [default: migration_backups beside the SQLite file]",
+    help="Directory of backups.  [default: migration_backups next to the SQLite file]",
 )
 
 
@@ -27,7 +27,7 @@ _backups_option = click.option(
 def status(*, database: str | None, as_json: bool) -> None:
     """List the migrations of the store.
 
-    `running` is one that runs, or that was ended before its end: give its files again.
+    `running` is one that is running, or that was interrupted: give its files again to resume it.
 
     \b
     Examples:
@@ -70,9 +70,9 @@ def status(*, database: str | None, as_json: bool) -> None:
 def validate(
     ctx: click.Context, *, migration_id: str | None, database: str | None, as_json: bool
 ) -> None:
-    """Hold what a migration read against the store, the last one by default.
+    """Compare the records that a migration read with the store; the last one by default.
 
-    Exits with 1 if the store does not have it.
+    Exits with 1 if leads are missing or different.
 
     \b
     Examples:
@@ -142,12 +142,12 @@ def backups(*, database: str | None, root: Path | None, as_json: bool) -> None:
 @click.argument("migration_id")
 @database_option
 @_backups_option
-@click.option("--force", is_flag=True, help="Even if leads were changed since, which is lost.")
+@click.option("--force", is_flag=True, help="Even if leads changed since; the changes are lost.")
 @json_option
 def rollback(
     *, migration_id: str, database: str | None, root: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Bring the store back to what it was before a migration.
+    """Restore the store to its state before a migration.
 
     Refused without --force if leads were added, changed or deleted since.
 

@@ -1,4 +1,4 @@
-"""`leadlog dashboard`: see the log in a browser."""
+"""`leadlog dashboard`: view the log in a browser."""
 
 import secrets
 import socket
@@ -15,7 +15,7 @@ __all__ = ["dashboard", "serve"]
 
 _PORT = 8765
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_ANY = ("0.0.0.0", "::", "")  # noqa: S104 - to tell them apart
+_ANY = ("0.0.0.0", "::", "")  # noqa: S104 - only compared, never bound
 
 
 @click.command()
@@ -24,7 +24,7 @@ _ANY = ("0.0.0.0", "::", "")  # noqa: S104 - to tell them apart
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen on; any other than loopback lets other machines ask.",
+    help="Address to listen on; any address but loopback lets other machines connect.",
 )
 @click.option(
     "--port",
@@ -38,7 +38,7 @@ _ANY = ("0.0.0.0", "::", "")  # noqa: S104 - to tell them apart
     "--token-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Token for scripts, as `Authorization: Bearer`; written there where there is none.",
+    help="Token for scripts, as `Authorization: Bearer`; the file is created if missing.",
 )
 @click.option("--allow-changes", is_flag=True, help="Let visitors mark errors and silence alerts.")
 @json_option
@@ -52,11 +52,11 @@ def dashboard(
     allow_changes: bool,
     as_json: bool,
 ) -> None:
-    """See the log in a browser, live.
+    """View the log live in a browser.
 
-    Prints one line with the address; the token in it lets one browser in, once, which then has a
-    cookie. Scripts show the token of --json, or of --token-file, as `Authorization: Bearer`. Needs
-    the extra `dashboard`. Ends with Ctrl-C; a tab that is open meanwhile goes on with the next one.
+    Prints one line with the address; the token in it logs in one browser, once, which then has a
+    cookie. Scripts send the token of --json, or of --token-file, as `Authorization: Bearer`. Needs
+    the extra `dashboard`. Ends with Ctrl-C; a tab left open reconnects when it is started again.
 
     \b
     Examples:
@@ -86,20 +86,20 @@ def serve(
     allow_changes: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Serve the dashboard of a log until it is interrupted.
+    """Serve the dashboard of a log until interrupted.
 
     Args:
         root: the log directory.
         host: address to listen on.
         port: port to listen on; 0 for any free one.
-        opened: whether to open a browser.
-        token: for scripts; a new one by default.
-        allow_changes: whether visitors may change anything.
-        as_json: whether to print address and token as JSON.
+        opened: whether to open the page in a browser.
+        token: bearer token for scripts; a new one by default.
+        allow_changes: whether visitors may mark errors and silence alerts.
+        as_json: whether to print the address and the token as JSON.
 
     Raises:
         MissingExtraError: the extra `dashboard` is not installed.
-        IndexUnavailableError: the index cannot be made.
+        IndexUnavailableError: the index cannot be created.
     """
     from importlib.util import find_spec
 
@@ -109,32 +109,23 @@ def serve(
         raise MissingExtraError(
             "the dashboard needs Starlette and uvicorn; install leadlog[dashboard]"
         )
-    import uvicorn
-
     from leadlog.dashboard.access import Access, kept_key
-    from leadlog.dashboard.server import Application
 
     if host not in _LOOPBACK:
         message(
-            f"other machines may ask for the log at {host or 'any address'}, without encryption; "
+            f"other machines may request the log at {host or 'any address'}, without encryption; "
             "an SSH tunnel to loopback is safer"
         )
     with _listening(host, port) as listener:
         port = listener.getsockname()[1]
         token = secrets.token_urlsafe(24) if token is None else token
-        # The index makes its folder, in which the key lies.
-        from leadlog.dashboard.model import Log
-
-        with Log(root):
-            key = kept_key(root)
         access = Access(
             hosts=_names(host, port),
             token=token,
             allow_changes=allow_changes,
-            key=key,
+            key=kept_key(root),
             cookie=f"leadlog_{port}",
         )
-        application = Application(root, access)
         name = "localhost" if host in _ANY else f"[{host}]" if ":" in host else host
         url = f"http://{name}:{port}/?token={access.one_time_token()}"
         if as_json:
@@ -142,6 +133,12 @@ def serve(
         else:
             click.echo(f"Dashboard of {root}: {url}")
             sys.stdout.flush()
+        # The port is open already: a request that comes now waits until the server runs.
+        import uvicorn
+
+        from leadlog.dashboard.server import Application
+
+        application = Application(root, access)
         if opened:
             import webbrowser
 
@@ -149,6 +146,7 @@ def serve(
         configuration = uvicorn.Config(
             application,
             http="h11",
+            loop="asyncio",
             ws="none",
             lifespan="on",
             log_level="warning",
@@ -164,7 +162,7 @@ def serve(
 
 
 def print_json_line(value: Any) -> None:
-    """Print a result as JSON on one line, at once."""
+    """Print a result as JSON on one line, and flush it."""
     import orjson
 
     click.echo(orjson.dumps(value).decode())
@@ -183,7 +181,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _names(host: str, port: int) -> list[str]:
-    """Return the values of `Host` by which this server is reached."""
+    """Return the values of the `Host` header under which this server is reached."""
     names = {"localhost", "127.0.0.1", "[::1]"}
     if host not in _LOOPBACK:
         names |= {socket.gethostname(), socket.getfqdn()}
@@ -194,7 +192,7 @@ def _names(host: str, port: int) -> list[str]:
 
 
 def _token_in(path: Path) -> str:
-    """Return the token in a file; a new one is written where there is none."""
+    """Return the token in a file; create the file with a new token if it is missing."""
     from leadlog.core.files import replace
 
     try:

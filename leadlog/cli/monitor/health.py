@@ -1,4 +1,4 @@
-"""`leadlog health`: whether all is well, as people, a readiness probe or cron ask for it."""
+"""`leadlog health`: health checks for people, readiness probes and cron."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,16 +23,16 @@ _COLOURS = {"ok": "green", "warning": "yellow", "critical": "red", "unknown": No
     "names",
     multiple=True,
     metavar="CHECK",
-    help="Make only this check; may be given several times.  [default: all]",
+    help="Run only this check; may be given several times.  [default: all]",
 )
-@click.option("--deep", is_flag=True, help="Read the whole store for damage too.")
+@click.option("--deep", is_flag=True, help="Also check the whole store for damage.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="What the checks may take.",
+    help="Time limit of the checks.",
 )
 @click.option("--prometheus", is_flag=True, help="Print Prometheus' text format instead.")
 @json_option
@@ -50,8 +50,8 @@ def health(
 ) -> None:
     """Check the store, Airtable, the sync's backlog, the log, errors, latency and data quality.
 
-    Exits with 0 where nothing is wrong, and with 1 where there is a warning or anything critical.
-    What could not be measured is `unknown`, and no finding.
+    Exits with 0 when nothing is wrong, and with 1 when a check is warning or critical. A check
+    that could not be measured is `unknown`, which is not a finding.
 
     \b
     Examples:
@@ -61,8 +61,8 @@ def health(
       leadlog health --deep --only database
       leadlog health --prometheus
 
-    CHECK is database, airtable, sync, log, shipping, migrations, operations or, where a model
-    is in the log directory, models: whether what it foretells still comes, and features moved.
+    CHECK is database, airtable, sync, log, shipping, migrations, operations or, if the log
+    directory has a model, models: whether its predictions still hold, and its features drifted.
     """  # noqa: D301 - click wants real backspaces
     root = log_directory(directory)
     with _models_too(root):
@@ -80,7 +80,7 @@ def health(
 
 @contextmanager
 def _models_too(root: Path) -> Iterator[None]:
-    """Have the check `models`, where there is one in the log directory."""
+    """Register the check `models` during the block, if the log directory has a model."""
     from leadlog.monitor.health.health import register, unregister
 
     if not (root / "models").is_dir():

@@ -1,4 +1,4 @@
-"""`leadlog monitor`: watches the log of all processes, as a process of its own."""
+"""`leadlog monitor`: watch the log of all processes, as a separate process."""
 
 import signal
 import sys
@@ -23,16 +23,16 @@ __all__ = ["alert_row", "monitor", "show_alerts"]
 @click.command()
 @directory_option
 @database_option
-@click.option("--once", is_flag=True, help="Look once, and exit with 1 when an alert fires.")
+@click.option("--once", is_flag=True, help="Check once, and exit with 1 when an alert fires.")
 @click.option(
     "--import",
     "modules",
     multiple=True,
     metavar="MODULE",
-    help="Import this first, from the working directory too: it may register checks of your own. "
-    "May be given several times.",
+    help="Import this module first, also from the working directory; it may register your own "
+    "checks. May be given several times.",
 )
-@click.option("--no-checks", is_flag=True, help="Make no health checks; watch the log only.")
+@click.option("--no-checks", is_flag=True, help="Run no health checks; only watch the log.")
 @click.option(
     "--summary",
     metavar="DATE",
@@ -42,15 +42,23 @@ __all__ = ["alert_row", "monitor", "show_alerts"]
     "--metrics-port",
     type=click.IntRange(0, 65_535),
     metavar="PORT",
-    help="Answer GET /metrics for Prometheus there; 0: any port that is free.",
+    help="Serve GET /metrics for Prometheus on this port; 0: any free port.",
 )
 @click.option(
     "--metrics-address",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help="Where to listen; the figures name operations, so think before opening it up.",
+    help="Address to listen on; the metrics name operations, so consider who can reach it.",
 )
+@click.option(
+    "--ship",
+    "ship_to",
+    multiple=True,
+    metavar="NAME",
+    help="Ship to this table [ship.NAME] as well, from a thread. May be given several times.",
+)
+@click.option("--ship-all", is_flag=True, help="Ship to all tables [ship.NAME].")
 @json_option
 @click.pass_context
 def monitor(
@@ -64,32 +72,42 @@ def monitor(
     summary: str | None,
     metrics_port: int | None,
     metrics_address: str,
+    ship_to: tuple[str, ...],
+    ship_all: bool,
     as_json: bool,
 ) -> None:
-    """Watch the log: keep figures, make health checks, and report when something is wrong.
+    """Watch the log: keep metrics, run health checks, and alert when something is wrong.
 
-    Reads what all processes log, from where the last monitor stopped, and writes a look at the
-    whole each minute and every change of an alert as monitoring_data records. After midnight UTC
-    it writes the summary of the day. A second monitor of the same directory stands by.
+    Reads the events of all processes, from where the last monitor stopped, and writes a snapshot
+    each minute and every change of an alert as monitoring_data records. After midnight UTC it
+    writes the daily summary. A second monitor of the same directory stands by.
 
     Alerts go to the Apprise URLs in LEADLOG_ALERTS_URLS; the rules are in the table [alerts] of
     leadlog.toml.
+
+    With --ship it does the work of `leadlog ship` too, in a thread for each destination, which
+    neither a receiver that is away nor an error there keeps from watching.
 
     \b
     Examples:
       leadlog monitor
       LEADLOG_ALERTS_URLS='mailto://…' leadlog monitor --directory /var/log/leads
       leadlog monitor --metrics-port 9464
+      leadlog monitor --ship-all
       leadlog monitor --once --json | jq '.alerts[].name'
       leadlog monitor --summary yesterday
 
-    With --once it exits with 1 when an alert fires. If another monitor is at work, it tells what
-    that one knows.
+    With --once it exits with 1 when an alert fires. If another monitor is running, it reports the
+    state of that one.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.recording.pipeline import configure
 
     if summary is not None:
         ctx.exit(_summarise(directory, summary, as_json=as_json))
+    if once and (ship_to or ship_all):
+        raise click.UsageError(
+            "--ship needs a monitor that goes on; run `leadlog ship --all --once` beside --once"
+        )
     _import(modules)
     pipeline = configure(directory=directory, database=database)
     from leadlog.monitor import Monitor, StandbyError
@@ -99,7 +117,7 @@ def monitor(
         try:
             report = watch.once()
         except StandbyError as error:
-            message(f"{error}; this is what it knows")
+            message(f"{error}; this is its state")
             ctx.exit(_show_other(watch.directory, as_json=as_json))
         finally:
             watch.close()
@@ -116,11 +134,13 @@ def monitor(
     with ExitStack() as stack:
         if metrics_port is not None:
             _serve(stack, watch, counts, metrics_address, metrics_port)
+        if ship_to or ship_all:
+            _ship(stack, watch, directory, ship_to, everything=ship_all)
         _run(watch, as_json=as_json)
 
 
 def _import(modules: tuple[str, ...]) -> None:
-    """Import modules of the user's own, which lie where the command is run."""
+    """Import the user's modules, also from the working directory."""
     if modules:
         sys.path.insert(0, str(Path.cwd()))
     for name in modules:
@@ -139,7 +159,7 @@ def _counts() -> "EventCounts":
 def _serve(
     stack: ExitStack, watch: "Monitor", counts: "EventCounts | None", address: str, port: int
 ) -> None:
-    """Answer Prometheus until the stack is left."""
+    """Serve metrics to Prometheus until the stack is closed."""
     from leadlog.monitor.health.metrics import FigureSource, serve
 
     figures = FigureSource(watch.directory, counts, watch.health, watch.alerts)
@@ -147,8 +167,29 @@ def _serve(
     message(f"metrics at http://{address}:{port}/metrics")
 
 
+def _ship(
+    stack: ExitStack,
+    watch: "Monitor",
+    directory: Path | None,
+    names: tuple[str, ...],
+    *,
+    everything: bool,
+) -> None:
+    """Ship until the stack is left."""
+    from leadlog.cli.ship.run import chosen
+    from leadlog.core.settings import load
+    from leadlog.shipping import ShippingThreads
+
+    if names and everything:
+        raise click.UsageError("give --ship NAME or --ship-all")
+    settings = load(directory=directory).settings
+    wanted = chosen(settings, names, everything=everything)
+    stack.enter_context(ShippingThreads(watch.directory, wanted, settings, message))
+    message(f"shipping to {', '.join(one.name for one in wanted)}")
+
+
 def _run(watch: "Monitor", *, as_json: bool) -> None:
-    """Works until it is stopped; SIGTERM ends it as cleanly as Ctrl-C does."""
+    """Run the monitor until it is stopped; SIGTERM ends it as cleanly as Ctrl-C."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         watch.stop(0)
@@ -157,7 +198,7 @@ def _run(watch: "Monitor", *, as_json: bool) -> None:
         signal.signal(number, end)
     message(f"watching {watch.directory}; {len(watch.configuration.rules)} rules are in force")
     watch.run()
-    message("ended; the next monitor goes on from here")
+    message("ended; the next monitor continues from here")
     if as_json:
         print_json({"directory": str(watch.directory), "ended": True})
 
@@ -201,7 +242,7 @@ def alert_row(alert: Any, *, suppressed: str = "") -> dict[str, Any]:
 
 
 def show_alerts(rows: list[dict[str, Any]]) -> None:
-    """Print alerts for people."""
+    """Print alerts as a table."""
     cells = [
         (
             one["state"] + (f" ({one['suppressed']})" if one["suppressed"] else ""),
@@ -235,7 +276,7 @@ def _show(report: "MonitorReport", *, as_json: bool) -> int:
         click.echo(f"Nothing is wrong ({report.events} new events).")
     if report.undelivered:
         message(
-            f"{report.undelivered} messages were not taken yet; the next monitor tries them again"
+            f"{report.undelivered} messages are not delivered yet; the next monitor retries them"
         )
     return 1 if report.firing else 0
 

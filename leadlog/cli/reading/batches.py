@@ -1,4 +1,4 @@
-"""`leadlog batches`: how fast the sync is by batch size."""
+"""`leadlog batches`: the sync's throughput by batch size."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ __all__ = ["batches"]
 
 
 @click.command()
-@moment_option("--since", "Only what ended at TIME or later.")
-@moment_option("--until", "Only what ended before TIME.")
+@moment_option("--since", "Only events that ended at TIME or later.")
+@moment_option("--until", "Only events that ended before TIME.")
 @engine_options
 @directory_option
 @json_option
@@ -33,8 +33,8 @@ def batches(
 ) -> None:
     """Show the sync's throughput by batch size, and name the best one.
 
-    The best is the one with the most leads per second; sizes that ran less than three times count
-    only where none ran more often.
+    The best size has the most leads per second; sizes that ran less than three times count only
+    if no size ran more often.
 
     \b
     Examples:

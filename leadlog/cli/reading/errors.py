@@ -1,4 +1,4 @@
-"""`leadlog errors`: what goes wrong, by cause, and what was said of it."""
+"""`leadlog errors`: errors by cause, with their marks."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,19 +28,19 @@ _IGNORED_DAYS = 30
 
 @click.command()
 @click.argument("fingerprint", required=False)
-@click.option("--all", "everything", is_flag=True, help="Also resolved and ignored ones.")
-@click.option("--resolve", metavar="FINGERPRINT", help="Mark as resolved until it comes again.")
-@click.option("--ignore", metavar="FINGERPRINT", help="Mark as not worth looking at for a time.")
+@click.option("--all", "everything", is_flag=True, help="Also show resolved and ignored ones.")
+@click.option("--resolve", metavar="FINGERPRINT", help="Mark as resolved until it occurs again.")
+@click.option("--ignore", metavar="FINGERPRINT", help="Ignore for the time given by --days.")
 @click.option(
     "--days",
     type=click.IntRange(min=1),
     default=_IGNORED_DAYS,
     show_default=True,
-    help="For how long --ignore holds.",
+    help="How long --ignore lasts.",
 )
-@click.option("--reopen", metavar="FINGERPRINT", help="Take its mark away.")
-@moment_option("--since", "Only what happened at TIME or later.")
-@moment_option("--until", "Only what happened before TIME.")
+@click.option("--reopen", metavar="FINGERPRINT", help="Remove its mark.")
+@moment_option("--since", "Only errors at TIME or later.")
+@moment_option("--until", "Only errors before TIME.")
 @engine_options
 @directory_option
 @json_option
@@ -61,13 +61,13 @@ def errors(
     as_json: bool,
     **where: str | None,
 ) -> None:
-    """Show errors by cause: first and last time, how often, in how many sessions, and a sample.
+    """Show errors by cause: first and last time, count, number of sessions, and a sample.
 
-    The same error has the same fingerprint, whatever line it comes from. With FINGERPRINT (or how
-    it begins) the whole of its last occurrence is shown, stack trace and all.
+    The same error has the same fingerprint, even if line numbers change. With FINGERPRINT (or the
+    beginning of one), its last occurrence is shown in full, with the stack trace.
 
-    A mark holds until the error comes again: --resolve until the next time, --ignore for so many
-    days. Marks lie in error-marks.json beside the log.
+    --resolve marks an error until it occurs again; --ignore for the number of days in --days.
+    Marks are kept in error-marks.json in the log directory.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def errors(
 
     marking = [one for one in (resolve, ignore, reopen) if one is not None]
     if len(marking) > 1 or (marking and fingerprint is not None):
-        raise click.UsageError("one of FINGERPRINT, --resolve, --ignore and --reopen at a time")
+        raise click.UsageError("give only one of FINGERPRINT, --resolve, --ignore and --reopen")
     with opened_engine(directory, since, until, **where) as opened:
         found = error_report(opened, log_directory(directory))
         skipped = opened.damaged()
@@ -134,7 +134,7 @@ def _mark(root: Path, fingerprint: str, resolve: str | None, ignore: str | None,
 
 
 def _near(place: str) -> str:
-    """Return a place in the code, below the working directory as its user would write it."""
+    """Return a place in the code, relative to the working directory if it is below it."""
     path, colon, rest = place.rpartition(":")
     with suppress(OSError, ValueError):  # removed, or not below it
         return f"{Path(path).relative_to(Path.cwd())}{colon}{rest}"

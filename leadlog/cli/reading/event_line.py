@@ -1,4 +1,4 @@
-"""One event as one readable line: when, what, with which outcome, who, about whom, what changed."""
+"""One event as one readable line: time, event, outcome, user, subject, changes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -33,23 +33,23 @@ _TEXT_LIMIT = 160
 _VALUE_LIMIT = 40
 _MOST_CHANGES = 12
 _QUIET = frozenset({"row_version", "updated_at", "created_at"})
-"""Columns that change with every other one."""
+"""Columns that change whenever any other column changes."""
 _ERROR_CONTEXT = frozenset(
     {"operation_in_progress", "operation_id", "lead_data", "system_state", "user_action"}
     | {"environment", "called_from"}
 )
-"""Keys of an error's context that nobody bound."""
+"""Keys of an error's context that leadlog sets itself, unlike bound ones."""
 
 
 def event_line(event: Data, width: int | None = None, *, context: Data | None = None) -> str:
-    """Return an event as one line, with colours, of at most `width` cells.
+    """Return an event as one coloured line of at most `width` cells.
 
-    Never raises, whatever the event holds, and nothing stored is in it raw.
+    Never raises, whatever the event holds; stored values are always escaped.
 
     Args:
         event: the record.
-        width: of the terminal; None: nothing is cut.
-        context: what is shown elsewhere of who did it, and is not repeated.
+        width: width of the terminal in cells; None for no limit.
+        context: bound values that are shown elsewhere and not repeated here.
     """
     narrow = width is not None and width < _NARROW
     level = _text(event.get("level"))
@@ -74,7 +74,7 @@ def event_line(event: Data, width: int | None = None, *, context: Data | None = 
 
 
 def bound_context(event: Data) -> dict[str, Any]:
-    """Return the values that the application had bound: the user, the request and the like."""
+    """Return the values that the application bound, such as the user or the request."""
     context = _section(event, "context")
     if event.get("log_type") == "error_log":
         return {key: bound for key, bound in context.items() if key not in _ERROR_CONTEXT}
@@ -93,7 +93,7 @@ def _bound(event: Data, told: Data | None) -> Iterator[str]:
 
 
 def common_context(events: Iterable[Data]) -> dict[str, Any]:
-    """Return what was bound with the same value wherever something was bound."""
+    """Return the bound values that are the same in every event that has them."""
     found: dict[str, Any] = {}
     several: set[str] = set()
     for event in events:
@@ -104,12 +104,12 @@ def common_context(events: Iterable[Data]) -> dict[str, Any]:
 
 
 def context_line(events: Iterable[Data]) -> str:
-    """Return what all of the events have in common of their context, for people."""
+    """Return the context that the events have in common, as one line of text."""
     return "  ".join(f"{_text(key)}={value(one)}" for key, one in common_context(events).items())
 
 
 def change(cell: Any, limit: int | None = _VALUE_LIMIT) -> str:
-    """Return the change of a column, `old → new`, with values cut to `limit` cells."""
+    """Return the change of a column as `old → new`, with values truncated to `limit` cells."""
     if not isinstance(cell, Mapping) or not cell:
         return "written by the database"
     if "new" not in cell:
@@ -120,7 +120,7 @@ def change(cell: Any, limit: int | None = _VALUE_LIMIT) -> str:
 
 
 def value(stored: Any, limit: int | None = _VALUE_LIMIT) -> str:
-    """Return a stored value as text for people, cut to `limit` cells."""
+    """Return a stored value as readable text, truncated to `limit` cells."""
     if isinstance(stored, str):
         text = stored or '""'
     else:
@@ -141,7 +141,7 @@ def _text(stored: Any) -> str:
 
 
 def _time(timestamp: Any, *, narrow: bool) -> str:
-    """`11-23 10:00:00.123`: month, day and time in UTC, to the millisecond where there is room."""
+    """Return the UTC time as `11-23 10:00:00.123`; without milliseconds if narrow."""
     text = _text(timestamp)
     return f"{text[5:10]} {text[11 : 19 if narrow else 23]}"
 

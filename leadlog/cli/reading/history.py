@@ -1,4 +1,4 @@
-"""`leadlog history`: who did what to one row, when, and with which outcome."""
+"""`leadlog history`: the calls on one row, with user, time and outcome."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -39,7 +39,7 @@ __all__ = ["history"]
 
 _VALUE_LIMIT = 100
 _NARROW = 100
-_KEYS_ASKED = 20_000  # to name one like the one that was asked for
+_KEYS_ASKED = 20_000  # candidates for "did you mean …?"
 _WORDS = {"create": "created", "update": "updated", "delete": "deleted", "read": "read"}
 _COLOURS = {"create": "green", "update": "yellow", "delete": "red"}
 
@@ -48,9 +48,9 @@ _COLOURS = {"create": "green", "update": "yellow", "delete": "red"}
 @click.argument("lead_id", required=False)
 @click.option("--email", metavar="ADDRESS", help="The lead that had this e-mail address.")
 @click.option("--entity", metavar="NAME", help="Only rows of this mapped class.  [default: any]")
-@click.option("--reads", is_flag=True, help="Also calls that only read it.")
-@moment_option("--since", "Only what ended at TIME or later.")
-@moment_option("--until", "Only what ended before TIME.")
+@click.option("--reads", is_flag=True, help="Also show calls that only read it.")
+@moment_option("--since", "Only events that ended at TIME or later.")
+@moment_option("--until", "Only events that ended before TIME.")
 @directory_option
 @json_option
 @click.pass_context
@@ -66,12 +66,12 @@ def history(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Show who did what to a row, when, and with which outcome.
+    """Show who did what to a row, when, and with what outcome.
 
-    LEAD_ID is the primary key; parts of a composite one are joined by a comma. Rows of several
+    LEAD_ID is the primary key; the parts of a composite key are joined by commas. Rows of several
     classes with the same key are shown one after the other. Calls that failed or were rolled back
-    are shown greyed: they changed nothing. So are calls on rows that they do not name, which may
-    have changed it.
+    are greyed: they changed nothing. So are calls that do not name their rows, which may have
+    changed it.
 
     \b
     Examples:
@@ -82,10 +82,10 @@ def history(
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
 
-    Exits with 1 when the log knows no such lead.
+    Exits with 1 when the log has no such lead.
     """  # noqa: D301 - click wants real backspaces
     if (lead_id is None) == (email is None):
-        raise click.UsageError("name the lead by LEAD_ID or by --email ADDRESS, one of them", ctx)
+        raise click.UsageError("name the lead either by LEAD_ID or by --email ADDRESS", ctx)
     root = existing_log(directory)
     collect_nothing(ctx)
     found: list[Histories] = []

@@ -1,4 +1,4 @@
-"""The index of the log, for commands that look for few events in many."""
+"""Access to the index of the log, for commands that need few of many events."""
 
 import sys
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ _WORTH_A_BAR = 8 * 1024 * 1024
 
 @contextmanager
 def opened_index(root: Path) -> Iterator[Index | None]:
-    """Open the index of a log, up to date; None where there is none and the log is read itself.
+    """Yield the up-to-date index of a log; None if there is none, so the files must be read.
 
-    The first time takes a while with a large log; a bar on a terminal shows how far it is.
+    Indexing a large log for the first time takes a while; a terminal shows a progress bar.
 
     Raises:
         ReadError: a log file cannot be read.
@@ -36,7 +36,7 @@ def opened_index(root: Path) -> Iterator[Index | None]:
 
 @contextmanager
 def indexing() -> Iterator[Progress | None]:
-    """Give what shows how far the indexing is; None where standard error is not a terminal."""
+    """Yield a callback that draws the progress of indexing; None without a terminal."""
     with ExitStack() as stack:
         bar: Any = None
         shown = 0

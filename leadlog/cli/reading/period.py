@@ -1,4 +1,4 @@
-"""The days that a command is asked for, and those before them."""
+"""The period requested on the command line, and the period of the same length before it."""
 
 import datetime as dt
 
@@ -7,16 +7,16 @@ import click
 __all__ = ["as_many_before", "asked_days"]
 
 _MOST_DAYS = 3_660
-"""About ten years: each is a line of the report."""
+"""About ten years: each day is a line of the report."""
 
 
 def asked_days(
     date: str | None, week: str | None, first: str | None, last: str | None
 ) -> tuple[dt.date, dt.date]:
-    """First and last UTC day that `--date`, `--week`, or `--from` and `--to` ask for.
+    """Return the first and the last UTC day given by `--date`, `--week`, or `--from` and `--to`.
 
     Raises:
-        click.UsageError: they contradict each other, or are no days.
+        click.UsageError: the options contradict each other, or a value is not a day.
     """
     from leadlog.reading.moments import shifted
 
@@ -31,9 +31,7 @@ def asked_days(
     begin = _day(date or first or "today")
     end = begin if first is None else _day(last or "today")
     if end < begin:
-        raise click.UsageError(
-            f"the last day {end} is before the first day {begin}; turn them round"
-        )
+        raise click.UsageError(f"the last day {end} is before the first day {begin}; swap them")
     if (end - begin).days >= _MOST_DAYS:
         raise click.UsageError(
             f"{begin} to {end} are {(end - begin).days + 1} days; give at most {_MOST_DAYS}"
@@ -42,10 +40,10 @@ def asked_days(
 
 
 def as_many_before(begin: dt.date, end: dt.date) -> tuple[dt.date, dt.date]:
-    """As many days, just before.
+    """Return the first and the last day of the period of the same length just before.
 
     Raises:
-        click.UsageError: The calendar has none.
+        click.UsageError: The calendar has no days that early.
     """
     length = end - begin + dt.timedelta(days=1)
     try:

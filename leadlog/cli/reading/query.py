@@ -1,4 +1,4 @@
-"""`leadlog query`: SQL over the log."""
+"""`leadlog query`: query the log with SQL."""
 
 import csv
 import sys
@@ -56,8 +56,8 @@ def _parameters(
     callback=_parameters,
     help="The value of $NAME in the SQL; may be given several times.",
 )
-@moment_option("--since", "Only what ended at TIME or later.")
-@moment_option("--until", "Only what ended before TIME.")
+@moment_option("--since", "Only events that ended at TIME or later.")
+@moment_option("--until", "Only events that ended before TIME.")
 @click.option(
     "--format",
     "form",
@@ -70,7 +70,7 @@ def _parameters(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to FILE instead; parquet needs it on a terminal.",
+    help="Write to FILE instead; required for parquet on a terminal.",
 )
 @click.option(
     "--timeout",
@@ -78,7 +78,7 @@ def _parameters(
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long the query may take.",
+    help="Time limit of the query.",
 )
 @click.option(
     "--memory",
@@ -86,7 +86,7 @@ def _parameters(
     default=512,
     show_default=True,
     metavar="MB",
-    help="How much memory its work may take.",
+    help="Memory limit of the query.",
 )
 @directory_option
 @click.option(
@@ -183,7 +183,7 @@ def _cell(value: Any) -> str | None:
 
 
 def _json_lines(rows: Rows, out: Any) -> None:
-    """Print an array, one row per line; each line without its comma is JSON, too."""
+    """Print a JSON array with one row per line; each line without its comma is valid JSON."""
     begin = b"["
     for one in _objects(rows):
         out.write(begin + safe_json(json_text(one)))
@@ -202,7 +202,7 @@ def _csv(rows: Rows, out: Any) -> None:
         writer.writerow(map(safe, names) if shown else names)
         for one in _objects(rows):
             row = [_field(one[name]) for name in names]
-            # What a terminal obeys is spelled out there; a file or a pipe gets the value.
+            # Escape control characters only for a terminal; a file or a pipe gets the raw value.
             writer.writerow([safe(one) if shown and isinstance(one, str) else one for one in row])
     finally:
         text.detach()

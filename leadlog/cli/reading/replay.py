@@ -1,4 +1,4 @@
-"""`leadlog replay`: a table as it was, from the log alone."""
+"""`leadlog replay`: rebuild a past state of a table from the log alone."""
 
 import sys
 from collections import Counter
@@ -20,21 +20,21 @@ __all__ = ["replay"]
 
 
 @click.command()
-@moment_option("--at", "The moment; a date is its beginning, in UTC.  [default: the log's end]")
+@moment_option("--at", "The time; a date means its beginning, in UTC.  [default: the log's end]")
 @click.option(
     "--entity", metavar="NAME", default="Lead", show_default=True, help="The mapped class."
 )
 @directory_option
-@click.option("--json", is_flag=True, expose_value=False, help="JSON lines, as without it.")
+@click.option("--json", is_flag=True, expose_value=False, help="Print JSON lines, as without it.")
 @click.pass_context
 def replay(ctx: click.Context, *, at: str | None, entity: str, directory: Path | None) -> None:
-    """Print the leads as they were at a moment, from the log alone.
+    """Print the leads as they were at a point in time, from the log alone.
 
-    One row is one line of JSON: `_key`, the primary key as text, then the columns by name.
-    Columns whose values the log does not have are left out and named under `_unknown`; `*` in it
-    stands for every column that is not there. `_uncertain` is true where it is not known whether
-    the row was there: an outcome is unknown, or it was read but never written. What makes the log
-    doubtful is reported on standard error.
+    Each row is one line of JSON: `_key`, the primary key as text, then the columns by name.
+    Columns whose values are not in the log are left out and named under `_unknown`; `*` there
+    stands for every missing column. `_uncertain` is true if the row may not have existed: an
+    outcome is unknown, or the row was read but never written. Gaps in the log are reported on
+    standard error.
 
     \b
     Examples:
@@ -44,12 +44,12 @@ def replay(ctx: click.Context, *, at: str | None, entity: str, directory: Path |
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
 
-    Exits with 1 when the log knows no row of that class.
+    Exits with 1 when the log has no row of that class.
     """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
     collect_nothing(ctx)
     skipped = Skipped()
-    # A record may lie in the file of the day after: it is written when its transaction ends.
+    # A record may be in the next day's file: it is written when its transaction ends.
     events = read_merged(root, ("database_operations", "monitoring_data"), skipped=skipped)
     told = replay_of((event.data for event in events), at=at)
     table = told.tables.get(entity)

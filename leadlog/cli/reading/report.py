@@ -1,4 +1,4 @@
-"""`leadlog report`: a period of the log as one HTML file, to be read, printed and handed on."""
+"""`leadlog report`: a period of the log as one HTML file, to read, print and share."""
 
 import datetime as dt
 import re
@@ -26,10 +26,10 @@ _A_DAY = re.compile(r"today|yesterday|\d{4}-\d{2}-\d{2}", re.IGNORECASE | re.ASC
     "--from",
     "first",
     metavar="TIME",
-    help="Where the period begins.  [default: six days before today]",
+    help="Start of the period.  [default: six days before today]",
 )
 @click.option(
-    "--to", "last", metavar="TIME", help="Where it ends; a day counts whole.  [default: now]"
+    "--to", "last", metavar="TIME", help="End of the period; a day counts whole.  [default: now]"
 )
 @click.option("--week", metavar="WEEK", help="One week instead: 2026-W48, or any day in it.")
 @click.option(
@@ -38,11 +38,9 @@ _A_DAY = re.compile(r"today|yesterday|\d{4}-\d{2}-\d{2}", re.IGNORECASE | re.ASC
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     required=True,
     metavar="FILE",
-    help="Where to write it; - is standard output.",
+    help="File to write; - is standard output.",
 )
-@click.option(
-    "--masked", is_flag=True, help="Mask personal data, even where the settings leave them plain."
-)
+@click.option("--masked", is_flag=True, help="Mask personal data, even if the settings do not.")
 @json_option
 def report(
     *,
@@ -56,10 +54,10 @@ def report(
 ) -> None:
     """Write a period of the log as one HTML file.
 
-    How the store did, its operations, errors, data quality, syncs and migrations, with charts. The
-    file needs no other and asks nobody for anything; it reads without JavaScript, on a phone and
-    on paper. No record of the log is in it. Personal data in messages are what the setting `pii`
-    makes of them. Days that are sealed are named, not counted.
+    Shows the store's state, operations, errors, data quality, syncs and migrations, with charts.
+    The file is self-contained and makes no network request; it is readable without JavaScript, on
+    a phone and on paper. It contains no log records. Personal data in messages are treated as the
+    setting `pii` says. Sealed days are listed, but not counted.
 
     \b
     Examples:
@@ -135,7 +133,7 @@ def _period(first: str | None, last: str | None, week: str | None) -> "TimeWindo
 
 
 def _end_of(day: str, now: int) -> str | None:
-    """Return the moment at which a day has ended; None, which is now, for one that has not."""
+    """Return the end of a day; None, which means now, if it has not ended."""
     from leadlog.core.clock import format_us
     from leadlog.reading.moments import MomentError, moment, shifted
 

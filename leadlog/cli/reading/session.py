@@ -1,4 +1,4 @@
-"""`leadlog session`: what one session did."""
+"""`leadlog session`: the events of one session."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ __all__ = ["session"]
 
 @click.command()
 @click.argument("session_id")
-@moment_option("--since", "Only what ended at TIME or later.")
-@moment_option("--until", "Only what ended before TIME.")
+@moment_option("--since", "Only events that ended at TIME or later.")
+@moment_option("--until", "Only events that ended before TIME.")
 @directory_option
 @json_option
 @click.pass_context
@@ -29,7 +29,7 @@ def session(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Show all that one session did, over all categories, in time order.
+    """Show everything that one session did, across all categories, in time order.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def session(
 
     TIME is 2026-11-23T10:00:00Z, 2026-11-23, yesterday, or 2h for two hours ago.
 
-    Exits with 1 when the log knows no such session.
+    Exits with 1 when the log has no such session.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.clock import parse
     from leadlog.reading.lookup import records_of_session

@@ -1,4 +1,4 @@
-"""`leadlog show`: one record whole, with its error, its transaction and its session."""
+"""`leadlog show`: one record in full, with its error, its transaction and its session."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,9 +24,9 @@ __all__ = ["show"]
 @json_option
 @click.pass_context
 def show(ctx: click.Context, *, identifier: str, directory: Path | None, as_json: bool) -> None:
-    """Show one record whole, with its error, its transaction and its session.
+    """Show one record in full, with its error, its transaction and its session.
 
-    ID is that of an event, an operation, an error, a sync, a migration or a transaction, as
+    ID is the id of an event, an operation, an error, a sync, a migration or a transaction, as
     `leadlog tail --json`, `slow`, `errors` and `history` print it.
 
     \b
@@ -102,7 +102,7 @@ def _lines(found: "FoundRecord", width: int | None) -> Iterator[str]:
 
 
 def _tree(stored: Mapping[str, Any], depth: int, *, but: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield a record as lines `key: value`, uncut; nulls and what is empty are left out."""
+    """Yield a record as uncut lines `key: value`; null and empty values are left out."""
     indent = "  " * depth
     for key, inner in stored.items():
         if key in but or _is_empty(inner):

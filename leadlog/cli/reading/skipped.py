@@ -1,4 +1,4 @@
-"""What commands that read a whole log have in common."""
+"""Helpers of the commands that read a whole log."""
 
 import gc
 
@@ -11,9 +11,9 @@ __all__ = ["collect_nothing", "say_skipped"]
 
 
 def collect_nothing(ctx: click.Context) -> None:
-    """Rests the garbage collector until the command ends.
+    """Turn the garbage collector off until the command ends.
 
-    Events hold no cycles, and looking for some takes as long as reading them.
+    Events form no cycles, and searching for some takes as long as reading the events.
     """
     if gc.isenabled():
         gc.disable()

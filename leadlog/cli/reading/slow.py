@@ -1,4 +1,4 @@
-"""`leadlog slow`: where the time goes."""
+"""`leadlog slow`: the operations that take the most time."""
 
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ _WIDE = 200
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="How many operations and shapes.",
+    help="Number of operations and shapes to show.",
 )
-@moment_option("--since", "Only what ended at TIME or later.")
-@moment_option("--until", "Only what ended before TIME.")
+@moment_option("--since", "Only events that ended at TIME or later.")
+@moment_option("--until", "Only events that ended before TIME.")
 @engine_options
 @directory_option
 @json_option
@@ -45,12 +45,12 @@ def slow(
     as_json: bool,
     **where: str | None,
 ) -> None:
-    """Show which operations take the time: by kind, and by the shape of their statements.
+    """Show which operations take the most time, by kind and by the shape of their statements.
 
-    A shape is what is done to which class with which columns. Calls from 100 ms on (`statement_ms`
+    A shape is an operation, a class and a set of columns. Calls of 100 ms or more (`statement_ms`
     of `leadlog.capture`) have their SQL in the log, without values: the slowest are shown.
-    Percentiles are by rank, within 1 %. Hints name calls that run once per row where one could do
-    (N+1).
+    Percentiles are by rank, within 1 %. Hints name calls that run once per row where a single call
+    would do (N+1).
 
     \b
     Examples:

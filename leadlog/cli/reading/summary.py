@@ -1,4 +1,4 @@
-"""`leadlog summary`: what a day, a week or any days add up to, beside what was before."""
+"""`leadlog summary`: totals of a day, a week or any days, compared with the period before."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -39,9 +39,7 @@ _TIER_COLOURS = {
 @click.option("--week", metavar="WEEK", help="One week: 2026-W48, or any day in it.")
 @click.option("--from", "first", metavar="DAY", help="First UTC day.")
 @click.option("--to", "last", metavar="DAY", help="Last UTC day.  [default: today]")
-@click.option(
-    "--exact", is_flag=True, help="Read every event, for percentiles as they were measured."
-)
+@click.option("--exact", is_flag=True, help="Read every event, for exact percentiles.")
 @engine_options
 @json_option
 def summary(
@@ -57,12 +55,12 @@ def summary(
 ) -> None:
     """Sum up a day, a week or any days of the log.
 
-    Counts, durations by operation, syncs, migrations, errors and peaks, beside the period of the
-    same length before. By default it is today. Days that are sealed (`leadlog archive`) are read
-    from their bucket tables, without their events; percentiles are then at most 1 % off, and
-    marked with ≈. Events kept by sampling are weighted. Spark reads the sealed days only, their
+    Shows counts, durations by operation, syncs, migrations, errors and peaks, compared with the
+    period of the same length before. The default is today. Sealed days (`leadlog archive`) are read
+    from their bucket tables instead of their events; percentiles are then at most 1 % off, and
+    marked with ≈. Events kept by sampling are weighted. Spark reads sealed days only, from their
     events instead of their bucket tables, and gives the same summary. `leadlog report` writes a
-    period as a file to be read and printed.
+    period as a file to read and print.
 
     \b
     Examples:
@@ -138,7 +136,7 @@ def _day_line(tally: Any) -> dict[str, int | None]:
 
 
 def sparkline(values: list[int]) -> str:
-    """Numbers as one row of bars, the highest being full."""
+    """Return numbers as one row of bars; the highest is full."""
     most = max(values, default=0)
     if most == 0:
         return _BARS[0] * len(values)
@@ -146,7 +144,7 @@ def sparkline(values: list[int]) -> str:
 
 
 def change(now: float | None, before: float | None) -> str:
-    """By how much a number is higher than before."""
+    """Return the change of a number in percent, or `same`, `new`, or `-` if unknown."""
     if now is None or before is None:
         return "-"
     if before == 0:
@@ -170,11 +168,11 @@ HEADLINES = (
     ("peak memory, MB", "performance_summary", "peak_memory_usage_mb"),
     ("slowest, ms", "performance_summary", "slowest_operation_ms"),
 )
-"""Label, section and key of what stands at the top."""
+"""Label, section and key of each figure at the top."""
 
 
 def percentile(one: Mapping[str, Any], name: str) -> str:
-    """Return a percentile in milliseconds; one of buckets has ≈ before it."""
+    """Return a percentile in milliseconds; ≈ marks one that is estimated from buckets."""
     exact = one[f"{name}_ms"]
     if exact is not None:
         return f"{exact:.3f}"
@@ -189,7 +187,7 @@ def timed(one: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     info, earlier = report["summary_info"], report["previous"]
     days = info["first_day"]
     if info["last_day"] != days:
@@ -238,7 +236,7 @@ def _show(report: Mapping[str, Any]) -> None:
         click.echo("≈: from bucket tables, at most 1 % off; --exact reads the events instead.")
     if info["sampled_events"]:
         click.echo(
-            f"{info['sampled_events']} events stand for more that sampling left out, so counts are "
+            f"{info['sampled_events']} events stand for others left out by sampling, so counts are "
             "estimates."
         )
 

@@ -1,4 +1,4 @@
-"""`leadlog tail`: the last events over all categories in time order, and the coming ones."""
+"""`leadlog tail`: the last events across all categories in time order, and new ones."""
 
 import select
 import sys
@@ -47,7 +47,7 @@ def _conditions(
     multiple=True,
     metavar="EXPRESSION",
     callback=_conditions,
-    help="Only events that fulfil this; of several, all must hold.",
+    help="Only events that match; may be given several times, and all must match.",
 )
 @click.option(
     "-n",
@@ -55,9 +55,9 @@ def _conditions(
     type=click.IntRange(min=0, max=sys.maxsize),
     default=10,
     show_default=True,
-    help="How many of the last events.",
+    help="Number of last events to show.",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Show new events as they arrive, until Ctrl-C.")
 @click.option(
     "--json/--pretty",
     "as_json",
@@ -87,10 +87,10 @@ def tail(
       training_labels.data_quality=low           equal; also !=
       operation_details.execution_time_ms>=200   also < <= >
       lead_identifier.company~gmbh               contains, whatever the case
-      operation_details.error_message!=null      null also means: not there
-      trace_id exists                            the key is there
+      operation_details.error_message!=null      a missing key counts as null
+      trace_id exists                            the key is present
 
-    Times are UTC. JSON lines are the log's own, with control characters escaped.
+    Times are UTC. JSON lines are printed as in the log, with control characters escaped.
     """  # noqa: D301 - click wants real backspaces
     root = log_directory(directory) if follow else existing_log(directory)
     if not root.is_dir():
@@ -109,7 +109,7 @@ def tail(
 
 
 class _Learning:
-    """All conditions as one, which remembers what paths there are in the events it saw."""
+    """All conditions as one predicate, which collects the paths of the events it has seen."""
 
     def __init__(self, conditions: list[Condition]) -> None:
         self._conditions = conditions
@@ -124,7 +124,7 @@ class _Learning:
 
 
 def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
-    """Return a function that prints a batch of events and flushes it."""
+    """Return a function that prints a batch of events and flushes."""
     out = sys.stdout.buffer
     if as_json is None:
         as_json = not sys.stdout.isatty()
@@ -145,9 +145,10 @@ def _writer(as_json: bool | None) -> Callable[[list[Event]], None]:
 
 
 def _wait_for_reader() -> Callable[[], None]:
-    """Wait one round; raise BrokenPipeError when standard output is no longer read.
+    """Return a function that waits for one poll interval, or raises BrokenPipeError.
 
-    Without it, `leadlog tail -f | head` would stay until the next event.
+    It raises when standard output is no longer read: without it, `leadlog tail -f | head` would
+    not end before the next event.
     """
     try:
         descriptor = sys.stdout.fileno()
@@ -172,4 +173,4 @@ def _say_why_nothing(learning: _Learning, conditions: list[Condition]) -> None:
         if near is not None:
             message(f"no event has {'.'.join(condition.path)}; did you mean {near}?")
             return
-    message("no event fulfils it")
+    message("no event matches")

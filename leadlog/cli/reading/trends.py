@@ -29,7 +29,7 @@ _DAY_US = 86_400_000_000
     default=25.0,
     show_default=True,
     metavar="PERCENT",
-    help="Leave smaller changes out.",
+    help="Ignore smaller changes.",
 )
 @json_option
 @click.pass_context
@@ -44,7 +44,7 @@ def trends(
 ) -> None:
     """Show latency and resource use day by day, against the store's size, and what changed when.
 
-    Exits with 1 where something became worse. Today is left out, because it is not over; `leadlog
+    Exits with 1 when something got worse. Today is left out because it is not over; `leadlog
     health` compares the last minutes with the week before.
 
     \b

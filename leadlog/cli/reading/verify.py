@@ -1,4 +1,4 @@
-"""`leadlog verify`: the log held against the database."""
+"""`leadlog verify`: compare the log with the database."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +31,7 @@ _SHOWN = 50
     help="The mapped class; may be repeated for classes that share a table.",
 )
 @click.option("--table", "table_name", metavar="TABLE", help="Its table.  [default: by its name]")
-@click.option(
-    "--ignore", metavar="COLUMN", multiple=True, help="Leave a column out; may be repeated."
-)
+@click.option("--ignore", metavar="COLUMN", multiple=True, help="Ignore a column; may be repeated.")
 @directory_option
 @json_option
 @click.pass_context
@@ -49,13 +47,13 @@ def verify(
 ) -> None:
     """Compare the table according to the log with the real one.
 
-    Replays the log and reads the table, which it only reads. Each difference is shown with what
-    explains it: a call that does not say which rows it changed, records that were dropped, a
-    change that does not fit the one before it, a log that begins too late, or, where there is
-    nothing of that kind, another program, a trigger or a cascade in the database. What the log
-    does not have, such as masked values, is counted and not compared.
+    Replays the log and reads the table, without changing either. Each difference is shown with its
+    likely cause: a call that does not name the rows it changed, dropped records, a change that does
+    not follow from the one before, a log that begins too late, or, if none of these apply, another
+    program, a trigger or a cascade in the database. Values that are not in the log, such as masked
+    ones, are counted but not compared.
 
-    Run it while nobody writes: calls that end in between are differences.
+    Run it while nothing writes: calls that end during the comparison appear as differences.
 
     \b
     Examples:
@@ -65,7 +63,7 @@ def verify(
       leadlog verify --entity Person --entity Manager --table people
       leadlog verify --json | jq .causes
 
-    Exits with 0 when they are equal, with 1 when anything differs, and with 3 when one of them
+    Exits with 0 when log and table are equal, with 1 when they differ, and with 3 when one of them
     cannot be read.
     """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)

@@ -1,4 +1,4 @@
-"""`leadlog ship`: the log, where a company keeps its logs."""
+"""`leadlog ship`: ship the log to a company's log platform."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from leadlog.cli.root import LazyGroup
 __all__ = ["COMMANDS", "ship"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("leadlog.cli.ship.run:run", "Ship to destinations; what `leadlog ship NAME` does."),
-    "status": ("leadlog.cli.ship.state:status", "Show how far each destination is."),
-    "replay": ("leadlog.cli.ship.run:replay", "Send again what a destination refused."),
-    "forget": ("leadlog.cli.ship.state:forget", "Forget how far a destination is, to start over."),
+    "run": ("leadlog.cli.ship.run:run", "Ship to destinations; the same as `leadlog ship NAME`."),
+    "status": ("leadlog.cli.ship.state:status", "Show how far behind each destination is."),
+    "replay": ("leadlog.cli.ship.run:replay", "Send records again that a destination refused."),
+    "forget": ("leadlog.cli.ship.state:forget", "Forget a destination's position, to start over."),
     "template": ("leadlog.cli.ship.state:template", "Print the index templates."),
 }
-"""Command to where it is and its one-line help."""
+"""Command name to its location and one-line help."""
 
 
 class _ShipGroup(LazyGroup):
-    """A group whose `run` may be left out."""
+    """A group whose default command is `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self._lazy and args[0] not in ("-h", "--help"):
@@ -45,9 +45,9 @@ class _ShipGroup(LazyGroup):
 def ship(**_: Any) -> None:
     """Ship the log to Elasticsearch, Splunk, OpenTelemetry or S3.
 
-    Reads the log's files, in a process of its own, and goes on where the last one stopped: after a
-    kill, a restart, or a month. A receiver that is away costs the application nothing. Destinations
-    are tables [ship.NAME] in leadlog.toml, or one URL after --to. Each command has --json.
+    Reads the log files in a separate process and continues where the last run stopped: after a
+    kill, a restart, or a month. An unreachable receiver costs the application nothing. Destinations
+    are tables [ship.NAME] in leadlog.toml, or one URL with --to. Each command has --json.
 
     \b
     Examples:

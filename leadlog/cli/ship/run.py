@@ -1,4 +1,4 @@
-"""`leadlog ship run` and `leadlog ship replay`: the work itself."""
+"""`leadlog ship run` and `leadlog ship replay`."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from leadlog.shipping import Destination, Shipper, ShipReport
     from leadlog.shipping.objects import ObjectShipper
 
-__all__ = ["collected_seldom", "replay", "run"]
+__all__ = ["chosen", "collected_seldom", "replay", "run"]
 
 _give_up = click.option(
     "--give-up",
@@ -26,7 +26,7 @@ _give_up = click.option(
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --once, how long a destination is tried that takes nothing.",
+    help="With --once, how long to retry a destination that accepts nothing.",
 )
 _JOIN_SECONDS = 0.2
 
@@ -43,10 +43,10 @@ _JOIN_SECONDS = 0.2
 @click.option(
     "--personal-data",
     metavar="POLICY",
-    help="How names and addresses leave this machine: plain, masked or pseudonymised. "
-    "Needed with --to; beside names it takes the place of theirs.",
+    help="How personal data leave this machine: plain, masked or pseudonymised. "
+    "Required with --to; overrides the policy of named destinations.",
 )
-@click.option("--once", is_flag=True, help="Send what there is, and end.")
+@click.option("--once", is_flag=True, help="Send everything in the log, and exit.")
 @_give_up
 @json_option
 @click.pass_context
@@ -62,10 +62,10 @@ def run(
     give_up: float,
     as_json: bool,
 ) -> None:
-    """Ship to destinations, until it is stopped.
+    """Ship the log to destinations until it is stopped.
 
-    What a destination refuses for good is kept with its reason, and never holds up the rest. The
-    token is in the variable that token_env names, or in the keyring; never in a URL.
+    Records that a destination rejects permanently are kept with the reason, and never delay the
+    rest. The token is read from the variable named by token_env, or the keyring; never from a URL.
 
     \b
     Examples:
@@ -73,21 +73,21 @@ def run(
       leadlog ship --all --once --json
       leadlog ship --to 'splunk+https://splunk:8088?token_env=HEC_TOKEN' --personal-data plain
 
-    With --once it exits with 1 where records were refused, and with 3 where a destination could
+    With --once it exits with 1 when records were refused, and with 3 when a destination could
     not be reached.
     """  # noqa: D301 - click wants real backspaces
     settings = _settings(directory)
-    chosen = _chosen(settings, names, to, personal_data, everything=everything)
+    wanted = chosen(settings, names, to, personal_data, everything=everything)
     root = existing_log(settings.directory) if once else Path(settings.directory)
     stop = threading.Event()
-    shippers = [_shipper(root, one, settings, stop) for one in chosen]
+    shippers = [_shipper(root, one, settings, stop) for one in wanted]
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
         stop.set()
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     if not once:
-        message(f"shipping {root} to {', '.join(one.name for one in chosen)}")
+        message(f"shipping {root} to {', '.join(one.name for one in wanted)}")
     errors: list[BaseException] = []
     threads = [
         threading.Thread(target=_work, args=(one, once, give_up, errors, stop), name="leadlog-ship")
@@ -97,7 +97,7 @@ def run(
         for thread in threads:
             thread.start()
         for thread in threads:
-            while thread.is_alive():  # so that signals are handled meanwhile
+            while thread.is_alive():  # join in steps, so that signals are handled
                 thread.join(_JOIN_SECONDS)
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -108,7 +108,7 @@ def run(
 
 @contextmanager
 def collected_seldom() -> Iterator[None]:
-    """Let the garbage collector run seldom: decoded records hold no cycles, but many objects."""
+    """Run the garbage collector rarely: decoded records form no cycles, but many objects."""
     import gc
 
     before = gc.get_threshold()
@@ -142,8 +142,8 @@ def _work(
 @click.command()
 @click.argument("name")
 @directory_option
-@click.option("--to", metavar="URL", help="The URL that NAME was made of, where it has no table.")
-@click.option("--personal-data", metavar="POLICY", help="Needed with --to.")
+@click.option("--to", metavar="URL", help="The URL of NAME, if it has no table.")
+@click.option("--personal-data", metavar="POLICY", help="Required with --to.")
 @_give_up
 @json_option
 @click.pass_context
@@ -157,19 +157,20 @@ def replay(
     give_up: float,
     as_json: bool,
 ) -> None:
-    """Send again what a destination refused, after its cause is mended.
+    """Send the records again that a destination refused, after the cause is fixed.
 
-    What it takes now is forgotten here; what it refuses again is kept with the new reason.
+    Records that it accepts are removed here; records that it refuses again are kept with the new
+    reason.
 
     \b
     Examples:
       leadlog ship replay elk
       leadlog ship replay elk --json | jq .refused
 
-    Exits with 1 where records were refused again, and with 3 where it could not be reached.
+    Exits with 1 when records were refused again, and with 3 when it could not be reached.
     """  # noqa: D301 - click wants real backspaces
     settings = _settings(directory)
-    (destination,) = _chosen(settings, () if to else (name,), to, personal_data, everything=False)
+    (destination,) = chosen(settings, () if to else (name,), to, personal_data, everything=False)
     root = existing_log(settings.directory)
     shipper = _shipper(root, destination, settings, threading.Event())
     try:
@@ -185,14 +186,20 @@ def _settings(directory: Path | None) -> "Settings":
     return load(directory=directory).settings
 
 
-def _chosen(
+def chosen(
     settings: "Settings",
     names: tuple[str, ...],
-    to: str | None,
-    personal_data: str | None,
+    to: str | None = None,
+    personal_data: str | None = None,
     *,
     everything: bool,
 ) -> "list[Destination]":
+    """Return the destinations that a command line names.
+
+    Raises:
+        UsageError: There is none of that name.
+        SettingsError: A table is wrong.
+    """
     from leadlog.shipping import configured, from_url
 
     if sum((bool(names), everything, to is not None)) != 1:
@@ -206,8 +213,8 @@ def _chosen(
     known = configured(tables)
     if not known:
         raise click.UsageError(
-            "no destination is set up; write a table [ship.NAME] into leadlog.toml, or give --to "
-            "URL"
+            "no destination is set up; write a table [ship.NAME] into leadlog.toml, or run "
+            "`leadlog ship --to URL`"
         )
     for name in names:
         if name not in known:
@@ -218,33 +225,12 @@ def _chosen(
 def _shipper(
     root: Path, destination: "Destination", settings: "Settings", stop: threading.Event
 ) -> "Shipper | ObjectShipper":
-    from leadlog.core.errors import SettingsError
-    from leadlog.shipping import Shipper
+    from leadlog.shipping import shipper_for
 
-    if destination.personal_data == "pseudonymised" and not settings.pseudonym_key:
-        raise SettingsError(
-            f"ship.{destination.name}: pseudonyms need a key; set LEADLOG_PSEUDONYM_KEY"
-        )
-    if destination.type == "s3":
-        from leadlog.shipping.objects import ObjectShipper
-        from leadlog_processors.privacy import Policy, Privacy
+    def notice(text: str) -> None:
+        message(f"{destination.name}: {text}")
 
-        policy = cast("Policy", destination.personal_data)
-        key = settings.pseudonym_key.encode() or None
-        return ObjectShipper(
-            root,
-            destination,
-            privacy=None if policy == "plain" else Privacy(policy, key),
-            notice=lambda text: message(f"{destination.name}: {text}"),
-            stop=stop,
-        )
-    return Shipper(
-        root,
-        destination,
-        pseudonym_key=settings.pseudonym_key,
-        notice=lambda text: message(f"{destination.name}: {text}"),
-        stop=stop,
-    )
+    return shipper_for(root, destination, settings, notice=notice, stop=stop)
 
 
 def _show(reports: "list[ShipReport]", *, as_json: bool) -> int:
@@ -257,7 +243,7 @@ def _show(reports: "list[ShipReport]", *, as_json: bool) -> int:
             message(f"{one.name}: `leadlog ship status` shows why records were refused")
     for one in reports:
         if one.error:
-            message(f"{one.name}: not all was shipped: {one.error}")
+            message(f"{one.name}: not everything was shipped: {one.error}")
     if any(one.error for one in reports):
         return 3
     return 1 if any(one.refused for one in reports) else 0

@@ -1,4 +1,4 @@
-"""`leadlog ship status`, `forget` and `template`: what is kept, and what receivers need."""
+"""`leadlog ship status`, `leadlog ship forget` and `leadlog ship template`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,14 @@ __all__ = ["forget", "status", "template"]
 def status(
     ctx: click.Context, *, names: tuple[str, ...], directory: Path | None, as_json: bool
 ) -> None:
-    """Show how far each destination is: lag in records, bytes and seconds, refused and dropped.
+    """Show each destination's lag in records, bytes and seconds, and refused and dropped records.
 
     \b
     Examples:
       leadlog ship status
       leadlog ship status elk --json | jq '.destinations[0].lag.seconds'
 
-    Exits with 1 where records were refused or dropped.
+    Exits with 1 when records were refused or dropped.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.clock import now_us
     from leadlog.reading.shipped import destinations, read_shipments
@@ -110,10 +110,10 @@ def _show(rows: list[dict[str, Any]]) -> None:
 @directory_option
 @json_option
 def forget(*, name: str, directory: Path | None, as_json: bool) -> None:
-    """Forget how far a destination is, with what it refused.
+    """Forget a destination's position and the records that it refused.
 
-    The next run ships all of the log to it, or nothing if it is never named again; the archive no
-    longer waits for it.
+    The next run to it ships the whole log again; until then, `leadlog archive` no longer waits for
+    it.
 
     \b
     Examples:
@@ -124,7 +124,7 @@ def forget(*, name: str, directory: Path | None, as_json: bool) -> None:
 
     root = existing_log(directory)
     if name not in shipped.destinations(root):
-        shipped.read_shipments(root, name)  # says what there is
+        shipped.read_shipments(root, name)  # raises if there is no such destination
         raise ReadError(f"there is no destination {name!r}")
     with shipments.shipping_lock(root, name) as other:
         if other is not None:
@@ -143,12 +143,12 @@ def forget(*, name: str, directory: Path | None, as_json: bool) -> None:
     type=click.Choice(["elasticsearch", "opensearch"]),
     default="elasticsearch",
     show_default=True,
-    help="Which one they are for.",
+    help="Which one the templates are for.",
 )
-@click.option("--index", default="leadlog", show_default=True, help="What index names begin with.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; it is JSON anyway.")
+@click.option("--index", default="leadlog", show_default=True, help="Prefix of the index names.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, as without it.")
 def template(*, flavour: str, index: str, as_json: bool) -> None:  # noqa: ARG001 - always JSON
-    """Print the index templates that `leadlog ship` installs, for those who install them by hand.
+    """Print the index templates that `leadlog ship` installs, to install them by hand.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`leadlog sync`: everything about the lead store and its Airtable table."""
+"""`leadlog sync`: the group of commands that sync the lead store with an Airtable table."""
 
 import click
 
@@ -7,20 +7,20 @@ from leadlog.cli.root import LazyGroup
 __all__ = ["COMMANDS", "sync"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "push": ("leadlog.cli.sync.runs:push", "Send what changed in the store to Airtable."),
-    "pull": ("leadlog.cli.sync.runs:pull", "Take what changed in Airtable into the store."),
-    "both": ("leadlog.cli.sync.runs:both", "Bring both sides together, field by field."),
-    "retry": ("leadlog.cli.sync.runs:retry", "Try again what was set aside."),
-    "status": ("leadlog.cli.sync.state:status", "Show what there is to send, and the last runs."),
-    "schema": ("leadlog.cli.sync.state:schema", "Check the table's fields, and create some."),
+    "push": ("leadlog.cli.sync.runs:push", "Send changes in the store to Airtable."),
+    "pull": ("leadlog.cli.sync.runs:pull", "Apply changes in Airtable to the store."),
+    "both": ("leadlog.cli.sync.runs:both", "Sync both sides, field by field."),
+    "retry": ("leadlog.cli.sync.runs:retry", "Retry the leads that were set aside."),
+    "status": ("leadlog.cli.sync.state:status", "Show pending changes, and the last runs."),
+    "schema": ("leadlog.cli.sync.state:schema", "Check the table's fields, or create them."),
 }
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def sync() -> None:
-    """Keep the lead store and an Airtable table equal.
+    """Keep the lead store and an Airtable table in sync.
 
-    The token comes from AIRTABLE_API_KEY or the keyring; base, table and fields from the settings
+    The token is read from AIRTABLE_API_KEY or the keyring; base, table and fields from the settings
     (`[airtable]` in leadlog.toml). Each command takes --database URL and --json.
 
     \b

@@ -1,4 +1,4 @@
-"""`leadlog sync push`, `pull`, `both` and `retry`."""
+"""`leadlog sync push`, `leadlog sync pull`, `leadlog sync both` and `leadlog sync retry`."""
 
 import sys
 import time
@@ -31,14 +31,14 @@ def _run_options(function: F) -> F:
             "--watch",
             type=click.FloatRange(min=0),
             metavar="SECONDS",
-            help="Repeat forever, with this many seconds between two runs.",
+            help="Repeat forever, with this many seconds between runs.",
         ),
         click.option(
             "--deletes",
             type=click.Choice(["guarded", "apply", "undo"]),
             default="guarded",
             show_default=True,
-            help="Hold many deletes back, do them all, or bring back what they would delete.",
+            help="For many deletes: hold them back, apply them, or restore what they would delete.",
         ),
         click.option("--dry-run", is_flag=True, help="Change nothing; show what would be done."),
         directory_option,
@@ -53,9 +53,9 @@ def _run_options(function: F) -> F:
 @_run_options
 @click.pass_context
 def push(ctx: click.Context, /, *, lead_ids: tuple[str, ...], **options: Any) -> None:
-    """Send what changed in the store to Airtable: new rows, changed fields, deleted rows.
+    """Send changes in the store to Airtable: new rows, changed fields, deleted rows.
 
-    With LEAD_IDs, these leads only. Exits with 1 when leads failed.
+    With LEAD_IDs, only these leads. Exits with 1 when leads failed.
 
     \b
     Examples:
@@ -68,14 +68,13 @@ def push(ctx: click.Context, /, *, lead_ids: tuple[str, ...], **options: Any) ->
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(min=0), help="Most leads to change.  [default: all]")
+@click.option("--limit", type=click.IntRange(min=0), help="Change at most N leads.  [default: all]")
 @_run_options
 @click.pass_context
 def pull(ctx: click.Context, /, *, limit: int | None, **options: Any) -> None:
-    """Take what changed in Airtable into the store: new leads, changed fields, deleted leads.
+    """Apply changes in Airtable to the store: new leads, changed fields, deleted leads.
 
-    The only thing that is written to the table is the id of each lead. Exits with 1 when leads
-    failed.
+    Only the id of each lead is written to the table. Exits with 1 when leads failed.
 
     \b
     Examples:
@@ -90,9 +89,9 @@ def pull(ctx: click.Context, /, *, limit: int | None, **options: Any) -> None:
 @_run_options
 @click.pass_context
 def both(ctx: click.Context, /, **options: Any) -> None:
-    """Bring both sides together, field by field.
+    """Sync both sides, field by field.
 
-    A field that both changed is a conflict: the later edit wins, and both values are in the log.
+    A field changed on both sides is a conflict: the later edit wins, and both values are logged.
     Exits with 1 when leads failed.
 
     \b
@@ -108,7 +107,7 @@ def both(ctx: click.Context, /, **options: Any) -> None:
 @_run_options
 @click.pass_context
 def retry(ctx: click.Context, /, **options: Any) -> None:
-    """Try again what was set aside because it failed, and nothing else.
+    """Retry only the leads that were set aside because they failed.
 
     Exits with 1 when leads failed again.
 
@@ -154,11 +153,11 @@ def _tell(result: Any, *, as_json: bool) -> None:
 
 
 def _watch(run: Callable[[], Any], bar: "_Bar", seconds: float, *, as_json: bool) -> NoReturn:
-    """Repeat runs, whatever happens to one; only an error that waiting cannot cure ends this.
+    """Repeat runs despite failures; only an error that waiting cannot fix ends the watch.
 
-    What goes wrong is said once until it changes, and so is that it goes well again. After a
-    failure it waits longer each time, up to ten minutes; another sync of the store is waited for
-    as after any run.
+    A problem is reported once until it changes, and so is recovery. After each failure the wait
+    grows, up to ten minutes; when another sync of the store is running, the wait is the normal
+    one.
     """
     from sqlalchemy.exc import OperationalError
 
@@ -186,17 +185,17 @@ def _watch(run: Callable[[], Any], bar: "_Bar", seconds: float, *, as_json: bool
             if result.error is not None:
                 said = result.error
             elif said is not None:
-                message("the sync goes well again")
+                message("the sync works again")
                 said = None
         if problem is not None and problem != said:
             bar.close()
-            message(f"{problem}; the watch goes on")
+            message(f"{problem}; the watch continues")
             said = problem
         time.sleep(seconds if failures == 0 else min(max(seconds, 1.0) * 2**failures, _LONGEST))
 
 
 class _Bar:
-    """How far a run is, on a terminal only."""
+    """Progress bar of a sync run, drawn only on a terminal."""
 
     def __init__(self) -> None:
         self._wanted = shows_progress()
@@ -210,7 +209,7 @@ class _Bar:
         self.close()
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
-        """See `leadlog.leads.airtable.context.Progress`."""
+        """Show the progress; the signature is `leadlog.leads.airtable.context.Progress`."""
         if not self._wanted:
             return
         if what != self._what:
@@ -222,7 +221,7 @@ class _Bar:
         self._bar.update(done - self._bar.pos)
 
     def close(self) -> None:
-        """End the bar that is shown, if there is one."""
+        """Close the progress bar, if one is shown."""
         if self._what:
             self._bar.__exit__(None, None, None)
             self._what = ""

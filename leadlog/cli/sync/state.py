@@ -1,4 +1,4 @@
-"""`leadlog sync status` and `schema`."""
+"""`leadlog sync status` and `leadlog sync schema`."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _LISTS = ("failures", "last_runs", "wire")
 @database_option
 @json_option
 def status(*, database: str | None, as_json: bool) -> None:
-    """Show what there is to send, what was set aside, and the last runs; calls nobody.
+    """Show pending changes, leads set aside, and the last runs; makes no API call.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def _runs(runs: list[dict[str, Any]]) -> list[str]:
 @json_option
 @click.pass_context
 def schema(ctx: click.Context, *, create: bool, database: str | None, as_json: bool) -> None:
-    """Check that the table has the fields that are to be synchronised, with types that fit.
+    """Check that the table has the fields to sync, with suitable types.
 
     Exits with 1 when fields are missing, computed or of the wrong type.
 

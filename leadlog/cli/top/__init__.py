@@ -1,1 +1,1 @@
-"""`leadlog top`: the log in the terminal, as it comes."""
+"""`leadlog top`: a live view of the log in the terminal."""

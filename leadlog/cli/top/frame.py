@@ -1,7 +1,7 @@
-"""What `leadlog top` shows, as lines of a terminal of any size.
+"""The frame of `leadlog top`: lines for a terminal of any size.
 
-Everything stored is made harmless before it gets into a line, and every line is measured in cells,
-so that no name of an operation and no message of an error can draw outside its place.
+Stored values are escaped before they get into a line, and every line is measured in cells, so no
+operation name or error message can draw outside its place.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ __all__ = ["SORTS", "ErrorLine", "FigureTile", "LogView", "OperationLine", "Sort
 
 Sort = Literal["trouble", "calls", "p95", "name"]
 SORTS: Final[tuple[Sort, ...]] = ("trouble", "calls", "p95", "name")
-"""The orders of operations, in the order in which `s` goes through them."""
+"""The sort orders of operations; `s` cycles through them in this order."""
 
 State = Literal["good", "warning", "bad", "unknown"]
 
@@ -31,14 +31,14 @@ _LEAST_NAME: Final = 14
 
 @attrs.frozen
 class FigureTile:
-    """One of the figures at the top.
+    """One of the tiles at the top.
 
     Attributes:
-        label: what it is.
-        value: the figure as it is read.
-        change: how it differs from what it was; empty where there is nothing to compare with.
-        series: how it came about, the oldest first; None where nothing is known.
-        state: how good that is.
+        label: name of the figure.
+        value: the figure, formatted.
+        change: its change from the earlier value; empty if there is none to compare with.
+        series: its values over time, oldest first; None where unknown.
+        state: rating of the figure.
     """
 
     label: str
@@ -53,12 +53,12 @@ class OperationLine:
     """One operation.
 
     Attributes:
-        name: `Class.operation`, as it is stored.
-        calls: how many.
-        failed: share of one that failed; None where that is not known.
-        p50: median duration, milliseconds.
-        p95: milliseconds.
-        series: calls by time, the oldest first.
+        name: `Class.operation`, as stored.
+        calls: number of calls.
+        failed: share of failed calls, 0 to 1; None if unknown.
+        p50: median duration in milliseconds.
+        p95: 95th percentile of the durations in milliseconds.
+        series: calls over time, oldest first.
     """
 
     name: str
@@ -74,11 +74,11 @@ class ErrorLine:
     """A kind of error.
 
     Attributes:
-        last_us: when it was last seen, microseconds since 1970.
-        name: its class, as it is stored.
-        text: its message, as it is stored.
-        count: how often.
-        fingerprint: what `leadlog errors` knows it by.
+        last_us: time of the last occurrence, microseconds since 1970.
+        name: class of the error, as stored.
+        text: message of the error, as stored.
+        count: number of occurrences.
+        fingerprint: its fingerprint, for `leadlog errors`.
     """
 
     last_us: int
@@ -90,19 +90,19 @@ class ErrorLine:
 
 @attrs.frozen
 class LogView:
-    """One look at the log.
+    """One snapshot of the log.
 
     Attributes:
         log: the log directory.
-        window: the time that the figures are about, in words.
-        now_us: when it was looked at, microseconds since 1970.
-        last_us: of the newest event; None where there is none.
-        sentence: how things are.
-        state: how good that is.
-        tiles: figures.
-        operations: with calls in the window.
-        errors: kinds of errors in the window, the last seen first.
-        notice: what a reader should know of the figures, such as how much is not yet counted.
+        window: the period of the figures, in words.
+        now_us: time of the snapshot, microseconds since 1970.
+        last_us: time of the newest event, microseconds since 1970; None if there is none.
+        sentence: summary of the state.
+        state: rating of the state.
+        tiles: the figures at the top.
+        operations: the operations with calls in the window.
+        errors: kinds of errors in the window, most recent first.
+        notice: a caveat about the figures, such as how much is not yet indexed; empty for none.
     """
 
     log: str
@@ -142,16 +142,16 @@ def frame(
     helping: bool = False,
     keys: bool = True,
 ) -> list[str]:
-    """Return the lines of a look at the log.
+    """Return the lines of one frame.
 
     Args:
-        view: what there is to show.
-        width: cells that a line may have.
-        height: lines that there is room for; None for as many as are needed.
-        sort: order of the operations.
-        paused: whether the figures stand still.
-        helping: whether to show the keys instead.
-        keys: whether to name the keys at the bottom.
+        view: the snapshot to show.
+        width: maximum width of a line in cells.
+        height: number of lines available; None for no limit.
+        sort: sort order of the operations.
+        paused: whether updates are paused.
+        helping: whether to show the help instead.
+        keys: whether to show the key hints at the bottom.
     """
     head = [*_head(view, width, paused=paused)]
     foot = [_keys(width, sort)] if keys else []
@@ -197,7 +197,7 @@ def _body(view: LogView, width: int, room: int | None, sort: Sort) -> Iterator[s
         yield from (*operations, "", *errors)
         return
     left = room - len(tiles) - 1
-    # Errors have a third of what is left, and what operations do not need.
+    # Errors get a third of the remaining lines, plus those that operations do not need.
     for_errors = min(len(errors), max(left // 3, left - len(operations), 2))
     yield from _cut(operations, left - for_errors, width)
     yield ""
@@ -205,7 +205,7 @@ def _body(view: LogView, width: int, room: int | None, sort: Sort) -> Iterator[s
 
 
 def _cut(lines: list[str], room: int, width: int) -> list[str]:
-    """Return what there is room for; the last line says how much is left out."""
+    """Return the lines that fit; the last one says how many are left out."""
     if len(lines) <= room:
         return lines
     if room < 2:
@@ -246,7 +246,7 @@ def _columns(texts: Sequence[Styled], size: int) -> str:
 
 
 def spark(series: Sequence[float | None], width: int) -> str:
-    """Return a series as one row of bars, at most `width` cells; unknown is a gap.
+    """Return a series as one row of bars, at most `width` cells wide; an unknown value is a gap.
 
     >>> spark([0, 1, None, 4], 10), spark([1, 1, 8, 8], 2), spark([], 5)
     ('▁▃ █', '▂█', '')
@@ -349,7 +349,7 @@ def _errors(errors: Sequence[ErrorLine], width: int, now_us: int) -> Iterator[st
 
 
 def _when(us: int, now_us: int) -> str:
-    """Return the time of day; the date, too, where it is not today's."""
+    """Return the time of day, with the date if it is not today."""
     text = moment(us, seconds=True)
     day, _, clock = text.rpartition(", ")
     return clock if moment(now_us).startswith(f"{day},") else text[: -len(":00")]

@@ -1,8 +1,8 @@
-"""A terminal taken over for a time: a screen of its own, single keys, and back as it was.
+"""A full-screen terminal: the alternate screen, single keys, and restoration on exit.
 
-Plain ANSI: the alternate screen, so that what stood there before comes back; synchronised output,
-so that a terminal shows whole frames only. A frame is drawn over the one before, line by line,
-without clearing first, so nothing flickers on a terminal that does not know synchronised output.
+Plain ANSI: the alternate screen, so the earlier content comes back; synchronised output, so the
+terminal shows only whole frames. A frame is drawn over the previous one, line by line, without
+clearing first, so nothing flickers on a terminal without synchronised output.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 __all__ = ["RESIZED", "Screen", "can_draw"]
 
 RESIZED: Final = "resized"
-"""What `Screen.key` returns when the window has another size."""
+"""Return value of `Screen.key` after the window was resized."""
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 _LEAVE: Final = "\x1b[?2026l\x1b[?7h\x1b[?25h\x1b[0m\x1b[?1049l"
@@ -32,20 +32,20 @@ _LEAST: Final = (20, 4)
 
 
 def can_draw() -> bool:
-    """Return whether standard input and output are a terminal that frames can be drawn on."""
+    """Return True if standard input and output are a terminal that can draw frames."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Screen:
-    """The terminal, while entered.
+    """Context manager that takes over the terminal.
 
-    Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit, inside the block;
-    Ctrl-Z gives the terminal back for as long as the process is stopped. However the block ends,
-    the terminal is as it was before.
+    Inside the block, Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise SystemExit;
+    Ctrl-Z restores the terminal while the process is stopped. The terminal is restored however the
+    block ends.
 
     Attributes:
-        width: columns of the terminal.
-        height: lines of the terminal.
+        width: width of the terminal in columns.
+        height: height of the terminal in lines.
     """
 
     def __init__(self) -> None:
@@ -88,14 +88,14 @@ class Screen:
         self._write(_ENTER)
 
     def _give_back(self) -> None:
-        # A closed terminal accepts nothing and needs nothing.
+        # A closed terminal cannot be written to, and need not be restored.
         with suppress(OSError, ValueError):
             self._write(_LEAVE)
         with suppress(termios.error, OSError):
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._before)
 
     def _restore(self) -> None:
-        # A second Ctrl-C must not come between the two halves of giving the terminal back.
+        # A second Ctrl-C must not interrupt the restoration halfway.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *_ENDING})
         try:
             self._give_back()
@@ -107,7 +107,7 @@ class Screen:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _write(self, text: str) -> None:
-        # Not through the stream: a signal's handler may write while a frame is being written.
+        # Bypass the stream: a signal handler may write while a frame is being written.
         rest = text.encode(sys.stdout.encoding or "utf-8", "replace")
         while rest:
             rest = rest[os.write(self._output, rest) :]
@@ -117,7 +117,7 @@ class Screen:
             size = os.get_terminal_size(self._output)
         except OSError:
             return
-        # A terminal that does not know its size says 0.
+        # A terminal that does not know its size reports 0.
         self.width = max(size.columns, _LEAST[0]) if size.columns else 80
         self.height = max(size.lines, _LEAST[1]) if size.lines else 24
 
@@ -129,7 +129,7 @@ class Screen:
             os.write(self._wake_write, b"r")
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
-        """Stop as if nobody had asked for Ctrl-Z, and take the terminal again afterwards."""
+        """Stop as the default handler of Ctrl-Z does, then take the terminal over again."""
         self._give_back()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
@@ -141,13 +141,13 @@ class Screen:
     def _on_end(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
         raise SystemExit(128 + number)
 
-    # ---------------------------------------------------------------------------- what it is for
+    # ------------------------------------------------------------------------- frames and keys
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show a frame; lines beyond the height are left out.
+        """Draw a frame; lines beyond the height are left out.
 
         Args:
-            lines: each no wider than the terminal, with colours but no other escape sequence.
+            lines: lines no wider than the terminal, with colours but no other escape sequences.
 
         Raises:
             OSError: The terminal is gone.
@@ -156,17 +156,17 @@ class Screen:
         self._write(_BEGIN + "\r\n".join(f"{one}{_LINE_END}" for one in shown) + _END)
 
     def key(self, seconds: float) -> str | None:
-        """Wait for a key.
+        """Wait for a key press.
 
         Args:
-            seconds: how long at most.
+            seconds: maximum time to wait.
 
         Returns:
-            The key; `RESIZED` where the window has another size now; None where nothing came,
-            or an escape sequence, such as that of an arrow key, which means nothing here.
+            The key; `RESIZED` if the window was resized; None after a timeout, or for an escape
+            sequence, such as that of an arrow key, which has no meaning here.
 
         Raises:
-            EOFError: Nothing will ever come: the terminal is gone.
+            EOFError: The terminal is gone, so no key can ever arrive.
         """
         if not self._resized:
             ready, _, _ = select.select([self._input, self._wake_read], [], [], seconds)
@@ -190,7 +190,7 @@ class Screen:
         return typed.decode("latin-1")
 
     def _after_escape(self) -> str | None:
-        """Read the rest of an escape sequence, and no more; Escape alone is a key."""
+        """Read exactly the rest of an escape sequence; Escape alone is a key."""
         if not self._more():
             return "escape"
         if os.read(self._input, 1) not in {b"[", b"O"}:

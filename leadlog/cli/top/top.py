@@ -1,4 +1,4 @@
-"""`leadlog top`: the store in the terminal, as it works."""
+"""`leadlog top`: watch the store live in the terminal."""
 
 import sys
 import time
@@ -26,7 +26,7 @@ _STATES: Final[dict[str, "State"]] = {
     "unknown": "unknown",
 }
 _PIPE_CELLS: Final = 100
-# For a terminal or a file that knows few characters.
+# ASCII replacements for an encoding that lacks these characters.
 _ASCII: Final = str.maketrans("▁▂▃▄▅▆▇█–−×…↓↑●▲■○≈", "_.:-=+*#--x.v^*!#o~")
 
 
@@ -38,7 +38,7 @@ _ASCII: Final = str.maketrans("▁▂▃▄▅▆▇█–−×…↓↑●▲�
     default="1h",
     show_default=True,
     metavar="TIME",
-    help="Figures of what happened at TIME or later.",
+    help="Count events at TIME or later.",
 )
 @click.option(
     "--every",
@@ -46,7 +46,7 @@ _ASCII: Final = str.maketrans("▁▂▃▄▅▆▇█–−×…↓↑●▲�
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look.",
+    help="Interval between two updates.",
 )
 @json_option
 @click.pass_context
@@ -76,8 +76,8 @@ def top(
       leadlog top --json | jq '.operations[] | select(.failed > 0) | .name'
 
     TIME is 2026-11-23T10:00:00Z, today, or 2h for two hours ago, which goes on with the clock.
-    Figures come from the index of the log; the first time it is made, which takes a while. Into a
-    pipe, and on a terminal without a cursor, it prints one frame.
+    The figures are read from the index of the log; building it the first time takes a while. In a
+    pipe, and on a terminal without cursor control, it prints one frame.
     """  # noqa: D301 - click wants real backspaces
     root = existing_log(directory)
     _check(since)
@@ -116,7 +116,7 @@ def _now(log: "Log", since: str) -> "Now":
 
 
 def _look(log: "Log", since: str, notice: str = "") -> "LogView":
-    """Return the current view of the log."""
+    """Return a snapshot of the log."""
     from leadlog.cli.top.frame import ErrorLine, LogView, OperationLine
     from leadlog.core.clock import now_us, parse
 
@@ -163,7 +163,7 @@ def _tile(tile: "Tile") -> "FrameTile":
 
 
 def _known(lines: list[str]) -> list[str]:
-    """Return the lines in characters that standard output has."""
+    """Return the lines with only characters that the encoding of standard output has."""
     try:
         "▁█–●".encode(sys.stdout.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -201,7 +201,7 @@ def _watch(log: "Log", since: str, every: float, *, colour: bool) -> None:
                 if not paused and time.monotonic() >= due:
                     began = time.monotonic()
                     view = _look(log, since, _catch_up(log))
-                    # A look that takes long is not made all the time.
+                    # If an update takes long, wait longer before the next.
                     due = time.monotonic() + max(every, time.monotonic() - began)
             elif key in _QUIT:
                 return
@@ -219,11 +219,11 @@ def _watch(log: "Log", since: str, every: float, *, colour: bool) -> None:
 
 
 def _catch_up(log: "Log") -> str:
-    """Read what is new; returns what is wrong with it, if anything is."""
+    """Index new events; return the problem as text, or "" if there is none."""
     from leadlog.core.errors import LeadlogError
 
     try:
         log.catch_up()
-    except LeadlogError as error:  # most likely over by the next look
+    except LeadlogError as error:  # most likely gone by the next update
         return str(error)
     return ""

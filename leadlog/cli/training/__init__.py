@@ -1,1 +1,1 @@
-"""Commands about data sets and models."""
+"""Commands for data sets and models."""

@@ -18,7 +18,7 @@ __all__ = ["anomalies"]
     type=click.FloatRange(min=1),
     default=6.0,
     show_default=True,
-    help="How many robust standard deviations above the median count.",
+    help="Robust standard deviations above the median from which a run counts.",
 )
 @click.option(
     "-n", "--lines", type=click.IntRange(min=1), default=20, show_default=True, help="How many."
@@ -36,8 +36,9 @@ def anomalies(
 ) -> None:
     """Show runs that took unusually long for their operation at that hour.
 
-    No model: each run is held against the median and MAD of the same operation at the same UTC
-    hour on the 28 days before, where there are 20 runs, else against all its runs of those days.
+    No model is needed: each run is compared with the median and MAD of the same operation at the
+    same UTC hour on the 28 days before, or, with fewer than 20 such runs, with all its runs of
+    those days.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`leadlog dataset`: training data from the log, and its check."""
+"""`leadlog dataset`: write training data from the log, and check it."""
 
 from pathlib import Path
 from typing import Any
@@ -33,29 +33,29 @@ _GROUPS = ("transaction", "session", "lead", "none")
     type=click.Choice(_TARGETS),
     default="slow",
     show_default=True,
-    help="What is to be foretold.",
+    help="The outcome to predict.",
 )
-@moment_option("--from", "Only runs that began at TIME or later; features see what was before.")
-@moment_option("--to", "Only what ended before TIME.")
+@moment_option("--from", "Only runs that began at TIME or later; features also use earlier runs.")
+@moment_option("--to", "Only runs that ended before TIME.")
 @click.option(
     "--group",
     "groups",
     type=click.Choice(_GROUPS),
     multiple=True,
-    help="What must not be in two parts; may be given several times.  [default: the first three]",
+    help="What two parts may not share; may be given several times.  [default: the first three]",
 )
 @click.option(
     "--embargo",
     "embargo_s",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Time left out between the parts; the longest run at least.",
+    help="Time left out between the parts; at least the longest run.",
 )
 @click.option(
     "--objective-ms",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MS",
-    help="For slow: a limit for all operations, in place of each one's own 95th percentile.",
+    help="For slow: one limit for all operations, instead of each one's 95th percentile.",
 )
 @directory_option
 @json_option
@@ -73,12 +73,12 @@ def dataset(
     as_json: bool,
     **moments: str | None,
 ) -> None:
-    """Write training data of the log: what was known when each run began, and its outcome.
+    """Write training data from the log: the state known when each run began, and its outcome.
 
-    Three Parquet files (train, calibration, test) that follow each other in time and share no
-    session, transaction or lead; croissant.json; README.md, a Hugging Face card; DATASHEET.md;
-    manifest.json with every hash. From the same log the same bytes come out. No name, address,
-    number or id of a record is in them.
+    Writes three Parquet files (train, calibration, test) that follow each other in time and share
+    no session, transaction or lead; croissant.json; README.md, a Hugging Face card; DATASHEET.md;
+    manifest.json with every hash. The same log always gives the same bytes. The files contain no
+    name, address, phone number or id of a record.
 
     \b
     slow        takes longer than 95 % of its operation's last 1,000 runs
@@ -99,7 +99,7 @@ def dataset(
     if output is None:
         raise click.UsageError("name the folder to write to with -o DIR")
     if "none" in groups and len(groups) > 1:
-        raise click.UsageError("--group none goes with no other --group")
+        raise click.UsageError("--group none cannot be combined with another --group")
     from leadlog.training.dataset import write_dataset
 
     chosen: Any = {} if not groups else {"groups": [one for one in groups if one != "none"]}
@@ -138,19 +138,19 @@ def dataset(
 @json_option
 @click.pass_context
 def check(ctx: click.Context, *, folder: Path, directory: Path | None, as_json: bool) -> None:
-    """Check that a data set is what its manifest says, and not stale.
+    """Check that a data set matches its manifest, and is not stale.
 
-    Every hash is compared, no group may be in two parts, nothing but the allow-list may be a
-    column. With the log (--directory, or the one in the settings where it exists) it is stale
-    where persons were erased since, or days have other records now; in any case where a label or
-    the features have a new version.
+    Compares every hash, and checks that no group is in two parts and that every column is on the
+    allow-list. A data set is stale if a label or the features have a new version, or, when there is
+    a log (--directory, or the one in the settings if it exists), if persons were erased or days
+    changed since.
 
     \b
     Examples:
       leadlog dataset check slow-data
       leadlog dataset check slow-data --json | jq '.stale[]'
 
-    Exits with 0 when all is well, with 1 when there are problems or it is stale.
+    Exits with 0 when there are no problems, and with 1 when there are or it is stale.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.training.check import check_dataset
 

@@ -1,4 +1,4 @@
-"""How long a sync or a migration is expected to take, where a model of durations stands."""
+"""Expected duration of a sync or a migration, if there is a model of durations."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ _MINUTE_MS = 60_000.0
 def say_expected(
     directory: Path, operation: str, *, items: float | None = None, megabytes: float | None = None
 ) -> None:
-    """Say it on standard error; nothing where there is no model that may be used.
+    """Print the expected duration on standard error, or nothing without a usable model.
 
     Args:
-        directory: The log directory, whose `models/duration` is asked.
-        operation: What is about to run, such as `sync.to_airtable`.
-        items: Leads that it is about.
-        megabytes: Size of the files that it reads.
+        directory: The log directory with the model `models/duration`.
+        operation: Operation about to run, such as `sync.to_airtable`.
+        items: Number of leads to process.
+        megabytes: Size of the files to read.
     """
     from leadlog.training.predicting import MODELS, predict
 

@@ -1,4 +1,4 @@
-"""`leadlog learn` and `leadlog predict`: a model where it earns its place, and what it says."""
+"""`leadlog learn` and `leadlog predict`: train a model, and predict with it."""
 
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,18 @@ _NAMES = {"operation": "by operation", "last": "last run"}
     type=click.Path(file_okay=False, path_type=Path),
     metavar="MODEL",
     help="Folder for model.json, report.html and report.json; "
-    "database_logs/models/TARGET is where other commands look.",
+    "other commands use database_logs/models/TARGET.",
 )
 @json_option
 @click.pass_context
 def learn(ctx: click.Context, *, folder: Path, output: Path, as_json: bool) -> None:
-    """Learn a model from the data set in DIR, and publish it only where it earns its place.
+    """Train a model on the data set in DIR, and publish it only if it beats the baselines.
 
-    LightGBM on one thread, so the same data gives the same model. It is compared with a constant,
-    with each operation's own rate, and with its last run, on the part of the data that comes last.
-    Only where it is clearly better than all three (95 % block-bootstrap intervals above zero, for
-    PR-AUC and Brier score; for durations the error of the logarithm) is there a model.json: trees
-    that plain Python evaluates. Needs leadlog[learn].
+    Uses LightGBM on one thread, so the same data gives the same model. The model is compared with a
+    constant, with each operation's own rate and with its last run, on the last part of the data.
+    Only if it is clearly better than all three (95 % block-bootstrap intervals above zero, for
+    PR-AUC and Brier score; for durations, for the error of the logarithm) is model.json written:
+    trees that plain Python evaluates. Needs leadlog[learn].
 
     \b
     Examples:
@@ -41,7 +41,7 @@ def learn(ctx: click.Context, *, folder: Path, output: Path, as_json: bool) -> N
       leadlog learn slow-data -o database_logs/models/slow
       leadlog learn slow-data -o /tmp/try --json | jq .reasons
 
-    Exits with 0 where there is a model, with 1 where there is none.
+    Exits with 0 when a model was published, and with 1 when not.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.training.learning import learn as learn_from
 
@@ -77,7 +77,7 @@ def _show(report: dict[str, Any]) -> None:
     "--model",
     type=click.Path(path_type=Path),
     metavar="MODEL",
-    help="What `leadlog learn` wrote.  [default: models/slow in the log directory]",
+    help="Folder that `leadlog learn` wrote.  [default: models/slow in the log directory]",
 )
 @click.option("--session", "session_id", metavar="ID", help="The session of the call.")
 @moment_option("--at", "When the call begins.  [default: now]")
@@ -100,9 +100,10 @@ def predict(
     directory: Path | None,
     as_json: bool,
 ) -> None:
-    """Say what a model expects of a call of OPERATION that begins now.
+    """Predict the outcome of a call of OPERATION that begins now.
 
-    What had ended by then is read from the log. `leadlog.predict` is the same for applications.
+    Features are computed from the runs in the log that had ended by then. Applications can call
+    `leadlog.predict` instead.
 
     \b
     Examples:
@@ -110,7 +111,7 @@ def predict(
       leadlog predict sync.to_airtable --model database_logs/models/duration --items 500
       leadlog predict Deal.update --json | jq .value
 
-    Exits with 0 and a number, or with 1 and null where there is no model that may be used.
+    Exits with 0 and prints a number, or with 1 and prints null when there is no usable model.
     """  # noqa: D301 - click wants real backspaces
     from leadlog.core.errors import TrainingError
     from leadlog.training.model import load_model

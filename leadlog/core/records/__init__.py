@@ -34,7 +34,7 @@ Record = (
 
 
 class _Records(Mapping[str, Any]):
-    """Log type to record; each is imported when it is first asked for."""
+    """Mapping of log types to record types; each is imported on first use."""
 
     def __init__(self) -> None:
         self._paths = {one.name: one.record for one in LOG_TYPES}
@@ -60,16 +60,17 @@ class _Records(Mapping[str, Any]):
 
 
 RECORDS: Mapping[str, Any] = _Records()
-"""Log type to record."""
+"""Mapping of log types to record types."""
 
 
 def json_schema(log_type: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a log type's record.
 
-    Of leadlog's own as shipped in the package; of others without descriptions.
+    leadlog's own are the schemas shipped in the package; those of other log types have no
+    descriptions.
 
     Raises:
-        KeyError: there is no such log type.
+        KeyError: no such log type exists.
     """
     if log_type not in RECORDS:
         raise KeyError(f"no log type {log_type!r}; there are {', '.join(RECORDS)}")

@@ -1,8 +1,8 @@
-"""From the facts of a captured operation to its event.
+"""Conversion of a captured operation's facts into its event.
 
-Facts are JSON: at top level what is known only when the call has ended and the database has
-answered (`at`, `outcome`, `error_message`, `wall_ms`, `cpu_ms`, `queries`, `database_ms`,
-`transaction_id`), under `operation` what was known before, in the words of
+Facts are JSON. The top level holds what is known only after the call has ended and the database
+has responded (`at`, `outcome`, `error_message`, `wall_ms`, `cpu_ms`, `queries`, `database_ms`,
+`transaction_id`); `operation` holds what was known before, under the names of
 `leadlog.recording.capture.operation.Operation`.
 """
 
@@ -17,14 +17,14 @@ from leadlog_processors.fields import DATABASE_OPERATION, LEAD, SCHEMA_VERSION
 _BLANK: Final = shape.blank(DATABASE_OPERATION)
 _NOBODY, _UNLABELLED = _BLANK["lead_identifier"], _BLANK["training_labels"]
 SUCCESSES: Final = frozenset(("committed", "completed"))
-"""Outcomes of an operation that did what it should."""
+"""Outcomes of an operation that succeeded."""
 
 
 def operation(facts: Mapping[str, Any]) -> Event:
-    """Return the event, written out: what the hooks measured has the contract's types already.
+    """Return the event of an operation; its values have the contract's types already.
 
-    Filling `shape.blank` key by key costs five times as much; a test holds the keys, and their
-    order, to it.
+    Every key is written out, because filling `shape.blank` key by key costs five times as much; a
+    test compares the keys and their order with `shape.blank`.
     """
     known = facts["operation"].get
     error_message, wall_ms = facts["error_message"], facts["wall_ms"]

@@ -1,7 +1,7 @@
-"""Into the types of the record contract: what does not fit is kept aside, never guessed.
+"""Conversion of values to the types of the record contract; nothing is guessed or dropped.
 
-Each function takes a value, the place where it belongs, and `extra`, the mapping that
-collects what could not be put there. A missing value is None.
+Each function takes a value, the path where it belongs, and `extra`, the mapping that collects
+values that do not fit. A missing value is None.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,18 +10,18 @@ from typing import Any, Final
 Extra = dict[str, Any]
 
 MOST: Final = 1e15
-"""Size of a number up to which every reader adds numbers up exactly enough."""
+"""Largest number whose sums every reader computes exactly enough."""
 MOST_MS: Final = 1e12
-"""Longest duration that a clock may have measured, milliseconds: 31 years."""
+"""Longest plausible duration, milliseconds: 31 years."""
 
 
 def number(value: Any, path: str, extra: Extra) -> float | None:
-    """Return a number up to `MOST`, or a text that is one; anything else goes to `extra`."""
+    """Return a number up to `MOST`, also from text; anything else is put into `extra`."""
     return _within(-MOST, MOST, value, path, extra)
 
 
 def duration(value: Any, path: str, extra: Extra) -> float | None:
-    """Milliseconds from 0 to `MOST_MS`, or a text that says them; others go to `extra`."""
+    """Return milliseconds from 0 to `MOST_MS`, also from text; others are put into `extra`."""
     return _within(0, MOST_MS, value, path, extra)
 
 
@@ -36,14 +36,14 @@ def _within(least: float, most: float, value: Any, path: str, extra: Extra) -> f
             found = float(value)
         except (TypeError, ValueError, OverflowError):
             pass
-    if found is not None and least <= found <= most:  # NaN is not
+    if found is not None and least <= found <= most:  # False for NaN
         return found
     extra[path] = value
     return None
 
 
 def integer(value: Any, path: str, extra: Extra) -> int | None:
-    """Return a whole number up to `MOST`; anything else goes to `extra`."""
+    """Return a whole number up to `MOST`; anything else is put into `extra`."""
     found = number(value, path, extra)
     if found is None or type(found) is int:
         return found
@@ -54,7 +54,7 @@ def integer(value: Any, path: str, extra: Extra) -> int | None:
 
 
 def boolean(value: Any, path: str, extra: Extra) -> bool | None:
-    """Return True or False; anything else goes to `extra`."""
+    """Return True or False; anything else is put into `extra`."""
     if value is None or value is True or value is False:
         return value
     extra[path] = value
@@ -62,7 +62,7 @@ def boolean(value: Any, path: str, extra: Extra) -> bool | None:
 
 
 def text(value: Any, path: str, extra: Extra) -> str | None:
-    """Return a text; numbers, ids and exceptions become text, containers go to `extra`."""
+    """Return a text, also from numbers, ids and exceptions; containers are put into `extra`."""
     if value is None or type(value) is str:
         return value
     if isinstance(value, Mapping | list | tuple | set | frozenset):
@@ -77,7 +77,7 @@ def text(value: Any, path: str, extra: Extra) -> str | None:
 
 
 def mapping(value: Any, path: str, extra: Extra) -> dict[str, Any] | None:
-    """Return an object; a list becomes one keyed by position, anything else goes to `extra`."""
+    """Return an object; a list becomes one keyed by position, others are put into `extra`."""
     if value is None:
         return None
     if isinstance(value, Mapping):
@@ -89,7 +89,7 @@ def mapping(value: Any, path: str, extra: Extra) -> dict[str, Any] | None:
 
 
 def numbers(value: Any, path: str, extra: Extra) -> dict[str, float | None] | None:
-    """Return an object whose values are numbers; those that are not go to `extra`."""
+    """Return an object whose values are numbers; other values are put into `extra`."""
     found = mapping(value, path, extra)
     if found is None:
         return None
@@ -97,7 +97,7 @@ def numbers(value: Any, path: str, extra: Extra) -> dict[str, float | None] | No
 
 
 def counts(value: Any, path: str, extra: Extra) -> dict[str, int | None] | None:
-    """Return an object whose values are whole numbers; those that are not go to `extra`."""
+    """Return an object whose values are whole numbers; other values are put into `extra`."""
     found = mapping(value, path, extra)
     if found is None:
         return None
@@ -105,7 +105,7 @@ def counts(value: Any, path: str, extra: Extra) -> dict[str, int | None] | None:
 
 
 def one_of(allowed: tuple[str, ...]) -> Callable[[Any, str, Extra], str | None]:
-    """Make the function for a text that must be one of a few; others go to `extra`."""
+    """Return a function that accepts only the allowed texts and puts others into `extra`."""
 
     def choose(value: Any, path: str, extra: Extra) -> str | None:
         if value is None or (isinstance(value, str) and value in allowed):
@@ -117,7 +117,7 @@ def one_of(allowed: tuple[str, ...]) -> Callable[[Any, str, Extra], str | None]:
 
 
 def texts(value: Any, path: str, extra: Extra) -> list[str] | None:
-    """Return a list of texts; one text becomes a list of one, anything else goes to `extra`."""
+    """Return a list of texts; one text becomes a list of one, others are put into `extra`."""
     if value is None:
         return None
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""The keys that every record begins with, and the words they share."""
+"""The keys that every record begins with, and the literal types they share."""
 
 from typing import Any, Literal, NotRequired
 
@@ -29,7 +29,7 @@ class RecordEnvelope(TypedDict):
     session_id: ReadOnly[str]
     """8 characters `[0-9a-z]`; correlates related events."""
     event_id: ReadOnly[str]
-    """Unique over processes and restarts; sorts by time."""
+    """Unique across processes and restarts; sorts by time."""
     schema_version: ReadOnly[int]
     """Version of this contract."""
     process_id: ReadOnly[int]
@@ -37,26 +37,26 @@ class RecordEnvelope(TypedDict):
     thread_name: ReadOnly[str]
     """The writer's thread."""
     trace_id: NotRequired[ReadOnly[str]]
-    """W3C trace id; inside an OpenTelemetry span, or inside what `leadlog.instrument` records."""
+    """W3C trace id; present inside an OpenTelemetry span or what `leadlog.instrument` records."""
     span_id: NotRequired[ReadOnly[str]]
-    """W3C span id; as `trace_id`."""
+    """W3C span id; present where `trace_id` is."""
     sample_rate: NotRequired[ReadOnly[float]]
-    """Share of such events that is kept; count this one as 1 / sample_rate events."""
+    """Share of such events that is kept; count this event as 1 / sample_rate events."""
     truncated: NotRequired[ReadOnly[bool]]
     """Whether values were cut to keep the line within its limit."""
     truncated_fields: NotRequired[ReadOnly[list[str]]]
     """Paths of the values that were cut."""
     processor_errors: NotRequired[ReadOnly[list[str]]]
-    """Processors that raised on this event, with the error; it was written without them."""
+    """Processors that raised on this event, with the error; the event was written without them."""
     recovered: NotRequired[ReadOnly[bool]]
-    """Whether the writer died before the event was finished, so that another process finished it,
-    without the writer's own processors."""
+    """Whether the writer died before it finished the event; another process finished it, without
+    the writer's own processors."""
     extra: NotRequired[ReadOnly[dict[str, Any]]]
-    """What the caller passed that has no key here or not its type, by its path."""
+    """Values the caller passed that have no key in the record or the wrong type, by their path."""
 
 
 class WithContext(RecordEnvelope):
-    """An envelope with what the user bound."""
+    """An envelope with bound context."""
 
     context: NotRequired[ReadOnly[dict[str, Any]]]
-    """What the session and its user bound."""
+    """Values bound to the session."""

@@ -23,16 +23,16 @@ class ErrorDetails(TypedDict):
     stack_trace: ReadOnly[str | None]
     """Traceback without local variables, secrets masked."""
     fingerprint: ReadOnly[str | None]
-    """Same bug, same value; stable over line numbers."""
+    """Same bug, same value; unaffected by line numbers."""
     severity: ReadOnly[str | None]
     """low, medium, high or critical; low for the user's errors unless the caller says otherwise."""
 
 
 class ErrorContext(TypedDict):
-    """What went on around the error, and what the session bound.
+    """The operation around the error, and values bound to the session.
 
-    Beside these keys: `called_from`, the file, line and function of the application's call, of an
-    operation that was captured.
+    In addition to these keys, errors of captured operations have `called_from`: the file, line and
+    function of the application's call.
     """
 
     operation_in_progress: ReadOnly[str | None]
@@ -42,22 +42,22 @@ class ErrorContext(TypedDict):
     lead_data: ReadOnly[dict[str, Any] | None]
     """The lead that the operation was about."""
     system_state: ReadOnly[dict[str, Any] | None]
-    """Whatever the caller knew of the system."""
+    """State of the system, as far as the caller knew it."""
     user_action: ReadOnly[str | None]
-    """What the user did."""
+    """The action of the user."""
     environment: ReadOnly[str | None]
     """Name of the environment."""
 
 
 class RecoveryInfo(TypedDict):
-    """What was done about it."""
+    """How the error was handled."""
 
     recovery_attempted: ReadOnly[bool | None]
     """Whether a recovery was tried."""
     recovery_successful: ReadOnly[bool | None]
-    """Whether it worked."""
+    """Whether the recovery succeeded."""
     recovery_method: ReadOnly[str | None]
-    """What was tried."""
+    """Name of the recovery that was attempted."""
     data_loss_occurred: ReadOnly[bool | None]
     """Whether data was lost."""
 
@@ -70,9 +70,9 @@ class ErrorLabels(TypedDict):
     recoverable: ReadOnly[bool | None]
     """Whether the recovery was successful."""
     user_error: ReadOnly[bool | None]
-    """validation_error, input_error."""
+    """True for validation_error and input_error."""
     system_error: ReadOnly[bool | None]
-    """database_error, sync_error."""
+    """True for database_error and sync_error."""
 
 
 class ErrorLog(RecordEnvelope):

@@ -1,4 +1,4 @@
-"""The record types, read: their keys with bare annotations."""
+"""The keys of the record types, with their annotations stripped of qualifiers."""
 
 import types
 from typing import Any, NotRequired, Union, get_args, get_origin
@@ -19,7 +19,7 @@ def bare(hint: Any) -> Any:
 
 
 def all_keys_of(record: Any) -> dict[str, Any]:
-    """Return the keys of a TypedDict, with their bare annotations."""
+    """Return all keys of a TypedDict with their bare annotations."""
     hints = get_type_hints(record, include_extras=True)
     return {key: bare(hint) for key, hint in hints.items()}
 

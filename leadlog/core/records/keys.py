@@ -1,4 +1,4 @@
-"""Primary keys as text: `lead_id` and `lead_ids` of the records."""
+"""Primary keys as text, as in the records' `lead_id` and `lead_ids`."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,10 +10,10 @@ __all__ = ["key_text"]
 
 
 def key_text(parts: Iterable[Any]) -> str:
-    r"""Return a primary key as the records have it; different keys never have one text.
+    r"""Return a primary key as text in the form of the records; no two keys share a text.
 
-    The parts of a composite key are joined by commas; a comma or backslash in one of them has a
-    backslash in front. Bytes are `0x` and their hexadecimal digits.
+    The parts of a composite key are joined by commas; a comma or backslash inside a part is escaped
+    by a backslash. Bytes become `0x` and their hexadecimal digits.
 
     >>> key_text([7]), key_text(["a,b"]), key_text(["a,b", "c"]), key_text([b"\x00a"])
     ('7', 'a,b', 'a\\,b,c', '0x0061')

@@ -8,7 +8,7 @@ from leadlog.core.records.envelope import WithContext
 
 
 class MigrationDetails(TypedDict):
-    """What was to be migrated."""
+    """Input and options of the migration."""
 
     migration_type: ReadOnly[str]
     """json_to_db, backup_creation or rollback."""
@@ -19,7 +19,7 @@ class MigrationDetails(TypedDict):
     backup_created: ReadOnly[bool | None]
     """Whether a backup was made first."""
     backup_location: ReadOnly[str | None]
-    """Where it lies."""
+    """Path of the backup."""
     validation_enabled: ReadOnly[bool | None]
     """Whether the result was verified."""
 
@@ -28,17 +28,17 @@ class MigrationResults(TypedDict):
     """The outcome of the migration."""
 
     success: ReadOnly[bool | None]
-    """Whether the run did what it should."""
+    """Whether the run succeeded."""
     total_records_processed: ReadOnly[int | None]
     """Records read."""
     records_migrated: ReadOnly[int | None]
-    """Records that are in the database now."""
+    """Records that are in the database after the run."""
     records_skipped: ReadOnly[int | None]
     """Records left out on purpose."""
     records_failed: ReadOnly[int | None]
     """Records rejected."""
     duplicates_found: ReadOnly[int | None]
-    """Records of leads that were there already."""
+    """Records of leads that the store had already."""
     execution_time_ms: ReadOnly[float | None]
     """Wall time of the run, milliseconds."""
     error_message: ReadOnly[str | None]
@@ -46,18 +46,18 @@ class MigrationResults(TypedDict):
 
 
 class DataSummary(TypedDict):
-    """What the data was like."""
+    """Properties of the migrated data."""
 
     source_file_sizes_mb: ReadOnly[dict[str, float | None] | None]
     """File to size, 10^6 bytes."""
     data_quality_distribution: ReadOnly[dict[str, int | None] | None]
     """Quality band to number of records."""
     field_completeness: ReadOnly[dict[str, float | None] | None]
-    """Field to share of records that have it."""
+    """Field to share of records that have a value for it."""
     validation_errors: ReadOnly[list[str] | None]
-    """The first errors."""
+    """The first errors found."""
     validation_error_count: ReadOnly[int | None]
-    """How many there were."""
+    """Number of errors found."""
 
 
 class MigrationLabels(TypedDict):

@@ -1,4 +1,4 @@
-"""monitoring_data: one look at the system."""
+"""monitoring_data: one check of the system's state."""
 
 from typing import Any, Literal
 
@@ -8,28 +8,28 @@ from leadlog.core.records.envelope import WithContext
 
 
 class MonitoringInfo(TypedDict):
-    """What was looked at."""
+    """The check and its measurements."""
 
     monitoring_type: ReadOnly[str]
-    """health_check, sync_status, database_stats, log_health, alert; application_event for
-    an event of the application's own."""
+    """health_check, sync_status, database_stats, log_health, alert; application_event for an
+    event that the application logged itself."""
     monitoring_id: ReadOnly[str]
-    """Identifier of this look."""
+    """Identifier of this check."""
     collection_interval_seconds: ReadOnly[float | None]
-    """How often it is looked at, seconds."""
+    """Interval between checks, seconds."""
     data_points: ReadOnly[dict[str, Any] | None]
     """Measured values by name."""
 
 
 class SystemHealth(TypedDict):
-    """How the system does."""
+    """Health of the system."""
 
     database_responsive: ReadOnly[bool | None]
-    """Whether the database answered."""
+    """Whether the database responded."""
     airtable_accessible: ReadOnly[bool | None]
-    """Whether Airtable answered."""
+    """Whether Airtable responded."""
     sync_queue_size: ReadOnly[int | None]
-    """Leads that wait for a sync."""
+    """Leads waiting for a sync."""
     error_rate_percent: ReadOnly[float | None]
     """Share of operations that failed, percent."""
     average_response_time_ms: ReadOnly[float | None]
@@ -37,7 +37,7 @@ class SystemHealth(TypedDict):
 
 
 class Statistics(TypedDict):
-    """What there is."""
+    """Counts of the lead store and its syncs."""
 
     total_leads: ReadOnly[int | None]
     """Leads in the store."""
@@ -61,17 +61,17 @@ class Alert(TypedDict):
     state: ReadOnly[str | None]
     """pending, firing or resolved."""
     message: ReadOnly[str | None]
-    """What is wrong."""
+    """Description of the problem."""
     value: ReadOnly[float | None]
     """The measured value."""
     threshold: ReadOnly[float | None]
-    """The value that it is held against."""
+    """The value that it is compared with."""
     since: ReadOnly[str | None]
-    """When it began, as `timestamp`."""
+    """When the alert began, in the format of `timestamp`."""
 
 
 class MonitoringLabels(TypedDict):
-    """Training labels of a look at the system."""
+    """Training labels of a check of the system."""
 
     system_healthy: ReadOnly[bool | None]
     """Whether no critical alert is firing; null where nothing was measured."""
@@ -84,7 +84,7 @@ class MonitoringLabels(TypedDict):
 
 
 class MonitoringData(WithContext):
-    """One look at the system, or an event of the application's own."""
+    """One check of the system, or an event that the application logged itself."""
 
     log_type: ReadOnly[Literal["monitoring_data"]]
     """Kind of record."""
@@ -92,5 +92,5 @@ class MonitoringData(WithContext):
     system_health: ReadOnly[SystemHealth]
     statistics: ReadOnly[Statistics]
     alerts: ReadOnly[list[Alert]]
-    """Alerts at that moment."""
+    """Alerts at the time of the check."""
     training_labels: ReadOnly[MonitoringLabels]

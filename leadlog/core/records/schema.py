@@ -1,4 +1,4 @@
-"""JSON Schemas of record types that none is shipped for."""
+"""JSON Schemas derived from the record types of other packages."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -13,7 +13,7 @@ _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def schema_of(record: Any) -> dict[str, Any]:
-    """Return the JSON Schema of a TypedDict; what the contract may leave unknown may be null."""
+    """Return the JSON Schema of a TypedDict; numbers, texts and booleans may also be null."""
     hints = get_type_hints(record, include_extras=True)
     return {
         "title": record.__name__,

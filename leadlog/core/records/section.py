@@ -1,4 +1,4 @@
-"""From what a caller passed to the sections of a record, by the record's own types."""
+"""Conversion of the caller's values into the sections of a record, guided by its types."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -11,7 +11,7 @@ from leadlog.core.records.hints import bare, keys_of
 from leadlog_processors.envelope import ENVELOPE
 
 Event = dict[str, Any]
-"""What goes through the processor chain: `log_type` and the sections of a record."""
+"""The event dict of the processor chain: `log_type` and the sections of a record."""
 
 Fit = Callable[[Any, str, Extra], Any]
 
@@ -30,8 +30,8 @@ _BOUNDS: dict[Any, tuple[float, float]] = {
 _DURATION = (0.0, coerce.MOST_MS)
 
 Fitting = tuple[Any, tuple[float, float] | None, Fit]
-"""The exact type that needs no fitting (None where every value does), the least and the most that
-such a value may be, and the fit."""
+"""The exact type that needs no conversion (None if every value is converted), the smallest and the
+largest value of that type allowed without conversion, and the conversion."""
 
 
 def _fit(key: str, hint: Any) -> Fitting:
@@ -52,7 +52,7 @@ def _fit(key: str, hint: Any) -> Fitting:
 
 
 class Blank:
-    """Makes the empty event of a log type: every section, every key, nothing known.
+    """Factory of the empty event of a log type: every section, every key, all values unknown.
 
     Args:
         record: the TypedDict of the log type.
@@ -77,18 +77,18 @@ class Blank:
 
 
 class SectionReader:
-    """Takes one mapping of the caller's into sections of an event.
+    """Reader that copies a mapping of the caller's into sections of an event.
 
-    A value of the right type is stored as it is; another is made to fit; what cannot be,
-    and every key that no section knows, goes to `extra`. The cost grows with what was
-    passed, not with what a record could hold.
+    A value of the right type is stored as it is; another value is converted. Values that cannot be
+    converted, and keys that no section has, are put into `extra`. The cost grows with the number of
+    values passed, not with the size of the record.
 
     Args:
-        path: what the caller calls the mapping; begins the paths in `extra`.
-        sections: section name to its TypedDict.
-        aliases: other names that callers may use, to the record's own; the record's own
-            name wins where both are given.
-        ignored: keys that are taken elsewhere.
+        path: the caller's name for the mapping, which begins the paths in `extra`.
+        sections: mapping of section name to TypedDict.
+        aliases: mapping of other names that callers may use to the record's own names; the record's
+            own name wins if both are given.
+        ignored: keys that other code reads.
     """
 
     def __init__(
@@ -108,8 +108,9 @@ class SectionReader:
             self._slots[alias] = self._slots[key]
 
     def __call__(self, source: Any, event: Event, extra: Extra) -> None:
-        """Store `source` in `event`; a `source` that is not a mapping goes to `extra`."""
-        # The exact type first: asking an abstract class costs as much as two fields.
+        """Store `source` in `event`; a `source` that is not a mapping is put into `extra`."""
+        # Check the exact type first: an isinstance check of an abstract class costs as much as two
+        # fields.
         if type(source) is not dict and not isinstance(source, Mapping):
             if source is not None:
                 extra[self._path] = source

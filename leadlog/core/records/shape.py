@@ -1,7 +1,7 @@
-"""Shapes what a caller passes into the event of a log type, every key of it present.
+"""Conversion of the caller's values into the event of a log type, with every key present.
 
-Callers of the facade may use the names of the earlier system beside the record's own; what
-has no place in the record is kept under `extra`.
+Callers of the facade may use the names of the earlier system as well as the record's own; values
+for which the record has no key are kept under `extra`.
 """
 
 from collections.abc import Mapping
@@ -52,10 +52,10 @@ from leadlog_processors.fields import LEAD, MONITORING_DATA, SCHEMA_VERSION
 from leadlog_processors.rules import is_user_error
 
 APPLICATION_EVENT = "application_event"
-"""The `monitoring_type` of an event of the application's own."""
+"""The `monitoring_type` of an event that the application logged itself."""
 
 LEADS_LISTED = 10
-"""Leads that `leads_summary` names at most."""
+"""Maximum number of leads in `leads_summary`."""
 
 SEVERITY = {
     "validation_error": "low",
@@ -65,7 +65,7 @@ SEVERITY = {
     "migration_error": "high",
     "database_error": "high",
 }
-"""Severity of an error whose caller gave none, by error_type; the user's are low, others medium."""
+"""Default severity by error_type; low for other user errors, medium for all others."""
 
 _operation = Blank(DatabaseOperation)
 _operation_result = SectionReader(
@@ -150,7 +150,7 @@ def _close(event: Event, extra: Extra) -> Event:
 
 
 def size_bytes(data: Any) -> int | None:
-    """Size of `data` as JSON in bytes; None where orjson cannot render it."""
+    """Return the size of `data` as JSON in bytes; None if orjson cannot render it."""
     try:
         return len(orjson.dumps(data, str))
     except Exception:  # noqa: BLE001 - a value's own code may raise anything
@@ -164,7 +164,7 @@ def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
         lead: `id` or `lead_id`; `name`, `full_name` or first and last name; `company` or
             `company_name`; `email`.
         event: the event of a database operation.
-        extra: collects values that are not text.
+        extra: collects values that cannot become text.
     """
     get = lead.get
     name = get("name") or get("full_name")
@@ -186,7 +186,7 @@ def identify(lead: Mapping[str, Any], event: Event, extra: Extra) -> None:
 
 def _names_of(lead: Mapping[Any, Any]) -> list[str]:
     try:
-        "".join(lead)  # raises where a key is not text, and costs less than asking each
+        "".join(lead)  # raises if a key is not text, and costs less than checking each
     except TypeError:
         return [str(key) for key in lead]
     return [*lead]
@@ -203,13 +203,13 @@ def database_operation(
 
     Args:
         operation_type: add_lead, get_lead, …
-        lead: the lead that the call was about, a mapping; anything else but None is
-            scored `invalid`.
+        lead: the lead that the call was about, a mapping; any other value except None is scored
+            `invalid`.
         result: success, outcome, records_affected, duplicate_detected, duplicate_action,
             error, or any other key of operation_details and data_details.
         metrics: execution_time_ms, database_queries, database_time_ms, memory_usage_mb,
             cpu_time_ms.
-        operation_id: its id where the result has none; a new one by default.
+        operation_id: the operation's id if the result has none; by default a new one.
     """
     extra: Extra = {}
     event = _operation()
@@ -239,7 +239,7 @@ def _succeeded(lead: Mapping[str, Any]) -> bool:
 
 
 def leads_summary(leads: Any, extra: Extra) -> list[dict[str, Any]]:
-    """Up to ten of a run's leads, failed ones first; what is not a lead goes to `extra`."""
+    """Return up to ten leads of a run, failed ones first; other items are put into `extra`."""
     if not isinstance(leads, list | tuple):
         if leads is not None:
             extra["leads_processed"] = leads
@@ -370,7 +370,7 @@ def performance_metrics(operation_name: str, metrics: Any, system_info: Any = No
 
 
 def monitoring_data(monitoring_type: str, data: Any, alerts: Any = None) -> Event:
-    """Return the event of one look at the system.
+    """Return the event of one check of the system.
 
     Args:
         monitoring_type: health_check, sync_status, database_stats, log_health, alert, …
@@ -392,13 +392,15 @@ def monitoring_data(monitoring_type: str, data: Any, alerts: Any = None) -> Even
     return _close(event, extra)
 
 
-def application_event(values: dict[str, Any]) -> Event:
-    """Return the event of what an application logs in its own words, without measuring anything.
+def application_event(values: dict[str, Any], monitoring_id: str) -> Event:
+    """Return the event of an application's own log call, which has no measurements.
 
-    Written out, since filling `blank` takes twice as long; a test holds the keys to it.
+    Every key is written out, because filling `blank` takes twice as long; a test compares the keys
+    with `blank`.
 
     Args:
-        values: what it logs; belongs to the event from now on.
+        values: the logged values; owned by the event from now on.
+        monitoring_id: the id of the event.
     """
     return {
         "timestamp": None,
@@ -412,7 +414,7 @@ def application_event(values: dict[str, Any]) -> Event:
         "thread_name": None,
         "monitoring_info": {
             "monitoring_type": APPLICATION_EVENT,
-            "monitoring_id": new_id(),
+            "monitoring_id": monitoring_id,
             "collection_interval_seconds": None,
             "data_points": values,
         },
@@ -446,5 +448,5 @@ def _blank_of(log_type: str) -> Blank:
 
 
 def blank(log_type: str) -> Event:
-    """Return the empty event of a log type: every section, every key, nothing known."""
+    """Return the empty event of a log type: every section, every key, all values unknown."""
     return _blank_of(log_type)()

@@ -8,16 +8,16 @@ from leadlog.core.records.envelope import WithContext
 
 
 class SyncDetails(TypedDict):
-    """What was to be synchronised."""
+    """Input and options of the sync."""
 
     sync_type: ReadOnly[str]
     """to_airtable, from_airtable or bidirectional."""
     sync_id: ReadOnly[str]
     """Identifier of the run."""
     batch_size: ReadOnly[int | None]
-    """Most leads per API call."""
+    """Maximum number of leads per API call."""
     total_leads: ReadOnly[int | None]
-    """Leads that the run was about."""
+    """Leads that the run concerned."""
     retry_attempts: ReadOnly[int | None]
     """API calls that were repeated."""
     sync_strategy: ReadOnly[str | None]
@@ -28,11 +28,11 @@ class SyncResults(TypedDict):
     """The outcome of the sync."""
 
     success: ReadOnly[bool | None]
-    """Whether the run did what it should."""
+    """Whether the run succeeded."""
     leads_synced: ReadOnly[int | None]
-    """Leads that are equal on both sides now."""
+    """Leads that are equal on both sides after the run."""
     leads_skipped: ReadOnly[int | None]
-    """Leads left alone on purpose."""
+    """Leads deliberately left unchanged."""
     leads_failed: ReadOnly[int | None]
     """Leads that could not be synchronised."""
     leads_created: ReadOnly[int | None]
@@ -42,28 +42,28 @@ class SyncResults(TypedDict):
     leads_deleted: ReadOnly[int | None]
     """Leads deleted on the other side."""
     conflicts_resolved: ReadOnly[int | None]
-    """Fields changed on both sides."""
+    """Fields that had changed on both sides."""
     execution_time_ms: ReadOnly[float | None]
     """Wall time of the run, milliseconds."""
     error_message: ReadOnly[str | None]
     """Why it failed."""
     airtable_rate_limited: ReadOnly[bool | None]
-    """Whether Airtable answered 429."""
+    """Whether Airtable responded with 429."""
 
 
 class SyncMetrics(TypedDict):
-    """What the run cost."""
+    """The cost of the run."""
 
     api_calls_made: ReadOnly[int | None]
-    """Attempts on the wire."""
+    """HTTP requests sent, including retries."""
     api_calls_minimum: ReadOnly[int | None]
-    """Fewest calls that could have done it."""
+    """Smallest number of calls that the run could have needed."""
     rate_limit_wait_ms: ReadOnly[float | None]
     """Time waited because of rate limits, milliseconds."""
     bytes_sent: ReadOnly[int | None]
-    """Body bytes sent."""
+    """Bytes of request bodies sent."""
     bytes_received: ReadOnly[int | None]
-    """Body bytes received."""
+    """Bytes of response bodies received."""
     avg_sync_time_per_lead_ms: ReadOnly[float | None]
     """Wall time divided by leads, milliseconds."""
     memory_peak_mb: ReadOnly[float | None]
@@ -89,17 +89,17 @@ class SyncBatch(TypedDict):
     """One batch of writes."""
 
     batch_number: ReadOnly[int]
-    """Which batch of the run, from 1."""
+    """Number of the batch within the run, from 1."""
     kind: ReadOnly[Literal["create", "update", "delete"]]
-    """What was done to the rows."""
+    """Kind of write."""
     leads: ReadOnly[int]
-    """Leads in it."""
+    """Leads in the batch."""
     leads_failed: ReadOnly[int]
-    """Those that Airtable refused, found by halving the batch."""
+    """Leads that Airtable refused, found by halving the batch."""
     api_calls: ReadOnly[int]
-    """Attempts that it took."""
+    """HTTP requests that the batch needed."""
     duration_ms: ReadOnly[float]
-    """Wall time with its commit, milliseconds."""
+    """Wall time including its commit, milliseconds."""
 
 
 class SyncLabels(TypedDict):
@@ -108,13 +108,13 @@ class SyncLabels(TypedDict):
     sync_successful: ReadOnly[bool | None]
     """Same as `sync_results.success`."""
     sync_efficiency: ReadOnly[Literal["excellent", "good", "acceptable", "poor", "unknown"] | None]
-    """By share synchronised and time per lead."""
+    """Band of the share synchronised and the time per lead."""
     error_recovery: ReadOnly[bool | None]
-    """Whether retries were needed and the run succeeded all the same."""
+    """Whether retries were needed and the run still succeeded."""
     batch_optimization: ReadOnly[
         Literal["optimal", "good", "acceptable", "inefficient", "no_batching"] | None
     ]
-    """API calls made against the fewest possible."""
+    """Band of the API calls made compared with the minimum."""
 
 
 class SyncOperation(WithContext):

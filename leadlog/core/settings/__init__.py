@@ -1,8 +1,8 @@
-"""Settings: what they are, and where their values come from.
+"""Settings and the sources of their values.
 
-In order of strength: keyword of `configure`, `LEADLOG_<NAME>` in the environment,
+In order of precedence: keyword of `configure`, `LEADLOG_<NAME>` in the environment,
 `leadlog.toml`, `[tool.leadlog]` in pyproject.toml (both searched from the working directory
-upwards; a relative path in a file is relative to that file), default. They are frozen and
+upwards; a relative path in a file is relative to that file), default. Settings are frozen and
 validated once. An unknown name is an error that suggests the closest one; an empty
 environment variable counts as not set.
 """

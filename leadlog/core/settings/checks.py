@@ -1,4 +1,4 @@
-"""What a setting's value has to be, and what is known of the setting besides."""
+"""Converters and validators of settings, and the field that declares one."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +28,12 @@ __all__ = [
 
 
 def json_object(value: Any) -> Any:
-    """Return a JSON text, as the environment has it, or a mapping."""
+    """Return a mapping; a JSON text, as in the environment, is parsed."""
     return json.loads(value) if isinstance(value, str) else dict(value)
 
 
 def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
-    """Return a validator: one of these words."""
+    """Return a validator that accepts only the given words."""
 
     def check(instance: object, attribute: Any, value: object) -> None:
         if value not in allowed:
@@ -45,7 +45,7 @@ def one_of(*allowed: str) -> Callable[[Any, Any, Any], None]:
 
 
 def at_least(least: float) -> Callable[[Any, Any, Any], None]:
-    """Return a validator: not below a number."""
+    """Return a validator that refuses numbers below `least`."""
 
     def check(instance: object, attribute: Any, value: float) -> None:
         if not value >= least:
@@ -55,7 +55,7 @@ def at_least(least: float) -> Callable[[Any, Any, Any], None]:
 
 
 def file_mode_of(value: Any) -> int:
-    """Return a file mode, as a number or as octal text such as `0640`."""
+    """Return a file mode, given as a number or as octal text such as `0640`."""
     mode = int(value, 8) if isinstance(value, str) else int(value)
     if not 0 <= mode <= 0o777:
         raise ValueError(f"{value!r} is not a file mode; write it like 0640")
@@ -63,7 +63,7 @@ def file_mode_of(value: Any) -> int:
 
 
 def ring_sizes(instance: object, attribute: Any, value: Mapping[str, int]) -> None:
-    """Validate that no ring is too small."""
+    """Validate that no ring is smaller than 65,536 bytes."""
     for name, size in value.items():
         if size < 1 << 16:
             raise ValueError(f"{attribute.name}: {size} bytes for {name!r} is below {1 << 16}")
@@ -74,7 +74,7 @@ def rates(instance: object, attribute: Any, value: Mapping[str, Any]) -> None:
     known = (*OPERATION_TYPES, *LOG_TYPES, "*")
     for name, rate in value.items():
         near = () if name in known else get_close_matches(str(name), known, 1, 0.8)
-        if near:  # another name may be that of an operation of the application's own
+        if near:  # other names may be the application's own operations
             raise ValueError(
                 f"{attribute.name}: there is no operation or log type {name!r}; did you mean "
                 f"{near[0]!r}?"
@@ -94,7 +94,7 @@ def text_keys(instance: object, attribute: Any, value: Mapping[str, Any]) -> Non
 
 
 def ascend(limits: Sequence[float]) -> bool:
-    """Return whether limits ascend from above 0."""
+    """Return whether limits are positive and strictly ascending."""
     return all(low < high for low, high in pairwise((0.0, *limits)))
 
 
@@ -122,15 +122,15 @@ def setting(
     shown: Callable[[Any], str] = str,
     **options: Any,
 ) -> Any:
-    """Return a setting.
+    """Return the attrs field of a setting.
 
     Args:
-        default: its value where none is given.
-        help: what it does, for people.
-        unit: of its value, for people.
-        secret: whether its value is masked wherever it is shown.
-        shown: makes the value text.
-        options: for `attrs.field`.
+        default: its default value.
+        help: description shown to users.
+        unit: unit of the value, shown to users.
+        secret: whether the value is masked wherever it is displayed.
+        shown: function that converts the value to text.
+        options: further arguments of `attrs.field`.
     """
     metadata = {"help": help, "unit": unit, "secret": secret, "shown": shown}
     if secret:

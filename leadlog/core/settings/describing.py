@@ -1,4 +1,4 @@
-"""Settings for people."""
+"""Settings as rows of text for users."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ __all__ = ["SettingRow", "describe", "names"]
 
 @attrs.frozen
 class SettingRow:
-    """One setting, for people.
+    """One setting as text.
 
     Attributes:
-        name: its name.
+        name: the setting's name.
         value: the value in force as text; secrets masked.
-        origin: where it came from.
+        origin: the source of the value.
         unit: its unit, or "".
-        help: what it does.
+        help: description of the setting.
         default: its default as text.
     """
 

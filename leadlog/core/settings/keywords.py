@@ -1,7 +1,7 @@
-"""The settings as keyword arguments, so that editors complete them and type checkers know them.
+"""The settings as keyword arguments, for completion in editors and for type checkers.
 
-The names are those of `leadlog.core.settings.Settings`, where each is described; a test holds the
-two together. Values may be what the settings are converted from. None stands for "not given".
+The names are those of `leadlog.core.settings.Settings`, where each is described; a test compares
+the two. Values may be anything that the settings' converters accept. None stands for "not given".
 """
 
 import os

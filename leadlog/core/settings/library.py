@@ -1,4 +1,4 @@
-"""typed-settings, which asks for the working directory, where there is none, too."""
+"""Import of typed-settings, which needs a working directory, also where that was deleted."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ __all__ = ["somewhere", "typed_settings", "types"]
 
 @contextmanager
 def somewhere() -> Iterator[None]:
-    """Be in the root directory for the block, if the working directory is gone."""
+    """Change to the root directory for the block if the working directory was deleted."""
     try:
-        os.getcwd()  # noqa: PTH109 - the question is whether it raises
+        os.getcwd()  # noqa: PTH109 - called only to see whether it raises
     except OSError:
         here = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
         try:

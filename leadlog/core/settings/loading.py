@@ -1,4 +1,4 @@
-"""Where the values of settings come from."""
+"""Loading of settings from their sources."""
 
 import difflib
 import os
@@ -17,7 +17,7 @@ from leadlog_processors.log_types import VARIABLE
 __all__ = ["ENVIRONMENT_PREFIX", "Loaded", "load", "unknown"]
 
 ENVIRONMENT_PREFIX = "LEADLOG_"
-_TABLE = "airtable"  # its settings may stand in a table of their own
+_TABLE = "airtable"  # its settings may be written in a table of that name
 _PATHS = frozenset(
     name for name, field in attrs.fields_dict(Settings).items() if field.type is Path
 )
@@ -25,13 +25,13 @@ _SERVICE_LINK = re.compile(
     r"(\w+_)?(service_(host|port(_\w+)?)|port_\d+_(tcp|udp|sctp)(_(proto|port|addr))?)=.*"
     r"|(\w+_)?port=(tcp|udp|sctp)://.*"
 )
-"""What a cluster sets in every container for a service called leadlog, or leadlog-something."""
+"""Variables that a cluster sets in every container for a service named leadlog or leadlog-…."""
 _TOKEN = "airtable_api_key"  # noqa: S105 - the name of a setting
 
 
 @attrs.frozen
 class Loaded:
-    """Settings in force and where each came from.
+    """Settings in force and the source of each.
 
     Attributes:
         settings: the values.
@@ -43,7 +43,7 @@ class Loaded:
 
 
 class _Source:
-    """One origin of settings, as a loader of typed-settings; remembers what it gave."""
+    """One source of settings, as a loader of typed-settings; records which settings it provided."""
 
     def __init__(
         self, name: str, values: Mapping[str, Any], base: Path, origins: dict[str, str]
@@ -73,7 +73,7 @@ def _expanded(key: str, value: Any, origin: str) -> Any:
     """Return a path with `~` and `~user` replaced by the home directory; any other value as it is.
 
     Raises:
-        SettingsError: there is no such home directory.
+        SettingsError: no such home directory exists.
     """
     if key not in _PATHS or not isinstance(value, str | os.PathLike):
         return value
@@ -86,7 +86,7 @@ def _expanded(key: str, value: Any, origin: str) -> Any:
 
 
 def unknown(name: str, origin: str) -> str:
-    """Return the message about a setting that does not exist."""
+    """Return the error message for a setting that does not exist."""
     close = difflib.get_close_matches(name, FIELDS, 1, 0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     where = "help(leadlog.configure) lists" if origin == "keyword" else "`leadlog doctor` lists"
@@ -112,7 +112,7 @@ def _file_values(path: Path, section: str | None) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, dict[str, str]]:
-    """Environment variable to the setting it sets."""
+    """Return a mapping from environment variable to the setting and value it gives."""
     found = {}
     for variable, value in os.environ.items():
         if variable == VARIABLE:
@@ -128,7 +128,7 @@ def _environment() -> dict[str, dict[str, str]]:
 
 
 def _working_directory() -> Path | None:
-    """Return the working directory; None where it was removed or may not be entered."""
+    """Return the working directory; None if it was removed or may not be entered."""
     try:
         return Path.cwd()
     except OSError:
@@ -136,10 +136,7 @@ def _working_directory() -> Path | None:
 
 
 def _found(name: str, here: Path) -> Path | None:
-    """Return a file of the working directory or of one above it.
-
-    None where there is none to be read.
-    """
+    """Return a file in the working directory or the nearest parent folder; None if unreadable."""
     try:
         path = Path(typed_settings.find(name, start_dir=here))
         return path if path.is_file() else None
@@ -148,10 +145,10 @@ def _found(name: str, here: Path) -> Path | None:
 
 
 def _demand_absolute(sources: Sequence[_Source]) -> None:
-    """Check that the log directory can be found without a working directory.
+    """Require that the log directory can be found without a working directory.
 
     Raises:
-        SettingsError: it is relative to it.
+        SettingsError: the log directory is a relative path.
     """
     given = [source.values["directory"] for source in sources if "directory" in source.values]
     directory = Path(given[-1] if given else str(attrs.fields(Settings).directory.default))
@@ -164,14 +161,14 @@ def _demand_absolute(sources: Sequence[_Source]) -> None:
 
 
 def load(**keywords: Any) -> Loaded:
-    """Read the settings from all their origins.
+    """Load the settings from all their sources.
 
     Args:
         keywords: settings by name; None stands for "not given".
 
     Raises:
-        SettingsError: a name is unknown, or a value is bad; says which, where it was
-            set and what would do.
+        SettingsError: a name is unknown or a value is bad; the message names it, where it was set
+            and the valid values.
     """
     origins = dict.fromkeys(FIELDS, "default")
     here = _working_directory()
@@ -201,7 +198,7 @@ _INNER = re.compile(r"^Could not convert .*?: \w+\((['\"])(?P<inner>.*)\1\)$", r
 
 
 def _explain(error: BaseException, origins: Mapping[str, str]) -> str:
-    """Return one error of typed-settings in our words, with the setting's origin."""
+    """Return the message for one error of typed-settings, with the setting's source."""
     text = str(error)
     inner = _INNER.match(text)
     option = re.search(r"for option '(\w+)'", text)

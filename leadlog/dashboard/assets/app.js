@@ -96,13 +96,13 @@ function replace(made) {
 
 function failed(error) {
   if (error.status === 401) { location.reload(); return; }
-  if (view && error.status === undefined) { main.classList.add("stale"); return; } // not connected: what is shown stays
+  if (view && error.status === undefined) { main.classList.add("stale"); return; } // not connected: keep what is shown
   view?.close?.();
   view = null;
   fill(main, h("div.failed-view", {}, h("h2", {}, error.status === 400 ? "This view cannot be shown" : "The server did not answer"), h("p", {}, error.message), h("p", {}, h("button", { type: "button", onclick: render }, "Try again"))));
 }
 
-// The same page again, when there are new events; at most once a second.
+// Reloads the page's data when there are new events; at most once a second.
 let timer = null, last = 0;
 function refresh(message) {
   age();
@@ -121,7 +121,7 @@ function refresh(message) {
         const made = await before?.again?.({ signal, quiet: true, tell: (told) => { shown = told; notice(); } });
         if (made && view === before && !signal.aborted) replace(made);
         else made?.close?.();
-      } catch { /* told by the next one */ }
+      } catch { /* the next one reports it */ }
     }, Math.max(1000 - (Date.now() - last), 20));
   }
 }

@@ -1,4 +1,4 @@
-// Charts over time (uPlot), heatmaps on a canvas of our own, sparklines. Beside each: a table.
+// Charts over time (uPlot), heatmaps on our own canvas, sparklines. Each also has a table.
 import { add, announce, fill, h, svg, table } from "./dom.js";
 import { axisTime, brief, byUnit, full } from "./format.js";
 
@@ -6,7 +6,7 @@ const style = getComputedStyle(document.documentElement);
 const colour = (name) => style.getPropertyValue(`--${name}`).trim();
 const charts = new Set();
 
-// Only values that no line leads to are drawn as points.
+// Draws only isolated values as points.
 function alone(u, place) {
   const values = u.data[place], found = [];
   values.forEach((value, at) => { if (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null) found.push(at); });
@@ -53,7 +53,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   fill(legend, series.map((one, at) => h("span", {}, h(`i${one.bars ? ".swatch" : one.dash ? ".dashed" : ""}`, { css: { [one.bars ? "background" : "border-color"]: `var(--${one.colour})` } }), `${one.label} `, values[at])), h("span.when", {}));
   const details = h("details.beside", {}, h("summary", {}, "Table"));
   const box = h("div.chart", {}, legend, plot, details);
-  // A bar of height 0 would be a stroke along the axis.
+  // A bar of height 0 would draw a line along the axis.
   const drawn = (given) => given.map((values, place) => (place && series[place - 1].bars ? values.map((one) => one || null) : values));
   let now = { data, step, markers };
 
@@ -82,7 +82,7 @@ export function timeChart({ title, unit = "count", series, data, step, markers =
   };
   const axis = { stroke: () => colour("muted"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const options = () => ({
-    width: Math.max(plot.clientWidth, 120), height, legend: { show: false }, padding: [8, 22, 0, 0], // half of the last time's width
+    width: Math.max(plot.clientWidth, 120), height, legend: { show: false }, padding: [8, 22, 0, 0], // half the width of the last label
     cursor: { sync: sync ? { key: sync } : undefined, drag: { x: Boolean(onSelect), y: false, setScale: false }, points: { size: 6 } },
     scales: { x: { time: false, range: (_, low, high) => [low, series.some((one) => one.bars) ? high + now.step : high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     axes: [
@@ -156,7 +156,7 @@ export function heatChart({ title, columns, rowLabels, cells, most, axis, onBox,
     fill(rows, all.map((one, at) => at % every === 0 && h("span", { css: { bottom: `${(100 * (at + 0.5)) / all.length}%` } }, one)), h("b", {}, all.reduce((one, other) => (other.length > one.length ? other : one), "")));
     const columns = now.columns.length, many = Math.max(1, Math.min(8, columns, Math.floor((canvas.clientWidth || 300) / 110)));
     fill(below, Array.from({ length: many }, (_, at) => h("span", {}, now.axis(many > 1 ? Math.round((at * (columns - 1)) / (many - 1)) : 0))));
-    heatbox.style.maxWidth = `${160 + 110 * columns}px`; // a few days are not drawn as wide as a screen
+    heatbox.style.maxWidth = `${160 + 110 * columns}px`; // a few days do not fill the whole width
   }
   function draw() {
     const scale = devicePixelRatio || 1, width = canvas.clientWidth, tall = height;

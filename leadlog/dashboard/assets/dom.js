@@ -1,4 +1,4 @@
-// Elements are made one by one and texts are set as text: nothing stored is ever read as markup.
+// Elements are created one by one and texts set as text: stored values are never parsed as markup.
 export function h(name, given, ...children) {
   const [tag, ...classes] = name.split(".");
   const made = document.createElement(tag || "div");
@@ -13,8 +13,8 @@ export function h(name, given, ...children) {
   return add(made, children);
 }
 
-// What acts on a text without being seen, such as an override of the direction (which shows gpj.exe as
-// exe.jpg), is written as the escape that JSON has for it.
+// Invisible characters that change how a text is shown, such as a direction override (which shows
+// gpj.exe as exe.jpg), are written as JSON escapes.
 const UNSEEN = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u2028-\u202e\u2060\u2066-\u2069\ufeff]/g;
 export const visible = (text) => String(text).replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
@@ -26,8 +26,8 @@ export function add(parent, children) {
   return parent;
 }
 
-// A table whose like is there already gives that one its rows: it keeps its place, its scrolling and
-// the focus; and Chromium keeps some 400 bytes for each head that a document ever had.
+// If the same table is already shown, its rows are replaced: it keeps its place, scroll position and
+// focus; and Chromium keeps some 400 bytes for each table head that a document ever had.
 const tables = new WeakMap();
 export function fill(parent, ...children) {
   const kept = new Set();
@@ -54,8 +54,8 @@ export function svg(tag, given, ...children) {
   return add(made, children);
 }
 
-// A table: columns are {title, n (right-aligned), cut (to the room there is), short (to some words),
-// nowrap, main (takes the room)}, rows are lists of cells.
+// A table: columns are {title, n (right-aligned), cut (to the available width), short (to a few
+// words), nowrap, main (takes the remaining width)}, rows are lists of cells.
 export function table(columns, rows, { caption, tall, row } = {}) {
   const kind = (column) => ["n", "cut", "short", "nowrap", "main"].filter((one) => column[one]).join(" ");
   const region = h(`div.scroll${tall ? ".tall" : ""}`, { tabindex: "0", role: "region", "aria-label": caption },
@@ -77,17 +77,17 @@ export const card = (title, { size = "", flush = false, side } = {}, ...children
 
 export const empty = (title, ...text) => h("div.empty", {}, h("h2", {}, title), h("p", {}, ...text));
 
-// A dotted name, which breaks behind a dot where it has to.
+// A dotted name, which may wrap after a dot.
 export const dotted = (text) => String(text).split(/(?<=\.)/).flatMap((part, at) => (at ? [h("wbr"), part] : [part]));
 
-// A stored text, of which an http address is a link: opened beside, and told nothing of this page.
+// A stored text with http addresses as links, opened in a new tab without referrer or opener.
 export function linked(text) {
   const said = String(text), found = /^https?:\/\/[^\s"'<>\\\p{C}]+$/iu.test(said) && URL.canParse(said) ? new URL(said) : null;
   if (!found || !["http:", "https:"].includes(found.protocol) || found.username || found.password) return said;
   return h("a", { href: found.href, target: "_blank", rel: "noopener noreferrer nofollow", referrerpolicy: "no-referrer" }, said);
 }
 
-// A text of our own, in which `commands` stand in backticks.
+// One of our own texts, with `commands` in backticks.
 export const worded = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", {}, part) : part));
 
 export const chip = (text, kind = "") => h(`span.chip${kind ? `.${kind}` : ""}`, {}, text);

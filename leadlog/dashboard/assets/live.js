@@ -1,4 +1,4 @@
-// One connection for all tabs of a browser (a browser has six for a server), none for hidden ones.
+// One connection for all tabs of a browser (which allows six per server), none for hidden tabs.
 import { root } from "./state.js";
 
 const channel = "BroadcastChannel" in window ? new BroadcastChannel(`leadlog-live${root}`) : null;
@@ -21,7 +21,7 @@ function share(message) {
 
 export const listen = (call) => { listeners.add(call); return () => listeners.delete(call); };
 
-// Reads the stream itself: an EventSource gives up for good when it meets an answer such as 503.
+// Reads the stream itself: an EventSource gives up permanently on a response such as 503.
 async function follow(signal) {
   let wait = 250;
   while (!signal.aborted) {
@@ -50,7 +50,7 @@ async function follow(signal) {
   }
 }
 
-// The server says something every ten seconds; a connection that is silent for longer is dead.
+// The server sends a heartbeat every ten seconds; a connection silent for longer is dead.
 function beat(reader, signal) {
   return new Promise((done, fail) => {
     const cancel = () => { reader.cancel().catch(() => {}); };

@@ -20,7 +20,7 @@ export async function show(context) {
     group("Firing", alerts.alerts.filter((one) => one.state === "firing" && !one.suppressed)),
     group("Pending", alerts.alerts.filter((one) => one.state === "pending" && !one.suppressed)),
     group("Silenced, or a consequence of another", alerts.alerts.filter((one) => one.suppressed)),
-    alerts.alerts.length ? null : empty("No alert is pending or firing", "The monitor looks on."),
+    alerts.alerts.length ? null : empty("No alert is pending or firing", "Alerts appear here when a rule of the monitor matches."),
     alerts.silences.length ? card("Silences", { flush: true }, table([{ title: "Number", n: true }, { title: "Rule, label" }, { title: "Until" }, { title: "By" }, { title: "Why" }], alerts.silences.map((one) => [one.number, `${one.rule} ${one.label}`, stamp(one.ends), one.by, one.comment]), { caption: "Silences" })) : null,
     alerts.changes.length ? card("Changes", { flush: true }, table([{ title: "At" }, { title: "Alert" }, { title: "Change" }, { title: "What" }], alerts.changes.map((one) => [stamp(one.at), one.name, h("span", {}, one.before, " → ", chip(one.state, KIND[one.state] ?? "")), one.message]), { caption: "Changes of state" })) : null,
   ];

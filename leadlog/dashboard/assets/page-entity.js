@@ -22,7 +22,7 @@ function diff(changes) {
 function entry(one) {
   const done = one.effective || one.kind === "read";
   return h(`li${done ? "" : ".undone"}`, {},
-    h("div.when", {}, stamp(one.at, { fraction: true }), h("div.note", {}, one.user ? `by ${one.user}` : "by nobody who was bound")),
+    h("div.when", {}, stamp(one.at, { fraction: true }), h("div.note", {}, one.user ? `by ${one.user}` : "no user")),
     h("div", {},
       one.gap && h("p.gap", {}, "Something in between is not in the log: ", Object.entries(one.gap.columns ?? {}).map(([name, [was, really]]) => `${name} was ${said(was)}, and had become ${said(really)}. `)),
       h("div.actions", {}, h("b", {}, WORDS[one.kind] ?? "changed"), h("span.note", {}, one.operation),
@@ -50,7 +50,7 @@ export async function show(context) {
     card(`${row.entity || "No class"} · ${count(row.entries.length + row.left_out)} calls`, { size: "wide.wide-xl", flush: true },
       h("ol.timeline", {}, row.entries.map(entry)), row.left_out ? h("p.note", { css: { padding: "10px 14px" } }, `and ${count(row.left_out)} older ones; leadlog history has them all`) : null),
     card(row.at ? `The row as of ${stamp(row.at)}` : "The row at the end of the log", { size: "third.rest-xl.beside-list", side: row.at && h("button.link", { type: "button", onclick: () => set({ at: null }) }, "as it is now") },
-      row.row ? table([{ title: "Column" }, { title: "Value" }], Object.entries(row.row).filter(([name]) => !name.startsWith("_")).map(([name, value]) => [name, h("span", { css: { "overflow-wrap": "anywhere" } }, linked(said(value)))]), { caption: "The row" }) : h("p", {}, "No such row: deleted, or not made yet."),
+      row.row ? table([{ title: "Column" }, { title: "Value" }], Object.entries(row.row).filter(([name]) => !name.startsWith("_")).map(([name, value]) => [name, h("span", { css: { "overflow-wrap": "anywhere" } }, linked(said(value)))]), { caption: "The row" }) : h("p", {}, "No such row: deleted, or not created yet."),
       row.row?._unknown ? h("p.note", {}, `Not known from the log: ${row.row._unknown.join(", ")}`) : null,
       row.doubts.length ? h("p.gap", {}, `${count(row.doubts.length)} times the log tells of lost records that may have been about it; the last at ${stamp(row.doubts.at(-1).at)}.`) : null)));
   return { nodes: [h("div.head", {}, h("h1", {}, key ? key : "History of a row")), form, ...body], escape: () => set({ at: null }) };

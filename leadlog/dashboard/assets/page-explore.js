@@ -18,6 +18,10 @@ function toggle(name, value) {
   set({ f: (found.includes(word) ? found.filter((one) => one !== word) : [...found, word]).join(" "), before: null });
 }
 
+// Where the rows before one begin: its microsecond, and its number among those of the same one.
+const place = (row) => `${Date.parse(`${row.at.slice(0, 23)}Z`) * 1000 + Number(row.at.slice(23, 26))}.${row.number}`;
+const newestFirst = (a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : b.number - a.number);
+
 export const outcome = (row) => {
   if (row.category === "error_logs") return chip("error", "bad");
   if (row.failed) return chip(row.outcome ?? "failed", "bad");
@@ -49,12 +53,25 @@ export async function show(context) {
       h("ul", {}, facet.values.map(([value, n]) => h("li", {}, h("button", { type: "button", "aria-pressed": String(has(facet.name, value)), title: value, onclick: () => toggle(facet.name, value) },
         h("span.v", {}, facet.name === "category" ? KINDS[value] ?? value : value), h("span.c", {}, brief(n)))))), facet.more ? h("p.note", {}, `${facet.more} more`) : null)));
   }
+  const COLUMNS = [{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User", short: true }, { title: "Says", cut: true }];
+  const cells = (row) => [stamp(row.at, { fraction: true }), h("button.link", { type: "button", onclick: (event) => { event.stopPropagation(); open(row); } }, row.name || row.category), outcome(row), ms(row.ms), row.user ?? "", row.text ?? ""];
+  const listed = (some) => table(COLUMNS, some.map(cells), { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; lines.set(some[at].number, line); line.addEventListener("click", () => open(some[at])); } });
+  let lines = new Map();
   function rows_() {
-    if (!rows.length) { fill(list, empty("No events", "Nothing in this period meets the filter. Take a longer period, or a word out of the filter.")); return; }
-    fill(list, pill, table([{ title: "Time", nowrap: true }, { title: "What", nowrap: true }, { title: "Outcome", nowrap: true }, { title: "Took", n: true }, { title: "User", short: true }, { title: "Says", cut: true }],
-      rows.map((row) => [stamp(row.at, { fraction: true }), h("button.link", { type: "button", onclick: (event) => { event.stopPropagation(); open(row); } }, row.name || row.category), outcome(row), ms(row.ms), row.user ?? "", row.text ?? ""]),
-      { caption: "Events, the newest first", row: (line, at) => { line.className = "pick"; line.addEventListener("click", () => open(rows[at])); } }),
-    rows.length >= ROWS ? h("p.actions", { css: { padding: "10px 14px" } }, h("button", { type: "button", onclick: () => set({ before: String(Date.parse(rows.at(-1).at) * 1000) }) }, "Older"), h("span.note", {}, `The newest ${ROWS} are shown; the counts are of all.`)) : null);
+    if (!rows.length) { fill(list, empty("No events", "No event in this period matches the filter. Choose a longer period, or remove a term from the filter.")); return; }
+    lines = new Map();
+    fill(list, pill, listed(rows),
+      rows.length >= ROWS ? h("p.actions", { css: { padding: "10px 14px" } }, h("button", { type: "button", onclick: () => set({ before: place(rows.at(-1)) }) }, "Older"), h("span.note", {}, `The newest ${ROWS} are shown; the counts are of all.`)) : null);
+    mark();
+  }
+  // Creates only the new lines and keeps the others.
+  function more_() {
+    const body = list.querySelector("tbody");
+    if (!body || rows.length >= ROWS !== Boolean(list.querySelector(":scope > p"))) { rows_(); return; }
+    listed(rows.filter((row) => !lines.has(row.number)));
+    const kept = rows.map((row) => lines.get(row.number)), staying = new Set(kept);
+    for (const [number, line] of lines) if (!staying.has(line)) { line.remove(); lines.delete(number); }
+    kept.forEach((line, at) => { if (body.children[at] !== line) body.insertBefore(line, body.children[at] ?? null); });
     mark();
   }
   function mark() {
@@ -79,10 +96,12 @@ export async function show(context) {
   function close() { drawer.hidden = true; list.querySelectorAll("tbody tr button")[picked]?.focus(); }
 
   function follow() {
-    rows = [...waiting.reverse(), ...rows].slice(0, ROWS);
+    const chosen = rows[picked];
+    rows = [...waiting, ...rows].sort(newestFirst).slice(0, ROWS); // what was recovered may be older
+    picked = rows.indexOf(chosen);
     waiting = [];
     pill.hidden = true;
-    rows_();
+    more_();
   }
   pill.addEventListener("click", () => { follow(); scrollTo({ top: 0 }); });
 
@@ -92,20 +111,20 @@ export async function show(context) {
       if (busy) { again = true; return; }
       busy = true;
       try {
-        if (status.generation !== generation) { // the numbers are others now: begin anew
+        if (status.generation !== generation) { // the index was rebuilt and its numbers changed: start over
           const next = await api("explore", asked());
           ({ generation } = next.status); position = next.status.number; rows = next.rows; waiting = [];
           update(next);
           rows_();
         } else if (status.number > position) {
           for (;;) {
-            const next = await api("after", { number: position, f: filterText() });
+            const next = await api("after", { ...period(), number: position, f: filterText() });
             position = next.number;
             const known = new Set([...rows, ...waiting].map((one) => one.number));
             waiting.push(...next.rows.filter((one) => !known.has(one.number)));
             if (!next.more) break;
           }
-          waiting = waiting.slice(-ROWS);
+          waiting = waiting.sort(newestFirst).slice(0, ROWS);
           if (waiting.length) {
             if (scrollY < 40 && drawer.hidden && mode === "rows") follow();
             else if (waiting.length) { pill.hidden = false; pill.textContent = `${waiting.length} new`; }
@@ -120,7 +139,7 @@ export async function show(context) {
   function refresh() {
     timer ??= setTimeout(async () => {
       timer = null;
-      try { update(await api("explore", { ...asked() }, context.signal)); } catch { /* the next one */ }
+      try { update(await api("explore", { ...asked() }, context.signal)); } catch { /* the next update retries */ }
     }, 1000);
   }
   function update(next) {
@@ -131,7 +150,7 @@ export async function show(context) {
   }
   async function heat_() {
     const { heatmap } = await api("heatmap", asked(), context.signal);
-    if (!heatmap.edges.length) { fill(list, empty("No durations", "Nothing in this period was timed.")); return; }
+    if (!heatmap.edges.length) { fill(list, empty("No durations", "No event in this period has a duration.")); return; }
     const differ = h("div", {});
     const label = (at) => `${ms(heatmap.edges[at])} – ${ms(heatmap.edges[at + 1])}`;
     heat = heatChart({
@@ -152,7 +171,7 @@ export async function show(context) {
   if (mode === "heat") await heat_(); else rows_();
   const modes = h("div.ranges", { role: "group", "aria-label": "View" }, [["rows", "Events"], ["heat", "Latency"]].map(([one, text]) => h("button", { type: "button", "aria-pressed": String(one === mode), onclick: () => set({ view: one === "rows" ? null : one }) }, text)));
   return {
-    nodes: [h("div.head", {}, title, params().get("before") && h("p", {}, `before ${stamp(new Date(Number(params().get("before")) / 1000).toISOString())} · `, h("a", { href: address("explore", { f: filterText() }) }, "newest"))),
+    nodes: [h("div.head", {}, title, params().get("before") && h("p", {}, `before ${stamp(new Date(Number(params().get("before").split(".")[0]) / 1000).toISOString())} · `, h("a", { href: address("explore", { f: filterText() }) }, "newest"))),
       h("div.explore", {}, facets, h("div", { css: { "min-width": "0" } },
         h("div.actions", { css: { "margin-bottom": "10px" } }, form, modes),
         card(`Events per ${slot(told.found.step)}`, {}, histogram.box), h("section.card.flush", { css: { "margin-top": "12px" } }, list))), drawer],

@@ -27,9 +27,9 @@ export async function show(context) {
       spark(tile.spark, { bad: tile.rising && (tile.value ?? 0) > 0 && tile.unit !== "ms", bars: tile.unit === "count", width: 110, height: 38 }))));
   }
   function operations_(now) {
-    if (!now.operations.length) { fill(operations, empty("No operations in this period", "Take a longer period above, or ", h("code", {}, "leadlog demo"), " to make some.")); return; }
+    if (!now.operations.length) { fill(operations, empty("No operations in this period", "Choose a longer period above, or run ", h("code", {}, "leadlog demo"), " to create some.")); return; }
     fill(operations, table([
-      { title: "Operation", main: true }, { title: "Calls", n: true }, { title: "Failed", n: true }, { title: "p50", n: true }, { title: "p95", n: true }, { title: "Week before", n: true }, { title: "Time in all", n: true }, { title: "" },
+      { title: "Operation", main: true }, { title: "Calls", n: true }, { title: "Failed", n: true }, { title: "p50", n: true }, { title: "p95", n: true }, { title: "Week before", n: true }, { title: "Total time", n: true }, { title: "" },
     ], now.operations.map((one) => [
       h("a", { href: address("explore", { f: `operation:${quoted(one.name)} category:${one.category}` }) }, dotted(one.name)),
       count(one.n, one.approx),
@@ -37,7 +37,7 @@ export async function show(context) {
       ms(one.p50), ms(one.p95),
       one.p95_before === null ? h("span.note", {}, "–") : h(one.p95 > one.p95_before * 1.5 ? "span.warn" : "span.note", {}, ms(one.p95_before)),
       ms(one.total_ms), spark(one.spark, { bars: true, width: 80, height: 18, bad: one.failed_share > 0.02 }),
-    ]), { caption: "Operations by trouble" }), now.operations_left_out ? h("p.note", {}, `and ${now.operations_left_out} more`) : null);
+    ]), { caption: "Operations, most troubled first" }), now.operations_left_out ? h("p.note", {}, `and ${now.operations_left_out} more`) : null);
   }
   function errors_(now) {
     if (!now.errors.length) { fill(errors, empty("No errors", "None in this period.")); return; }
@@ -83,7 +83,7 @@ export async function show(context) {
   };
 }
 
-// A value as it stands in a filter.
+// A value as written in a filter.
 export const quoted = (text) => (text && !/^"|[\s\p{Cc}]/u.test(text) ? text : `"${text.replaceAll(/[\\"]/g, "\\$&")}"`);
 export const iso = (seconds) => new Date(seconds * 1000).toISOString();
 export const slot = (step) => (step === 1 ? "second" : step < 60 ? `${step} s` : step === 60 ? "minute" : step < 3600 ? `${step / 60} min` : step === 3600 ? "hour" : step < 86400 ? `${step / 3600} h` : step === 86400 ? "day" : `${step / 86400} days`);

@@ -25,7 +25,7 @@ export async function show(context) {
     else heat = heatChart({ ...drawn, title: "Scores by day", rowLabels: LABELS, height: 240 });
     fill(title, `Mean score ${score(found.mean)} in ${count(found.total)} calls`);
     fill(issues, found.issues.length ? table([{ title: "Issue" }, { title: "Calls", n: true }, { title: "Share", n: true }, { title: "" }], found.issues.map((one) => [one.code, count(one.leads), share(one.share), meter(one.share)]), { caption: "Issues, the most frequent first" }) : empty("No issues", "Every lead was complete."));
-    fill(sources, table([{ title: "Source" }, { title: "Calls", n: true }, { title: "Mean", n: true }, { title: "Below 0.5", n: true }, { title: "Most frequent issue" }], found.sources.map((one) => [one.name ?? h("span.note", {}, "not told"), count(one.leads), score(one.mean), share(one.low), one.issue]), { caption: "Sources" }));
+    fill(sources, table([{ title: "Source" }, { title: "Calls", n: true }, { title: "Mean", n: true }, { title: "Below 0.5", n: true }, { title: "Most frequent issue" }], found.sources.map((one) => [one.name ?? h("span.note", {}, "not known"), count(one.leads), score(one.mean), share(one.low), one.issue]), { caption: "Sources" }));
   }
   all(told.quality);
   return {

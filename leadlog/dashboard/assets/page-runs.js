@@ -38,7 +38,7 @@ export async function show(context) {
     nodes: [h("div.head", {}, title), none, tiles, runsCard, shippingCard],
     again: async (next) => {
       if (!next.quiet) return show(next);
-      // Nothing is taken from under a reader who has opened one of the lists.
+      // Does not replace the table while a list in it is open.
       if (runs.querySelector("details[open]")) return null;
       const newer = await api("runs", period(), next.signal);
       next.tell(newer);

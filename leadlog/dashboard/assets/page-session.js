@@ -13,7 +13,7 @@ export async function show(context) {
   if (!one) {
     const recent = told.recent.length ? card("The newest sessions", { flush: true }, table([{ title: "Session" }, { title: "Newest event", nowrap: true }, { title: "What", main: true }, { title: "By", short: true }],
       told.recent.map((one) => [h("a.mono", { href: address("session", { id: one.session }) }, one.session), stamp(one.at), one.name, one.user]), { caption: "The newest sessions" })) : null;
-    const why = id ? empty(`No event of session ${id}`, "The log has none, or erased it.") : recent ? null : empty("No sessions yet", "The log has none. Give the name of one, as records have it in ", h("code", {}, "session_id"), ".");
+    const why = id ? empty(`No event of session ${id}`, "The log has none; it may have been erased.") : recent ? null : empty("No sessions yet", "The log has none. Give the id of one, as in ", h("code", {}, "session_id"), ".");
     return { nodes: [h("div.head", {}, h("h1", {}, "What a session did")), form, why, recent] };
   }
   const whole = Math.max(one.total_ms, 0.001);
@@ -26,7 +26,7 @@ export async function show(context) {
     return line;
   }));
   const nodes = [
-    h("div.head", {}, h("h1", {}, `Session ${id}`), h("p", {}, `${count(one.events)} events in ${ms(one.total_ms)}${one.users.length ? `, by ${one.users.join(", ")}` : ""} · `, one.errors ? h("span.bad", {}, `${count(one.errors)} wrong`) : "nothing wrong")),
+    h("div.head", {}, h("h1", {}, `Session ${id}`), h("p", {}, `${count(one.events)} events in ${ms(one.total_ms)}${one.users.length ? `, by ${one.users.join(", ")}` : ""} · `, one.errors ? h("span.bad", {}, `${count(one.errors)} ${one.errors === 1 ? "failure" : "failures and errors"}`) : "no failures")),
     form,
     card(`From ${stamp(one.since, { fraction: true })} to ${stamp(one.until, { fraction: true })}`, { flush: true, side: h("a", { href: address("explore", { since: "all", f: `session:${quoted(id)}` }) }, "In Explore") }, bars),
     one.events > one.bars.length ? h("p.note", {}, `The first ${count(one.bars.length)} are shown; leadlog session ${id} has them all.`) : null,

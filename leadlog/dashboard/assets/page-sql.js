@@ -34,7 +34,7 @@ export async function show(context) {
       const took = ((performance.now() - began) / 1000).toFixed(2);
       announce(`${rows.rows.length} rows in ${took} s`);
       fill(out, h("p.note", { css: { padding: "8px 14px" } }, `${rows.more ? "the first " : ""}${count(rows.rows.length)} ${rows.rows.length === 1 ? "row" : "rows"} in ${took} s${rows.more ? "; export for all of them" : ""}${rows.damaged ? ` · ${count(rows.damaged)} damaged lines passed over` : ""}`),
-        rows.rows.length ? table(rows.columns.map((one, at) => ({ title: one, n: number(rows.types[at]) })), rows.rows.map((row) => row.map((cell) => (cell === null ? h("span.note", {}, "null") : typeof cell === "object" ? JSON.stringify(cell) : String(cell)))), { caption: "Result", tall: true }) : empty("No rows", "The statement ran, and found none."));
+        rows.rows.length ? table(rows.columns.map((one, at) => ({ title: one, n: number(rows.types[at]) })), rows.rows.map((row) => row.map((cell) => (cell === null ? h("span.note", {}, "null") : typeof cell === "object" ? JSON.stringify(cell) : String(cell)))), { caption: "Result", tall: true }) : empty("No rows", "The statement ran and returned none."));
     } catch (error) {
       fill(out, h("div.failed-view", {}, h("h2", {}, "The query did not run"), h("pre", {}, error.message)));
     } finally { run.disabled = false; stop.hidden = true; commands(); }

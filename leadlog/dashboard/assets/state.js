@@ -5,7 +5,7 @@ export const mayChange = document.body.dataset.changes === "yes";
 export const params = () => new URLSearchParams(location.search);
 export const pageName = () => location.pathname.slice(root.length).replace(/^\/+|\/+$/g, "");
 
-// What goes along from page to page; the rest belongs to one view.
+// Parameters kept from page to page; the others belong to one view.
 const SHARED = ["since", "until", "utc"];
 
 export function address(page, given = {}) {
@@ -62,5 +62,5 @@ async function answer(response) {
   return told;
 }
 
-// The period and the filter of this view, as the server takes them.
+// The period and the filter of this view, as request parameters.
 export const period = () => ({ since: params().get("since") ?? "1h", until: params().get("until") ?? "" });

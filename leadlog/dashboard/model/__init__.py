@@ -1,4 +1,4 @@
-"""One model of the log for its three faces: the dashboard, the report and `top`.
+"""The model of the log behind its three views: the dashboard, the report and `top`.
 
     from leadlog.dashboard.model import Log, now, window
 
@@ -6,17 +6,18 @@
         log.catch_up()
         print(now(log, window("1h")).state.sentence)
 
-Pure questions of the index (`leadlog.reading.index`): no function here reads a whole file. What
-they return are frozen dataclasses that `orjson` writes as they are.
+All functions query the index (`leadlog.reading.index`); none reads a whole file. They return
+frozen dataclasses, which `orjson` serialises directly.
 """
 
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.alerts import Alerts, alerts, firing
+from leadlog.dashboard.model.commands import CommandLines
 from leadlog.dashboard.model.entity import Timelines, entity
 from leadlog.dashboard.model.errors import ErrorDetail, ErrorGroup, error_detail, error_groups
 from leadlog.dashboard.model.explore import EventRow, Explored, explore, rows, rows_after
 from leadlog.dashboard.model.filters import EventFilter, FilterError, filter_of
 from leadlog.dashboard.model.latency import Heatmap, differences, heatmap
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.now import Now, Tile, now
 from leadlog.dashboard.model.quality import QualityFigures, quality
 from leadlog.dashboard.model.runs import RunFigures, Runs, runs
@@ -26,6 +27,7 @@ from leadlog.dashboard.model.windows import TimeWindow, WindowError, window
 
 __all__ = [
     "Alerts",
+    "CommandLines",
     "ErrorDetail",
     "ErrorGroup",
     "EventFilter",

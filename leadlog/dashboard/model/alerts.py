@@ -1,4 +1,4 @@
-"""What a monitor found: alerts that fire, wait or are silenced; and the last health check."""
+"""The state of the monitor: alerts that are firing, pending or silenced, and their changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us, now_us
 from leadlog.core.errors import LeadlogError, ReadError
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 
 __all__ = ["AlertRow", "Alerts", "alerts", "firing"]
 
@@ -20,16 +20,16 @@ class AlertRow:
     Attributes:
         name: `rule:label`.
         rule: name of the rule.
-        label: what it is about.
+        label: subject of the alert.
         state: pending or firing.
         severity: info, warning or critical.
-        message: what is wrong.
-        value: what was measured.
-        threshold: what it is held against.
-        since: when it was first found, as in the records.
-        fired: when it began to fire; None before.
+        message: description of the problem.
+        value: the measured value.
+        threshold: the value that it is compared with.
+        since: when the condition was first met, as in the records.
+        fired: when it began to fire; None if it has not.
         suppressed: `silenced`, `consequence`, or "".
-        remedy: what to do.
+        remedy: how to fix it.
     """
 
     name: str
@@ -48,14 +48,14 @@ class AlertRow:
 
 @dataclass(frozen=True, slots=True)
 class Alerts:
-    """What a monitor found.
+    """The alerts, silences and changes that a monitor recorded.
 
     Attributes:
         watched: whether a monitor has ever watched this log.
-        why: why nothing can be told, with a remedy; None where it can.
-        alerts: those that fire first.
-        silences: those that hold, as plain data.
-        changes: the last changes of state, the newest first, as plain data.
+        why: why there is no information, with a remedy; None if there is.
+        alerts: the alerts, firing ones first.
+        silences: the active silences, as plain data.
+        changes: the last changes of state, newest first, as plain data.
     """
 
     watched: bool
@@ -66,11 +66,11 @@ class Alerts:
 
 
 def alerts(log: Log, now: int | None = None) -> Alerts:
-    """Return what a monitor of the log found.
+    """Return the state of the log's monitor.
 
     Args:
         log: the log.
-        now: the present, microseconds since 1970.
+        now: the current time, microseconds since 1970.
     """
     from leadlog.monitor.state import database_path, read_state
     from leadlog.monitor.storage import history, load_alerts, load_silences
@@ -124,7 +124,7 @@ def alerts(log: Log, now: int | None = None) -> Alerts:
 
 
 def firing(log: Log, now: int | None = None) -> tuple[str, ...]:
-    """Return the names of the alerts that fire and are not suppressed."""
+    """Return the names of the alerts that are firing and not suppressed."""
     return tuple(
         one.name for one in alerts(log, now).alerts if one.state == "firing" and not one.suppressed
     )
@@ -138,7 +138,7 @@ def _suppressed(found: Any, silences: Any, now: int) -> list[tuple[Any, str]]:
     quiet = silenced(found, silences, now)
     try:
         inhibitions = configure(load().settings.alerts).inhibitions
-    except LeadlogError:  # told by `leadlog doctor`; the alerts are shown all the same
+    except LeadlogError:  # reported by `leadlog doctor`; show the alerts anyway
         inhibitions = ()
     consequences = inhibited(found, found, inhibitions)
     return [

@@ -1,4 +1,4 @@
-"""Weights and percentiles, by which all pages count."""
+"""Weighted counts and percentiles, shared by all pages."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,31 +9,31 @@ from leadlog.reading.index.figures import Total
 __all__ = ["Buckets", "add_buckets", "is_sampled", "percentiles", "share", "weighed"]
 
 Buckets = Mapping[int, float]
-"""Bucket of a duration to how many there were."""
+"""Duration bucket to the number of durations in it."""
 
 
 def weighed(totals: Mapping[int, Total], kinds: Mapping[int, Kind]) -> float:
-    """Return how many events were meant, those that sampling left out included."""
+    """Return the estimated number of events, including those that sampling left out."""
     return sum(total.n / kinds[kind].rate for kind, total in totals.items())
 
 
 def is_sampled(numbers: Iterable[int], kinds: Mapping[int, Kind]) -> bool:
-    """Return whether any of some kinds was sampled, so that its number is an estimate."""
+    """Return True if any of the kinds was sampled, so that its count is an estimate."""
     return any(kinds[number].rate < 1 for number in numbers)
 
 
 def share(part: float, whole: float) -> float | None:
-    """Return a part of a whole; None of nothing."""
+    """Return the share of a part in a whole; None if the whole is 0."""
     return part / whole if whole else None
 
 
 def add_buckets(into: dict[int, float], counted: Iterable[tuple[int, int]], rate: float) -> None:
-    """Add counts by bucket to others, those that sampling left out included.
+    """Add counts by bucket to others, scaled up for events that sampling left out.
 
     Args:
-        into: is added to.
-        counted: bucket and how many events of the log have it.
-        rate: share of the events that are in the log.
+        into: the counts to add to; modified.
+        counted: buckets with the number of logged events in each.
+        rate: share of the events that were logged.
     """
     if rate == 1 and not into:
         into.update(counted)
@@ -44,13 +44,13 @@ def add_buckets(into: dict[int, float], counted: Iterable[tuple[int, int]], rate
 
 
 def percentiles(buckets: Buckets, *ranks: float) -> tuple[float | None, ...]:
-    """Return the durations below which some shares of all lie, milliseconds; None without any.
+    """Return percentiles in milliseconds; None for each if there are no durations.
 
-    They are off by at most 1 %.
+    The error is at most 1 %.
 
     Args:
         buckets: counts by bucket.
-        ranks: the shares, 0 to 1, the least first.
+        ranks: the ranks, 0 to 1, in ascending order.
     """
     whole = sum(buckets.values())
     if not whole:

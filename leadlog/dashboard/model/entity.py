@@ -1,11 +1,11 @@
-"""One row: who did what to it, with which outcome, and the row as of a moment."""
+"""The history of one row: who did what to it, the outcomes, and the row as of a point in time."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.reading.events import Skipped
 from leadlog.reading.history import history, pushdown_for
 from leadlog.reading.index import events_of_row
@@ -22,13 +22,13 @@ class Timeline:
     """The history of the row of one class.
 
     Attributes:
-        entity: the mapped class's name; "" for records that name none.
+        entity: name of the mapped class; "" for records without one.
         key: the primary key as text.
-        entries: the calls, the newest first, as plain data; see `leadlog.reading.history.Entry`.
-        left_out: how many older ones there are.
-        doubts: times at which the log says that records were lost.
-        row: the row as of the moment, as `leadlog replay` tells it; None where there was none.
-        at: the moment, as in the records; None for the end of the log.
+        entries: the calls, newest first, as plain data; see `leadlog.reading.history.Entry`.
+        left_out: number of older calls left out.
+        doubts: times at which the log records lost events.
+        row: the row as of `at`, as `leadlog replay` prints it; None if it did not exist.
+        at: the point in time, as in the records; None for the end of the log.
     """
 
     entity: str
@@ -42,12 +42,12 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Timelines:
-    """The rows with one key, each of another class.
+    """The rows with one key, at most one per class.
 
     Attributes:
         key: the primary key as text.
-        rows: one for each class.
-        near: keys like this one, where the log has no call on it.
+        rows: one history for each class.
+        near: similar keys, if the log has no call on this one.
     """
 
     key: str
@@ -61,9 +61,9 @@ def entity(log: Log, key: str, *, at: int | None = None, reads: bool = False) ->
     Args:
         log: the log.
         key: the primary key as text.
-        at: the moment as of which the rows are shown, microseconds since 1970; the end of the log
-            by default.
-        reads: whether calls that only read them are wanted, too.
+        at: the point in time as of which the rows are shown, microseconds since 1970; the end of
+            the log by default.
+        reads: whether to include calls that only read the rows.
 
     Raises:
         IndexUnavailableError: the index cannot be read.

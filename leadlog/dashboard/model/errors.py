@@ -1,4 +1,4 @@
-"""Errors by cause: how many, when, in what state, and one of them with all that is known of it."""
+"""Errors by cause, with counts, times and state; and the details of a single error."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us
 from leadlog.core.errors import ReadError
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.counting import is_sampled, weighed
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.marks import Mark, read_marks, state_of
 from leadlog.reading.index.columns import Kind
@@ -26,23 +26,23 @@ _SHARED: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class ErrorGroup:
-    """Errors with one cause, in a period.
+    """The errors with one cause in a period.
 
     Attributes:
-        fingerprint: same bug, same value.
+        fingerprint: identifier of the cause.
         exception: qualified name of the error's class.
         error_type: database_error, validation_error, …
-        message: of the newest one, cut.
-        severity: of the newest one.
-        state: open, reopened, resolved or ignored; None where the marks cannot be read.
-        events: how many there were in the period.
-        approx: whether that is an estimate of sampled events.
-        first_seen: in the whole log, as in the records.
-        last_seen: the same.
-        spark: events in thirty parts of the period.
-        last_event_id: of the newest one.
-        last_session_id: of the newest one.
-        operation: that was in progress.
+        message: message of the newest error, truncated.
+        severity: severity of the newest error.
+        state: open, reopened, resolved or ignored; None if the marks cannot be read.
+        events: number of errors in the period.
+        approx: whether `events` is an estimate from sampled events.
+        first_seen: time of the first error in the whole log, as in the records.
+        last_seen: time of the last error in the period; in the whole log for a single group.
+        spark: number of errors in each of thirty parts of the period.
+        last_event_id: event id of the newest error.
+        last_session_id: session id of the newest error.
+        operation: operation in progress at the newest error.
     """
 
     fingerprint: str
@@ -63,18 +63,18 @@ class ErrorGroup:
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetail:
-    """One cause with one of its errors.
+    """One cause, with the record of one of its errors.
 
     Attributes:
         group: the cause.
-        record: the error, as in the log.
-        place: which of the errors it is, 1 for the newest.
-        of: how many there are in the log.
-        sessions: in how many sessions they were, in the period.
-        next: number of the next newer one; None for the newest.
-        previous: number of the next older one; None for the oldest.
-        shares: facet to value to how many of the newest errors have it.
-        shared_of: how many errors the shares are of.
+        record: the record of the error, as in the log.
+        place: position of the error among those with this cause, 1 for the newest.
+        of: number of errors with this cause in the log.
+        sessions: number of sessions with such errors in the period.
+        next: index number of the next newer error; None for the newest.
+        previous: index number of the next older error; None for the oldest.
+        shares: facet to value to the number of the newest errors that have it.
+        shared_of: number of errors that `shares` were computed from.
     """
 
     group: ErrorGroup
@@ -97,15 +97,15 @@ def error_groups(
     series: Mapping[int, Mapping[int, int]] | None = None,
     totals: Mapping[int, Total] | None = None,
 ) -> tuple[ErrorGroup, ...]:
-    """Return the causes that had errors in a period, the newest first.
+    """Return the causes with errors in a period, newest first.
 
     Args:
         log: the log.
-        figures: of the log.
+        figures: open figures of the log.
         window: the period.
-        most: how many.
-        series: of the period, where they were read already.
-        totals: of the period, where they were read already.
+        most: maximum number of causes.
+        series: series of the period, if already read.
+        totals: totals of the period, if already read.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -143,6 +143,8 @@ def error_groups(
                 numbers,
                 events=weighed({n: totals[n] for n in numbers if n in totals}, kinds),
                 extent=extent,
+                last=newest[fingerprint].at,
+                kind=kinds[newest[fingerprint].kind],
                 marks=marks,
                 spark=_spark(series, numbers, window, kinds),
             )
@@ -174,16 +176,17 @@ def _group(
     *,
     events: float,
     extent: tuple[int, int],
+    last: int,
+    kind: Kind,
     marks: Mapping[str, Mark] | None,
     spark: tuple[float, ...],
 ) -> ErrorGroup:
     details = record.get("error_details")
     details = details if isinstance(details, Mapping) else {}
-    kind = kinds[numbers[-1]]
     state = None
-    if marks is not None:
-        last = datetime.fromtimestamp(extent[1] / _US, UTC).replace(tzinfo=None)
-        state = state_of(marks.get(fingerprint), last)
+    if marks is not None:  # which an error that came after the period reopens, too
+        latest = datetime.fromtimestamp(extent[1] / _US, UTC).replace(tzinfo=None)
+        state = state_of(marks.get(fingerprint), latest)
     return ErrorGroup(
         fingerprint,
         kind.exception,
@@ -194,7 +197,7 @@ def _group(
         events,
         is_sampled(numbers, kinds),
         format_us(extent[0]),
-        format_us(extent[1]),
+        format_us(last),
         spark,
         _cut(record.get("event_id")),
         _cut(record.get("session_id")),
@@ -211,13 +214,13 @@ def _cut(value: Any) -> str | None:
 def error_detail(
     log: Log, window: TimeWindow, fingerprint: str, number: int | None = None
 ) -> ErrorDetail | None:
-    """Return one cause with one of its errors; None where the log has no such cause.
+    """Return one cause with one of its errors; None if the log has no such cause.
 
     Args:
         log: the log.
-        window: the period of the group's figures.
-        fingerprint: of the cause.
-        number: of the error in the index; the newest one by default.
+        window: the period of the group's counts.
+        fingerprint: fingerprint of the cause.
+        number: index number of the error; the newest one by default.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -252,6 +255,8 @@ def error_detail(
             numbers,
             events=weighed(inside, kinds),
             extent=extent,
+            last=extent[1],
+            kind=kinds[newest[at].kind],
             marks=marks,
             spark=_spark(series, numbers, window, kinds),
         )

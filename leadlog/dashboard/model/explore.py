@@ -1,13 +1,13 @@
-"""Events of a period: facets with counts, a histogram, rows."""
+"""The events of a period: facets with counts, a histogram, and rows."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.filters import FACETS, EventFilter, value_of
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures, IndexedEvent
@@ -18,6 +18,7 @@ _ROWS: Final = 500
 _VALUES: Final = 20
 _USERS_UP_TO: Final = 300_000
 _TEXT: Final = 200
+_END: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Facet:
     """The values of one facet.
 
     Attributes:
-        name: the word in a filter.
-        values: value and how many events have it, the most first; "" where it does not apply.
-        more: how many values are left out.
+        name: name of the facet in a filter.
+        values: values with their number of events, most frequent first; "" for events without one.
+        more: number of values left out.
     """
 
     name: str
@@ -40,20 +41,20 @@ class EventRow:
     """One event in a list.
 
     Attributes:
-        number: of the event in the index.
-        at: when, as in the records.
-        category: the folder.
-        name: of the operation, or of the event.
-        outcome: of the operation.
-        failed: whether it failed.
-        level: severity.
-        tier: band of the wall time.
-        ms: how long it took.
-        user: who was bound.
-        key: of the row it is about.
-        session: its session.
-        event_id: of the record.
-        text: what it says, cut.
+        number: index number of the event.
+        at: time of the event, as in the records.
+        category: folder of the event.
+        name: name of the operation, or of the event.
+        outcome: outcome of the operation.
+        failed: whether the operation failed.
+        level: log level.
+        tier: performance tier.
+        ms: duration in milliseconds.
+        user: bound user.
+        key: primary key of the affected row.
+        session: session id.
+        event_id: id of the record.
+        text: summary of the record, truncated.
     """
 
     number: int
@@ -74,18 +75,18 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What there is in a period.
+    """The facets and the histogram of the events in a period.
 
     Attributes:
-        since: beginning of the period.
-        until: its end.
-        total: events that meet the filter.
-        approx: whether that is an estimate of sampled events.
-        facets: with counts over the whole period, each without its own part of the filter.
-        at: seconds since 1970 at which the histogram's slots begin.
+        since: start of the period.
+        until: end of the period.
+        total: number of events that match the filter.
+        approx: whether `total` is an estimate from sampled events.
+        facets: facets with counts over the whole period, each ignoring its own part of the filter.
+        at: start of each slot of the histogram, seconds since 1970.
         step: width of a slot in seconds.
-        well: events per slot that did not fail.
-        failed: those that failed, and errors.
+        well: number of events per slot that did not fail.
+        failed: number of failed operations and errors per slot.
     """
 
     since: str
@@ -100,12 +101,12 @@ class Explored:
 
 
 def explore(log: Log, window: TimeWindow, wanted: EventFilter) -> Explored:
-    """Return what there is in a period.
+    """Return the facets and the histogram of the events in a period.
 
     Args:
         log: the log.
         window: the period.
-        wanted: which events.
+        wanted: filter of the events.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -148,7 +149,7 @@ def explore(log: Log, window: TimeWindow, wanted: EventFilter) -> Explored:
 def _counts(
     figures: Figures, window: TimeWindow, wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> tuple[dict[int, float], dict[int, dict[int, int]]]:
-    """Kind to number of events, and to number by slot; of all kinds, whatever the facets say."""
+    """Return counts of events by kind, and by kind and slot; of all kinds, ignoring facets."""
     if wanted.by_kind:
         series = figures.series(None, window.since, window.until, window.step)
     else:
@@ -166,19 +167,24 @@ def _counts(
 def _facet(
     name: str, counts: Mapping[int, float], wanted: EventFilter, kinds: Mapping[int, Kind]
 ) -> Facet | None:
-    values: Counter[str] = Counter()
+    values: dict[str, float] = defaultdict(float)
     for number, n in counts.items():
         kind = kinds[number]
         if wanted.takes(kind, but=name):
-            values[value_of(kind, name)] += n  # type: ignore[assignment]
+            values[value_of(kind, name)] += n
     values.pop("", None)
-    for chosen in wanted.values.get(name, ()):
-        values.setdefault(chosen, 0)
+    return _ranked(name, values, wanted.values.get(name, ()))
+
+
+def _ranked(name: str, values: dict[str, float], chosen: Collection[str]) -> Facet | None:
+    """Return the most frequent values, and those that the filter has; None where there is none."""
+    for value in chosen:
+        values.setdefault(value, 0.0)
     if not values:
         return None
     ranked = sorted(values.items(), key=lambda one: (-one[1], one[0]))
-    chosen_ones = [one for one in ranked[_VALUES:] if one[0] in wanted.values.get(name, ())]
-    return Facet(name, (*ranked[:_VALUES], *chosen_ones), max(len(ranked) - _VALUES, 0))
+    also = [one for one in ranked[_VALUES:] if one[0] in chosen]
+    return Facet(name, (*ranked[:_VALUES], *also), max(len(ranked) - _VALUES - len(also), 0))
 
 
 def _users(
@@ -190,10 +196,14 @@ def _users(
 ) -> Facet | None:
     if total > _USERS_UP_TO:
         return None
-    found = figures.by_user(wanted.kinds(kinds), window.since, window.until, _VALUES)
-    if not found:
-        return None
-    return Facet("user", tuple((name, float(n)) for name, n in found), 0)
+    conditions = wanted.conditions(figures)
+    del conditions["users"]  # its own part of the filter
+    values: dict[str, float] = defaultdict(float)
+    for name, kind, n in figures.by_user(
+        wanted.kinds(kinds), window.since, window.until, **conditions
+    ):
+        values[name] += n / kinds[kind].rate
+    return _ranked("user", values, wanted.users)
 
 
 def rows(
@@ -201,7 +211,7 @@ def rows(
     window: TimeWindow,
     wanted: EventFilter,
     *,
-    before: int | None = None,
+    before: tuple[int, int] | None = None,
     most: int = _ROWS,
 ) -> tuple[EventRow, ...]:
     """Return the newest events of a period.
@@ -209,63 +219,58 @@ def rows(
     Args:
         log: the log.
         window: the period.
-        wanted: which events.
-        before: only those before this time, microseconds since 1970.
-        most: how many, 500 at most.
+        wanted: filter of the events.
+        before: only events before this time, microseconds since 1970, and those at exactly this
+            time with a smaller number.
+        most: maximum number of events, at most 500.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
         ReadError: a log file cannot be read.
     """
-    until = window.until if before is None else min(before, window.until)
     with log.figures() as figures:
         kinds = figures.kinds()
         found = figures.newest(
             wanted.kinds(kinds),
             window.since,
-            until,
+            window.until,
             most=min(most, _ROWS),
+            before=before,
             **wanted.conditions(figures),
         )
         return _rows(log, figures, found, kinds)
 
 
 def rows_after(
-    log: Log, number: int, wanted: EventFilter, most: int
+    log: Log, number: int, wanted: EventFilter, most: int, *, since: int = 0
 ) -> tuple[tuple[EventRow, ...], int, int]:
-    """Return events that were indexed after one.
+    """Return the matching events that were indexed after a given one.
 
     Args:
         log: the log.
-        number: of that event in the index.
-        wanted: which events.
-        most: how many to look at.
+        number: index number of the given event.
+        wanted: filter of the events.
+        most: maximum number of events to examine.
+        since: only events at this time or later, microseconds since 1970; recovered events
+            may be older.
 
     Returns:
-        The events in their order; the number of the last one that was looked at; how many were.
+        The matching events, newest first; the last number examined; how many were examined.
     """
     with log.figures() as figures:
-        found = figures.after(number, most)
-        if not found:
+        last, looked = figures.after(number, most)
+        if not looked:
             return (), number, 0
         kinds = figures.kinds()
-        taken = [one for one in found if wanted.takes(kinds[one.kind])]
-        taken = [one for one in taken if _within(one, wanted)]
-        shown = _rows(log, figures, taken, kinds)
-    kept = tuple(
-        row
-        for row in shown
-        if (not wanted.users or row.user in wanted.users)
-        and wanted.session in (None, row.session)
-        and wanted.key in (None, row.key)
-    )
-    return kept, found[-1].number, len(found)
-
-
-def _within(one: IndexedEvent, wanted: EventFilter) -> bool:
-    if wanted.least_us is not None and (one.duration is None or one.duration < wanted.least_us):
-        return False
-    return wanted.most_us is None or (one.duration is not None and one.duration <= wanted.most_us)
+        found = figures.newest(
+            wanted.kinds(kinds),
+            since,
+            _END,
+            most=most,
+            numbers=(number, last),
+            **wanted.conditions(figures),
+        )
+        return _rows(log, figures, found, kinds), last, looked
 
 
 def _rows(
@@ -296,7 +301,7 @@ def _row(one: IndexedEvent, kind: Kind, record: Mapping[str, Any]) -> EventRow:
 
 
 def _name(kind: Kind, record: Mapping[str, Any]) -> str:
-    """Return what an event is called: those of the application by their own names."""
+    """Return the name of an event; for an application's own event, the name that it gave."""
     if kind.monitoring == "application_event":
         return _cut(record.get("event_name")) or kind.monitoring
     return kind.operation or kind.monitoring or kind.event_name or ""
@@ -314,7 +319,7 @@ def _cut(value: Any) -> str | None:
 
 
 def _text_of(kind: Kind, record: Mapping[str, Any]) -> str | None:
-    """Return a summary of an event in a few words."""
+    """Return a short summary of an event, or None."""
     if kind.category == "error_logs":
         return _cut(_section(record, "error_details").get("error_message"))
     if kind.category == "database_operations":

@@ -1,18 +1,13 @@
-"""Which events a view is about, as words that stand in its address: `operation:add_lead ms>100`."""
+"""Event filters, written as terms in a page's address: `operation:add_lead ms>100`."""
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from leadlog.core.errors import LeadlogError
-from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.index.columns import Kind
 from leadlog.reading.index.figures import Figures
-from leadlog_processors.log_types import LOG_TYPES
 
 __all__ = ["FACETS", "EventFilter", "FilterError", "filter_of", "value_of"]
 
@@ -30,47 +25,30 @@ FACETS: Final[Mapping[str, str]] = {
     "fingerprint": "fingerprint",
     "monitoring": "monitoring",
 }
-"""Word in a filter to the attribute of a kind."""
+"""Name of a facet in a filter to the attribute of a kind."""
 
 _TERM: Final = re.compile(r'(-?)([a-z]+)(:|>=|<=|>|<)("(?:[^"\\]|\\.)*"|\S+)', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _OWN: Final = ("user", "session", "key")
-_PLACES: Final[Mapping[str, tuple[str, str]]] = {
-    "operation": ("operation_type", "operation_details.operation_type"),
-    "outcome": ("outcome", "operation_details.outcome"),
-    "tier": ("performance_tier", "training_labels.performance_tier"),
-    "level": ("level", "level"),
-    "entity": ("entity", "operation_details.entity"),
-    "quality": ("data_quality", "training_labels.data_quality"),
-    "event": ("event_name", "event_name"),
-    "error": ("error_type", "error_details.error_type"),
-    "fingerprint": ("fingerprint", "error_details.fingerprint"),
-    "monitoring": ("monitoring_type", "monitoring_info.monitoring_type"),
-    "session": ("session_id", "session_id"),
-    "key": ("lead_id", "lead_identifier.lead_id"),
-    "user": ("context ->> '$.user'", "context.user"),
-}
-"""Word to its column in SQL and its place in a record."""
-_TABLES: Final[Mapping[str, str]] = {one.category: one.table for one in LOG_TYPES}
 
 
 class FilterError(LeadlogError, ValueError):
-    """A filter that cannot be understood; the message says how to write it."""
+    """The filter is malformed; the message says how to write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are wanted.
+    """A filter of events.
 
     Attributes:
-        text: as it was written.
-        values: facet to the values wanted, any of them.
-        without: facet to the values that are not wanted.
-        users: whose events; empty for anybody's.
-        session: of which session.
-        key: on the row with which key.
-        least_us: least duration, microseconds.
-        most_us: longest duration, microseconds.
+        text: the filter as written.
+        values: facet to its accepted values.
+        without: facet to its excluded values.
+        users: accepted users; empty for all.
+        session: accepted session, if limited to one.
+        key: key of the affected row, if limited to one.
+        least_us: minimum duration in microseconds.
+        most_us: maximum duration in microseconds.
     """
 
     text: str = ""
@@ -84,19 +62,19 @@ class EventFilter:
 
     @property
     def by_kind(self) -> bool:
-        """Whether the kinds alone decide, so that roll-ups may be read."""
+        """Whether the filter depends on kinds alone, so that roll-ups can be read."""
         return not self.users and not any(
             value is not None for value in (self.session, self.key, self.least_us, self.most_us)
         )
 
     def kinds(self, kinds: Mapping[int, Kind]) -> list[int] | None:
-        """Return the numbers of the kinds that are wanted; None for all."""
+        """Return the numbers of the matching kinds; None for all."""
         if not self.values and not self.without:
             return None
         return [number for number, kind in kinds.items() if self.takes(kind)]
 
     def takes(self, kind: Kind, but: str = "") -> bool:
-        """Return whether events of a kind are wanted, by all facets but one."""
+        """Return True if events of a kind match; the facet `but` is ignored."""
         return all(
             name == but or value_of(kind, name) in wanted for name, wanted in self.values.items()
         ) and not any(
@@ -105,7 +83,7 @@ class EventFilter:
         )
 
     def conditions(self, figures: Figures) -> dict[str, Any]:
-        """Return what `Figures.newest` and `grouped` take besides the kinds."""
+        """Return the arguments of `Figures.newest` and `grouped` other than the kinds."""
         return {
             "users": figures.users(self.users) if self.users else None,
             "session": self.session,
@@ -114,82 +92,9 @@ class EventFilter:
             "most_us": self.most_us,
         }
 
-    def commands(self, window: TimeWindow, directory: str) -> dict[str, str]:
-        """Return the leadlog command and the jq line that show the same events.
-
-        Args:
-            window: the period.
-            directory: the log directory, as a user writes it.
-        """
-        category = self.values.get("category", ("database_operations",))[0]
-        if "category" not in self.values and ({"error", "fingerprint"} & self.values.keys()):
-            category = "error_logs"
-        sql, jq = self._tests()
-        jq += [
-            f'.timestamp >= "{window.since_text}"',
-            f'.timestamp < "{window.until_text}"',
-        ]
-        table = _TABLES.get(category, "operations")
-        where = f" WHERE {' AND '.join(sql)}" if sql else ""
-        query = f"SELECT * FROM {table}{where} ORDER BY timestamp DESC LIMIT 500"  # noqa: S608
-        place, selected = shlex.quote(directory), f"select({' and '.join(jq)})"
-        return {
-            "leadlog": (
-                f"leadlog query {shlex.quote(query)} --since {window.since_text} "
-                f"--until {window.until_text} --directory {place}"
-            ),
-            "jq": f"jq -c {shlex.quote(selected)} {place}/{category}/*.jsonl",
-        }
-
-    def _tests(self) -> tuple[list[str], list[str]]:
-        """Return the conditions in SQL and in jq."""
-        sql: list[str] = []
-        jq: list[str] = []
-        wanted = [(name, values, False) for name, values in self.values.items()]
-        wanted += [(name, values, True) for name, values in self.without.items()]
-        wanted += [
-            (name, (value,), False)
-            for name, value in (("session", self.session), ("key", self.key))
-            if value is not None
-        ]
-        if self.users:
-            wanted.append(("user", self.users, False))
-        for name, values, negated in wanted:
-            if name == "category":
-                continue
-            if name == "failed":
-                words = " or ".join(
-                    f".operation_details.success == {'false' if one == 'yes' else 'true'}"
-                    for one in values
-                )
-                sql_words = " OR ".join(
-                    f"success = {'false' if one == 'yes' else 'true'}" for one in values
-                )
-            else:
-                column, place = _PLACES[name]
-                plain = [one.rpartition(".")[2] if name == "operation" else one for one in values]
-                words = " or ".join(f".{place} == {_json_text(one)}" for one in plain)
-                sql_words = f"{column} IN ({', '.join(map(_sql_text, plain))})"
-            sql.append(f"NOT ({sql_words})" if negated else f"({sql_words})")
-            jq.append(f"({words} | not)" if negated else f"({words})")
-        for sign, us in ((">=", self.least_us), ("<=", self.most_us)):
-            if us is not None:
-                sql.append(f"execution_time_ms {sign} {us / 1000:g}")
-                jq.append(f".operation_details.execution_time_ms {sign} {us / 1000:g}")
-        return sql, jq
-
-
-def _sql_text(value: str) -> str:
-    doubled = value.replace("'", "''")
-    return f"'{doubled}'"
-
-
-def _json_text(value: str) -> str:
-    return orjson.dumps(value).decode()
-
 
 def value_of(kind: Kind, facet: str) -> str:
-    """Return what a kind says of a facet; "" where it says nothing."""
+    """Return a kind's value of a facet; "" if it has none."""
     value = getattr(kind, FACETS[facet])
     if facet == "failed":
         return "" if value is None else "yes" if value else "no"
@@ -197,15 +102,15 @@ def value_of(kind: Kind, facet: str) -> str:
 
 
 def filter_of(text: str) -> EventFilter:
-    """Return what a text asks for.
+    """Parse a filter.
 
         operation:add_lead outcome:failed user:ana ms>=100 -tier:excellent
 
-    Words of one facet are alternatives, different facets all have to hold; a value with spaces
-    stands in double quotes, in which a backslash stands before a quote or a backslash.
+    Terms of the same facet are alternatives; different facets must all match. A value with spaces
+    is written in double quotes, in which a quote or a backslash is escaped with a backslash.
 
     Raises:
-        FilterError: a word is none of these.
+        FilterError: a term is malformed.
     """
     values: dict[str, tuple[str, ...]] = {}
     without: dict[str, tuple[str, ...]] = {}

@@ -1,11 +1,11 @@
-"""Durations over time as a heatmap, and what the events in a part of it have in common."""
+"""A heatmap of durations over time, and what the events in a selected box have in common."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any, Final
 
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.filters import FACETS, EventFilter, value_of
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.analytics.durations import NO_TIME, bucket_of, middle_of
 
@@ -18,14 +18,14 @@ _DIFFERENCES: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """Durations over time.
+    """A heatmap of durations over time.
 
     Attributes:
-        at: seconds since 1970 at which the columns begin.
+        at: start of each column, seconds since 1970.
         step: width of a column in seconds.
         edges: limits of the rows in milliseconds, one more than there are rows.
-        cells: column by column, how many durations are in each row.
-        most: the highest of them.
+        cells: number of durations in each row, column by column.
+        most: the highest number in a cell.
     """
 
     at: tuple[int, ...]
@@ -37,13 +37,13 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True)
 class SignificantValue:
-    """A value that is more frequent in a selection than outside of it.
+    """A facet value that is more frequent inside a selection than outside it.
 
     Attributes:
-        facet: the word in a filter.
-        value: of the facet.
+        facet: name of the facet in a filter.
+        value: value of the facet.
         inside: share of the selected events that have it.
-        outside: share of the others.
+        outside: share of the other events that have it.
     """
 
     facet: str
@@ -53,12 +53,12 @@ class SignificantValue:
 
 
 def heatmap(log: Log, window: TimeWindow, wanted: EventFilter) -> Heatmap:
-    """Return durations over time.
+    """Return the heatmap of a period.
 
     Args:
         log: the log.
         window: the period.
-        wanted: which events; what roll-ups do not know makes it count single events.
+        wanted: filter of the events; if it is not by kind alone, single events are counted.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -116,15 +116,15 @@ def differences(
     low_ms: float,
     high_ms: float,
 ) -> tuple[SignificantValue, ...]:
-    """Return what events in a box of the heatmap have more often than the others.
+    """Return the facet values that are more frequent in a box of the heatmap than outside it.
 
     Args:
         log: the log.
         window: the period of the heatmap.
-        wanted: which events it shows.
-        box: the period that was selected.
-        low_ms: the shortest duration that was selected.
-        high_ms: the longest one.
+        wanted: filter of the heatmap's events.
+        box: the selected period.
+        low_ms: the shortest selected duration in milliseconds.
+        high_ms: the longest selected duration in milliseconds.
 
     Raises:
         IndexUnavailableError: the index cannot be read.

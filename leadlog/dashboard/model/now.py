@@ -1,4 +1,4 @@
-"""How the store does now: one sentence, four tiles, the charts, operations and newest errors."""
+"""The state of the store: one sentence, four tiles, charts, operations and newest errors."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from leadlog.core.clock import format_us
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.counting import (
     add_buckets,
     is_sampled,
@@ -14,7 +15,6 @@ from leadlog.dashboard.model.counting import (
     weighed,
 )
 from leadlog.dashboard.model.errors import ErrorGroup, error_groups
-from leadlog.dashboard.model.log import Log
 from leadlog.dashboard.model.verdict import OperationFigures, Verdict, verdict
 from leadlog.dashboard.model.windows import WEEK_US, TimeWindow
 from leadlog.reading.index.columns import Kind
@@ -32,15 +32,15 @@ _NOTHING: Final = Verdict("unknown", "The log is empty: nothing has been recorde
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure.
+    """One figure, with its trend.
 
     Attributes:
-        name: of the tile.
-        unit: `count`, `share`, `ms`.
-        value: of the period; None where it is not known.
-        before: of the same period a week earlier; None where the log does not reach so far.
-        spark: the figure in thirty parts of the period.
-        rising: whether a higher figure is worse, better (False) or neither (None).
+        name: title of the tile.
+        unit: `count`, `share` or `ms`.
+        value: value in the period; None if unknown.
+        before: value in the same period a week earlier; None if the log does not go back that far.
+        spark: value in each of thirty parts of the period.
+        rising: True if a higher value is worse, False if it is better, None if neither.
     """
 
     name: str
@@ -53,16 +53,16 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The three charts, on one axis of time.
+    """The three charts, on a common time axis.
 
     Attributes:
-        at: seconds since 1970 at which the slots begin.
+        at: start of each slot, seconds since 1970.
         step: width of a slot in seconds.
-        calls: calls on the store per slot.
-        failed: those that failed.
+        calls: calls of the store per slot.
+        failed: failed calls per slot.
         errors: error records per slot.
-        p50: median of the calls' durations, milliseconds.
-        p95: the 95th percentile.
+        p50: median duration of the calls per slot, in milliseconds.
+        p95: 95th percentile of the durations per slot, in milliseconds.
     """
 
     at: tuple[int, ...]
@@ -76,12 +76,12 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """An event of the application's own that is drawn into the charts, such as a deployment.
+    """An application's own event, marked in the charts, such as a deployment.
 
     Attributes:
-        at: seconds since 1970.
-        text: its name.
-        event_id: of its record.
+        at: time of the event, seconds since 1970.
+        text: name of the event.
+        event_id: id of its record.
     """
 
     at: float
@@ -91,19 +91,19 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Everything that the first page shows.
+    """Everything on the first page.
 
     Attributes:
-        since: beginning of the period, as in the records.
-        until: its end.
+        since: start of the period, as in the records.
+        until: end of the period, as in the records.
         last: time of the newest event in the log; None for an empty log.
-        state: one sentence.
-        tiles: four figures.
-        chart: three charts.
-        operations: by trouble: those that fail most first, then those that take most time.
-        operations_left_out: how many more there are.
-        errors: the newest groups.
-        markers: deployments.
+        state: the verdict on the period.
+        tiles: the four figures.
+        chart: the three charts.
+        operations: the operations that fail most, then those that take most time.
+        operations_left_out: number of operations left out.
+        errors: the newest error groups.
+        markers: marked events, such as deployments.
     """
 
     since: str
@@ -119,12 +119,12 @@ class Now:
 
 
 def now(log: Log, window: TimeWindow, firing: Collection[str] = ()) -> Now:
-    """Return how the store does in a period.
+    """Return the state of the store in a period.
 
     Args:
         log: the log.
         window: the period.
-        firing: names of the alerts that fire.
+        firing: names of the firing alerts.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -171,13 +171,13 @@ def _is_error(kind: Kind) -> bool:
 
 
 class _Read(NamedTuple):
-    """What is read once for all that is shown of a period.
+    """The data of a period that is read once and shared by everything on the page.
 
     Attributes:
-        kinds: by number.
+        kinds: kinds by number.
         events: kind to slot of the charts to number of events.
-        totals: kind to what its events add up to.
-        before: the period a week earlier; None where the log does not reach so far.
+        totals: kind to the totals of its events.
+        before: the period a week earlier; None if the log does not go back that far.
     """
 
     kinds: Mapping[int, Kind]
@@ -203,7 +203,7 @@ def _read(figures: Figures, window: TimeWindow, extent: tuple[int, int] | None) 
 def _calls_latency(
     figures: Figures, window: TimeWindow, kinds: Mapping[int, Kind], step: int | None
 ) -> Mapping[int, dict[int, float]]:
-    """Slot to bucket to how many calls took so long; without a step, all are in slot 0."""
+    """Return slot to duration bucket to number of calls; without a step, all are in slot 0."""
     lots = {lot for number, lot in figures.lots().items() if _is_call(kinds[number])}
     found: dict[int, dict[int, float]] = defaultdict(dict)
     read = figures.latencies_of_lots(lots, window.since, window.until, step)
@@ -301,7 +301,7 @@ def _spark(window: TimeWindow, numbers: list[int], read: _Read) -> tuple[float, 
 
 
 def _thinned(values: list[Any], join: Callable[[list[Any]], Any]) -> tuple[Any, ...]:
-    """Return some thirty values in the place of many."""
+    """Return about thirty values, each joined from several of the given ones."""
     width = -(-len(values) // _SPARKS) or 1
     return tuple(join(values[at : at + width]) for at in range(0, len(values), width))
 

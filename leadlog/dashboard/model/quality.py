@@ -1,12 +1,13 @@
-"""How good the leads are: scores by day, why they are what they are, and by source."""
+"""Data quality of the leads: scores by day, issues, and scores by source."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
+from leadlog.reading.index.figures import Scores
 
 __all__ = ["BINS", "Issue", "QualityFigures", "SourceQuality", "quality"]
 
@@ -22,9 +23,9 @@ class Issue:
     """One reason for a low score.
 
     Attributes:
-        code: of the issue.
-        leads: calls whose lead had it.
-        share: of all calls with a score.
+        code: code of the issue.
+        leads: number of calls whose lead had it.
+        share: share of all calls with a score.
     """
 
     code: str
@@ -39,7 +40,7 @@ class SourceQuality:
     Attributes:
         name: of the source; None where it is not known.
         leads: calls with a score.
-        mean: of the scores, 0 to 1, to a twentieth.
+        mean: of the scores, 0 to 1.
         low: share of those below 0.5.
         issue: the most frequent issue.
     """
@@ -53,7 +54,7 @@ class SourceQuality:
 
 @dataclass(frozen=True, slots=True)
 class QualityFigures:
-    """The quality of what was written in whole days (UTC).
+    """The quality of the leads written on whole UTC days.
 
     Attributes:
         days: the days, oldest first.
@@ -61,7 +62,7 @@ class QualityFigures:
         means: mean score by day; None for a day without any.
         most: the highest cell.
         total: calls with a score.
-        mean: of all scores, to a twentieth; None without any.
+        mean: of all scores; None without any.
         issues: ranked.
         sources: those with most leads first.
     """
@@ -77,7 +78,7 @@ class QualityFigures:
 
 
 def quality(log: Log, window: TimeWindow) -> QualityFigures:
-    """Return the quality in the days that a period touches, at most the last 400.
+    """Return the quality on the days that a period overlaps, at most the last 400.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -85,43 +86,55 @@ def quality(log: Log, window: TimeWindow) -> QualityFigures:
     last = (window.until - 1) // _DAY_US
     first = max(window.since // _DAY_US, last - _MOST_DAYS + 1)
     cells = [[0] * BINS for _ in range(last - first + 1)]
+    sums = [0] * len(cells)
     issues: Counter[str] = Counter()
-    by_source: dict[str | None, Counter[int]] = defaultdict(Counter)
-    issues_by_source: dict[str | None, Counter[str]] = defaultdict(Counter)
+    by_source: dict[str | None, _SourceScores] = defaultdict(_SourceScores)
     with log.figures() as figures:
         for one in figures.scores(first, last + 1):
             cells[one.day - first][one.bin] += one.n
-            by_source[one.source][one.bin] += one.n
+            sums[one.day - first] += one.thousandths
+            by_source[one.source].add(one)
             for issue in one.issues:
                 issues[issue] += one.n
-                issues_by_source[one.source][issue] += one.n
     total = sum(map(sum, cells))
-    sources = [
-        SourceQuality(
-            name,
-            sum(bins.values()),
-            _mean(bins) or 0.0,
-            sum(n for bin_, n in bins.items() if bin_ < BINS // 2) / sum(bins.values()),
-            max(issues_by_source[name].items(), key=lambda one: one[1], default=(None,))[0],
-        )
-        for name, bins in by_source.items()
-    ]
+    sources = [own.told(name) for name, own in by_source.items()]
     sources.sort(key=lambda one: (-one.leads, one.name or ""))
     return QualityFigures(
         tuple((_EPOCH + timedelta(days=day)).isoformat() for day in range(first, last + 1)),
         tuple(tuple(column) for column in cells),
-        tuple(_mean(Counter(dict(enumerate(column)))) for column in cells),
+        tuple(_mean(one, sum(column)) for one, column in zip(sums, cells, strict=True)),
         max(map(max, cells)),
         total,
-        _mean(Counter({n: sum(column[n] for column in cells) for n in range(BINS)})),
+        _mean(sum(sums), total),
         tuple(Issue(code, n, n / total) for code, n in issues.most_common(_SHOWN)),
         tuple(sources[:_SHOWN]),
     )
 
 
-def _mean(bins: Counter[int]) -> float | None:
-    """Return the mean of the middles of the bins."""
-    count = sum(bins.values())
-    if not count:
-        return None
-    return sum((bin_ + 0.5) / BINS * n for bin_, n in bins.items()) / count
+class _SourceScores:
+    """What the scores of one source add up to."""
+
+    def __init__(self) -> None:
+        self.n = self.low = self.thousandths = 0
+        self.issues: Counter[str] = Counter()
+
+    def add(self, one: Scores) -> None:
+        self.n += one.n
+        self.low += one.n if one.bin < BINS // 2 else 0
+        self.thousandths += one.thousandths
+        for issue in one.issues:
+            self.issues[issue] += one.n
+
+    def told(self, name: str | None) -> SourceQuality:
+        ranked = sorted(self.issues.items(), key=lambda one: (-one[1], one[0]))
+        return SourceQuality(
+            name,
+            self.n,
+            self.thousandths / self.n / 1000,
+            self.low / self.n,
+            ranked[0][0] if ranked else None,
+        )
+
+
+def _mean(thousandths: int, n: int) -> float | None:
+    return thousandths / n / 1000 if n else None

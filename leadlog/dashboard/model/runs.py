@@ -1,4 +1,4 @@
-"""Runs of the sync and of migrations: what they did, what they waited for, what they refused."""
+"""Runs of the sync and of migrations: results, waiting times and rejected leads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from leadlog.core.clock import format_us
 from leadlog.core.errors import LeadlogError
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.dashboard.model.windows import TimeWindow
 from leadlog.reading.shipped import destinations, read_shipments
 
@@ -19,25 +19,25 @@ _TEXT: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class RunFigures:
-    """One run.
+    """One run of a sync or a migration.
 
     Attributes:
         kind: sync or migration.
         type: to_airtable, json_to_db, …
         run_id: identifier of the run.
-        event_id: of its record.
-        session_id: of its session.
-        at: when it ended, as in the records.
-        success: whether it did what it should.
-        ms: how long it took.
+        event_id: event id of its record.
+        session_id: id of its session.
+        at: end of the run, as in the records.
+        success: whether it succeeded.
+        ms: duration in milliseconds.
         error: why it failed.
-        figures: what it counted, by name.
-        conflicts: fields that were changed on both sides; None for a migration.
-        waited_ms: time waited because of rate limits; None for a migration.
-        rejected: leads or records that could not be taken.
-        listed: leads that failed, or errors, the first ones.
-        expected_ms: how long half of such runs take at most, as the model of durations says that
-            lies in the log directory; None without a model that may be used.
+        figures: its counts, by name.
+        conflicts: number of fields changed on both sides; None for a migration.
+        waited_ms: time spent waiting for rate limits, in milliseconds; None for a migration.
+        rejected: number of leads or records that were rejected.
+        listed: the first failed leads, or errors.
+        expected_ms: median duration of such runs in milliseconds, predicted by the model of
+            durations in the log directory; None without a usable model.
     """
 
     kind: str
@@ -59,16 +59,16 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class DestinationLag:
-    """How far a destination of shipping is behind the log.
+    """The lag of one shipping destination behind the log.
 
     Attributes:
-        name: of the destination.
-        target: where it is.
-        files: files with something that was not shipped.
-        bytes: what is left of them; None where a compressed file's content has an unknown size.
-        seconds: age of the oldest event that was not shipped; None where it cannot be told.
-        refused: records that it refused.
-        error: what last went wrong; None where nothing did.
+        name: name of the destination.
+        target: address of the destination.
+        files: number of files that are not shipped completely.
+        bytes: bytes left to ship; None if the size of a compressed file's content is unknown.
+        seconds: age of the oldest unshipped event; None if unknown.
+        refused: number of records that it refused.
+        error: the last error; None if there was none.
     """
 
     name: str
@@ -82,16 +82,16 @@ class DestinationLag:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The runs of a period.
+    """The runs in a period.
 
     Attributes:
-        runs: the newest first.
-        total: how many there are in the period.
-        failed: how many of those shown failed.
-        conflicts: of those shown; None where none tells.
-        waited_ms: the same.
-        rejected: the same.
-        shipping: how far each destination is behind, now.
+        runs: the runs, newest first.
+        total: number of runs in the period.
+        failed: number of listed runs that failed.
+        conflicts: conflicts of the listed runs; None if unknown for all.
+        waited_ms: time that the listed runs waited, in milliseconds; None if unknown for all.
+        rejected: leads that the listed runs rejected; None if unknown for all.
+        shipping: the current lag of each destination.
     """
 
     runs: tuple[RunFigures, ...]
@@ -136,7 +136,7 @@ def runs(log: Log, window: TimeWindow) -> Runs:
 
 
 def _expected(log: Log, run: RunFigures) -> RunFigures:
-    """Return the same run with what the model of durations says of its like."""
+    """Return the run with its expected duration, as predicted by the model of durations."""
     folder = log.directory / "models" / "duration"
     if run.type is None or not folder.is_dir():
         return run

@@ -1,11 +1,11 @@
-"""One session as a waterfall: what ran when, for how long, and what went wrong in it."""
+"""One session as a waterfall: what ran when, for how long, and what failed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from leadlog.core.clock import format_us
-from leadlog.dashboard.model.log import Log
+from leadlog.dashboard.log import Log
 from leadlog.reading.events import Event
 from leadlog.reading.index import MovedError, read_places
 from leadlog.reading.index.columns import duration_of, kind_of, microseconds_of, user_of
@@ -21,16 +21,16 @@ class Bar:
     """One event of a session.
 
     Attributes:
-        event_id: of its record.
-        category: the folder.
-        name: of the operation, or of the event.
-        start_ms: when it began, milliseconds since the beginning of the session.
-        duration_ms: how long it took; None where that is not known.
-        depth: how many measured operations are around it.
+        event_id: id of its record.
+        category: folder of the event.
+        name: name of the operation, or of the event.
+        start_ms: start, milliseconds since the start of the session.
+        duration_ms: duration in milliseconds; None if unknown.
+        depth: number of measured operations that enclose it.
         failed: whether it failed.
-        outcome: what the database did.
-        key: of the row it is about.
-        transaction_id: of its transaction.
+        outcome: outcome in the database.
+        key: primary key of the affected row.
+        transaction_id: id of its transaction.
         text: why it failed.
     """
 
@@ -49,18 +49,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class SessionStory:
-    """What one session did.
+    """The events of one session.
 
     Attributes:
-        session_id: of the session.
-        since: when its first event began, as in the records.
-        until: when the last of its bars ended.
-        total_ms: from one to the other.
-        users: who were bound.
-        events: how many events it has.
-        errors: how many of the bars are errors or failed.
-        bars: of its first thousand events, by start.
-        processes: ids of the processes that wrote it.
+        session_id: id of the session.
+        since: start of the first event, as in the records.
+        until: end of the last event shown, as in the records.
+        total_ms: time between the two, in milliseconds.
+        users: users bound in the session.
+        events: number of events in the session.
+        errors: number of bars that are errors or failed operations.
+        bars: bars of its first thousand events, by start.
+        processes: ids of the processes that wrote the events.
     """
 
     session_id: str
@@ -75,11 +75,11 @@ class SessionStory:
 
 
 def session(log: Log, session_id: str) -> SessionStory | None:
-    """Return what a session did; None where the log has no event of it.
+    """Return the story of a session; None if the log has no event of it.
 
     Args:
         log: the log.
-        session_id: of the session.
+        session_id: id of the session.
 
     Raises:
         IndexUnavailableError: the index cannot be read.
@@ -126,7 +126,7 @@ def session(log: Log, session_id: str) -> SessionStory | None:
 
 
 def _span(event: Event) -> tuple[int, int, Event]:
-    """Start, end, and the event itself."""
+    """Return the start and the end of an event in microseconds, and the event itself."""
     end = microseconds_of(event.timestamp)
     return end - (duration_of(event.data) or 0), end, event
 

@@ -1,4 +1,4 @@
-"""One sentence on how the store does, from what its operations add up to."""
+"""A one-sentence verdict on the store, computed from the totals of its operations."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ _SLOW_MS: Final = 1_000.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to "is it us?".
+    """The state of the store in one sentence.
 
     Attributes:
-        word: how bad it is.
-        sentence: for people.
-        operation: which operation the sentence is about, if about one.
+        word: severity of the state.
+        sentence: the state as readable text.
+        operation: operation that the sentence is about, if it is about one.
     """
 
     word: Word
@@ -36,16 +36,16 @@ class OperationFigures:
 
     Attributes:
         name: `Class.operation`.
-        category: whose records it counts.
-        n: how many calls there were.
-        approx: whether `n` is an estimate of sampled calls.
-        failed: how many failed.
-        failed_share: of the calls, 0 to 1.
-        p50: median of the durations, milliseconds.
-        p95: the 95th percentile.
-        p95_before: the same a week earlier.
-        total_ms: time that went into it.
-        spark: calls in thirty parts of the period.
+        category: category of the records counted.
+        n: number of calls.
+        approx: whether `n` is an estimate from sampled calls.
+        failed: number of failed calls.
+        failed_share: share of failed calls, 0 to 1.
+        p50: median duration in milliseconds.
+        p95: 95th percentile of the durations in milliseconds.
+        p95_before: `p95` a week earlier.
+        total_ms: total duration of all calls in milliseconds.
+        spark: number of calls in each of thirty parts of the period.
     """
 
     name: str
@@ -66,16 +66,16 @@ def verdict(
     operations: Sequence[OperationFigures],
     firing: Collection[str],
 ) -> Verdict:
-    """Return how the store does in a period.
+    """Return the verdict on a period.
 
     Args:
-        values: calls, share of them that failed, their p95 in milliseconds, errors.
-        operations: by trouble.
-        firing: names of the alerts that fire.
+        values: number of calls, share of failed calls, p95 in milliseconds, number of errors.
+        operations: the operations, most troubled first.
+        firing: names of the firing alerts.
     """
     calls, failed, p95, errors = values
     if not calls and not errors:
-        return Verdict("unknown", "Nothing happened in this period.")
+        return Verdict("unknown", "No operations and no errors in this period.")
     worst = next(
         (
             one
@@ -98,13 +98,12 @@ def verdict(
     if worst is not None and worst.failed_share is not None:
         word = "critical" if worst.failed_share >= 0.5 else "warning"
         text = f"{worst.name} fails in {_percent(worst.failed_share)} of its calls"
-        return Verdict(
-            word,
-            f"{text}; all others are well.{alarm}"
-            if not _more(operations, worst)
-            else f"{text}, and others fail, too.{alarm}",
-            worst.name,
-        )
+        others = [one for one in operations if one is not worst and one.failed]
+        if not others:
+            text += "; no other operation failed"
+        elif _more(operations, worst):
+            text += ", and others fail, too"
+        return Verdict(word, f"{text}.{alarm}", worst.name)
     slower = next((one for one in operations if _is_slower(one)), None)
     if slower is not None and slower.p95 is not None and slower.p95_before:
         text = (

@@ -1,4 +1,4 @@
-"""The period that a page is about, and the slots that its charts are drawn in."""
+"""The period that a page shows, and the slots of its charts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ _DEFAULT: Final = "1h"
 
 
 class WindowError(LeadlogError, ValueError):
-    """A period that cannot be understood; the message says how to write it."""
+    """The period is malformed; the message says how to write it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """A period.
+    """A period of time, divided into slots.
 
     Attributes:
-        since: the first moment, microseconds since 1970.
-        until: the moment at which it has ended.
+        since: start, microseconds since 1970.
+        until: end (exclusive), microseconds since 1970.
         step: width of a chart's slots in seconds.
-        now: the present, microseconds since 1970.
-        live: whether the period ends with the present.
+        now: current time, microseconds since 1970.
+        live: whether the period ends now and moves with the clock.
     """
 
     since: int
@@ -44,31 +44,31 @@ class TimeWindow:
 
     @property
     def seconds(self) -> float:
-        """Length of the period."""
+        """Length of the period in seconds."""
         return (self.until - self.since) / _US
 
     @property
     def since_text(self) -> str:
-        """The first moment as `timestamp` in the records."""
+        """The start, as `timestamp` in the records."""
         return format_us(self.since)
 
     @property
     def until_text(self) -> str:
-        """The end as `timestamp` in the records."""
+        """The end, as `timestamp` in the records."""
         return format_us(self.until)
 
     def slots(self) -> range:
-        """Return the numbers of the slots; each begins at its number times `step` seconds."""
+        """Return the slot numbers; a slot begins at its number times `step` seconds."""
         width = self.step * _US
         return range(self.since // width, (self.until - 1) // width + 1)
 
     def times(self) -> Iterator[int]:
-        """Yield the seconds since 1970 at which the slots begin."""
+        """Yield the start of each slot, seconds since 1970."""
         for slot in self.slots():
             yield slot * self.step
 
     def shifted(self, us: int) -> "TimeWindow":
-        """Return the period that began so much earlier."""
+        """Return the period shifted back by a number of microseconds."""
         return TimeWindow(self.since - us, self.until - us, self.step, self.now, live=False)
 
 
@@ -79,17 +79,17 @@ def window(
     extent: tuple[int, int] | None = None,
     now: int | None = None,
 ) -> TimeWindow:
-    """Return the period that a page was asked for.
+    """Return the requested period.
 
     Args:
-        since: its beginning, as the command line takes it (`1h`, `2026-11-23`), or `all`; an hour
-            ago by default.
-        until: its end; the present by default.
+        since: start, as on the command line (`1h`, `2026-11-23`), or `all`; an hour ago by
+            default.
+        until: end; the current time by default.
         extent: times of the first and the last event, for `all`.
-        now: the present, microseconds since 1970.
+        now: current time, microseconds since 1970.
 
     Raises:
-        WindowError: a time cannot be understood, or the end is not after the beginning.
+        WindowError: a time is malformed, or the end is not after the start.
     """
     now = now_us() if now is None else now
     try:
@@ -104,7 +104,7 @@ def window(
     if end <= begin:
         raise WindowError(
             f"the period ends at {format_us(end)}, which is not after its beginning "
-            f"{format_us(begin)}; exchange the two"
+            f"{format_us(begin)}; swap the two"
         )
     return TimeWindow(begin, end, _step(end - begin), now, live=until in (None, "", "now"))
 

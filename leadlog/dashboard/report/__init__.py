@@ -1,4 +1,4 @@
-"""`leadlog report`: a period of the log as one HTML file, made of the dashboard's model."""
+"""`leadlog report`: a period of the log as one HTML file, built on the dashboard's model."""
 
 from leadlog.dashboard.report.content import PeriodReport, report_of
 from leadlog.dashboard.report.page import page

@@ -1,6 +1,6 @@
-"""Charts as SVG, drawn when the report is made: no script, no style of their own, any width.
+"""SVG charts, drawn when the report is written: no script, no inline style, any width.
 
-A chart stretches to its place, so nothing in it is text; the words stand around it in HTML.
+A chart stretches to its container, so it contains no text; labels are HTML around it.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ _GAP = 0.12
 
 
 def bars(values: Sequence[float | None], label: str) -> str:
-    """Return one bar per value, the highest as high as the chart; unknown is a gap.
+    """Return an SVG bar chart; the highest value fills the height, an unknown value is a gap.
 
     Args:
-        values: the oldest first, none below 0.
-        label: what a screen reader says.
+        values: values in time order, none below 0.
+        label: text for screen readers.
     """
     most = max((one for one in values if one is not None), default=0) or 1
     shapes = []
     for place, value in enumerate(values):
         if value:
-            high = max(_HIGH * value / most, 1.5)  # something is never nothing
+            high = max(_HIGH * value / most, 1.5)  # a value above 0 is always visible
             shapes.append(
                 f'<rect x="{place + _GAP:g}" y="{_HIGH - high:.1f}" width="{1 - 2 * _GAP:g}" '
                 f'height="{high:.1f}"/>'
@@ -32,11 +32,11 @@ def bars(values: Sequence[float | None], label: str) -> str:
 
 
 def course(values: Sequence[float | None], label: str) -> str:
-    """Return a line through the values from 0 up; unknown interrupts it.
+    """Return an SVG line chart from 0 up; an unknown value interrupts the line.
 
     Args:
-        values: the oldest first, none below 0.
-        label: what a screen reader says.
+        values: values in time order, none below 0.
+        label: text for screen readers.
     """
     most = max((one for one in values if one is not None), default=0) or 1
     pieces: list[list[str]] = [[]]
@@ -48,7 +48,7 @@ def course(values: Sequence[float | None], label: str) -> str:
         pieces[-1].append(f"{place + 0.5:g} {_HIGH - (_HIGH - 2) * value / most:.1f}")
     shapes = []
     for points in pieces:
-        if len(points) == 1:  # a line of one point would not be seen
+        if len(points) == 1:  # a line of a single point would be invisible
             x, _, y = points[0].partition(" ")
             points[:] = [f"{float(x) - 0.3:g} {y}", f"{float(x) + 0.3:g} {y}"]
         if points:
@@ -57,7 +57,7 @@ def course(values: Sequence[float | None], label: str) -> str:
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """Return small bars that stand beside the figures they are about, and say nothing else."""
+    """Return a small bar chart next to a figure, hidden from screen readers."""
     return bars(values, "")
 
 

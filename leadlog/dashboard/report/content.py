@@ -1,4 +1,4 @@
-"""What a report says, before it is written down: the model's figures, nothing of HTML."""
+"""The content of a report, independent of HTML."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -34,21 +34,21 @@ _HOUR_US: Final = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class PeriodReport:
-    """A period of a log.
+    """The content of a report on one period.
 
     Attributes:
         log: name of the log directory.
         window: the period.
-        made_us: when the report was made, microseconds since 1970.
-        events: how many there were, as they are in the log.
-        now: state, figures, courses and operations.
-        errors: groups, the most frequent first.
-        more_errors: groups that are left out.
-        quality: of the leads.
-        runs: syncs and migrations, the newest first.
-        notices: what a reader should know of the figures.
-        command: what makes this report again.
-        version: of leadlog.
+        made_us: time of the report, microseconds since 1970.
+        events: number of events in the log, not scaled for sampling.
+        now: state, figures, charts and operations.
+        errors: error groups, most frequent first.
+        more_errors: number of error groups left out.
+        quality: data quality of the leads.
+        runs: syncs and migrations, newest first.
+        notices: caveats about the figures.
+        command: command that writes this report again.
+        version: version of leadlog.
     """
 
     log: str
@@ -66,14 +66,14 @@ class PeriodReport:
 
 
 class _PrivateLog(Log):
-    """A log whose records come with personal data as a policy allows."""
+    """A log that applies a privacy policy to the records it returns."""
 
     def __init__(self, directory: Path, privacy: Privacy) -> None:
         super().__init__(directory)
         self._privacy = privacy
 
     def records(self, figures: Figures, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
-        """Return records by the numbers of their events, secrets and personal data masked."""
+        """Return records by index number, with secrets and personal data masked."""
         found = super().records(figures, numbers)
         return {
             number: cast("dict[str, Any]", self._privacy(None, "info", record))
@@ -92,17 +92,17 @@ def report_of(
     shrink: bool = False,
     progress: Progress | None = None,
 ) -> PeriodReport:
-    """Return what there is to say of a period; reads what is new into the index first.
+    """Return the content of a report on a period; index new events first.
 
     Args:
         directory: the log directory.
         window: the period.
-        settings: say what happens to personal data.
-        command: what makes this report again.
-        version: of leadlog.
-        masked: whether personal data are masked whatever the settings say.
-        shrink: whether the period begins with the hour of the log's first event, if that is later.
-        progress: is called with the progress of the indexing.
+        settings: settings with the policy for personal data.
+        command: command that writes this report again.
+        version: version of leadlog.
+        masked: whether to mask personal data regardless of the settings.
+        shrink: whether to start the period at the hour of the log's first event, if later.
+        progress: called with the progress of the indexing.
 
     Raises:
         IndexUnavailableError: the index cannot be used.

@@ -1,7 +1,7 @@
-"""A report as one HTML file: no script, no request to anywhere, the same on a screen and on paper.
+"""A report as one HTML file: no script, no network request, the same on screen and on paper.
 
-Everything stored is escaped, and what would not be seen is spelled out. Long texts are folded:
-their first line stands in the table, the rest opens by a click, and on paper it is open.
+Stored values are escaped, and invisible characters are made visible. Long texts are folded: the
+table shows the first line, a click opens the rest, and on paper they are open.
 """
 
 import base64
@@ -58,7 +58,7 @@ def _policy() -> str:
 
 
 def page(report: PeriodReport) -> str:
-    """Return the whole file."""
+    """Return the whole HTML file."""
     period = _period(report)
     parts = [_head(report, period)]
     if report.events:
@@ -115,7 +115,7 @@ def _head(report: PeriodReport, period: str) -> str:
 
 
 def _sentence(sentence: str) -> str:
-    """Return the sentence without what stands before it anyway."""
+    """Return the sentence without a prefix that the page already shows."""
     return sentence.removeprefix("All is well: ")
 
 
@@ -182,7 +182,7 @@ def _tile(tile: Tile) -> str:
 
 
 class _Course(NamedTuple):
-    """What a chart draws: its unit, the values, and what draws them."""
+    """The values of a chart, their unit, and the function that draws them."""
 
     unit: str
     values: Sequence[float | None]
@@ -303,7 +303,7 @@ def _errors(groups: Sequence[ErrorGroup], more: int) -> str:
 
 
 def _error_name(one: ErrorGroup) -> str:
-    """Return the class of an error, with its module and where it happened below."""
+    """Return the class of an error as HTML, with its module and operation below."""
     module, _, name = (one.exception or one.error_type or "unknown").rpartition(".")
     below = ", ".join(text(part) for part in (module, one.operation) if part)
     return f"<bdi>{text(name)}</bdi>" + (f"<small>{below}</small>" if below else "")
@@ -330,7 +330,7 @@ def _quality(quality: QualityFigures) -> str:
         ),
         (
             (
-                '<span class="none">not told</span>'
+                '<span class="none">not known</span>'
                 if one.name is None
                 else f"<bdi>{text(one.name)}</bdi>",
                 shown_figure(one.leads),
@@ -357,7 +357,7 @@ def _score(value: float | None) -> str:
 
 
 def _heatmap(quality: QualityFigures) -> str:
-    """Days down, tenths of the score across; the darker, the more, and each says its number."""
+    """Return the heatmap as an HTML table: a row per day, a column per tenth of the score."""
     tenths = [
         [sum(cells[at : at + 2]) for at in range(0, len(cells), 2)] for cells in quality.cells
     ]

@@ -1,4 +1,4 @@
-"""Parts of a page: stored texts made harmless, figures, times, tables and sections."""
+"""Building blocks of a page: escaped texts, figures, times, tables and sections."""
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -23,13 +23,13 @@ UNITS: Final[dict[str, Callable[[float | None], str]]] = {
     "share": percent,
     "ms": duration,
 }
-"""Unit of a figure to how it is written."""
+"""Unit of a figure to the function that formats it."""
 _FOLDED: Final = 140
 _MOST_TEXT: Final = 2_000
 
 
 class Column(NamedTuple):
-    """A column of a table: its title, and whether it holds figures."""
+    """A column of a table: its title, whether it holds numbers, and whether it is secondary."""
 
     title: str
     number: bool = False
@@ -37,12 +37,12 @@ class Column(NamedTuple):
 
 
 def text(stored: object) -> str:
-    """Return a stored value, made harmless, on one line."""
+    """Return a stored value as one line of escaped HTML text."""
     return escape(" ".join(plain(str(stored)).split()))
 
 
 def shown_figure(value: float | None, unit: str = "count") -> str:
-    """Return a figure with three significant digits; the whole of it is there for machines."""
+    """Return a figure with three significant digits; the exact value is in the markup."""
     shown = escape(UNITS[unit](value))
     if value is None:
         return f'<span class="none" title="not known">{shown}</span>'
@@ -52,9 +52,9 @@ def shown_figure(value: float | None, unit: str = "count") -> str:
 
 
 def time_of(us: int) -> str:
-    """Return a moment to the minute without its year.
+    """Return a time to the minute, without the year.
 
-    The whole of it shows when it is pointed at.
+    The full time is in the tooltip.
     """
     day, _, clock = moment(us).partition(", ")
     shown = f"{day.rpartition(' ')[0]}, {clock}"
@@ -63,7 +63,7 @@ def time_of(us: int) -> str:
 
 
 def folded(stored: str) -> str:
-    """Return a long text with its first line in sight."""
+    """Return a text as HTML; a long one is folded, with its first line visible."""
     whole = plain(stored)
     if len(whole) > _MOST_TEXT:
         whole = f"{whole[: _MOST_TEXT - 1]}…"
@@ -80,7 +80,7 @@ def folded(stored: str) -> str:
 def table(
     label: str, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, kind: str = ""
 ) -> str:
-    """Return a table whose first column names the row; cells are HTML."""
+    """Return an HTML table whose first column holds the row headers; cells are HTML."""
     head = "".join(
         f'<th scope="col"{_class(column)}>{escape(column.title)}</th>' for column in columns
     )
@@ -107,7 +107,7 @@ def _class(column: Column) -> str:
 
 
 def section(name: str, title: str, count: str, inside: str) -> str:
-    """Return a section with its title and how much is in it; `count` and `inside` are HTML."""
+    """Return a section with its title and a count; `count` and `inside` are HTML."""
     told = f' <span class="count">{count}</span>' if count else ""
     return f'<section id="{name}"><h2>{escape(title)}{told}</h2>{inside}</section>'
 

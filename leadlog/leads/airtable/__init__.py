@@ -1,4 +1,4 @@
-"""The Airtable sync: `AirtableSyncManager`, and what it gives."""
+"""The Airtable sync: `AirtableSyncManager` and the types that it returns."""
 
 from leadlog.leads.airtable.manager import AirtableSyncManager
 from leadlog.leads.airtable.report import Conflict, LeadOutcome, SyncResult

@@ -1,4 +1,4 @@
-"""Compares each linked lead with its row, and does what `reconcile` decides."""
+"""Compares each linked lead with its row, and carries out the decision of `reconcile`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,23 +26,23 @@ Lead = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """Brings linked leads and their rows together.
+    """Synchronises linked leads with their rows.
 
     Attributes:
-        context: The run.
-        pusher: Takes what goes to the rows.
+        context: The current run.
+        pusher: Collects the writes to rows.
     """
 
     context: SyncContext
     pusher: Pusher
 
     def merge(self, lead: Lead, link: Link, row: RemoteRow | None) -> Merge:
-        """Decide what has to be done.
+        """Return the changes that make a lead and its row equal.
 
         Args:
             lead: The lead.
-            link: What it and its row agreed on.
-            row: The row; None where it is as it was then.
+            link: Its link, with the values that both sides last agreed on.
+            row: The row; None if it has not changed since.
         """
         context = self.context
         fields = context.binding.fields
@@ -64,7 +64,7 @@ class Comparer:
         )
 
     def compare(self, lead: Lead, link: Link, row: RemoteRow | None) -> None:
-        """Bring one lead and its row together; see `merge`."""
+        """Synchronise one lead with its row; see `merge`."""
         if row is not None and row.wrong:
             self._refuse(lead, row)
             return
@@ -89,10 +89,10 @@ class Comparer:
         self._unmark(now, outcome)
 
     def _stamps(self, lead: Lead, link: Link, row: RemoteRow) -> bool:
-        """Return whether the id of the lead is to be written into its row.
+        """Return whether the lead's id must be written into its row.
 
-        Not over that of somebody else who writes his own over ours: two stores on one table would
-        do so forever. It is reported once.
+        An id that replaced ours is not overwritten: two stores that sync with one table would
+        overwrite each other forever. It is reported once.
         """
         written = link.base_remote.get(LEAD_ID)
         if row.lead_id == lead["id"]:
@@ -126,7 +126,7 @@ class Comparer:
         self.context.conflict(lead["id"], link.record_id, conflicts)
 
     def _refuse(self, lead: Lead, row: RemoteRow) -> None:
-        """Note that a row has a value that no lead can have."""
+        """Report a row with a value that a lead cannot store, and set the row aside."""
         outcome = self.context.outcome(lead, lead["id"], row.record_id)
         subject = f"pull:{row.record_id}"
         wrong: dict[str, Any] = dict(row.wrong)
@@ -140,10 +140,10 @@ class Comparer:
     def _pull(
         self, outcome: LeadOutcome, lead: Lead, link: Link, row: RemoteRow | None, merge: Merge
     ) -> tuple[Lead, Link, Merge]:
-        """Change the lead; again where somebody else changed it meanwhile.
+        """Change the lead; compare and retry if another writer changed it in between.
 
         Returns:
-            Lead, link and decision as they are now.
+            The current lead, link and merge.
         """
         subject = f"pull:{link.record_id}"
         if not self.context.pull:
@@ -184,7 +184,7 @@ class Comparer:
             return changed, link, merge
         outcome.pull = {}
         outcome.worsen(
-            "skipped", "somebody else changed or deleted the lead; the next sync decides"
+            "skipped", "another writer changed or deleted the lead; the next sync decides"
         )
         return lead, link, Merge()
 

@@ -1,4 +1,4 @@
-"""What the parts of one run share."""
+"""The state that the parts of one sync run share."""
 
 import hashlib
 import json
@@ -20,30 +20,29 @@ from leadlog.leads.store.syncs import Parked
 __all__ = ["Progress", "SyncContext"]
 
 Progress = Callable[[str, int, int | None], None]
-"""Told what is being done, how many of it are done, and of how many (None where unknown)."""
+"""Called with the current step, the number done, and the total (None if unknown)."""
 
 
 @dataclass(slots=True)
 class SyncContext:
-    """One run.
+    """One sync run.
 
     Attributes:
         store: The leads.
         table: The rows.
-        binding: Which fields are meant.
-        options: The choices.
-        result: What the run did so far.
+        binding: The mapping of fields.
+        options: The options of the sync.
+        result: The result so far.
         events: Writes the log.
-        push: Whether rows are changed to what the leads have.
-        pull: Whether leads are changed to what the rows have.
-        lead_ids: The only leads that the run is about; None for all.
-        record_ids: Rows that are not leads yet and that the run is about, where `lead_ids` is
-            not None.
-        limit: Most leads to change; None for all.
-        again: Whether what was set aside is tried again.
-        progress: Told how far the run is.
-        parked: What is set aside, by subject.
-        marked: Leads that wait to be synchronised, and their versions.
+        push: Whether changes of leads are written to rows.
+        pull: Whether changes of rows are written to leads.
+        lead_ids: The leads to synchronise; None for all.
+        record_ids: The unlinked rows to synchronise; used only if `lead_ids` is not None.
+        limit: Maximum number of leads to change; None for no limit.
+        again: Whether items that were set aside are retried.
+        progress: Called with the progress of the run.
+        parked: The items that are set aside, by subject.
+        marked: The versions of leads that are marked for sync, by id.
     """
 
     store: SyncLinks
@@ -67,19 +66,19 @@ class SyncContext:
 
     @property
     def dry(self) -> bool:
-        """Whether nothing is changed."""
+        """Whether the run is a dry run, which changes nothing."""
         return self.result.dry_run
 
     def about(self, lead_id: str) -> bool:
-        """Return whether the run is about a lead."""
+        """Return whether the run includes a lead."""
         return self.lead_ids is None or lead_id in self.lead_ids
 
     def about_row(self, record_id: str) -> bool:
-        """Return whether the run is about a row that is not a lead yet."""
+        """Return whether the run includes an unlinked row."""
         return self.lead_ids is None or record_id in self.record_ids
 
     def room(self) -> bool:
-        """Take one of the leads that may be changed; False when there were enough."""
+        """Count one more changed lead; return False once the limit is reached."""
         if self.limit is not None and self._taken >= self.limit:
             return False
         self._taken += 1
@@ -88,12 +87,12 @@ class SyncContext:
     def outcome(
         self, lead: Mapping[str, Any], lead_id: str | None, record_id: str | None
     ) -> LeadOutcome:
-        """Return the outcome of a lead or a row, a new one at first.
+        """Return the outcome of a lead or a row; create it on the first call.
 
         Args:
-            lead: Values that name it.
-            lead_id: Its id; None for a row that is not a lead yet.
-            record_id: Its row; None without one.
+            lead: Values with its name and company.
+            lead_id: Id of the lead; None for an unlinked row.
+            record_id: Id of its row; None if it has none.
         """
         key = lead_id or str(record_id)
         found = self._outcomes.get(key)
@@ -104,17 +103,17 @@ class SyncContext:
         return found
 
     def unchanged(self, lead_id: str) -> None:
-        """Count a lead that has nothing to do, unless it was reported already."""
+        """Count a lead without differences, unless it has an outcome already."""
         if lead_id not in self._outcomes:
             self.result.unchanged += 1
 
     def became(self, outcome: LeadOutcome, lead_id: str) -> None:
-        """Note that a row became a lead."""
+        """Assign the id of the new lead to the outcome of its row."""
         outcome.lead_id = lead_id
         self._outcomes[lead_id] = outcome
 
     def is_parked(self, subject: str, new: Mapping[str, Any]) -> str | None:
-        """Return why values are set aside; None if they are to be tried."""
+        """Return the reason why these values are set aside; None if they must be tried."""
         there = self.parked.get(subject)
         if there is None or self.again or there.fingerprint != fingerprint(new):
             return None
@@ -124,13 +123,13 @@ class SyncContext:
     def fail(
         self, outcome: LeadOutcome, subject: str, new: Mapping[str, Any], error: Exception
     ) -> None:
-        """Note that values were refused, and set them aside.
+        """Report refused values, and set them aside.
 
         Args:
-            outcome: Of the lead or row.
-            subject: What is set aside.
-            new: The values.
-            error: Why.
+            outcome: The outcome of the lead or row.
+            subject: The subject under which they are set aside.
+            new: The refused values.
+            error: The error.
         """
         code = error.code if isinstance(error, AirtableError) else None
         outcome.worsen("failed", str(error), code)
@@ -153,13 +152,13 @@ class SyncContext:
         self.events.failed(self.result, outcome, error)
 
     def release(self, *subjects: str) -> None:
-        """Note that what was set aside is done."""
+        """Remove subjects that are done from the items set aside."""
         there = [subject for subject in subjects if self.parked.pop(subject, None) is not None]
         if there and not self.dry:
             self.store.write(lambda connection, _: syncs.release(connection, there))
 
     def tidy(self) -> None:
-        """After a whole run: forget what was set aside of leads and rows that no longer differ."""
+        """After a complete run, release items whose lead and row no longer differ."""
         if self.lead_ids is not None or self.limit is not None:
             return
         ways = [way for way, gone in (("push:", self.push), ("pull:", self.pull)) if gone]
@@ -167,7 +166,7 @@ class SyncContext:
         self.release(*over)
 
     def conflict(self, lead_id: str, record_id: str, fields: list[FieldConflict]) -> None:
-        """Log what is about to be overwritten, before it is."""
+        """Log the values that are about to be overwritten."""
         if not fields:
             return
         found = Conflict(lead_id, record_id, tuple(fields))
@@ -176,12 +175,12 @@ class SyncContext:
             self.events.conflict(self.result, found)
 
     def confirm(self, record_id: str) -> RemoteRow | None:
-        """Ask for a row that the list did not have; None if it is really gone."""
+        """Fetch a row that is missing in the listing; return None if it no longer exists."""
         self.result.confirmed += 1
         return self.table.get(record_id)
 
 
 def fingerprint(new: Mapping[str, Any]) -> str:
-    """Return a digest of values."""
+    """Return a digest of some values."""
     text = json.dumps(new, sort_keys=True, default=str)
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -1,6 +1,6 @@
-"""Where the Airtable token comes from: an argument, the environment, or the system's keyring.
+"""The Airtable token, from an argument, the environment, or the system's keyring.
 
-Never from a file of settings, which ends up in a repository.
+It is never read from a settings file, which could end up in a repository.
 """
 
 import os
@@ -23,13 +23,13 @@ def find_api_key(
     """Return the token.
 
     Args:
-        given: Wins, if there is one: an argument, or LEADLOG_AIRTABLE_API_KEY.
-        environment: Variables to look in.
-        keyring: Has `get_password(service, user)`; the package `keyring` by default, where it is
-            installed.
+        given: An argument or LEADLOG_AIRTABLE_API_KEY; takes precedence if set.
+        environment: The environment variables.
+        keyring: An object with `get_password(service, user)`; by default the package `keyring`,
+            if it is installed.
 
     Raises:
-        SyncError: There is none.
+        SyncError: No token was found.
     """
     if given:
         return given
@@ -51,6 +51,6 @@ def _from_keyring(keyring: Any) -> str | None:
             return None
     try:
         found: str | None = keyring.get_password(*KEYRING)
-    except Exception:  # noqa: BLE001 - a locked or missing backend raises what it likes
+    except Exception:  # noqa: BLE001 - a locked or missing backend may raise anything
         return None
     return found or None

@@ -1,4 +1,4 @@
-"""One run, step by step."""
+"""The steps of one sync run."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ _TOLD = 100
 
 
 def run_cycle(context: SyncContext) -> None:
-    """Bring the store and the table together, as far as the context says.
+    """Synchronise the store and the table, within the scope of the context.
 
-    Rows are taken in before rows are created, so that a person whom both sides entered becomes one
-    lead; what is deleted comes before, so that it does not come back.
+    Deletions come first, so that nothing deleted is imported again. Rows are imported before rows
+    are created, so that a person entered on both sides becomes one lead.
 
     Raises:
-        AirtableError: Airtable refuses to go on; what is done already stays.
+        AirtableError: Airtable refused to continue; completed changes stay.
     """
     store = context.store
     context.parked = store.read(syncs.parked)
@@ -49,7 +49,7 @@ def run_cycle(context: SyncContext) -> None:
 
 @dataclass(slots=True)
 class _Walk:
-    """Goes through the leads: those without a row first, then the others."""
+    """Processes the leads: those without a row first, then the linked ones."""
 
     context: SyncContext
     comparer: Comparer
@@ -61,7 +61,7 @@ class _Walk:
     done: int = 0
 
     def walk(self) -> None:
-        """Go through them all."""
+        """Process all leads."""
         context, listing = self.context, self.listing
         wanted = None if context.lead_ids is None else sorted(context.lead_ids)
         if context.push:
@@ -73,7 +73,7 @@ class _Walk:
                 self.pusher.create(outcome, lead)
                 if lead["sync_pending"]:
                     context.marked[lead["id"]] = lead["row_version"]
-            # What was just created is equal on both sides, and has no need to be compared.
+            # Rows just created are equal to their leads and need no comparison.
             self.pusher.flush()
         created = {one.record_id for one in context.result.outcomes if "create_row" in one.actions}
         for lead, link in context.store.linked(wanted):
@@ -96,7 +96,7 @@ def _count(connection: Connection) -> int:
 
 
 def _check_ids(context: SyncContext) -> None:
-    """Report leads that were asked for and do not exist."""
+    """Report requested leads that do not exist."""
     if context.lead_ids is None:
         return
     told = {one.lead_id for one in context.result.outcomes}

@@ -1,4 +1,4 @@
-"""What a sync writes into the log: its own record, its failures and its conflicts."""
+"""The log records of a sync: the run itself, its failures and its conflicts."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _log = get_logger()
 
 
 class Events:
-    """Writes to the pipeline in force."""
+    """Writes sync records to the current pipeline."""
 
     def failed(self, result: SyncResult, outcome: LeadOutcome, error: Exception) -> None:
         """Log one lead that could not be synchronised."""
@@ -39,7 +39,7 @@ class Events:
         _log.emit("error", "error.sync", event)
 
     def conflict(self, result: SyncResult, conflict: Conflict) -> None:
-        """Log both values of each field that both sides had changed."""
+        """Log both values of each field that was changed on both sides."""
         winners = sorted({one.winner for one in conflict.fields})
         names = ", ".join(one.field for one in conflict.fields)
         event = shape.error_log(
@@ -62,7 +62,7 @@ class Events:
         _log.emit("warning", "sync.conflict", event)
 
     def ended(self, result: SyncResult, error: BaseException | None) -> None:
-        """Log the run, and what ended it."""
+        """Log the run, and the error that ended it."""
         counts = result.counts()
         wire = result.wire.as_dict()
         total = counts["total"]
@@ -127,7 +127,7 @@ def _names(outcome: LeadOutcome) -> dict[str, Any]:
 
 
 def _batches(result: SyncResult) -> list[dict[str, Any]]:
-    """Return the batches that fit: those with failures first, then the slowest."""
+    """Return the batches to list, at most 50: prefer those with failures, then the slowest."""
     worst = sorted(result.batches, key=lambda one: (-one.failed, -one.duration_ms))
     return [
         {

@@ -1,11 +1,11 @@
-"""Takes in rows that belong to no lead yet: adopts, links or adds them, or reports a second row.
+"""Imports unlinked rows: adopts, links or adds them, or reports them as duplicate rows.
 
-- A row with the id of a lead that has no row was made by a run that crashed: it is adopted.
-- A row with the id of a lead that has another row was duplicated by a person: it is reported.
-  Where the other row is gone, the lead goes on with the copy.
-- A row that is a lead of the store by its LinkedIn profile, e-mail address or name and company is
-  linked with it; where that lead has a row, it is reported.
-- Any other row becomes a lead. The id is written into the row afterwards, with the comparison.
+- A row with the id of a lead without a row was created by a run that crashed: it is adopted.
+- A row with the id of a lead that has another row was duplicated by a user: it is reported. If
+        the other row no longer exists, the lead is linked to the copy instead.
+- A row that matches a lead of the store by LinkedIn profile, e-mail address or name and company is
+        linked to it; if that lead has a row already, it is reported.
+- Any other row becomes a lead. Its id is written into the row later, during the comparison.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +33,14 @@ __all__ = ["Importer"]
 
 @dataclass(slots=True)
 class Importer:
-    """Takes in unlinked rows.
+    """Imports unlinked rows.
 
     Attributes:
-        context: The run.
-        comparer: Compares, in a dry run, what would be linked.
-        listing: The rows.
-        tombstones: Leads that are deleted, with the row that goes with them.
-        pretended: Leads that a dry run would have linked.
+        context: The current run.
+        comparer: Compares, in a dry run, leads with rows that would be linked.
+        listing: The rows of the table.
+        tombstones: The rows of deleted leads, by id of the lead.
+        pretended: Ids of leads that a dry run would have linked.
     """
 
     context: SyncContext
@@ -51,7 +51,7 @@ class Importer:
     _linked: dict[str, str | None] = field(default_factory=dict)
 
     def take(self) -> None:
-        """Take them all in, oldest first."""
+        """Import all unlinked rows, oldest first."""
         deleted = set(self.tombstones.values())
         rows = [row for row in self.listing.unlinked.values() if row.record_id not in deleted]
         rows.sort(key=lambda row: (row.created, row.record_id))
@@ -61,7 +61,7 @@ class Importer:
                 self._take(row)
 
     def _look_up(self, rows: Sequence[RemoteRow]) -> None:
-        """Find out which leads the rows say they are, and which row those have."""
+        """Look up the leads whose ids the rows contain, and the rows linked to them."""
         ids = {row.lead_id for row in rows if row.lead_id is not None} - self._linked.keys()
 
         def ask(connection: Connection) -> Iterator[Any]:
@@ -113,7 +113,7 @@ class Importer:
         self.listing.changed[row.record_id] = row
 
     def _move(self, row: RemoteRow, lead_id: str) -> None:
-        """Go on with a copy, where the row of a lead is gone."""
+        """Link a lead whose row no longer exists to the copy."""
         self._linked[lead_id] = row.record_id
         outcome = self.context.outcome(row.values, lead_id, row.record_id)
         outcome.actions.append("link")

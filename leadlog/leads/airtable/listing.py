@@ -1,4 +1,4 @@
-"""All rows of the table, of which only those are kept that have something to say."""
+"""The listing of the table, which keeps only changed and unlinked rows in memory."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ __all__ = ["Listing", "differs", "list_rows"]
 
 @dataclass(slots=True)
 class Listing:
-    """What a complete, unfiltered list had.
+    """The result of a complete, unfiltered listing.
 
     Attributes:
         seen: The ids of all rows.
-        changed: Rows of linked leads that are not as they were when both agreed, by id.
-        unlinked: Rows that do not belong to a lead, by id.
+        changed: Rows of linked leads that differ from the last agreed values, by id.
+        unlinked: Rows without a lead, by id.
     """
 
     seen: set[str] = field(default_factory=set)
@@ -26,7 +26,7 @@ class Listing:
     unlinked: dict[str, RemoteRow] = field(default_factory=dict)
 
     def clear(self) -> None:
-        """Forget it all."""
+        """Discard all rows."""
         for part in (self.seen, self.changed, self.unlinked):
             part.clear()
 
@@ -47,7 +47,7 @@ def list_rows(context: SyncContext) -> Listing:
 
     for page in context.table.pages(restarted):
         pages += 1
-        # A row that moves while pages are read may come twice.
+        # A row that moves during the paging may appear twice.
         new = [row for row in page if row.record_id not in found.seen]
         ids = [row.record_id for row in new]
         known = context.store.read(lambda connection, ids=ids: links.links_of(connection, ids))  # type: ignore[misc]  # mypy cannot infer defaults
@@ -64,7 +64,7 @@ def list_rows(context: SyncContext) -> Listing:
 
 
 def differs(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    """Return whether values are not those of another mapping; what it lacks is blank."""
+    """Return whether values differ from another mapping's, where missing ones are blank."""
     return any(
         value != other.get(name) and not (blank(value) and blank(other.get(name)))
         for name, value in one.items()

@@ -1,4 +1,4 @@
-"""`AirtableSyncManager`: keeps a lead store and an Airtable table equal."""
+"""`AirtableSyncManager`: keeps a lead store and an Airtable table in sync."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -36,49 +36,49 @@ __all__ = ["AirtableSyncManager"]
 
 
 def _silent(_what: str, _done: int, _total: int | None) -> None:
-    """Nobody wants to know."""
+    """Ignore progress."""
 
 
 class AirtableSyncManager:
-    """Keeps the leads of a store and the rows of an Airtable table equal.
+    """Keeps the leads of a store and the rows of an Airtable table in sync.
 
-    What is not given comes from the settings `airtable_…`, the token from the environment or the
-    keyring. Each run is one sync_operation in the log; each lead that it changes is recorded as any
-    other call on the store.
+    Arguments that are None default to the settings `airtable_…`, the token to that of the
+    environment or the keyring. Each run is one sync_operation in the log; each lead that it changes
+    is recorded like any other call on the store.
 
-    Only one sync of a store runs at a time. Where one is interrupted, in whatever way, the next one
-    goes on: no row is made twice, and nothing is lost.
+    Only one sync of a store runs at a time. If a run is interrupted, in whatever way, the next one
+    continues: no row is created twice, and nothing is lost.
 
     Args:
         database: The lead store.
         api_key: A personal access token.
         base_id: The base, `app…`.
         table: Name or id of the table.
-        endpoint_url: Where Airtable's API is.
-        fields: Name or id of the Airtable field by field of a lead; false leaves a field out. What
-            is not named has its default name.
+        endpoint_url: URL of Airtable's API.
+        fields: Name or id of the Airtable field by field of a lead; false leaves a field out.
+            Fields that are not listed have their default name.
         lead_id_field: The Airtable field for the lead's id.
-        modified_field: The Airtable field that holds when a row was last changed.
-        conflict: `local` or `remote`: who wins a field that both sides changed, where the row does
-            not tell when.
-        max_delete_share: Share of the linked leads that one run may delete.
+        modified_field: The Airtable field with the time of a row's last change.
+        conflict: `local` or `remote`: the side that wins a field changed on both sides, if the
+            time of the row's change is not known.
+        max_delete_share: Share of the linked leads that one run may delete, 0 to 1.
         typecast: Whether Airtable may convert values, and add options to selects.
-        deletes: `guarded` holds back deletes beyond that share, `apply` does them all, and `undo`
-            brings back what would be deleted.
-        progress: Told what is being done, how many are done, and of how many.
-        paces: The clock that calls go by, and how fast they may; by default the system's, shared
-            with all other syncs of this process.
+        deletes: `guarded` withholds all deletes of a kind beyond that share, `apply` executes
+            them, and `undo` restores the rows and leads instead of deleting them.
+        progress: Called with the current step, the number done, and the total.
+        paces: The clock and the rate limits of calls; by default the system's clock, shared with
+            all other syncs of this process.
 
     Attributes:
         database: The lead store.
         base_id: The base.
         table: Name or id of the table.
-        endpoint_url: Where Airtable's API is.
+        endpoint_url: URL of Airtable's API.
 
     Raises:
         SettingsError: A setting is bad, or the base is not set.
         SyncError: There is no token.
-        ValidationError: `deletes` is none of these.
+        ValidationError: `deletes` is not one of these.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class AirtableSyncManager:
 
     @property
     def wire(self) -> Wire:
-        """Attempts, waits and bytes of all that this object did."""
+        """Attempts, waits and bytes of all calls of this object."""
         return self._wire.copy()
 
     # ------------------------------------------------------------------------------------ syncs
@@ -156,27 +156,27 @@ class AirtableSyncManager:
     def sync_to_airtable(
         self, lead_ids: Iterable[str] | None = None, *, dry_run: bool = False
     ) -> SyncResult:
-        """Send what changed in the store: new rows, changed fields, deleted rows.
+        """Push the changes of the store: create rows, update fields, delete rows.
 
         Args:
-            lead_ids: The only leads to send; None for all that changed.
-            dry_run: Whether to change nothing, and only say what would be done.
+            lead_ids: Ids of the leads to push; None for all changed leads.
+            dry_run: Whether to change nothing and only return the planned actions.
 
         Raises:
-            AirtableError: Airtable refuses to go on; what is done already stays.
-            SyncBusyError: Another sync of this store is under way.
-            SyncError: The table does not fit, or is another one than last time.
+            AirtableError: Airtable refused to continue; completed changes stay.
+            SyncBusyError: Another sync of this store is running.
+            SyncError: The table lacks suitable fields, or is not the table of the last sync.
         """
         return self._run("to_airtable", _ids(lead_ids), dry_run=dry_run)
 
     def sync_from_airtable(self, limit: int | None = None, *, dry_run: bool = False) -> SyncResult:
-        """Take what changed in the table: new leads, changed fields, deleted leads.
+        """Pull the changes of the table: add leads, update fields, delete leads.
 
-        The only thing that it writes to the table is the id of each lead into its row.
+        The only value written to the table is the id of each lead, into its row.
 
         Args:
-            limit: Most leads to change; None for all.
-            dry_run: Whether to change nothing, and only say what would be done.
+            limit: Maximum number of leads to change; None for all.
+            dry_run: Whether to change nothing and only return the planned actions.
 
         Raises:
             AirtableError: As `sync_to_airtable`.
@@ -188,10 +188,10 @@ class AirtableSyncManager:
         return self._run("from_airtable", None, limit=limit, dry_run=dry_run)
 
     def bidirectional_sync(self, *, dry_run: bool = False) -> SyncResult:
-        """Bring both sides together, field by field.
+        """Synchronise both sides, field by field.
 
         Args:
-            dry_run: Whether to change nothing, and only say what would be done.
+            dry_run: Whether to change nothing and only return the planned actions.
 
         Raises:
             AirtableError: As `sync_to_airtable`.
@@ -201,10 +201,10 @@ class AirtableSyncManager:
         return self._run("bidirectional", None, dry_run=dry_run)
 
     def retry_failed_syncs(self, *, dry_run: bool = False) -> SyncResult:
-        """Try again what was set aside because it failed, and nothing else.
+        """Retry only the leads and rows that were set aside after a failure.
 
         Args:
-            dry_run: Whether to change nothing, and only say what would be done.
+            dry_run: Whether to change nothing and only return the planned actions.
 
         Raises:
             AirtableError: As `sync_to_airtable`.
@@ -221,14 +221,14 @@ class AirtableSyncManager:
         )
 
     def get_sync_statistics(self) -> dict[str, Any]:
-        """Return what there is to synchronise, and how the syncs went; calls nobody.
+        """Return the backlog and the history of syncs, without a call to Airtable.
 
         Returns:
-            `total_leads`, `linked_leads`, `unlinked_leads`, `changed_leads` (linked ones that have
-            something to send), `pending_leads` (both), `marked_leads` (by `mark_for_sync`),
-            `pending_deletes`, `last_synced_at`, `failed_leads` and `failures` (what is set aside,
-            and why), `runs`, `succeeded`, `failed`, `interrupted`, `last_runs`, and `wire` (of
-            this object).
+            A dictionary of `total_leads`, `linked_leads`, `unlinked_leads`, `changed_leads` (linked
+            leads with changes to push), `pending_leads` (unlinked and changed), `marked_leads` (by
+            `mark_for_sync`), `pending_deletes`, `last_synced_at`, `failed_leads` and `failures`
+            (the items set aside, with reasons), `runs`, `succeeded`, `failed`, `interrupted`,
+            `last_runs`, and `wire` (of this object).
         """
         found = statistics(self._store, self._options.names)
         return {**found, "wire": self._wire.as_dict()}
@@ -236,7 +236,7 @@ class AirtableSyncManager:
     # ----------------------------------------------------------------------------------- schema
 
     def check_schema(self) -> Binding:
-        """Hold the fields of the table against those that are to be synchronised.
+        """Compare the fields of the table with those that must be synchronised.
 
         Raises:
             AirtableError: The table cannot be read.
@@ -257,7 +257,7 @@ class AirtableSyncManager:
             try:
                 self._remote.create_field(schema, problem.name, new_field(problem.field))
             except AirtableError:
-                # Its answer may be lost although it was created: look before giving up.
+                # The response may be lost although the field was created: check before raising.
                 there = {one.name for one in self._remote.schema().fields}
                 if problem.name not in there:
                     raise
@@ -344,7 +344,7 @@ class AirtableSyncManager:
         names = {**self._options.names, LEAD_ID: self._options.lead_id_field}
         fields = binding.known(names)
         known = {} if before is None else before["fields"]
-        # A field that was removed and made anew is blank in all rows, and nobody blanked it there.
+        # A field that was removed and recreated is blank in all rows, but not by an edit.
         anew = {
             name for name in fields if name in known and fields[name]["id"] != known[name]["id"]
         }
@@ -365,7 +365,7 @@ class AirtableSyncManager:
         self._store.write(begin)
 
     def _end(self, result: SyncResult, failure: BaseException | None) -> None:
-        """Log how the run ended first, which works in any state of the database."""
+        """Log and store the end of a run; log first, since that works without the database."""
         self._events.ended(result, failure)
         try:
             self._store.write(
@@ -378,10 +378,10 @@ class AirtableSyncManager:
                 raise
 
     def _check_table(self, before: Mapping[str, Any] | None, binding: Binding) -> None:
-        """Refuse another table: its rows would all look deleted.
+        """Refuse a table other than the last one: all rows would appear deleted.
 
         Raises:
-            SyncError: The leads are linked with another one.
+            SyncError: The leads are linked to another table.
         """
         if before is None or before["table_id"] == binding.table_id:
             return

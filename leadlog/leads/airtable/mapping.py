@@ -1,7 +1,7 @@
-"""Which field of a lead is which field of the Airtable table, and their values both ways.
+"""The mapping between fields of a lead and Airtable fields, and the conversion of their values.
 
-Values are compared as the lead would have them: what a row has is turned into the store's own
-form first (`FieldMapping.to_local`), so that a number, a select or a blank compares with text.
+Values are compared in the lead's form: a row's values are converted first
+(`FieldMapping.to_local`), so that a number, a select or a blank can be compared with text.
 """
 
 import re
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 LEAD_ID = "id"
-"""The field of a lead that identifies its row: never taken from the table."""
+"""The field of a lead that identifies its row; never read from the table."""
 
 DEFAULTS: dict[str, str] = {
     "full_name": "Full Name",
@@ -46,7 +46,7 @@ DEFAULTS: dict[str, str] = {
     "source": "Source",
     "notes": "Notes",
 }
-"""Field of a lead to the name of the field in Airtable."""
+"""Default name of the Airtable field, by field of a lead."""
 
 _FLAGS = frozenset({"verified", "enriched"})
 _MOMENTS = frozenset({"created_at", "updated_at"})
@@ -61,7 +61,7 @@ _TEXT = (
     "singleSelect",
 )
 _NUMBERS = ("number", "currency", "percent", "rating", "duration")
-# What reads the same when it comes back: no sign +, no zeros before it, no exponent, no blanks.
+# Numbers that survive a round trip unchanged: no plus sign, leading zeros, exponent or blanks.
 _PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 _EXACT_DIGITS = 15
 _NEW = {
@@ -74,13 +74,14 @@ _NEW = {
 
 
 def names_of(configured: Mapping[str, Any]) -> dict[str, str]:
-    """Return the Airtable field of each field of a lead: the defaults, changed by settings.
+    """Return the Airtable field of each field of a lead: the defaults with overrides applied.
 
     Args:
         configured: Name or id in Airtable by field of a lead; false or "" leaves a field out.
 
     Raises:
-        SettingsError: There is no such field of a lead, or it cannot be synchronised.
+        SettingsError: A field of a lead does not exist or cannot be synchronised, or a name is
+            invalid or used twice.
     """
     found = dict(DEFAULTS)
     for field, name in configured.items():
@@ -105,7 +106,7 @@ def names_of(configured: Mapping[str, Any]) -> dict[str, str]:
 
 
 def kinds_for(field: str) -> tuple[str, ...]:
-    """Return the types of Airtable fields that can hold a field of a lead, the best one first."""
+    """Return the Airtable field types that can hold a field of a lead, best type first."""
     if field == LEAD_ID:
         return ("singleLineText", "multilineText")
     if field in _FLAGS:
@@ -133,11 +134,11 @@ def new_field(field: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """A field of a lead and the one in Airtable that it goes with.
+    """A field of a lead and its Airtable field.
 
     Attributes:
-        name: Of the lead.
-        id: Of the Airtable field.
+        name: Name of the lead's field.
+        id: Id of the Airtable field.
         title: Name of the Airtable field.
         kind: Type of the Airtable field.
     """
@@ -149,17 +150,17 @@ class FieldMapping:
 
     @property
     def ours(self) -> bool:
-        """Whether the lead's value is always the one that counts."""
+        """Whether the lead's value always wins."""
         return self.name in READ_ONLY
 
     def of_lead(self, value: Any) -> Any:
-        """Return a value of the store in the form in which both sides are compared."""
+        """Return a value of the store in the form used for comparison."""
         if isinstance(value, datetime):
             return _moment(value, self.kind)
         return value
 
     def to_remote(self, value: Any) -> Any:
-        """Return a compared value as the API takes it; None clears the field.
+        """Convert a value from the form used for comparison to the API's; None clears the field.
 
         Raises:
             ValidationError: The Airtable field cannot hold it.
@@ -188,10 +189,10 @@ class FieldMapping:
         return int(number) if number.is_integer() else number
 
     def to_local(self, value: Any) -> Any:
-        """Return a value of a row in the form in which both sides are compared.
+        """Return a value of a row in the form used for comparison.
 
         Raises:
-            ValidationError: A lead cannot have it.
+            ValidationError: A lead cannot store it.
         """
         if self.kind == "checkbox":
             return bool(value)
@@ -205,7 +206,7 @@ class FieldMapping:
 
 
 def _moment(value: datetime, kind: str) -> str:
-    """As Airtable has times: to the millisecond, or the day."""
+    """Return a time in Airtable's format: to the millisecond, or the date alone."""
     value = value.astimezone(UTC)
     if kind == "date":
         return value.date().isoformat()
@@ -213,5 +214,5 @@ def _moment(value: datetime, kind: str) -> str:
 
 
 def local_values(fields: Sequence[FieldMapping], lead: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a lead that are compared, by field."""
+    """Return the values of a lead by field, in the form used for comparison."""
     return {field.name: field.of_lead(lead[field.name]) for field in fields}

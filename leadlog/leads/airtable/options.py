@@ -1,4 +1,4 @@
-"""How a sync behaves where there is a choice."""
+"""The options of a sync."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,24 +10,25 @@ from leadlog.core.errors import ValidationError
 __all__ = ["Deletes", "Options", "checked_deletes", "later"]
 
 Deletes = Literal["guarded", "apply", "undo"]
-"""What a run does with deletes."""
+"""The handling of deletes by a run."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The choices.
+    """The options of a sync.
 
     Attributes:
-        names: Field in Airtable by field of a lead.
-        lead_id_field: Field in Airtable that holds the id of the lead.
-        modified_field: Field in Airtable that holds when a row was last changed; None without one.
-        conflict: Who wins a field that both sides changed, where the row does not say when.
-        max_delete_share: Share of the linked leads that one run may delete.
+        names: Airtable field by field of a lead.
+        lead_id_field: Airtable field with the id of the lead.
+        modified_field: Airtable field with the time of a row's last change; None without one.
+        conflict: The side that wins a field changed on both sides, if the time of the row's
+            change is not known.
+        max_delete_share: Share of the linked leads that one run may delete, 0 to 1.
         typecast: Whether Airtable may convert values, and add options to selects.
-        deletes: `guarded` holds back deletes beyond the share, `apply` does them all, `undo` brings
-            back what would be deleted: rows become leads again, and leads get new rows.
+        deletes: `guarded` withholds deletes beyond the share, `apply` executes them all, `undo`
+            restores instead of deleting: rows become leads again, and leads get new rows.
     """
 
     names: Mapping[str, str]
@@ -39,12 +40,12 @@ class Options:
     deletes: Deletes = "guarded"
 
     def may_delete(self, number: int, linked: int) -> bool:
-        """Return whether one run may delete that many; one always, so that small tables work."""
+        """Return whether one run may delete `number` items; always at least one."""
         return self.deletes == "apply" or number <= max(1, int(self.max_delete_share * linked))
 
 
 def checked_deletes(deletes: str) -> Deletes:
-    """Return what a run does with deletes.
+    """Return a valid choice for the handling of deletes.
 
     Raises:
         ValidationError: There is no such choice.
@@ -57,16 +58,16 @@ def checked_deletes(deletes: str) -> Deletes:
 
 
 def later(local: datetime, remote: datetime | None, policy: str) -> tuple[bool, str]:
-    """Tell whether the row wins a field that both sides changed, and why.
+    """Return whether the row wins a field that both sides changed, and the reason.
 
     Args:
-        local: When the lead was last changed.
-        remote: When the row was; None where that is not known.
-        policy: Who wins then: `local` or `remote`.
+        local: Time of the last change of the lead.
+        remote: Time of the last change of the row; None if unknown.
+        policy: The winner if it is unknown: `local` or `remote`.
     """
     if remote is None:
         return policy == "remote", f"the time of the row is not known; {policy} wins by policy"
-    # Airtable's times have milliseconds; what is equal then goes to the row, on every machine.
+    # Airtable's times have milliseconds; the row wins a tie, on every machine.
     mine = local.astimezone(UTC)
     mine -= timedelta(microseconds=mine.microsecond % 1000)
     if mine - remote >= _MILLISECOND:

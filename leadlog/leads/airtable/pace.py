@@ -1,4 +1,4 @@
-"""How fast Airtable may be called: 5 requests a second per base, 50 per token, and penalties."""
+"""Airtable's rate limits: 5 requests per second and base, 50 per token, and penalties."""
 
 import hashlib
 import threading
@@ -11,24 +11,24 @@ from leadlog.core.forks import renew_after_fork
 __all__ = ["PENALTY_SECONDS", "Pace", "Paces", "shared_paces"]
 
 PENALTY_SECONDS = 30.0
-"""Shortest wait after a 429: until then Airtable refuses every call."""
+"""Minimum wait after a 429, during which Airtable refuses every call."""
 
 BASE_RATE = 5
-"""Requests to one base in any second."""
+"""Maximum number of requests to one base in any second."""
 
 TOKEN_RATE = 50
-"""Requests with one token in any second."""
+"""Maximum number of requests with one token in any second."""
 
-# A request may take longer on its way than the one behind it, so that the server sees them closer
-# together than they were sent.
+# A request may travel longer than the next one, so that the server sees them closer together than
+# they were sent.
 _WINDOW_SECONDS = 1.05
 
 
 class Pace:
-    """Limits the requests that begin in any second; during a penalty none begins.
+    """A rate limiter for the requests that begin in any second; none begins during a penalty.
 
     Args:
-        rate: Most requests in any second.
+        rate: Maximum number of requests in any second.
     """
 
     def __init__(self, rate: int) -> None:
@@ -42,10 +42,10 @@ class Pace:
         self._lock = threading.Lock()
 
     def due(self, now: float) -> float:
-        """Return how long to wait before the next request may begin, seconds; 0 takes the turn.
+        """Return the seconds to wait before the next request; 0 also counts it as begun.
 
         Args:
-            now: The present time, seconds of any clock that only goes forward.
+            now: The current time, in seconds of a monotonic clock.
         """
         with self._lock:
             at = self._not_before
@@ -57,18 +57,18 @@ class Pace:
             return 0.0
 
     def hold(self, until: float) -> None:
-        """Let nothing begin before a time."""
+        """Let no request begin before a time."""
         with self._lock:
             self._not_before = max(self._not_before, until)
 
 
 @dataclass(slots=True)
 class Paces:
-    """The paces of bases and tokens that go by one clock.
+    """The rate limiters of bases and tokens, with a common clock.
 
     Attributes:
-        clock: Seconds, only forward.
-        sleep: Waits, seconds.
+        clock: Returns the time of a monotonic clock in seconds.
+        sleep: Sleeps for a number of seconds.
     """
 
     clock: Callable[[], float]
@@ -76,7 +76,7 @@ class Paces:
     _known: dict[tuple[str, str], Pace] = field(default_factory=dict)
 
     def of(self, endpoint_url: str, base_id: str, api_key: str) -> tuple[Pace, Pace]:
-        """Return the paces of a base and of a token; the same ones for the same names."""
+        """Return the limiters of a base and of a token; equal arguments share them."""
         token = hashlib.sha256(api_key.encode()).hexdigest()
         return (
             self._known.setdefault((endpoint_url, f"base {base_id}"), Pace(BASE_RATE)),
@@ -94,5 +94,5 @@ _paces = _shared()
 
 
 def shared_paces() -> Paces:
-    """Return the paces that all syncs of this process keep together."""
+    """Return the rate limiters shared by all syncs of this process."""
     return _paces

@@ -1,8 +1,8 @@
-"""Writes rows, ten at a time: changes by row id, creations by upsert on the Lead ID.
+"""Writes rows in batches of ten: updates by row id, creations by upsert on the Lead ID.
 
-A batch that Airtable refuses is halved until the lead that it does not want stands alone; that one
-is set aside, and the others go on. What was sent is what both sides agree on afterwards, and for
-those fields only: the answer also has what people changed meanwhile.
+A batch that Airtable refuses is halved until the refused lead is alone; that lead is set aside, and
+the others are written. Afterwards both sides agree on the sent values, for the sent fields only:
+the response also contains values that people changed in between.
 """
 
 import time
@@ -33,7 +33,7 @@ _NO_FIELD = "UNKNOWN_FIELD_NAME"
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """What one row is to get: `sent` by field of the lead, `cells` by field id.
+    """A pending write of one row: `sent` by field of the lead, `cells` by field id.
 
     `whole` means that no value of the lead was set aside.
     """
@@ -53,7 +53,7 @@ class Pusher:
     """Collects writes until a batch is full.
 
     Attributes:
-        context: The run.
+        context: The current run.
     """
 
     context: SyncContext
@@ -73,11 +73,11 @@ class Pusher:
         """Change fields of a row.
 
         Args:
-            outcome: Of the lead.
-            lead_id: The lead.
-            record_id: Its row.
+            outcome: The outcome of the lead.
+            lead_id: Id of the lead.
+            record_id: Id of its row.
             sent: New values by field of the lead.
-            stamp: Whether the row gets the id of the lead, too.
+            stamp: Whether to write the id of the lead into the row as well.
         """
         wanted = sent
         sent, cells = self._cells(outcome, lead_id, wanted)
@@ -100,9 +100,9 @@ class Pusher:
         """Create the row of a lead.
 
         Args:
-            outcome: Of the lead.
+            outcome: The outcome of the lead.
             lead: The lead.
-            again: Whether it had one, which somebody deleted.
+            again: Whether the lead had a row before, which was deleted.
         """
         values = local_values(self.context.binding.fields, lead)
         wanted = {name: value for name, value in values.items() if not blank(value)}
@@ -122,14 +122,14 @@ class Pusher:
             self._flush_creates()
 
     def agree(self, lead_id: str, values: Mapping[str, Any]) -> None:
-        """Note values that both sides have already."""
+        """Record values that both sides already have as agreed."""
         if values and not self.context.dry:
             self._agreed[lead_id] = (values, values)
             if len(self._agreed) == BATCH * BATCH:
                 self._flush_agreed()
 
     def flush(self) -> None:
-        """Write what is left."""
+        """Write all pending batches."""
         self._flush_creates()
         self._flush_updates()
         self._flush_agreed()
@@ -137,7 +137,7 @@ class Pusher:
     def _cells(
         self, outcome: LeadOutcome, lead_id: str, sent: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], dict[str, Any]]:
-        """Return what can be sent, by field of the lead and by field id; the rest is set aside."""
+        """Return the sendable values by lead field and by field id; set the others aside."""
         subject = f"push:{lead_id}"
         why = self.context.is_parked(subject, sent) if sent else None
         if why is not None:
@@ -170,13 +170,13 @@ class Pusher:
         call: Callable[[Sequence[T]], None],
         alone: Callable[[T, AirtableError], bool],
     ) -> None:
-        """Send a batch, and note what it took.
+        """Send a batch, and record its size, failures, calls and duration.
 
         Args:
             kind: create, update or delete.
-            batch: What is sent.
-            call: Sends some of it.
-            alone: Called with one that Airtable refuses, and why; returns whether it failed.
+            batch: The items to send.
+            call: Sends some of the items.
+            alone: Called with a single refused item and the error; returns whether it failed.
         """
         if not batch:
             return
@@ -223,7 +223,7 @@ class Pusher:
         self.context.store.write(commit)
         for one in batch:
             one.outcome.record_id = rows[one.lead_id].record_id
-            one.outcome.push = {}  # a first push would hold every lead, else
+            one.outcome.push = {}  # else a first push would keep every lead in memory
         self._done(batch)
 
     def _done(self, batch: Sequence[_Write]) -> None:
@@ -240,7 +240,7 @@ class Pusher:
                 one.outcome.actions.remove(action)
         if error.code == MISSING_ROW or error.status in {403, 404}:
             if not one.record_id or self.context.table.get(one.record_id) is not None:
-                raise error  # not the row is missing, but the right to change it
+                raise error  # the row exists: the token lacks the permission to change it
             one.outcome.worsen(
                 "skipped", "its row was deleted meanwhile; the next sync decides", error.code
             )
@@ -250,9 +250,9 @@ class Pusher:
 
 
 def _received(one: _Write, row: RemoteRow | None) -> dict[str, Any]:
-    """Return the row's values of the fields that were sent; as sent where the answer has none.
+    """Return the row's values of the sent fields; the sent value if the response lacks one.
 
-    The Lead ID that was written is among them, so that a later change of it is detected.
+    A written Lead ID is included, so that a later change of it is detected.
     """
     received = {
         name: value if row is None or name in row.wrong else row.values[name]
@@ -266,13 +266,13 @@ def halved(
     call: Callable[[Sequence[T]], None],
     alone: Callable[[T, AirtableError], bool],
 ) -> int:
-    """Send a batch, in halves where it is refused.
+    """Send a batch; if it is refused, send its halves recursively.
 
     Returns:
-        How many failed alone.
+        The number of items that failed individually.
 
     Raises:
-        AirtableError: It is not because of what was sent.
+        AirtableError: The error is not caused by the sent values.
     """
     try:
         call(batch)

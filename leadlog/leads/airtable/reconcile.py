@@ -1,7 +1,7 @@
-"""Three-way merge, field by field: what changed since both sides agreed, and who wins.
+"""Three-way merge by field: the changes since both sides last agreed, and the winners.
 
-Pure. Values are text, True or False, or None; a blank is None, "" or False alike, because Airtable
-leaves empty fields and unticked boxes out of its answers.
+Pure functions. Values are text, bool or None; None, "" and False are all blank, because Airtable
+omits empty fields and unticked boxes from its responses.
 
     >>> merge = reconcile(
     ...     {"title": "CTO", "email": "ada@new.example"},
@@ -26,16 +26,16 @@ Winner = Literal["local", "remote"]
 
 @dataclass(frozen=True, slots=True)
 class FieldConflict:
-    """A field that both sides changed, differently.
+    """A field that both sides changed to different values.
 
     Attributes:
-        field: Its name in the lead.
-        local: What the lead has.
-        remote: What the row has.
-        base_local: What the lead had when both agreed.
-        base_remote: What the row had then.
-        winner: Whose value stays.
-        reason: Why.
+        field: Name of the lead's field.
+        local: Current value of the lead.
+        remote: Current value of the row.
+        base_local: Value of the lead when both last agreed.
+        base_remote: Value of the row at that time.
+        winner: The side whose value stays.
+        reason: The reason for the choice.
     """
 
     field: str
@@ -49,13 +49,13 @@ class FieldConflict:
 
 @dataclass(slots=True)
 class Merge:
-    """What has to be done so that a lead and its row have the same.
+    """The changes that make a lead and its row equal.
 
     Attributes:
-        push: Values for the row.
-        pull: Values for the lead.
-        agreed: Values that both have already, but have not had when they last agreed.
-        conflicts: What was overwritten in `push` or `pull`.
+        push: New values of the row, by field.
+        pull: New values of the lead, by field.
+        agreed: Values that both already have but had not when they last agreed.
+        conflicts: The conflicts that `push` and `pull` resolve.
     """
 
     push: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Merge:
 
 
 def blank(value: Any) -> bool:
-    """Return whether a value is none."""
+    """Return whether a value is blank: None, False or empty text."""
     return value is None or value is False or value == ""
 
 
@@ -88,18 +88,18 @@ def reconcile(
     ours: Collection[str] = (),
     needed: Collection[str] = (),
 ) -> Merge:
-    """Compare a lead with its row and with what both had when they last agreed.
+    """Compare a lead with its row and with the values that both last agreed on.
 
     Args:
         local: Values of the lead, by field.
         remote: Values of the row, by the same fields; a missing one is blank.
-        base_local: What the lead had; empty where nothing was agreed on yet.
-        base_remote: What the row had; not always the same, because Airtable normalises values.
-        remote_wins: Who wins a field that both changed.
-        reason: Why, for the conflict.
-        by_field: The same two for fields whose own time is known.
-        ours: Fields of which the lead's value always wins.
-        needed: Fields that are never taken blank from the row.
+        base_local: Agreed values of the lead; empty before the first agreement.
+        base_remote: Agreed values of the row; may differ, because Airtable normalises values.
+        remote_wins: Whether the row wins a field that both changed.
+        reason: The reason for that, for the conflict.
+        by_field: Overrides of these two, by field, for fields whose time of change is known.
+        ours: Fields in which the lead's value always wins.
+        needed: Fields that a blank value of the row never clears.
     """
     merge = Merge()
     for name, mine in local.items():

@@ -1,4 +1,4 @@
-"""The Airtable table as the sync needs it: rows with values that compare with those of a lead."""
+"""Access to the Airtable table: rows whose values are converted to the lead's types."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ __all__ = ["BATCH", "MISSING_ROW", "PAGE", "RemoteRow", "RemoteTable", "cells_of
 T = TypeVar("T")
 
 BATCH = 10
-"""Most rows of one write."""
+"""Maximum number of rows per write."""
 
 PAGE = 100
-"""Rows of one page."""
+"""Number of rows per page."""
 
 MISSING_ROW = "ROW_DOES_NOT_EXIST"
 _EXPIRED = "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"
-# What Airtable says of a row that is not there depends on the call.
+# Airtable's error code for a missing row depends on the call.
 _ABSENT = frozenset({MISSING_ROW, "MODEL_ID_NOT_FOUND", "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"})
 _RESTARTS = 5
 
@@ -38,11 +38,11 @@ class RemoteRow:
 
     Attributes:
         record_id: Its id.
-        created: When it was created, as Airtable writes times.
-        lead_id: The lead that it says it is; None where it says none.
-        values: By field of a lead, as a lead would have them.
-        wrong: Why a field of it cannot be a lead's, by field.
-        modified: When somebody last changed it; None where the table does not say.
+        created: Time of its creation, in Airtable's format.
+        lead_id: The Lead ID in the row; None if it is blank.
+        values: Values by field of a lead, converted to the lead's types.
+        wrong: Error message by field, for values that a lead cannot store.
+        modified: Time of its last change; None if the table has no such field.
     """
 
     record_id: str
@@ -54,11 +54,11 @@ class RemoteRow:
 
 
 class RemoteTable:
-    """Reads and writes one table; every call is made through pyairtable.
+    """Reads and writes one table through pyairtable.
 
     Args:
-        api: pyairtable's, with our transport.
-        base_id: The base.
+        api: pyairtable's API object, with our transport mounted.
+        base_id: Id of the base.
         table: Name or id of the table.
     """
 
@@ -69,10 +69,10 @@ class RemoteTable:
         self._typecast = False
 
     def schema(self) -> RemoteSchema:
-        """Read what fields the table has.
+        """Return the schema of the table.
 
         Raises:
-            AirtableError: There is no such table, or the token may not read it.
+            AirtableError: There is no such table, or the token has no permission to read it.
         """
         found = self._call("reading the schema", lambda: self._api.get(self._base.urls.tables))
         return schema_of(found, self._name)
@@ -81,7 +81,7 @@ class RemoteTable:
         """Create a field.
 
         Args:
-            schema: Of the table.
+            schema: Schema of the table.
             name: Name of the field.
             what: Its type and options.
         """
@@ -92,23 +92,23 @@ class RemoteTable:
         )
 
     def bind(self, binding: Binding, *, typecast: bool) -> None:
-        """Say which fields are meant from now on.
+        """Set the fields that all later calls use.
 
         Args:
             binding: The fields.
             typecast: Whether Airtable may convert values, and add options to selects.
         """
         self._binding = binding
-        # By id: a table may be renamed while we work.
+        # By id: a table may be renamed during the sync.
         self._table = self._base.table(binding.table_id)
         self._typecast = typecast
         self._by_id = {one.id: one for one in binding.fields}
 
     def pages(self, restarted: Callable[[], None]) -> Iterator[list[RemoteRow]]:
-        """Iterate over all rows, page by page; from the beginning again where Airtable forgot us.
+        """Iterate over all rows, page by page; start over if Airtable's iterator expires.
 
         Args:
-            restarted: Called when what came so far is void.
+            restarted: Called before a restart; rows received so far must be discarded.
 
         Raises:
             AirtableError: The rows cannot be listed.
@@ -136,7 +136,7 @@ class RemoteTable:
         )
 
     def get(self, record_id: str) -> RemoteRow | None:
-        """Return a row; None if it is not there."""
+        """Return a row; None if it does not exist."""
         try:
             return self.row(
                 self._call(f"reading row {record_id}", lambda: self._table.get(record_id))
@@ -150,10 +150,10 @@ class RemoteTable:
         """Change fields of rows.
 
         Args:
-            rows: Values by field id, by row; at most 10 rows.
+            rows: Values by field id, by id of the row; at most 10 rows.
 
         Returns:
-            The rows as they are now, by id.
+            The changed rows, by id.
         """
         records: list[Any] = [{"id": key, "fields": dict(new)} for key, new in rows.items()]
         done = self._call(
@@ -163,13 +163,13 @@ class RemoteTable:
         return {row.record_id: row for row in map(self.row, done)}
 
     def upsert(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, RemoteRow]:
-        """Create rows, or change those that carry the same Lead ID already.
+        """Create rows, or update rows that already have the same Lead ID.
 
         Args:
-            rows: Values by field id, that of the Lead ID among them; at most 10 rows.
+            rows: Values by field id, including the Lead ID; at most 10 rows.
 
         Returns:
-            The rows as they are now, by Lead ID.
+            The created or changed rows, by Lead ID.
         """
         records = [{"fields": dict(new)} for new in rows]
         key = [self._binding.key.id]
@@ -185,7 +185,7 @@ class RemoteTable:
         self._call("deleting rows", lambda: self._table.batch_delete(list(record_ids)))
 
     def row(self, record: Mapping[str, Any]) -> RemoteRow:
-        """Read a record of an answer."""
+        """Convert a record of a response."""
         cells = record["fields"]
         found: dict[str, Any] = {}
         wrong: dict[str, str] = {}
@@ -230,10 +230,11 @@ def _text(value: Any) -> str | None:
 def cells_of(
     fields: Sequence[FieldMapping], new: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, ValidationError]]:
-    """Return values by field of a lead as values by field id, for a write.
+    """Convert values by field of a lead to values by field id, for a write.
 
     Returns:
-        The values, and why a field of the table cannot hold its value, by field of the lead.
+        The values by field id, and the errors of values that their field cannot hold, by field of
+        the lead.
     """
     cells: dict[str, Any] = {}
     refused: dict[str, ValidationError] = {}

@@ -1,8 +1,8 @@
-"""Deletes: rows of deleted leads, and leads of deleted rows; an edit beats a delete.
+"""Deletes the rows of deleted leads and the leads of deleted rows; an edit wins over a delete.
 
-A row counts as deleted when a complete, unfiltered list does not have it and asking for it alone
-does not find it either. More than a share of the leads at once is no person's work but an error,
-and is left alone.
+A row counts as deleted if it is missing in a complete, unfiltered listing and cannot be fetched by
+its id either. Deletes of more than a share of the leads at once are probably a mistake, and are
+withheld.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,12 +34,12 @@ class Remover:
     """Deletes on both sides.
 
     Attributes:
-        context: The run.
-        comparer: Compares leads whose row was there after all.
-        pusher: Sends what is deleted, and creates rows anew.
-        listing: The rows.
-        linked: How many leads are linked; those that are deleted count, too.
-        tombstones: Rows of deleted leads, by lead.
+        context: The current run.
+        comparer: Compares leads whose row turns out to exist.
+        pusher: Sends deletes, and recreates rows.
+        listing: The rows of the table.
+        linked: Number of linked leads, including deleted ones.
+        tombstones: Ids of the rows of deleted leads, by id of the lead.
     """
 
     context: SyncContext
@@ -53,7 +53,7 @@ class Remover:
     # ------------------------------------------------------------------ leads that are deleted
 
     def delete_rows(self) -> None:
-        """Delete the rows of deleted leads, or bring those back whose row was edited since."""
+        """Delete the rows of deleted leads; restore leads whose row was edited since."""
         store = self.context.store
         if not self.context.dry:
             store.write(links.add_orphan_tombstones)
@@ -87,7 +87,7 @@ class Remover:
         return found
 
     def _revive(self, tombstone: DeletedLead) -> None:
-        """Give the row of a deleted lead to a new lead with the same id."""
+        """Link the row of a deleted lead to a new lead with the same id."""
         row = self.listing.unlinked.pop(tombstone.record_id, None)
         if self.context.dry:
             self.tombstones[tombstone.lead_id] = tombstone.record_id
@@ -108,7 +108,7 @@ class Remover:
         undone = self.context.options.deletes == "undo"
         edited = undone or differs(row.values, tombstone.base_remote)
         if edited and self.context.pull:
-            # The row becomes a lead again, as any row that is none.
+            # The row becomes a lead again, like any unlinked row.
             del self.tombstones[tombstone.lead_id]
             self.listing.unlinked[row.record_id] = row
             if not self.context.dry:
@@ -131,7 +131,7 @@ class Remover:
         tombstone, outcome = one
         if (
             self.context.confirm(tombstone.record_id) is None
-        ):  # somebody else, or an earlier attempt
+        ):  # deleted by another client or an earlier attempt
             self._forget([tombstone])
             return False
         if error.status in {403, 404}:
@@ -148,11 +148,11 @@ class Remover:
     # ------------------------------------------------------------------- rows that are deleted
 
     def absent(self, lead: dict[str, Any], link: Link) -> None:
-        """Note a lead whose row the list did not have."""
+        """Remember a lead whose row is missing in the listing, for `settle`."""
         self._absent.append((lead, link))
 
     def settle(self) -> None:
-        """Delete the leads whose row is gone, or give those a new row that were changed since."""
+        """Delete the leads whose row was deleted; recreate the row of leads changed since."""
         lost: list[tuple[dict[str, Any], Link]] = []
         kept: list[tuple[dict[str, Any], Link]] = []
         for lead, link in self._absent:
@@ -198,7 +198,7 @@ class Remover:
             outcome.worsen("skipped", "the lead was changed meanwhile; the next sync decides")
 
     def _refuse(self, outcomes: Sequence[LeadOutcome], what: str) -> None:
-        """Leave all alone, because they are too many."""
+        """Skip all of these deletes, because they exceed the share."""
         share = self.context.options.max_delete_share
         reason = (
             f"{len(outcomes)} {what} of {self.linked} would be deleted, more than the share of "

@@ -1,4 +1,4 @@
-"""What a sync did: per lead, per batch, and in numbers."""
+"""The result of a sync: per lead, per batch, and in counts."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,20 +38,20 @@ _RANK: dict[Status, int] = {"synced": 0, "skipped": 1, "failed": 2}
 
 @dataclass(slots=True)
 class LeadOutcome:
-    """The result for one lead, or for a row that is not a lead yet.
+    """The result for one lead, or for an unlinked row.
 
     Attributes:
-        lead_id: The lead; None for a row that is none.
-        record_id: Its row; None for a lead without one.
+        lead_id: Id of the lead; None for an unlinked row.
+        record_id: Id of its row; None for a lead without one.
         name: The person's name.
         company: The company's name.
-        status: `synced` (both sides are equal now), `skipped` (left alone, see `reason`) or
+        status: `synced` (both sides are equal now), `skipped` (left unchanged, see `reason`) or
             `failed`.
-        actions: What was done, or would be done by a dry run.
-        push: Values that the row got, by field; of a new row in a dry run only.
-        pull: Values that the lead got, by field.
-        reason: Why it was skipped, or failed.
-        error_code: Airtable's name of the error, where it refused the lead.
+        actions: The actions taken, or planned by a dry run.
+        push: Values written to the row, by field; for a new row only in a dry run.
+        pull: Values written to the lead, by field.
+        reason: The reason why it was skipped or failed.
+        error_code: Airtable's error code, if Airtable refused the lead.
     """
 
     lead_id: str | None
@@ -66,23 +66,23 @@ class LeadOutcome:
     error_code: str | None = None
 
     def worsen(self, status: Status, reason: str, code: str | None = None) -> None:
-        """Note that not all went well; the worst that happened stays."""
+        """Set the status and its reason, unless the current status is as bad or worse."""
         if _RANK[status] > _RANK[self.status]:
             self.status, self.reason, self.error_code = status, reason, code
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the outcome as plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The fields of a lead that both sides had changed, and who won.
+    """The fields of a lead that both sides changed, and the winners.
 
     Attributes:
-        lead_id: The lead.
-        record_id: Its row.
-        fields: One for each field, with the values of both sides.
+        lead_id: Id of the lead.
+        record_id: Id of its row.
+        fields: One entry per field, with the values of both sides.
     """
 
     lead_id: str
@@ -90,7 +90,7 @@ class Conflict:
     fields: tuple[FieldConflict, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data: both values and the winner by field."""
+        """Return the conflict as plain data: both values and the winner by field."""
         found = {one.field: asdict(one) for one in self.fields}
         for values in found.values():
             del values["field"]
@@ -102,12 +102,12 @@ class WriteBatch:
     """One batch of writes.
 
     Attributes:
-        number: From 1 on, in the order of the run.
+        number: Number of the batch in the run, from 1.
         kind: create, update or delete.
-        size: Leads in it.
-        failed: Those that Airtable refused.
-        api_calls: Attempts that it took.
-        duration_ms: Wall time with its commit, milliseconds.
+        size: Number of leads.
+        failed: Number of leads that Airtable refused.
+        api_calls: Number of attempts.
+        duration_ms: Wall time including the commit, in milliseconds.
     """
 
     number: int
@@ -120,25 +120,24 @@ class WriteBatch:
 
 @dataclass(slots=True)
 class SyncResult:
-    """What one run did.
+    """The result of one run.
 
     Attributes:
         sync_id: Its id, in the log and in the store.
         sync_type: `to_airtable`, `from_airtable` or `bidirectional`.
-        dry_run: Whether nothing was changed, and `outcomes` are what would be done.
-        success: Whether the run came to its end and did what it should; leads that failed are
-            listed one by one.
-        error: Why not; else None.
-        unchanged: Leads that were equal on both sides and had nothing to do.
-        outcomes: One for each other lead.
-        conflicts: Fields that both sides had changed.
-        duplicates: Rows that are a second one of a lead, by their id: the lead's id.
+        dry_run: Whether nothing was changed and `outcomes` are only planned.
+        success: Whether the run completed; the failures of single leads do not count.
+        error: The error if it did not; else None.
+        unchanged: Number of leads that were equal on both sides.
+        outcomes: One for each other lead or row.
+        conflicts: Leads with fields that both sides changed.
+        duplicates: Id of the lead by id of a duplicate row of it.
         wire: Attempts, waits and bytes.
         batches: The batches of writes.
-        pages: Pages of rows that a complete list takes.
-        confirmed: Rows that were asked for one by one, because the list did not have them.
-        duration_ms: Wall time, milliseconds.
-        memory_peak_mb: Peak resident set, 10^6 bytes, where the run raised it; else None.
+        pages: Number of pages of the complete listing.
+        confirmed: Number of rows fetched one by one, because the listing did not contain them.
+        duration_ms: Wall time in milliseconds.
+        memory_peak_mb: Peak resident set in 10^6 bytes, if the run raised it; else None.
     """
 
     sync_id: str
@@ -162,32 +161,32 @@ class SyncResult:
 
     @property
     def synced(self) -> int:
-        """Leads that are equal on both sides now, the unchanged ones among them."""
+        """Number of leads that are now equal on both sides, including unchanged ones."""
         return self.unchanged + len(self._with("synced"))
 
     @property
     def skipped(self) -> int:
-        """Leads and rows that were left alone, each with its reason."""
+        """Number of leads and rows that were skipped, each with a reason."""
         return len(self._with("skipped"))
 
     @property
     def failed(self) -> int:
-        """Leads and rows that could not be synchronised."""
+        """Number of leads and rows that could not be synchronised."""
         return len(self._with("failed"))
 
     @property
     def total(self) -> int:
-        """Leads and rows that the run was about: synced, skipped and failed ones."""
+        """Number of all leads and rows of the run: synced, skipped and failed."""
         return self.unchanged + len(self.outcomes)
 
     @property
     def actions(self) -> Counter[str]:
-        """How often each action was done."""
+        """Number of times each action was taken."""
         return Counter(action for one in self.outcomes for action in one.actions)
 
     @property
     def api_calls_minimum(self) -> int:
-        """Fewest calls that could have done it: the schema, the pages, and full batches."""
+        """Minimum number of calls for this work: the schema, the pages, and full batches."""
         did = self.actions
         writes = sum(
             ceil(number / 10)
@@ -200,7 +199,7 @@ class SyncResult:
         return 1 + self.pages + self.confirmed + (0 if self.dry_run else writes)
 
     def counts(self) -> dict[str, Any]:
-        """Return the numbers of the run."""
+        """Return the counts of the run by name."""
         did = self.actions
         return {
             "total": self.total,
@@ -240,5 +239,5 @@ class SyncResult:
 
 
 def worst_first(outcomes: Sequence[LeadOutcome]) -> list[LeadOutcome]:
-    """Failed ones first, then skipped ones."""
+    """Return outcomes sorted by severity: failed, then skipped, then synced ones."""
     return sorted(outcomes, key=lambda one: -_RANK[one.status])

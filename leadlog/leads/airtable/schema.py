@@ -1,4 +1,4 @@
-"""The fields of the Airtable table held against those that the sync needs."""
+"""The check of the Airtable table's fields against those that the sync needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ COMPUTED = frozenset(
         "rollup",
     )
 )
-"""Types of fields that nobody can write."""
+"""Types of computed fields, which cannot be written."""
 
 _MODIFIED = "lastModifiedTime"
 
@@ -51,15 +51,15 @@ class RemoteSchema:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a field of a lead cannot be synchronised.
+    """A problem that prevents the sync of a field of a lead.
 
     Attributes:
-        field: Of the lead.
-        name: Of the field in Airtable, or its id.
+        field: Name of the lead's field.
+        name: Name or id of the Airtable field.
         problem: `missing`, `computed` or `wrong_type`.
-        kind: The type that it has; None where it is missing.
-        wanted: Types that would do, the best one first.
-        message: All this for people, with the remedy.
+        kind: Its current type; None if it is missing.
+        wanted: Suitable types, best type first.
+        message: A description for people, with the remedy.
     """
 
     field: str
@@ -72,15 +72,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Which field of the table is meant by each field of a lead.
+    """The Airtable field of each field of a lead.
 
     Attributes:
-        table_id: The table.
+        table_id: Id of the table.
         fields: The fields that are synchronised.
         key: The field with the Lead ID.
-        modified: Id of the field that holds when a row was last changed; None without one.
-        problems: What keeps the sync from beginning.
-        renamed: New name by old name, of fields that are known by their id.
+        modified: Id of the field with the time of a row's last change; None without one.
+        problems: The problems that prevent the sync.
+        renamed: New name by old name, for fields that were recognised by their id.
     """
 
     table_id: str
@@ -91,7 +91,7 @@ class Binding:
     renamed: Mapping[str, str]
 
     def known(self, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        """Return what to remember, so that a renamed field is known again.
+        """Return the ids and names to store, so that a renamed field is recognised later.
 
         Args:
             names: Name in Airtable by field of a lead, as configured.
@@ -103,7 +103,7 @@ class Binding:
         }
 
     def check(self) -> None:
-        """Raise a SyncError that names every problem, if there is one."""
+        """Raise a SyncError that lists all problems, if there are any."""
         if self.problems:
             raise SyncError(
                 "the Airtable table does not fit: "
@@ -113,17 +113,17 @@ class Binding:
 
 
 def schema_of(answer: Mapping[str, Any], table: str) -> RemoteSchema:
-    """Read the schema of a table from that of its base.
+    """Return the schema of a table from the API's response for its base.
 
     Args:
-        answer: As the API gave it.
+        answer: The response of the API.
         table: Name or id of the table.
 
     Raises:
         AirtableError: The base has no such table.
     """
     tables = answer["tables"]
-    # An id first: somebody may name a table like the id of another one.
+    # Ids first: the name of a table may equal the id of another one.
     found = next((one for one in tables if one["id"] == table), None) or next(
         (one for one in tables if one["name"] == table), None
     )
@@ -146,15 +146,15 @@ def bind(
     """Find the field of the table for each field of a lead.
 
     Args:
-        schema: Of the table.
+        schema: Schema of the table.
         names: Name or id in Airtable by field of a lead.
         key_name: Name or id of the field with the Lead ID.
-        modified_name: Name or id of the field that holds when a row was last changed.
-        known: What `Binding.known` gave at the last sync: a field that was renamed since is found
-            by its id.
+        modified_name: Name or id of the field with the time of a row's last change.
+        known: The result of `Binding.known` at the last sync; a field renamed since is found by
+            its id.
 
     Raises:
-        SyncError: The field for the time of the last change is none.
+        SyncError: The field for the time of the last change is missing or of the wrong type.
     """
     by_id = {one.id: one for one in schema.fields}
     by_name = {one.name: one for one in schema.fields}
@@ -193,8 +193,8 @@ def bind(
         if there is None or there.kind not in {_MODIFIED, "dateTime"}:
             is_what = "missing" if there is None else f"of type {there.kind}"
             raise SyncError(
-                f"the Airtable field {modified_name!r} is to hold when a row was last changed, but "
-                f"it is {is_what}; give a field of type {_MODIFIED}, or leave "
+                f"the Airtable field {modified_name!r} must hold the time of a row's last change, "
+                f"but it is {is_what}; give a field of type {_MODIFIED}, or leave "
                 "airtable_modified_field empty"
             )
         modified = there.id

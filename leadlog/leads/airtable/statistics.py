@@ -1,4 +1,4 @@
-"""What there is to synchronise, and how the syncs went."""
+"""The backlog and the history of syncs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ _RUNS_LISTED = 10
 
 
 def statistics(store: SyncLinks, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the numbers of `AirtableSyncManager.get_sync_statistics`.
+    """Return the statistics of `AirtableSyncManager.get_sync_statistics`.
 
     Args:
         store: The leads.
-        names: Field in Airtable by field of a lead.
+        names: Airtable field by field of a lead.
     """
     fields = [FieldMapping(name, "", title, kinds_for(name)[0]) for name, title in names.items()]
     changed = sum(

@@ -1,10 +1,10 @@
-"""The one place that talks to Airtable: throttled, metered, and repeated where that is safe.
+"""The HTTP transport to Airtable: throttled, metered, and retried where that is safe.
 
-An adapter of our own on pyairtable's session, because only `send` sees every attempt, its bytes
-and its end; hooks of the session see one call where the server sees three.
+It is an adapter mounted on pyairtable's session, because only `send` sees every attempt, its bytes
+and its end; the session's hooks see one call where the server sees three.
 
-A write may be applied although its answer is lost. What is repeated here is therefore only what
-does the same when it is done twice: reading, changing rows by id, upserting and deleting.
+A write may be applied although its response is lost. Therefore only idempotent requests are
+retried: reads, updates of rows by id, upserts and deletes.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ __all__ = ["QUOTA", "AirtableTransport", "refusal"]
 QUOTA = "PUBLIC_API_BILLING_LIMIT_EXCEEDED"
 
 ATTEMPTS = 6
-"""How often one request is sent at most."""
+"""Maximum number of attempts per request."""
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -36,19 +36,19 @@ _LONGEST_WAIT = 600.0
 
 
 class AirtableTransport(HTTPAdapter):
-    """Sends requests at Airtable's pace, counts every attempt, and repeats what may be repeated.
+    """Sends requests within Airtable's rate limits, counts attempts, and retries safe requests.
 
     Args:
-        time: The clock, and how to wait by it.
-        paces: What each attempt waits for, that of the base first.
-        counts: What to count in; each attempt counts in all of them.
+        time: The clock and its sleep function.
+        paces: The rate limiters that each attempt waits for, that of the base first.
+        counts: Further counters; each attempt is counted in all of them.
 
     Attributes:
-        wire: Counts of the sync under way; its owner puts another one in its place.
+        wire: Counters of the current sync; replaced by its owner for each sync.
     """
 
     def __init__(self, time: Paces, paces: tuple[Pace, ...], *counts: Wire) -> None:
-        # Neither redirects nor reads are repeated below, where nobody would see it.
+        # No retries of redirects or reads in urllib3, where they would not be counted.
         super().__init__(max_retries=Retry(0, read=False))
         self.wire = Wire()
         self._paces = paces
@@ -60,23 +60,23 @@ class AirtableTransport(HTTPAdapter):
         for wire in (self.wire, *self._counts):
             wire.add(**counts)
 
-    def send(  # noqa: PLR0917 - as the class above has it
+    def send(  # noqa: PLR0917 - signature of the base class
         self,
         request: requests.PreparedRequest,
-        stream: bool = False,  # noqa: ARG002 - the answer is always read here, to count it
-        timeout: Any = None,  # noqa: ARG002 - there always is one, and it is ours
+        stream: bool = False,  # noqa: ARG002 - the response is always read here, to count its bytes
+        timeout: Any = None,  # noqa: ARG002 - our own timeout always applies
         verify: bool | str = True,
         cert: Any = None,
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send a request, and again where that is needed and safe.
+        """Send a request, and retry it if that is needed and safe.
 
         Returns:
-            The last answer, read to its end.
+            The last response, read completely.
 
         Raises:
             QuotaError: The monthly calls of the workspace are used up.
-            RequestException: No whole answer came.
+            RequestException: No complete response was received.
         """
         for attempt in count(1):
             response: requests.Response | None = None
@@ -90,7 +90,7 @@ class AirtableTransport(HTTPAdapter):
                 self._penalise(response)
             elif response is not None and status not in _TRANSIENT:
                 return response
-            # 429 was not applied; of all others nobody knows.
+            # A request answered with 429 was not applied; any other may have been.
             if attempt == ATTEMPTS or not (status == 429 or _repeatable(request, failure)):
                 if response is not None:
                     return response
@@ -119,7 +119,7 @@ class AirtableTransport(HTTPAdapter):
                 cert=cert,
                 proxies=proxies,
             )
-            _ = response.content  # reads it; kept in the response
+            _ = response.content  # reads the body, which the response keeps
         except requests.RequestException:
             self._count(failed=1, cut=int(response is not None))
             raise
@@ -128,10 +128,10 @@ class AirtableTransport(HTTPAdapter):
         return response
 
     def _penalise(self, response: requests.Response) -> None:
-        """Let nobody call until the penalty is over.
+        """Hold back all calls to the base until the penalty is over.
 
         Raises:
-            QuotaError: It would not help.
+            QuotaError: The monthly quota is used up, so waiting does not help.
         """
         if _error_of(response)[0] == QUOTA:
             raise QuotaError(
@@ -155,10 +155,10 @@ class AirtableTransport(HTTPAdapter):
 def _repeatable(
     request: requests.PreparedRequest, failure: requests.RequestException | None
 ) -> bool:
-    """Return whether a request may be sent again although it may have been applied."""
+    """Return whether it is safe to retry a request that may have been applied."""
     if request.method in _IDEMPOTENT:
         return True
-    # Nothing was sent where no connection came about.
+    # Nothing was sent if no connection was established.
     return isinstance(failure, requests.ConnectTimeout)
 
 
@@ -167,15 +167,15 @@ def _size(body: Any) -> int:
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the header in seconds; 0 without one, or where it is a date."""
+    """Return the Retry-After header in seconds; 0 if it is missing or a date."""
     said = response.headers.get("Retry-After", "")
     return float(said) if said.isdecimal() else 0.0
 
 
 def _error_of(response: requests.Response) -> tuple[str | None, str]:
-    """Airtable's name of an error, and its words, in whichever form it says them.
+    """Return the code and the message of an error in any of Airtable's response formats.
 
-    `{"error": "NAME"}`, `{"error": {"type": …, "message": …}}`, and of limits
+    `{"error": "NAME"}`, `{"error": {"type": …, "message": …}}`, and for rate limits
     `{"errors": [{"error": …, "message": …}]}`.
     """
     try:
@@ -200,11 +200,11 @@ _REMEDIES = {
 
 
 def refusal(error: requests.RequestException, doing: str) -> AirtableError:
-    """Say what went wrong, without the request's headers, which hold the token.
+    """Return an error for a failed request, without its headers, which contain the token.
 
     Args:
-        error: What requests raised.
-        doing: What was tried, as in "listing the rows".
+        error: The exception that requests raised.
+        doing: The attempted action, such as "listing the rows".
     """
     response = error.response
     if response is None:

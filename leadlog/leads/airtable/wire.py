@@ -1,4 +1,4 @@
-"""What went over the wire: counts of one sync, and of the whole process."""
+"""Counters of requests, waits and bytes, for one sync and for the whole process."""
 
 import threading
 from dataclasses import dataclass, fields
@@ -9,19 +9,19 @@ __all__ = ["Wire", "process_wire"]
 
 @dataclass(slots=True)
 class Wire:
-    """Counts of attempts, waits and bytes. Safe to add to from several threads.
+    """Counters of attempts, waits and bytes; thread-safe.
 
     Attributes:
-        attempts: Requests sent, each repetition counted.
-        answers: Answers that came whole, of any status.
-        retries: Attempts that repeated an earlier one.
-        throttled: Answers with status 429.
-        failed: Attempts without a whole answer.
-        cut: Those of `failed` whose answer had begun; how many of its bytes came is not known.
-        throttle_wait_seconds: Time waited to keep below the documented rate, and in penalties.
-        backoff_wait_seconds: Time waited before repeating after an error.
+        attempts: Number of requests sent, including retries.
+        answers: Number of complete responses, of any status.
+        retries: Number of attempts that repeated an earlier one.
+        throttled: Number of responses with status 429.
+        failed: Number of attempts without a complete response.
+        cut: Those of `failed` whose response had begun; its number of bytes is not known.
+        throttle_wait_seconds: Time waited for the rate limits and in penalties.
+        backoff_wait_seconds: Time waited before retries after an error.
         bytes_sent: Body bytes sent.
-        bytes_received: Body bytes of whole answers, as they came (perhaps compressed).
+        bytes_received: Body bytes of complete responses, as received (perhaps compressed).
     """
 
     attempts: int = 0
@@ -36,19 +36,19 @@ class Wire:
     bytes_received: int = 0
 
     def add(self, **counts: float) -> None:
-        """Add to counts by name."""
+        """Add numbers to counters by name."""
         with _lock:
             for name, count in counts.items():
                 setattr(self, name, getattr(self, name) + count)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all counts; `bytes_received` is None where an answer was cut."""
+        """Return all counters by name; `bytes_received` is None if a response was cut off."""
         with _lock:
             found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**found, "bytes_received": None if self.cut else self.bytes_received}
 
     def copy(self) -> "Wire":
-        """Return the counts as they are now."""
+        """Return a copy of the current counters."""
         with _lock:
             return Wire(**{field.name: getattr(self, field.name) for field in fields(self)})
 
@@ -58,5 +58,5 @@ _process = Wire()
 
 
 def process_wire() -> Wire:
-    """Return the counts of all syncs of this process since it began."""
+    """Return the counters of all syncs of this process since its start."""
     return _process

@@ -1,4 +1,4 @@
-"""Migrates files of leads into the lead store, so that nothing is lost and it can be killed."""
+"""Migrates files of leads into the lead store, without data loss and resumable after a crash."""
 
 from leadlog.leads.migration.manager import MigrationManager
 from leadlog.leads.migration.result import MigrationResult, Progress, Reject, SourceResult

@@ -1,7 +1,7 @@
-"""What a migration puts aside first: verified copies of its sources and a backup of the store.
+"""The backup of a migration: verified copies of its sources and a backup of the store.
 
-One directory for each migration, `<root>/<migration id>/`, with the copies in `sources/`, the
-backup of the store, and `manifest.json`, which is written last: without it there is no backup.
+Each migration has a directory `<root>/<migration id>/` with the copies in `sources/`, the backup of
+the store, and `manifest.json`, which is written last: a directory without it is not a backup.
 """
 
 import hashlib
@@ -22,22 +22,22 @@ __all__ = ["BackupManifest", "copy_of", "default_root", "digest", "manifests", "
 _NAME = "manifest.json"
 _PIECE = 1024 * 1024
 Told = Callable[[int], object]
-"""Told how many bytes more were read."""
+"""Called with the number of further bytes read."""
 
 
 @dataclass(slots=True)
 class BackupManifest:
-    """What was put aside for a migration.
+    """The manifest of a migration's backup.
 
     Attributes:
-        migration_id: Which migration.
-        created_at: When, RFC 3339.
-        database: Where the store is, without the password.
-        database_backup: The backup of the store, a name in the directory; None if there is none.
-        leads: How many leads the store had.
-        sources: `path`, `sha256`, `size_bytes` and `copy` (a name in the directory) of each file.
-        rolled_back_at: When the store was brought back to it; None if it was not.
-        directory: Where it is.
+        migration_id: Id of the migration.
+        created_at: Time of the backup, RFC 3339.
+        database: URL of the store, with the password masked.
+        database_backup: File name of the store's backup in the directory; None if there is none.
+        leads: Number of leads in the store.
+        sources: `path`, `sha256`, `size_bytes` and `copy` (a name in the directory) per file.
+        rolled_back_at: Time of a rollback to this backup; None if there was none.
+        directory: The directory of the backup.
     """
 
     migration_id: str
@@ -50,24 +50,24 @@ class BackupManifest:
     directory: Path = field(default_factory=Path)
 
     def write(self) -> None:
-        """Write it, whole or not at all."""
+        """Write the manifest atomically."""
         found = asdict(self)
         del found["directory"]
         replace(self.directory / _NAME, json.dumps(found, indent=2).encode())
 
 
 def default_root(url: URL) -> Path:
-    """Where backups of migrations into a store are kept: beside its file, else here."""
+    """Return the default directory of backups: next to the store's file, else the working one."""
     if url.get_backend_name() == "sqlite" and not in_memory(url) and "uri" not in url.query:
         return Path(str(url.database)).parent / "migration_backups"
     return Path("migration_backups").absolute()
 
 
 def read_manifest(directory: Path) -> BackupManifest:
-    """Read what was put aside in a directory.
+    """Return the manifest of a backup directory.
 
     Raises:
-        MigrationError: There is no such backup, or it is not readable.
+        MigrationError: There is no such backup, or it cannot be read.
     """
     try:
         found = json.loads((directory / _NAME).read_text("utf-8"))
@@ -80,18 +80,18 @@ def read_manifest(directory: Path) -> BackupManifest:
 
 
 def manifests(root: Path) -> Iterator[BackupManifest]:
-    """Give all backups below a directory, oldest first."""
+    """Yield the manifests of all backups in a directory, oldest first."""
     for path in sorted(root.glob(f"*/{_NAME}")):
         yield read_manifest(path.parent)
 
 
 def digest(stream: BinaryIO, told: Told, *, into: BinaryIO | None = None) -> tuple[str, int]:
-    """Return the SHA-256 of what is left of a stream, and its size in bytes.
+    """Return the SHA-256 and the size in bytes of the rest of a stream.
 
     Args:
-        stream: What to read.
-        told: Called with the progress.
-        into: Gets a copy.
+        stream: The stream to read.
+        told: Called with the number of further bytes read.
+        into: A stream to copy the content to.
     """
     found = hashlib.sha256()
     size = 0
@@ -105,10 +105,10 @@ def digest(stream: BinaryIO, told: Told, *, into: BinaryIO | None = None) -> tup
 
 
 def copy_of(source: Path, target: Path, sha256: str) -> None:
-    """Copy a file, and read the copy back.
+    """Copy a file, and verify the copy by reading it back.
 
     Raises:
-        MigrationError: The file has changed meanwhile, or the copy is not equal to it.
+        MigrationError: The file no longer has this digest, or the copy differs from it.
     """
     with draft(target) as partial:
         with source.open("rb") as stream, Path(partial).open("wb") as copy:

@@ -1,8 +1,8 @@
-"""The rows of delimited text: CSV and TSV in any dialect, with broken rows reported separately.
+"""Reads the rows of delimited text: CSV and TSV in any dialect; broken rows are reported.
 
-A row that cannot be read (a stray quote, a quote that is never closed, a text longer than any
-record) is one row with a problem; reading goes on at the next line that is plausible as a row, and
-the lines in between belong to the broken one.
+A row that cannot be read (a stray quote, an unclosed quote, a text longer than any record) becomes
+one row with a problem. Reading continues at the next line that is plausible as a row; the lines in
+between belong to the broken row.
 """
 
 import csv
@@ -19,7 +19,7 @@ from leadlog.leads.migration.window import RAW_KEPT
 __all__ = ["DELIMITERS", "CsvRows", "RowReader", "TableRow"]
 
 DELIMITERS = (",", ";", "\t", "|")
-"""The delimiters that are looked for."""
+"""The delimiters considered in detection."""
 
 _SAMPLE = 256 * 1024
 _DETECTED = 8 * 1024
@@ -36,11 +36,11 @@ class TableRow:
     """A row of a table.
 
     Attributes:
-        cells: Its cells; none where it cannot be read.
-        line: The line that it begins in, or its number in a sheet, from 1.
-        lines: Its text.
-        problem: Why it cannot be read; None if it can.
-        cut: Whether there was more text.
+        cells: Its cells; empty if it cannot be read.
+        line: Number of its first line, or its number in a sheet, from 1.
+        lines: The lines of its text.
+        problem: The reason why it cannot be read; None if it can.
+        cut: Whether the text was truncated.
     """
 
     cells: list[Any]
@@ -51,45 +51,45 @@ class TableRow:
 
     @property
     def raw(self) -> str:
-        """Its text, as far as it is kept."""
+        """The text of the row, truncated to the kept length."""
         return "".join(self.lines)[:RAW_KEPT].rstrip("\r\n")
 
     @property
     def blank(self) -> bool:
-        """Whether there is nothing in it."""
+        """Whether the row could be read but has only blank cells."""
         return self.problem is None and not any(
             cell.strip() if isinstance(cell, str) else cell is not None for cell in self.cells
         )
 
 
 class RowReader(Protocol):
-    """The rows of a table, whatever it is written in.
+    """The rows of a table in any file format.
 
     Attributes:
-        delimiter: Separator of two cells, where a row is reported as text.
-        plausible: Says whether cells can be those of a row; set when the header is known.
+        delimiter: Delimiter of cells in rows that are reported as text.
+        plausible: Returns whether cells can form a row; set when the header is known.
     """
 
     delimiter: str
     plausible: Callable[[list[str]], bool]
 
     def first(self, count: int) -> list[TableRow]:
-        """Return the first rows without going on."""
+        """Return the first rows without consuming them."""
         ...
 
     def skip_to(self, line: int) -> None:
-        """Go on at a line."""
+        """Skip all lines before `line`."""
         ...
 
     def __iter__(self) -> Iterator[TableRow]: ...
 
 
 class _RowTooLongError(Exception):
-    """A row whose end was not found in as much text as a record may have."""
+    """A row whose end was not found within the maximum size of a record."""
 
 
 class _Lines:
-    """The lines of a text, those of the row that is being read, and those that were put back."""
+    """The lines of a text, with the lines of the current row and lines that were put back."""
 
     def __init__(self, read: Callable[[int], str], largest: int) -> None:
         self._read = read
@@ -103,7 +103,7 @@ class _Lines:
         self._size = 0
 
     def sample(self) -> list[str]:
-        """Return the first lines, which are read again afterwards."""
+        """Return the first lines without consuming them."""
         while not self._ended and sum(map(len, self._ahead)) < _SAMPLE:
             self._fill()
         return list(self._ahead)
@@ -119,7 +119,7 @@ class _Lines:
         return line
 
     def next(self) -> str:
-        """Take the next line, however long the row is."""
+        """Return the next line, regardless of the length of the row."""
         while not self._ahead:
             if self._ended:
                 raise StopIteration
@@ -139,7 +139,7 @@ class _Lines:
             return
         text = self._rest + piece
         if self._returns or ("\n" not in text and "\r" in text[:-1]):
-            self._returns = True  # lines as old Macs end them
+            self._returns = True  # line ends of classic Mac OS
             text = text.replace("\r", "\n")
         *lines, self._rest = text.split("\n")
         self._ahead.extend(f"{line}\n" for line in lines)
@@ -148,12 +148,12 @@ class _Lines:
             self._rest = ""
 
     def begin_row(self) -> None:
-        """Forget the lines of the row that was read last."""
+        """Discard the lines of the previous row."""
         self.taken = []
         self._size = 0
 
     def put_back(self, lines: list[str], instead: list[str] | None = None) -> None:
-        """Read the last lines again, or others in their place."""
+        """Put the last lines back to be read again, or others instead."""
         self._ahead.extendleft(reversed(lines if instead is None else instead))
         self.number -= len(lines)
 
@@ -162,13 +162,13 @@ class CsvRows:
     """Iterates over the rows of delimited text.
 
     Args:
-        read: Returns about that many further characters; an empty text at the end.
-        delimiter: What is between two cells; None to find out.
-        largest: Longest row that is read, characters.
+        read: Returns about the given number of further characters; an empty text at the end.
+        delimiter: The delimiter of cells; None to detect it.
+        largest: Maximum length of a row, in characters.
 
     Attributes:
-        delimiter: What is between two cells.
-        plausible: Says whether cells can be those of a row; called from the header on.
+        delimiter: The delimiter of cells.
+        plausible: Returns whether cells can form a row; used after the header.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class CsvRows:
             csv.field_size_limit(largest)
 
     def first(self, count: int) -> list[TableRow]:
-        """Return the first rows, as far as they can be read, without going on."""
+        """Return the first rows up to a broken one, without consuming them."""
         before = self._lines.number
         rows = csv.reader(self._sample, **self._options)
         found: list[TableRow] = []
@@ -210,11 +210,11 @@ class CsvRows:
                 found.append(TableRow(cells, before + number + 1))
                 number = rows.line_num
         except csv.Error:
-            pass  # a broken row is reported when it is read
+            pass  # a broken row is reported in the iteration
         return found
 
     def skip_to(self, line: int) -> None:
-        """Go on at a line."""
+        """Skip all lines before `line`."""
         while self._lines.number < line - 1:
             try:
                 self._lines.next()
@@ -241,7 +241,7 @@ class CsvRows:
                 yield TableRow(cells, lines.number - len(taken) + 1, taken)
 
     def _broken(self, error: Exception) -> TableRow | None:
-        """Pass over a row that cannot be read; None where it only was several lines in one."""
+        """Skip and return a broken row; return None if it only had to be split into lines."""
         lines = self._lines
         first, *others = lines.taken
         inner = first.rstrip("\r\n")
@@ -278,11 +278,11 @@ class CsvRows:
                 row.cut = True
 
     def _starts_row(self, line: str) -> bool:
-        """Return whether a row may begin with a line."""
+        """Return whether a line can be the beginning of a row."""
         try:
             cells = next(csv.reader([line], strict=True, **self._options), [])
         except csv.Error:
-            try:  # a cell may go on in the next line
+            try:  # a cell may continue on the next line
                 cells = next(csv.reader([line], **self._options), [])
             except csv.Error:
                 return False
@@ -290,7 +290,7 @@ class CsvRows:
         return self.plausible(cells)
 
     def _pass_over(self, first: str, others: list[str], number: int) -> TableRow:
-        """Pass over a quoted row of any length, up to the quote that closes it."""
+        """Skip and return a quoted row of any length, up to its closing quote."""
         lines = self._lines
         row = TableRow([], number, [], _CLOSED.format(self._largest), cut=True)
         size, inside = 0, False
@@ -310,7 +310,7 @@ class CsvRows:
 
 
 def _quoting(sample: list[str], delimiter: str) -> dict[str, Any]:
-    """Return how cells are quoted, where that is not by quotes right beside the delimiter."""
+    """Return the csv options for quoting: single quotes, or spaces before quotes."""
     lines = sample[:_JUDGED]
     text = "".join(lines)
     between = re.escape(delimiter)
@@ -322,7 +322,7 @@ def _quoting(sample: list[str], delimiter: str) -> dict[str, Any]:
 
 
 def _dialect(sample: list[str]) -> tuple[str, str | None]:
-    """Return the delimiter and the escape character of some lines, by clevercsv's measure."""
+    """Return the delimiter and the escape character of some lines, as detected by clevercsv."""
     text = ""
     for line in sample:
         if line.strip() and len(text) + len(line) <= _DETECTED:

@@ -1,4 +1,4 @@
-"""A record that was read, one that could not be, and the decoder that separates them."""
+"""Records that could be read, records that could not, and the JSON decoder."""
 
 import csv
 import io
@@ -13,23 +13,23 @@ from typing import Any
 __all__ = ["NOT_UTF8", "Broken", "Decoder", "Read", "RowDecoding", "shown"]
 
 NOT_UTF8 = re.compile("[\udc80-\udcff]+")
-"""Bytes that are not UTF-8, as surrogates."""
+"""Bytes that are not UTF-8, decoded as lone surrogates."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowDecoding:
-    """What is needed to read a row of a table by itself.
+    """The context needed to parse a single row of a table.
 
     Attributes:
         header: Names of the columns.
-        delimiter: What is between two cells.
+        delimiter: The delimiter of cells.
     """
 
     header: tuple[str, ...]
     delimiter: str
 
     def joined(self, cells: Sequence[object]) -> str:
-        """Return cells as a line of text."""
+        """Return cells as one line of delimited text."""
         out = io.StringIO()
         writer = csv.writer(out, delimiter=self.delimiter, lineterminator="")
         writer.writerow("" if cell is None else cell for cell in cells)
@@ -38,14 +38,14 @@ class RowDecoding:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A record that cannot be read, or a part of a source that has none.
+    """A record that cannot be read, or a part of a source without a record.
 
     Attributes:
-        reason: Why.
-        line: The line that it begins in, from 1.
-        raw: Its text, cut to 65,536 characters; empty where there is none.
-        cut: Whether there was more.
-        table: The table that it is a row of; None for JSON.
+        reason: The reason why it cannot be read.
+        line: Number of its first line, from 1.
+        raw: Its text, truncated to 65,536 characters; empty if there is none.
+        cut: Whether the text was truncated.
+        table: The table that contains the row; None for JSON.
     """
 
     reason: str
@@ -61,8 +61,8 @@ class Read:
 
     Attributes:
         value: The record.
-        line: The line that it begins in, from 1; None where it was not counted.
-        size: How long its text is, characters.
+        line: Number of its first line, from 1; None if lines were not counted.
+        size: Length of its text in characters.
     """
 
     value: Any
@@ -71,13 +71,13 @@ class Read:
 
 
 class Decoder:
-    """json's own decoder, with an eye on what it would pass over in silence.
+    """The decoder of `json`, with checks for input that it would accept silently.
 
     Args:
-        notes: Told what was odd about values that were accepted, and how often.
+        notes: Counts irregularities of accepted values.
 
     Attributes:
-        problem: Why the value that was decoded last is not to be taken; None if it is.
+        problem: The reason to reject the last decoded value; None to accept it.
     """
 
     def __init__(self, notes: Counter[str]) -> None:
@@ -91,13 +91,13 @@ class Decoder:
         ).raw_decode
 
     def __call__(self, text: str, pos: int) -> tuple[Any, int]:
-        """Decode the value at a place of a text, as `raw_decode` does; return it and its end."""
+        """Decode the value at a position like `raw_decode`; return the value and its end."""
         self.problem = None
         self._nan = 0
         return self._decode(text, pos)
 
     def accepted(self) -> None:
-        """Note what was odd about the value that was decoded last."""
+        """Count the irregularities of the last decoded value."""
         if self._nan:
             self._notes["records with NaN, which is read as blank"] += 1
 
@@ -128,7 +128,7 @@ class Decoder:
 
 
 def shown(raw: str) -> str:
-    """Return a text in which bytes that are not UTF-8 are read as Windows-1252, which is likely."""
+    """Return a text with its non-UTF-8 bytes decoded as Windows-1252, the most likely encoding."""
     return NOT_UTF8.sub(
         lambda found: found.group().encode("utf-8", "surrogateescape").decode("cp1252", "replace"),
         raw,

@@ -1,4 +1,4 @@
-"""What can be done after migrations: hold them against the store, list them, undo one."""
+"""Operations on past migrations: validation against the store, listing, and rollback."""
 
 import os
 import time
@@ -33,15 +33,15 @@ from leadlog.logger import DatabaseLogger
 __all__ = ["BATCH", "MigrationHistory", "Told"]
 
 BATCH = 1000
-"""Records in one transaction, unless otherwise said."""
+"""Default number of records per transaction."""
 
 _COMPARED = 500
 Told = Callable[[Progress], object]
-"""Told how far a migration has come; may raise to end it."""
+"""Called with the progress of a migration; may raise to abort it."""
 
 
 class MigrationHistory:
-    """The migrations that were made into a store; see `MigrationManager`."""
+    """The past migrations of a store; see `MigrationManager`."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class MigrationHistory:
         return datetime.fromtimestamp(self._clock() / 1e6, UTC)
 
     def _ended_at(self, account: str) -> datetime | None:
-        """When a source was migrated."""
+        """Return the time at which the last migration of a source ended; None if there is none."""
         ends = [
             run.ended_at
             for run in MigrationTables(self._db).all()
@@ -102,13 +102,13 @@ class MigrationHistory:
         raise MigrationError(f"the store has {wanted}; migrations of it: {known}")
 
     def validate_migration(self, migration_id: str | None = None) -> Verification:
-        """Hold what a migration read against the store, by counting and comparing.
+        """Validate a migration: compare the records of its sources with the store.
 
-        Sources are read from their copies, else from where they were, if they still have the same
-        content. Leads that were changed since are counted apart.
+        Sources are read from their copies, or from their original path if the content is still the
+        same. Leads changed since the migration are counted separately.
 
         Args:
-            migration_id: Which migration; None for the last one.
+            migration_id: Id of the migration; None for the last one.
 
         Raises:
             MigrationError: There is no such migration.
@@ -149,11 +149,11 @@ class MigrationHistory:
         """Return the store's migrations as plain JSON data.
 
         Returns:
-            `migrations`, oldest first: `migration_id`, `status` (`completed`, or `running` for
-            one that runs or was ended before its end), `started_at`, `ended_at`, `backup`,
-            `data_integrity_maintained`, and of each of `sources` its `path`, `sha256`,
-            `size_bytes`, `read_as` (the options that it was read with), `complete`, and how many
-            records became `migrated`, `duplicate` and `rejected`.
+            `migrations`, oldest first: `migration_id`, `status` (`completed`, or `running` for a
+            migration that is running or was interrupted), `started_at`, `ended_at`, `backup`,
+            `data_integrity_maintained`, and for each of `sources` its `path`, `sha256`,
+            `size_bytes`, `read_as` (the options with which it was read), `complete`, and the number
+            of records `migrated`, `duplicate` and `rejected`.
         """
         runs = MigrationTables(self._db)
         return {
@@ -182,18 +182,18 @@ class MigrationHistory:
         }
 
     def backups(self) -> list[BackupManifest]:
-        """Return the backups that migrations made, oldest first."""
+        """Return the backups of migrations, oldest first."""
         return list(manifests(self._root))
 
     def rollback(self, migration_id: str, *, force: bool = False) -> int:
-        """Bring the store back to what it was before a migration, from its backup.
+        """Restore the store to its state before a migration, from the migration's backup.
 
         Args:
-            migration_id: Which migration.
-            force: Whether to do so though leads were changed by others since, which is lost then.
+            migration_id: Id of the migration.
+            force: Whether to roll back even if leads were changed since; those changes are lost.
 
         Returns:
-            How many leads the store has now.
+            The number of leads in the store afterwards.
 
         Raises:
             MigrationError: There is no backup, or leads were changed since.

@@ -1,4 +1,4 @@
-"""`MigrationManager`: files of leads into the lead store, and back."""
+"""`MigrationManager`: migrates files of leads into the lead store."""
 
 import os
 import time
@@ -23,11 +23,11 @@ from leadlog.leads.store.location import in_memory
 
 __all__ = ["BATCH", "MigrationManager"]
 
-_MANY = 1000  # leads after which the planner's statistics are renewed, as `add_leads` does
+_MANY = 1000  # new leads after which the planner's statistics are refreshed, as in `add_leads`
 
 
 class MigrationManager(MigrationHistory):
-    """Migrates files of leads into a lead store, so that it can be killed and can be undone.
+    """Migrates files of leads into a lead store; resumable after a crash, with rollback.
 
         >>> from leadlog.leads.store import LeadDatabase
         >>> with LeadDatabase(":memory:", capture=False) as db:
@@ -36,9 +36,9 @@ class MigrationManager(MigrationHistory):
 
     Args:
         db: The store.
-        backups: Where to put copies and backups, a directory for each migration; by default
-            `migration_backups` beside a SQLite file, else in the working directory.
-        clock: Gives the present time, microseconds since 1970.
+        backups: Directory for copies and backups, with a subdirectory per migration; by default
+            `migration_backups` next to a SQLite file, else in the working directory.
+        clock: Returns the current time in microseconds since 1970.
     """
 
     def migrate_json_files(
@@ -58,41 +58,43 @@ class MigrationManager(MigrationHistory):
         columns: Mapping[str, str] | None = None,
         progress: Told | None = None,
     ) -> MigrationResult:
-        """Bring the leads of some files into the store.
+        """Migrate the leads of some files into the store.
 
-        Each record becomes a new lead, updates the lead that it is a duplicate of, or is rejected
-        with a reason; which of them is committed with the lead. So a migration that was ended by
-        anything goes on where it was when it is called again with the same files, and a file that
-        was migrated changes nothing the second time.
+        Each record becomes a new lead, updates the lead of which it is a duplicate, or is rejected
+        with a reason. This outcome is committed together with the lead. So a migration that was
+        interrupted, in whatever way, resumes when it is called again with the same files, and
+        migrating a file a second time changes nothing.
 
         Args:
-            files: Files, patterns, directories (their `*lead*.json`), or `-` for standard input:
-                JSON (an array, `{"leads": [...]}`, one record), JSON Lines or CSV, plain or packed
-                by gzip or zstd, or a workbook (.xlsx, .xlsb, .xls, .ods).
-            dry_run: Whether to read and check only.
-            backup: Whether to copy the files and back the store up first.
-            rejects: A file to write the rejected records to, to be corrected and migrated.
-            batch_size: Records in one transaction.
-            verify: Whether to read the files again and hold them against the store at the end.
-            encoding: What the files are encoded in; by default UTF-8, UTF-16 or UTF-32, as their
-                beginning says.
-            table: Whether they are CSV, whatever their names say.
-            delimiter: What is between two cells of a row; by default that is found out.
-            header_row: The line of the header, from 1; by default that is found out.
-            sheet: Name or number (from 1) of the sheet of a workbook; by default the first one
-                that has rows.
-            columns: Field by column, for columns whose names are not known; `raw_data` for one
-                that is to be no field.
-            progress: Told how far it has come. What it raises ends the run, which can be resumed.
+            files: Files, patterns, directories (for their `*lead*.json` files), or `-` for standard
+                input: JSON (an array, `{"leads": [...]}`, one record), JSON Lines or CSV,
+                plain or compressed by gzip or zstd, or a workbook (.xlsx, .xlsb, .xls, .ods).
+            dry_run: Whether to only read and check the files.
+            backup: Whether to copy the files and back up the store first.
+            rejects: A file for the rejected records, which can be corrected and migrated.
+            batch_size: Number of records per transaction.
+            verify: Whether to read the files again at the end and compare them with the store.
+            encoding: Encoding of the files; by default UTF-8, UTF-16 or UTF-32, detected from the
+                first bytes.
+            table: Whether to read the files as CSV, whatever their names.
+            delimiter: Delimiter of the cells of a row; detected by default.
+            header_row: Line number of the header, from 1; detected by default.
+            sheet: Name or number (from 1) of the sheet of a workbook; by default the first sheet
+                with rows.
+            columns: Field by column, for columns with unknown names; `raw_data` keeps a column
+                without mapping it to a field.
+            progress: Called with the progress. An exception that it raises aborts the run, which
+                can be resumed.
 
         Returns:
-            The results of the records.
+            The counts, rejects and notes of the migration, in total and per file.
 
         Raises:
-            ReadError: A file is not there, cannot be read, or is not a table though it should be.
-            MigrationError: The backup cannot be made, or a source reads otherwise than it did.
-            ValidationError: `batch_size`, `delimiter` or `header_row` is not valid, or there is no
-                field that a column is given for.
+            ReadError: A file does not exist, cannot be read, or is not a table of leads.
+            MigrationError: The backup cannot be made, or a resumed source no longer yields the same
+                records.
+            ValidationError: `batch_size`, `delimiter` or `header_row` is invalid, or `columns`
+                names an unknown field.
         """
         values.count(batch_size, "batch_size", least=1)
         if header_row is not None:

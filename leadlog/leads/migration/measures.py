@@ -1,4 +1,4 @@
-"""What the records of a migration were like: their quality, and how complete they are."""
+"""Statistics of a migration's records: their quality and completeness."""
 
 from collections import Counter
 from typing import Any
@@ -29,7 +29,7 @@ class Measures:
     """Counts records by quality and by field.
 
     Attributes:
-        quality: Quality tier to number of records.
+        quality: Number of records by quality tier.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Measures:
 
     @property
     def completeness(self) -> dict[str, float]:
-        """Field to share of the valid records that have it, from 0 to 1."""
+        """Share of the valid records that have a value, 0 to 1, by field."""
         if not self._valid:
             return {}
         return {name: round(self._filled[name] / self._valid, 4) for name in _FIELDS}

@@ -1,4 +1,4 @@
-"""Before the first record is read: what is to be migrated, is it new, and what is put aside."""
+"""The preparation of a migration: its input files, resumption, and backup."""
 
 import secrets
 import sys
@@ -28,8 +28,8 @@ class Input:
     """A file to migrate.
 
     Attributes:
-        source: Counts its outcome.
-        path: Where to read it: the file, its copy, or what came by standard input.
+        source: The result for the file.
+        path: The path to read from: the file, its copy, or a copy of standard input.
     """
 
     source: SourceResult
@@ -37,7 +37,7 @@ class Input:
 
 
 def new_migration_id(now: datetime) -> str:
-    """Return a name for a migration: by the second, and never twice."""
+    """Return a unique id for a migration: its time to the second, and random digits."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
@@ -46,22 +46,22 @@ def inputs(
     stack: ExitStack,
     told: Callable[[str, int], object],
 ) -> list[Input]:
-    """Return the files that are meant, with their digests.
+    """Return the files to migrate, with their digests.
 
     Args:
-        files: As `leadlog.leads.migration.sources.found` takes them.
-        stack: Removes at its end what was kept of standard input.
-        told: Called with the file and the number of further bytes read.
+        files: Files and patterns, as for `leadlog.leads.migration.sources.found`.
+        stack: Removes the temporary copy of standard input on exit.
+        told: Called with the name of the file and the number of further bytes read.
 
     Raises:
-        ReadError: One of them cannot be read.
+        ReadError: A file cannot be read.
     """
     made = []
     for path in found(files):
         name = STDIN if path is None else str(path)
         try:
             if path is None:
-                path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"  # noqa: PLW2901 - from here on it is a file
+                path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stdin"  # noqa: PLW2901 - replaced by the copy from here on
                 with path.open("wb") as copy:
                     sha256, size = digest(sys.stdin.buffer, partial(told, name), into=copy)
             else:
@@ -84,18 +84,18 @@ def prepare(
     root: Path | None,
     now: datetime,
 ) -> bool:
-    """Find out whether a run goes on, is new or has nothing to do; back up for a new one.
+    """Resume an earlier run, begin a new one with a backup, or detect that nothing is left to do.
 
     Args:
         db: The store.
-        given: What to migrate; read from their copies afterwards, where there are some.
-        result: Told the migration's name, its backup, and what is noteworthy.
-        reading: How the sources are read; noted with the run.
-        root: Where backups are; None for no backup.
-        now: The present time.
+        given: The files to migrate; their paths are replaced by those of the copies, if any.
+        result: Receives the migration's id, its backup, and notes.
+        reading: The options for reading the sources; stored with the run.
+        root: Directory of the backups; None for no backup.
+        now: The current time.
 
     Returns:
-        Whether there is anything to write.
+        Whether there are records to write.
 
     Raises:
         MigrationError: The backup cannot be made.
@@ -149,7 +149,7 @@ def _use_copies(given: Sequence[Input], backup: Path) -> None:
     try:
         manifest = read_manifest(backup)
     except MigrationError:
-        return  # it was moved away; the files themselves have the same content
+        return  # the backup was moved; the original files have the same content
     copies = {source["sha256"]: source["copy"] for source in manifest.sources}
     for one in given:
         name = copies.get(one.source.sha256)
@@ -159,7 +159,7 @@ def _use_copies(given: Sequence[Input], backup: Path) -> None:
 
 
 def _note_changes(runs: MigrationTables, given: Sequence[Input], result: MigrationResult) -> None:
-    """Note which files had another content when they were migrated before."""
+    """Add a note for each file whose content changed since it was last migrated."""
     for one in given:
         if one.source.path == STDIN:
             continue

@@ -1,9 +1,9 @@
-"""Reads the records of a JSON source one by one, in constant memory.
+"""Reads the records of a JSON source one at a time, in constant memory.
 
 A source is an array of records, an object with such an array under a key like `leads`, `contacts`
-or `data`, a single record, or any number of these one after the other, as JSON Lines are. A record
-that cannot be read is one `Broken`, with the reason and its text, and reading goes on with the next
-one where that can be found.
+or `data`, a single record, or any number of these in sequence, like JSON Lines. A record that
+cannot be read becomes one `Broken` with the reason and its text, and reading continues at the next
+record if that can be located.
 """
 
 import json
@@ -21,7 +21,7 @@ from leadlog.leads.store.normalise import field_of
 __all__ = ["LARGEST_RECORD", "WRAPPERS", "JsonReader"]
 
 LARGEST_RECORD = 4 * 1024 * 1024
-"""Longest record that is read, characters."""
+"""Maximum length of a record, in characters."""
 
 _TRIALS = 50
 # fmt: off
@@ -32,7 +32,7 @@ WRAPPERS = frozenset({
     "profiles", "subscribers",
 })
 # fmt: on
-"""Keys under which the records of a source are, directly or one in another."""
+"""Keys that can contain the records of a source, directly or nested."""
 _LEADS_FIRST = re.compile(r'\{\s*"leads"\s*:\s*\[')
 _DEEPEST = 3
 _OF_A_PERSON = frozenset({"email", "phone", "linkedin_url", "title", "company"})
@@ -43,11 +43,11 @@ _NEXT_IN_ARRAY = re.compile(r',\s*(?=\{\s*")')
 _NEXT_LINE = re.compile(r'\n\s*(?=\{\s*")')
 _SURE = frozenset('"[{')
 _TAIL = 4
-"""What json may leave of a number that is cut in the middle: `1` is a number, and `e+` is none."""
+"""Characters that `json` may leave of a number that is cut off: of `1e+`, `1` is decoded."""
 
 
 _CONTAINER = Broken("an object with records in it", 0)
-"""Stands for an object that is no record itself."""
+"""Placeholder for an object that contains records but is not one itself."""
 
 
 class JsonReader:
@@ -55,11 +55,11 @@ class JsonReader:
 
     Args:
         window: A window over the text, at its beginning.
-        largest: Longest record that is read, characters.
-        escaped: Says whether the text may have surrogates that stand for bytes that are not UTF-8.
+        largest: Maximum length of a record, in characters.
+        escaped: Returns whether the text may contain surrogates for bytes that are not UTF-8.
 
     Attributes:
-        notes: What was odd about the source, though nothing was lost by it, and how often.
+        notes: Counts of harmless irregularities of the source, by description.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class JsonReader:
             elif sign == "{":
                 yield from self._object()
             elif sign in ",]}":
-                # The rest of a record that could not be separated from its neighbours.
+                # The remainder of a record that could not be separated from its neighbours.
                 yield self._reject(f"a {sign} outside any record", window.pos + 1)
             else:
                 yield self._one(in_array=False)
@@ -94,7 +94,7 @@ class JsonReader:
     # ------------------------------------------------------------------------------- structure
 
     def _elements(self) -> Iterator[Read | Broken]:
-        """Yield the elements of an array, up to and with its closing bracket."""
+        """Yield the elements of an array, up to and including its closing bracket."""
         window = self._window
         between = True
         while sign := window.next_sign():
@@ -150,11 +150,11 @@ class JsonReader:
     # --------------------------------------------------------------------------------- records
 
     def _one(self, *, in_array: bool, container: bool = False) -> Read | Broken:
-        """Return the record at the window's place; `_CONTAINER` for an object that wraps them.
+        """Return the record at the window's position; `_CONTAINER` if it wraps records.
 
         Args:
-            in_array: Whether it is an element of an array.
-            container: Whether it may be such an object.
+            in_array: Whether the record is an element of an array.
+            container: Whether it may be an object that wraps records.
         """
         window = self._window
         while True:
@@ -175,7 +175,7 @@ class JsonReader:
             except ValueError:  # Python's own limit of digits
                 return self._skip("it has a number of more than 4300 digits; write it as text")
             if end > len(text) - _TAIL and not window.ended and text[start] not in _SURE:
-                window.more()  # a number may go on
+                window.more()  # the number may continue
                 continue
             if end - start > self._largest:
                 return self._reject(self._size_reason(), end)
@@ -203,7 +203,7 @@ class JsonReader:
         return Read(value, size=size)
 
     def _reject(self, reason: str, end: int) -> Broken:
-        """Pass over the text from the window's place to `end`."""
+        """Skip the text from the window's position to `end`, and return it as broken."""
         window, start = self._window, self._window.pos
         line = window.line(start)
         raw = shown(window.text[start : min(end, start + RAW_KEPT)])
@@ -217,14 +217,14 @@ class JsonReader:
         )
 
     def _too_large(self, error: json.JSONDecodeError, *, in_array: bool) -> Broken:
-        """Return a record that did not come to its end in time: too large, or broken."""
+        """Skip and return a record without an end within the maximum size: too large, or broken."""
         end = self._end(error.pos - self._window.pos, in_array=in_array)
         if end is not None:
             return self._reject(_syntax(error, self._window), end)
         return self._skip(self._size_reason())
 
     def _skip(self, reason: str) -> Broken:
-        """Pass over a record by its brackets and quotes, however long it is."""
+        """Skip and return a record of any length, by matching its brackets and quotes."""
         window, start = self._window, self._window.pos
         line, began = window.line(start), window.offset(start)
         raw = shown(window.text[start : start + RAW_KEPT])
@@ -244,7 +244,7 @@ class JsonReader:
     # -------------------------------------------------------------------------------- recovery
 
     def _recover(self, error: json.JSONDecodeError, *, in_array: bool) -> Broken:
-        """Skip a record whose syntax is wrong, and only that record where its end can be found."""
+        """Skip and return a record with a syntax error; only that record, if its end is found."""
         window = self._window
         reason = _syntax(error, window)
         fault = error.pos - window.pos
@@ -263,11 +263,11 @@ class JsonReader:
         )
 
     def _end(self, fault: int, *, in_array: bool) -> int | None:
-        """Where a broken record most likely ends, if that is in the window.
+        """Return the most likely end of a broken record; None if it is not in the window.
 
         Args:
-            fault: Where its syntax is wrong, from its beginning.
-            in_array: Whether it is an element of an array.
+            fault: Offset of the syntax error in the record.
+            in_array: Whether the record is an element of an array.
         """
         window = self._window
         text, start = window.text, window.pos
@@ -280,7 +280,7 @@ class JsonReader:
             and self._is_boundary(end, in_array=in_array)
         ]
         if not in_array:
-            # A line of JSON Lines is a record, whatever its brackets say.
+            # In JSON Lines a line is a record, even if its brackets do not match.
             line_end = text.find("\n", start + fault)
             if line_end > 0 and self._is_record(line_end, trust=True):
                 ends.append(line_end)
@@ -294,7 +294,7 @@ class JsonReader:
         return min(ends, default=None)
 
     def _is_boundary(self, end: int, *, in_array: bool) -> bool:
-        """Return whether what follows is what may follow a record."""
+        """Return whether the text after `end` can follow a record."""
         text = self._window.text
         rest = text[end : end + 200].lstrip()
         if not rest:
@@ -304,7 +304,7 @@ class JsonReader:
         return rest[0] in '{["' or "\n" in text[end : end + 200].partition(rest[0])[0]
 
     def _is_record(self, pos: int, *, trust: bool) -> bool:
-        """Return whether a record can be read at a place: one like those before, unless trusted."""
+        """Return whether a position begins a record, similar to earlier ones unless trusted."""
         text = self._window.text
         pos += len(text[pos : pos + 200]) - len(text[pos : pos + 200].lstrip())
         if pos >= len(text):
@@ -324,7 +324,7 @@ def _syntax(error: json.JSONDecodeError, window: TextWindow) -> str:
 
 
 def _is_wrapper(value: dict[str, Any]) -> bool:
-    """Return whether an object is none of the records, but has them under a key."""
+    """Return whether an object is not a record itself but has records under a key."""
     if isinstance(value.get("leads"), list):
         return True
     if any(item and field_of(key) in _OF_A_PERSON for key, item in value.items()):
@@ -341,14 +341,14 @@ def _is_wrapper(value: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """Where the array of records of an object begins, and the keys that lead there."""
+    """The position of an object's array of records, and the path of keys to it."""
 
     pos: int
     path: tuple[str, ...]
 
 
 def _records_in(text: str, start: int) -> _Inside | None:
-    """Where the records of the object at `start` begin, if that is in the text."""
+    """Return the position of the records in the object at `start`; None if it has none."""
     path: list[str] = []
     depth, pos = 0, start
     while match := _TOKEN.search(text, pos):

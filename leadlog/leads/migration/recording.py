@@ -1,4 +1,4 @@
-"""What a migration leaves in the log: its record, and one for each record that was rejected."""
+"""The log records of a migration: one for the run, and one per rejected record."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _ERRORS_LISTED = 20
 
 
 class RejectLog:
-    """Logs rejects one by one up to a limit, and then how many more there were.
+    """Logs rejects one by one up to a limit, and finally the number of further ones.
 
     Args:
-        migration_id: Which migration.
+        migration_id: Id of the migration.
     """
 
     def __init__(self, migration_id: str) -> None:
@@ -24,7 +24,7 @@ class RejectLog:
         self._count = 0
 
     def take(self, reject: Reject) -> None:
-        """Log a reject, unless there were many before it."""
+        """Log a reject, unless the limit is reached."""
         self._count += 1
         if self._count > _ERRORS_LOGGED:
             return
@@ -35,7 +35,7 @@ class RejectLog:
         )
 
     def finish(self) -> None:
-        """Log how many rejects were not logged."""
+        """Log the number of rejects beyond the limit."""
         more = self._count - _ERRORS_LOGGED
         if more > 0:
             self._error(f"{more} more records were rejected", lead_data=None, data_loss=False)
@@ -63,10 +63,10 @@ def record_run(
     """Log the result of a run.
 
     Args:
-        result: The same.
-        validated: Whether it was to be verified.
-        error: What ended it, if it did not come to its end.
-        wall_ms: How long all of it took, milliseconds.
+        result: The result of the run.
+        validated: Whether verification was requested.
+        error: The error that aborted the run; None if it completed.
+        wall_ms: Wall time of the run in milliseconds.
     """
     whole = error is None and result.data_integrity_maintained is not False
     message = None if error is None else str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""The records of one source, numbered, and what the store would make of them."""
+"""The records of one source, and their conversion to leads of the store."""
 
 import hashlib
 import json
@@ -26,20 +26,20 @@ from leadlog.leads.store.intake import Candidate, checked
 __all__ = ["Reading", "SourceRecords", "batches", "candidate_of", "records_of", "reject_of"]
 
 _BATCH_SIZE = 4 * 1024 * 1024
-"""How long the records that are held at a time are together, about, characters."""
+"""Approximate total length of the records held in memory at a time, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How sources are read.
+    """The options for reading sources.
 
     Attributes:
-        encoding: What they are encoded in; None to detect it by their beginning.
-        table: Whether they are CSV whatever their names say.
-        delimiter: What is between two cells of a row; None to find out.
-        header_row: The line of the header, from 1; None to find it.
-        sheet: Name or number of the sheet of a workbook; None for the first that has rows.
-        columns: Column and the field that it is for, for columns that are not known.
+        encoding: Their encoding; None to detect it from the first bytes.
+        table: Whether to read them as CSV, whatever their names.
+        delimiter: Delimiter of the cells of a row; None to detect it.
+        header_row: Line number of the header, from 1; None to detect it.
+        sheet: Name or number of the sheet of a workbook; None for the first sheet with rows.
+        columns: Pairs of column and field, for columns with unknown names.
     """
 
     encoding: str | None = None
@@ -51,20 +51,20 @@ class Reading:
 
     @classmethod
     def of(cls, noted: Mapping[str, Any]) -> Self:
-        """Return what was noted of a source by `as_dict`, perhaps by an earlier version."""
+        """Return the options stored by `as_dict`, perhaps by an earlier version."""
         known = {one.name for one in fields(cls)}
         found = {name: value for name, value in noted.items() if name in known}
         columns = tuple((str(column), str(field)) for column, field in found.pop("columns", ()))
         return cls(**found, columns=columns)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the same as JSON has it."""
+        """Return the options as plain JSON data."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def account(self, sha256: str) -> str:
-        """Return what a source is accounted for by: its content, and how it is read.
+        """Return the key of a source in the store: a digest of its content and of these options.
 
-        The same content read in another way has other records.
+        The options are included because they determine the records.
         """
         if self == Reading(table=self.table):
             return sha256
@@ -72,10 +72,10 @@ class Reading:
         return hashlib.sha256(f"{sha256} {given}".encode()).hexdigest()
 
     def known_columns(self) -> Columns:
-        """Return what columns are for.
+        """Return the mapping from columns to fields.
 
         Raises:
-            ValidationError: A column is given for a field that there is not.
+            ValidationError: A column is mapped to an unknown field.
         """
         return Columns(dict(self.columns))
 
@@ -85,9 +85,9 @@ class SourceRecords:
     """An open source.
 
     Attributes:
-        text: Its text, which knows how far it was read; None for a workbook.
-        notes: What was odd about it though nothing was lost, and how often.
-        header: Names of the columns of a table; none for JSON.
+        text: Its text, with the read position; None for a workbook.
+        notes: Counts of harmless irregularities, by description.
+        header: Names of the columns of a table; empty for JSON.
     """
 
     text: SourceText | None
@@ -98,12 +98,12 @@ class SourceRecords:
 
     @property
     def position(self) -> int:
-        """How many bytes of the file have been read."""
+        """Number of bytes of the file read so far."""
         return 0 if self.text is None else self.text.position
 
     @property
     def encoding(self) -> str | None:
-        """What it is decoded from; None for a workbook."""
+        """The encoding of the source; None for a workbook."""
         return None if self.text is None else self.text.encoding or None
 
     def __iter__(self) -> Iterator[Read | Broken]:
@@ -124,11 +124,11 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
 
     Args:
         path: The file.
-        reading: How it is read.
-        name: What to call it; by default its path.
+        reading: The options for reading it.
+        name: Its name in messages; by default its path.
 
     Raises:
-        ReadError: It is not a table, though it should be one.
+        ReadError: It should be a table but is not one.
     """
     columns = reading.known_columns()
     name = name or str(path)
@@ -156,11 +156,11 @@ def records_of(path: Path, reading: Reading, name: str | None = None) -> Iterato
 
 
 def batches(records: Iterable[Read | Broken], count: int) -> Iterator[list[Read | Broken]]:
-    """Split records into lists of `count`, or of fewer where they are long.
+    """Split records into lists of `count`, or of fewer if they are long.
 
     Args:
-        records: What was read.
-        count: Most records of a list.
+        records: The records.
+        count: Maximum number of records per list.
     """
     batch: list[Read | Broken] = []
     size = 0
@@ -175,18 +175,18 @@ def batches(records: Iterable[Read | Broken], count: int) -> Iterator[list[Read 
 
 
 def candidate_of(record: Read | Broken, columns: Columns) -> Candidate:
-    """Return a record as the store takes it, or why it does not."""
+    """Return a record as a lead for the store, or the error that rejects it."""
     if isinstance(record, Broken):
         return ValidationError(record.reason)
     try:
         return checked(flattened(record.value, columns), columns)
     except ValidationError as error:
-        # Its traceback has the caller's frame, whose list it goes into: a cycle for each reject.
+        # Its traceback refers to the caller's frame, whose list will hold it: a reference cycle.
         return error.with_traceback(None)
 
 
 def reject_of(source: str, ordinal: int, record: Read | Broken, reason: str) -> Reject:
-    """Return the report on a record that was not migrated."""
+    """Return the reject for a record that was not migrated."""
     if isinstance(record, Broken):
         return Reject(
             source,

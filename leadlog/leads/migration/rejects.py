@@ -1,8 +1,8 @@
-"""The file of rejected records: one JSON line each, to be corrected and migrated again.
+"""The file of rejected records: one JSON line per record, to correct and migrate again.
 
-A record that could be read stands under `record`, one that could not as text under `raw`, a row of
-a table with its `header` and `delimiter`. Correct it there and migrate the file as any other: the
-reader takes the record out of its line.
+A record that could be read is under `record`; the text of one that could not is under `raw`, for a
+row of a table together with its `header` and `delimiter`. Correct it in place and migrate the file
+like any other: the reader extracts the records from such lines.
 """
 
 import json
@@ -29,14 +29,14 @@ class RejectsFile:
     """Writes rejects.
 
     Args:
-        stream: Of the file, which gets its name when all are there.
+        stream: The stream of the file.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
 
     def write(self, reject: Reject) -> None:
-        """Write one."""
+        """Write one reject as a line."""
         line: dict[str, Any] = {
             "source": reject.source,
             "ordinal": reject.ordinal,
@@ -62,12 +62,12 @@ class RejectsFile:
 def corrected(
     records: Iterable[Read | Broken], notes: Counter[str], delimiter: str | None
 ) -> Iterator[Read | Broken]:
-    """Take records out of the lines of a file of rejects; others pass as they are.
+    """Extract the records from lines of a rejects file; yield other records unchanged.
 
     Args:
-        records: What was read.
-        notes: Told how many came from such lines.
-        delimiter: What is between two cells of a row; None for what the line says.
+        records: The records read.
+        notes: Counts the records from such lines.
+        delimiter: Delimiter of the cells of a row; None for the delimiter in the line.
     """
     for one in records:
         if isinstance(one, Broken) or not isinstance(one.value, dict):
@@ -123,10 +123,10 @@ def _row_again(raw: str, table: RowDecoding) -> list[Read | Broken]:
 
 
 def check_place(path: Path) -> Path:
-    """Return where rejects are to be written, made absolute.
+    """Return the absolute path of a rejects file.
 
     Raises:
-        MigrationError: Nothing can be written there.
+        MigrationError: The path is a directory, or its directory does not exist.
     """
     path = path.expanduser().absolute()
     if path.is_dir() or not path.parent.is_dir():

@@ -1,4 +1,4 @@
-"""What a migration says of itself."""
+"""The result of a migration."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,14 +14,14 @@ class Reject:
     """A record that was not migrated.
 
     Attributes:
-        source: The file that it is in.
+        source: The file that contains it.
         ordinal: Its number in the source, from 0.
-        line: The line that it begins in, from 1; None where it was not counted.
-        reason: Why.
-        raw: Its text, where it could not be read; None otherwise.
-        record: The record, where it could be read; None otherwise.
-        cut: Whether the text is longer than what is kept of it.
-        table: The table that the text is a row of; None for JSON.
+        line: Number of its first line, from 1; None if lines were not counted.
+        reason: The reason for the rejection.
+        raw: Its text, if it could not be read; else None.
+        record: The record, if it could be read; else None.
+        cut: Whether the text was truncated.
+        table: The table that contains the row; None for JSON.
     """
 
     source: str
@@ -36,14 +36,14 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a migration has come.
+    """The progress of a migration.
 
     Attributes:
-        source: The file that is being read.
+        source: The current file.
         step: `copying`, `reading` or `verifying`.
-        bytes_done: Bytes of all files that were read, as they are packed.
-        bytes_total: Bytes of all files.
-        records: Records that were read.
+        bytes_done: Number of bytes of all files read so far, in compressed form.
+        bytes_total: Total number of bytes of all files.
+        records: Number of records read.
     """
 
     source: str
@@ -59,20 +59,20 @@ class SourceResult:
 
     Attributes:
         path: The file; `-` for standard input.
-        sha256: Of its content.
+        sha256: SHA-256 of its content.
         size_bytes: Its size.
-        encoding: What it was decoded from; None where it was not read.
-        copy: Where its copy is; None without backup.
-        records: Records read, those of earlier runs included.
-        migrated: Records that became leads in this run.
-        duplicates: Records of leads that were there already.
-        rejected: Records that could not be stored.
-        skipped: Records that an earlier run had accounted for.
-        suggested: New leads that may be duplicates of others, because a key is the same and
-            something contradicts it.
-        notes: What was odd about it though nothing was lost, and how often.
-        columns: Column to the field that it became, of a table.
-        not_mapped: Columns with values that became no field; they are in `raw_data`.
+        encoding: Its encoding; None if it was not read.
+        copy: Path of its copy; None without a backup.
+        records: Number of records read, including those of earlier runs.
+        migrated: Number of records that became new leads in this run.
+        duplicates: Number of records of leads that were already stored.
+        rejected: Number of records that could not be stored.
+        skipped: Number of records whose outcome an earlier run had stored.
+        suggested: Number of new leads that may be duplicates, because they share a key with
+            another lead but a value contradicts it.
+        notes: Counts of harmless irregularities, by description.
+        columns: Field by column, for a table.
+        not_mapped: Columns with values but without a field; kept in `raw_data`.
     """
 
     path: str
@@ -96,26 +96,26 @@ class MigrationResult:
     """The result of a migration.
 
     Attributes:
-        migration_id: Its name, for `rollback`; that of the run that was resumed.
+        migration_id: Id of the migration, for `rollback`; that of the resumed run, if any.
         dry_run: Whether nothing was written.
-        resumed: Whether it went on where an earlier run had ended.
+        resumed: Whether it continued an interrupted run.
         sources: The result for each file.
-        records: Records read.
-        migrated: Records that became leads in this run.
-        duplicates: Records of leads that were there already; None in a dry run.
-        rejected: Records that could not be stored.
-        skipped: Records that an earlier run had accounted for.
-        preview: The first leads as the store would have them, of a dry run.
-        rejects: The first of those rejected.
-        rejects_file: Where all of them are, if that was wanted.
+        records: Number of records read.
+        migrated: Number of records that became new leads in this run.
+        duplicates: Number of records of leads that were already stored; None in a dry run.
+        rejected: Number of records that could not be stored.
+        skipped: Number of records whose outcome an earlier run had stored.
+        preview: The first leads in the form to be stored, in a dry run.
+        rejects: The first rejected records.
+        rejects_file: The file with all rejected records, if requested.
         backup: The directory of the backup; None if there is none.
-        notes: What a reader should know, such as a source that changed.
-        quality: Quality tier to number of records read in this run.
-        completeness: Field to share of the valid records of this run that have it.
-        seconds: How long reading and writing took.
-        verify_seconds: How long verifying took; None where it was not done.
-        data_integrity_maintained: Whether the database has what was read, by counting and
-            comparing; None where it was not verified.
+        notes: Notes for the user, such as a source that changed.
+        quality: Number of records read in this run by quality tier.
+        completeness: Share of this run's valid records that have a value, by field.
+        seconds: Duration of reading and writing.
+        verify_seconds: Duration of the verification; None if it was not done.
+        data_integrity_maintained: Whether the store contains all that was read, by counting and
+            comparing; None if it was not verified.
     """
 
     migration_id: str
@@ -140,12 +140,12 @@ class MigrationResult:
 
     @property
     def per_second(self) -> float | None:
-        """Records of this run for each second of reading and writing; None where there are none."""
+        """Records of this run per second of reading and writing; None if there are none."""
         done = self.records - self.skipped
         return done / self.seconds if self.seconds and done else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the same as JSON has it."""
+        """Return the result as plain JSON data."""
         found = asdict(self)
         for name in ("backup", "rejects_file"):
             found[name] = None if found[name] is None else str(found[name])

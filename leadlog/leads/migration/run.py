@@ -1,4 +1,4 @@
-"""One run: the records of all its sources, batch by batch, each committed with its account."""
+"""A migration run: reads its sources in batches, each committed together with its outcomes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,15 +28,15 @@ _BLANK: tuple[Any, ...] = (None, "", [], {})
 
 
 class Migrator:
-    """Reads sources and brings their records into the store.
+    """Reads sources and writes their records to the store.
 
     Args:
-        db: The store; None to read and check only.
-        result: Counts the outcomes of the records.
-        batch_size: Records in one transaction.
-        rejected: Called with every record that was rejected, those of earlier runs included; the
-            second argument says whether it was in this one.
-        progress: Told after each batch of the file, the bytes read of it, and the records read.
+        db: The store; None to only read and check.
+        result: Receives the outcomes of the records.
+        batch_size: Number of records per transaction.
+        rejected: Called with every rejected record, including those of earlier runs, and whether
+            it was rejected in this run.
+        progress: Called after each batch with the result of the file and the bytes read of it.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class Migrator:
         self._not_mapped: dict[str, None] = {}
 
     def source(self, source: SourceResult, path: Path, reading: Reading) -> None:
-        """Bring in the records of one source, from the first that is not accounted for.
+        """Migrate the records of one source, starting at the first without a stored outcome.
 
         Args:
-            source: Counts their outcomes.
-            path: Where to read it.
-            reading: How it is read.
+            source: The result for the source, which is updated.
+            path: The path to read from.
+            reading: The options for reading it.
         """
         runs = None if self._db is None else MigrationTables(self._db)
         source_id = None if runs is None else runs.source(reading.account(source.sha256))
@@ -109,7 +109,7 @@ class Migrator:
         first: int,
         known: Sequence[Read | Broken],
     ) -> None:
-        """Pass over records of an earlier run; those that it rejected are reported again."""
+        """Skip records of an earlier run, and report those that it rejected again."""
         for ordinal in sorted(runs.rejected(source_id, first, len(known))):
             record = known[ordinal - first]
             reason = str(candidate_of(record, self._columns))
@@ -159,7 +159,7 @@ class Migrator:
             result.duplicates = sum(one.duplicates for one in result.sources)
 
     def _note_columns(self, lead: NormalisedLead) -> None:
-        """Note columns that became no field, though they have values."""
+        """Collect columns that have values but no field."""
         for column, value in lead.raw_data.items():
             if (
                 column not in self._not_mapped

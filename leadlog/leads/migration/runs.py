@@ -1,4 +1,4 @@
-"""The migrations that the store knows: runs, sources, and the outcome of each record."""
+"""The migration tables of a store: runs, sources, and the outcome of each record."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ _STATE = select(func.count(), func.coalesce(func.sum(Lead.row_version), 0)).sele
 
 
 def account_of(source: Mapping[str, Any]) -> str:
-    """Return what a source that a run noted is accounted for by; see `Reading.account`."""
+    """Return the key of a source that was stored with a run; see `Reading.account`."""
     return str(source.get("account", source["sha256"]))
 
 
 @dataclass(frozen=True, slots=True)
 class LeadsState:
-    """The state that shows changed, added or deleted leads: their number and their versions."""
+    """The number of leads and the sum of their versions, to detect changes to any lead."""
 
     count: int
     versions: int
@@ -52,22 +52,19 @@ class MigrationTables:
         return list(found)
 
     def to_resume(self, accounts: set[str]) -> MigrationRun | None:
-        """Return the run of the same sources that did not come to its end.
-
-        None if there is none.
-        """
+        """Return the interrupted run of the same sources; None if there is none."""
         for run in reversed(self.all()):
             if set(map(account_of, run.details["sources"])) == accounts:
                 return run if run.status == RUNNING else None
         return None
 
     def begin(self, run: MigrationRun) -> None:
-        """Note that a run begins."""
+        """Store the start of a run."""
         with self._db.session() as session:
             session.add(run)
 
     def end(self, migration_id: str, ended_at: datetime, details: dict[str, Any]) -> None:
-        """Note that a run came to its end."""
+        """Store the end of a completed run."""
         with self._db.session() as session:
             session.execute(
                 update(MigrationRun)
@@ -76,7 +73,7 @@ class MigrationTables:
             )
 
     def state(self) -> LeadsState:
-        """Return how many leads there are, and the sum of their versions."""
+        """Return the number of leads, and the sum of their versions."""
         with self._db.session(read_only=True) as session:
             count, versions = session.execute(_STATE).one()
         return LeadsState(int(count), int(versions))
@@ -84,7 +81,7 @@ class MigrationTables:
     # ----------------------------------------------------------------------------- sources
 
     def complete(self, accounts: set[str]) -> set[str]:
-        """Those of some sources whose records are all accounted for."""
+        """Return those of some sources of which every record has a stored outcome."""
         with self._db.session(read_only=True) as session:
             wanted = select(MigrationSource.sha256).where(
                 MigrationSource.sha256.in_(accounts), MigrationSource.complete
@@ -92,7 +89,7 @@ class MigrationTables:
             return set(session.scalars(wanted))
 
     def source(self, account: str) -> int:
-        """Return the number of a source; it gets one if it has none."""
+        """Return the id of a source; assign one if it has none."""
         by_digest = select(MigrationSource.id).where(MigrationSource.sha256 == account)
         with self._db.session() as session:
             found = session.scalar(by_digest)
@@ -104,7 +101,7 @@ class MigrationTables:
         return found
 
     def set_complete(self, source_id: int) -> None:
-        """Note that all records of a source are accounted for."""
+        """Mark a source as complete: every record has a stored outcome."""
         with self._db.session() as session:
             session.execute(
                 update(MigrationSource)
@@ -115,14 +112,14 @@ class MigrationTables:
     # ------------------------------------------------------------------------------- items
 
     def accounted(self, source_id: int) -> int:
-        """Return how many of a source's first records are accounted for."""
+        """Return the number of leading records of a source that have a stored outcome."""
         last = select(func.max(MigrationItem.ordinal)).where(MigrationItem.source_id == source_id)
         with self._db.session(read_only=True) as session:
             found = session.scalar(last)
         return 0 if found is None else found + 1
 
     def outcomes(self, source_id: int) -> dict[str, int]:
-        """Return how many records of a source were migrated, duplicates and rejected."""
+        """Return the number of records of a source by outcome: migrated, duplicate, rejected."""
         counted = (
             select(MigrationItem.outcome, func.count())
             .where(MigrationItem.source_id == source_id)
@@ -133,7 +130,7 @@ class MigrationTables:
         return {outcome: found.get(outcome, 0) for outcome in _OUTCOMES.values()}
 
     def rejected(self, source_id: int, first: int, count: int) -> set[int]:
-        """Which of some records of a source were rejected, by their numbers."""
+        """Return the numbers of the rejected ones among some records of a source."""
         wanted = select(MigrationItem.ordinal).where(
             MigrationItem.source_id == source_id,
             MigrationItem.ordinal >= first,
@@ -147,13 +144,13 @@ class MigrationTables:
     def note(
         connection: Connection, source_id: int, first: int, outcomes: Sequence[AddOutcome]
     ) -> None:
-        """Note the outcome of some records, in the same transaction.
+        """Store the outcomes of some records, in the transaction of their leads.
 
         Args:
-            connection: In that transaction.
-            source_id: Which source.
-            first: The number of the first record.
-            outcomes: One for each of them, in order.
+            connection: A connection in that transaction.
+            source_id: Id of the source.
+            first: Number of the first record.
+            outcomes: One per record, in order.
         """
         rows = [
             {

@@ -1,4 +1,4 @@
-"""Records in the shapes that programs give them, made into records as a table has them.
+"""Converts the record shapes of various programs into flat records.
 
     {"id": "rec1", "fields": {"Name": "Ada"}}          Airtable, HubSpot, JSON:API, Elasticsearch
     {"name": "Ada", "company": {"name": "Acme"}}       values with a name, a list of addresses
@@ -6,7 +6,8 @@
     {"name": {"0": "Ada"}, "email": {"0": null}}       pandas: values by column
     [["Name", "Email"], ["Ada", null]]                 spreadsheets: rows under a header
 
-What a value is taken out of is kept in `raw_data`, if there is more in it than that value.
+An object or a list from which a value is taken is kept in `raw_data` if it contains more than that
+value.
 """
 
 from collections import Counter
@@ -25,11 +26,11 @@ _INNER = frozenset(
         "lead", "person", "customer", "user", "profile", "merge_fields", "data",
     }
 )  # fmt: skip
-"""Keys under which a record has its values."""
+"""Keys under which a record may nest its values."""
 _VALUES = ("value", "email", "address", "number", "phone", "url", "$oid", "$date", "name")
-"""Keys under which a value that is an object has what it is, the first of them that is there."""
+"""Keys that may hold the actual value of a value that is an object, in order of preference."""
 _NAMED = ("name", *_VALUES)
-"""The same for a company, whose `value` is a number of the other system."""
+"""The same for a company, whose `value` is often an id of the other system."""
 _PARTS = {
     "first": "first name", "given": "first name", "firstname": "first name",
     "middle": "middle name", "last": "last name", "family": "last name", "lastname": "last name",
@@ -38,11 +39,11 @@ _DEEPEST = 3
 
 
 class ShapedRecords:
-    """Iterates over the records of a JSON source, whatever the shape of the source.
+    """Iterates over the records of a JSON source of any supported shape.
 
     Args:
-        reader: Reads its objects.
-        columns: Says what columns are for.
+        reader: Reads the values of the source.
+        columns: The mapping from columns to fields.
     """
 
     def __init__(self, reader: JsonReader, columns: Columns) -> None:
@@ -51,7 +52,7 @@ class ShapedRecords:
 
     @property
     def notes(self) -> Counter[str]:
-        """What was odd about the source, though nothing was lost by it, and how often."""
+        """Counts of harmless irregularities of the source, by description."""
         return self._reader.notes
 
     def __iter__(self) -> Iterator[Read | Broken]:
@@ -76,10 +77,9 @@ class ShapedRecords:
 
 
 def flattened(record: Any, columns: Columns) -> Any:
-    """Return a record with its values at the top, each as text, number or null where it can be.
+    """Return a record with its values at the top level, as text, number or null if possible.
 
-    A value that is taken out of an object or a list is the only one or the one that is marked as
-    primary, else the first.
+    The value taken from a list is the element marked as primary, else the first.
 
         >>> flattened({"id": 7, "fields": {"Name": "Ada", "Emails": ["a@b.no"]}}, Columns())
         {'Name': 'Ada', 'Emails': 'a@b.no', 'id': 7}
@@ -119,7 +119,7 @@ def flattened(record: Any, columns: Columns) -> Any:
 
 
 def _inner(record: dict[str, Any], columns: Columns) -> dict[str, Any] | None:
-    """Return the record inside an object without a name, with what stands beside it."""
+    """Return the record nested in an object without a name, merged with the outer keys."""
     if _has_name(record, columns):
         return None
     for key, value in record.items():
@@ -139,7 +139,7 @@ def _has_name(record: Mapping[str, Any], columns: Columns) -> bool:
 
 
 def _parts(value: dict[str, Any]) -> dict[str, Any] | None:
-    """Return a name that is given as an object, by the columns of its parts."""
+    """Return the parts of a name that is given as an object, by column of the part."""
     found = {
         _PARTS[part]: text
         for key, text in value.items()
@@ -150,7 +150,7 @@ def _parts(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _plain(value: Any, keys: Iterable[str]) -> tuple[Any, bool]:
-    """Return what an object or a list stands for, and whether that is all there is in it."""
+    """Return the value that an object or a list stands for, and whether it holds nothing else."""
     if type(value) is list:
         filled = [one for one in value if one not in (None, "", {}, [])]
         if not filled:
@@ -174,7 +174,7 @@ def _plain(value: Any, keys: Iterable[str]) -> tuple[Any, bool]:
 
 
 def _several(value: Any, columns: Columns, depth: int) -> list[dict[str, Any]] | None:
-    """Return the records of an object that is none itself; None where it is one."""
+    """Return the records in an object that is not one itself; None if it is a record."""
     if type(value) is not dict or not value or not depth:
         return None
     if (rows := _rows(value, columns)) is not None:
@@ -198,7 +198,7 @@ def _several(value: Any, columns: Columns, depth: int) -> list[dict[str, Any]] |
 
 
 def _rows(value: dict[str, Any], columns: Columns) -> list[dict[str, Any]] | None:
-    """Return the rows under a header, as pandas (`split`) and spreadsheets give them."""
+    """Return the rows under a header, as exported by pandas (`split`) and spreadsheets."""
     rows = value.get("values", value.get("data"))
     if type(rows) is not list or not all(type(row) is list for row in rows):
         return None
@@ -209,7 +209,7 @@ def _rows(value: dict[str, Any], columns: Columns) -> list[dict[str, Any]] | Non
 
 
 def _by_column(value: dict[str, Any], columns: Columns) -> list[dict[str, Any]] | None:
-    """Return the records of what pandas writes by default: columns, and in each its values."""
+    """Return the records of pandas' default format: an object of columns with their values."""
     first: Iterable[str] = next(iter(value.values()))
     if not all(number.isdecimal() for number in first) or not _is_header([*value], columns):
         return None

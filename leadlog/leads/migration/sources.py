@@ -1,4 +1,4 @@
-"""The files to migrate: found by name, opened whatever they are packed and encoded in."""
+"""The files to migrate: finding them, and opening them in any compression and encoding."""
 
 import codecs
 import gzip
@@ -21,7 +21,7 @@ from leadlog.reading.compressed import Unpacked
 __all__ = ["STDIN", "SourceText", "found", "is_table", "opened"]
 
 STDIN = "-"
-"""Stands for standard input."""
+"""The name for standard input."""
 
 _FORMS = (".json", ".jsonl", ".ndjson")
 _PACKED = ("", ".gz", ".zst")
@@ -30,7 +30,7 @@ _TABLES = (".csv", ".tsv", ".tab")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like the mark of UTF-16, so it comes first
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16, so it must come first
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -38,7 +38,7 @@ _MARKS = (
 _BEFORE_TEXT = codecs.BOM_UTF8 + codecs.BOM_UTF16_LE + b"\0 \t\r\n"
 _CHUNK = 64 * 1024
 _FEW = 50
-"""A text has at most one NUL in this many bytes; they are reported with their record."""
+"""Content with more than one NUL per this many bytes is not text; single ones are reported."""
 _REJECTS = b'{"source": '
 _NO_TABLES = {
     b"%pdf": "a PDF document",
@@ -53,18 +53,18 @@ _NO_TABLES = {
     b"begin:vcard": "an address book of vCards",
     b"par1": "a Parquet file",
 }
-# Encodings that exports have, the most frequent first.
+# Encodings of exports, the most frequent first.
 _LIKELY = ["cp1252", "cp1250", "cp1251", "mac_roman", "cp932", "gb18030", "big5", "euc_kr"]
 
 
 def likely_encoding(data: bytes) -> str | None:
-    """Return what bytes that are not UTF-8 are encoded in, most likely; None for no idea."""
+    """Return the most likely encoding of bytes that are not UTF-8; None if unknown."""
     from charset_normalizer import from_bytes
 
     best = from_bytes(data[:_CHUNK], cp_isolation=_LIKELY).best()
     if best is None:
         return None
-    # Several may give the same text; then it is the most frequent of them.
+    # Several may decode to the same text; take the most frequent of them.
     text = str(best)
     return next(
         (one for one in _LIKELY if data[:_CHUNK].decode(one, "replace") == text), best.encoding
@@ -72,14 +72,14 @@ def likely_encoding(data: bytes) -> str | None:
 
 
 def found(sources: Iterable[str | os.PathLike[str]]) -> list[Path | None]:
-    """Return the files that are meant, each once, in order; None for standard input.
+    """Return the files for some names and patterns, each once, in order; None for standard input.
 
     Args:
-        sources: Files, patterns such as `exports/*.json`, directories (for the files in them whose
-            name has `lead` in it and ends like JSON), or `-` for standard input.
+        sources: Files, patterns such as `exports/*.json`, directories (for their files with `lead`
+            in the name and a JSON suffix), or `-` for standard input.
 
     Raises:
-        ReadError: Something is meant that is not there.
+        ReadError: A name matches no file.
     """
     files: dict[Path | None, None] = {}
     for source in sources:
@@ -115,7 +115,7 @@ def _meant(source: str) -> list[Path | None]:
 
 
 def is_table(path: Path, text: "SourceText") -> bool:
-    """Return whether a file is a table, by its name, or by its beginning if that says nothing."""
+    """Return whether a file is a table, by its name, or by its first bytes if that is unclear."""
     if _is_named(path, _TABLES) or _is_named(path, _FORMS):
         return _is_named(path, _TABLES)
     return not text.seems_json()
@@ -130,10 +130,10 @@ class SourceText:
     """The text of a source.
 
     Attributes:
-        encoding: What it is decoded from.
-        problem: Why it ended before its end, if the file is damaged.
-        escaped: Whether bytes that are not UTF-8 were met; they stand as lone surrogates.
-        likely: What it is encoded in instead, most likely.
+        encoding: Its encoding.
+        problem: The reason why reading stopped early, if the file is damaged.
+        escaped: Whether it contains bytes that are not UTF-8; they become lone surrogates.
+        likely: The most likely actual encoding in that case.
     """
 
     _stream: BinaryIO
@@ -152,7 +152,7 @@ class SourceText:
         return self._raw.tell()
 
     def read(self, size: int) -> str:
-        """Return about that many further characters; an empty text at the end."""
+        """Return about `size` further characters; an empty text at the end."""
         while True:
             data = self._bytes(max(size, _CHUNK))
             if self._decoder is None:
@@ -162,7 +162,7 @@ class SourceText:
                 return text
 
     def not_utf8(self, text: str) -> str | None:
-        """Return why a text of it cannot be stored as it is; None if it can."""
+        """Return the reason why a part of the text is not UTF-8; None if it is."""
         if not self.escaped or not any("\udc80" <= char <= "\udcff" for char in text):
             return None
         likely = self.likely or "cp1252"
@@ -172,14 +172,14 @@ class SourceText:
         )
 
     def seems_json(self) -> bool:
-        """Return whether it begins as an array or an object does, or is empty."""
+        """Return whether the source begins like a JSON array or object, or is empty."""
         return self._peek().lstrip(_BEFORE_TEXT)[:1] in (b"", b"[", b"{")
 
     def check_table(self, name: str) -> None:
-        """Look at the beginning of what should be a table.
+        """Check that the beginning of a source can be a table.
 
         Raises:
-            ReadError: It is something else.
+            ReadError: It is another kind of file.
         """
         begin = self._peek()
         for sign, what in _NO_TABLES.items():
@@ -194,7 +194,7 @@ class SourceText:
             raise ReadError(f"{name} is not text; export it as CSV or as a workbook")
 
     def _peek(self) -> bytes:
-        """Return the first bytes, which are read again afterwards."""
+        """Return the first bytes without consuming them."""
         if not self._head:
             self._head = self._bytes(_CHUNK)
         return self._head
@@ -235,7 +235,7 @@ class SourceText:
                 )
                 return ""
             pending = decoder.getstate()[0]
-        # From here on, such bytes are kept as what they are; the reader rejects their records.
+        # From here on such bytes become surrogates; the reader rejects their records.
         self.escaped = True
         self.likely = likely_encoding(pending + data)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
@@ -244,11 +244,11 @@ class SourceText:
 
 @contextmanager
 def opened(path: Path, encoding: str | None = None) -> Iterator[SourceText]:
-    """Open a source; its compression is detected by its first bytes.
+    """Open a source; its compression is detected from its first bytes.
 
     Args:
         path: The file.
-        encoding: What it is encoded in; by default UTF-8, UTF-16 or UTF-32, as its beginning says.
+        encoding: Its encoding; by default UTF-8, UTF-16 or UTF-32, detected from the first bytes.
 
     Raises:
         MigrationError: There is no such encoding.
@@ -265,7 +265,7 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[SourceText]:
         begin = raw.read(len(_REJECTS))
         raw.seek(0)
         if begin == _REJECTS:
-            encoding = "utf-8"  # a file of rejects, whatever its sources are encoded in
+            encoding = "utf-8"  # a rejects file is UTF-8, whatever the encoding of its sources
         if begin.startswith(_GZIP):
             with io.BufferedReader(gzip.GzipFile(fileobj=raw), _CHUNK) as unpacked:
                 yield SourceText(unpacked, raw, encoding or "")

@@ -1,8 +1,8 @@
-"""The records of a table: finds the header, and separates leads from other lines.
+"""Reads the records of a table: finds the header, and separates leads from other lines.
 
-The header is the row that names most columns that are known; lines before it are skipped with a
-note. A row is a record where it has the cells of one. What is text and no row (the rest of a cell
-with a line break, a footer) is rejected with its reason, because no text becomes a person.
+The header is the row that names the most known columns; lines before it are skipped with a note. A
+row is a record if it has the cells of one. Lines of text (the rest of a cell with a line break, a
+footer) are rejected with a reason, so that they do not become leads.
 """
 
 import re
@@ -31,14 +31,14 @@ class TableReader:
     """Iterates over the rows of a table as mappings of its header's names to values.
 
     Args:
-        name: What to call the source.
+        name: Name of the source in messages.
         rows: Its rows.
-        columns: Tells what columns are for.
-        header_row: The line of the header, from 1; None to find it.
-        not_utf8: Gives why a cell cannot be read as text; None if it can.
+        columns: The mapping from columns to fields.
+        header_row: Line number of the header, from 1; None to detect it.
+        not_utf8: Returns the reason why a cell is not UTF-8; None if it is.
 
     Attributes:
-        notes: What was odd about the source, though nothing was lost by it, and how often.
+        notes: Counts of harmless irregularities of the source, by description.
         header: The names of the columns.
 
     Raises:
@@ -80,7 +80,7 @@ class TableReader:
         return there
 
     def _find(self, rows: RowReader) -> TableRow | None:
-        """Return the row that is the header; None where there is no row at all."""
+        """Return the header row; None if there are no rows."""
         there = [row for row in rows.first(_SEARCHED) if not row.blank]
         if not there:
             return None
@@ -106,7 +106,7 @@ class TableReader:
         return there[best]
 
     def _score(self, row: TableRow) -> int:
-        """Return how many columns of a row are known; none where it has values and no names."""
+        """Return the number of known columns in a row; 0 if it has values instead of names."""
         names = [cell for cell in row.cells if isinstance(cell, str) and len(cell) <= _NAME_LENGTH]
         if any("@" in name for name in names):
             return 0
@@ -114,7 +114,7 @@ class TableReader:
 
     @staticmethod
     def _is_table(rows: Iterable[TableRow]) -> bool:
-        """Return whether rows have more than one cell, and mostly as many as the first."""
+        """Return whether rows have more than one cell, and mostly as many as the first row."""
         widths = [len(row.cells) for row in rows]
         return widths[0] > 1 and widths.count(widths[0]) * 2 > len(widths)
 
@@ -141,7 +141,7 @@ class TableReader:
     # ----------------------------------------------------------------------------------- rows
 
     def plausible(self, cells: list[str]) -> bool:
-        """Return whether cells can be those of a whole row, after one that is broken."""
+        """Return whether cells can form a complete row, to resume after a broken one."""
         if len(cells) < len(self.header):
             return False
         anchored = self._anchored(cells)
@@ -150,10 +150,7 @@ class TableReader:
         return anchored is not False
 
     def _anchored(self, cells: Sequence[object]) -> bool | None:
-        """Return whether addresses and numbers stand where they belong.
-
-        None where there are none.
-        """
+        """Return whether addresses and numbers are in their columns; None if all are blank."""
         found: bool | None = None
         for number, field in self._anchors.items():
             text = _text(cells[number]) if number < len(cells) else ""
@@ -187,7 +184,7 @@ class TableReader:
             row = following
 
     def _continues(self, row: TableRow, following: TableRow) -> bool:
-        """Return whether the next row is the rest of a row that lacks cells."""
+        """Return whether the next row is the remainder of an incomplete row."""
         return (
             len(row.cells) < len(self.header)
             and row.problem is None
@@ -198,7 +195,7 @@ class TableReader:
         )
 
     def _one(self, row: TableRow) -> Read | Broken | None:
-        """Return a row as a record, or why it is none; None where there is nothing in it."""
+        """Return a row as a record, or as broken; None for a blank row or a repeated header."""
         if row.problem is not None:
             return self._reject(row, row.problem)
         if row.blank:
@@ -253,7 +250,7 @@ def _text(cell: object) -> str:
 
 
 def _like_name(text: str) -> bool:
-    """Return whether a text can be a name that stands alone in a row."""
+    """Return whether a text that is alone in its row can be a name."""
     if len(text) > _NAME_LENGTH or len(text.split()) > _NAME_WORDS or _NO_NAME.search(text):
         return False
     return text.casefold() not in _TOTALS

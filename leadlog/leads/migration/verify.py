@@ -1,7 +1,7 @@
-"""Is what was read in the database? Counts and compares, record by record.
+"""Verifies a migration against the store, record by record.
 
-The source is read again, and each record is held against the lead that it became. A value that a
-later duplicate overwrote is looked for in the merge log.
+The source is read again, and each record is compared with its lead. Values that a later duplicate
+overwrote are looked up in the merge log.
 """
 
 from collections import defaultdict
@@ -30,17 +30,18 @@ _ID = COLUMNS[0]
 
 @dataclass(slots=True)
 class Verification:
-    """What was found when a migration was held against its sources.
+    """The result of comparing a migration with its sources.
 
     Attributes:
-        migration_id: Which migration.
-        records: Records that were read again.
-        accounted: Records whose outcome the store knows.
-        missing: Records whose lead is not there.
-        different: Records whose values are not in their lead, nor in its merge log.
-        changed_since: Records whose lead was changed after the migration; they are not wrong.
-        unread: Sources that could not be read again, so that only counts were compared.
-        problems: The first of what is wrong, for people.
+        migration_id: Id of the migration.
+        records: Number of records read again.
+        accounted: Number of records with a stored outcome.
+        missing: Number of records whose lead does not exist.
+        different: Number of records with values that are neither in their lead nor in its merge
+            log.
+        changed_since: Number of records whose lead was changed after the migration; not an error.
+        unread: Sources that could not be read again, for which only counts were compared.
+        problems: Descriptions of the first problems, for people.
         content_compared: Whether every source could be read again.
     """
 
@@ -60,13 +61,13 @@ class Verification:
 
     @property
     def ok(self) -> bool | None:
-        """Whether all that was read is in the database; None where that cannot be told."""
+        """Whether the store contains all that was read; None if that is unknown."""
         if self.missing or self.different or self.accounted != self.records or self.problems:
             return False
         return None if self.unread else True
 
     def found(self, problem: str) -> None:
-        """Note something that is wrong."""
+        """Add a problem, up to a limit."""
         if len(self.problems) < _SHOWN:
             self.problems.append(problem)
 
@@ -80,15 +81,15 @@ def verify_source(
     report: Verification,
     ended_at: datetime | None,
 ) -> None:
-    """Hold a source against the store.
+    """Compare a source with the store.
 
     Args:
         db: The store.
-        source_id: Which source.
-        name: What to call it.
+        source_id: Id of the source.
+        name: Its name in messages.
         batches: Its records, read again.
-        report: Told what was found.
-        ended_at: When the migration ended; None while it runs.
+        report: Receives the results.
+        ended_at: Time at which the migration ended; None while it is running.
     """
     first = 0
     for batch in batches:
@@ -104,7 +105,7 @@ def verify_source(
 
 
 class _Batch:
-    """Some records of a source, and what the store has of them."""
+    """Compares one batch of a source's records with the store."""
 
     def __init__(
         self,
@@ -121,7 +122,7 @@ class _Batch:
         self._ended_at = ended_at
 
     def compare(self, first: int, candidates: Sequence[Candidate]) -> None:
-        """Hold the records from the number `first` on against their leads."""
+        """Compare the records from number `first` on with their leads."""
         last = first + len(candidates)
         items = {
             ordinal: (outcome, lead_id)
@@ -161,7 +162,7 @@ class _Batch:
             self._look_in_merges(lacking)
 
     def _look_in_merges(self, lacking: list[tuple[int, NormalisedLead, dict[str, Any]]]) -> None:
-        """Find values that a lead no longer has among those that duplicates overwrote."""
+        """Look up values that a lead no longer has in the merge log; report those not found."""
         ids = {lead["id"] for _, _, lead in lacking}
         history: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         merges = select(LeadMerge.lead_id, LeadMerge.old_values, LeadMerge.new_values).where(

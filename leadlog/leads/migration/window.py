@@ -1,4 +1,4 @@
-"""A sliding window over a text of any length, and a scan for the end of a JSON value in it."""
+"""A sliding window over a text of any length, and a scanner for the end of a JSON value."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 __all__ = ["RAW_KEPT", "TextWindow", "ValueScanner"]
 
 RAW_KEPT = 64 * 1024
-"""Longest piece of a source that is kept of a record that was rejected, characters."""
+"""Maximum length of the text kept of a rejected record, in characters."""
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _OUTSIDE = re.compile(r'["\[\]{},\n]')
@@ -14,15 +14,15 @@ _INSIDE = re.compile(r'["\\\n]')
 
 
 class TextWindow:
-    """The part of a text that is looked at.
+    """The part of a text that is held in memory.
 
     Args:
-        read: Returns about that many further characters; an empty text at the end.
-        size: How many characters are asked for at a time, at least.
+        read: Returns about the given number of further characters; an empty text at the end.
+        size: Minimum number of characters to request at a time.
 
     Attributes:
-        text: What is in the window; what lies before `pos` is dropped by `more`.
-        pos: Where reading goes on.
+        text: The text in the window; `more` drops the part before `pos`.
+        pos: The read position in `text`.
         ended: Whether the text's end is in the window.
     """
 
@@ -36,11 +36,11 @@ class TextWindow:
 
     @property
     def ahead(self) -> int:
-        """How many characters are in the window from `pos` on."""
+        """Number of characters in the window from `pos` on."""
         return len(self.text) - self.pos
 
     def more(self) -> bool:
-        """Drop what lies before `pos` and read on, each time as much again; False at the end."""
+        """Drop the text before `pos` and read at least as much as is left; False at the end."""
         if self.ended:
             return False
         self._dropped += self.pos
@@ -53,7 +53,7 @@ class TextWindow:
         return not self.ended
 
     def next_sign(self) -> str:
-        """Go to the next character that is not blank, and return it; empty at the end."""
+        """Advance to the next non-blank character, and return it; an empty text at the end."""
         while True:
             match = _BLANK.match(self.text, self.pos)
             self.pos = match.end() if match else self.pos
@@ -63,29 +63,28 @@ class TextWindow:
                 return ""
 
     def line(self, pos: int) -> int:
-        """Return the number of the line, from 1, of a place in the window."""
+        """Return the line number, from 1, of a position in the window."""
         return self._lines + self.text.count("\n", 0, pos) + 1
 
     def column(self, pos: int) -> int:
-        """Return the number of the character in its line, from 1, of a place in the window."""
+        """Return the column number, from 1, of a position in the window."""
         newline = self.text.rfind("\n", 0, pos)
         return self._column + pos + 1 if newline < 0 else pos - newline
 
     def offset(self, pos: int) -> int:
-        """Return how many characters of the whole text lie before a place in the window."""
+        """Return the offset in the whole text of a position in the window."""
         return self._dropped + pos
 
 
 class ValueScanner:
-    """Finds where a JSON value ends by its quotes and brackets alone, piece by piece.
+    """Finds the end of a JSON value by its quotes and brackets alone, piece by piece.
 
-    It does not care for what else is wrong with the value. Its memory is one byte for each bracket
-    that is open.
+    It ignores all other syntax errors. It needs one byte of memory per open bracket.
 
     Args:
         newline_ends_string: Whether a line break ends a string, as a missing quote suggests;
             otherwise it belongs to the string.
-        stack: Brackets that are open at the beginning.
+        stack: Brackets that are already open.
     """
 
     def __init__(self, *, newline_ends_string: bool = False, stack: bytes = b"") -> None:
@@ -94,11 +93,11 @@ class ValueScanner:
         self._in_string = self._escaped = False
 
     def feed(self, text: str, pos: int) -> int | None:
-        """Go on with a piece of text; return where the value ends, or None if not in it.
+        """Scan a piece of text; return the position of the value's end, or None.
 
         Args:
-            text: The piece, from `pos` on.
-            pos: Where it begins.
+            text: The text that contains the piece.
+            pos: Start of the piece in `text`.
         """
         if self._escaped and pos < len(text):
             self._escaped = False
@@ -131,7 +130,7 @@ class ValueScanner:
                 return pos - 1
 
     def _close(self, opening: int, sign: str) -> bool:
-        """Close a bracket, and what was left open inside; False if it is one further outside."""
+        """Close a bracket and any left open inside it; False if it belongs to an outer value."""
         found = self._open.rfind(opening)
         if found >= 0:
             del self._open[found:]

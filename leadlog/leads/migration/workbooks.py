@@ -1,4 +1,4 @@
-"""The rows of a sheet of a workbook: .xlsx, .xlsb, .xls and .ods, whatever its name ends with."""
+"""Reads the rows of a workbook's sheet: .xlsx, .xlsb, .xls and .ods, whatever the file's suffix."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ class SheetRows:
     """The rows of a sheet.
 
     Args:
-        rows: The same, from the first one that has anything.
+        rows: The rows, from the first one that is not blank.
 
     Attributes:
         delimiter: Separator of two cells, where a row is reported as text.
-        plausible: Says whether cells can be those of a row; a sheet is never in doubt.
+        plausible: Returns whether cells can form a row; always True for a sheet.
     """
 
     delimiter = "\t"
@@ -39,7 +39,7 @@ class SheetRows:
         return list(self._ahead)
 
     def skip_to(self, line: int) -> None:
-        """Go on at a row."""
+        """Skip all rows before row `line`."""
         self._ahead = [row for row in self._ahead if row.line >= line]
         while not self._ahead:
             row = next(self._rows, None)
@@ -65,10 +65,10 @@ def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
 
     Args:
         path: The workbook.
-        wanted: Its name, or its number from 1; None for the first one that has rows.
+        wanted: Its name, or its number from 1; None for the first sheet with rows.
 
     Raises:
-        ReadError: It cannot be read, there is no such sheet, or there is nothing in it.
+        ReadError: The workbook cannot be read, has no such sheet, or is empty.
     """
     from python_calamine import CalamineError, CalamineWorkbook
 
@@ -104,7 +104,7 @@ def sheet_of(path: Path, wanted: str | None) -> Iterator[SheetRows]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a cell as a table of text would have it: blank is None, a whole number has no .0."""
+    """Return a cell like one of a text table: None if blank, whole numbers without .0."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""The lead store: `LeadDatabase` on SQLite or PostgreSQL, its twin for asyncio, what they give."""
+"""The lead store: `LeadDatabase`, its asyncio counterpart, and the types that they return."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "AsyncLeadDatabase":  # asyncio's part of SQLAlchemy is loaded where it is used
+    if name == "AsyncLeadDatabase":  # load SQLAlchemy's asyncio support only when it is used
         from leadlog.leads.store.asynchronous import AsyncLeadDatabase
 
         return AsyncLeadDatabase

@@ -1,9 +1,9 @@
 """`AsyncLeadDatabase`: the lead store for asyncio.
 
-There is one implementation, that of `LeadDatabase`. Here it runs in greenlets, as SQLAlchemy's
-own asyncio support runs its core: wherever it waits for the database, for its turn or for a lock
-that another process has, the event loop goes on with other tasks. Calls are recorded as those of
-`LeadDatabase` are.
+There is one implementation, that of `LeadDatabase`. Here it runs in greenlets, the way SQLAlchemy's
+own asyncio support runs its core: while it waits for the database, for its turn or for a lock held
+by another process, the event loop runs other tasks. Calls are recorded in the same way as those of
+`LeadDatabase`.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ _END: Any = object()
 
 
 class _TaskLock:
-    """A lock for one task at a time, which says so when a task would wait for itself."""
+    """A lock for one task at a time; raises instead of letting a task deadlock on itself."""
 
     __slots__ = ("_lock", "_owner", "_what")
 
@@ -89,16 +89,16 @@ def _sleep(seconds: float) -> None:
 
 
 def _forget(engine: Engine) -> None:
-    """Leave a forgotten store's connections to the pool: nothing can be awaited for it."""
+    """Drop the pool of an unclosed store without closing it: nothing can be awaited here."""
     engine.dispose(close=False)
 
 
 _ASYNCIO = EngineStrategy(_create, AsyncAdaptedQueuePool, _TaskLock, _sleep, _forget)
-"""Engines for asyncio, locks of tasks, and waits that let other tasks go on."""
+"""Engines for asyncio, locks between tasks, and sleeps during which other tasks run."""
 
 
 async def _each(items: Iterator[T]) -> AsyncIterator[T]:
-    """Iterate over what a generator of the store yields."""
+    """Iterate asynchronously over the items of a generator of the store."""
     step = cast(Callable[[], T], partial(next, items, _END))
     try:
         while (item := await greenlet_spawn(step)) is not _END:
@@ -108,7 +108,7 @@ async def _each(items: Iterator[T]) -> AsyncIterator[T]:
 
 
 def _pulled(items: AsyncIterable[T]) -> Iterator[T]:
-    """Iterate, inside a greenlet, over an asynchronous iterable."""
+    """Iterate synchronously, inside a greenlet, over an asynchronous iterable."""
     iterator = aiter(items)
     while True:
         try:
@@ -134,8 +134,8 @@ def _backup(
 class AsyncLeadDatabase:
     """The lead store for asyncio: the methods of `LeadDatabase` under the same names.
 
-    It is an asynchronous context manager, and opens at its beginning or with its first call. Any
-    number of tasks of one event loop may use it. Needs the extra `async` for SQLite.
+    It is an asynchronous context manager, and opens the database on entry or on its first call.
+    Any number of tasks of one event loop may use it. SQLite needs the extra `async`.
 
         >>> import asyncio
         >>> async def example() -> str:
@@ -148,7 +148,7 @@ class AsyncLeadDatabase:
     Args:
         database: As for `LeadDatabase`; a SQLite URL may name the driver `sqlite+aiosqlite`.
         capture: Whether calls are recorded.
-        clock: Gives the present time, microseconds since 1970.
+        clock: Returns the current time in microseconds since 1970.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class AsyncLeadDatabase:
 
     @property
     def url(self) -> URL:
-        """Where the database is; its text and `repr` hide the password."""
+        """URL of the database; its `str` and `repr` mask the password."""
         return self._connections.url
 
     def __repr__(self) -> str:
@@ -205,7 +205,7 @@ class AsyncLeadDatabase:
         return await greenlet_spawn(partial(method, store, *args, **kwargs))
 
     async def add_lead(self, lead: Mapping[Any, Any]) -> str:
-        """As `LeadDatabase.add_lead`."""
+        """See `LeadDatabase.add_lead`."""
         return await self._call(LeadDatabase.add_lead, lead)
 
     async def add_leads(
@@ -215,7 +215,7 @@ class AsyncLeadDatabase:
         *,
         report: Report | None = None,
     ) -> AddResult:
-        """As `LeadDatabase.add_leads`; the iterable may be an asynchronous one."""
+        """See `LeadDatabase.add_leads`; the iterable may be asynchronous."""
         given = _pulled(leads) if isinstance(leads, AsyncIterable) else leads
         return await self._call(LeadDatabase.add_leads, given, batch_size, report=report)
 
@@ -227,21 +227,21 @@ class AsyncLeadDatabase:
         number: int,
         within: Within | None = None,
     ) -> list[AddOutcome]:
-        """As `LeadDatabase.add_batch`; `within` gets a plain Session, and does not wait."""
+        """See `LeadDatabase.add_batch`; `within` gets a plain Session and must not await."""
         return await self._call(
             LeadDatabase.add_batch, candidates, call_id=call_id, number=number, within=within
         )
 
     async def get_lead(self, lead_id: str) -> dict[str, Any] | None:
-        """As `LeadDatabase.get_lead`."""
+        """See `LeadDatabase.get_lead`."""
         return await self._call(LeadDatabase.get_lead, lead_id)
 
     async def update_lead(self, lead_id: str, changes: Mapping[Any, Any]) -> bool:
-        """As `LeadDatabase.update_lead`."""
+        """See `LeadDatabase.update_lead`."""
         return await self._call(LeadDatabase.update_lead, lead_id, changes)
 
     async def delete_lead(self, lead_id: str) -> bool:
-        """As `LeadDatabase.delete_lead`."""
+        """See `LeadDatabase.delete_lead`."""
         return await self._call(LeadDatabase.delete_lead, lead_id)
 
     async def search_leads(
@@ -252,7 +252,7 @@ class AsyncLeadDatabase:
         offset: int = 0,
         order_by: str | list[str] | tuple[str, ...] | None = None,
     ) -> list[dict[str, Any]]:
-        """As `LeadDatabase.search_leads`."""
+        """See `LeadDatabase.search_leads`."""
         return await self._call(
             LeadDatabase.search_leads, filters, limit=limit, offset=offset, order_by=order_by
         )
@@ -265,13 +265,13 @@ class AsyncLeadDatabase:
         order_by: str | list[str] | tuple[str, ...] | None = None,
         after: str | None = None,
     ) -> LeadPage:
-        """As `LeadDatabase.search_page`."""
+        """See `LeadDatabase.search_page`."""
         return await self._call(
             LeadDatabase.search_page, filters, limit=limit, order_by=order_by, after=after
         )
 
     async def get_all_leads(self, page_size: int = 500) -> AsyncIterator[dict[str, Any]]:
-        """As `LeadDatabase.get_all_leads`."""
+        """See `LeadDatabase.get_all_leads`."""
         store = await self._opened()
         async for lead in _each(store.get_all_leads(page_size)):
             yield lead
@@ -279,13 +279,13 @@ class AsyncLeadDatabase:
     async def find_duplicates(
         self, lead: Mapping[Any, Any], *, min_score: float | None = 0.85, limit: int = 20
     ) -> list[dict[str, Any]]:
-        """As `LeadDatabase.find_duplicates`."""
+        """See `LeadDatabase.find_duplicates`."""
         return await self._call(
             LeadDatabase.find_duplicates, lead, min_score=min_score, limit=limit
         )
 
     async def find_all_duplicates(self, min_score: float = 0.85) -> AsyncIterator[DuplicatePair]:
-        """As `LeadDatabase.find_all_duplicates`."""
+        """See `LeadDatabase.find_all_duplicates`."""
         store = await self._opened()
         async for pair in _each(store.find_all_duplicates(min_score)):
             yield pair
@@ -293,49 +293,49 @@ class AsyncLeadDatabase:
     async def get_merges(
         self, lead_id: str | None = None, limit: int = 100
     ) -> list[dict[str, Any]]:
-        """As `LeadDatabase.get_merges`."""
+        """See `LeadDatabase.get_merges`."""
         return await self._call(LeadDatabase.get_merges, lead_id, limit)
 
     async def undo_merge(self, which: int | str) -> Undone | None:
-        """As `LeadDatabase.undo_merge`."""
+        """See `LeadDatabase.undo_merge`."""
         return await self._call(LeadDatabase.undo_merge, which)
 
     async def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
-        """As `LeadDatabase.mark_for_sync`."""
+        """See `LeadDatabase.mark_for_sync`."""
         return await self._call(LeadDatabase.mark_for_sync, ids)
 
     async def get_sync_pending_leads(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """As `LeadDatabase.get_sync_pending_leads`."""
+        """See `LeadDatabase.get_sync_pending_leads`."""
         return await self._call(LeadDatabase.get_sync_pending_leads, limit)
 
     async def stats(self) -> dict[str, Any]:
-        """As `LeadDatabase.stats`."""
+        """See `LeadDatabase.stats`."""
         return await self._call(LeadDatabase.stats)
 
     async def check(self, *, repair: bool = False) -> list[Finding]:
-        """As `LeadDatabase.check`."""
+        """See `LeadDatabase.check`."""
         return await self._call(LeadDatabase.check, repair=repair)
 
     async def vacuum(self) -> dict[str, Any]:
-        """As `LeadDatabase.vacuum`."""
+        """See `LeadDatabase.vacuum`."""
         return await self._call(LeadDatabase.vacuum)
 
     async def explain_quality(self, *, worst: int = 10, page_size: int = 500) -> QualityReport:
-        """As `LeadDatabase.explain_quality`."""
+        """See `LeadDatabase.explain_quality`."""
         return await self._call(LeadDatabase.explain_quality, worst=worst, page_size=page_size)
 
     async def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> Backup:
-        """As `LeadDatabase.backup`, in a thread and with connections of its own.
+        """See `LeadDatabase.backup`; runs in a thread, with separate connections.
 
         Raises:
-            StoreError: As there, and for a store in memory, which only its own connection sees.
+            StoreError: As there, and for an in-memory store, which only its own connection sees.
         """
         await self._opened()
         return await asyncio.to_thread(_backup, self.url, self._options, target, keep)
 
     @asynccontextmanager
     async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncSession]:
-        """As `LeadDatabase.session`, with an `AsyncSession`."""
+        """See `LeadDatabase.session`; lends an `AsyncSession`."""
         store = await self._opened()
         lent = store.session(read_only=read_only)
         session = await greenlet_spawn(lent.__enter__)

@@ -1,14 +1,14 @@
-"""Backups of a lead store: made while it is in use, read back before they count, rotated.
+"""Backups of a lead store: taken while it is in use, verified by reading back, and rotated.
 
-SQLite is copied by its online backup, in one snapshot; the copy is checked by SQLite itself and
-counted against the original before it gets its name. PostgreSQL is dumped by `pg_dump`, our tables
-only, and the dump is read from its first to its last byte. A backup that could not be verified
-never replaces another one.
+SQLite is copied by its online backup API, in one snapshot; SQLite checks the integrity of the copy,
+and its rows are counted against the original before it gets its final name. PostgreSQL is dumped by
+`pg_dump`, our tables only, and the dump is read from its first to its last byte. A backup that
+could not be verified never replaces another one.
 
-A rollback or a restore brings leads back, and not rows of the table in Airtable. So which row each
-lead is, and what both last agreed on, is taken from the store as it was just before: leads that are
-gone leave a tombstone, so that the next sync deletes their rows and does not take them for new
-leads; leads that are back have something to send, or get a new row.
+A rollback or a restore brings back leads, but not rows of the Airtable table. So the links between
+leads and rows, and the values that both last agreed on, are carried over from the store as it was
+just before. Leads that are gone leave a tombstone, so that the next sync deletes their rows instead
+of importing them as new leads; leads that are back are sent to their row, or get a new one.
 """
 
 import os
@@ -41,24 +41,24 @@ __all__ = ["Backup", "create", "restore"]
 
 _Rows = list[dict[str, Any]]
 _Synced = tuple[_Rows, _Rows, _Rows, datetime]
-"""Links, tombstones and runs, and when they were read."""
+"""Links, tombstones, runs, and the time at which they were read."""
 
 TABLES = (*(table.name for table in Base.metadata.sorted_tables), VERSION_TABLE)
 DEBIAN = Path("/usr/lib/postgresql")
-"""Where Debian keeps PostgreSQL's programs, by version."""
+"""Directory where Debian installs PostgreSQL's programs, one subdirectory per version."""
 _COUNTED = "SELECT count(*), coalesce(sum(row_version), 0) FROM leads"
 _NAMED = re.compile(r"leads-\d{8}T\d{12}Z\.(?:db|dump)")
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that was made and read back.
+    """A backup that was made and verified.
 
     Attributes:
-        path: Where it is.
+        path: Its file.
         size_bytes: Its size.
-        leads: How many leads it has.
-        removed: Older backups that were removed after it.
+        leads: Number of leads in it.
+        removed: Older backups that were removed once it was verified.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class Backup:
 
 
 def create(connections: Connections, target: Path, keep: int | None, now: datetime) -> Backup:
-    """Back a store up; see `LeadDatabase.backup`."""
+    """Back up a store; see `LeadDatabase.backup`."""
     suffix = "db" if connections.sqlite else "dump"
     folder = target.parent if target.suffix else target
     if target == folder:
@@ -90,19 +90,19 @@ def create(connections: Connections, target: Path, keep: int | None, now: dateti
 
 
 def restore(connections: Connections, source: Path, *, replace: bool = False) -> int:
-    """Bring the leads of a backup back, in place of those that are there.
+    """Replace the leads of a store with those of a backup.
 
     Args:
         connections: The store to fill; its tables need not exist.
         source: A backup.
-        replace: Whether leads that are there may be replaced.
+        replace: Whether a store that already has leads may be overwritten.
 
     Returns:
-        How many leads the store has now.
+        The number of leads in the store afterwards.
 
     Raises:
-        StoreError: The backup cannot be read, is damaged or of a newer version, or the store has
-            leads and `replace` is False; the store is as it was.
+        StoreError: The backup cannot be read, is damaged or was made by a newer version, or the
+            store has leads and `replace` is False. The store is left unchanged.
     """
     if not source.is_file():
         raise StoreError(f"there is no backup {source}; give a file that `leadlog db backup` made")
@@ -130,7 +130,7 @@ def _synced(connections: Connections) -> _Synced | None:
     try:
         return connections.reading(synced)
     except DBAPIError:
-        return None  # a store that is new, old or damaged
+        return None  # a new, old or damaged store has no sync state to keep
 
 
 def _present(connections: Connections) -> int:
@@ -143,7 +143,7 @@ def _present(connections: Connections) -> int:
 
 
 def _rotate(folder: Path, keep: int, suffix: str) -> Iterator[Path]:
-    """Remove all but the newest backups that were named by us."""
+    """Remove all but the newest `keep` backups with a generated name; yield the removed paths."""
     ours = sorted(path for path in folder.glob(f"leads-*.{suffix}") if _NAMED.fullmatch(path.name))
     for path in ours[: max(0, len(ours) - keep)]:
         path.unlink()
@@ -155,14 +155,14 @@ def _rotate(folder: Path, keep: int, suffix: str) -> Iterator[Path]:
 
 def _copy_sqlite(connections: Connections, target: Path) -> int:
     with connections.read() as connection:
-        # In the transaction of `read`: what is counted is what is copied.
+        # In the transaction of `read`, so that the rows counted are the rows copied.
         counted = connection.exec_driver_sql(_COUNTED).one()
         raw = connection.connection.driver_connection
         if not isinstance(raw, sqlite3.Connection):
             raise StoreError("an asynchronous store cannot be backed up; use LeadDatabase")
         with closing(sqlite3.connect(target)) as copy:
             raw.backup(copy)
-            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a write-ahead log
     with _opened(target) as copy:
         found = copy.execute(_COUNTED).fetchone()
     if tuple(counted) != found:
@@ -174,7 +174,7 @@ def _copy_sqlite(connections: Connections, target: Path) -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a backup for reading, if it is whole."""
+    """Open a SQLite backup for reading; raise a StoreError if it is damaged."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
             problem = next(
@@ -230,7 +230,7 @@ def _program(name: str) -> str:
 
 
 def _run(*command: str | Path, url: URL) -> None:
-    """Run a client program; the password goes through its environment, where nobody sees it."""
+    """Run a client program; the password is passed in its environment, hidden from `ps`."""
     name = Path(command[0]).name
     done = subprocess.run(  # noqa: S603 - programs and arguments are ours
         [str(part) for part in command],
@@ -266,7 +266,7 @@ def _environment(url: URL) -> Mapping[str, str]:
 def _dump(connections: Connections, target: Path) -> int:
     pg_dump, pg_restore = _program("pg_dump"), _program("pg_restore")
     with connections.read() as connection:
-        # Both see the same snapshot, so what is counted is what is dumped.
+        # The count and the dump share a snapshot, so the rows counted are the rows dumped.
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
         leads = int(connection.exec_driver_sql("SELECT count(*) FROM leads").scalar_one())
@@ -283,8 +283,8 @@ def _dump(connections: Connections, target: Path) -> int:
 
 def _restore_dump(connections: Connections, source: Path) -> None:
     with connections.engine.begin() as connection:
-        connection.exec_driver_sql(FUNCTION)  # which the backup of a trigger's table needs
-    connections.engine.dispose()  # locks of our own would keep the tables from being dropped
+        connection.exec_driver_sql(FUNCTION)  # the triggers in the dump refer to it
+    connections.engine.dispose()  # our own locks would block dropping the tables
     _run(
         _program("pg_restore"),
         *("--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges"),
@@ -300,7 +300,7 @@ _RUNS: Table = SyncRun.__table__  # type: ignore[assignment]
 
 
 def synced(connection: Connection) -> _Synced | None:
-    """Return what a store knows of its sync; None where it never had one."""
+    """Return the sync state of a store; None if it was never synchronised."""
     if not connection.execute(select(func.count()).select_from(_RUNS)).scalar_one():
         return None
     links, tombstones, runs = (
@@ -313,14 +313,14 @@ def synced(connection: Connection) -> _Synced | None:
 def carry_over(
     connection: Connection, links: _Rows, tombstones: _Rows, runs: _Rows, now: datetime
 ) -> None:
-    """Put what a store knew of its sync into the backup that has taken its place.
+    """Write the sync state of the replaced store into the restored backup.
 
     Args:
-        connection: In a write transaction.
-        links: The links before.
-        tombstones: The tombstones before.
-        runs: The runs before.
-        now: When that was.
+        connection: A connection in a write transaction.
+        links: The links of the replaced store.
+        tombstones: Its tombstones.
+        runs: Its sync runs.
+        now: The time at which they were read.
     """
     there = set[str]()
     for ids in chunks([row["lead_id"] for row in links]):

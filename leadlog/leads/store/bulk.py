@@ -1,10 +1,10 @@
-"""Inserts many rows with nothing per row but its values.
+"""Bulk inserts with as little overhead per row as possible.
 
-SQLAlchemy makes a mapping of parameters for each row and looks each of them over; by the thousand
-that costs as much as SQLite itself does. So for SQLite the statement is compiled once, and each row
-is handed to the driver as a tuple. Columns that no row has a value for are left out, since the
-driver looks for an adapter of each None: 12 of them took longer than the other 9 values of a lead.
-PostgreSQL's driver has costs of its own, beside which that does not show.
+SQLAlchemy builds and inspects a mapping of parameters for each row; for thousands of rows that
+costs as much as SQLite itself. So for SQLite the statement is compiled once, and each row is passed
+to the driver as a tuple. Columns for which no row has a value are left out, since the driver
+searches an adapter for each None: 12 of them took longer than the other 9 values of a lead. With
+PostgreSQL the cost of the driver dominates, and the difference is not measurable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ __all__ = ["Insertion"]
 
 _Bound = tuple[int, Callable[[Any], Any]]
 _Prepared = tuple[list[str], Callable[[Any], tuple[Any, ...]], list[_Bound], frozenset[int]]
-"""Columns, what takes their values of a row, what binds some of them, and which may be left out."""
+"""Column names, a getter of their values, bind processors by position, and optional positions."""
 _NOTHING: Any = object()
 _MOST_TEXTS = 64
 
@@ -26,7 +26,7 @@ class Insertion:
     """An INSERT of all columns of a table, for many rows.
 
     Args:
-        statement: What is executed.
+        statement: The INSERT to execute.
     """
 
     def __init__(self, statement: Insert) -> None:
@@ -51,7 +51,7 @@ class Insertion:
         return prepared
 
     def _text(self, dialect: Dialect, names: Sequence[str], without: tuple[int, ...]) -> str:
-        """Return the statement without the columns at some places."""
+        """Return the SQL text without the columns at the positions `without`."""
         found = self._texts.get(without)
         if found is None:
             kept = [name for place, name in enumerate(names) if place not in without]
@@ -64,16 +64,16 @@ class Insertion:
         """Insert rows.
 
         Args:
-            connection: Where.
-            rows: A value for every column, by its name; what else is in them is passed over.
+            connection: The connection to execute on.
+            rows: A value for every column, by its name; other keys are ignored.
 
         Returns:
-            The result, which knows how many rows were inserted.
+            The result, whose `rowcount` is the number of rows inserted.
         """
         if connection.dialect.name != "sqlite":
             names = self._statement.table.c.keys()
             named = [{name: row[name] for name in names} for row in rows]
-            # Without the option the driver of PostgreSQL is not asked how many rows it wrote.
+            # Without the option SQLAlchemy does not ask PostgreSQL's driver for the row count.
             options = {"preserve_rowcount": True}
             return connection.execute(self._statement, named, execution_options=options)
         dialect = connection.dialect
@@ -91,7 +91,7 @@ class Insertion:
 
 
 def _bound(values: Sequence[Any], process: Callable[[Any], Any]) -> list[Any]:
-    """Process each value, but once where the same object follows itself, as times of a batch do."""
+    """Process each value; reuse the result for runs of one object, such as a batch's timestamp."""
     found = []
     last, result = _NOTHING, None
     for value in values:

@@ -1,4 +1,4 @@
-"""Changes a lead that is there, and its keys with it; what a duplicate changes in it."""
+"""Changes to an existing lead and its keys, by an update or by a merged duplicate."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ READ_ONLY = frozenset({"id", "created_at", "updated_at", "row_version"})
 
 _RAW = "raw_data"
 _MATCHES = {"email_name": "email", "linkedin_name": "linkedin_url"}
-# Values that differ in spelling only are the same value: the one that is there stays.
+# Values that differ only in spelling count as the same value: the stored one stays.
 _SPELLED: dict[str, Callable[[str | None], str | None]] = {
     "full_name": duplicates.canonical_name,
     "company": duplicates.canonical_company,
@@ -46,12 +46,12 @@ _SPELLED: dict[str, Callable[[str | None], str | None]] = {
 
 
 def match_of(kind: str) -> Match:
-    """Return what a kind of key is called in records."""
+    """Return the name that records use for a kind of key."""
     return _MATCHES.get(kind, kind)  # type: ignore[return-value]  # one of KINDS
 
 
 def merged(there: Mapping[str, Any], lead: NormalisedLead) -> dict[str, Any]:
-    """Return what a duplicate changes in the lead that is there: a blank value nothing."""
+    """Return the new values, by field, that a duplicate gives a stored lead; blanks are skipped."""
     changes: dict[str, Any] = {}
     for field, value in lead.fields.items():
         present = there[field]
@@ -86,14 +86,14 @@ def merge_row(
     changes: Mapping[str, Any],
     now: datetime,
 ) -> dict[str, Any]:
-    """Return the row of the merge log for what a duplicate changes.
+    """Return the merge log's row for the changes made by a duplicate.
 
     Args:
-        lead_id: The lead that was there.
-        matched_on: The key by which it was found.
-        before: Its values before.
+        lead_id: The stored lead.
+        matched_on: The key by which the duplicate matched.
+        before: The values of the lead before.
         changes: New values by field.
-        now: The present time.
+        now: The current time.
     """
     old = {field: before[field] for field in changes if field != _RAW}
     new = {field: value for field, value in changes.items() if field != _RAW}
@@ -120,12 +120,12 @@ _BY_ID = select(Lead).where(Lead.id == bindparam("id")).with_for_update()
 
 @dataclass(frozen=True, slots=True)
 class LeadChange:
-    """What was changed.
+    """A change that was made to a lead.
 
     Attributes:
         lead: The lead as it is now.
-        fields: Which fields changed.
-        taken: The kind of key of it that is another lead's already; else None.
+        fields: The fields that changed.
+        taken: The kind of a new key of it that another lead already has; None if there is none.
     """
 
     lead: dict[str, Any]
@@ -134,12 +134,12 @@ class LeadChange:
 
 
 def load(session: Session, lead_id: str) -> Lead | None:
-    """Return a lead for writing; None if there is none."""
+    """Return a lead, locked for writing; None if it does not exist."""
     return session.scalars(_BY_ID, {"id": lead_id}).one_or_none()
 
 
 def note(call: Operation, changed: LeadChange | None) -> None:
-    """Note on the record of a call what it changed; None for no such lead."""
+    """Enter a change into the record of its call; None if the lead did not exist."""
     call.records_affected = int(changed is not None and bool(changed.fields))
     if changed is not None:
         call.identify(changed.lead)
@@ -154,11 +154,11 @@ def change(
     """Change a lead; the caller commits.
 
     Returns:
-        What was changed, or None if there is no such lead.
+        The change, or None if there is no such lead.
 
     Raises:
-        StaleLeadError: The changes name a version that the lead no longer has.
-        ValidationError: A field that cannot be changed, or a value that cannot be stored.
+        StaleLeadError: `row_version` in the changes is not the lead's current one.
+        ValidationError: A field cannot be changed, or a value cannot be stored.
     """
     lead = load(session, lead_id)
     if lead is None:
@@ -169,10 +169,10 @@ def change(
     if read is not None and read != before["row_version"]:
         raise StaleLeadError(
             f"lead {values.shown(lead_id)} is of version {before['row_version']} and the changes "
-            f"are to version {read}: somebody else changed it meanwhile; read it again and apply "
+            f"are to version {read}: another writer changed it; read it again and apply "
             "the changes to what it is now, or leave row_version out to change it anyway"
         )
-    # A whole lead may be given back with one field changed.
+    # Callers may pass a whole lead of which one field differs.
     given = {
         column: value
         for column, value in changes.items()
@@ -221,7 +221,7 @@ def _new_values(before: Mapping[str, Any], given: Mapping[Any, Any]) -> dict[str
 def _exchange_keys(
     connection: Connection, lead_id: str, before: Mapping[str, str], after: Mapping[str, str]
 ) -> Match | None:
-    """Release the keys that the lead no longer has and claim the new ones that are free."""
+    """Release keys that the lead lost and claim free new ones; return a kind that is taken."""
     if before == after:
         return None
     for _ in range(ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Which field of a lead a column of an export is for; the names are in `columns.toml`.
+"""The mapping from an export's columns to the fields of a lead; its names are in `columns.toml`.
 
 >>> Columns().place("E-Mail Address"), Columns({"Who": "full_name"}).place("who")
 (ColumnTarget(field='email', rank=7, part=None), ColumnTarget(field='full_name', rank=0, part=None))
@@ -18,10 +18,10 @@ from leadlog.leads.store.invisible import unseen
 __all__ = ["BY_VALUE", "FIELD_NAMES", "KEPT", "KNOWN_COLUMNS", "ColumnTarget", "Columns"]
 
 BY_VALUE = "url"
-"""Stands for `linkedin_url` or `website`, as the value says."""
+"""Placeholder for `linkedin_url` or `website`, whichever the value turns out to be."""
 
 KEPT = "raw_data"
-"""The field of columns that become no other."""
+"""The field that keeps columns without a field."""
 
 _PARTS = ("first", "middle", "last", "suffix")
 _NUMBERED = re.compile(r"\s*\(\d+\)\s*\Z")
@@ -31,13 +31,13 @@ _MOST_CACHED = 4096
 
 @dataclass(frozen=True, slots=True)
 class ColumnTarget:
-    """Where the values of a column go.
+    """The target of a column's values.
 
     Attributes:
         field: The field.
-        rank: How specific the column is for it; 0 is the most specific.
-        part: Which part of `full_name` it is, in the order in which a name is written; None where
-            it is the whole value.
+        rank: Rank of the column among those for this field; 0 is the most specific.
+        part: Position of the part of `full_name`, in the order in which a name is written; None if
+            the column is the whole value.
     """
 
     field: str
@@ -73,15 +73,15 @@ def _field_names() -> frozenset[str]:
 
 
 FIELD_NAMES = _field_names()
-"""The fields that columns can be for, `raw_data` included."""
+"""The fields that a column can be mapped to, `raw_data` included."""
 
 
 class Columns:
-    """Tells what columns are for.
+    """A mapping from columns to fields.
 
     Args:
-        given: Field by column, which goes before what is known; `first_name`, `middle_name` and
-            `last_name` are parts of the name, and `raw_data` keeps a column as it is.
+        given: Field by column; takes precedence over the known names. `first_name`, `middle_name`
+            and `last_name` are parts of the name, and `raw_data` keeps a column as it is.
 
     Raises:
         ValidationError: There is no such field.
@@ -107,17 +107,17 @@ class Columns:
             self._given[squashed(column)] = place
 
     def place(self, column: str) -> ColumnTarget | None:
-        """Return where the values of a column go; None for a column of nobody's."""
+        """Return the target of a column; None for a column that `raw_data` keeps."""
         try:
             return self._cache[column]
         except KeyError:
             pass
         name = squashed(column)
         found = self._given[name] if name in self._given else _known().get(name)
-        if len(self._cache) < _MOST_CACHED:  # a bound for column names that never end
+        if len(self._cache) < _MOST_CACHED:  # bounds the memory for endless new names
             self._cache[column] = found
         return found
 
 
 KNOWN_COLUMNS = Columns()
-"""What is known without being told."""
+"""The mapping of `columns.toml` alone."""

@@ -40,13 +40,13 @@ def _finish(connections: Connections, handle: Handle | None) -> None:
 class LeadDatabase:
     """The lead store: leads as dictionaries in a database of your choice, every call recorded.
 
-    Leads are given and taken as dictionaries. Common column names (`name`, `Job Title`, `Email 1`,
-    First Name and Last Name …) find their field, unknown ones are kept in `raw_data`; what comes
-    out has the fields of `leadlog.leads.store.models.Lead`, with the name as both `name` and
-    `full_name`, and times as aware datetimes in UTC. Database errors are raised as SQLAlchemy has
-    them.
+    Leads are passed in and returned as dictionaries. Common column names (`name`, `Job Title`,
+    `Email 1`, First Name and Last Name …) are mapped to their field, unknown ones are kept in
+    `raw_data`. Returned leads have the fields of `leadlog.leads.store.models.Lead`, with the name
+    as both `name` and `full_name`, and times as aware datetimes in UTC. Database errors are raised
+    unchanged, as SQLAlchemy's exceptions.
 
-    One object may be used by any number of threads. It is a context manager.
+    It is a context manager, and any number of threads may share one object.
 
         >>> with LeadDatabase(":memory:") as db:
         ...     lead_id = db.add_lead({"name": "Ada Lovelace", "company": "Analytical Ltd"})
@@ -67,14 +67,14 @@ class LeadDatabase:
             `postgresql+psycopg://user:password@host/name`, or `:memory:`; by default the setting
             `database`. Directories of a path are created.
         capture: Whether calls are recorded.
-        clock: Gives the present time, microseconds since 1970.
+        clock: Returns the current time in microseconds since 1970.
 
     Attributes:
-        figures: Its background samples.
+        figures: Samples of the store taken in the background.
         opened: The open database, for the parts of leadlog that work on it.
 
     Raises:
-        StoreError: The database cannot be opened, or the store does not run on it.
+        StoreError: The database cannot be opened or is of an unsupported kind.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class LeadDatabase:
 
     @classmethod
     def over(cls, connections: Connections, capture: bool, clock: Callable[[], int]) -> Self:
-        """Return a store on connections that are made already, as `AsyncLeadDatabase` needs it."""
+        """Return a store that uses existing connections, for `AsyncLeadDatabase`."""
         store = cls.__new__(cls)
         store._open(connections, capture, clock)
         return store
@@ -104,7 +104,7 @@ class LeadDatabase:
         handle = attach(connections.engine, Lead) if capture else None
         self.figures = StoreFigures(connections)
         watch_store(self.figures)
-        # Closes what a caller left open, so that SQLite can tidy its files up.
+        # Closes a store that the caller left open, so that SQLite can remove its side files.
         self._finish = weakref.finalize(self, _finish, connections, handle)
         self.opened = opened = OpenStore(connections, handle, clock)
         self._queries = LeadQueries(opened)
@@ -113,12 +113,12 @@ class LeadDatabase:
 
     @property
     def url(self) -> URL:
-        """Where the database is; its text and `repr` hide the password."""
+        """URL of the database; its `str` and `repr` mask the password."""
         return self.opened.connections.url
 
     @property
     def connections(self) -> Connections:
-        """The open database itself, for the parts of leadlog that work on it."""
+        """The connections of the open database, for the parts of leadlog that work on it."""
         return self.opened.connections
 
     def __repr__(self) -> str:
@@ -136,18 +136,18 @@ class LeadDatabase:
         self._finish()
 
     def session(self, *, read_only: bool = False) -> AbstractContextManager[Session]:
-        """Lend a SQLAlchemy Session; commit it at the end of the `with`, or roll back on error.
+        """Lend a SQLAlchemy Session; commit at the end of the `with`, or roll back on an error.
 
-        On SQLite it is the one write transaction of the moment, so keep it short, and use it
-        alone: a method of this object that writes would wait for it. Leads that are written
-        through it get their duplicate keys with their next `update_lead` or `add_lead` only.
+        On SQLite it is the only write transaction while it is open: keep it short, and call no
+        writing method of this object inside it, which would wait for it. Leads written through
+        the session get their duplicate keys only with their next `update_lead` or `add_lead`.
 
         Args:
-            read_only: The database refuses writes, and nobody is kept from writing.
+            read_only: Whether the database refuses writes; such a session blocks no writer.
         """
         return self.opened.connections.session(read_only=read_only)
 
-    # ---------------------------------------------------------------------------- questions
+    # ------------------------------------------------------------------------------ queries
 
     def get_lead(self, lead_id: str) -> dict[str, Any] | None:
         """Return a lead, or None if there is none with this id."""
@@ -173,16 +173,16 @@ class LeadDatabase:
         Args:
             filters: Value by field, or operators by field: `eq`, `ne`, `in` (a list), `is_null`
                 (True or False), `lt`, `lte`, `gt`, `gte`, and `contains` and `starts_with`, which
-                disregard the case of A to Z. None is a blank value: it equals itself, and is
-                neither less nor greater than any. Text compares by code point.
-            limit: Most leads to return; None for all.
-            offset: How many to skip first.
-            order_by: A field or several, `-` in front for descending; blank values come last.
-                By default the oldest come first. What is equal comes in order of id.
+                ignore the case of A to Z. None is a blank value: it equals itself, and is neither
+                less nor greater than any other value. Text compares by code point.
+            limit: Maximum number of leads to return; None for all.
+            offset: Number of leads to skip first.
+            order_by: One or several fields, with a leading `-` for descending; blank values sort
+                last. By default the oldest leads come first. Ties are sorted by id.
 
         Raises:
-            UnknownFieldError: A field or an operator that there is not; names the closest one.
-            ValidationError: A value that the field or the operator cannot have.
+            UnknownFieldError: There is no such field or operator; names the closest one.
+            ValidationError: A value does not suit the field or the operator.
         """
         return self._queries.search_leads(filters, limit=limit, offset=offset, order_by=order_by)
 
@@ -194,9 +194,9 @@ class LeadDatabase:
         order_by: str | Sequence[str] | None = None,
         after: str | None = None,
     ) -> LeadPage:
-        """Return one page of the leads that pass all filters, and where the next one begins.
+        """Return one page of the leads that pass all filters, with a cursor for the next page.
 
-        Each page costs the same, however far it is; an `offset` costs more with each page.
+        Every page costs the same; with `offset`, each further page costs more.
 
             >>> from leadlog.leads.store import LeadDatabase
             >>> with LeadDatabase(":memory:", capture=False) as db:
@@ -208,28 +208,28 @@ class LeadDatabase:
 
         Args:
             filters: As for `search_leads`.
-            limit: Most leads of the page, from 1 on.
-            order_by: As for `search_leads`, but what is equal comes in order of id in the
-                direction of the last field.
-            after: The `next` of the page before; None for the first page.
+            limit: Maximum number of leads on the page, at least 1.
+            order_by: As for `search_leads`, but ties are sorted by id in the direction of the
+                last field.
+            after: The `next` of the previous page; None for the first page.
 
         Raises:
-            UnknownFieldError: A field or an operator that there is not; names the closest one.
-            ValidationError: A value that does not suit, or a cursor of another search.
+            UnknownFieldError: There is no such field or operator; names the closest one.
+            ValidationError: A value does not suit, or the cursor belongs to another search.
         """
         return self._queries.search_page(filters, limit=limit, order_by=order_by, after=after)
 
     def get_all_leads(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
         """Iterate over all leads in order of id.
 
-        Between two pages no connection and no lock is held, so leads may be changed meanwhile:
-        each that is there all the time comes once.
+        No connection and no lock is held between two pages, so leads may change during the
+        iteration; each lead that exists throughout is yielded exactly once.
 
         Args:
-            page_size: How many leads are read, and held, at a time.
+            page_size: Number of leads read and held in memory at a time.
 
         Raises:
-            ValidationError: `page_size` is not a number from 1 on.
+            ValidationError: `page_size` is not a number of at least 1.
         """
         return self._queries.get_all_leads(page_size)
 
@@ -238,66 +238,67 @@ class LeadDatabase:
     ) -> list[dict[str, Any]]:
         """Return the leads that may be the same person as a lead, closest first.
 
-        First those that share a key with it, then those that are only much like it
-        (`leadlog.leads.store.similarity`), as suggestions: nothing is ever merged by similarity.
+        Leads that share a key with it come first, followed by similar leads as suggestions
+        (`leadlog.leads.store.similarity`): nothing is ever merged by similarity.
 
         Args:
-            lead: A lead as for `add_lead`, or as the store gave it; it is never found itself.
+            lead: A lead as for `add_lead`, or as returned by the store; it never matches itself.
             min_score: Lowest score of a suggestion, 0 to 1; None for no suggestions.
-            limit: Most leads to return.
+            limit: Maximum number of leads to return.
 
         Returns:
             The leads, each with `matched_on` (`linkedin_url`, `email` or `name_company`; None for
-            a suggestion), `would_merge`: whether `add_lead` would update this one, `score` (0 to
-            1) and `reason`.
+            a suggestion), `would_merge` (whether `add_lead` would update it), `score` (0 to 1)
+            and `reason`.
 
         Raises:
-            ValidationError: The lead is not a mapping, or has a value that cannot be stored, or
-                `min_score` is not a share.
+            ValidationError: The lead is not a mapping or has a value that cannot be stored, or
+                `min_score` is not between 0 and 1.
         """
         return self._queries.find_duplicates(lead, min_score=min_score, limit=limit)
 
     def find_all_duplicates(self, min_score: float = 0.85) -> Iterator[DuplicatePair]:
         """Iterate over pairs of leads that may be the same person, each pair once.
 
-        The whole store is walked; a pair that is not among the nearest neighbours by company, by
-        name or by e-mail address is not found. Meanwhile a connection is in use, so exhaust or
-        close the iterator; an in-memory store cannot do anything else until then.
+        All leads are read; a pair that is not among the nearest neighbours by company, by name or
+        by e-mail address is not found. The iterator holds a connection, so exhaust or close it;
+        an in-memory store can do nothing else before that.
 
         Args:
             min_score: Lowest score, 0 to 1.
 
         Raises:
-            ValidationError: `min_score` is not a share.
+            ValidationError: `min_score` is not between 0 and 1.
         """
         return self._queries.find_all_duplicates(min_score)
 
     def get_merges(self, lead_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Return what duplicates overwrote, newest first.
+        """Return the merge log: the values that duplicates overwrote, newest merge first.
 
         Args:
-            lead_id: In which lead; None for any.
-            limit: Most merges to return.
+            lead_id: Id of the lead that was overwritten; None for all leads.
+            limit: Maximum number of merges to return.
 
         Returns:
-            `merge_id`, `lead_id`, `merged_at`, `matched_on`, `old_values` and `new_values` (by
-            field; of `raw_data` by column), `session_id` of the log, and `undone_at`.
+            One dictionary per merge: `merge_id`, `lead_id`, `merged_at`, `matched_on`,
+            `old_values` and `new_values` (by field; for `raw_data` by column), `session_id` (of
+            the logging session) and `undone_at`.
         """
         return self._queries.get_merges(lead_id, limit)
 
     def get_sync_pending_leads(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the leads that wait to be synchronised, those changed longest ago first.
+        """Return the leads that wait to be synchronised, least recently changed first.
 
         Args:
-            limit: Most leads to return; None for all.
+            limit: Maximum number of leads to return; None for all.
         """
         return self._queries.get_sync_pending_leads(limit)
 
     def stats(self) -> dict[str, Any]:
-        """Return the numbers of the store.
+        """Return counts and the size of the store.
 
         Returns:
-            `total_leads`, `pending_syncs`, `enriched_leads`, `verified_leads`,
+            A dictionary of `total_leads`, `pending_syncs`, `enriched_leads`, `verified_leads`,
             `leads_added_today` (since midnight UTC), `last_updated_at` (None without leads) and
             `database_size_mb` (10^6 bytes; of the whole database).
         """
@@ -306,23 +307,23 @@ class LeadDatabase:
     # ------------------------------------------------------------------------------- changes
 
     def add_lead(self, lead: Mapping[Any, Any]) -> str:
-        """Add a lead, or update the one that is there already.
+        """Add a lead, or update the stored lead of the same person.
 
-        `leadlog.leads.store.duplicates` tells who is the same person. A duplicate changes what it
-        has anew: its blank values erase nothing, `id` and `created_at` stay, and so do values that
-        it only spells differently. Where an e-mail address or a company is the same but the name
-        or the LinkedIn profile says that it is somebody else, a second lead is created;
+        `leadlog.leads.store.duplicates` defines who is the same person. A duplicate only
+        contributes new values: its blank values erase nothing, and `id`, `created_at` and values
+        that differ only in spelling stay. Where an e-mail address or a company matches but the
+        name or the LinkedIn profile belongs to another person, a second lead is created;
         `find_duplicates` finds both.
 
         Args:
-            lead: Values by column name; a name is needed. An `id` becomes the lead's id, unless
-                another person has it: then it is kept in `raw_data`.
+            lead: Values by column name; a name is required. An `id` becomes the lead's id, unless
+                another person already has it: then it is kept in `raw_data`.
 
         Returns:
             The id of the new or the updated lead.
 
         Raises:
-            ValidationError: The lead has no name, or a value that cannot be stored.
+            ValidationError: The lead has no name or has a value that cannot be stored.
         """
         return self._writes.add_lead(lead)
 
@@ -335,20 +336,20 @@ class LeadDatabase:
     ) -> AddResult:
         """Add any number of leads as `add_lead` does, many in one transaction.
 
-        A lead that cannot be stored is rejected with the reason, and the others go on. A database
-        error ends the call; the batches before stay, and adding the same leads again only
-        completes them. Each batch is one record in the log, which counts its created, updated and
-        rejected leads; the records of one call share a `call_id`.
+        A lead that cannot be stored is rejected with a reason; the others are still added. A
+        database error ends the call, but earlier batches stay committed, and adding the same
+        leads again adds only the rest. Each batch is one record in the log, with the counts of
+        created, updated and rejected leads; the records of one call share a `call_id`.
 
         Args:
-            leads: The leads, from any iterable; at most one batch of them is held.
-            batch_size: Most leads of one transaction.
-            report: Called with the place of each lead, from 0, and its `AddOutcome`, once its
-                batch is committed. The result then only counts, so that memory stays the same
-                however many leads there are.
+            leads: Any iterable of leads; at most one batch is held in memory.
+            batch_size: Maximum number of leads per transaction.
+            report: Called with the position of each lead, from 0, and its `AddOutcome`, once its
+                batch is committed. The result then holds counts only, so memory use does not grow
+                with the number of leads.
 
         Raises:
-            ValidationError: `leads` is not an iterable of leads, or `batch_size` not a number.
+            ValidationError: `leads` is not an iterable of leads, or `batch_size` is invalid.
         """
         return self._writes.add_leads(leads, batch_size, report=report)
 
@@ -360,18 +361,18 @@ class LeadDatabase:
         number: int,
         within: Within | None = None,
     ) -> list[AddOutcome]:
-        """Add one batch of leads in one transaction; for those that read and check them themselves.
+        """Add one batch of leads, validated by the caller, in one transaction.
 
         Args:
-            candidates: The leads, as `leadlog.leads.store.intake.sorted_out` gives them.
-            call_id: The same for all batches of one call, in the log.
-            number: Which batch of the call, from 1.
-            within: Called with the session and the outcomes before they are committed, so that
-                what it writes is committed with the leads, or not at all; again where the
-                transaction is done again.
+            candidates: The leads, as returned by `leadlog.leads.store.intake.sorted_out`.
+            call_id: Id in the log that all batches of one call share.
+            number: Number of the batch in the call, from 1.
+            within: Called with the session and the outcomes before the commit, so that its writes
+                are committed with the leads or not at all. Called again if the transaction is
+                retried.
 
         Returns:
-            One outcome for each.
+            One outcome for each candidate, in the same order.
         """
         return self._writes.add_batch(candidates, call_id=call_id, number=number, within=within)
 
@@ -379,18 +380,18 @@ class LeadDatabase:
         """Change some fields of a lead.
 
         Args:
-            lead_id: Which lead.
+            lead_id: Id of the lead.
             changes: New values by column name. A blank value erases the old one. Unknown columns
-                are added to `raw_data`, with a warning where the name is nearly that of a field;
-                `raw_data` itself is replaced. Values that the lead has already may be among them,
-                so a whole lead can be given back. With a `row_version` among them, they are changes
-                to that version only: nobody else's change is overwritten unseen.
+                are added to `raw_data`, with a warning if the name resembles that of a field;
+                `raw_data` itself is replaced. Unchanged values are allowed, so a whole lead can be
+                passed back. A `row_version` among them makes the update conditional on that
+                version (optimistic locking), so that no concurrent change is overwritten.
 
         Returns:
             Whether there is such a lead.
 
         Raises:
-            StaleLeadError: The lead has another `row_version` by now; nothing was changed.
+            StaleLeadError: The lead now has another `row_version`; nothing was changed.
             ValidationError: `id`, `created_at` or `updated_at` would change, the name would be
                 erased, or a value cannot be stored.
         """
@@ -399,45 +400,46 @@ class LeadDatabase:
     def delete_lead(self, lead_id: str) -> bool:
         """Delete a lead; return whether there was one with this id.
 
-        Where it is linked with a row in Airtable, a tombstone stays until that row is deleted.
+        If it is linked to a row in Airtable, a tombstone stays until that row is deleted.
         """
         return self._writes.delete_lead(lead_id)
 
     def undo_merge(self, which: int | str) -> Undone | None:
-        """Restore what a duplicate overwrote; see `get_merges`.
+        """Restore the values that a duplicate overwrote; see `get_merges`.
 
         Args:
-            which: The `merge_id` of a merge, or the id of a lead for its last merge that is not
-                undone.
+            which: The `merge_id` of a merge, or the id of a lead to undo its last merge that was
+                not yet undone.
 
         Returns:
-            What was done; None if there is no such merge or lead, or nothing left to undo.
+            The restored and the kept fields; None if there is no such merge or lead, or nothing
+            left to undo.
         """
         return self._writes.undo_merge(which)
 
     def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
-        """Mark leads as waiting to be synchronised; it changes neither their time nor version.
+        """Mark leads as waiting to be synchronised, without changing their time or version.
 
         Args:
-            ids: Which leads; None for all. Ids that no lead has are passed over.
+            ids: Ids of the leads; None for all. Unknown ids are ignored.
 
         Returns:
-            How many leads were marked; those that waited already are not counted.
+            The number of leads newly marked; leads that were already waiting are not counted.
         """
         return self._writes.mark_for_sync(ids)
 
     # --------------------------------------------------------------------------- maintenance
 
     def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> Backup:
-        """Back the store up while it is in use, and read the backup back.
+        """Back up the store while it is in use, and verify the backup by reading it back.
 
         SQLite is copied in one snapshot and checked; PostgreSQL is dumped by `pg_dump`.
 
         Args:
-            target: A file to create (with a suffix such as `.db`), or a directory for a file that
-                is named by the time.
-            keep: How many backups named by the time stay in the directory; older ones are
-                removed after this one is verified. None for all.
+            target: A file to create (with a suffix such as `.db`), or a directory for a file
+                named after the current time.
+            keep: Number of backups named after their time to keep in the directory; older ones
+                are removed once this one is verified. None keeps all.
 
         Raises:
             StoreError: The backup could not be made or read back, or `pg_dump` is not installed.
@@ -445,32 +447,32 @@ class LeadDatabase:
         return self._maintenance.backup(target, keep=keep)
 
     def check(self, *, repair: bool = False) -> list[Finding]:
-        """Look the store through, and return what is wrong with it.
+        """Check the integrity of the store, and return the problems found.
 
         Args:
-            repair: Whether to remove keys without a lead and to add missing ones first; what is
-                returned is what is wrong afterwards.
+            repair: Whether to remove keys without a lead and add missing ones first; the problems
+                returned are those that remain.
         """
         return self._maintenance.check(repair=repair)
 
     def vacuum(self) -> dict[str, Any]:
-        """Give unused space back and tell the planner what there is; others may go on meanwhile.
+        """Reclaim unused space and refresh the planner's statistics, while the store is in use.
 
         Returns:
-            `bytes_before` and `bytes_after`, of the database.
+            A dictionary of `bytes_before` and `bytes_after`, the sizes of the database.
         """
         return self._maintenance.vacuum()
 
     def explain_quality(self, *, worst: int = 10, page_size: int = 500) -> QualityReport:
-        """Judge every lead's data, field by field.
+        """Score the data quality of every lead, field by field.
 
         Args:
-            worst: How many of the worst leads to name.
-            page_size: How many leads are read, and held, at a time.
+            worst: Number of lowest-scoring leads to list.
+            page_size: Number of leads read and held in memory at a time.
 
         Returns:
-            Tiers, the distribution of scores, per field how often it has points and why not, and
-            the worst leads. Scores are those of the log's training labels; what email-validator
-            and phonenumbers find beyond that, where they are installed, is separate.
+            Tiers, the distribution of scores, per field how often it scored and why not, and the
+            worst leads. Scores are those of the log's training labels; the findings of
+            email-validator and phonenumbers, where they are installed, are listed separately.
         """
         return self._maintenance.explain_quality(worst=worst, page_size=page_size)

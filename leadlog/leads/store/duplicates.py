@@ -1,21 +1,21 @@
-"""What tells one person from another: keys derived from the fields of a lead.
+"""Duplicate keys, derived from the fields of a lead, that identify a person.
 
 Two leads are the same person when they share, in this order,
 
-1. `linkedin_url`: the LinkedIn profile, whatever country host, case, language or query the
-   address has;
-2. `email`: the e-mail address without regard to case. Dots and plus tags count: only some mail
+1. `linkedin_url`: the LinkedIn profile, regardless of the address's country host, case, language or
+            query;
+2. `email`: the e-mail address, ignoring case. Dots and plus tags count: only some mail
    servers ignore them;
-3. `name_company`: full name and company, exact but for case, spaces, accents, punctuation and a
-   small list of legal forms,
+3. `name_company`: full name and company, ignoring case, spaces, accents, punctuation and a small
+            list of legal forms,
 
-and nothing contradicts it: another name, another e-mail address or another profile is a veto, and
-the two become a suggestion (`contradiction`). A value that identifies nobody is not a key:
-placeholders, templates, a first name beside a company (`leadlog.leads.store.placeholders`).
+and nothing contradicts it: a different name, e-mail address or profile is a veto, and the pair is
+only suggested (`contradiction`). A value that identifies nobody is not a key: placeholders,
+templates, a first name with a company (`leadlog.leads.store.placeholders`).
 
-A shared mailbox (info@, sales@ …) says nothing on its own: it is a key together with the name
-only. So is an address or a profile that a lead with another name came with first. "Acme" and "Acme
-Labs", "John Smith" and "Joan Smith" are different.
+A shared mailbox (info@, sales@ …) identifies nobody alone: it is a key only together with the name.
+The same holds for an address or a profile that a lead with another name claimed first. "Acme" and
+"Acme Labs", "John Smith" and "Joan Smith" are different.
 
     >>> keys_of({"full_name": "José  Núñez", "company": "Acme, Inc.", "email": "Info@acme.com"})
     {'email_name': 'info@acme.com|jose nunez', 'name_company': 'jose nunez|acme'}
@@ -59,26 +59,26 @@ KINDS = ("linkedin_name", "linkedin_url", "email_name", "email", "name_company")
 """The kinds of key, strongest first."""
 
 WITHOUT_NAME = {"linkedin_name": "linkedin_url", "email_name": "email"}
-"""Kinds of key that have a name in them to the kind of the value alone.
+"""Kinds of key that include the name, mapped to the kind of the value alone.
 
-The name belongs to the key only where the value alone is nobody's, or somebody else's.
+The name is part of the key only where the value alone identifies nobody, or another lead has it.
 """
 
 KEY_FIELDS = frozenset({"full_name", "company", "email", "linkedin_url"})
-"""The fields that keys are made of."""
+"""The fields from which keys are derived."""
 
 _LONGEST = 400
-_REMEMBERED = 512  # values of a lead, which are looked at again where it is a duplicate
+_REMEMBERED = 512  # values of a lead are needed again when it is a duplicate
 
 # www, mobile and country hosts: uk.linkedin.com, de.linkedin.com …
 _LINKEDIN_HOST = re.compile(r"(?:(?:www|m|mobile|touch|[a-z]{2})\.)?linkedin\.com")
-# As nearly every export writes it; anything else is taken apart part by part.
+# The form in nearly every export; any other address is parsed part by part.
 _PLAIN_PROFILE = re.compile(
     rf"https?://{_LINKEDIN_HOST.pattern}/in/([a-z0-9](?:-?[a-z0-9])*)/?", re.ASCII
 )
 _SCHEME = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 _ATOM = r"[^\s@,;:<>()\[\]\\\"|.]+"
-_LOCAL = r"[^\s@,;:<>()\[\]\\\"|]+"  # with its dots in one class: nothing to try in two ways
+_LOCAL = r"[^\s@,;:<>()\[\]\\\"|]+"  # dots are in the class: no backtracking
 _EMAIL = re.compile(rf"{_LOCAL}@{_ATOM}(?:\.{_ATOM})+")
 
 
@@ -92,13 +92,13 @@ _LEGAL_FORMS = _words(
 )
 _HONORIFICS = _words("mr mrs ms miss mx dr prof professor sir herr frau hr fr mag ing")
 _GENERATIONS = _words("jr sr junior senior ii iii iv")
-# Scripts that put no blank between the parts of a name.
+# Scripts that write no space between the parts of a name.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
 _WORD = re.compile(r"[\s\-]+")
 _PROFILE_KINDS = frozenset({"linkedin_url", "linkedin_name"})
 _ADDRESS_KINDS = frozenset({"email", "email_name"})
 _ACCENTS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
-# Letters whose stroke or form no decomposition takes away.
+# Letters that Unicode decomposition does not reduce to ASCII.
 _LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "\u0131": "i", "æ": "ae", "œ": "oe", "þ": "th"}
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")
@@ -108,9 +108,9 @@ _LETTERS = str.maketrans(
 
 
 def comparable(value: str) -> str:
-    """Without regard to case, spaces, the accents of Latin letters, and punctuation.
+    """Return a text without case, extra spaces, accents of Latin letters and punctuation.
 
-    Marks on letters of other scripts stay: there they make another letter, not an accent.
+    Marks on letters of other scripts stay: there they form a different letter.
     """
     found = value.casefold()
     if found.isascii() and found.isprintable():
@@ -118,14 +118,14 @@ def comparable(value: str) -> str:
             found = found.translate(_LETTERS)
         return " ".join(found.split())
     found = unseen(found)
-    # Taken apart first: some characters stand for several, punctuation among them.
+    # Decompose first: some characters stand for several, including punctuation.
     found = unseen(unicodedata.normalize("NFKD", found)).casefold().translate(_LETTERS)
     found = unicodedata.normalize("NFC", _ACCENTS.sub("", found))
     return " ".join(found.split())
 
 
 def is_generation(suffix: str) -> bool:
-    """Return whether what stands after a name tells father and son apart: Jr., Sr., III."""
+    """Return whether a suffix of a name distinguishes generations: Jr., Sr., III."""
     return comparable(suffix) in _GENERATIONS
 
 
@@ -140,8 +140,8 @@ def canonical_name(name: str | None) -> str | None:
 def canonical_company(company: str | None) -> str | None:
     """Return the comparable form of a company's name, without its legal form.
 
-    None for a blank one, a placeholder, and what people without a company put there. Remembered,
-    since many leads share a company.
+    None for a blank one, a placeholder, and entries of people without a company. Cached, since many
+    leads share a company.
     """
     words = (comparable(company) if company else "").split()
     while len(words) > 1 and words[-1] in _LEGAL_FORMS:
@@ -152,7 +152,7 @@ def canonical_company(company: str | None) -> str | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def canonical_email(email: str | None) -> str | None:
-    """Return the comparable form of an e-mail address; None for a placeholder, and what is none."""
+    """Return the comparable form of an e-mail address; None for a placeholder or an invalid one."""
     if not email:
         return None
     if email.isascii() and email.isprintable():
@@ -169,7 +169,7 @@ def canonical_email(email: str | None) -> str | None:
 
 
 def is_shared_mailbox(email: str) -> bool:
-    """Return whether an address is read by several people, by its part before the `@`.
+    """Return whether several people read an address, judging by its part before the `@`.
 
     >>> [is_shared_mailbox(f"{box}@acme.com") for box in ("no-reply", "sales-uk", "ada")]
     [True, True, False]
@@ -179,11 +179,11 @@ def is_shared_mailbox(email: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def canonical_linkedin(url: str | None) -> str | None:
-    """Return a LinkedIn profile as `in/<name>`; None for what is no person's profile.
+    """Return a LinkedIn profile as `in/<name>`; None for any other address.
 
-    Hosts that only look like LinkedIn (`linkedin.com.evil.com`, `linkedin.com@evil.com`) are
-    none, and neither are company pages, templates that were never filled, and an address that has
-    another one in it.
+    None as well for hosts that only resemble LinkedIn (`linkedin.com.evil.com`,
+    `linkedin.com@evil.com`), company pages, unfilled templates, and an address that contains
+    another one.
 
         >>> canonical_linkedin("https://UK.linkedin.com/in/Ada-Lovelace/en?trk=public_profile")
         'in/ada-lovelace'
@@ -210,8 +210,8 @@ def canonical_linkedin(url: str | None) -> str | None:
     if "linkedin.com" in address.path.casefold() or any(part.endswith(":") for part in path):
         return None
     folder = path[0].casefold()
-    # Old addresses, /pub/ada-lovelace/1a/2b3/4c5, need their numbers; after /in/<name> come a
-    # language or a page of the profile.
+    # Old addresses, /pub/ada-lovelace/1a/2b3/4c5, need their numbers; /in/<name> may be followed
+    # by a language or a page of the profile.
     wanted = path[1:2] if folder == "in" else path[1:5]
     name = "/".join(unicodedata.normalize("NFC", unquote(part)).casefold() for part in wanted)
     broken = not name.isprintable() or "\ufffd" in name
@@ -221,7 +221,7 @@ def canonical_linkedin(url: str | None) -> str | None:
 
 
 def names_agree(first: str | None, second: str | None) -> bool:
-    """Return whether two names can be one person's: the same words, in any order."""
+    """Return whether two names can belong to one person: the same words, in any order."""
     one, other = canonical_name(first), canonical_name(second)
     if one is None or other is None:
         return False
@@ -229,9 +229,9 @@ def names_agree(first: str | None, second: str | None) -> bool:
 
 
 def names_fit(first: str | None, second: str | None) -> bool:
-    """Return whether two names of one profile can be one person's: one may be a shorter form.
+    """Return whether two names of one profile can belong to one person; one may be shorter.
 
-    Titles do not count, initials stand for a name, and parts may be missing.
+    Titles are ignored, initials match a name, and parts may be missing.
 
     >>> names_fit("Dr. Ida Strand", "I. Strand"), names_fit("Ida", "Ida Strand")
     (True, True)
@@ -275,12 +275,12 @@ def _is_full(name: str) -> bool:
 def contradiction(
     there: Mapping[str, Any], incoming: Mapping[str, Any], shared: Collection[str]
 ) -> str | None:
-    """Return what says that two leads with a key in common are two persons; None for nothing.
+    """Return the difference that makes two leads with a shared key two persons, or None.
 
     Args:
-        there: `full_name`, `email` and `linkedin_url` of the one.
-        incoming: Those of the other.
-        shared: The kinds of key that both have.
+        there: `full_name`, `email` and `linkedin_url` of the stored lead.
+        incoming: Those of the incoming lead.
+        shared: The kinds of key that both share.
     """
     by_profile = not _PROFILE_KINDS.isdisjoint(shared)
     by_address = not _ADDRESS_KINDS.isdisjoint(shared)
@@ -302,14 +302,14 @@ def contradiction(
 
 
 def _bounded(value: str) -> str:
-    """Return a key short enough for an index; a longer one by its digest."""
+    """Return a key short enough for an index; a longer one is replaced by its digest."""
     if len(value) <= _LONGEST:
         return value
     return f"sha256:{sha256(value.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def keys_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the keys of a lead by kind, strongest first; none for what it does not have.
+    """Return the keys of a lead by kind, strongest first; only the kinds that it has.
 
     Args:
         fields: `full_name`, `company`, `email` and `linkedin_url`; any may be missing or None.

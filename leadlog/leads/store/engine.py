@@ -1,11 +1,11 @@
-"""How the lead store opens, shares and closes connections to SQLite and PostgreSQL.
+"""The connections of the lead store to SQLite and PostgreSQL: opened, shared and closed.
 
-Writers of one process queue on a lock of ours, in which they sleep instead of polling SQLite's
-file. An in-memory database is one connection, which its threads share in turn. SQLite begins a
-write with BEGIN IMMEDIATE: a deferred one would read first, find at its first write that somebody
-else wrote in between, and fail. WAL lets readers go on meanwhile, with `synchronous=NORMAL`: a
-crash of the process loses nothing, a power failure may lose the last commits, and neither damages
-the file.
+Writers of one process queue on a lock of ours, on which they sleep instead of polling SQLite's
+file lock. An in-memory database is a single connection that threads use in turn. On SQLite a write
+begins with BEGIN IMMEDIATE: a deferred transaction would read first, find at its first write that
+another writer committed in between, and fail. WAL lets readers continue during a write. With
+`synchronous=NORMAL` a crash of the process loses nothing and a power failure may lose the last
+commits; neither damages the file.
 """
 
 import json
@@ -38,25 +38,25 @@ __all__ = [
 ]
 
 WAIT_SECONDS = 30.0
-"""Longest wait for another user of the same store object."""
+"""Maximum wait for another thread or task that uses the same store object."""
 
-_BUSY_SECONDS = 10.0  # for each of several attempts
+_BUSY_SECONDS = 10.0  # for each attempt of `retry_transient`
 _EXTRAS = {"sqlite": "async", "postgresql": "postgres"}
 _BEGIN = "leadlog_begin"
 
 IMMEDIATE = {_BEGIN: "BEGIN IMMEDIATE"}
-"""Execution options of a connection that begins to write."""
+"""Execution options of a connection that begins a write transaction."""
 
 _BULK_LOADING = ("PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=16384")
-"""Settings of a SQLite connection that writes much: KiB of cache, and 4 KiB pages of log."""
+"""Settings of a SQLite connection for bulk loads: KiB of cache, and 4 KiB pages of the WAL."""
 
 
 def _sleep(seconds: float) -> None:
-    time.sleep(seconds)  # as it is then: gevent's and eventlet's lets other green threads go on
+    time.sleep(seconds)  # looked up on each call: gevent and eventlet may have replaced it
 
 
 class _ThreadLock:
-    """A lock for one thread at a time, which says so when a thread would wait for itself."""
+    """A lock for one thread at a time; raises instead of letting a thread deadlock on itself."""
 
     __slots__ = ("_lock", "_owner", "_what")
 
@@ -89,11 +89,11 @@ class EngineStrategy:
     """How connections are made and waited for: in threads, or in the tasks of an event loop.
 
     Attributes:
-        create: Makes an engine, as `sqlalchemy.create_engine` does.
-        pool: The pool for SQLite.
-        lock: Makes a lock for one thread or task at a time, which names what it guards.
-        sleep: Waits, seconds.
-        abandon: Closes the connections of a store that was forgotten.
+        create: Creates an engine, like `sqlalchemy.create_engine`.
+        pool: Pool class for SQLite.
+        lock: Creates a lock for one thread or task at a time; takes the name of what it guards.
+        sleep: Sleeps for a number of seconds.
+        abandon: Closes the connections of a store that was never closed.
     """
 
     create: Callable[..., Engine] = create_engine
@@ -104,7 +104,7 @@ class EngineStrategy:
 
 
 def _open_engine(url: URL, strategy: EngineStrategy) -> Engine:
-    """Return an engine on a database, whose connections are set up for the store.
+    """Return an engine whose connections are configured for the store.
 
     Raises:
         StoreError: The driver is not installed.
@@ -130,12 +130,12 @@ def _open_engine(url: URL, strategy: EngineStrategy) -> Engine:
     return engine
 
 
-# ASCII with escapes: half surrogate pairs, which raw data may hold, would not encode.
+# ASCII with escapes: lone surrogates, which raw data may contain, cannot be encoded.
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # Off: the driver would begin transactions on its own, and deferred ones. `_begin_sqlite` does.
+    # None: otherwise the driver itself begins (deferred) transactions; `_begin_sqlite` does it.
     connection.isolation_level = None
     cursor = connection.cursor()  # `connection.execute` of SQLAlchemy 2.0's aiosqlite has none
     cursor.execute("PRAGMA foreign_keys=ON")
@@ -160,13 +160,13 @@ class Connections:
     """The open database: read connections, write sessions and sessions for the user.
 
     Args:
-        url: Where the database is.
+        url: URL of the database.
         strategy: How connections are made and waited for.
 
     Attributes:
-        url: Where the database is; its text and `repr` hide the password.
-        engine: SQLAlchemy's engine, on which all connections are made.
-        sqlite: Whether it is SQLite.
+        url: URL of the database; its `str` and `repr` mask the password.
+        engine: The SQLAlchemy engine of all connections.
+        sqlite: Whether the database is SQLite.
     """
 
     def __init__(self, url: URL, strategy: EngineStrategy | None = None) -> None:
@@ -180,7 +180,7 @@ class Connections:
         self._memory = self.sqlite and in_memory(url)
         self._set_locks()
         renew_after_fork(self)
-        # Shares the pool and the events of `engine`, at the price of some time for each event.
+        # Shares the pool and the events of `engine`, which costs some time per event.
         self._writing = self.engine.execution_options(**IMMEDIATE)
 
     def _set_locks(self) -> None:
@@ -194,20 +194,20 @@ class Connections:
             self._writers = self._strategy.lock("an open write session")
 
     def after_fork(self) -> None:
-        """Give a forked child connections and locks of its own."""
+        """Give a forked child its own connections and locks."""
         self._set_locks()
         if not self._memory:  # a database in memory was copied with the process
-            # Never released: closing them here would end the parent's transactions.
+            # Kept referenced forever: closing them here would end the parent's transactions.
             _inherited.append(self.engine.pool)
             self.engine.dispose(close=False)
 
     def close(self) -> None:
-        """Close all connections; what comes after is a `StoreError`."""
+        """Close all connections; later use raises a `StoreError`."""
         self._closed = True
         self.engine.dispose()
 
     def abandon(self) -> None:
-        """Close what a caller left open."""
+        """Close the connections if the caller did not."""
         if not self._closed:
             self._closed = True
             self._strategy.abandon(self.engine)
@@ -223,14 +223,14 @@ class Connections:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Lend a connection for reading, in one transaction that is rolled back at the end."""
+        """Lend a connection for reading, in one transaction that is rolled back on exit."""
         self._check_open()
         with self._readers, self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Lend a session in a write transaction; commit it at the end, or roll back on error."""
+        """Lend a session in a write transaction; commit on exit, or roll back on an error."""
         self._check_open()
         with (
             self._writers,
@@ -245,10 +245,10 @@ class Connections:
             session.commit()
 
     def in_transaction(self, work: Callable[[Session], T]) -> T:
-        """Do work in a write transaction, and again where the database gave it up for another.
+        """Run a function in a write transaction, and retry it after a transient database error.
 
         Args:
-            work: Called with a session that it need not commit; perhaps several times.
+            work: Called with a session, once per attempt; need not commit.
         """
 
         def attempt() -> T:
@@ -258,10 +258,10 @@ class Connections:
         return retry_transient(attempt, self._sleep)
 
     def reading(self, work: Callable[[Connection], T]) -> T:
-        """Do work on a connection for reading, and again where the database was locked.
+        """Run a function on a connection for reading, and retry it if the database was locked.
 
         Args:
-            work: Called with a connection in a transaction; perhaps several times.
+            work: Called with a connection in a transaction, once per attempt.
         """
 
         def attempt() -> T:
@@ -271,10 +271,10 @@ class Connections:
         return retry_transient(attempt, self._sleep)
 
     def refresh_statistics(self) -> None:
-        """Tell SQLite's planner how many leads have the same value, where it knows little.
+        """Update the statistics of SQLite's query planner by a sample (ANALYZE).
 
-        Without it a search by two fields may take the index of the worse one. Samples only;
-        PostgreSQL sees to it by itself.
+        Without them a search by two fields may use the less selective index. PostgreSQL updates its
+        statistics automatically.
         """
         if not self.sqlite:
             return
@@ -287,11 +287,11 @@ class Connections:
             pass
 
     def vacuum(self) -> None:
-        """Give unused space back and refresh what the planner knows."""
+        """Reclaim unused space and refresh the planner's statistics."""
         self._check_open()
         with self._writers, self.engine.connect() as connection:
             if self.sqlite:
-                connection.exec_driver_sql("COMMIT")  # ours, which every statement begins
+                connection.exec_driver_sql("COMMIT")  # ends `_begin_sqlite`'s transaction
                 for statement in ("VACUUM", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"):
                     connection.exec_driver_sql(statement)
             else:
@@ -300,11 +300,11 @@ class Connections:
 
     @contextmanager
     def bulk_loading(self) -> Iterator[None]:
-        """Write much for a while, with settings of SQLite that suit it; others may go on meanwhile.
+        """Apply SQLite settings for bulk loads while the context is open; others may still write.
 
-        Pages stay in memory for longer, and are brought from the write-ahead log into the database
-        less often, a last time at the end. A power failure may lose all commits since the last
-        time, so this is for writers that go on where the database is.
+        The page cache is larger and checkpoints are rarer, with a last one on exit. A power failure
+        may lose all commits since the last checkpoint, so this is for writers that resume from the
+        state of the database.
         """
         if not self.sqlite or self._memory:
             yield
@@ -314,7 +314,7 @@ class Connections:
             yield
         finally:
             self._bulk_loads -= 1
-            # Whatever goes wrong here goes wrong with the next commit as well, which tells it.
+            # An error here will occur in the next commit as well, which reports it.
             with (
                 suppress(sqlite3.Error, DBAPIError),
                 closing(self.engine.raw_connection()) as connection,
@@ -324,7 +324,7 @@ class Connections:
 
     @contextmanager
     def session(self, *, read_only: bool) -> Iterator[Session]:
-        """Lend a session to the user of the store; see `LeadDatabase.session`."""
+        """Lend a session to the store's user; see `LeadDatabase.session`."""
         self._check_open()
         if not read_only:
             with self._writers, Session(self._writing, expire_on_commit=False) as session:
@@ -350,12 +350,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:
-    """An open database, and how calls on it are recorded and dated.
+    """An open database, with the capture and the clock of its calls.
 
     Attributes:
         connections: The open database.
-        capture: What opens the operations that are recorded; None to record none.
-        clock: Gives the present time, microseconds since 1970.
+        capture: Opens the operations that are recorded; None to record none.
+        clock: Returns the current time in microseconds since 1970.
     """
 
     connections: Connections
@@ -363,5 +363,5 @@ class OpenStore:
     clock: Callable[[], int]
 
     def now(self) -> datetime:
-        """Return the present time."""
+        """Return the current time as an aware datetime in UTC."""
         return _EPOCH + timedelta(microseconds=self.clock())

@@ -1,9 +1,9 @@
-"""Adds leads: finds out which are there already, merges those and creates the others.
+"""Adds leads: merges those that are already stored and creates the others.
 
-An `Intake` lives in one transaction. It looks up all keys of its leads at once, decides lead by
-lead as if they were added one after the other, and then writes: keys first, so that a writer who
-loses a race for one has written nothing else. The rest of the module adds any number of leads
-batch by batch.
+An `Intake` lives in one transaction. It looks up the keys of all its leads at once, decides lead by
+lead as if they were added one after the other, and then writes: keys first, so that a writer that
+loses a race for a key has written nothing else. The rest of the module adds any number of leads in
+batches.
 """
 
 import os
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 Candidate = NormalisedLead | ValidationError
-"""A lead that can be added, or why it cannot."""
+"""A lead that can be added, or the error that rejects it."""
 
 _LEADS: Table = Lead.__table__  # type: ignore[assignment]  # declarative types it FromClause
 _ADD_LEADS = Insertion(insert(_LEADS))
@@ -54,24 +54,24 @@ _DEFAULTS |= {"verified": False, "enriched": False, "sync_pending": False}
 _BY_ID = (
     select(Lead)
     .where(Lead.id.in_(bindparam("ids", expanding=True)))
-    .order_by(Lead.id)  # everybody locks in this order, so that no two wait for each other
+    .order_by(Lead.id)  # every writer locks in this order, which prevents deadlocks
     .with_for_update()
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AddOutcome:
-    """The outcome of one lead that was to be added.
+    """The outcome of adding one lead.
 
     Attributes:
-        action: `created`, `updated` (it was there already) or `rejected`.
+        action: `created`, `updated` (it was already stored) or `rejected`.
         lead_id: Id of the created or updated lead; None for a rejected one.
-        matched_on: The key by which it, or a possible duplicate of it, was there; else None.
-        possible_duplicates: Ids of other leads that have one of its keys. They were left alone,
-            because their name, e-mail address or LinkedIn profile says that they are somebody
-            else, or because a stronger key is another lead's.
+        matched_on: The key that a stored lead, or a possible duplicate, shares with it; else None.
+        possible_duplicates: Ids of other leads that have one of its keys. They were left unchanged
+            because their name, e-mail address or LinkedIn profile belongs to another person, or
+            because a stronger key matched another lead.
         changed: Whether anything was written.
-        reason: Why it was rejected; else None.
+        reason: The reason for a rejection; else None.
     """
 
     action: Literal["created", "updated", "rejected"]
@@ -83,9 +83,9 @@ class AddOutcome:
 
 
 def _new_ids(count: int) -> Iterator[str]:
-    """Give UUIDs of version 7: unique, and sorted by time, so that indexes grow at their end.
+    """Yield UUIDs of version 7: unique, and sorted by time, so that indexes grow at their end.
 
-    Their random bits are asked of the system at once, when the first one is taken.
+    Their random bits are read from the system in one call, on the first iteration.
     """
     entropy = os.urandom(10 * count).hex()
     for place in range(0, len(entropy), 20):
@@ -97,9 +97,9 @@ def _new_ids(count: int) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _update_of(names: frozenset[str]) -> Update:
-    """Return the statement that writes some fields of a lead.
+    """Return the UPDATE statement for a set of fields; cached.
 
-    Most leads of a batch change alike.
+    Most leads of a batch change the same fields.
     """
     return (
         update(_LEADS)
@@ -112,10 +112,10 @@ def _update_of(names: frozenset[str]) -> Update:
 
 
 class Intake:
-    """Leads on their way into the store, in one transaction.
+    """Leads being added to the store in one transaction.
 
     Attributes:
-        rows: The leads that were looked at, as they are now, by id.
+        rows: Loaded and new leads with their current values, by id.
     """
 
     def __init__(self, session: Session, now: datetime) -> None:
@@ -139,7 +139,7 @@ class Intake:
         """Create or update each lead and write it all; the caller commits.
 
         Raises:
-            StoreError: Others claimed its keys again and again.
+            StoreError: Other writers claimed its keys in each of the attempts.
         """
         keys = [keys_of(lead.fields) for lead in leads]
         given = {lead.fields["id"] for lead in leads if lead.fields.get("id")}
@@ -157,7 +157,7 @@ class Intake:
         raise lost_again()
 
     def _load(self, given: set[str]) -> bool:
-        """Load and lock the leads concerned; False if one was deleted meanwhile."""
+        """Load and lock the leads concerned; return False if one was deleted in between."""
         owners = set(self._owners.values())
         for ids in chunks(sorted(given | owners)):
             for lead in self._session.scalars(_BY_ID, {"ids": ids}):
@@ -192,7 +192,7 @@ class Intake:
         raw = lead.raw_data
         lead_id = lead.fields.get("id")
         if lead_id is not None and lead_id in self.rows:
-            # Somebody else has it: it is kept as what it was where it came from.
+            # Another person has this id: keep it in `raw_data`, as the source's own value.
             raw = {**raw, "id" if "id" not in raw else "id (given)": lead_id}
             lead_id = None
         lead_id = lead_id or next(self._ids)
@@ -221,7 +221,7 @@ class Intake:
             row.update(changes)
             row["name"] = row["full_name"]
         after = keys_of(row)
-        # An address or a profile still tells who it was; a company that was left does not.
+        # An old address or profile still identifies the person; a former company does not.
         left = before.get("name_company")
         if left is not None and left != after.get("name_company"):
             self._look_up({"name_company": left})
@@ -235,13 +235,13 @@ class Intake:
         return bool(changes)
 
     def _look_up(self, keys: Mapping[str, str]) -> None:
-        """Find out who has keys that no incoming lead brought, but a merged one has or had."""
+        """Look up the owners of keys that no incoming lead has, but a merged one has or had."""
         unknown = dict(keys.items() - self._looked_up)
         self._looked_up |= unknown.items()
         self._owners |= owners_of(self._session.connection(), [unknown])
 
     def _claim(self, lead_id: str, key: Key, keys: Mapping[str, str]) -> None:
-        # A name belongs to the key only where the address alone is nobody's or somebody else's.
+        # The name is part of the key only where the value alone is no key, or another lead has it.
         alone = WITHOUT_NAME.get(key[0])
         value = None if alone is None else keys.get(alone)
         if (
@@ -260,7 +260,7 @@ class Intake:
                 self._released[key] = lead_id
 
     def _update(self, changed: Mapping[str, set[str]]) -> None:
-        """Write leads that were there and are locked: those with the same fields together."""
+        """Update stored, locked leads; those that change the same fields in one statement."""
         alike: dict[frozenset[str], list[str]] = {}
         for lead_id, fields in changed.items():
             alike.setdefault(frozenset(fields), []).append(lead_id)
@@ -277,7 +277,7 @@ class Intake:
             self._session.add(Lead(**{field: rows[0][field] for field in FIELDS}))
         elif rows:
             _ADD_LEADS.rows(self._session.connection(), rows)
-        # A new one that changed since is written above, as it is now.
+        # New leads that a later lead of the batch changed are already written above.
         changed = {key: some for key, some in self._changed.items() if key in self._loaded}
         if len(changed) == 1:
             for lead_id, fields in changed.items():
@@ -298,13 +298,13 @@ Within = Callable[[Session, Sequence[AddOutcome]], object]
 
 @dataclass(slots=True)
 class AddResult:
-    """The outcomes of the leads that were to be added.
+    """The outcomes of one call of `add_leads`.
 
     Attributes:
-        created: How many are new.
-        updated: How many were there already, and were updated where they had something new.
-        rejected: How many could not be stored.
-        outcomes: One for each lead, in the order given; none where they were reported.
+        created: Number of new leads.
+        updated: Number of leads that were already stored, and updated where there was news.
+        rejected: Number of leads that could not be stored.
+        outcomes: One per lead, in the order given; empty if they were passed to `report`.
     """
 
     created: int = 0
@@ -317,7 +317,7 @@ class AddResult:
 
     @property
     def ids(self) -> list[str]:
-        """Ids of the leads that were created or updated, each once, in the order given."""
+        """Ids of the created and updated leads without duplicates, in the order given."""
         found = (outcome.lead_id for outcome in self.outcomes)
         return list(dict.fromkeys(lead_id for lead_id in found if lead_id is not None))
 
@@ -325,8 +325,8 @@ class AddResult:
         """Count the outcomes of one batch, and keep them or report them.
 
         Args:
-            batch: One for each lead of the batch.
-            report: Called with each; None to keep them.
+            batch: The outcomes of the batch, one per lead.
+            report: Called with each of them; None to keep them in `outcomes`.
         """
         first = len(self)
         actions = Counter(outcome.action for outcome in batch)
@@ -341,14 +341,14 @@ class AddResult:
 
 
 def checked(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> NormalisedLead:
-    """Return a lead with our names for its columns, if it can be added.
+    """Return a lead with its columns mapped to fields, if it can be added.
 
     Args:
         lead: Values by column.
-        columns: Tells what the columns are for.
+        columns: The mapping from columns to fields.
 
     Raises:
-        ValidationError: It is not a mapping, has no name, or a value that cannot be stored.
+        ValidationError: It is not a mapping, has no name, or has a value that cannot be stored.
     """
     found = to_fields(lead, columns)
     if found.fields.get("full_name") is None:
@@ -363,10 +363,10 @@ def checked(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Normal
 def each_batch(
     leads: Iterable[Mapping[Any, Any]], batch_size: int
 ) -> Iterator[list[Mapping[Any, Any]]]:
-    """Iterate over what `add_leads` was given, batch by batch; no leads are one empty batch.
+    """Split the leads given to `add_leads` into batches; yield one empty batch for no leads.
 
     Raises:
-        ValidationError: `leads` is no iterable of leads, or `batch_size` no number.
+        ValidationError: `leads` is not an iterable of leads, or `batch_size` is invalid.
     """
     if isinstance(leads, str | bytes | Mapping) or not isinstance(leads, Iterable):
         raise ValidationError(
@@ -382,13 +382,13 @@ def each_batch(
 
 
 def sorted_out(leads: Iterable[Mapping[Any, Any]]) -> list[Candidate]:
-    """Return each lead with our names for its columns, or why it cannot be added."""
+    """Return each lead with its columns mapped to fields, or the error that rejects it."""
     found: list[Candidate] = []
     for lead in leads:
         try:
             found.append(checked(lead))
         except ValidationError as error:
-            found.append(error.with_traceback(None))  # which has this list in its frame: a cycle
+            found.append(error.with_traceback(None))  # its frames refer to this list: a cycle
     return found
 
 
@@ -396,8 +396,8 @@ def add_batch(intake: Intake, candidates: Sequence[Candidate]) -> list[AddOutcom
     """Add the leads of one batch that can be stored, and reject the others; the caller commits.
 
     Args:
-        intake: Takes the leads in.
-        candidates: The leads, as `sorted_out` gives them.
+        intake: The intake of the current transaction.
+        candidates: The leads, as returned by `sorted_out`.
     """
     good = [one for one in candidates if isinstance(one, NormalisedLead)]
     written = iter(intake.add(good) if good else [])
@@ -410,13 +410,13 @@ def add_batch(intake: Intake, candidates: Sequence[Candidate]) -> list[AddOutcom
 
 
 def note_batch(call: Operation, call_id: str, number: int, outcomes: Sequence[AddOutcome]) -> None:
-    """Note on the record of a batch the outcomes of its leads.
+    """Enter the outcomes of a batch's leads into its record.
 
     Args:
         call: The operation of the batch.
-        call_id: The same for all batches of one call.
-        number: Which batch of the call, from 1.
-        outcomes: One for each lead of the batch.
+        call_id: Id that all batches of one call share.
+        number: Number of the batch in the call, from 1.
+        outcomes: One per lead of the batch.
     """
     actions = Counter(outcome.action for outcome in outcomes)
     ids = dict.fromkeys(outcome.lead_id for outcome in outcomes if outcome.lead_id is not None)

@@ -1,7 +1,7 @@
-r"""Characters that nobody sees: zero-width, direction and filler characters, and controls.
+r"""Invisible characters: zero-width, direction and filler characters, and controls.
 
-Inside a text they may mean something (a joiner in Persian or in an emoji), so a stored text keeps
-them there. They never tell two texts apart, and a text of nothing else is blank.
+Inside a text they may have meaning (a joiner in Persian or in an emoji), so stored texts keep them
+there. Comparisons ignore them, and a text that contains nothing else is blank.
 
     >>> trimmed("\u202aIda\u202c\u200b "), unseen("Strand\u00adverk"), trimmed("\u200b")
     ('Ida', 'Strandverk', '')
@@ -11,19 +11,19 @@ import re
 
 __all__ = ["INVISIBLE", "trimmed", "unseen"]
 
-# Unicode's Default_Ignorable_Code_Point, the controls that are no blanks, interlinear annotation
-# and the blank of Braille.
+# Unicode's Default_Ignorable_Code_Point, the controls that are not whitespace, interlinear
+# annotation and the Braille blank.
 INVISIBLE = (
     "\\x00-\\x08\\x0e-\\x1b\\x7f-\\x84\\x86-\\x9f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5"
     "\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f"
     "\\ufeff\\uffa0\\ufff0-\\ufffb\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a"
     "\\U000e0000-\\U000e0fff"
 )
-"""The characters, for a class of a regular expression."""
+"""The characters, escaped for a character class of a regular expression."""
 
 _UNSEEN = re.compile(f"[{INVISIBLE}]+")
 _NOTHING = re.compile(rf"[\s{INVISIBLE}]*")
-# These mean nothing at the edge of a text.
+# Characters without meaning at the edge of a text.
 _EDGE = "\u00ad\u200b\u2060\ufeff"
 _DIRECTION = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"
 _BEFORE = re.compile(rf"[\s{_EDGE}{_DIRECTION}]+")
@@ -32,14 +32,14 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-
 
 
 def unseen(text: str) -> str:
-    """Return a text without the characters that nobody sees."""
+    """Return a text without invisible characters."""
     if text.isascii() and text.isprintable():
         return text
     return _UNSEEN.sub("", text)
 
 
 def trimmed(text: str) -> str:
-    """Return a text without blanks around it; empty where there is nothing to see in it."""
+    """Return a text without surrounding blanks; an empty one if it has no visible character."""
     found = text.strip()
     if found.isascii():
         return found if found.isprintable() or not _blank(found) else ""

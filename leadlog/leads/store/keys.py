@@ -1,7 +1,6 @@
-"""The keys of leads in the database: who has which, and claiming and releasing them.
+"""The duplicate keys in the database: looking up their owners, claiming and releasing them.
 
-Keys are written in a fixed order, so that two transactions that want the same ones wait for each
-other in one direction only.
+Keys are written in a fixed order, so that two transactions that want the same keys cannot deadlock.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ Key = tuple[str, str]
 """Kind and value."""
 
 ATTEMPTS = 10
-"""How often a writer looks again for who has a key, after somebody else took it."""
+"""Number of attempts of a writer whose keys other writers claim in between."""
 
 _CHUNK = 500
 _TABLE: Table = LeadKey.__table__  # type: ignore[assignment]  # declarative types it FromClause
@@ -60,11 +59,11 @@ def chunks(items: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:
 
 
 def owners_of(connection: Connection, keys: Sequence[Mapping[str, str]]) -> dict[Key, str]:
-    """Return the lead ids of those who have any of the given keys.
+    """Return the id of the owning lead for each of the given keys that has one.
 
     Args:
-        connection: Where to look.
-        keys: The keys of each lead by kind, as `keys_of` gives them.
+        connection: The connection to query.
+        keys: The keys of each lead by kind, as returned by `keys_of`.
     """
     owners: dict[Key, str] = {}
     if len(keys) == 1:
@@ -80,7 +79,7 @@ def owners_of(connection: Connection, keys: Sequence[Mapping[str, str]]) -> dict
 
 
 def _claim(connection: Connection, wanted: Mapping[Key, str]) -> bool:
-    """Give keys to leads, unless somebody has them; return whether nobody had."""
+    """Insert keys that are free; return whether all of them were."""
     if not wanted:
         return True
     rows = [
@@ -94,10 +93,11 @@ def _claim(connection: Connection, wanted: Mapping[Key, str]) -> bool:
 def exchange(
     connection: Connection, released: Mapping[Key, str], claimed: Mapping[Key, str]
 ) -> bool:
-    """Take keys from leads and give keys to leads, all of it or nothing.
+    """Release keys and claim others, all or nothing.
 
     Returns:
-        False if somebody claimed one of the keys meanwhile; the caller looks again who has it.
+        False if another writer claimed one of the keys in between; the caller looks up the owners
+        again.
     """
     _release(connection, released)
     if _claim(connection, claimed):
@@ -117,7 +117,7 @@ def _release(connection: Connection, unwanted: Mapping[Key, str]) -> None:
 
 
 def lost_again() -> StoreError:
-    """Return the error for a race that was lost too often."""
+    """Return the error for a writer that lost every attempt to claim its keys."""
     return StoreError(
         f"other writers took the keys of this lead {ATTEMPTS} times in a row; try again"
     )

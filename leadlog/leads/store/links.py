@@ -1,6 +1,6 @@
-"""Which row of the Airtable table a lead is: links, and tombstones of those that are deleted.
+"""Links between leads and rows of the Airtable table, and tombstones of deleted leads.
 
-Statements on a connection; the caller commits.
+The functions execute statements on a connection; the caller commits.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,16 +45,16 @@ _ORPHANS = ~exists().where(Lead.id == _LINKS.c.lead_id)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A lead, its row, and what both had when they last agreed.
+    """A lead, its row, and the values of both when they last agreed.
 
     Attributes:
-        lead_id: The lead.
-        record_id: The row.
+        lead_id: Id of the lead.
+        record_id: Id of the row.
         base_local: Values of the lead by field.
-        base_remote: Values of the row by the field of the lead, as the lead would have them; under
-            `id` the Lead ID that was written into it.
-        local_times: When fields of the lead were last changed, as the database writes times; none
-            for fields that were not changed since they are linked.
+        base_remote: Values of the row by the lead's field, converted to the lead's types; under
+            `id` the Lead ID that was written into the row.
+        local_times: Time of the last change by field, in the database's format; only for fields
+            changed since the lead was linked.
     """
 
     lead_id: str
@@ -65,7 +65,7 @@ class Link:
 
     @property
     def changed(self) -> dict[str, datetime]:
-        """When fields of the lead were last changed, by field, as far as that is known."""
+        """Time of the last change by field, for the fields of which it is known."""
         found = {name: datetime.fromisoformat(time) for name, time in self.local_times.items()}
         return {
             name: time.replace(tzinfo=UTC) if time.tzinfo is None else time
@@ -75,13 +75,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class DeletedLead:
-    """A deleted lead whose row is still there.
+    """A deleted lead whose row still exists.
 
     Attributes:
-        lead_id: The lead that was deleted.
-        record_id: Its row.
-        base_remote: What the row had.
-        deleted_at: When.
+        lead_id: Id of the deleted lead.
+        record_id: Id of its row.
+        base_remote: Values of the row when both last agreed.
+        deleted_at: Time of the deletion.
     """
 
     lead_id: str
@@ -91,7 +91,7 @@ class DeletedLead:
 
 
 def links_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, Link]:
-    """Return the links of rows, by the id of the row."""
+    """Return the links of some rows, by the id of the row."""
     found: dict[str, Link] = {}
     for some in chunks(record_ids):
         rows = connection.execute(select(*_LINK).where(_LINKS.c.record_id.in_(some)))
@@ -100,21 +100,21 @@ def links_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, Lin
 
 
 def linked_count(connection: Connection) -> int:
-    """Return how many leads are linked."""
+    """Return the number of linked leads."""
     return connection.execute(select(func.count()).select_from(_LINKS)).scalar_one()
 
 
 def last_synced(connection: Connection) -> datetime | None:
-    """Return when a lead and its row last came to agree; None before the first time."""
+    """Return the latest time at which a lead and its row agreed; None before the first."""
     found: datetime | None = connection.execute(select(func.max(_LINKS.c.synced_at))).scalar_one()
     return found
 
 
 def link(connection: Connection, links: Iterable[Link], now: datetime) -> list[str]:
-    """Link leads with rows; one that was deleted meanwhile gets a tombstone.
+    """Link leads with rows; write a tombstone for each lead deleted in between.
 
     Returns:
-        The ids of those that were deleted.
+        The ids of the deleted leads.
     """
     wanted = {one.lead_id: one for one in links}
     there = set[str]()
@@ -154,12 +154,13 @@ def agree(
     agreed: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]],
     now: datetime,
 ) -> None:
-    """Note for some fields of leads what both sides have now; the other fields keep theirs.
+    """Store the values that both sides now agree on for some fields of leads.
 
     Args:
-        connection: Where.
-        agreed: Values of the lead and of its row by field, by the id of the lead.
-        now: The present time.
+        connection: The connection to execute on.
+        agreed: Values of the lead and of its row, each by field, by the id of the lead. Fields
+            that are missing keep their agreed values.
+        now: The current time.
     """
     rows = []
     for ids in chunks(agreed):
@@ -178,10 +179,10 @@ def agree(
 
 
 def forget_fields(connection: Connection, names: Collection[str]) -> None:
-    """Forget for all leads what both sides agreed on in some fields.
+    """Discard the agreed values of some fields for all leads.
 
     Args:
-        connection: Where.
+        connection: The connection to execute on.
         names: The fields.
     """
     for some in chunks(connection.execute(select(*_LINK)).all()):
@@ -197,13 +198,13 @@ def forget_fields(connection: Connection, names: Collection[str]) -> None:
 
 
 def relink(connection: Connection, lead_id: str, record_id: str, *, afresh: bool) -> None:
-    """Link a lead with another row.
+    """Move the link of a lead to another row.
 
     Args:
-        connection: Where.
-        lead_id: The lead.
-        record_id: Its row from now on.
-        afresh: Whether all that was agreed on is forgotten.
+        connection: The connection to execute on.
+        lead_id: Id of the lead.
+        record_id: Id of its new row.
+        afresh: Whether to discard all agreed values.
     """
     new: dict[str, Any] = {"record_id": record_id}
     if afresh:
@@ -227,7 +228,7 @@ def add_tombstone(connection: Connection, lead_id: str, now: datetime) -> bool:
 
 
 def add_orphan_tombstones(connection: Connection, now: datetime) -> int:
-    """Turn the links of leads that went in other ways into tombstones; return how many."""
+    """Turn the links of leads that no longer exist into tombstones; return their number."""
     rows = connection.execute(delete(_LINKS).where(_ORPHANS).returning(*_LINK)).all()
     if rows:
         connection.execute(insert(_TOMBSTONES), [_tombstone_row(Link(*row), now) for row in rows])
@@ -246,7 +247,7 @@ def tombstones_of(connection: Connection) -> list[DeletedLead]:
 
 
 def revive(connection: Connection, tombstone: DeletedLead, now: datetime) -> None:
-    """Link a lead that is there again with the row that it had; nothing is agreed on."""
+    """Link a lead that exists again to its former row, without agreed values."""
     remove_tombstones(connection, [tombstone.lead_id])
     there = connection.scalars(
         select(_LINKS.c.lead_id).where(_LINKS.c.lead_id == tombstone.lead_id)
@@ -260,6 +261,6 @@ def revive(connection: Connection, tombstone: DeletedLead, now: datetime) -> Non
 
 
 def remove_tombstones(connection: Connection, lead_ids: Iterable[str]) -> None:
-    """Remove tombstones."""
+    """Remove the tombstones of some leads."""
     for ids in chunks(lead_ids):
         connection.execute(delete(_TOMBSTONES).where(_TOMBSTONES.c.lead_id.in_(ids)))

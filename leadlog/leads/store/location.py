@@ -1,4 +1,4 @@
-"""Where a lead store is: paths, URLs, and what the store does not run on."""
+"""The location of a lead store: paths and URLs, and the databases it supports."""
 
 import os
 from pathlib import Path
@@ -18,17 +18,17 @@ _ASYNCHRONOUS = frozenset({"sqlite+aiosqlite", "postgresql+psycopg"})
 def location(database: str | os.PathLike[str] | URL, *, asynchronous: bool = False) -> URL:
     """Return the URL of a database given as a path, a URL or `:memory:`.
 
-    A relative path is made absolute, so that a later change of directory opens no second file.
+    A relative path is made absolute, so that a later change of directory does not matter.
 
     Args:
-        database: Which database.
-        asynchronous: Whether its driver is to be one for asyncio.
+        database: The path, URL or `:memory:`.
+        asynchronous: Whether the URL must name a driver for asyncio.
 
     Raises:
-        StoreError: The URL cannot be read, or is of a database that the store does not run on.
+        StoreError: The URL cannot be parsed, or is of an unsupported database.
     """
     if isinstance(database, str) and "://" in database:
-        # Some hosters still give out this scheme, which SQLAlchemy no longer knows.
+        # Some hosting services still use this scheme, which SQLAlchemy no longer supports.
         if database.startswith("postgres://"):
             database = f"postgresql{database.removeprefix('postgres')}"
         try:
@@ -68,7 +68,7 @@ def location(database: str | os.PathLike[str] | URL, *, asynchronous: bool = Fal
 
 
 class _MaskedURL(URL):
-    """A URL whose text hides secrets in its query as well as the password."""
+    """A URL whose text masks secrets in its query as well as the password."""
 
     def render_as_string(self, hide_password: bool = True) -> str:
         text = super().render_as_string(hide_password)
@@ -82,7 +82,7 @@ class _MaskedURL(URL):
 
 
 def masked(url: URL) -> URL:
-    """Return the same URL; its text hides the secrets in its query, too."""
+    """Return the same URL with secrets in its query masked in its text as well."""
     return _MaskedURL._make(url)
 
 

@@ -1,4 +1,4 @@
-"""What keeps a lead store sound: backups, checks and their repair, and the quality of its leads."""
+"""Maintenance of a lead store: backups, checks, repair, and the quality of its leads."""
 
 import os
 from collections.abc import Iterator
@@ -32,13 +32,13 @@ _REPAIR = "run: leadlog db check --repair"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong.
+    """A problem found by a check.
 
     Attributes:
-        code: What kind of thing.
-        message: What, for people.
-        count: How many of it.
-        remedy: What to do.
+        code: The kind of problem.
+        message: A description for people.
+        count: Number of occurrences.
+        remedy: The action that solves it.
     """
 
     code: str
@@ -48,16 +48,16 @@ class Finding:
 
 
 def findings(connection: Connection) -> Iterator[Finding]:
-    """Look a store through, and give what is wrong with it.
+    """Check a store, and yield its problems.
 
-    Integrity of the file and foreign keys (SQLite), indexes that are not valid (PostgreSQL), keys
-    and merges without a lead, leads without their keys. All leads are read.
+    Checks the integrity of the file and foreign keys (SQLite), invalid indexes (PostgreSQL), keys
+    and merges without a lead, and leads without their keys. All leads are read.
     """
     if connection.dialect.name == "sqlite":
         damage = list(_sqlite(connection))
         yield from damage
         if any(finding.code == "integrity" for finding in damage):
-            return  # what is read from a damaged file says nothing
+            return  # further checks of a damaged file are meaningless
     else:
         yield from _postgresql(connection)
     for code, table, condition, what in (
@@ -113,7 +113,7 @@ def _postgresql(connection: Connection) -> Iterator[Finding]:
 
 
 def _missing(connection: Connection) -> Iterator[tuple[str, dict[str, str]]]:
-    """Leads of which nobody has a key that they should have."""
+    """Yield the id and the missing keys of each lead that lacks keys no other lead owns."""
     last = ""
     while True:
         page = select(*COLUMNS).where(Lead.id > last).order_by(Lead.id).limit(_BATCH)
@@ -128,19 +128,19 @@ def _missing(connection: Connection) -> Iterator[tuple[str, dict[str, str]]]:
             for named, alone in WITHOUT_NAME.items():
                 holder = owners.get((alone, own.get(alone, "")))
                 if alone in own and holder in {None, lead["id"]}:
-                    free.pop(named, None)  # the value alone says it
+                    free.pop(named, None)  # the value alone is the key
             if free:
                 yield lead["id"], free
 
 
 def repair_keys(connection: Connection) -> int:
-    """Remove keys and merges without a lead, and give leads the keys that they lack.
+    """Remove keys and merges without a lead, and add the missing keys of leads.
 
     Args:
-        connection: In a write transaction.
+        connection: A connection in a write transaction.
 
     Returns:
-        How many rows were written or removed.
+        The number of rows written or removed.
     """
     done = connection.execute(delete(LeadKey).where(_NO_LEAD)).rowcount
     done += connection.execute(delete(LeadMerge).where(_NO_MERGED_LEAD)).rowcount
@@ -156,11 +156,11 @@ def repair_keys(connection: Connection) -> int:
 
 
 class LeadMaintenance:
-    """The part of a store that keeps it sound.
+    """The maintenance part of a store.
 
     Args:
-        store: What the parts of the store share.
-        queries: The part that reads.
+        store: The open database that the parts of the store share.
+        queries: The reading part.
     """
 
     def __init__(self, store: OpenStore, queries: LeadQueries) -> None:
@@ -171,7 +171,7 @@ class LeadMaintenance:
 
     @operation("backup", event_name="lead.backup")
     def backup(self, target: str | os.PathLike[str], *, keep: int | None = None) -> backups.Backup:
-        """As `LeadDatabase.backup`."""
+        """See `LeadDatabase.backup`."""
         if keep is not None:
             keep = values.count(keep, "keep", least=1)
         try:
@@ -186,7 +186,7 @@ class LeadMaintenance:
 
     @operation("check", event_name="lead.check")
     def check(self, *, repair: bool = False) -> list[Finding]:
-        """As `LeadDatabase.check`."""
+        """See `LeadDatabase.check`."""
         repaired = 0
         if repair:
 
@@ -202,7 +202,7 @@ class LeadMaintenance:
 
     @operation("vacuum", event_name="lead.vacuum")
     def vacuum(self) -> dict[str, Any]:
-        """As `LeadDatabase.vacuum`."""
+        """See `LeadDatabase.vacuum`."""
         before = self._connections.reading(size_bytes)
         self._connections.vacuum()
         after = self._connections.reading(size_bytes)
@@ -210,7 +210,7 @@ class LeadMaintenance:
 
     @operation("explain_quality", event_name="lead.explain_quality", bulk=True)
     def explain_quality(self, *, worst: int = 10, page_size: int = 500) -> QualityReport:
-        """As `LeadDatabase.explain_quality`."""
+        """See `LeadDatabase.explain_quality`."""
         worst = values.count(worst, "worst")
         found = judge(self._queries.get_all_leads(page_size), worst)
         call = current_operation()

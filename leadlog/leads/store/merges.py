@@ -1,8 +1,8 @@
-"""The merge log: what duplicates overwrote, and how to undo it.
+"""The merge log: the values that duplicates overwrote, and the undoing of merges.
 
-Every duplicate that changed a lead leaves a row in `lead_merge` with the old and the new value of
-each field, of `raw_data` those of each column. Undoing it restores the old values where the new
-ones are still there; what was changed since is left alone.
+Every duplicate that changes a lead adds a row to `lead_merge` with the old and the new value of
+each field, for `raw_data` of each column. Undoing a merge restores the old values where the new
+ones are still in place; values changed since are left as they are.
 """
 
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What undoing a merge did.
+    """The result of undoing a merge.
 
     Attributes:
-        merge_id: Which merge.
+        merge_id: Id of the merge.
         lead: The lead as it is now.
-        restored: Fields that have their old value again; of `raw_data` as `raw_data.<column>`.
-        kept: Fields that were changed after the merge, and were left as they are.
+        restored: Fields that have their old value again; for `raw_data`, `raw_data.<column>`.
+        kept: Fields that were changed after the merge and left as they are.
         changed: Whether anything was written to the lead.
     """
 
@@ -65,16 +65,16 @@ def undo(session: Session, which: int | str, now: datetime) -> Undone | None:
     """Undo a merge; the caller commits.
 
     Args:
-        session: In a write transaction.
-        which: The id of the merge, or of a lead whose last merge is meant.
-        now: The present time.
+        session: A session in a write transaction.
+        which: The id of the merge, or the id of a lead for its last merge.
+        now: The current time.
 
     Returns:
-        What was done; None if there is no such merge, or it is undone already.
+        The result; None if there is no such merge, or it was undone already.
     """
     statement = select(LeadMerge).where(LeadMerge.undone_at.is_(None))
     if isinstance(which, str):
-        # The lead first: a merge into it has locked it.
+        # Lock the lead first, in the same order as merges do.
         if load(session, which) is None:
             return None
         statement = statement.where(LeadMerge.lead_id == which).order_by(LeadMerge.id.desc())
@@ -97,7 +97,7 @@ def undo(session: Session, which: int | str, now: datetime) -> Undone | None:
 def _old_values(
     lead: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """Return what to change, which fields that restores, and which ones stay."""
+    """Return the values to set by field, the fields they restore, and the fields kept."""
     values: dict[str, Any] = {}
     restored: list[str] = []
     kept: list[str] = []

@@ -1,13 +1,13 @@
-"""The tables of the lead store: leads, keys and merges, and what migrations and the sync know.
+"""The tables of the lead store: leads, keys, merges, and the state of migrations and the sync.
 
-`lead_key` holds what tells one person from another (see `leadlog.leads.store.duplicates`). Its
-primary key makes the database itself refuse a second lead with the same LinkedIn profile, e-mail
-address or name and company, however many threads and processes add leads at once.
+`lead_key` holds the keys that identify a person (see `leadlog.leads.store.duplicates`). Its primary
+key makes the database itself refuse a second lead with the same LinkedIn profile, e-mail address or
+name and company, however many threads and processes add leads at once.
 
 A change here needs a migration in `leadlog/leads/store/migrations`; tests compare the two.
 
-Text compares by code point on every database, so that SQLite and PostgreSQL agree on what is
-equal, what comes first and what a filter finds.
+Text compares by code point on every database, so that SQLite and PostgreSQL agree on equality, sort
+order and the matches of filters.
 """
 
 from collections.abc import Sequence
@@ -55,25 +55,25 @@ __all__ = [
 ]
 
 MAX_TEXT = 500
-"""Longest value of an indexed text column, characters: an index entry of PostgreSQL holds 2704
+"""Maximum length of an indexed text column, in characters: an index entry of PostgreSQL holds 2704
 bytes, and a character takes up to four."""
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC with microseconds, whatever the database can store."""
+    """An aware datetime in UTC with microseconds, on every database."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware datetime into UTC; SQLite, which has no time zones, gets it without one."""
+        """Convert an aware datetime to UTC; for SQLite, which has no time zones, to a naive one."""
         if value is None:
             return None
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give every datetime as UTC."""
+        """Return a stored datetime as an aware one in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
@@ -84,7 +84,7 @@ def _text() -> String:
 
 
 class Base(DeclarativeBase):
-    """Root of the mapped classes of the lead store."""
+    """Base of the mapped classes of the lead store."""
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a plain class attribute
         str: _text(),
@@ -119,21 +119,21 @@ class Lead(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     # Counted by `_next_version`. Not SQLAlchemy's `version_id_col`: with a default in the database
-    # it reads the row anew after each UPDATE, and what changed is lost to the log.
+    # it reloads the row after each UPDATE, and capture would lose the changes.
     row_version: Mapped[int] = mapped_column(default=1, server_default="1")
 
     __table_args__ = (
-        # With the id behind, an index gives pages in order.
+        # With the id as last column, an index serves pages in order.
         *(
             Index(f"ix_leads_{name}", name, "id")
             for name in ("full_name", "company", "email", "status", "created_at", "updated_at")
         ),
-        # For what starts with something, whatever its case.
+        # For case-insensitive `starts_with`.
         *(
             Index(f"ix_leads_{name}_small", text(f"lower({name})"))
             for name in ("full_name", "company", "email")
         ),
-        # Only the few that wait are in it.
+        # A partial index: only the few leads that wait are in it.
         Index(
             "ix_leads_sync_pending",
             "updated_at",
@@ -155,14 +155,14 @@ def _next_version(_: Mapper[Any], __: Connection, lead: Lead) -> None:
 
 
 class LeadKey(Base):
-    """One thing that identifies a lead; no two leads can have the same."""
+    """A key that identifies a lead; no two leads can have the same key."""
 
     __tablename__ = "lead_key"
 
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(primary_key=True)
-    # Deferred: keys are claimed before the lead is written, so that a writer who loses a race for
-    # one has written nothing yet.
+    # Deferred: keys are claimed before the lead is written, so that a writer that loses a race for
+    # a key has written nothing yet.
     lead_id: Mapped[str] = mapped_column(
         ForeignKey("leads.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
         index=True,
@@ -173,7 +173,7 @@ class LeadKey(Base):
 
 
 class LeadMerge(Base):
-    """What a duplicate overwrote in the lead that was there, so that it can be undone."""
+    """The values that a duplicate overwrote in a stored lead, kept to undo the merge."""
 
     __tablename__ = "lead_merge"
 
@@ -183,7 +183,7 @@ class LeadMerge(Base):
     lead_id: Mapped[str] = mapped_column(ForeignKey("leads.id", ondelete="CASCADE"))
     merged_at: Mapped[datetime]
     matched_on: Mapped[str]
-    # By field; of raw_data by column, and only those that changed.
+    # By field; for raw_data by column, changed columns only.
     old_values: Mapped[dict[str, Any]]
     new_values: Mapped[dict[str, Any]]
     session_id: Mapped[str | None]
@@ -196,7 +196,7 @@ class LeadMerge(Base):
 
 
 class MigrationRun(Base):
-    """One migration of files: from its beginning to its end, however often it was killed."""
+    """One migration of files, from start to end, across any number of interruptions."""
 
     __tablename__ = "migration_run"
 
@@ -205,7 +205,7 @@ class MigrationRun(Base):
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     backup: Mapped[str | None]
-    # What `leadlog.leads.migration.runs` notes of it: sources, counts, the state of the leads.
+    # Written by `leadlog.leads.migration.runs`: sources, counts, the state of the leads.
     details: Mapped[dict[str, Any]]
 
     def __repr__(self) -> str:
@@ -213,7 +213,7 @@ class MigrationRun(Base):
 
 
 class MigrationSource(Base):
-    """A file that was migrated, under a number that its records share."""
+    """A migrated file, with the number by which its items refer to it."""
 
     __tablename__ = "migration_source"
 
@@ -228,8 +228,7 @@ class MigrationSource(Base):
 class MigrationItem(Base):
     """The outcome of one record of a source; committed in the transaction of its lead.
 
-    The lead is named and not referred to: that a record was migrated stays true when its lead is
-    deleted.
+    `lead_id` is not a foreign key: the record remains migrated when its lead is deleted.
     """
 
     __tablename__ = "migration_item"
@@ -241,7 +240,7 @@ class MigrationItem(Base):
     outcome: Mapped[str]
     lead_id: Mapped[str | None]
 
-    # Rows come in the order of their key, so that the table grows at its end.
+    # Rows are inserted in key order, so that the table grows at its end.
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - SQLAlchemy's
 
     def __repr__(self) -> str:
@@ -249,21 +248,21 @@ class MigrationItem(Base):
 
 
 class SyncLink(Base):
-    """Which row of the Airtable table a lead is, and what both had when they last agreed.
+    """The link of a lead to its Airtable row, with the values of both when they last agreed.
 
-    A lead whose values are not `base_local` has something to send: the outbox is nothing else, so
-    it cannot disagree with the data.
+    A lead whose values differ from `base_local` must be sent. There is no separate outbox that
+    could disagree with the data.
     """
 
     __tablename__ = "sync_link"
 
-    # No foreign key: a link whose lead is gone, however it went, tells that a row has to go too.
+    # No foreign key: a link whose lead was deleted, in whatever way, marks a row to delete.
     lead_id: Mapped[str] = mapped_column(primary_key=True)
     record_id: Mapped[str] = mapped_column(unique=True)
     base_local: Mapped[dict[str, Any]]
     base_remote: Mapped[dict[str, Any]]
     synced_at: Mapped[datetime]
-    # When fields of the lead were last changed; a trigger notes it, for any writer.
+    # Time of the last change by field; written by a trigger, for every writer.
     local_times: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
 
     def __repr__(self) -> str:
@@ -278,13 +277,13 @@ def _create_triggers(_: object, connection: Connection, **__: object) -> None:
 
 
 class Tombstone(Base):
-    """A lead that was linked and is deleted, until its row is deleted too."""
+    """A deleted lead that was linked; kept until its row is deleted as well."""
 
     __tablename__ = "tombstone"
 
     lead_id: Mapped[str] = mapped_column(primary_key=True)
     record_id: Mapped[str] = mapped_column(unique=True)
-    # What the row had, so that somebody's later edit of it is seen.
+    # The agreed values of the row, to detect a later edit of it.
     base_remote: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime]
 
@@ -301,7 +300,7 @@ class SyncRun(Base):
     sync_type: Mapped[str]
     base_id: Mapped[str]
     table_id: Mapped[str]
-    # Lead field to the id of the Airtable field and the name that it was found by.
+    # Lead field to the id of the Airtable field and the name by which it was found.
     fields: Mapped[dict[str, Any]]
     started_at: Mapped[datetime] = mapped_column(index=True)
     # None while it runs, and if it crashed.
@@ -315,17 +314,17 @@ class SyncRun(Base):
 
 
 class SyncItem(Base):
-    """A lead or a row that cannot be synchronised, set aside until it changes or is tried again."""
+    """A lead or a row that was refused by the sync; set aside until it changes or is retried."""
 
     __tablename__ = "sync_item"
 
-    # The id of a lead, or of a row that is not a lead's yet.
+    # The id of a lead, or of a row that is not linked to a lead yet.
     subject: Mapped[str] = mapped_column(primary_key=True)
     lead_id: Mapped[str | None]
     record_id: Mapped[str | None]
     reason: Mapped[str]
     error_code: Mapped[str | None]
-    # Digest of the values that were refused: others are tried at once.
+    # Digest of the refused values: changed values are tried at once.
     fingerprint: Mapped[str]
     failures: Mapped[int]
     failed_at: Mapped[datetime]
@@ -336,7 +335,7 @@ class SyncItem(Base):
 
 COLUMNS = tuple(c for c in inspect(Lead).local_table.c if isinstance(c, Column))
 FIELDS = tuple(column.key for column in COLUMNS)
-"""The fields of a lead, in the order in which `from_row` takes them."""
+"""The fields of a lead, in the order of the rows that `from_row` takes."""
 
 
 def from_row(row: Sequence[Any]) -> dict[str, Any]:

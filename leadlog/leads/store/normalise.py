@@ -1,8 +1,8 @@
-"""Column names of exports and forms, mapped to the fields of a lead.
+"""Maps the columns of exports and forms to the fields of a lead.
 
-Which column is for which field is in `leadlog.leads.store.columns`. A column of nobody's stays in
-`raw_data` under its own name and with its own value. No value is ever lost: where two columns are
-for one field, the more specific one that is not blank wins and the other one goes to `raw_data`.
+The mapping is in `leadlog.leads.store.columns`. A column without a field is kept in `raw_data` with
+its name and value. No value is ever lost: where two columns map to one field, the more specific
+one that is not blank wins, and the other is kept in `raw_data`.
 
     >>> lead = to_fields({"First Name": "Ada", "Last Name": " King", "E-Mail": "", "Index": 1})
     >>> lead.fields, lead.raw_data
@@ -32,7 +32,7 @@ _RAW = KEPT
 
 _PARTS, _SUFFIX = 4, 3
 _SEVERAL = " ::: "
-"""Between the values of a cell of Google Contacts that has several: the first is the field's."""
+"""Separator of several values in a cell of Google Contacts; the first is the field's value."""
 _SALUTATIONS = frozenset(
     ("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "herr", "frau", "fru", "hr", "sir")
 )
@@ -49,18 +49,18 @@ for _field in ("verified", "enriched", "sync_pending"):
 for _field in ("created_at", "updated_at"):
     _PARSERS[_field] = partial(values.moment, field=_field)
 _PARSERS["row_version"] = partial(values.version, field="row_version")
-# What is no such value stays in `raw_data`.
+# An invalid value of these fields is kept in `raw_data` instead of being refused.
 _OURS = frozenset({"created_at", "updated_at", "row_version"})
 
 
 @dataclass(frozen=True, slots=True)
 class NormalisedLead:
-    """A lead with our names for its columns.
+    """A lead with its columns mapped to fields.
 
     Attributes:
-        fields: Typed values by field; None where a column for the field was there, but blank.
-        raw_data: All columns that became no field, as JSON has them.
-        part_of_name: Whether `full_name` is a first or a last name alone.
+        fields: Typed values by field; None if the field's column was blank.
+        raw_data: All columns without a field, as JSON values.
+        part_of_name: Whether `full_name` is only a first or a last name.
     """
 
     fields: dict[str, Any]
@@ -69,13 +69,13 @@ class NormalisedLead:
 
 
 _Taken = tuple[str, Any, Any, int]
-"""A value that was taken: its column, as it was given, as the field stores it, and the rank."""
+"""A value taken for a field: its column, the given value, the stored value, and the rank."""
 
 
 def field_of(column: str) -> str | None:
-    """Return the field that a column is for; None for a column of nobody's.
+    """Return the field that a column maps to; None for a column without a field.
 
-    The parts of a name (First Name, Last Name) are for `full_name`.
+    The parts of a name (First Name, Last Name) map to `full_name`.
     """
     place = KNOWN_COLUMNS.place(column)
     if place is None:
@@ -84,7 +84,7 @@ def field_of(column: str) -> str | None:
 
 
 def parse(field: str, value: Any) -> Any:
-    """Return a value as the field stores it; None for a blank one.
+    """Return a value converted for the field; None for a blank one.
 
     Raises:
         ValidationError: The field cannot store the value.
@@ -96,14 +96,14 @@ def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Norm
     """Map the columns of a lead to our fields.
 
     Args:
-        lead: Values by column name. `raw_data` may be a mapping itself, whose columns are taken
-            as they are.
-        columns: Tells what the columns are for.
+        lead: Values by column name. `raw_data` may itself be a mapping, whose columns are kept as
+            they are.
+        columns: The mapping from columns to fields.
 
     Returns:
-        The fields and what else there was. A `created_at` or `updated_at` that is no ISO 8601
-        time stays in `raw_data`: what is meant by 03/04/2026 is not guessed. So does a
-        `row_version` that is not a number.
+        The fields and the remaining columns. A `created_at` or `updated_at` that is not an ISO 8601
+        time is kept in `raw_data`: an ambiguous date such as 03/04/2026 is not guessed. The same
+        holds for a `row_version` that is not a number.
 
     Raises:
         ValidationError: The lead is not a mapping, or a value cannot be stored.
@@ -126,7 +126,7 @@ def to_fields(lead: Mapping[Any, Any], columns: Columns = KNOWN_COLUMNS) -> Norm
         elif place.field == _RAW:
             _take_raw(raw, column, value)
         elif value is None or (type(value) is str and not value):
-            # Most cells of a wide table: blank for every parser.
+            # Most cells of a wide table: blank, whatever the parser.
             field = "website" if place.field == BY_VALUE else place.field
             if field not in taken:
                 taken[field] = (column, value, None, place.rank)
@@ -201,14 +201,15 @@ def _compose(
     parts: list[_Taken | None],
     raw: dict[str, Any],
 ) -> bool:
-    """Make a full name of its parts and of what a column for the whole name has.
+    """Combine the parts of a name with the value of a column for the whole name.
 
-    A name that lacks a part gets it: Jon beside the surname Lien is Jon Lien. A name that has all
-    parts stays as it is. Where the two contradict each other, the parts are kept aside, unless
-    they have no word in common with the name: then it is a name of something else.
+    A name that lacks a part gets it: Jon with the surname Lien becomes Jon Lien. A name that has
+    all parts stays as it is. If the two contradict each other, the parts are kept in `raw_data`,
+    unless they have no word in common with the name: then the name belongs to something else and
+    is kept in `raw_data` instead.
 
     Returns:
-        Whether it is a first or a last name alone.
+        Whether the result is only a first or a last name.
     """
     given = [part for part in parts if part is not None]
     composed = parse("full_name", " ".join(part[2] for part in given))
@@ -254,7 +255,7 @@ def _take_raw(raw: dict[str, Any], column: str, value: Any) -> None:
 
 
 def _keep(raw: dict[str, Any], column: Any, value: Any) -> None:
-    """Put a value under its own name, or under `name (2)` where that is taken."""
+    """Keep a value in `raw` under its column name, or under `name (2)` if that is taken."""
     kept = value if type(value) is str else values.plain(value, f"raw_data.{column}")
     wanted = name = column if isinstance(column, str) else str(values.plain(column, "a column"))
     count = 1

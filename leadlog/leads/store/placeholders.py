@@ -1,7 +1,7 @@
 """Values that identify nobody: placeholders, templates, shared mailboxes and keyboard runs.
 
-A value of these is never a key, so two leads that have it have nothing in common. Words are
-compared in small letters and without accents; a value counts where all its words do.
+Such a value is never a key, so two leads that share it have nothing in common. Words are compared
+in lower case and without accents; a value matches if all its words do.
 
     >>> is_nobody("no name"), is_nobody("jon lien"), is_no_address("test1", "test.example")
     (True, False, True)
@@ -36,7 +36,7 @@ _SHARED = _words(
     "rh ventas administracion facturacion compras rrhh vendas comercial contato financeiro "
     "atendimento amministrazione vendite acquisti segreteria biuro sprzedaz kontor salg firmapost"
 )
-"""First words of addresses that several people read."""
+"""First words of the addresses of shared mailboxes."""
 
 _MISSING = _words(
     "- -- . ? 0 n/a n.a n/d na nan nil no none nope not null tba tbc tbd undefined unknown x "
@@ -55,7 +55,7 @@ _MISSING = _words(
     "нет неизвестно неизвестный неизвестная не указано указан 不明 なし 無し 未登録 未入力 未設定 "
     "未知 无 無 暂无 匿名 未填写 없음 미상"
 )
-"""Words that stand where a value is missing."""
+"""Words written in place of a missing value."""
 
 _NO_PEOPLE = frozenset(
     {
@@ -74,7 +74,7 @@ _NO_PEOPLE = frozenset(
         "unknown caller",
     }
 )  # fmt: skip
-"""What stands in a name's place as a whole, of words that are names in others."""
+"""Phrases written in place of a name, whose words may be names in other combinations."""
 
 _ROLES = _words(
     "account accountant assistant buyer client colleague company contact customer department desk "
@@ -124,7 +124,7 @@ _BOXES = (
         "someone nobody noone person customer client guest company lead"
     )
 )
-"""Words of addresses that are placeholders; with a number only those of `_JUNK` are."""
+"""Words of placeholder addresses; followed by a number, only those of `_JUNK` count."""
 _NO_DOMAIN = _words(
     "noemail nomail noaddress nodomain none na null unknown undefined fake dummy placeholder "
     "invalid notprovided notavailable yourdomain yourcompany mydomain mycompany companyname "
@@ -146,13 +146,13 @@ _ALPHANUMERIC = re.compile(r"[^\W_]")
 _NO_ALPHANUMERIC = re.compile(r"[\W_]+")
 _LETTER = re.compile(r"[^\W\d_]")
 _NO_LETTERS = re.compile(r"[\W_\d]+")
-# Braces, brackets and the like of a template that was never filled, and addresses in addresses.
+# Braces, brackets and the like of unfilled templates, and addresses inside addresses.
 _TEMPLATE = re.compile(r"[{}\[\]<>:$=@*|\\%\s]")
 _RUNS = ("0123456789", "9876543210", "1234567890", "0987654321")
 
 
 def _all_in(text: str, known: frozenset[str]) -> bool:
-    """Return whether a text is known as a whole, or all its words are."""
+    """Return whether a text as a whole, or each of its words, is in `known`."""
     if text in known:
         return True
     if len(text) > _LONGEST:
@@ -161,7 +161,7 @@ def _all_in(text: str, known: frozenset[str]) -> bool:
     if joined.isalpha():
         return joined in known or known.issuperset(text.split())
     if _DIGITS.search(text):
-        return False  # a number tells one from another
+        return False  # a number may identify
     words = _NO_LETTERS.split(text)
     for word in words:
         if word and word not in known:
@@ -174,19 +174,19 @@ def _repeats(text: str) -> bool:
 
 
 def is_nobody(name: str) -> bool:
-    """Return whether the comparable form of a name names nobody."""
+    """Return whether a name, in comparable form, is a placeholder."""
     return not name or _repeats(name) or _all_in(name, _NAMES)
 
 
 def is_no_company(company: str) -> bool:
-    """Return whether the comparable form of a company names none."""
+    """Return whether a company, in comparable form, is a placeholder."""
     if not _ALPHANUMERIC.search(company):
         return True
     return _all_in(company, _NO_COMPANY) or _repeats(company)
 
 
 def is_shared_box(box: str) -> bool:
-    """Return whether the part of an address before its `@` is of one that several people read."""
+    """Return whether the part of an address before its `@` names a shared mailbox."""
     plain = box.partition("+")[0].casefold()
     if plain.isalpha():
         return plain in _SHARED
@@ -198,8 +198,8 @@ def is_no_address(box: str, domain: str) -> bool:
     """Return whether an address is a placeholder.
 
     Args:
-        box: Its part before the `@`, in small letters.
-        domain: Its part after it.
+        box: Its part before the `@`, in lower case.
+        domain: Its part after the `@`.
     """
     if _is_no_domain(domain):
         return True
@@ -218,7 +218,7 @@ def is_no_address(box: str, domain: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_no_domain(domain: str) -> bool:
-    """Return whether a domain is a placeholder. Remembered, since many addresses share one."""
+    """Return whether a domain is a placeholder. Cached, since many addresses share one."""
     labels = domain.split(".")
     return labels[-1] == "invalid" or any(
         label.replace("-", "") in _NO_DOMAIN for label in labels[:-1]
@@ -226,10 +226,10 @@ def _is_no_domain(domain: str) -> bool:
 
 
 def is_no_profile(slug: str) -> bool:
-    """Return whether the name in the address of a profile is a placeholder, or no name at all.
+    """Return whether the name in a profile's address is a placeholder or not a name.
 
     Args:
-        slug: The name, in small letters, without the percent signs of its encoding.
+        slug: The name, in lower case and percent-decoded.
     """
     if _TEMPLATE.search(slug) or "linkedin.com" in slug or slug.startswith("www."):
         return True
@@ -242,7 +242,7 @@ def is_no_profile(slug: str) -> bool:
 
 
 def is_no_number(digits: str) -> bool:
-    """Return whether the digits of a number are no number of anybody: too few, all one, or a run.
+    """Return whether a phone number is a placeholder: too few digits, all equal, or a sequence.
 
     >>> [is_no_number(digits) for digits in ("0000000", "123456789", "12", "4755501001")]
     [True, True, True, False]

@@ -1,9 +1,9 @@
-"""How good the leads of a store are, field by field, and which are the worst.
+"""The data quality of a store's leads, field by field, and its worst leads.
 
-The score is that of the log's labels (`leadlog_processors.quality`). Where they are installed,
-email-validator (without DNS) and phonenumbers (numbers with a country code) look at addresses and
-numbers as well; what only they find is counted under codes of their own and changes no score, so
-that the report and the log never disagree.
+The score is that of the log's labels (`leadlog_processors.quality`). If they are installed,
+email-validator (without DNS) and phonenumbers (numbers with a country code) also check addresses
+and numbers; problems that only they find are counted under separate codes and do not change the
+score, so that the report and the log never disagree.
 """
 
 import heapq
@@ -17,18 +17,18 @@ from leadlog_processors.quality import FIELDS, explain, score
 __all__ = ["FieldReport", "QualityReport", "judge", "validators"]
 
 Validator = Callable[[Mapping[str, Any]], str | None]
-"""Returns a code for what is wrong with one field of a lead, or None."""
+"""Returns the code of a problem with one field of a lead, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldReport:
-    """How good one field is over all leads.
+    """The quality of one field over all leads.
 
     Attributes:
-        weight: Points that a faultless value earns, of 100.
+        weight: Points that a faultless value earns, out of 100.
         earned: Mean of the points earned; None without leads.
-        faultless: How many leads have all points of it.
-        issues: Code to how many leads have it.
+        faultless: Number of leads that earn all its points.
+        issues: Number of leads by code of the problem.
     """
 
     weight: int
@@ -39,17 +39,17 @@ class FieldReport:
 
 @dataclass(frozen=True, slots=True)
 class QualityReport:
-    """How good the leads of a store are.
+    """The data quality of a store's leads.
 
     Attributes:
-        leads: How many were judged.
-        mean_score: 0 to 1; None without leads.
-        tiers: high, medium, low and invalid to how many leads.
-        distribution: How many leads score in each tenth: `0.0-0.1` … `0.9-1.0`.
-        fields: Field to its report.
+        leads: Number of leads scored.
+        mean_score: Mean score, 0 to 1; None without leads.
+        tiers: Number of leads by tier: high, medium, low and invalid.
+        distribution: Number of leads by tenth of the score: `0.0-0.1` … `0.9-1.0`.
+        fields: Report by field.
         worst: The leads with the lowest scores: `id`, `full_name`, `score`, `tier` and `issues`,
             lowest first.
-        validators: Libraries that looked at the values as well.
+        validators: Names of the validator libraries that also checked the values.
     """
 
     leads: int
@@ -62,7 +62,7 @@ class QualityReport:
 
 
 def validators() -> Iterator[tuple[str, str, Validator]]:
-    """Give name, field and function of each validator library that is installed."""
+    """Yield the name, the field and the function of each installed validator library."""
     try:
         from email_validator import EmailNotValidError, validate_email
     except ModuleNotFoundError:
@@ -86,7 +86,7 @@ def validators() -> Iterator[tuple[str, str, Validator]]:
         def phone(lead: Mapping[str, Any]) -> str | None:
             number = lead["phone"].strip()
             if not number.startswith("+"):
-                return None  # without a country code nothing can be said
+                return None  # cannot be checked without a country code
             try:
                 known = phonenumbers.is_valid_number(phonenumbers.parse(number))
             except phonenumbers.NumberParseException:
@@ -97,11 +97,11 @@ def validators() -> Iterator[tuple[str, str, Validator]]:
 
 
 def judge(leads: Iterable[Mapping[str, Any]], worst: int) -> QualityReport:
-    """Judge leads one by one, in constant memory.
+    """Score leads one by one, in constant memory.
 
     Args:
-        leads: The leads, as the store gives them.
-        worst: How many of the worst to name.
+        leads: The leads, as returned by the store.
+        worst: Number of lowest-scoring leads to list.
     """
     found = list(validators())
     tiers: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def judge(leads: Iterable[Mapping[str, Any]], worst: int) -> QualityReport:
     earned: Counter[str] = Counter()
     faultless: Counter[str] = Counter()
     issues: dict[str, Counter[str]] = {field: Counter() for field in FIELDS}
-    lowest: list[tuple[float, int, dict[str, Any]]] = []  # a heap of the worst, best of them first
+    lowest: list[tuple[float, int, dict[str, Any]]] = []  # a heap, the best of the worst on top
     count, total = 0, 0.0
     for lead in leads:
         quality, codes = score(lead), []

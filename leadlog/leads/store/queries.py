@@ -1,4 +1,4 @@
-"""What a lead store can be asked: the part of `LeadDatabase` that reads."""
+"""The queries of a lead store: the reading part of `LeadDatabase`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def checked_id(lead_id: object) -> str:
     """Return the id of a lead as text.
 
     Raises:
-        ValidationError: It can be no lead's.
+        ValidationError: It cannot be the id of a lead.
     """
     if isinstance(lead_id, UUID):
         return str(lead_id)
@@ -40,10 +40,10 @@ def checked_id(lead_id: object) -> str:
 
 
 class LeadQueries:
-    """The part of a store that reads.
+    """The reading part of a store.
 
     Args:
-        store: What the parts of the store share.
+        store: The open database that the parts of the store share.
     """
 
     def __init__(self, store: OpenStore) -> None:
@@ -58,7 +58,7 @@ class LeadQueries:
 
     @operation("get_lead", event_name="lead.get")
     def get_lead(self, lead_id: str) -> dict[str, Any] | None:
-        """As `LeadDatabase.get_lead`."""
+        """See `LeadDatabase.get_lead`."""
         lead_id = checked_id(lead_id)
         row = self._connections.reading(
             lambda connection: connection.execute(_BY_ID, {"id": lead_id}).one_or_none()
@@ -79,7 +79,7 @@ class LeadQueries:
         offset: int = 0,
         order_by: str | Sequence[str] | None = None,
     ) -> list[dict[str, Any]]:
-        """As `LeadDatabase.search_leads`."""
+        """See `LeadDatabase.search_leads`."""
         found = self._select(search.query(filters, limit, offset, order_by))
         _note_found(found)
         return found
@@ -93,13 +93,13 @@ class LeadQueries:
         order_by: str | Sequence[str] | None = None,
         after: str | None = None,
     ) -> LeadPage:
-        """As `LeadDatabase.search_page`."""
+        """See `LeadDatabase.search_page`."""
         limit = values.count(limit, "limit", least=1)
         keyset = Keyset(filters, order_by, after)
 
         def work(connection: Connection) -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = []
-            # One more than asked for tells whether there is a next page.
+            # One lead more than asked for shows whether there is a next page.
             for statement in keyset.statements(limit + 1):
                 wanted = limit + 1 - len(found)
                 if wanted:
@@ -113,7 +113,7 @@ class LeadQueries:
 
     @operation("get_all_leads", event_name="lead.get_all", bulk=True)
     def get_all_leads(self, page_size: int = 500) -> Iterator[dict[str, Any]]:
-        """As `LeadDatabase.get_all_leads`."""
+        """See `LeadDatabase.get_all_leads`."""
         page_size = values.count(page_size, "page_size", least=1)
         call = current_operation()
         given = 0
@@ -136,7 +136,7 @@ class LeadQueries:
     def find_duplicates(
         self, lead: Mapping[Any, Any], *, min_score: float | None = 0.85, limit: int = 20
     ) -> list[dict[str, Any]]:
-        """As `LeadDatabase.find_duplicates`."""
+        """See `LeadDatabase.find_duplicates`."""
         least = None if min_score is None else values.share(min_score, "min_score")
         limit = values.count(limit, "limit")
         found = self._connections.reading(
@@ -147,7 +147,7 @@ class LeadQueries:
 
     @operation("find_all_duplicates", event_name="lead.find_all_duplicates", bulk=True)
     def find_all_duplicates(self, min_score: float = 0.85) -> Iterator[DuplicatePair]:
-        """As `LeadDatabase.find_all_duplicates`."""
+        """See `LeadDatabase.find_all_duplicates`."""
         least = values.share(min_score, "min_score")
         call = current_operation()
         found = 0
@@ -162,7 +162,7 @@ class LeadQueries:
 
     @operation("get_merges", event_name="lead.get_merges")
     def get_merges(self, lead_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """As `LeadDatabase.get_merges`."""
+        """See `LeadDatabase.get_merges`."""
         wanted = None if lead_id is None else checked_id(lead_id)
         limit = values.count(limit, "limit")
         found = self._connections.reading(lambda connection: merges_of(connection, wanted, limit))
@@ -173,7 +173,7 @@ class LeadQueries:
 
     @operation("get_sync_pending_leads", event_name="lead.get_sync_pending")
     def get_sync_pending_leads(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """As `LeadDatabase.get_sync_pending_leads`."""
+        """See `LeadDatabase.get_sync_pending_leads`."""
         statement = _PENDING if limit is None else _PENDING.limit(values.count(limit, "limit"))
         found = self._select(statement)
         _note_found(found)
@@ -181,7 +181,7 @@ class LeadQueries:
 
     @operation("stats", event_name="lead.stats")
     def stats(self) -> dict[str, Any]:
-        """As `LeadDatabase.stats`."""
+        """See `LeadDatabase.stats`."""
         today = self._now().replace(hour=0, minute=0, second=0, microsecond=0)
         return self._connections.reading(lambda connection: reports.numbers(connection, today))
 

@@ -1,4 +1,4 @@
-"""Questions about the store as a whole: its numbers, what waits, who may be the same person."""
+"""Queries over the whole store: its counts, its sync backlog, and possible duplicates."""
 
 import time
 from collections.abc import Mapping
@@ -74,11 +74,11 @@ def _sharing_a_key(connection: Connection, fields: Mapping[str, Any]) -> list[di
 
 
 def _others_with(connection: Connection, named: str, value: str) -> list[str]:
-    """Ids of leads that came later, with another name, to a value that was taken.
+    """Return the ids of leads that share a value with an earlier lead of another name.
 
     Args:
-        connection: Where to look.
-        named: The kind of key that has value and name.
+        connection: The connection to query.
+        named: The kind of key that consists of value and name.
         value: The value.
     """
     # "|" ends the value in such a key, and "}" is the character after it.
@@ -89,11 +89,11 @@ def _others_with(connection: Connection, named: str, value: str) -> list[str]:
 
 
 def numbers(connection: Connection, today: datetime) -> dict[str, Any]:
-    """Return the numbers of `LeadDatabase.stats`.
+    """Return the counts and the size for `LeadDatabase.stats`.
 
     Args:
-        connection: Where to count.
-        today: When the day began.
+        connection: The connection to query.
+        today: Start of the current day.
     """
     row = connection.execute(
         select(
@@ -119,7 +119,7 @@ def numbers(connection: Connection, today: datetime) -> dict[str, Any]:
 
 
 def size_bytes(connection: Connection) -> int:
-    """Return the size of the whole database."""
+    """Return the size of the whole database in bytes."""
     if connection.dialect.name == "postgresql":
         size = "SELECT pg_database_size(current_database())"
         return int(connection.exec_driver_sql(size).scalar_one())
@@ -128,10 +128,10 @@ def size_bytes(connection: Connection) -> int:
 
 
 def waiting(connection: Connection) -> tuple[int, datetime | None]:
-    """Return how many leads wait for a sync, and when the one that waits longest was last changed.
+    """Return the number of leads that wait for a sync, and the oldest `updated_at` of them.
 
-    Those that were marked; and where the store was ever synchronised, those without a row and
-    those that were changed since. What the sync set aside is not waiting, it was refused.
+    Counts leads that were marked and, if the store was ever synchronised, leads without a row and
+    leads changed since their last sync. Leads that the sync refused and set aside do not count.
     """
     condition = or_(
         Lead.sync_pending,
@@ -149,13 +149,13 @@ def waiting(connection: Connection) -> tuple[int, datetime | None]:
 
 
 class StoreFigures:
-    """Looks at a store through a connection of its own.
+    """Samples a store through a separate connection.
 
-    So neither the pool nor a lock of the application is touched, and nothing of it is recorded.
-    A database in memory, which is one connection, is left alone.
+    Sampling therefore uses neither the pool nor a lock of the application, and is not recorded.
+    An in-memory database, which has only one connection, is not sampled.
 
     Args:
-        connections: those of the store.
+        connections: The connections of the store.
     """
 
     def __init__(self, connections: Connections) -> None:
@@ -167,14 +167,14 @@ class StoreFigures:
         return self._connections.closed
 
     def sample(self) -> StoreSample | None:
-        """Look at the store now; count its leads."""
+        """Return a sample of the store's size, leads and backlog; None if it cannot be sampled."""
         url = self._connections.url
         if url.get_backend_name() == "sqlite":
             if in_memory(url):
                 return None
             if "uri" not in url.query and not Path(str(url.database)).exists():
-                return None  # opening it would make a new file
-            url = url.set(drivername="sqlite")  # also where the store is one for asyncio
+                return None  # opening it would create a new file
+            url = url.set(drivername="sqlite")  # an asyncio store has another driver
         with (
             closing(Connections(url, EngineStrategy(pool=NullPool))) as own,
             own.read() as connection,

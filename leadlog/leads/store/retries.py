@@ -1,9 +1,8 @@
-"""Which database errors pass, and doing work again after them.
+"""Retries of work after transient database errors.
 
-A lock that was waited for too long, a deadlock or a serialization failure that the database broke
-at our expense, an id that another transaction took meanwhile: the transaction was rolled back
-whole, so it is done again, after a wait that doubles each time and is never the same for two
-writers. What was got over this way is logged as a recovered error.
+After a lock timeout, a deadlock, a serialization failure, or an id that another transaction took in
+between, the whole transaction was rolled back. So it is retried with exponential backoff and
+jitter. An error from which a retry recovered is logged as a recovered error.
 """
 
 import random
@@ -23,7 +22,7 @@ T = TypeVar("T")
 ATTEMPTS = 5
 _FIRST_WAIT_SECONDS = 0.05
 # PostgreSQL: serialization failure, deadlock, lock timeout, and an id that another transaction
-# took meanwhile, which the next attempt finds.
+# took in between, which the next attempt finds.
 _PASSING = frozenset({"40001", "40P01", "55P03", "23505"})
 # SQLite: the file, or a table of a shared cache, is locked.
 _BUSY, _LOCKED = 5, 6
@@ -39,14 +38,14 @@ def _passes(error: DBAPIError) -> bool:
 
 
 def retry_transient(attempt: Callable[[], T], sleep: Callable[[float], None]) -> T:
-    """Do work that leaves nothing behind when it fails, at most five times.
+    """Run work that has no effect when it fails, in at most five attempts.
 
     Args:
-        attempt: The work, in a transaction of its own each time.
-        sleep: Waits, seconds.
+        attempt: The work; begins a new transaction on each call.
+        sleep: Sleeps for a number of seconds.
 
     Raises:
-        DBAPIError: The database's error, if it does not pass or came every time.
+        DBAPIError: The database's error, if it is not transient or occurred in every attempt.
     """
     wait = _FIRST_WAIT_SECONDS
     last: DBAPIError | None = None
@@ -70,7 +69,7 @@ def retry_transient(attempt: Callable[[], T], sleep: Callable[[float], None]) ->
 
 
 def _log_recovered(error: DBAPIError, retries: int) -> None:
-    """Log an error that the work was done in spite of; nothing where calls are not recorded."""
+    """Log an error that a retry recovered from; do nothing if calls are not recorded."""
     call = current_operation()
     if call is None:
         return

@@ -1,10 +1,10 @@
-"""The schema of the lead store: created, recognised and upgraded.
+"""The schema of the lead store: its creation, recognition and upgrades.
 
-Which revision a database has stands in the table `leadlog_version`, kept by Alembic. Opening a
-store asks for it with one SELECT; Alembic is imported only where something has to be upgraded. A
-new database gets all tables at once and is noted as being of the newest revision; that this is
-the same as going through all revisions is tested. A database with the first version's tables and
-no note of a revision is of revision 0001.
+The revision of a database is stored in the table `leadlog_version`, maintained by Alembic. Opening
+a store reads it with one SELECT; Alembic is imported only for an upgrade. A new database gets all
+tables at once and is stamped with the newest revision; a test compares the result with an upgrade
+through all revisions. A database that has the first version's tables but no stored revision is at
+revision 0001.
 """
 
 import sqlite3
@@ -44,9 +44,9 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 VERSION_TABLE = "leadlog_version"
 
 Upgrade = tuple[str | None, str]
-"""The revision before, None for a new database, and the one after."""
+"""The revision before the upgrade (None for a new database) and the revision after it."""
 
-# As Alembic itself would create it.
+# The same table that Alembic would create.
 _VERSION = Table(
     VERSION_TABLE,
     MetaData(),
@@ -54,7 +54,7 @@ _VERSION = Table(
     PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
 )
 _REVISION = select(_VERSION.c.version_num)
-# What the first version's tables had; later columns are added by migrations.
+# The columns of the first version's tables; later columns are added by migrations.
 _FIRST = {
     "leads": frozenset(
         [
@@ -82,31 +82,31 @@ _FIRST = {
     ),
     "lead_key": frozenset({"kind", "value", "lead_id"}),
 }
-# Any number that no other program locks: processes that open a new database at once take turns.
+# Id of the advisory lock that serialises processes opening a new database; arbitrary but unique.
 _LOCK = 0x6C6561646C6F67
 
 
 def prepare(connections: Connections) -> None:
-    """See that the store can work: create its tables, or upgrade those of a SQLite database.
+    """Make a store ready for use: create its tables, or upgrade those of a SQLite database.
 
     Raises:
-        StoreError: The database cannot be opened, its tables are another program's or a newer
-            version's, or it is a PostgreSQL database that has to be upgraded.
+        StoreError: The database cannot be opened, its tables belong to another program or a newer
+            version, or it is a PostgreSQL database that must be upgraded explicitly.
     """
     try:
         if connections.reading(_noted) == REVISIONS[-1]:
             return
-        # Anything else is looked at again under the lock: another process may be making it.
+        # Check again under the lock: another process may be creating the tables.
         _bring(connections, migrating=connections.sqlite)
     except (DBAPIError, sqlite3.Error) as error:
         raise _cannot_open(connections, error) from error
 
 
 def upgrade_or_explain(connections: Connections) -> Upgrade:
-    """Do as `upgrade` does, with a clear error where the database cannot be opened.
+    """Upgrade a database like `upgrade`; raise a clear error if it cannot be opened.
 
     Raises:
-        StoreError: As `upgrade`, or the database cannot be opened.
+        StoreError: As for `upgrade`, or the database cannot be opened.
     """
     try:
         return upgrade(connections)
@@ -123,10 +123,10 @@ def _cannot_open(connections: Connections, error: Exception) -> StoreError:
 
 
 def upgrade(connections: Connections) -> Upgrade:
-    """Bring a database to the newest revision, in one transaction.
+    """Upgrade a database to the newest revision in one transaction.
 
     Raises:
-        StoreError: Its tables are another program's or a newer version's.
+        StoreError: Its tables belong to another program or a newer version.
     """
     return _bring(connections, migrating=True), REVISIONS[-1]
 
@@ -155,10 +155,10 @@ def _bring(connections: Connections, *, migrating: bool) -> str | None:
 
 
 def revision_of(connection: Connection, connections: Connections) -> str | None:
-    """Return the revision of a database; None for one without tables of ours.
+    """Return the revision of a database; None if it has none of our tables.
 
     Raises:
-        StoreError: Its tables are another program's or a newer version's.
+        StoreError: Its tables belong to another program or a newer version.
     """
     found = _noted(connection)
     if found is None:

@@ -1,10 +1,10 @@
-"""Filters, orders and pages of searches, made into SQL.
+"""The SQL of searches: filters, sort orders and pages.
 
-Names given by the caller are looked up in tables of ours and never become SQL; values are always
-bound parameters. A page begins after the last lead of the one before: however far one pages, a page
-costs the same, and leads that come or go in between neither repeat nor hide others. A cursor holds
-the values of the last lead by which the search is ordered, and the order itself; it is no secret,
-and a changed one gives an error or another page, never more than the search may see.
+Names given by the caller are looked up in fixed tables and never become SQL; values are always
+bound parameters. Paging is by keyset: a page begins after the last lead of the previous one, so
+every page costs the same, and leads added or removed in between neither repeat nor hide others. A
+cursor holds the sort order and the last lead's values of the sort columns. It is not secret: a
+modified one raises an error or selects another page, never leads outside the search.
 """
 
 import binascii
@@ -83,7 +83,7 @@ def _contains(column: Column[Any], value: Any) -> Condition:
 
 
 def next_after(prefix: str) -> str | None:
-    """Return the first text, by code point, after all that start with `prefix`; None for none.
+    """Return the first text, by code point, after all texts that start with `prefix`, or None.
 
     >>> next_after("acme"), next_after("a\U0010ffff")
     ('acmf', 'b')
@@ -91,14 +91,14 @@ def next_after(prefix: str) -> str | None:
     while prefix:
         point = ord(prefix[-1]) + 1
         if point <= 0x10FFFF:
-            # No text has surrogates, and no database takes them.
+            # Skip surrogates: no database stores them in text.
             return prefix[:-1] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
         prefix = prefix[:-1]
     return None
 
 
 def _starts_with(column: Column[Any], value: Any) -> Condition:
-    # A range, which an index on the text in small letters serves; LIKE on it would be a scan.
+    # A range, which can use the index on the lower-case text; LIKE would scan the table.
     prefix, small = _part("starts_with", column, value), func.lower(column)
     beyond = next_after(prefix)
     return small >= prefix if beyond is None else and_(small >= prefix, small < beyond)
@@ -165,8 +165,8 @@ def conditions(filters: Mapping[str, Any]) -> Iterable[Condition]:
     """Return the conditions of a search; see `LeadDatabase.search_leads`.
 
     Raises:
-        UnknownFieldError: A field or an operator that there is not.
-        ValidationError: A value that the field or the operator cannot have.
+        UnknownFieldError: There is no such field or operator.
+        ValidationError: A value does not suit the field or the operator.
     """
     if not isinstance(filters, Mapping):
         raise ValidationError(
@@ -194,11 +194,11 @@ def conditions(filters: Mapping[str, Any]) -> Iterable[Condition]:
 def order_columns(
     order_by: str | Sequence[str] | None,
 ) -> Iterable[tuple[Column[Any], bool]]:
-    """Return the columns that a search is ordered by, and whether each is descending.
+    """Yield the sort columns of a search, each with whether it is descending.
 
     Raises:
-        UnknownFieldError: A field that there is not.
-        ValidationError: The order is no field and no list of them.
+        UnknownFieldError: There is no such field.
+        ValidationError: The order is neither a field nor a list of fields.
     """
     names = [order_by] if isinstance(order_by, str) else (order_by or ["created_at"])
     if not isinstance(names, list | tuple):
@@ -214,8 +214,8 @@ def order_columns(
 def _orders(order_by: str | Sequence[str] | None) -> Iterable[ColumnElement[Any]]:
     for column, descending in order_columns(order_by):
         order = column.desc() if descending else column.asc()
-        # Databases disagree on where blanks go; only where there can be some is it said, because
-        # it keeps SQLite from using an index.
+        # Databases sort NULLs differently. NULLS LAST is added for nullable columns only, because
+        # it prevents SQLite from using an index.
         yield order.nulls_last() if column.nullable else order
     yield _COLUMNS["id"].asc()
 
@@ -229,8 +229,8 @@ def query(
     """Return the SELECT of a search; see `LeadDatabase.search_leads`.
 
     Raises:
-        UnknownFieldError: A field or an operator that there is not.
-        ValidationError: A value that the field or the operator cannot have.
+        UnknownFieldError: There is no such field or operator.
+        ValidationError: A value does not suit the field or the operator.
     """
     statement = select(*COLUMNS).where(*conditions({} if filters is None else filters))
     statement = statement.order_by(*_orders(order_by))
@@ -245,7 +245,7 @@ class LeadPage:
 
     Attributes:
         leads: Its leads.
-        next: The cursor for the next page; None where this is the last.
+        next: The cursor for the next page; None on the last page.
     """
 
     leads: list[dict[str, Any]]
@@ -268,7 +268,7 @@ class _Key:
         return self.column.is_(None) if value is None else self.column == self.bound(value)
 
     def beyond(self, value: Any) -> ColumnElement[bool]:
-        """Return the condition for rows after a value; blank values come last."""
+        """Return the condition for rows after a value; blank values sort last."""
         if value is None:
             return false()
         there = self.bound(value)
@@ -277,7 +277,7 @@ class _Key:
 
 
 class Keyset:
-    """The order of a search and the place where a page begins.
+    """The filters and the sort order of a search, and the position where a page begins.
 
     Args:
         filters: As for `LeadDatabase.search_leads`.
@@ -285,8 +285,8 @@ class Keyset:
         after: A cursor, or None for the first page.
 
     Raises:
-        UnknownFieldError: A field or an operator that there is not.
-        ValidationError: A value or a cursor that does not suit.
+        UnknownFieldError: There is no such field or operator.
+        ValidationError: A value does not suit, or the cursor belongs to another search.
     """
 
     def __init__(
@@ -298,14 +298,14 @@ class Keyset:
         self._where = tuple(conditions({} if filters is None else filters))
         keys = [_Key(column, descending) for column, descending in order_columns(order_by)]
         if all(key.column.key != "id" for key in keys):
-            # In the direction of the last one, so that an index on both gives the order.
+            # In the direction of the last key, so that one index serves both.
             keys.append(_Key(COLUMNS[0], keys[-1].descending))
         self._keys = keys
         self._names = [f"{'-' if key.descending else ''}{key.column.key}" for key in keys]
         self._after = None if after is None else self._decoded(after)
 
     def cursor(self, lead: Mapping[str, Any]) -> str:
-        """Return the cursor for what comes after a lead."""
+        """Return the cursor for the page after a lead."""
         last = [lead[key.column.key] for key in self._keys]
         plain = [value.isoformat() if isinstance(value, datetime) else value for value in last]
         text = json.dumps([self._names, plain], separators=(",", ":"))
@@ -331,13 +331,13 @@ class Keyset:
         return found
 
     def statements(self, limit: int) -> Iterator[Select[Any]]:
-        """Give the SELECTs whose rows, one after the other, are the page.
+        """Yield the SELECTs whose rows, in this order, make up the page.
 
-        The first key's blank values come in a SELECT of their own, so that an index on it gives
-        the order of the others.
+        Rows with a blank first key have a separate SELECT, so that an index on that key serves the
+        other one.
 
         Args:
-            limit: Most rows of each.
+            limit: Maximum number of rows of each SELECT.
         """
         first, after = self._keys[0], self._after
         if not first.column.nullable:
@@ -351,19 +351,19 @@ class Keyset:
 
     def _select(self, keys: list[_Key], after: list[Any] | None, limit: int) -> Select[Any]:
         statement = select(*COLUMNS).where(*self._where).limit(limit)
-        # Databases disagree on where blanks go; saying it keeps SQLite from using an index.
+        # Databases sort NULLs differently; NULLS LAST prevents SQLite from using an index.
         statement = statement.order_by(*(key.order(nulls=key is not self._keys[0]) for key in keys))
         if after is None:
             return statement
-        # The first key of all has its blank values in the other SELECT.
+        # Blank values of the very first key are in the other SELECT.
         blanks = [bool(key.column.nullable) and key is not self._keys[0] for key in keys]
         return statement.where(_beyond(keys, after, blanks))
 
 
 def _beyond(keys: list[_Key], last: list[Any], blanks: list[bool]) -> ColumnElement[bool]:
-    """Return a condition for all that comes after the last lead.
+    """Return the condition for all rows after the last lead.
 
-    `blanks` tells which may be null.
+    `blanks` holds, per key, whether its column may be null.
     """
     one_way = len({key.descending for key in keys}) == 1
     if one_way and not any(blanks):
@@ -380,6 +380,6 @@ def _beyond(keys: list[_Key], last: list[Any], blanks: list[bool]) -> ColumnElem
     first, there = keys[0], keys[0].bound(last[0])
     if blanks[0]:
         return or_(*later)
-    # Not needed, but an index can begin there.
+    # Redundant, but lets an index scan start at that value.
     start = first.column <= there if first.descending else first.column >= there
     return and_(start, or_(*later))

@@ -1,9 +1,9 @@
-"""Leads that may be the same person though no key says so: how alike two are, and finding them.
+"""Similarity of leads: suggests pairs that may be the same person although they share no key.
 
 A score never merges anything; only equal keys do (`leadlog.leads.store.duplicates`). It is the
-weighted mean of what both leads have: names, companies, e-mail addresses and phone numbers,
-compared by RapidFuzz in their canonical forms. Leads that have nothing in common but the name
-score at most 0.8, those with different LinkedIn profiles half.
+weighted mean over the values that both leads have (names, companies, e-mail addresses and phone
+numbers), compared by RapidFuzz in their canonical forms. If only the names can be compared, the
+score is at most 0.8; different LinkedIn profiles halve it.
 
     >>> one = person({"full_name": "Jon Smith", "company": "Acme"})
     >>> similarity(one, person({"full_name": "John Smith", "company": "Acme Inc"}))
@@ -11,11 +11,11 @@ score at most 0.8, those with different LinkedIn profiles half.
     >>> similarity(one, person({"full_name": "Jon Smith Jr", "company": "Acme"})) is None
     True
 
-For one lead, the indexes give a bounded number of candidates: those whose name begins alike,
-those of its company whose name begins with the same letter, and those whose e-mail address begins
-alike. For a whole store, all leads are walked in the order of company, of name and of e-mail
-address, and each is compared with its nearest neighbours, so that memory and time stay bounded;
-a pair that no order brings near each other is not found.
+For one lead, indexes provide a bounded number of candidates: leads whose name begins alike, leads
+of the same company whose name begins with the same letter, and leads whose e-mail address begins
+alike. For a whole store, all leads are read in order of company, of name and of e-mail address, and
+each is compared with its nearest neighbours, which bounds memory and time; a pair that is not close
+in any of these orders is not found.
 """
 
 from collections import deque
@@ -53,11 +53,11 @@ _DIGITS_COMPARED = 8
 
 @dataclass(frozen=True, slots=True)
 class Similarity:
-    """How alike two leads are.
+    """The similarity of two leads.
 
     Attributes:
-        score: 0 to 1, in thousandths.
-        reason: What is alike, for people.
+        score: 0 to 1, rounded to three decimals.
+        reason: A description of the similarities, for people.
     """
 
     score: float
@@ -66,7 +66,7 @@ class Similarity:
 
 @dataclass(frozen=True, slots=True)
 class ComparedLead:
-    """What of a lead is compared, in canonical form; None for what it does not have."""
+    """The values of a lead that are compared, in canonical form; None for missing ones."""
 
     name: str | None
     company: str | None
@@ -76,7 +76,7 @@ class ComparedLead:
 
 
 def person(fields: Mapping[str, Any]) -> ComparedLead:
-    """Return what is compared of a lead.
+    """Return the values of a lead that are compared.
 
     Args:
         fields: `full_name`, `company`, `email`, `linkedin_url`, `phone`; any may be missing.
@@ -94,7 +94,7 @@ def person(fields: Mapping[str, Any]) -> ComparedLead:
 
 
 def similarity(one: ComparedLead, other: ComparedLead) -> Similarity | None:
-    """Return how alike two leads are; None if they are plainly two persons."""
+    """Return the similarity of two leads; None if they are clearly two persons."""
     if one.profile is not None and one.profile == other.profile:
         if duplicates.names_fit(one.name, other.name):
             return Similarity(1.0, "same LinkedIn profile")
@@ -119,7 +119,7 @@ def similarity(one: ComparedLead, other: ComparedLead) -> Similarity | None:
     if len(found) == 1:
         score *= _NAME_ALONE
     if found.get("names") == found.get("companies") == 1.0:
-        score = max(score, _CONTRADICTED)  # a key that something else contradicts
+        score = max(score, _CONTRADICTED)  # an equal key that another value contradicts
     reasons = [_reason(what, alike) for what, alike in found.items()]
     if one.profile is not None and other.profile is not None:
         score *= 0.5
@@ -187,11 +187,11 @@ class DuplicatePair:
     """Two leads of the store that may be the same person.
 
     Attributes:
-        first: Id, name, company and e-mail address of the one, by `id`, `full_name`, `company`
-            and `email`.
-        second: The other.
-        score: How alike they are, 0 to 1.
-        reason: What is alike.
+        first: The `id`, `full_name`, `company` and `email` of one lead; the values of the
+            other compared fields are included.
+        second: The same of the other lead.
+        score: Their similarity, 0 to 1.
+        reason: A description of the similarities.
     """
 
     first: Mapping[str, Any]
@@ -201,7 +201,7 @@ class DuplicatePair:
 
 
 def _starts(column: Any, prefix: str) -> Any:
-    """Return a condition that an index on the text in small letters serves."""
+    """Return a prefix condition that can use the index on the lower-case text."""
     beyond = next_after(prefix)
     return column >= prefix if beyond is None else and_(column >= prefix, column < beyond)
 
@@ -225,14 +225,14 @@ def _blocks(fields: Mapping[str, Any]) -> Iterator[Any]:
 def suggestions(
     connection: Connection, fields: Mapping[str, Any], known: set[str], least: float, limit: int
 ) -> list[dict[str, Any]]:
-    """Return leads that are much like a lead, the most alike first.
+    """Return leads similar to a lead, most similar first.
 
     Args:
-        connection: Where to look.
-        fields: The lead.
-        known: Ids of leads that are left out.
+        connection: The connection to query.
+        fields: The fields of the lead.
+        known: Ids of leads to leave out.
         least: Lowest score.
-        limit: Most leads.
+        limit: Maximum number of leads.
 
     Returns:
         The leads, each with `score` and `reason`.
@@ -252,10 +252,10 @@ def suggestions(
 
 
 def pairs(connection: Connection, least: float) -> Iterator[DuplicatePair]:
-    """Iterate over the pairs of leads of a store that are much alike, each pair once.
+    """Iterate over the pairs of similar leads of a store, each pair once.
 
     Args:
-        connection: Where to look; it is in use until the end.
+        connection: The connection to query; in use until the iterator is exhausted.
         least: Lowest score.
     """
     seen: set[tuple[str, str]] = set()

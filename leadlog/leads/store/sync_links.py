@@ -1,7 +1,7 @@
-"""`SyncLinks`: the lead store as the Airtable sync needs it.
+"""`SyncLinks`: the lead store's interface for the Airtable sync.
 
-What it changes in a lead and what it notes of the link are one transaction, and each changed lead
-is one record in the log, as of any other call on the store.
+A change to a lead and the update of its link are one transaction, and each changed lead is one
+record in the log, as for any other call on the store.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ __all__ = ["Agreed", "SyncLinks"]
 T = TypeVar("T")
 
 Agreed = tuple[Mapping[str, Any], Mapping[str, Any]]
-"""What a lead and what its row have now, by field."""
+"""The current values of a lead and of its row, each by field."""
 
 _PAGE = 500
-_MARKS = 100  # the ids that a record names, so that it has all of them
+_MARKS = 100  # a record lists this many ids at most
 _WIDTH = len(COLUMNS)
 _LINK = (
     SyncLink.lead_id,
@@ -54,7 +54,7 @@ _UNLINKED = (
 
 
 class SyncLinks:
-    """The leads of a store together with the rows that they are in Airtable.
+    """The leads of a store together with their rows in Airtable.
 
     Args:
         database: The store.
@@ -67,18 +67,18 @@ class SyncLinks:
         self._now = store.now
 
     def now(self) -> datetime:
-        """Return the present time by the clock of the store."""
+        """Return the current time by the clock of the store."""
         return self._now()
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Do work on a connection for reading; perhaps several times."""
+        """Run a function on a connection for reading; retry it after transient errors."""
         return self._connections.reading(work)
 
     def write(self, work: Callable[[Connection, datetime], T]) -> T:
-        """Do work in a write transaction; perhaps several times.
+        """Run a function in a write transaction; retry it after transient errors.
 
         Args:
-            work: Called with the connection and the present time.
+            work: Called with the connection and the current time, once per attempt.
         """
         return self._connections.in_transaction(
             lambda session: work(session.connection(), self._now())
@@ -91,23 +91,23 @@ class SyncLinks:
         """Iterate over the linked leads and their links, in order of id.
 
         Args:
-            lead_ids: Which of them; None for all.
+            lead_ids: Ids of the leads; None for all.
         """
         for row in self._pages(_LINKED, lead_ids):
             yield from_row(row[:_WIDTH]), Link(*row[_WIDTH:])
 
     @operation("get_unlinked_leads", event_name="lead.get_unlinked", bulk=True)
     def unlinked(self, lead_ids: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Iterate over the leads that are no row yet, in order of id.
+        """Iterate over the leads without a row, in order of id.
 
         Args:
-            lead_ids: Which of them; None for all.
+            lead_ids: Ids of the leads; None for all.
         """
         for row in self._pages(_UNLINKED, lead_ids):
             yield from_row(row)
 
     def _pages(self, statement: Select[Any], lead_ids: Sequence[str] | None) -> Iterator[Any]:
-        """Rows page by page: between two pages others may write."""
+        """Yield rows page by page, without a transaction between pages, so others can write."""
         call = current_operation()
         found = 0
         some: Iterable[list[str] | None] = [None] if lead_ids is None else chunks(sorted(lead_ids))
@@ -129,7 +129,7 @@ class SyncLinks:
 
     @operation("get_lead", event_name="lead.get")
     def get(self, lead_id: str) -> tuple[dict[str, Any], Link] | None:
-        """Return a linked lead and its link; None if there is none."""
+        """Return a linked lead and its link; None if it is missing or not linked."""
         statement = _LINKED.where(Lead.id == lead_id)
         row = self._connections.reading(
             lambda connection: connection.execute(statement, {"last": ""}).one_or_none()
@@ -157,18 +157,18 @@ class SyncLinks:
     def add(
         self, lead: Mapping[str, Any], record_id: str, agreed: Callable[[dict[str, Any]], Agreed]
     ) -> dict[str, Any]:
-        """Add a lead that is a row already, and link it.
+        """Add a lead for an existing row, and link the two.
 
         Args:
-            lead: Its values; an `id` among them becomes the lead's.
-            record_id: The row.
-            agreed: Gives what both have, of the stored lead.
+            lead: Its values; an `id` among them becomes the lead's id.
+            record_id: Id of the row.
+            agreed: Returns the values that both sides have, given the stored lead.
 
         Returns:
-            The lead as it is stored.
+            The stored lead.
 
         Raises:
-            StoreError: Somebody added the same lead meanwhile; nothing was written.
+            StoreError: Another writer added the same lead in between; nothing was written.
             ValidationError: It cannot be stored.
         """
         call = current_operation()
@@ -182,7 +182,7 @@ class SyncLinks:
             (outcome,) = intake.add([normalised])
             if outcome.action != "created":
                 raise StoreError(
-                    f"somebody added the lead {outcome.lead_id} meanwhile, which is the same "
+                    f"another writer added the lead {outcome.lead_id}, which is the same "
                     "person; sync again"
                 )
             stored = intake.rows[str(outcome.lead_id)]
@@ -206,18 +206,18 @@ class SyncLinks:
         changes: Mapping[str, Any],
         agreed: Callable[[dict[str, Any]], Agreed],
     ) -> dict[str, Any] | None:
-        """Change a linked lead, and note what both sides have now.
+        """Change a linked lead, and store the values that both sides now have.
 
         Args:
-            lead_id: Which lead.
-            changes: New values by field; `row_version` among them is the version they are to.
-            agreed: Gives what both have, of the changed lead.
+            lead_id: Id of the lead.
+            changes: New values by field; `row_version` among them is the expected version.
+            agreed: Returns the values that both sides have, given the changed lead.
 
         Returns:
             The lead as it is now; None if there is no such lead.
 
         Raises:
-            StaleLeadError: Somebody else changed it meanwhile; nothing was changed.
+            StaleLeadError: Another writer changed it in between; nothing was changed.
             ValidationError: A value cannot be stored.
         """
         call = current_operation()
@@ -242,7 +242,7 @@ class SyncLinks:
         """Delete a lead whose row was deleted, and its link.
 
         Returns:
-            Whether it was there, in that version.
+            Whether the lead existed in that version.
         """
 
         def work(session: Session) -> dict[str, Any] | None:
@@ -262,10 +262,10 @@ class SyncLinks:
         return lead is not None
 
     def unmark(self, marked: Mapping[str, int]) -> None:
-        """Note that leads no longer wait to be synchronised, if they are still as they were.
+        """Clear the sync mark of leads that have not changed since.
 
         Args:
-            marked: The version of each lead by its id.
+            marked: The expected version of each lead by its id.
         """
         for some in chunks(marked.items(), _MARKS):
             self._unmark(dict(some))

@@ -1,7 +1,7 @@
-"""One sync of a store at a time, also over processes; a crash lets go.
+"""A lock that allows one sync of a store at a time, across processes; a crash releases it.
 
-On SQLite a lock on a file beside the database, which the operating system takes back from a
-process that dies; on PostgreSQL an advisory lock of a connection of its own.
+For SQLite it is a lock on a file next to the database, which the operating system releases when the
+process dies; for PostgreSQL an advisory lock on a separate connection.
 """
 
 import os
@@ -16,7 +16,7 @@ from leadlog.leads.store.engine import Connections
 
 __all__ = ["sync_lock"]
 
-# Any number that no other program locks.
+# Id of the advisory lock; arbitrary but unique.
 _ADVISORY = 0x6C6C73796E63
 _FILE = "SELECT file FROM pragma_database_list WHERE name = 'main'"
 
@@ -25,10 +25,10 @@ _memory: WeakKeyDictionary[Connections, threading.Lock] = WeakKeyDictionary()
 
 @contextmanager
 def sync_lock(connections: Connections) -> Iterator[None]:
-    """Be the only one who synchronises a store.
+    """Hold the exclusive right to synchronise a store.
 
     Raises:
-        SyncBusyError: Somebody else is.
+        SyncBusyError: Another sync of the store is running.
     """
     if not connections.sqlite:
         taken = _postgresql(connections)
@@ -45,7 +45,7 @@ def sync_lock(connections: Connections) -> Iterator[None]:
 
 @contextmanager
 def _file(path: str) -> Iterator[bool]:
-    # The file stays: removing it might remove the one that another process just locked.
+    # The file stays: removing it could remove a file that another process has just locked.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield try_lock(descriptor)
@@ -66,7 +66,7 @@ def _process(connections: Connections) -> Iterator[bool]:
 
 @contextmanager
 def _postgresql(connections: Connections) -> Iterator[bool]:
-    # Without a transaction, which would keep the server from tidying up for as long as we run.
+    # Without a transaction, which would block the server's vacuum for the whole sync.
     with connections.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         taken = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_ADVISORY})")
         done = bool(taken.scalar_one())

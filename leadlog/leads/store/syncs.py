@@ -1,6 +1,6 @@
-"""What the store remembers of its syncs: the runs, and what they set aside.
+"""The sync history of a store: its runs, and the items that they set aside.
 
-Statements on a connection; the caller commits.
+The functions execute statements on a connection; the caller commits.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,17 +31,17 @@ _ITEMS: Table = SyncItem.__table__  # type: ignore[assignment]
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Something that is set aside until it changes or is tried again.
+    """A lead or row that is set aside until it changes or is retried.
 
     Attributes:
         subject: `push:` and the id of a lead, or `pull:` and the id of a row.
-        lead_id: The lead; None for a row that is none.
-        record_id: The row; None for a lead without one.
-        reason: Why.
-        error_code: Airtable's name of the error, if it was one of Airtable's.
-        fingerprint: Digest of the values that were refused.
-        failures: How often they were.
-        failed_at: When last.
+        lead_id: Id of the lead; None for a row without one.
+        record_id: Id of the row; None for a lead without one.
+        reason: The reason of the refusal.
+        error_code: Airtable's error code, if Airtable refused it.
+        fingerprint: Digest of the refused values.
+        failures: Number of refusals.
+        failed_at: Time of the last refusal.
     """
 
     subject: str
@@ -58,7 +58,7 @@ _PARKED = tuple(_ITEMS.c[name] for name in Parked.__dataclass_fields__)
 
 
 def begin_run(connection: Connection, run: Mapping[str, Any]) -> None:
-    """Note that a run began; one that never ended is known by its missing end."""
+    """Store the start of a run; a run that crashed is recognised by its missing end."""
     connection.execute(insert(_RUNS), {**run, "counts": {}})
 
 
@@ -70,7 +70,7 @@ def end_run(
     error: str | None,
     counts: Mapping[str, Any],
 ) -> None:
-    """Note how a run ended."""
+    """Store the end of a run with its outcome."""
     connection.execute(
         update(_RUNS)
         .where(_RUNS.c.sync_id == sync_id)
@@ -85,13 +85,13 @@ def last_runs(connection: Connection, limit: int) -> list[dict[str, Any]]:
 
 
 def last_fields(connection: Connection) -> dict[str, Any] | None:
-    """Return base, table and fields of the last run; None before the first."""
+    """Return the base, the table and the fields of the last run; None before the first."""
     runs = last_runs(connection, 1)
     return {key: runs[0][key] for key in ("base_id", "table_id", "fields")} if runs else None
 
 
 def run_numbers(connection: Connection) -> dict[str, int]:
-    """Return how many runs there were, by outcome."""
+    """Return the number of runs, in total and by outcome."""
     statement = select(
         func.count(),
         func.count().filter(_RUNS.c.success.is_(True)),
@@ -107,12 +107,12 @@ def run_numbers(connection: Connection) -> dict[str, int]:
 
 
 def parked(connection: Connection) -> dict[str, Parked]:
-    """Return what is set aside, by subject."""
+    """Return the items that are set aside, by subject."""
     return {row.subject: Parked(*row) for row in connection.execute(select(*_PARKED))}
 
 
 def park(connection: Connection, item: Parked) -> None:
-    """Set something aside, in place of what was set aside of it before."""
+    """Set an item aside; replaces an earlier entry of the same subject."""
     release(connection, [item.subject])
     connection.execute(
         insert(_ITEMS), {name: getattr(item, name) for name in Parked.__dataclass_fields__}
@@ -120,6 +120,6 @@ def park(connection: Connection, item: Parked) -> None:
 
 
 def release(connection: Connection, subjects: Iterable[str]) -> None:
-    """Forget what was set aside."""
+    """Remove items from those set aside."""
     for some in chunks(subjects):
         connection.execute(delete(_ITEMS).where(_ITEMS.c.subject.in_(some)))

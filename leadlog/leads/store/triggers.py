@@ -1,7 +1,6 @@
-"""The trigger that notes when each field of a linked lead was last changed.
+"""The trigger that stores the time of the last change of each field of a linked lead.
 
-It is the database's, so that it sees every change, whichever program makes it, and costs no query
-of its own.
+As a database trigger it sees every change, whichever program makes it, and needs no extra query.
 """
 
 __all__ = ["FUNCTION", "STATEMENTS"]
@@ -15,7 +14,7 @@ _FIELDS = (
 _CHANGED = " UNION ALL ".join(
     f"SELECT '{name}' AS field WHERE OLD.{name} IS NOT NEW.{name}" for name in _FIELDS
 )
-# The statements are made of the names above only.
+# The statements consist of the names above only.
 _SQLITE = f"""CREATE TRIGGER leads_field_times AFTER UPDATE ON leads
 WHEN EXISTS (SELECT 1 FROM sync_link WHERE lead_id = NEW.id)
 BEGIN
@@ -34,7 +33,7 @@ BEGIN
   ))::json WHERE lead_id = NEW.id;
   RETURN NULL;
 END $$ LANGUAGE plpgsql"""  # noqa: S608 - as said above
-"""What the trigger of PostgreSQL calls; a backup of tables does not have it."""
+"""The function that PostgreSQL's trigger calls; a backup of the tables does not include it."""
 
 _POSTGRESQL = (
     "CREATE TRIGGER leads_field_times AFTER UPDATE ON leads FOR EACH ROW "
@@ -45,4 +44,4 @@ STATEMENTS = (
     (FUNCTION, "postgresql"),
     (_POSTGRESQL, "postgresql"),
 )
-"""Statement and the dialect that it is for, in order."""
+"""The statements with their dialects, in order of execution."""

@@ -1,7 +1,7 @@
-"""Values as the lead store keeps them: text, yes or no, a time, and JSON.
+"""Conversion of values to the types of the lead store: text, bool, time, and JSON.
 
-Pure functions. What cannot be stored is a `ValidationError` that names the field, the value and
-the remedy; nothing is cut or guessed.
+Pure functions. A value that cannot be stored raises a `ValidationError` that names the field, the
+value and the remedy; nothing is truncated or guessed.
 
     >>> text("  Ada Lovelace ", "full_name"), text("   ", "full_name"), text(5551234.0, "phone")
     ('Ada Lovelace', None, '5551234')
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 MAX_DEPTH = 200
-"""Deepest nesting of a value in raw_data."""
+"""Maximum nesting depth of a value in raw_data."""
 
 _YES = frozenset({"1", "true", "t", "yes", "y", "on", "checked"})
 _NO = frozenset({"0", "false", "f", "no", "n", "off", "unchecked"})
 _SHOWN = 60
 _SCHEME = re.compile(r"(?:mailto|tel|callto|p):\s*", re.IGNORECASE)
 _LONGEST_SCHEME = 8
-# Python refuses to write or read numbers of more than 4300 digits, against slow conversions.
+# Python refuses to convert numbers of more than 4300 digits from or to text, as a DoS protection.
 _MAX_BITS = 13_000
 
 
@@ -60,7 +60,7 @@ def shown(value: object) -> str:
 
 
 def storable(value: str, field: str) -> str:
-    """Return text that every database takes.
+    """Return a text unchanged if every supported database can store it.
 
     Raises:
         ValidationError: It has a NUL character or half of a surrogate pair.
@@ -79,9 +79,9 @@ def storable(value: str, field: str) -> str:
 
 
 def address(value: Any, field: str, limit: int | None = None) -> str | None:
-    """Return an e-mail address or a phone number as text, without what only says that it is one.
+    """Return an e-mail address or a phone number as text, without a scheme such as `mailto:`.
 
-    That is the scheme of a link, and Facebook's `p:`. Arguments and errors are those of `text`.
+    Facebook's `p:` is removed, too. Arguments and errors are those of `text`.
 
         >>> address("mailto:ada@acme.com", "email"), address("p:+4917012345", "phone")
         ('ada@acme.com', '+4917012345')
@@ -94,15 +94,15 @@ def address(value: Any, field: str, limit: int | None = None) -> str | None:
 
 
 def text(value: Any, field: str, limit: int | None = None) -> str | None:
-    """Return a value as text without blanks around it; None where there is nothing to see.
+    """Return a value as text without surrounding blanks; None if it is blank or invisible.
 
-    Numbers, dates, UUIDs, paths and members of an Enum become text, a whole float without its
-    `.0`; NaN, which pandas has for a missing value, is blank.
+    Numbers, dates, UUIDs, paths and members of an Enum are converted, an integral float without its
+    `.0`; NaN, pandas' missing value, is blank.
 
     Args:
-        value: What was given.
-        field: Its name, for the message.
-        limit: Longest text, characters; None for no limit.
+        value: The given value.
+        field: The field's name, for the message.
+        limit: Maximum length in characters; None for no limit.
 
     Raises:
         ValidationError: The value is not text, or is too long.
@@ -150,7 +150,7 @@ def text(value: Any, field: str, limit: int | None = None) -> str | None:
 
 
 def _whole(value: SupportsIndex, field: str) -> int:
-    """Return a whole number, NumPy's included, as an int that can be written in digits."""
+    """Return an integer, including NumPy's, as an int of at most 4000 digits."""
     found = operator.index(value)
     if found.bit_length() > _MAX_BITS:
         raise ValidationError(f"{field} is a number of more than 4000 digits; give it as text")
@@ -158,7 +158,7 @@ def _whole(value: SupportsIndex, field: str) -> int:
 
 
 def flag(value: Any, field: str) -> bool | None:
-    """Return yes or no as a bool; None for a blank value.
+    """Return a yes-or-no value as a bool; None for a blank value.
 
     Args:
         value: A bool, 0 or 1, or true, yes, y, t, on, checked, false, no, n, f, off, unchecked
@@ -166,7 +166,7 @@ def flag(value: Any, field: str) -> bool | None:
         field: Its name, for the message.
 
     Raises:
-        ValidationError: The value says neither.
+        ValidationError: The value means neither yes nor no.
     """
     if value is None or value is True or value is False:
         return value
@@ -184,10 +184,10 @@ def flag(value: Any, field: str) -> bool | None:
 
 
 def count(value: Any, field: str, least: int = 0) -> int:
-    """Return a whole number of things.
+    """Return a whole number of at least `least`.
 
     Raises:
-        ValidationError: It is none, or too small, or no database can count so far.
+        ValidationError: It is not a whole number, is too small, or exceeds 64 bits.
     """
     if type(value) is int and least <= value < 2**63:
         return value
@@ -198,7 +198,7 @@ def share(value: Any, field: str) -> float:
     """Return a number from 0 to 1.
 
     Raises:
-        ValidationError: It is none.
+        ValidationError: It is not such a number.
     """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
@@ -206,10 +206,10 @@ def share(value: Any, field: str) -> float:
 
 
 def version(value: Any, field: str) -> int | None:
-    """Return the version of a row, 1 or more, given as a number or its digits; None for blank.
+    """Return a row version, 1 or more, given as a number or as digits; None for a blank value.
 
     Raises:
-        ValidationError: The value is no version.
+        ValidationError: The value is not a version.
     """
     if isinstance(value, str):
         digits = value.strip()
@@ -223,11 +223,11 @@ def moment(value: Any, field: str) -> datetime | None:
     """Return a time as an aware datetime in UTC; None for a blank value.
 
     Args:
-        value: A datetime, a date (its first moment) or ISO 8601 text; UTC where it has no offset.
+        value: A datetime, a date (its midnight) or ISO 8601 text; UTC if it has no offset.
         field: Its name, for the message.
 
     Raises:
-        ValidationError: The value is no such time.
+        ValidationError: The value is not such a time.
     """
     found = value
     if isinstance(found, str):
@@ -254,21 +254,21 @@ def moment(value: Any, field: str) -> datetime | None:
 
 
 def plain(value: Any, path: str, depth: int = 0) -> Any:
-    """Return a value as JSON has it.
+    """Return a value converted to JSON types.
 
-    Text, numbers, yes and no, null, lists and objects stay as they are. NaN becomes null, an
-    infinity `"Infinity"` or `"-Infinity"`; a datetime, date or time ISO 8601 text; a timedelta
-    seconds; a Decimal, UUID or path text; a member of an Enum its value; bytes their text, or
-    their hex digits where they are not UTF-8; a dataclass an object; a tuple or set a list, the
-    set in order of its text. A key of an object that is not text becomes text.
+    Text, numbers, booleans, null, lists and objects stay as they are. NaN becomes null, an infinity
+    `"Infinity"` or `"-Infinity"`; a datetime, date or time ISO 8601 text; a timedelta seconds; a
+    Decimal, UUID or path text; a member of an Enum its value; bytes their text, or their hex digits
+    if they are not UTF-8; a dataclass an object; a tuple or a set a list, the set sorted. Keys of
+    objects become text.
 
     Args:
         value: What was given.
-        path: Where it stands, for the message.
-        depth: How deep it stands.
+        path: Path of the value, for the message.
+        depth: Nesting depth of the value.
 
     Raises:
-        ValidationError: JSON has nothing for it, or it is nested too deeply.
+        ValidationError: JSON has no type for it, or it is nested too deeply.
     """
     kind = type(value)
     if kind is str or kind is bool or value is None:

@@ -1,4 +1,4 @@
-"""What changes the leads of a store: the part of `LeadDatabase` that writes."""
+"""The changes to the leads of a store: the writing part of `LeadDatabase`."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,13 +37,13 @@ from leadlog.recording.capture.operation import IDS_LISTED, current_operation, o
 __all__ = ["LeadWrites"]
 
 _MANY = 1000
-# No new version: the log says of many leads at once only that they were marked.
+# Keeps the version: the log records a bulk mark only as a mark, not as a change of each lead.
 _MARK = update(Lead).where(~Lead.sync_pending).values(sync_pending=True)
-_NEAR = 0.75  # how like a field's name a misspelt one is
+_NEAR = 0.75  # least similarity of a misspelt name to a field's
 
 
 def _warn_of_misspelt(changes: Mapping[Any, Any]) -> None:
-    """Warn of names that no field has and that are nearly the name of one."""
+    """Warn about names that are not a field's but nearly match one."""
     found = []
     for name in changes:
         if isinstance(name, str) and name not in FIELDS and field_of(name) is None:
@@ -56,10 +56,10 @@ def _warn_of_misspelt(changes: Mapping[Any, Any]) -> None:
 
 
 class LeadWrites:
-    """The part of a store that writes.
+    """The writing part of a store.
 
     Args:
-        store: What the parts of the store share.
+        store: The open database that the parts of the store share.
     """
 
     def __init__(self, store: OpenStore) -> None:
@@ -76,7 +76,7 @@ class LeadWrites:
 
     @operation("add_lead", event_name="lead.add")
     def add_lead(self, lead: Mapping[Any, Any]) -> str:
-        """As `LeadDatabase.add_lead`."""
+        """See `LeadDatabase.add_lead`."""
         call = current_operation()
         if call is not None and isinstance(lead, Mapping):
             call.identify(lead)
@@ -98,7 +98,7 @@ class LeadWrites:
         *,
         report: Report | None = None,
     ) -> AddResult:
-        """As `LeadDatabase.add_leads`."""
+        """See `LeadDatabase.add_leads`."""
         result = AddResult()
         call_id = new_id()
         number, reading = 0, True
@@ -123,7 +123,7 @@ class LeadWrites:
         number: int,
         within: Within | None = None,
     ) -> list[AddOutcome]:
-        """As `LeadDatabase.add_batch`."""
+        """See `LeadDatabase.add_batch`."""
         return self._add_batch(call_id, number, candidates, within)
 
     @operation("add_leads", event_name="lead.add_many", bulk=True)
@@ -148,7 +148,7 @@ class LeadWrites:
 
     @operation("add_leads", event_name="lead.add_many", bulk=True)
     def _end_add(self, call_id: str, number: int, error: BaseException) -> NoReturn:
-        """Record and raise what the caller's iterable raised, or what is wrong with it."""
+        """Record and raise an error of the caller's iterable, or of its validation."""
         call = current_operation()
         if call is not None:
             note_batch(call, call_id, number, ())
@@ -156,7 +156,7 @@ class LeadWrites:
 
     @operation("update_lead", event_name="lead.update")
     def update_lead(self, lead_id: str, changes: Mapping[Any, Any]) -> bool:
-        """As `LeadDatabase.update_lead`."""
+        """See `LeadDatabase.update_lead`."""
         lead_id = checked_id(lead_id)
         if not isinstance(changes, Mapping):
             raise ValidationError(
@@ -176,7 +176,7 @@ class LeadWrites:
 
     @operation("delete_lead", event_name="lead.delete")
     def delete_lead(self, lead_id: str) -> bool:
-        """As `LeadDatabase.delete_lead`."""
+        """See `LeadDatabase.delete_lead`."""
         lead_id = checked_id(lead_id)
 
         def work(session: Session) -> dict[str, Any] | None:
@@ -197,7 +197,7 @@ class LeadWrites:
 
     @operation("undo_merge", event_name="lead.undo_merge")
     def undo_merge(self, which: int | str) -> Undone | None:
-        """As `LeadDatabase.undo_merge`."""
+        """See `LeadDatabase.undo_merge`."""
         if type(which) is not int:
             which = checked_id(which)
         undone = self._connections.in_transaction(lambda session: undo(session, which, self._now()))
@@ -210,7 +210,7 @@ class LeadWrites:
 
     @operation("mark_for_sync", event_name="lead.mark_for_sync", bulk=True)
     def mark_for_sync(self, ids: Iterable[str] | None = None) -> int:
-        """As `LeadDatabase.mark_for_sync`."""
+        """See `LeadDatabase.mark_for_sync`."""
         if isinstance(ids, str | bytes) or not isinstance(ids, Iterable | None):
             raise ValidationError(f"ids are {values.shown(ids)}; give a list of lead ids, or None")
         wanted = None if ids is None else sorted({checked_id(lead_id) for lead_id in ids})

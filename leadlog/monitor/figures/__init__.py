@@ -1,6 +1,6 @@
-"""Rolling figures: what the events of the last minutes, hours and days add up to.
+"""Rolling figures: totals of the last minutes, hours and days.
 
-Pure sums over decoded events, with `load` and `save` on an SQLite connection, so that a follower
-can store them in the same transaction as its position. All of them have a fixed size, whatever
-the number of events: by minute for three days, latencies by hour for a week.
+They are sums over decoded events, with `load` and `save` on an SQLite connection, so that a
+follower can store them in the same transaction as its position. Their size is fixed, whatever the
+number of events: by minute for three days, latencies by hour for a week.
 """

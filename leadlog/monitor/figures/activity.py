@@ -1,4 +1,4 @@
-"""Minutes with any event at all, to distinguish an outage from a quiet night."""
+"""Minutes with any event, to distinguish an outage from a quiet night."""
 
 from itertools import pairwise
 from sqlite3 import Connection
@@ -16,10 +16,10 @@ _SCHEMA: Final = (
 
 
 class Activity:
-    """The active minutes of one kind of event over sixteen days.
+    """The active minutes of one kind of event during sixteen days.
 
     Args:
-        kind: its name in the database.
+        kind: the kind's name in the database.
 
     Attributes:
         last: the newest active minute up to the clock; 0 for none.
@@ -33,21 +33,21 @@ class Activity:
         self._usual: tuple[int, int] = (-1, 0)
 
     def mark(self, minute: int) -> None:
-        """Something came in this minute."""
+        """Record that an event occurred in this minute."""
         if minute not in self._minutes:
             self._minutes.add(minute)
             self._dirty.add(minute)
             self.last = max(self.last, minute)
 
     def known_minutes(self, now_minute: int) -> int:
-        """Return how long ago the oldest known minute is; 0 for none."""
+        """Return the age of the oldest known minute in minutes; 0 if none is known."""
         return now_minute - min(self._minutes) if self._minutes else 0
 
     def usual_gap(self, now_minute: int) -> int:
-        """Minutes of the longest pause that is usual, the present one left out.
+        """Return the longest usual pause in minutes, not counting the current one.
 
-        With two weeks known it is the second longest, so that one failure does not become what
-        is usual, and closed weekends, of which there are two, do. Found once an hour.
+        With two weeks of history it is the second longest, so that one outage does not become
+        usual, but closed weekends, of which there are two, do. Computed once an hour.
         """
         hour = now_minute // 60
         if self._usual[0] != hour:
@@ -59,14 +59,14 @@ class Activity:
         return self._usual[1]
 
     def load(self, connection: Connection) -> None:
-        """Make the table where it is missing, and reads it."""
+        """Create the table if it is missing, and read it."""
         connection.execute(_SCHEMA)
         rows = connection.execute("SELECT minute FROM activity WHERE kind = ?", (self.kind,))
         self._minutes = {minute for (minute,) in rows}
         self.last = max(self._minutes, default=0)
 
     def save(self, connection: Connection, now_minute: int) -> None:
-        """Write what changed; `saved` says that it was committed."""
+        """Write pending changes; call `saved` once they are committed."""
         connection.executemany(
             "INSERT OR IGNORE INTO activity VALUES (?, ?)",
             [(self.kind, minute) for minute in self._dirty],
@@ -78,5 +78,5 @@ class Activity:
             )
 
     def saved(self) -> None:
-        """Forget what was to be written."""
+        """Discard the pending changes after the commit."""
         self._dirty.clear()

@@ -1,7 +1,7 @@
-"""Failed operations whose errors say that they were the user's.
+"""Failed operations whose errors were caused by the user.
 
-An operation and its error are two records in two files, so either may be read first. Failures wait
-here for their errors, and errors for their operations, in bounded numbers.
+An operation and its error are two records in two files, so either may be read first. Failures
+wait here for their errors, and errors for their operations, in bounded numbers.
 """
 
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class Failed(NamedTuple):
     """A failed operation as it was counted.
 
     Attributes:
-        minute: since 1970.
-        weight: how many operations it stands for.
+        minute: minutes since 1970.
+        weight: number of operations that it represents.
         series: the series in which it counts; empty for the error of an operation not yet read.
     """
 
@@ -35,7 +35,7 @@ class Failed(NamedTuple):
 
 
 class Failures:
-    """Pairs failed operations with the errors that excuse them; the newest 5,000 of each kind."""
+    """Pairs failed operations with the errors that excuse them; keeps the newest 5,000 of each."""
 
     def __init__(self) -> None:
         self._failed: dict[str, Failed] = {}
@@ -43,11 +43,11 @@ class Failures:
         self._dirty: set[str] = set()
 
     def fail(self, operation_id: Any, failed: Failed) -> bool:
-        """Note a failure; return whether it is known to be the user's.
+        """Record a failure; return whether it is known to be caused by the user.
 
         Args:
-            operation_id: of the operation; None where nothing can excuse it.
-            failed: as it is to be counted.
+            operation_id: of the operation; None if no error can refer to it.
+            failed: the failure as it is counted.
         """
         if type(operation_id) is not str:
             return False
@@ -58,7 +58,7 @@ class Failures:
         return False
 
     def excuse(self, operation_id: Any, minute: int) -> Failed | None:
-        """Note that a failure was the user's; return it, if it was counted already."""
+        """Record that a failure was caused by the user; return it if it was already counted."""
         if type(operation_id) is not str:
             return None
         found = self._failed.pop(operation_id, None)
@@ -68,7 +68,7 @@ class Failures:
         return found
 
     def settle(self, operation_id: Any) -> str:
-        """Note that a failure was not the user's; return its `Class.operation`, or ""."""
+        """Record that a failure was not caused by the user; return its `Class.operation`, or ""."""
         found = self._failed.pop(operation_id, None) if type(operation_id) is str else None
         if found is None:
             return ""
@@ -84,7 +84,7 @@ class Failures:
             self._dirty.add(oldest)
 
     def load(self, connection: Connection) -> None:
-        """Create the table where it is missing, and read it."""
+        """Create the table if it is missing, and read it."""
         connection.execute(_SCHEMA)
         rows = connection.execute("SELECT * FROM failures ORDER BY minute, operation")
         for operation_id, minute, weight, series in rows:
@@ -93,7 +93,7 @@ class Failures:
             where[operation_id] = Failed(minute, weight, names)
 
     def save(self, connection: Connection) -> None:
-        """Write what changed; `saved` says that it was committed."""
+        """Write pending changes; call `saved` once they are committed."""
         rows: list[tuple[str, int, float, bytes | None]] = []
         gone: list[tuple[str]] = []
         for operation_id in self._dirty:
@@ -109,5 +109,5 @@ class Failures:
         connection.executemany("DELETE FROM failures WHERE operation = ?", gone)
 
     def saved(self) -> None:
-        """Forget what was to be written."""
+        """Discard the pending changes after the commit."""
         self._dirty.clear()

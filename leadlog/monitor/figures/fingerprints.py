@@ -1,4 +1,4 @@
-"""Errors by fingerprint: when each was first and last seen, how often lately, and where."""
+"""Errors by fingerprint: first and last occurrence, recent frequency, and origin."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _MOST: Final = 10_000
 _HOURS_KEPT: Final = 7 * 24
 _MINUTES_KEPT: Final = 60
 MOST_SESSIONS: Final = 100
-"""Sessions that are kept of one error."""
+"""Largest number of sessions kept per error."""
 _MOST_FRAMES: Final = 3
 _FRAME: Final = re.compile(r'File "([^"\n]{1,500})", line (\d+), in (\S+)')
 _LIBRARIES: Final = re.compile(r"site-packages|dist-packages|[/\\]lib[/\\]python|[/\\]leadlog[/\\]")
@@ -27,7 +27,7 @@ _SCHEMA: Final = (
 
 
 def frames_of(stack_trace: str) -> list[str]:
-    """Return the innermost frames of the application, or of whatever else where it has none."""
+    """Return the innermost frames of the application, or of any code if it has none."""
     found = _FRAME.findall(stack_trace)
     own = [frame for frame in found if not _LIBRARIES.search(frame[0])] or found
     return [
@@ -41,19 +41,19 @@ class Fingerprint:
     """One kind of error.
 
     Attributes:
-        fingerprint: its name.
+        fingerprint: identifies the kind of error.
         error_type: as in the record.
-        message: of the newest occurrence; masked, as in the record.
-        first: minute since 1970 of the first occurrence that was seen.
-        before: minute of the last occurrence before the present spell, 0 for none.
-        last: minute of the newest one.
-        spell: minute at which the present spell began: after a day without any.
-        critical: whether one of the last hour was critical.
+        message: message of the newest occurrence; masked, as in the record.
+        first: minute since 1970 of the first known occurrence.
+        before: minute of the last occurrence before the current spell; 0 for none.
+        last: minute of the newest occurrence.
+        spell: minute at which the current spell began, after a day without an occurrence.
+        critical: whether an occurrence of the last hour was critical.
         operation: `Class.operation` of the newest occurrence, or "".
-        frames: where the newest one came from, innermost first, as `file.py:31 in function`.
-        sessions: session to the minute of its newest occurrence, at most 100 of them.
-        minutes: minute to weight, of the last hour.
-        hours: hour to weight, of the last week.
+        frames: origin of the newest occurrence, innermost first, as `file.py:31 in function`.
+        sessions: minute of the newest occurrence by session; at most 100 sessions.
+        minutes: weight by minute during the last hour.
+        hours: weight by hour during the last week.
     """
 
     fingerprint: str
@@ -71,7 +71,7 @@ class Fingerprint:
     hours: dict[int, float] = attrs.field(factory=dict)
 
     def lately(self, now_minute: int) -> float:
-        """Return how many in the last hour."""
+        """Return the number of occurrences in the last hour."""
         return sum(
             weight
             for minute, weight in self.minutes.items()
@@ -79,11 +79,11 @@ class Fingerprint:
         )
 
     def sessions_lately(self, now_minute: int) -> int:
-        """Return how many sessions met it in the last hour; 100 means that many or more."""
+        """Return the number of sessions affected in the last hour; 100 means 100 or more."""
         return sum(now_minute - _MINUTES_KEPT < at <= now_minute for at in self.sessions.values())
 
     def hourly(self, now_minute: int, known_since: int) -> float | None:
-        """Mean number in an hour of the week before the last hour; None with less than a day."""
+        """Return the hourly mean of the week before the last hour; None with less than a day."""
         this = now_minute // 60
         hours = min(_HOURS_KEPT, this - 1 - known_since // 60)
         if hours < 24:
@@ -92,7 +92,7 @@ class Fingerprint:
         return sum(counted) / hours
 
     def take(self, minute: int, weight: float) -> None:
-        """Count one more."""
+        """Count an occurrence."""
         if not self.first:
             self.first = self.last = self.spell = minute
         elif minute - self.last > 1440:
@@ -112,7 +112,7 @@ class Fingerprint:
 
 
 class Fingerprints:
-    """All kinds of error; of too many, those that were not seen for longest are forgotten."""
+    """All kinds of error; beyond 10,000 the least recently seen are forgotten."""
 
     def __init__(self) -> None:
         self.known: dict[str, Fingerprint] = {}
@@ -120,13 +120,13 @@ class Fingerprints:
         self._forgotten: set[str] = set()
 
     def take(self, event: Mapping[str, Any], minute: int, weight: float, operation: str) -> None:
-        """Count the error of an error_log.
+        """Count the error of an error_log record.
 
         Args:
             event: the record.
-            minute: of its timestamp.
-            weight: how many it stands for.
-            operation: the `Class.operation` that failed; "" takes what the record says.
+            minute: minute of its timestamp.
+            weight: number of errors that it represents.
+            operation: the `Class.operation` that failed; "" to use the one in the record.
         """
         details = event["error_details"]
         name = details.get("fingerprint")
@@ -155,14 +155,14 @@ class Fingerprints:
         self._dirty.add(name)
 
     def _forget(self) -> None:
-        """Make room for a tenth, so that this is not needed for each new one."""
+        """Evict a tenth of all entries, so that not every new one needs an eviction."""
         for name in sorted(self.known, key=lambda key: self.known[key].last)[: _MOST // 10]:
             del self.known[name]
             self._dirty.discard(name)
             self._forgotten.add(name)
 
     def load(self, connection: Connection) -> None:
-        """Make the table where it is missing, and reads it."""
+        """Create the table if it is missing, and read it."""
         connection.execute(_SCHEMA)
         for name, data in connection.execute("SELECT fingerprint, data FROM fingerprints"):
             values = orjson.loads(data)
@@ -171,7 +171,7 @@ class Fingerprints:
             self.known[name] = Fingerprint(**values)
 
     def save(self, connection: Connection) -> None:
-        """Write what changed; `saved` says that it was committed."""
+        """Write pending changes; call `saved` once they are committed."""
         connection.executemany(
             "DELETE FROM fingerprints WHERE fingerprint = ?", [(name,) for name in self._forgotten]
         )
@@ -187,6 +187,6 @@ class Fingerprints:
         )
 
     def saved(self) -> None:
-        """Forget what was to be written."""
+        """Discard the pending changes after the commit."""
         self._dirty.clear()
         self._forgotten.clear()

@@ -1,7 +1,7 @@
-"""Durations by operation: minutes of the last two hours, hours of the last week.
+"""Durations by operation: by minute for two hours, by hour for a week.
 
-A minute that becomes too old is merged into its hour, which lives in SQLite only. So the memory
-that this takes does not depend on how many events there are.
+A minute that becomes too old is merged into its hour, which is kept in SQLite only, so memory does
+not depend on the number of events.
 """
 
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ _SCHEMA: Final = tuple(
 
 
 class Latencies:
-    """Sketches of all series.
+    """The sketches of all series.
 
     Attributes:
-        oldest: the first minute that is kept by itself; set by `advance`.
+        oldest: the first minute that is kept separately; set by `advance`.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Latencies:
         self._connection: Connection | None = None
 
     def add(self, series: str, minute: int, ms: float, weight: float) -> None:
-        """Take one duration."""
+        """Add a duration."""
         if minute < self.oldest:
             self._hour(series, minute // 60).add(ms, weight)
             return
@@ -64,7 +64,7 @@ class Latencies:
         return self._hours.setdefault((series, hour), Sketch())
 
     def names(self) -> list[str]:
-        """Return all series with durations in the last two hours."""
+        """Return the names of all series with durations in the last two hours."""
         return sorted({*self._minutes, *self._closed})
 
     def advance(self, now_minute: int) -> None:
@@ -95,7 +95,7 @@ class Latencies:
         return found
 
     def baseline(self, series: str, now_minute: int) -> Sketch:
-        """Return the durations of the week that ended two hours ago; looked up once an hour."""
+        """Return the durations of the week that ended two hours ago; queried once an hour."""
         hour = now_minute // 60
         known = self._baselines.get(series)
         if known is None or known[0] != hour:
@@ -116,7 +116,7 @@ class Latencies:
                 yield sketch
 
     def load(self, connection: Connection) -> None:
-        """Make the tables where they are missing, and reads the minutes."""
+        """Create the tables if they are missing, and read the minutes."""
         for statement in _SCHEMA:
             connection.execute(statement)
         self._connection = connection
@@ -124,7 +124,7 @@ class Latencies:
             self._closed.setdefault(series, {})[minute] = data
 
     def save(self, connection: Connection, now_minute: int) -> None:
-        """Write what changed; `saved` says that it was committed."""
+        """Write pending changes; call `saved` once they are committed."""
         connection.executemany(
             "INSERT OR REPLACE INTO minute_sketches VALUES (?, ?, ?)",
             [(name, at, self._minutes[name][at].to_bytes()) for name, at in self._dirty],
@@ -146,7 +146,7 @@ class Latencies:
             connection.execute("DELETE FROM hour_sketches WHERE hour < ?", (oldest,))
 
     def saved(self) -> None:
-        """Forget what was to be written, and packs the minutes that nobody adds to."""
+        """Discard the pending changes after the commit, and pack all but the newest minutes."""
         self._dirty.clear()
         self._expired.clear()
         self._hours.clear()

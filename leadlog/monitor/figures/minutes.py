@@ -7,10 +7,10 @@ from typing import Final
 __all__ = ["DAYS", "MINUTES_AHEAD", "MinuteTally", "Tallies"]
 
 DAYS: Final = 3
-"""How far back every window may reach."""
+"""Longest window in days."""
 
 MINUTES_AHEAD: Final = 1440
-"""How far ahead of the clock a minute may lie: a writer's clock may be wrong, or ours was set."""
+"""Largest number of minutes that an event may be ahead: a clock may be wrong or have been set."""
 
 _SLOTS: Final = DAYS * 1440 + MINUTES_AHEAD + 10
 _MOST_SERIES: Final = 200
@@ -27,10 +27,10 @@ _COLUMNS: Final = ("total", "bad", "slow", "score", "scored", "ms", "timed")
 
 
 class MinuteTally:
-    """One series: weights of all events, of the bad and slow ones, scored and timed ones; sums.
+    """One series: weights of all, bad, slow, scored and timed events, and sums.
 
-    Minutes are counted since 1970. A minute may come late, in any order; one that is more than
-    the ring behind the newest is left out.
+    Minutes are counted since 1970 and may arrive late, in any order; a minute that lies a
+    ring's length or more before the newest is ignored.
     """
 
     __slots__ = ("_newest", "bad", "dirty", "ms", "score", "scored", "slow", "timed", "total")
@@ -43,7 +43,7 @@ class MinuteTally:
         self.dirty: set[int] = set()
 
     def slot(self, minute: int) -> int:
-        """Return where a minute's sums are; -1 where it is too old."""
+        """Return the index of a minute's sums; -1 if the minute is too old."""
         if minute > self._newest:
             self._clear(minute)
         elif minute <= self._newest - _SLOTS:
@@ -52,7 +52,7 @@ class MinuteTally:
         return minute % _SLOTS
 
     def _clear(self, newest: int) -> None:
-        """Make the minutes up to a new newest one empty; the ring had older ones there."""
+        """Clear the slots up to a new newest minute, which held older minutes."""
         for minute in range(max(self._newest + 1, newest - _SLOTS + 1), newest + 1):
             at = minute % _SLOTS
             self.total[at] = self.bad[at] = self.slow[at] = 0.0
@@ -60,7 +60,7 @@ class MinuteTally:
         self._newest = newest
 
     def sum(self, column: "array[float]", first: int, last: int) -> float:
-        """Return what a column adds up to from minute `first` to minute `last`, both included."""
+        """Return the sum of a column from minute `first` to minute `last`, both included."""
         first, last = max(first, self._newest - _SLOTS + 1), min(last, self._newest)
         if first > last:
             return 0.0
@@ -71,13 +71,13 @@ class MinuteTally:
 
 
 class Tallies:
-    """The tallies of all series; beyond a number of them, the rest share one."""
+    """The tallies of all series; beyond 200 series, the rest share one."""
 
     def __init__(self) -> None:
         self.series: dict[str, MinuteTally] = {}
 
     def get(self, name: str) -> MinuteTally:
-        """Return the tally of a series, made where there is none yet."""
+        """Return the tally of a series; create it if it is missing."""
         found = self.series.get(name)
         if found is None:
             if len(self.series) >= _MOST_SERIES:
@@ -86,7 +86,7 @@ class Tallies:
         return found
 
     def operations(self) -> dict[str, MinuteTally]:
-        """Return the tallies of `Class.operation`s: neither sums of several nor other runs."""
+        """Return the tallies of `Class.operation`s, without totals of several and other runs."""
         return {
             name: tally
             for name, tally in self.series.items()
@@ -94,7 +94,7 @@ class Tallies:
         }
 
     def load(self, connection: Connection) -> None:
-        """Make the table where it is missing, and reads it."""
+        """Create the table if it is missing, and read it."""
         connection.execute(_SCHEMA)
         for name, minute, *sums in connection.execute("SELECT * FROM tallies ORDER BY minute"):
             tally = self.get(name)
@@ -104,7 +104,7 @@ class Tallies:
         self.saved()
 
     def save(self, connection: Connection, now_minute: int) -> None:
-        """Write what changed; `saved` says that it was committed."""
+        """Write pending changes; call `saved` once they are committed."""
         rows = []
         for name, tally in self.series.items():
             columns = [getattr(tally, column) for column in _COLUMNS]
@@ -119,6 +119,6 @@ class Tallies:
             connection.execute("DELETE FROM tallies WHERE minute < ?", (oldest,))
 
     def saved(self) -> None:
-        """Forget what was to be written."""
+        """Discard the pending changes after the commit."""
         for tally in self.series.values():
             tally.dirty.clear()

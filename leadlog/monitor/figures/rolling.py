@@ -1,4 +1,4 @@
-"""All rolling figures together: takes events, one by one, in any order."""
+"""All rolling figures together, updated event by event in any order."""
 
 from collections.abc import Callable, Mapping
 from sqlite3 import Connection
@@ -35,11 +35,11 @@ _SCHEMA: Final = (
 
 
 class Gauge(NamedTuple):
-    """The newest value of something measured.
+    """The newest value of a measurement.
 
     Attributes:
         value: the number.
-        minute: when it was measured, minutes since 1970.
+        minute: minute of the measurement, since 1970.
     """
 
     value: float
@@ -47,12 +47,12 @@ class Gauge(NamedTuple):
 
 
 def minute_of(us: int) -> int:
-    """Return the minute of a moment in microseconds since 1970."""
+    """Return the minute since 1970 of a time in microseconds since 1970."""
     return us // _MINUTE_US
 
 
 def weight_of(event: Mapping[str, Any]) -> float:
-    """Return how many events a record stands for: `1 / sample_rate`; at most a million."""
+    """Return the number of events a record represents: `1 / sample_rate`, at most a million."""
     rate = event.get("sample_rate")
     return 1.0 / rate if type(rate) is float and _LEAST_RATE <= rate < 1.0 else 1.0
 
@@ -64,27 +64,27 @@ def _text(value: Any) -> str:
 
 
 class Rolling:
-    """What the last minutes, hours and days add up to.
+    """The totals of the last minutes, hours and days.
 
-    A failure that was the user's is not the system's: one of a duplicate, and one of whose error
-    the error_log says so. `bad` leaves them out.
+    A failure caused by the user is not the system's: a duplicate, or an operation whose error_log
+    says so. `bad` excludes such failures.
 
     Args:
-        user_errors_count: whether the user's failures count in `bad` nevertheless.
+        user_errors_count: count failures caused by the user in `bad` nevertheless.
 
     Attributes:
-        now_minute: the clock, in minutes since 1970; set by `advance`.
-        known_since: minute of the oldest event taken; 0 for none.
-        tallies: sums by `Class.operation`, and under `OPERATIONS` those of all.
+        now_minute: the current time in minutes since 1970; set by `advance`.
+        known_since: minute of the oldest event counted; 0 for none.
+        tallies: sums by `Class.operation`, and of all operations under `OPERATIONS`.
         latencies: durations by `Class.operation`.
-        failures: failed operations whose errors may still say that they were the user's.
+        failures: failed operations whose errors may still show that the user caused them.
         fingerprints: errors by kind.
-        syncs: the last runs.
+        syncs: the newest runs.
         events: minutes with events other than monitoring_data.
         sync_minutes: minutes with syncs.
         gauges: newest values by name.
-        ignored: records that could not be used, or not whole: too old, too far ahead of the
-            clock, or with a value that no clock or counter gave.
+        ignored: records that could not be used, or only in part: too old, too far ahead of the
+            clock, or with an impossible value.
     """
 
     def __init__(self, *, user_errors_count: bool = False) -> None:
@@ -112,12 +112,12 @@ class Rolling:
         }
 
     def advance(self, now_us: int) -> None:
-        """Set the clock."""
+        """Set the current time."""
         self.now_minute = minute_of(now_us)
         self.latencies.advance(self.now_minute)
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Take one record; never raises, whatever it holds."""
+        """Count one record; never raises, whatever it contains."""
         try:
             stamp = event["timestamp"][:16]
             if stamp != self._stamp:
@@ -132,13 +132,13 @@ class Rolling:
             self._takers[log_type](event, minute, weight_of(event))
             extra = event.get("extra")
             if extra and any(key.endswith("_ms") for key in extra):
-                self.ignored += 1  # a duration that no clock measured was put there
+                self.ignored += 1  # an impossible duration was moved there
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
             self.ignored += 1
             return
         if log_type != "monitoring_data":
             if minute != self.events.last:
-                # A writer's clock that is ahead must not make the log look alive for longer.
+                # A writer's clock that is ahead must not make the log look active for longer.
                 self.events.mark(min(minute, self.now_minute))
             if not self.known_since or minute < self.known_since:
                 self.known_since = minute
@@ -257,14 +257,14 @@ class Rolling:
             self.gauges[name] = Gauge(float(value), minute)
 
     def measured(self, values: Mapping[str, float]) -> None:
-        """Take what was measured now, by name."""
+        """Record current measurements by name."""
         for name, value in values.items():
             self.gauges[name] = Gauge(value, self.now_minute)
 
     # ---------------------------------------------------------------------------------- keeping
 
     def load(self, connection: Connection) -> None:
-        """Make the tables where they are missing, and reads them."""
+        """Create the tables if they are missing, and read them."""
         for statement in _SCHEMA:
             connection.execute(statement)
         for part in (
@@ -283,7 +283,7 @@ class Rolling:
             setattr(self, name, value)
 
     def save(self, connection: Connection) -> None:
-        """Write what changed into the open transaction; `saved` says that it was committed."""
+        """Write pending changes into the open transaction; call `saved` once it is committed."""
         now = self.now_minute
         self.tallies.save(connection, now)
         self.latencies.save(connection, now)
@@ -302,7 +302,7 @@ class Rolling:
         )
 
     def saved(self) -> None:
-        """Forget what was to be written."""
+        """Discard the pending changes after the commit."""
         for part in (
             self.tallies,
             self.latencies,

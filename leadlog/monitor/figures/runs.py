@@ -1,4 +1,4 @@
-"""The last sync runs, in the order of time."""
+"""The newest sync runs, ordered by time."""
 
 from sqlite3 import Connection
 from typing import Final, NamedTuple
@@ -15,15 +15,15 @@ _SCHEMA: Final = (
 
 
 class LoggedSync(NamedTuple):
-    """One run.
+    """One sync run.
 
     Attributes:
         at: its timestamp.
         run: its sync_id.
-        minute: of the timestamp, since 1970.
-        success: None where it is not known.
-        limited: whether Airtable held it up.
-        message: what went wrong, or "".
+        minute: minute of the timestamp, since 1970.
+        success: None if unknown.
+        limited: whether Airtable throttled it.
+        message: the error message, or "".
     """
 
     at: str
@@ -42,7 +42,7 @@ class SyncRuns:
         self._dirty: list[LoggedSync] = []
 
     def take(self, run: LoggedSync) -> None:
-        """Take a run; it may come late."""
+        """Add a run, which may arrive late."""
         self._runs.append(run)
         if len(self._runs) > 1 and run.at < self._runs[-2].at:
             self._runs.sort()
@@ -73,7 +73,7 @@ class SyncRuns:
         return found
 
     def load(self, connection: Connection) -> None:
-        """Make the table where it is missing, and reads it."""
+        """Create the table if it is missing, and read it."""
         connection.execute(_SCHEMA)
         rows = connection.execute("SELECT * FROM sync_runs ORDER BY at, run")
         self._runs = [
@@ -84,7 +84,7 @@ class SyncRuns:
         ]
 
     def save(self, connection: Connection) -> None:
-        """Write what changed; `saved` says that it was committed."""
+        """Write pending changes; call `saved` once they are committed."""
         connection.executemany(
             "INSERT OR REPLACE INTO sync_runs VALUES (?, ?, ?, ?, ?, ?)", self._dirty
         )
@@ -92,5 +92,5 @@ class SyncRuns:
             connection.execute("DELETE FROM sync_runs WHERE at < ?", (self._runs[0].at,))
 
     def saved(self) -> None:
-        """Forget what was to be written."""
+        """Discard the pending changes after the commit."""
         self._dirty.clear()

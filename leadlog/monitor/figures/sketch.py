@@ -1,7 +1,7 @@
-"""Percentiles that add up: counts of durations in the buckets of the built-in queries.
+"""Mergeable percentiles: counts of durations in the buckets of the built-in queries.
 
-Minutes, hours and processes are merged by adding counts, and what a percentile says is within one
-percent of the value that has that rank.
+Minutes, hours and processes are merged by adding counts, and a percentile is within one percent of
+the value that has its rank.
 """
 
 import math
@@ -18,7 +18,7 @@ class Sketch:
     """Weighted durations by bucket.
 
     Attributes:
-        counts: bucket, as of `leadlog.reading.analytics.durations`, to weight.
+        counts: weight by bucket, as in `leadlog.reading.analytics.durations`.
     """
 
     __slots__ = ("counts",)
@@ -28,21 +28,21 @@ class Sketch:
 
     @property
     def n(self) -> float:
-        """How many durations it stands for."""
+        """The number of durations that it represents."""
         return math.fsum(self.counts.values())
 
     def add(self, ms: float, weight: float = 1.0) -> None:
-        """Take a duration of 0 to 10¹² ms that stands for `weight` of them."""
+        """Add a duration of 0 to 10¹² ms that represents `weight` durations."""
         bucket = bucket_of(ms)
         self.counts[bucket] = self.counts.get(bucket, 0.0) + weight
 
     def merge(self, other: "Sketch") -> None:
-        """Add another one's counts."""
+        """Add the counts of another sketch."""
         for bucket, weight in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0.0) + weight
 
     def percentile(self, percent: float) -> float | None:
-        """Return the value at rank `ceil(percent / 100 * n)`, milliseconds; None where n is 0."""
+        """Return the value at rank `ceil(percent / 100 * n)` in milliseconds; None if n is 0."""
         if not self.counts:
             return None
         # Sums of weights such as 1/0.3 miss whole ranks by rounding.
@@ -56,18 +56,18 @@ class Sketch:
         return middle_of(bucket)
 
     def above(self, ms: float) -> float:
-        """Return how many took longer, to a bucket's width."""
+        """Return the number of longer durations, to the precision of a bucket."""
         limit = bucket_of(ms)
         return math.fsum(weight for bucket, weight in self.counts.items() if bucket > limit)
 
     def to_bytes(self) -> bytes:
-        """Return the counts, ten bytes a bucket."""
+        """Return the counts as bytes, ten per bucket."""
         size = len(self.counts)
         return struct.pack(f"<{size}h{size}d", *self.counts, *self.counts.values())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Return the sketch that gave these bytes."""
+        """Return the sketch encoded by `to_bytes`."""
         size = len(data) // 10
         numbers = struct.unpack(f"<{size}h{size}d", data)
         sketch = cls()
@@ -76,7 +76,7 @@ class Sketch:
 
     @classmethod
     def merged(cls, parts: Iterable["Sketch"]) -> Self:
-        """Return a new one with the counts of all parts."""
+        """Return a new sketch with the counts of all parts."""
         sketch = cls()
         for part in parts:
             sketch.merge(part)

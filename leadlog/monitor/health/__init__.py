@@ -5,7 +5,7 @@
     found = health.check()
     found.state, found.as_dict()
 
-Everything heavy is loaded when it is first used.
+Everything expensive is imported on first use.
 """
 
 import importlib

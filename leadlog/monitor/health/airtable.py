@@ -1,8 +1,8 @@
-"""Checks of Airtable: does it answer, may the token write to the base, is it throttled.
+"""Checks of Airtable: whether it answers, grants write access to the base, and throttles.
 
-Two requests for metadata, which Airtable does not count against the monthly quota, and none is
-repeated: a check must not use up what it watches. That the quota is spent or requests are
-throttled is known from the last sync.
+They send two requests for metadata, which Airtable does not count against the monthly quota, and
+repeat neither: a check must not use up what it watches. An exhausted quota and throttled requests
+are known from the last sync.
 """
 
 import time
@@ -29,7 +29,7 @@ _TOKENS = "https://airtable.com/create/tokens"
 
 
 def probe(context: ProbeContext) -> Iterator[Check]:
-    """Check `airtable`, and where it answers `airtable_permissions` and `airtable_rate`."""
+    """Check `airtable` and, if it answers, `airtable_permissions` and `airtable_rate`."""
     if not context.base_id and context.airtable is None:
         yield Check("airtable", "unknown", message="there is no base: airtable_base_id is not set")
         return
@@ -64,14 +64,14 @@ def probe(context: ProbeContext) -> Iterator[Check]:
 
 
 def _access(context: ProbeContext) -> tuple[str, str]:
-    """Return the token and the place.
+    """Return the token and the endpoint's URL.
 
     Raises:
         SyncError: There is no token.
     """
     api, settings = context.airtable, context.settings
     if api is None:
-        # Brings the whole sync, which only who synchronises should wait for.
+        # Imports the whole sync, which other checks should not wait for.
         from leadlog.leads.airtable.credentials import find_api_key
 
         key = find_api_key(settings.airtable_api_key or None)
@@ -109,7 +109,7 @@ def _reachable(answer: requests.Response, took: float) -> Check:
 
 
 def _permission(session: requests.Session, endpoint: str, base_id: str | None) -> Check:
-    """Return whether the token may write to the base."""
+    """Return a check of the token's permission to write to the base."""
     name = "airtable_permissions"
     level: str | None = None
     offset: str | None = None
@@ -147,7 +147,7 @@ def _permission(session: requests.Session, endpoint: str, base_id: str | None) -
 
 
 def _rate(context: ProbeContext, throttled: bool) -> Check:
-    """Return whether requests are refused for being too many, now or in the last sync."""
+    """Return a check of throttling, now or in the last sync."""
     name = "airtable_rate"
     details: dict[str, Any] = {}
     files = log_files(context.directory, ["sync_operations"])

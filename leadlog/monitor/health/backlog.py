@@ -1,4 +1,4 @@
-"""Checks of the sync's backlog: how many leads wait, and for how long."""
+"""Checks of the sync's backlog: the number of waiting leads, and their age."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a health check says: a state, the value that it rests on, and what to do about it."""
+"""Results of health checks: a state, the measured value, and a remedy."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -20,19 +20,19 @@ def _now() -> str:
 
 @attrs.frozen
 class Check:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        name: which check.
-        state: `unknown` where there was nothing to measure, or no way to.
-        value: what was measured; None where nothing was.
-        unit: of value and threshold.
-        threshold: what the value is held against: the limit that it passed, or the nearest one.
-        message: what was found, for people.
-        remedy: what to do; None where nothing is to be done.
-        checked_at: when, as in the records.
-        latency_ms: how long the checked thing took to answer, milliseconds; None where
-            nothing had to answer.
+        name: name of the check.
+        state: `unknown` if nothing could be measured.
+        value: the measured value; None if there is none.
+        unit: unit of value and threshold.
+        threshold: the limit that the value passed, or the nearest one.
+        message: the finding as text.
+        remedy: what to do about it; None if nothing needs to be done.
+        checked_at: time of the check, as in the records.
+        latency_ms: how long the checked service took to answer, milliseconds; None if the
+            check needs no answer.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Check:
     latency_ms: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return all attributes as plain data."""
         return attrs.asdict(self)
 
 
 @attrs.frozen
 class Health:
-    """What all checks found.
+    """The results of all checks.
 
     Attributes:
-        checks: in the order in which they are registered.
-        checked_at: when they began, as in the records.
+        checks: in the order of registration.
+        checked_at: start of the checks, as in the records.
     """
 
     checks: tuple[Check, ...]
@@ -64,19 +64,19 @@ class Health:
 
     @property
     def state(self) -> State:
-        """The worst state of any check; what is unknown counts only where all is."""
+        """The worst state of any check; `unknown` only if all are."""
         return worst(check.state for check in self.checks)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong: neither a warning nor anything critical."""
+        """Whether no check is at warning or critical."""
         return self.state not in ("critical", "warning")
 
     def __getitem__(self, name: str) -> Check:
-        """Return the check of a name.
+        """Return the check of the given name.
 
         Raises:
-            KeyError: no such check was made.
+            KeyError: no such check was run.
         """
         for check in self.checks:
             if check.name == name:
@@ -84,7 +84,7 @@ class Health:
         raise KeyError(name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as plain data."""
+        """Return all attributes as plain data."""
         return {
             "state": self.state,
             "checked_at": self.checked_at,
@@ -93,7 +93,7 @@ class Health:
 
 
 def worst(states: Iterable[State]) -> State:
-    """Return the worst of some states; `unknown` where there is no other."""
+    """Return the worst of some states; `unknown` only if there is no other."""
     found = set(states)
     for state in _ORDER:
         if state in found:
@@ -113,18 +113,18 @@ def judge(
     remedy: str | None = None,
     latency_ms: float | None = None,
 ) -> Check:
-    """Hold a value against its limits.
+    """Return a check that compares a value with its limits.
 
     Args:
-        name: of the check.
-        value: what was measured; None gives `unknown`.
-        warning: limit from which it is a warning.
-        critical: limit from which it is critical.
-        unit: of the value and the limits.
-        below: whether values at or below a limit are bad, instead of at or above.
-        message: what was found; made from value and unit where empty.
-        remedy: what to do about it; left out while it is ok.
-        latency_ms: how long the answer took.
+        name: name of the check.
+        value: the measured value; None gives `unknown`.
+        warning: limit from which the state is warning.
+        critical: limit from which the state is critical.
+        unit: unit of the value and the limits.
+        below: values at or below a limit are bad, instead of at or above.
+        message: the finding as text; made from value and unit if empty.
+        remedy: what to do about it; omitted while the state is ok.
+        latency_ms: how long the answer took, milliseconds.
     """
     state: State = "unknown"
     threshold = critical if warning is None else warning

@@ -1,6 +1,6 @@
-"""Counts of events that only grow, as Prometheus expects: from the files, not from the caller.
+"""Counters of events for Prometheus, taken from the log files rather than from the caller.
 
-The follower of a log passes each event once. Counts begin at 0 with the process, which Prometheus
+The follower of a log passes each event once. Counters begin at 0 with the process, which Prometheus
 recognizes as a restart.
 """
 
@@ -18,7 +18,7 @@ LIMITS_SECONDS: tuple[float, ...] = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5),
     *(1.0, 2.0, 5.0, 10.0, 30.0, 60.0),
 )
-"""Upper limits of the buckets of durations; those of the tiers (0.2, 0.5, 2, 5 s) among them."""
+"""Upper limits of the duration buckets, including those of the tiers (0.2, 0.5, 2, 5 s)."""
 
 _MOST_NAMES = 200
 _OTHERS = "(others)"
@@ -26,11 +26,11 @@ _LEADS = ("leads_synced", "leads_skipped", "leads_failed")
 
 
 class Durations:
-    """Durations of one operation, in buckets.
+    """The durations of one operation, in buckets.
 
     Attributes:
-        buckets: how many fell into each bucket of `LIMITS_SECONDS`, and above the last.
-        seconds: their sum.
+        buckets: count of each bucket of `LIMITS_SECONDS`, and above the last.
+        seconds: sum of all durations.
     """
 
     __slots__ = ("buckets", "seconds")
@@ -40,25 +40,25 @@ class Durations:
         self.seconds = 0.0
 
     def add(self, seconds: float, weight: float) -> None:
-        """Take one duration that stands for `weight` of them."""
+        """Add a duration that represents `weight` durations."""
         self.buckets[bisect_left(LIMITS_SECONDS, seconds)] += weight
         self.seconds += seconds * weight
 
 
 class EventCounts:
-    """What the events so far add up to; an event that sampling kept counts for all it stands for.
+    """Totals of the events so far; a sampled event counts for all that it represents.
 
     Attributes:
         operations: count by entity, operation and success (`true`, `false`, `unknown`).
         durations: durations by entity and operation.
-        qualities: leads that came, by data quality.
+        qualities: new leads by data quality.
         errors: count by error type and severity.
-        user_errors: failed operations whose errors were the user's.
+        user_errors: failed operations whose errors were caused by the user.
         syncs: count by sync type and success.
-        sync_leads: leads of syncs, by result.
-        api_calls: calls of Airtable that syncs made.
+        sync_leads: leads in syncs, by result.
+        api_calls: Airtable requests made by syncs.
         migrations: count by migration type and success.
-        events: all events, by log type.
+        events: all events by log type.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class EventCounts:
         self._pairs: set[tuple[str, str]] = set()
 
     def add(self, data: Mapping[str, Any]) -> None:
-        """Take one event, as it stands in its file."""
+        """Count one event as it is in its file."""
         weight = weight_of(data)
         log_type = data.get("log_type")
         if log_type == "database_operation":
@@ -123,7 +123,7 @@ class EventCounts:
             self.api_calls += calls * weight
 
     def _pair(self, entity: object, operation: object) -> tuple[str, str]:
-        """Return the labels entity and operation; of too many pairs the rest share one."""
+        """Return the labels entity and operation; beyond 200 pairs the rest share one."""
         known = entity if isinstance(entity, str) else "", str(operation)
         if known not in self._pairs:
             if len(self._pairs) >= _MOST_NAMES:
@@ -132,9 +132,9 @@ class EventCounts:
         return known
 
     def _name(self, value: object) -> str:
-        """Return a label's value.
+        """Return a label's value, limited in number.
 
-        A log with thousands of names must not make thousands of series.
+        A log with thousands of names must not create thousands of series.
         """
         known = self._names.get(value) if isinstance(value, str) else None
         if known is None:

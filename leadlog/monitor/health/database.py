@@ -1,4 +1,4 @@
-"""Checks of the lead store: does it answer, can it be written, how large is it, is there room."""
+"""Checks of the lead store: whether it answers, accepts writes, its size, and free space."""
 
 import time
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ from leadlog.monitor.health.probes import ProbeContext, disk_check
 
 __all__ = ["database_missing", "opened", "probe"]
 
-_BUSY_MS = 1000  # to wait for another writer; longer would only move the finding
+_BUSY_MS = 1000  # to wait for another writer; a longer wait would only delay the finding
 
 
 def probe(context: ProbeContext) -> Iterator[Check]:
-    """Check `database`, and where it answers the others whose names begin with `database_`."""
+    """Check `database` and, if it answers, the others whose names begin with `database_`."""
     missing = database_missing(context)
     if missing is not None:
         yield missing
@@ -73,7 +73,7 @@ def probe(context: ProbeContext) -> Iterator[Check]:
 
 
 def database_missing(context: ProbeContext) -> Check | None:
-    """Return the check that says that there is no lead store, if there is none."""
+    """Return a check that reports a missing lead store, or None if it exists."""
     if context.database is None:
         return Check("database", message="there is no lead store", state="unknown")
     if hasattr(context.database, "session"):
@@ -97,7 +97,7 @@ def database_missing(context: ProbeContext) -> Check | None:
 
 
 def opened(database: Any) -> AbstractContextManager[Connection]:
-    """Lend a connection: to a path or URL one of its own, of an open store one of its pool."""
+    """Return a connection: a new one for a path or URL, a pooled one of an open store."""
     return _of_store(database) if hasattr(database, "session") else _of_url(database)
 
 
@@ -128,7 +128,7 @@ def _writable(connection: Connection) -> Check:
                 remedy="name the primary server in the setting `database`",
             )
         return Check(name, "ok", message="takes writes")
-    # Takes the lock that writers take, and gives it back; nothing is written.
+    # Takes the lock that writers take, and releases it; nothing is written.
     connection.exec_driver_sql("COMMIT")
     before = {
         pragma: connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one()

@@ -1,4 +1,4 @@
-"""Runs the checks: all at once, each for a bounded time, and none raises."""
+"""Execution of the checks: concurrent, each limited in time, none raising."""
 
 import asyncio
 import contextvars
@@ -40,7 +40,7 @@ def register(
     interval_seconds: float = 60.0,
     late: State = "critical",
 ) -> None:
-    """Add a check of your own to every `check` and to the monitor.
+    """Add a check to every `check` and to the monitor.
 
         >>> from leadlog.monitor import health
         >>> health.register("greeting", lambda: True, interval_seconds=300)
@@ -49,14 +49,14 @@ def register(
         >>> health.unregister("greeting")
 
     Args:
-        name: of the check; one that was registered with it is replaced.
-        function: returns True (ok), False (critical), a `Check` (see `judge`), or several. One
-            that raises, or takes too long, counts as `late`. Called in a thread of its own.
+        name: name of the check; replaces an earlier one of that name.
+        function: returns True (ok), False (critical), a `Check` (see `judge`), or several. If it
+            raises, or takes too long, the state is `late`. Called in a separate thread.
         interval_seconds: how often a monitor calls it.
-        late: the state where it raises or does not answer in time.
+        late: the state if the function raises or does not answer in time.
 
     Raises:
-        ValueError: the interval is not above 0, or there is no such state.
+        ValueError: the interval is not above 0, or the state is unknown.
     """
     if not interval_seconds > 0:
         raise ValueError(f"interval_seconds = {interval_seconds!r} is not above 0")
@@ -68,12 +68,12 @@ def register(
 
 
 def unregister(name: str) -> None:
-    """Remove a check; one that is not there is no error."""
+    """Remove a check; an unknown name is ignored."""
     _registered.pop(name, None)
 
 
 def registered() -> tuple[Registered, ...]:
-    """Return all checks with their intervals: those of leadlog, and yours."""
+    """Return all checks with their intervals: built-in and registered ones."""
     return tuple(_registered.values())
 
 
@@ -88,26 +88,26 @@ def check(
     timeout_seconds: float = TIMEOUT_SECONDS,
     context: ProbeContext | None = None,
 ) -> Health:
-    """Look whether all is well; for a readiness endpoint, say.
+    """Run the health checks, such as for a readiness endpoint.
 
-    Never raises, and takes hardly longer than the timeout (the first time also what importing
-    takes): what does not answer is left behind in its daemon thread.
+    Never raises, and takes hardly longer than the timeout (the first time, imports add to it): a
+    check that does not answer is abandoned in its daemon thread.
 
         >>> from leadlog.monitor import health
         >>> health.check(["log"]).state
         'ok'
 
     Args:
-        names: registered checks to make; all by default.
-        directory: the log directory; that of the settings by default.
-        database: the lead store, as path, URL or open `LeadDatabase`; that of the settings by
+        names: names of the checks to run; all by default.
+        directory: the log directory; the one of the settings by default.
+        database: the lead store as path, URL or open `LeadDatabase`; the one of the settings by
             default.
-        airtable: a `pyairtable.Api`; by default what the sync uses: its token, where
+        airtable: a `pyairtable.Api`; by default one with the sync's token, if
             `airtable_base_id` is set.
-        base_id: the base that the token should reach; that of the settings by default.
-        deep: whether to read the whole store for damage too.
-        timeout_seconds: what each check may take.
-        context: all of the above, made by `default_context`; a monitor keeps one.
+        base_id: the base that the token should reach; the one of the settings by default.
+        deep: also read the whole store for damage.
+        timeout_seconds: longest time for each check.
+        context: replaces all arguments above; made by `default_context`, so a monitor can keep it.
     """
     began = format_us(now_us())
     try:
@@ -121,7 +121,7 @@ def check(
         )
         return Health((failed,), began)
     for one in wanted:
-        with suppress(Exception):  # an import that fails raises in the probe, which reports it
+        with suppress(Exception):  # a failing import raises again in the probe, which reports it
             one.prepare()
     answers = [_Answer(one, context) for one in wanted]
     end = time.monotonic() + timeout_seconds
@@ -132,11 +132,11 @@ def check(
 
 
 async def check_async(names: Iterable[str] | None = None, **options: Any) -> Health:
-    """`check` without holding up the event loop.
+    """Run `check` without blocking the event loop.
 
     Args:
-        names: as there.
-        options: as there.
+        names: as for `check`.
+        options: as for `check`.
     """
     return await asyncio.to_thread(check, names, **options)
 
@@ -150,18 +150,18 @@ def default_context(
     deep: bool = False,
     clock: Callable[[], int] = now_us,
 ) -> ProbeContext:
-    """Return what probes look at, from the settings where it is not given.
+    """Return the context of probes; values that are not given are taken from the settings.
 
     Args:
         directory: the log directory.
         database: the lead store.
         airtable: a `pyairtable.Api`.
         base_id: the base that the token should reach.
-        deep: whether to read the whole store for damage.
-        clock: gives the present time, microseconds since 1970.
+        deep: also read the whole store for damage.
+        clock: returns the current time in microseconds since 1970.
 
     Raises:
-        SettingsError: a setting is unknown or bad.
+        SettingsError: a setting is unknown or invalid.
     """
     from leadlog.core.settings import load
 
@@ -193,7 +193,7 @@ def _wanted(names: Iterable[str] | None) -> list[Registered]:
 
 
 def _checks(name: str, said: Any) -> list[Check]:
-    """Return what a user's function returned, as checks."""
+    """Return the result of a user's function as checks."""
     if isinstance(said, bool):
         return [Check(name, "ok" if said else "critical", message="ok" if said else "failed")]
     if isinstance(said, Check):
@@ -204,14 +204,14 @@ def _checks(name: str, said: Any) -> list[Check]:
 
 
 class _Answer:
-    """A probe that runs in a thread of its own, and what it found."""
+    """A probe that runs in a separate thread, and its result."""
 
     def __init__(self, one: Registered, context: ProbeContext) -> None:
         self._one = one
         self._context = context
         self._found: list[Check] = []
         self._done = threading.Event()
-        # A daemon: one that hangs must not keep the process from ending.
+        # A daemon: a check that hangs must not keep the process from exiting.
         threading.Thread(
             target=contextvars.copy_context().run,
             args=(self._run,),
@@ -233,7 +233,7 @@ class _Answer:
         return Check(self._one.name, self._one.late, message=how, remedy=remedy)
 
     def wait(self, end: float, timeout_seconds: float) -> list[Check]:
-        """Return what was found, as soon as it is, or at the end of the time."""
+        """Return the result once it is available, or a failed check at the end of the time."""
         if self._done.wait(max(end - time.monotonic(), 0.0)):
             return self._found
         return [self._failed(f"no answer within {timeout_seconds:g} s")]

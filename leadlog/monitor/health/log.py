@@ -1,4 +1,4 @@
-"""Checks of the log itself: can it be written, is there room, was anything lost, is it behind."""
+"""Checks of the log itself: whether it is writable, has space, lost events, or lags."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ __all__ = ["directory_checks", "probe", "ring_checks", "sink_checks"]
 
 
 def probe(context: ProbeContext) -> Iterator[Check]:
-    """Check whether the log can be written, has lost nothing, and is not behind."""
+    """Check whether the log is writable, has lost nothing, and does not lag."""
     directory = context.directory
     yield from directory_checks(directory, context.settings.health_disk_mb)
     rings = ring_reports(directory.absolute())
@@ -27,11 +27,11 @@ def probe(context: ProbeContext) -> Iterator[Check]:
 
 
 def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
-    """Return whether the log directory can be written, and whether there is room.
+    """Yield checks of the log directory: whether it is writable and has free space.
 
     Args:
         directory: the log directory; it need not exist yet.
-        disk_mb: free room below which is a warning; below a tenth of it is critical.
+        disk_mb: free space below which the state is warning; below a tenth of it critical.
     """
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     name = "log_writable"
@@ -56,7 +56,7 @@ def directory_checks(directory: Path, disk_mb: float) -> Iterator[Check]:
 
 
 def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
-    """Return what the rings of all processes say: lines lost or not recovered."""
+    """Yield checks of the rings of all processes: lines that were lost or not recovered."""
     causes: dict[str, int] = {}
     for ring in rings:
         for cause, lines in ring.dropped.items():
@@ -98,7 +98,7 @@ def ring_checks(rings: Sequence[RingReport]) -> Iterator[Check]:
 
 
 def sink_checks(sinks: Sequence[SinkReport]) -> Iterator[Check]:
-    """Return whether the sinks beside the files got every line; nothing where there are none."""
+    """Yield checks of lines that additional sinks lost; nothing without such sinks."""
     if not sinks:
         return
     lost = {
@@ -134,7 +134,7 @@ def sink_checks(sinks: Sequence[SinkReport]) -> Iterator[Check]:
 
 
 def _lag(rings: Sequence[RingReport], context: ProbeContext) -> Check:
-    """Return how long the first event that waits in a living process has waited."""
+    """Return a check of the longest time that an event waits in a living process."""
     since = min((one.waiting_since for one in rings if one.alive and one.waiting_since), default="")
     lag = 0.0
     if since:
@@ -155,7 +155,7 @@ def _lag(rings: Sequence[RingReport], context: ProbeContext) -> Check:
 
 
 def _clock(context: ProbeContext) -> Check:
-    """Return whether the newest events are of a time that has not come yet."""
+    """Return a check of the newest events' timestamps, which must not lie in the future."""
     files = log_files(context.directory)
     newest = ""
     if files:

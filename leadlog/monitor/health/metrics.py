@@ -1,7 +1,7 @@
-"""The figures for Prometheus, under names that stay; needs the extra `metrics`.
+"""Metrics for Prometheus under stable names; needs the extra `metrics`.
 
-The names, their labels and units are the contract that docs/how-to/prometheus.md, its dashboard
-and its alert rules rest on.
+The names, their labels and units are a contract on which docs/how-to/prometheus.md, its dashboard
+and its alert rules rely.
 """
 
 from collections import Counter
@@ -42,13 +42,13 @@ __all__ = ["FigureSource", "registry", "serve", "text"]
 
 @attrs.frozen
 class FigureSource:
-    """Where the figures come from; each is asked when Prometheus asks.
+    """Sources of the metrics, each queried at a scrape.
 
     Attributes:
-        directory: the log directory, for the lines of its rings; None leaves them out.
-        counts: of the events that were followed; None leaves them out.
-        health: gives the newest health; None where there is none yet.
-        alerts: gives the alerts, with the keys of the records' `alerts`.
+        directory: the log directory, for the lines of its rings; None omits them.
+        counts: counts of the followed events; None omits them.
+        health: returns the newest health; None if there is none yet.
+        alerts: returns the alerts, with the keys of `alerts` in records.
     """
 
     directory: Path | None = None
@@ -61,7 +61,7 @@ def registry(figures: FigureSource) -> CollectorRegistry:
     """Return a separate registry that exposes the figures, for `serve` or a web application.
 
     Args:
-        figures: where they come from.
+        figures: sources of the metrics.
     """
     made = CollectorRegistry()
     made.register(_Figures(figures))
@@ -69,24 +69,24 @@ def registry(figures: FigureSource) -> CollectorRegistry:
 
 
 def text(figures: FigureSource) -> str:
-    """Return the figures in Prometheus' text format, as for node_exporter's textfile collector."""
+    """Return the metrics in Prometheus' text format, as for node_exporter's textfile collector."""
     return generate_latest(registry(figures)).decode()
 
 
 @contextmanager
 def serve(figures: FigureSource, address: str = "127.0.0.1", port: int = 9464) -> Iterator[int]:
-    """Answer `GET /metrics` until the block ends, in threads of its own.
+    """Answer `GET /metrics` from separate threads until the block ends.
 
     Args:
-        figures: where they come from.
-        address: to listen at; the figures name operations, so think before opening it up.
-        port: 0 for any that is free.
+        figures: sources of the metrics.
+        address: address to listen on; the metrics name operations, so expose it with care.
+        port: port to listen on; 0 for any free one.
 
     Yields:
         The port.
 
     Raises:
-        OSError: the address cannot be listened at.
+        OSError: the address is not available.
     """
     server, thread = start_http_server(port, address, registry(figures))
     try:
@@ -102,11 +102,11 @@ class _Figures(Collector):
         self._figures = figures
 
     def describe(self) -> list[Metric]:
-        """None beforehand: asking would run everything once for nothing."""
+        """Return nothing: describing would collect everything once in vain."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return all metrics as they are now."""
+        """Yield all metrics with their current values."""
         yield InfoMetricFamily(
             "leadlog", "The version of leadlog.", value={"version": metadata.version("leadlog")}
         )
@@ -167,7 +167,7 @@ def _counts(counts: EventCounts) -> Iterator[Metric]:
 
 
 def _lines(directory: Path) -> Metric:
-    """Return the counts of all processes' lines; a gauge, since ended processes drop out."""
+    """Return the line counts of all processes; a gauge, since ended processes drop out."""
     lines: Counter[tuple[str, str]] = Counter()
     for ring in ring_reports(directory.absolute()):
         lines[ring.category, "written"] += ring.written
@@ -184,7 +184,7 @@ def _lines(directory: Path) -> Metric:
 
 
 def _shipping(directory: Path) -> Iterator[Metric]:
-    """Yield how far the destinations of `leadlog ship` are; what is not known is left out."""
+    """Yield the lag of the destinations of `leadlog ship`; unknown values are omitted."""
     seconds = GaugeMetricFamily(
         "leadlog_ship_lag_seconds",
         "Age of the oldest event that a destination lacks.",

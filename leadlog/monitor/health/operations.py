@@ -1,9 +1,8 @@
-"""Checks of what the application does: errors, latency and data quality against the week before.
+"""Checks of the application: errors, latency and data quality compared with the week before.
 
-All of it is read from the log files, at a cost that does not grow with them: at most 5,000 of the
-newest lines and 10,000 of the week before, a few tenths of a second. Each check asks both whether
-a limit is passed and whether chance would explain it, so that one failure in a quiet night is no
-finding.
+All of it is read from the log files at a bounded cost: at most 5,000 of the newest lines and 10,000
+of the week before, a few tenths of a second. Each check requires both that a limit is passed and
+that chance does not explain it, so that one failure in a quiet night is no finding.
 """
 
 import math
@@ -24,15 +23,15 @@ _MINUTE_US = 60_000_000
 _WINDOW_US = 15 * _MINUTE_US
 _DAY_US = 24 * 60 * _MINUTE_US
 _ENOUGH = 150
-"""Events that a window should have; where the last minutes have fewer it reaches further back."""
+"""Desired number of events in a window; with fewer in the last minutes it extends further back."""
 
 _LEAST = 30
 _SCORES = 200
 _NEWEST_LINES = 5_000
 _BASELINE_LINES = 10_000
 _SURE = 3.0
-"""Standard deviations from which a difference is no chance: once in 700 checks of an unchanged
-system, if they were independent."""
+"""Standard deviations from which a difference counts as significant: once in 700 checks of an
+unchanged system, if they were independent."""
 
 _CATEGORIES = ("database_operations",)
 
@@ -91,7 +90,7 @@ def _error_rate(window: Sequence[Event], before: Sequence[Event], context: Probe
         message += f"; in the week before {100 * usual:.1f} %"
         together = (failed + failed_before) / (total + total_before)
         spread = math.sqrt(together * (1 - together) * (1 / total + 1 / total_before))
-        if share - usual <= _SURE * spread:  # as often as ever, or as chance has it
+        if share - usual <= _SURE * spread:  # as often as before, or explained by chance
             limit = math.inf
     return judge(
         "error_rate",
@@ -105,7 +104,7 @@ def _error_rate(window: Sequence[Event], before: Sequence[Event], context: Probe
 
 
 def _failures(events: Iterable[Event]) -> tuple[float, float]:
-    """Failed operations and all, sampled ones counted for those that they stand for."""
+    """Return the numbers of failed and of all operations, weighted by sampling."""
     failed = total = 0.0
     for event in events:
         rate = event.data.get("sample_rate")
@@ -117,7 +116,7 @@ def _failures(events: Iterable[Event]) -> tuple[float, float]:
 
 
 def _latency(window: Sequence[Event], before: Sequence[Event], context: ProbeContext) -> Check:
-    """Return the operation whose p95 rose most; one that is still excellent is not slow."""
+    """Return a check of the operation whose p95 rose most, unless it is still excellent."""
     now, usual = _durations(window), _durations(before)
     highest: tuple[float, str] | None = None
     for name, took in now.items():
@@ -167,7 +166,7 @@ def _p95(values: Sequence[float]) -> float:
 
 
 def _score(event: Event) -> float | None:
-    """Return the data-quality score of a lead that came."""
+    """Return the data-quality score of a new lead; None for other events."""
     details, labels = event.data["operation_details"], event.data.get("training_labels")
     if not str(details.get("operation_type")).startswith("add") or type(labels) is not dict:
         return None

@@ -1,4 +1,4 @@
-"""What checks are made of: probes, what they are given, and the ones that come with leadlog."""
+"""Probes of health checks: their context, their registration, and the built-in ones."""
 
 import importlib
 import shutil
@@ -19,18 +19,18 @@ __all__ = ["Probe", "ProbeContext", "Registered", "built_in", "disk_check"]
 
 @attrs.frozen
 class ProbeContext:
-    """What probes look at.
+    """The context of probes.
 
     Attributes:
-        settings: limits, and where things are.
+        settings: limits, and locations.
         directory: the log directory.
-        database: the lead store: a path or URL, or an open `LeadDatabase`; None for none.
-        database_required: whether somebody named the store, so that it has to be there.
-        airtable: `pyairtable.Api`, or anything with its `session`, `endpoint_url` and `api_key`;
-            None for none.
-        base_id: the base that the sync uses; None for none.
-        deep: whether what reads the whole store is checked too.
-        now_us: gives the present time, microseconds since 1970.
+        database: the lead store: a path or URL, or an open `LeadDatabase`; None without one.
+        database_required: whether the store was configured explicitly, so that it must exist.
+        airtable: `pyairtable.Api`, or an object with its `session`, `endpoint_url` and `api_key`;
+            None without one.
+        base_id: the base that the sync uses; None without one.
+        deep: whether to run checks that read the whole store.
+        now_us: returns the current time in microseconds since 1970.
     """
 
     settings: "Settings"
@@ -44,19 +44,19 @@ class ProbeContext:
 
 
 Probe = Callable[[ProbeContext], Iterable[Check]]
-"""Looks at something and says what it found, as one check or several; may raise."""
+"""Function that checks one subject and returns or yields its checks; may raise."""
 
 
 @attrs.frozen
 class Registered:
-    """A probe, and when it is due.
+    """A probe and its schedule.
 
     Attributes:
-        name: by which it is chosen; a probe that makes one check gives it this name.
-        probe: what looks.
+        name: name by which it is selected; a probe with a single check gives it this name.
+        probe: the probe itself.
         interval_seconds: how often a monitor calls it.
-        late: the state where it does not answer in time, or raises.
-        prepare: imports what the probe needs, which is not counted in its time.
+        late: the state if the probe raises or does not answer in time.
+        prepare: imports the probe's modules, outside of its time limit.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Registered:
 
 
 def built_in() -> list[Registered]:
-    """Return the probes that come with leadlog; their modules are loaded when they run."""
+    """Return the built-in probes; their modules are imported when they run."""
     return [
         _built_in("database", 30.0, late="critical"),
         _built_in("airtable", 60.0, late="warning"),
@@ -93,23 +93,23 @@ def _built_in(
 
 
 def _free_mb(path: Path) -> float:
-    """Room for an unprivileged user where a path lies or would lie, 10^6 bytes.
+    """Return the free space for an unprivileged user at a path, which need not exist, in MB.
 
     Raises:
-        OSError: no part of the path can be looked at.
+        OSError: no part of the path can be examined.
     """
     there = next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
     return shutil.disk_usage(there).free / 1e6
 
 
 def disk_check(name: str, path: Path, disk_mb: float, where: str) -> Check:
-    """Return whether there is room where a path lies.
+    """Return a check of the free space at a path.
 
     Args:
-        name: of the check.
+        name: name of the check.
         path: the path; it need not exist.
-        disk_mb: free room below which is a warning; below a tenth of it is critical.
-        where: that place, for people.
+        disk_mb: free space below which the state is warning; below a tenth of it critical.
+        where: description of the place, for the message.
     """
     room = _free_mb(path)
     return judge(

@@ -1,4 +1,4 @@
-"""Checks of shipping: how far each destination is behind, and what it lacks for good."""
+"""Checks of shipping: the lag of each destination, and the records it refused."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from leadlog.reading.shipped import destinations, read_shipments
 __all__ = ["LAG", "probe"]
 
 LAG = "ship_lag:"
-"""What the names of checks on lag begin with; the destination's name follows."""
+"""Prefix of the names of lag checks; the destination's name follows."""
 
 
 def probe(context: ProbeContext) -> Iterator[Check]:

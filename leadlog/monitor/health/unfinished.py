@@ -1,4 +1,4 @@
-"""Check of migrations that were begun and not finished."""
+"""Check of migrations that were started and not finished."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from leadlog.monitor.health.probes import ProbeContext
 
 __all__ = ["probe"]
 
-# By name: a store that was made before there were migrations lacks the table.
+# By name: a store created before migrations existed lacks the table.
 _RUNS = "migration_run"
 
 

@@ -1,1 +1,1 @@
-"""Notification: who gets notices, about which alerts, how often, and over which channels."""
+"""Notification: recipients, the alerts they get, intervals, and channels."""

@@ -1,7 +1,7 @@
-"""Where notifications go: one channel for each Apprise URL.
+"""Notification channels, one for each Apprise URL.
 
-An URL holds secrets, so it is never shown nor kept: a channel is named by the URL's scheme, and
-its host where that is a machine, and known in the database by a hash.
+A URL contains secrets, so it is never shown nor stored: a channel is named by the URL's scheme, and
+its host where that is a machine, and identified in the database by a hash.
 """
 
 import hashlib
@@ -26,44 +26,44 @@ _TYPES: Final[Mapping[str, str]] = {
 _WITH_HOST: Final = frozenset(
     ("mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "ntfy", "ntfys")
 )
-"""Schemes whose host is a machine; in others it is often a token."""
+"""Schemes whose host is a machine; with others it is often a token."""
 _MOST_CHARACTERS = 300
 _SHORTEST_SECRET = 4
-"""Characters; shorter ones are parts of words."""
+"""Shortest text to mask, in characters; shorter ones are parts of words."""
 
 
 class DeliveryError(LeadlogError):
-    """A message was not taken; trying again later may help."""
+    """A message was not accepted; a later attempt may succeed."""
 
 
 class NotificationChannel(Protocol):
-    """Somewhere that messages go."""
+    """A destination of notifications."""
 
     @property
     def name(self) -> str:
-        """For people, without secrets."""
+        """The channel's name to show, without secrets."""
         ...
 
     def send(self, title: str, body: str, severity: str) -> None:
-        """Send one message, or tries to; may take seconds.
+        """Send one message; may take seconds.
 
         Raises:
-            DeliveryError: it was not taken; says why, without secrets.
+            DeliveryError: it was not accepted; the message says why, without secrets.
         """
         ...
 
 
 class AppriseChannel:
-    """One Apprise URL.
+    """A channel for one Apprise URL.
 
     Args:
         url: such as `mailto://…`, `slack://…`, `json://…`.
 
     Attributes:
-        name: the URL as it may be shown.
+        name: the URL without secrets.
 
     Raises:
-        SettingsError: Apprise is not installed, or does not understand the URL.
+        SettingsError: Apprise is not installed, or does not support the URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -73,7 +73,7 @@ class AppriseChannel:
             raise SettingsError(
                 "alerts_urls is set, but Apprise is not installed: pip install 'leadlog[alerts]'"
             ) from error
-        # Nothing is stored on disk: the secrets are in the environment, and stay there.
+        # Nothing is stored on disk: the secrets stay in the environment.
         asset = apprise.AppriseAsset(app_id="leadlog", app_desc="leadlog")
         made = apprise.Apprise.instantiate(url, asset=asset)
         if made is None:
@@ -89,7 +89,7 @@ class AppriseChannel:
         self.name = _name(url)
 
     def send(self, title: str, body: str, severity: str) -> None:
-        """See `NotificationChannel.send`."""
+        """Send one message; see `NotificationChannel.send`."""
         with _overheard() as said:
             try:
                 taken = bool(
@@ -101,7 +101,7 @@ class AppriseChannel:
                 raise DeliveryError(self._clean(" ".join(said)) or "it was not taken")
 
     def _clean(self, text: str) -> str:
-        """Return a reason in one line, without the URL's secrets."""
+        """Return a reason as one line, without the URL's secrets."""
         for part in _secrets(self._url):
             text = text.replace(part, "***")
         return " ".join(mask_text(text).split())[:_MOST_CHARACTERS]
@@ -114,9 +114,9 @@ _said: Final[ContextVar[list[str] | None]] = ContextVar("leadlog_apprise_said", 
 
 
 class _Overhearing(logging.Handler):
-    """Collects what Apprise logs of the delivery at hand; others go on at the same time.
+    """Collects Apprise's log messages of the current delivery; others may run at the same time.
 
-    Apprise may send from a thread of its own, which has the caller's context.
+    Apprise may send from another thread, which has the caller's context.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -130,7 +130,7 @@ _OVERHEARING: Final = _Overhearing(logging.WARNING)
 
 @contextmanager
 def _overheard() -> Iterator[list[str]]:
-    logging.getLogger("apprise").addHandler(_OVERHEARING)  # the same one is there once
+    logging.getLogger("apprise").addHandler(_OVERHEARING)  # at most once
     said: list[str] = []
     token = _said.set(said)
     try:
@@ -140,9 +140,9 @@ def _overheard() -> Iterator[list[str]]:
 
 
 def _name(url: str) -> str:
-    """`mailto://example.com`, `slack://***`: what may be shown."""
+    """Return the part of a URL that may be shown: `mailto://example.com`, `slack://***`."""
     scheme, _, rest = url.partition("://")
-    # Behind the last @: a password may hold what ends a host.
+    # After the last @: a password may contain characters that end a host.
     host = re.split(r"[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
     if scheme.lower() not in _WITH_HOST or not host:
         return f"{scheme}://***"
@@ -150,7 +150,7 @@ def _name(url: str) -> str:
 
 
 def _secrets(url: str) -> list[str]:
-    """Parts of an URL that may be secrets: everything but the scheme and short words."""
+    """Return the parts of a URL that may be secrets: all but the scheme and short words."""
     rest = url.partition("://")[2]
     credentials, _, place = rest.rpartition("@")
     password = credentials.partition(":")[2]
@@ -160,16 +160,16 @@ def _secrets(url: str) -> list[str]:
 
 
 def channels(urls: str) -> dict[str, NotificationChannel]:
-    """Return the channels of a setting.
+    """Return the channels of the setting `alerts_urls`.
 
     Args:
         urls: Apprise URLs, separated by white space.
 
     Returns:
-        Hash of the URL to the channel; an URL given twice is one.
+        Channels by hash of the URL; a repeated URL gives one channel.
 
     Raises:
-        SettingsError: Apprise is not installed, or does not understand one of them.
+        SettingsError: Apprise is not installed, or does not support one of the URLs.
     """
     found: dict[str, NotificationChannel] = {}
     for url in urls.split():

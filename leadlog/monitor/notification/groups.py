@@ -1,9 +1,9 @@
-"""Grouping: when a notice is sent, and about which alerts. A pure function of notices and alerts.
+"""Grouping: when a notice is sent, and about which alerts; a pure function.
 
-The alerts of one rule are one group. Its first notice waits a little, so that alerts that come
-together share it. Changes after that are sent at intervals, and an unchanged group is repeated
-after hours. Each alert of a notice is reported as resolved once. A suppressed alert causes no
-notice, neither when it fires nor when it is resolved, until it is no longer suppressed.
+The alerts of one rule are one group. Its first notice waits a little, so that alerts that occur
+together share it. Later changes are sent at intervals, and an unchanged group is repeated after
+hours. Each alert of a notice is reported as resolved once. A suppressed alert causes no notice,
+neither when it fires nor when it is resolved, until it is no longer suppressed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,12 +18,12 @@ __all__ = ["Group", "Notice", "NotificationPace", "plan"]
 
 @attrs.frozen(kw_only=True)
 class NotificationPace:
-    """How often notices of a group are sent.
+    """Intervals of a group's notices.
 
     Attributes:
         wait: seconds from a group's first alert to its first message.
         interval: seconds between two messages about changes.
-        repeat: seconds after which a notice of what still fires is repeated; 0: never.
+        repeat: seconds after which a notice about alerts that still fire is repeated; 0: never.
     """
 
     wait: float = 30.0
@@ -31,16 +31,16 @@ class NotificationPace:
     repeat: float = 4 * 3600.0
 
     def at_once(self) -> "NotificationPace":
-        """Return the same without the waiting, for one look that nothing follows soon."""
+        """Return the same pace without waits, for an evaluation that is not repeated soon."""
         return NotificationPace(wait=0.0, interval=0.0, repeat=self.repeat)
 
 
 @attrs.frozen
 class Group:
-    """The notices that were sent of the alerts of one rule.
+    """The notices sent about the alerts of one rule.
 
     Attributes:
-        told: label to the alert as of its last notice.
+        told: alerts by label, as of the last notice.
         waited: seconds since the first alert without a notice; None if there is none.
         since: seconds since the last message; None before the first.
     """
@@ -55,10 +55,10 @@ class Notice:
     """A notice to send.
 
     Attributes:
-        kind: `firing` (something is new, worse or over), `again`, or `resolved` (none fires).
+        kind: `firing` (an alert is new, worse or over), `again`, or `resolved` (none fires).
         rule: the group.
-        firing: all that fire now and are not suppressed.
-        resolved: those that a notice named and that have been resolved since.
+        firing: all alerts that fire and are not suppressed.
+        resolved: alerts that an earlier notice named and that have been resolved since.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Notice:
 
     @property
     def severity(self) -> str:
-        """The worst of those that fire; `info` where none does."""
+        """The highest severity of the firing alerts; `info` without any."""
         return max((one.severity for one in self.firing), key=SEVERITIES.index, default="info")
 
 
@@ -82,11 +82,11 @@ def plan(
     """Decide which notices to send now.
 
     Args:
-        groups: by rule, as they were after the last look.
-        alerts: all that there are.
-        suppressed: keys of those that nobody wants to hear of, whether they exist or not.
-        pace: how often.
-        elapsed: seconds since the last look; less than 0 counts as 0.
+        groups: by rule, as of the last evaluation.
+        alerts: all pending and firing alerts.
+        suppressed: keys of suppressed alerts, whether they exist or not.
+        pace: intervals of notices.
+        elapsed: seconds since the last evaluation; less than 0 counts as 0.
     """
     elapsed = max(elapsed, 0.0)
     firing: dict[str, dict[str, AlertState]] = {}
@@ -119,13 +119,13 @@ def _aged(group: Group, elapsed: float) -> Group:
 
 @attrs.frozen
 class _Change:
-    """The difference between the last notice of a group and its present state.
+    """The difference between the last notice of a group and its current state.
 
     Attributes:
-        told: label to the alert as of its last notice.
-        loud: label to each alert that fires and is not suppressed.
-        news: whether one of them had no notice, fires anew, or became worse.
-        over: labels of those that had a notice, no longer fire, and are not suppressed.
+        told: alerts by label, as of the last notice.
+        loud: alerts by label that fire and are not suppressed.
+        news: whether one of them had no notice, fires again, or became worse.
+        over: labels of alerts that had a notice, no longer fire, and are not suppressed.
         waited: seconds since the first change without a notice; None if there is none.
         since: seconds since the last message; None before the first.
     """
@@ -148,7 +148,7 @@ class _Change:
         return cls(group.told, loud, news, over, waited, group.since)
 
     def kind(self, pace: NotificationPace) -> str | None:
-        """Return the kind of the notice that is due; None where none is."""
+        """Return the kind of the notice that is due; None if none is."""
         if self.told and self.over and not self.loud:
             return "resolved"
         if self.waited is not None:
@@ -158,13 +158,13 @@ class _Change:
         return "again" if self.loud and is_old else None
 
     def notice(self, rule: str, kind: str) -> Notice:
-        """Return what is to be told."""
+        """Return the notice to send."""
         return Notice(
             kind, rule, tuple(self.loud.values()), tuple(self.told[label] for label in self.over)
         )
 
     def told_now(self) -> dict[str, AlertState]:
-        """Return the state of notices after this one is sent."""
+        """Return the alerts by label as of this notice."""
         kept = {label: alert for label, alert in self.told.items() if label not in self.over}
         return kept | dict(self.loud)
 

@@ -1,4 +1,4 @@
-"""What is written to people: short, with what to do next, and without secrets."""
+"""Texts of notices: short, with a remedy, and without secrets."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _MOST_CHARACTERS = 500
 
 
 def title(notice: Notice) -> str:
-    """Return the first line: how bad, which rule, how many."""
+    """Return the first line: severity, rule, number of alerts."""
     if notice.kind == "resolved":
         return f"[leadlog] resolved: {notice.rule}"
     many = f" ({len(notice.firing)})" if len(notice.firing) > 1 else ""
@@ -23,11 +23,11 @@ def title(notice: Notice) -> str:
 
 
 def body(notice: Notice, directory: str) -> str:
-    """Everything else.
+    """Return the text after the first line.
 
     Args:
         notice: the content.
-        directory: the log that it is about.
+        directory: the log directory, named in the text.
     """
     return "\n".join(_lines(notice, directory))
 
@@ -60,7 +60,7 @@ def _time(us: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """Return one line without secrets and without what a terminal or a mail would obey."""
+    """Return one line without secrets and without control characters."""
     line = " ".join(mask_text(text).split())
     shown = "".join(char if char.isprintable() else "?" for char in line)
     return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[: _MOST_CHARACTERS - 1]}…"

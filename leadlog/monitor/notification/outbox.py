@@ -1,12 +1,12 @@
-"""Messages on their way: kept in SQLite until they are taken, each channel by its own thread.
+"""Messages to deliver: stored in SQLite until accepted, with one thread per channel.
 
-A message is written in the transaction of the state that asks for it, so a kill neither loses nor
-doubles it. Between the moment at which a server took it and the note of that there is a gap that
-no client can close: a message that was being sent when the monitor died is sent again, and says
-that it may have come before.
+A message is written in the transaction of the state that causes it, so a kill neither loses nor
+duplicates it. Between the moment at which a server accepts it and the record of that there is a gap
+that no client can close: a message that was being sent when the monitor died is sent again, and
+says that it may have been delivered before.
 
-Where the database cannot be written (a full disk, of which this is to tell), messages are sent
-nevertheless; after a kill in that state they may be sent again.
+If the database cannot be written (such as on a full disk, which must be reported), messages are
+sent nevertheless; after a kill in that state they may be sent again.
 """
 
 import sqlite3
@@ -47,14 +47,14 @@ class Message:
     """One message to one channel.
 
     Attributes:
-        id: its number.
+        id: number of the message.
         target: hash of the channel's URL.
         title: first line.
         body: the rest.
         severity: info, warning or critical.
-        created_us: when it was asked for, microseconds since 1970.
+        created_us: time of creation, microseconds since 1970.
         state: `waiting`, `sending`, `sent` or `given_up`.
-        attempts: how often it was tried.
+        attempts: number of attempts.
         error: why the last attempt failed, or "".
     """
 
@@ -70,23 +70,23 @@ class Message:
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make the table where it is missing."""
+    """Create the table if it is missing."""
     connection.execute(_SCHEMA)
 
 
 class Outbox:
-    """Takes messages from the monitor and delivers them.
+    """Accepts messages from the monitor and delivers them.
 
-    Each channel gets its messages in their order; one that does not take a message is tried again
-    after 5 s, then longer and longer, and after a day the message is given up. Each channel has a
-    queue and a thread of its own, so none waits for another.
+    Each channel gets its messages in order; a message that is not accepted is retried after 5 s,
+    then at growing intervals, and given up after a day. Each channel has a queue and a thread, so
+    none waits for another.
 
     Args:
-        path: the database.
+        path: path of the database.
         channels: by hash of their URLs.
-        clock: microseconds since 1970.
-        monotonic: seconds, for the time between attempts.
-        notice: is called with one line that people should know of.
+        clock: returns microseconds since 1970.
+        monotonic: returns seconds, for the time between attempts.
+        notice: called with one line of text for the operator.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Outbox:
     # ------------------------------------------------------------------------- the monitor's side
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Take up what an earlier monitor left; those for channels that are gone are given up."""
+        """Load the messages of an earlier monitor; give up those whose channel no longer exists."""
         (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM outbox").fetchone()
         self._next_id = newest + 1
         rows = connection.execute(
@@ -134,7 +134,7 @@ class Outbox:
             self._queues[message.target].append(message)
 
     def stage(self, title: str, body: str, severity: str) -> None:
-        """Make a message for every channel; it is delivered after `release`."""
+        """Create a message for every channel; it is delivered after `release`."""
         for target in self.channels:
             self._staged.append(
                 Message(self._next_id, target, title, body, severity, self._clock())
@@ -142,7 +142,7 @@ class Outbox:
             self._next_id += 1
 
     def save(self, connection: sqlite3.Connection) -> None:
-        """Write what is new into the open transaction; `release` says that it was committed."""
+        """Write new messages into the open transaction; call `release` after the commit."""
         with self._lock:
             self._written = [attrs.astuple(one) for one in self._unsaved.values()]
         connection.executemany(
@@ -155,10 +155,10 @@ class Outbox:
             )
 
     def release(self, *, saved: bool) -> None:
-        """Hand what is new to the threads.
+        """Hand new messages to the threads.
 
         Args:
-            saved: whether it was committed; if not, `save` has it again.
+            saved: whether the transaction was committed; if not, the next `save` writes them again.
         """
         with self._news:
             if saved:
@@ -188,7 +188,7 @@ class Outbox:
             thread.start()
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Stop the threads, each of which ends the delivery it is at.
+        """Stop the threads; each completes its current delivery.
 
         Args:
             timeout: seconds to wait for all of them together.
@@ -201,7 +201,7 @@ class Outbox:
             thread.join(max(end - time.monotonic(), 0.0))
 
     def waiting(self) -> int:
-        """Return how many messages are on their way."""
+        """Return the number of undelivered messages."""
         with self._lock:
             return sum(map(len, self._queues.values()))
 
@@ -217,7 +217,7 @@ class Outbox:
             self._deliver(message)
 
     def deliver_due(self) -> int:
-        """Deliver what is due and wait for that; return how many attempts it took."""
+        """Deliver due messages and wait for that; return the number of attempts."""
         with self._lock:
             due = [target for target in self.channels if self._next(target)[0] is not None]
         if len(due) < 2:
@@ -236,7 +236,7 @@ class Outbox:
             attempts += 1
 
     def _next(self, target: str) -> tuple[Message | None, float | None]:
-        """Return the message that is due, or how long none is; None for until there is news."""
+        """Return the due message, or the seconds until one is due; None if the queue is empty."""
         queue = self._queues[target]
         if not queue:
             return None, None
@@ -250,7 +250,7 @@ class Outbox:
             channel.send(message.title, message.body, message.severity)
         except DeliveryError as error:
             self._failed(message, channel.name, str(error))
-        except Exception as error:  # noqa: BLE001 - a channel of somebody else's must not end the thread
+        except Exception as error:  # noqa: BLE001 - a foreign channel must not end the thread
             self._failed(message, channel.name, type(error).__name__)
         else:
             with self._lock:
@@ -270,7 +270,7 @@ class Outbox:
         self._notice(f"{name} did not take {message.title!r}: {error}; {what}")
 
     def _set(self, message: Message, state: str, attempts: int, error: str) -> None:
-        """Change a message and writes it; where that fails, the monitor does later."""
+        """Change a message and write it; if that fails, the monitor writes it later."""
         with self._lock:
             message.state, message.attempts, message.error = state, attempts, error
             row = attrs.astuple(message)

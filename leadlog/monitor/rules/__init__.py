@@ -1,1 +1,1 @@
-"""Alert rules by subject: each says what is wrong now, from the rolling figures and the checks."""
+"""Alert rules by subject, evaluated on the rolling figures and the checks."""

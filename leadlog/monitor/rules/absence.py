@@ -1,4 +1,4 @@
-"""The rules on silence: no events for longer than usual."""
+"""Rules about silence: no events for longer than usual."""
 
 from collections.abc import Iterator
 
@@ -16,29 +16,29 @@ class Absence(Rule):
 
     what = ""
 
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("0s", "How long it must hold before the alert fires.", key="for")
     keep: float = duration(
-        "0s", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
+        "0s", "How long it must be clear before the alert is resolved.", key="keep_firing_for"
     )
     severity: str = severity("critical")
-    after: float = duration("1h", "How long there must be nothing.")
+    after: float = duration("1h", "Least silence.")
     usual_factor: float = number(
-        2.0, "And how many times the longest usual pause; 0: whatever is usual."
+        2.0, "Least multiple of the longest usual pause; 0: not compared with it."
     )
 
     def silence(self, activity: Activity, now: int) -> Iterator[RuleFinding]:
-        """Yield a finding where nothing has come for longer than is usual.
+        """Yield a finding if nothing has occurred for longer than usual.
 
         Args:
-            activity: the minutes in which something came.
-            now: the present, in minutes since 1970.
+            activity: the minutes with events.
+            now: the current time in minutes since 1970.
         """
         if not activity.last:
-            return  # there never was one, so that there is none says nothing
+            return  # nothing ever occurred, so silence means nothing
         limit = self.after / 60
         if self.usual_factor:
             if activity.known_minutes(now) < 7 * 1440:
-                return  # a week has to be known: closed nights and weekends are usual
+                return  # a week must be known: closed nights and weekends are usual
             limit = max(limit, self.usual_factor * activity.usual_gap(now))
         silent = now - activity.last
         if silent >= limit:

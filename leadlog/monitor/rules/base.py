@@ -1,7 +1,7 @@
-"""What a rule is: a frozen record of its settings that looks at the figures and says what it found.
+"""Rules: frozen records of settings that evaluate the figures and return findings.
 
-A rule says only what is so at this moment. Whether that has lasted long enough, whether anybody
-is notified, and how often, is decided by `states` and `groups`.
+A rule reports only the current state. `states` decides whether it has lasted long enough, `groups`
+whether and how often a notice is sent.
 """
 
 from abc import ABC, abstractmethod
@@ -28,15 +28,15 @@ __all__ = [
 ]
 
 SEVERITIES: Final = ("info", "warning", "critical")
-"""From the mildest to the worst."""
+"""All severities, from lowest to highest."""
 
 
 class CheckResult(Protocol):
-    """What a health check found, as `leadlog.monitor.health.Check` has it."""
+    """The result of a health check, as in `leadlog.monitor.health.Check`."""
 
     @property
     def name(self) -> str:
-        """Of the check."""
+        """The name of the check."""
         ...
 
     @property
@@ -46,36 +46,36 @@ class CheckResult(Protocol):
 
     @property
     def value(self) -> Any:
-        """What was measured."""
+        """The measured value."""
         ...
 
     @property
     def threshold(self) -> Any:
-        """What it is held against."""
+        """The limit that the value is compared with."""
         ...
 
     @property
     def unit(self) -> Any:
-        """Of both."""
+        """The unit of value and threshold."""
         ...
 
     @property
     def message(self) -> str:
-        """What is so."""
+        """The finding as text."""
         ...
 
     @property
     def remedy(self) -> Any:
-        """What to do."""
+        """The remedy, if any."""
         ...
 
 
 @attrs.frozen
 class RuleView:
-    """What rules look at.
+    """The data that rules evaluate.
 
     Attributes:
-        figures: the rolling figures, with the clock set.
+        figures: the rolling figures, with the current time set.
         checks: the newest result of every health check.
     """
 
@@ -84,11 +84,11 @@ class RuleView:
 
     @property
     def minute(self) -> int:
-        """The present, in minutes since 1970."""
+        """The current time in minutes since 1970."""
         return self.figures.now_minute
 
     def gauge(self, name: str, within_minutes: int) -> Gauge | None:
-        """Return the newest value of that name, if it is not older than that."""
+        """Return the newest value of a name, unless it is older than `within_minutes`."""
         found = self.figures.gauges.get(name)
         if found is None or self.minute - found.minute > within_minutes:
             return None
@@ -97,15 +97,15 @@ class RuleView:
 
 @attrs.frozen
 class RuleFinding:
-    """Something that is wrong now.
+    """A problem that a rule found.
 
     Attributes:
         rule: name of the rule that found it.
-        label: what it is about, where one rule may find several things; else "".
+        label: distinguishes several findings of one rule; else "".
         severity: info, warning or critical.
-        message: what is wrong, in one sentence.
+        message: the problem in one sentence.
         value: the measured value.
-        threshold: what it is held against.
+        threshold: the limit that the value is compared with.
         remedy: what to do, or "".
     """
 
@@ -124,13 +124,13 @@ class RuleFinding:
 
 
 def duration(default: str, help: str, *, key: str = "") -> Any:  # noqa: A002 - the word that settings use
-    """Return a field that holds seconds."""
+    """Return a field for a duration in seconds."""
     metadata = {"help": help, "key": key, "unit": "s"}
     return attrs.field(default=default, converter=seconds, metadata=metadata)
 
 
 def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> Any:  # noqa: A002 - settings use it
-    """Return a field that holds a number, `least` or more."""
+    """Return a field for a number, `least` or more."""
     return attrs.field(
         default=default,
         converter=_number,
@@ -140,7 +140,7 @@ def number(default: float, help: str, *, least: float = 0.0, unit: str = "") -> 
 
 
 def percent(default: float, help: str) -> Any:  # noqa: A002 - settings use it
-    """Return a field that holds a percentage from 0 to 100."""
+    """Return a field for a percentage from 0 to 100."""
     return attrs.field(
         default=default,
         converter=_number,
@@ -150,7 +150,7 @@ def percent(default: float, help: str) -> Any:  # noqa: A002 - settings use it
 
 
 def operation() -> Any:
-    """Return a field that holds the name of an operation, of one class or of all of them."""
+    """Return a field for the name of an operation, of one class or of all."""
     return attrs.field(
         default="",
         validator=attrs.validators.instance_of(str),
@@ -163,12 +163,12 @@ def operation() -> Any:
 
 
 def is_called(series: str, operation: str) -> bool:
-    """Return whether a series is what such a field names; any is, where it names none."""
+    """Return whether a series matches the name in such a field; an empty name matches any."""
     return operation in ("", series, series.rpartition(".")[2])
 
 
 def severity(default: str) -> Any:
-    """Return a field that holds a severity."""
+    """Return a field for a severity."""
     metadata = {"help": "How bad it is: info, warning or critical.", "key": "", "unit": ""}
     check = attrs.validators.in_(SEVERITIES)
     return attrs.field(default=default, validator=check, metadata=metadata)
@@ -182,10 +182,10 @@ def _number(value: Any) -> float:
 
 @attrs.frozen(kw_only=True)
 class Rule(ABC):
-    """What all rules have.
+    """Base class of all rules.
 
     Attributes:
-        name: of the rule; that of its kind, unless it was made in the settings.
+        name: name of the rule; by default that of its kind.
     """
 
     kind = ""
@@ -195,16 +195,16 @@ class Rule(ABC):
     enabled: bool = attrs.field(
         default=True,
         validator=attrs.validators.instance_of(bool),
-        metadata={"help": "Whether the rule is in force.", "key": "", "unit": ""},
+        metadata={"help": "Whether the rule is enabled.", "key": "", "unit": ""},
     )
-    hold: float = duration("2m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("2m", "How long it must hold before the alert fires.", key="for")
     keep: float = duration(
-        "10m", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
+        "10m", "How long it must be clear before the alert is resolved.", key="keep_firing_for"
     )
 
     @abstractmethod
     def look(self, view: RuleView) -> Iterator[RuleFinding]:
-        """Return what is wrong now according to this rule."""
+        """Yield the current findings of this rule."""
 
     def found(self, severity: str, message: str, **more: Any) -> RuleFinding:
         """Return a finding of this rule."""

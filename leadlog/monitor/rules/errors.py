@@ -1,9 +1,9 @@
 """Rules on errors: the success objective, and errors by fingerprint.
 
-The objective is held against how fast its error budget is being used up, over several windows. A
-budget of 1 % that is used 14.4 times as fast as it may be is gone in two days. Each pair of windows
-fires only while both the long one and the short one burn that fast: the long one makes sure that it
-matters, the short one that it still goes on. (Google's SRE workbook, chapter 5.)
+Errors are compared with the objective by the rate at which they use up its error budget, over
+several windows. A budget of 1 % that is used 14.4 times as fast as allowed is spent in two days. A
+pair of windows fires only while both burn that fast: the long one shows that it matters, the short
+one that it continues. (Google's SRE workbook, chapter 5.)
 """
 
 import math
@@ -45,27 +45,27 @@ _PAIRS: Final = {
     "fast": ("critical", (_Pair(60, 5, 14.4), _Pair(360, 30, 6.0))),
     "slow": ("warning", (_Pair(1440, 120, 3.0), _Pair(4320, 360, 1.0))),
 }
-"""Label to severity and pairs, of which the first that burns is reported."""
+"""Severity and window pairs by label; the first pair that burns too fast is reported."""
 
 
 @attrs.frozen(kw_only=True)
 class BurnRate(Rule):
-    """Too many operations fail, held against the objective over four pairs of windows."""
+    """Too many operations fail, measured against the objective over four pairs of windows."""
 
     kind = "burn_rate"
     about = (
         "More operations fail than the objective allows (1 h/5 min … 3 d/6 h): over all, and by "
-        "`Class.operation` where all together keep it."
+        "`Class.operation` where all together meet it."
     )
 
-    hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
-    objective_percent: float = percent(99.0, "Share of operations that is to succeed.")
+    hold: float = duration("1m", "How long it must hold before the alert fires.", key="for")
+    objective_percent: float = percent(99.0, "Percentage of operations that must succeed.")
     operation: str = operation()
     by_operation: bool = attrs.field(
         default=True,
         validator=attrs.validators.instance_of(bool),
         metadata={
-            "help": "Whether each `Class.operation` has the objective, too.",
+            "help": "Whether the objective applies to each `Class.operation` as well.",
             "key": "",
             "unit": "",
         },
@@ -74,7 +74,7 @@ class BurnRate(Rule):
     minimum_failures: float = number(5, "Failures in the long window below which it is silent.")
 
     def __attrs_post_init__(self) -> None:
-        """Check that there is a budget."""
+        """Raise a ValueError if the objective leaves no budget."""
         if self.objective_percent >= 100:
             raise ValueError("objective_percent = 100 leaves no budget; write at most 99.99")
 
@@ -89,14 +89,14 @@ class BurnRate(Rule):
         for name in sorted(view.figures.tallies.operations()):
             if not is_called(name, self.operation):
                 continue
-            # The worst label of an operation is enough; the burn of all together is reported above.
+            # The worst label of an operation suffices; the burn of all is reported above.
             for burn in self._burns(view, name):
                 if burn.label not in known:
                     yield self._found(view, burn)
                 break
 
     def _burns(self, view: RuleView, series: str) -> Iterator["_Burn"]:
-        """Yield the first pair of windows that burns too fast, for each label."""
+        """Yield the first pair of windows that burns too fast for each label."""
         for label, (_, pairs) in _PAIRS.items():
             for pair in pairs:
                 burn = self._burn(view, series, label, pair)
@@ -105,7 +105,7 @@ class BurnRate(Rule):
                     break
 
     def _burn(self, view: RuleView, series: str, label: str, pair: _Pair) -> "_Burn | None":
-        """Return how fast the long window burns, where both windows burn too fast."""
+        """Return the burn rate of the long window if both windows burn too fast, else None."""
         budget = (100 - self.objective_percent) / 100
         limit = pair.factor * budget * (1 - 1e-12)  # 14.4 * 0.01 is a little above 0.144
         tally, now = view.figures.tallies.get(series), view.minute
@@ -114,7 +114,7 @@ class BurnRate(Rule):
         )
         allowed = limit * total
         if series != OPERATIONS:
-            # One of many series burns by chance sooner or later.
+            # With many series, one of them burns by chance sooner or later.
             allowed += _SURE * math.sqrt(allowed)
         if bad < max(self.minimum_failures, allowed) or total < self.minimum_events:
             return None
@@ -158,7 +158,7 @@ class _Burn(NamedTuple):
 
 
 def _most_of_them(view: RuleView, burn: _Burn) -> str:
-    """Return which operations failed most."""
+    """Return text that names the operations that failed most."""
     first = view.minute - burn.pair.long + 1
     failed = [
         (tally.sum(tally.bad, first, view.minute), name)
@@ -169,7 +169,7 @@ def _most_of_them(view: RuleView, burn: _Burn) -> str:
 
 
 def _worst_error(view: RuleView, series: str) -> Fingerprint | None:
-    """Return the error that came most often in the last hour, of one series or of all."""
+    """Return the most frequent error of the last hour, of one series or of all."""
     now = view.minute
     counted = [
         (one.lately(now), one.fingerprint)
@@ -181,7 +181,7 @@ def _worst_error(view: RuleView, series: str) -> Fingerprint | None:
 
 
 def _told(one: Fingerprint, now: int) -> str:
-    """Return what an error is, where it came from, and how many sessions met it."""
+    """Return text that describes an error, its origin, and the number of affected sessions."""
     said = f"{one.error_type or 'error'}" + (f" of {one.operation}" if one.operation else "")
     if one.message:
         said += f": {one.message}"
@@ -197,7 +197,7 @@ def _told(one: Fingerprint, now: int) -> str:
 
 @attrs.frozen(kw_only=True)
 class _OfFingerprints(Rule):
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("0s", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("warning")
     minimum: float = number(3, "Occurrences in an hour from which it fires.", least=1)
 
@@ -214,7 +214,7 @@ class _OfFingerprints(Rule):
         )
 
     def _seen(self, view: RuleView) -> Iterator[tuple[Fingerprint, float]]:
-        """Return the errors of the last hour."""
+        """Yield the errors of the last hour, each with its number of occurrences."""
         now = view.minute
         for one in view.figures.fingerprints.known.values():
             if one.last > now - 60:
@@ -245,7 +245,7 @@ class FingerprintNew(_OfFingerprints):
 
 @attrs.frozen(kw_only=True)
 class FingerprintReturned(_OfFingerprints):
-    """An error that had been gone."""
+    """An error that had not occurred for days."""
 
     kind = "fingerprint_returned"
     about = "A kind of error that had not been seen for days."
@@ -268,13 +268,13 @@ class FingerprintReturned(_OfFingerprints):
 
 @attrs.frozen(kw_only=True)
 class FingerprintSurging(_OfFingerprints):
-    """An error that comes much more often than it did."""
+    """An error that has become much more frequent."""
 
     kind = "fingerprint_surging"
-    about = "A kind of error that comes far more often than in the last week."
+    about = "A kind of error that is far more frequent than in the last week."
 
     minimum: float = number(20, "Occurrences in an hour from which it fires.", least=1)
-    factor: float = number(5.0, "How many times the hourly mean of the last week.", least=1)
+    factor: float = number(5.0, "Least multiple of the last week's hourly mean.", least=1)
 
     @override
     def look(self, view: RuleView) -> Iterator[RuleFinding]:

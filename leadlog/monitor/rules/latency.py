@@ -1,4 +1,4 @@
-"""Rules on how long operations take."""
+"""Rules on the duration of operations."""
 
 from collections.abc import Iterator
 
@@ -25,16 +25,16 @@ __all__ = ["Latency", "SlowOperations"]
 
 @attrs.frozen(kw_only=True)
 class Latency(Rule):
-    """The p95 of an operation is above a limit, or far above what it was in the last week."""
+    """The p95 of an operation is above a limit, or far above that of the last week."""
 
     kind = "latency"
     about = "The p95 of an operation is above a threshold, or above its trailing baseline."
 
-    hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("5m", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("warning")
     operation: str = operation()
     window: float = duration(
-        "10m", "Of which time the p95 is taken; up to six times that where too little came."
+        "10m", "Time over which the p95 is taken; up to six times that with few operations."
     )
     minimum_events: float = number(20, "Operations in the window below which it is silent.")
     minimum_slow: float = number(5, "Operations above the limit below which it is silent.")
@@ -42,10 +42,10 @@ class Latency(Rule):
         2000.0, "Highest p95 of an operation that is not usually above it; 0: none.", unit="ms"
     )
     baseline_factor: float = number(
-        3.0, "How many times the p95 of the last week it may be; 0: any.", unit=""
+        3.0, "Largest allowed multiple of the last week's p95; 0: any.", unit=""
     )
-    baseline_minimum_events: float = number(500, "Operations that make a baseline.")
-    floor_ms: float = number(100.0, "A p95 below this is never held against it.", unit="ms")
+    baseline_minimum_events: float = number(500, "Least number of operations for a baseline.")
+    floor_ms: float = number(100.0, "A p95 below this never fires.", unit="ms")
 
     @override
     def look(self, view: RuleView) -> Iterator[RuleFinding]:
@@ -59,7 +59,7 @@ class Latency(Rule):
             past = view.figures.latencies.baseline(name, view.minute)
             usual = past.percentile(95) if past.n >= self.baseline_minimum_events else None
             limit = self._limit(usual)
-            # A p95 of few values is two of them: that is chance, five are not.
+            # A p95 of few values rests on two of them, which is chance; five are not.
             if limit is not None and p95 > limit and window.above(limit) >= self.minimum_slow:
                 known = "" if usual is None else f"; in the last week it was {usual:.0f} ms"
                 yield self.found(
@@ -73,7 +73,7 @@ class Latency(Rule):
                 )
 
     def _window(self, view: RuleView, name: str) -> tuple[int, Sketch]:
-        """Return the shortest window with enough in it, in minutes, and what is in it."""
+        """Return the shortest window with enough operations, in minutes, and its durations."""
         window, minutes = Sketch(), 0
         for factor in (1, 3, 6):
             minutes = max(int(self.window * factor // 60), 1)
@@ -85,7 +85,7 @@ class Latency(Rule):
 
     def _limit(self, usual: float | None) -> float | None:
         limits = []
-        # What always takes long, such as a batch, is held against itself only.
+        # An operation that always takes long, such as a batch, is compared with itself only.
         if self.threshold_ms and (usual is None or usual <= self.threshold_ms):
             limits.append(self.threshold_ms)
         if self.baseline_factor and usual is not None:
@@ -101,9 +101,9 @@ class SlowOperations(Rule):
     about = "Several operations were slow or very_slow within a short time."
 
     severity: str = severity("warning")
-    window: float = duration("15m", "In which they are counted.")
+    window: float = duration("15m", "Time over which slow operations are counted.")
     minimum_slow: float = number(5, "Slow operations from which it fires.", least=1)
-    minimum_percent: float = percent(5.0, "Least share of all operations.")
+    minimum_percent: float = percent(5.0, "Least percentage of all operations.")
 
     @override
     def look(self, view: RuleView) -> Iterator[RuleFinding]:

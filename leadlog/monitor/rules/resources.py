@@ -1,4 +1,4 @@
-"""Rules on the machine and the log: room, lost events, silence, data quality, health checks."""
+"""Rules on the machine and the log: space, lost events, silence, data quality, health checks."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -35,19 +35,19 @@ _FRESH_MINUTES: Final = 15  # what was measured longer ago says nothing about no
 
 @attrs.frozen(kw_only=True)
 class _Room(Rule):
-    """Something is running out: by its free share, and by what is free."""
+    """A resource that runs out, by its free percentage and its free amount."""
 
     gauge = ""
     what = ""
     remedy = ""
 
-    warning_percent: float = percent(10.0, "Free share below which it warns.")
-    critical_percent: float = percent(5.0, "Free share below which it is critical.")
-    warning_mb: float = number(20_000, "Free room that is enough, whatever the share.", unit="MB")
-    critical_mb: float = number(2_000, "Free room that is not critical.", unit="MB")
+    warning_percent: float = percent(10.0, "Free percentage below which it warns.")
+    critical_percent: float = percent(5.0, "Free percentage below which it is critical.")
+    warning_mb: float = number(20_000, "Free space from which it never warns.", unit="MB")
+    critical_mb: float = number(2_000, "Free space from which it is not critical.", unit="MB")
 
     def __attrs_post_init__(self) -> None:
-        """Check the order of the limits."""
+        """Raise a ValueError if the limits are in the wrong order."""
         if self.critical_percent > self.warning_percent or self.critical_mb > self.warning_mb:
             raise ValueError(
                 "critical_percent and critical_mb must not be above warning_percent and "
@@ -83,7 +83,7 @@ class Disk(_Room):
     what = "the disk that the log lies on"
     remedy = "make room; old log files: leadlog archive --dry-run"
 
-    hold: float = duration("1m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("1m", "How long it must hold before the alert fires.", key="for")
 
 
 @attrs.frozen(kw_only=True)
@@ -96,19 +96,19 @@ class Memory(_Room):
     what = "the machine's memory"
     remedy = "see which process takes it"
 
-    hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
-    warning_mb: float = number(2_000, "Free room that is enough, whatever the share.", unit="MB")
-    critical_mb: float = number(500, "Free room that is not critical.", unit="MB")
+    hold: float = duration("5m", "How long it must hold before the alert fires.", key="for")
+    warning_mb: float = number(2_000, "Free memory from which it never warns.", unit="MB")
+    critical_mb: float = number(500, "Free memory from which it is not critical.", unit="MB")
 
 
 @attrs.frozen(kw_only=True)
 class DroppedEvents(Rule):
-    """The log itself lost events."""
+    """The log lost events."""
 
     kind = "dropped_events"
     about = "Processes had to drop events, because files could not be written."
 
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("0s", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("critical")
     minimum: float = number(1, "Events dropped in fifteen minutes from which it fires.", least=1)
 
@@ -128,17 +128,17 @@ class DroppedEvents(Rule):
 
 @attrs.frozen(kw_only=True)
 class DataQualityDrop(Rule):
-    """What is written became worse than it was."""
+    """The data quality of written records dropped."""
 
     kind = "data_quality"
-    about = "The data quality of what is written dropped against the last days."
+    about = "The data quality of written records dropped compared with the last days."
 
-    hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("5m", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("warning")
-    window: float = duration("2h", "Of which time the mean score is taken.")
+    window: float = duration("2h", "Time over which the mean score is taken.")
     minimum_events: float = number(30, "Rated records in the window below which it is silent.")
-    baseline_minimum_events: float = number(200, "Rated records that make a baseline.")
-    drop: float = number(0.15, "By how much the mean score (0 to 1) may drop.")
+    baseline_minimum_events: float = number(200, "Least number of rated records for a baseline.")
+    drop: float = number(0.15, "Largest allowed drop of the mean score (0 to 1).")
 
     @override
     def look(self, view: RuleView) -> Iterator[RuleFinding]:
@@ -169,7 +169,7 @@ class NoEvents(Absence):
     """No event of any kind."""
 
     kind = "no_events"
-    about = "No event came for longer than is usual."
+    about = "No event occurred for longer than usual."
     what = "event"
 
     @override
@@ -179,12 +179,12 @@ class NoEvents(Absence):
 
 @attrs.frozen(kw_only=True)
 class ShippingLag(Rule):
-    """A destination of `leadlog ship` is behind."""
+    """A destination of `leadlog ship` lags."""
 
     kind = "shipping_lag"
-    about = "A destination of `leadlog ship` lacks what happened some time ago."
+    about = "A destination of `leadlog ship` lacks events that occurred some time ago."
 
-    hold: float = duration("5m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("5m", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("warning")
     maximum: float = duration("10m", "Age of the oldest event that may be missing there.")
 

@@ -1,4 +1,4 @@
-"""Rules on syncs: failures, rate limits, what waits, and none at all."""
+"""Rules on syncs: failures, rate limits, backlog, and absence."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ __all__ = ["Backlog", "NoSyncs", "RateLimited", "SyncFailures"]
 
 @attrs.frozen(kw_only=True)
 class SyncFailures(Rule):
-    """The last syncs failed, one after the other."""
+    """Several syncs in a row failed."""
 
     kind = "sync_failures"
-    about = "The last syncs failed, one after the other."
+    about = "Several syncs in a row failed."
 
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("0s", "How long it must hold before the alert fires.", key="for")
     keep: float = duration(
-        "0s", "How long it must not be so before the alert is resolved.", key="keep_firing_for"
+        "0s", "How long it must be clear before the alert is resolved.", key="keep_firing_for"
     )
     severity: str = severity("critical")
     minimum: float = number(3, "Failed runs in a row from which it fires.", least=1)
@@ -41,18 +41,18 @@ class SyncFailures(Rule):
 
 @attrs.frozen(kw_only=True)
 class RateLimited(Rule):
-    """Airtable holds the syncs up."""
+    """Airtable throttles the syncs."""
 
     kind = "rate_limited"
-    about = "Airtable's rate limit or quota held several syncs up."
+    about = "Airtable's rate limit or quota delayed several syncs."
 
-    hold: float = duration("0s", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("0s", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("warning")
-    of_last: float = number(5, "How many of the last runs are looked at; those of a day.", least=1)
-    minimum: float = number(4, "How many of them were held up when it fires.", least=1)
+    of_last: float = number(5, "Number of last runs considered, within a day.", least=1)
+    minimum: float = number(4, "Throttled runs among them from which it fires.", least=1)
 
     def __attrs_post_init__(self) -> None:
-        """Check that it can fire."""
+        """Raise a ValueError if the rule can never fire."""
         if self.minimum > self.of_last:
             raise ValueError(f"minimum = {self.minimum:g} is above of_last = {self.of_last:g}")
 
@@ -72,14 +72,14 @@ class RateLimited(Rule):
 
 @attrs.frozen(kw_only=True)
 class Backlog(Rule):
-    """Leads wait for a sync."""
+    """Too many leads wait for a sync."""
 
     kind = "sync_backlog"
     about = "Too many leads wait for a sync."
 
-    hold: float = duration("15m", "How long it must be so before the alert fires.", key="for")
+    hold: float = duration("15m", "How long it must hold before the alert fires.", key="for")
     severity: str = severity("warning")
-    maximum: float = number(1000, "Most leads that may wait.")
+    maximum: float = number(1000, "Largest allowed number of waiting leads.")
 
     @override
     def look(self, view: RuleView) -> Iterator[RuleFinding]:
@@ -99,7 +99,7 @@ class NoSyncs(Absence):
     """No sync ran."""
 
     kind = "no_syncs"
-    about = "No sync ran for longer than is usual."
+    about = "No sync ran for longer than usual."
     what = "sync"
 
     severity: str = severity("warning")

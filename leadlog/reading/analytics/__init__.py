@@ -1,1 +1,1 @@
-"""What the log says, added up. Reads files only: neither the store nor the logging chain."""
+"""Totals of the log. Reads files only: neither the store nor the logging chain."""

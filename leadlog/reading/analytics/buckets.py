@@ -1,10 +1,10 @@
-"""Bucket tables: the tally of a sealed day, stored, so that its events need not be read again.
+"""Bucket tables: the stored tally of a sealed day, so that its events need not be read again.
 
     archive/buckets/2026-11-23.json.zst
 
-One file per day, written whole and renamed. It says of which files it was made, by name and size;
-where these are not the ones that are there now, it is not used, and can be made anew. It holds
-no lead, but error messages: what is erased from the log is erased from it, see `leadlog erase`.
+One file per day, written atomically. It records the names and sizes of the files that it was made
+from; if these differ from the current ones, it is ignored and can be rebuilt. It holds no leads,
+but error messages: whatever is erased from the log is erased from it, see `leadlog erase`.
 """
 
 import os
@@ -28,7 +28,7 @@ _SPOILT = (OSError, zstandard.ZstdError, ValueError, KeyError, TypeError)
 
 
 def buckets_path(root: str | os.PathLike[str], date: str) -> Path:
-    """Where the bucket table of a day lies."""
+    """Return the path of a day's bucket table."""
     return Path(root) / ARCHIVE / "buckets" / f"{date}.json.zst"
 
 
@@ -38,11 +38,12 @@ def load_buckets(root: str | os.PathLike[str], date: str, files: Iterable[LogFil
     Args:
         root: the log directory.
         date: the UTC day.
-        files: that are there now.
+        files: the day's current files.
 
     Returns:
-        None where there is none, or where it was made of other files or cannot be read: it can
-        be made anew of the events.
+        The tally; None if there is none, if it was made from other files, or if it cannot be read:
+        it
+            can be rebuilt from the events.
     """
     path = buckets_path(root, date)
     try:
@@ -57,16 +58,16 @@ def load_buckets(root: str | os.PathLike[str], date: str, files: Iterable[LogFil
 def store_buckets(
     root: str | os.PathLike[str], date: str, files: Iterable[LogFile], tally: Tally
 ) -> Path:
-    """Store the tally of a day that is sealed.
+    """Store the tally of a sealed day; return the path of the file.
 
     Args:
         root: the log directory.
         date: the UTC day.
-        files: that it was made of.
-        tally: what they add up to.
+        files: the files that it was made from.
+        tally: the tally.
 
     Raises:
-        ReadError: it cannot be read back as it was written.
+        ReadError: it does not read back as it was written.
         OSError: it cannot be written.
     """
     path = buckets_path(root, date)
@@ -82,7 +83,7 @@ def store_buckets(
 
 
 def remove_buckets(root: str | os.PathLike[str], date: str) -> None:
-    """Remove the stored tally of a day, before anything that it was made of is changed.
+    """Remove the stored tally of a day, before any file that it was made from is changed.
 
     Raises:
         OSError: it cannot be removed.

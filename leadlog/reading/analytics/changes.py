@@ -1,17 +1,17 @@
-"""When did a series of daily values change, and by how much? A plain statistic, explained here.
+"""Change points of a series of daily values, and their sizes, by a plain statistic.
 
 Values are compared as ratios (by their logarithms), because latencies and sizes differ by factors.
-Weekends are first moved by what usually sets them apart from the days of their week. Then the
-series is cut where the parts' means leave the smallest squares: once, or where that is no change
-twice, for something that rose and fell again. A cut is a change where
+Weekends are first shifted by their usual distance from the days of their week. Then the series is
+cut where the means of the parts leave the smallest sum of squares: once or, if that is no change,
+twice, for a value that rose and fell again. A cut is a change if
 
-- the ratio is at least what the caller wants to know of;
+- the ratio is at least the one that the caller asks for;
 - the difference is more than `SURE` times what the noise makes likely. The noise is the larger of
-  two robust estimates, from the differences of neighbouring days and from what is left beside the
-  means, and counts for more where each day is like the one before, as in a drift;
-- means describe the days around it better than a straight line: what grows day by day is growth.
+  two robust estimates, from the differences of neighbouring days and from the residuals of the
+  means, and is increased if each day resembles the one before, as in a drift;
+- means describe the days around it better than a straight line: a daily increase is growth.
 
-The parts between changes are looked through in the same way.
+The parts between changes are searched in the same way.
 """
 
 import math
@@ -25,8 +25,8 @@ __all__ = ["LEAST_DAYS", "ChangePoint", "changes", "slope"]
 
 LEAST_DAYS = 3
 SURE = 7.0
-_MAD = 1.4826  # makes the median absolute deviation a standard deviation, for a normal one
-_QUIETEST = 0.01  # of days that are equal to the digit the noise is still not 0
+_MAD = 1.4826  # scales the median absolute deviation to a standard deviation of normal values
+_QUIETEST = 0.01  # lower bound of the noise, for days that are equal to the digit
 _STEP_FITS = 0.8
 _MOST_ALIKE = 0.9
 _SATURDAY = 5
@@ -36,9 +36,9 @@ class ChangePoint(NamedTuple):
     """One change of a series.
 
     Attributes:
-        at: index of the first value after it.
+        at: index of the first value after the change.
         before: geometric mean of the values before it.
-        after: and from then on.
+        after: geometric mean of the values from then on.
         sureness: the difference in standard deviations of the noise.
     """
 
@@ -49,7 +49,7 @@ class ChangePoint(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times the value before."""
+        """The ratio of the value after the change to the one before."""
         return self.after / self.before
 
 
@@ -60,9 +60,9 @@ def changes(
 
     Args:
         values: one for each day, above 0.
-        days: the days as ordinals (`datetime.date.toordinal`), ascending; by default a week-day
-            is like any other.
-        least_ratio: a change by less, up or down, is left out.
+        days: the days as ordinals (`datetime.date.toordinal`), ascending; without them weekends are
+            not treated specially.
+        least_ratio: smaller changes, up or down, are left out.
     """
     logs = [math.log(value) for value in values]
     if days is not None:
@@ -78,7 +78,7 @@ def _is_weekend(day: int) -> bool:
 
 
 def _weekend(logs: Sequence[float], days: Sequence[int]) -> float:
-    """Return how far weekends are from the other days of their week (median over the weeks)."""
+    """Return the distance of weekends from the other days of their week (median over the weeks)."""
     weeks: defaultdict[int, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     for log, day in zip(logs, days, strict=True):
         weeks[(day - 1) // 7][_is_weekend(day)].append(log)
@@ -87,7 +87,7 @@ def _weekend(logs: Sequence[float], days: Sequence[int]) -> float:
 
 
 class _Squares:
-    """The squares that the mean of any part of a series leaves, each at the cost of a look."""
+    """The sums of squares around the mean of any part of a series, each in constant time."""
 
     def __init__(self, logs: Sequence[float]) -> None:
         self._sums = [0.0, *accumulate(logs)]
@@ -118,7 +118,7 @@ def _search(logs: Sequence[float], offset: int, least: float) -> list[ChangePoin
 
 
 def _best(squares: _Squares, length: int, number: int) -> tuple[int, ...]:
-    """Where to cut once or twice so that the squares left are least."""
+    """Return the place or places to cut, so that the remaining squares are least."""
     if number == 1:
         places: list[tuple[int, ...]] = [(at,) for at in range(LEAST_DAYS, length - LEAST_DAYS + 1)]
     else:
@@ -133,7 +133,7 @@ def _best(squares: _Squares, length: int, number: int) -> tuple[int, ...]:
 def _judged(
     logs: Sequence[float], squares: _Squares, cuts: tuple[int, ...], least: float
 ) -> list[ChangePoint] | None:
-    """Return the changes at some cuts; None where one of them is none."""
+    """Return the changes at some cuts; None if one of them is not a change."""
     edges = (0, *cuts, len(logs))
     beside = [
         log - squares.mean(first, last)
@@ -156,7 +156,7 @@ def _judged(
 
 
 def _lingering(beside: Sequence[float]) -> float:
-    """Return how much less sure a mean is because each day is like the one before it."""
+    """Return the factor by which the autocorrelation of days makes a mean less certain."""
     square = sum(one**2 for one in beside)
     if not square:
         return 1.0
@@ -166,7 +166,7 @@ def _lingering(beside: Sequence[float]) -> float:
 
 
 def _left_by_line(logs: Sequence[float]) -> float:
-    """Return the squares that a straight line leaves."""
+    """Return the sum of squares around a straight line."""
     middle, mean = (len(logs) - 1) / 2, fmean(logs)
     spread = sum((day - middle) ** 2 for day in range(len(logs)))
     rise = sum((day - middle) * (log - mean) for day, log in enumerate(logs)) / spread
@@ -174,7 +174,7 @@ def _left_by_line(logs: Sequence[float]) -> float:
 
 
 def _noise(logs: Sequence[float]) -> float:
-    """Return the standard deviation of a day, from the differences of neighbours."""
+    """Return the standard deviation of a day, estimated from differences of neighbours."""
     steps = [after - before for before, after in pairwise(logs)]
     return _MAD * median(map(abs, steps)) / math.sqrt(2)
 
@@ -183,11 +183,11 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Return the slope of `ys` over `xs`: the median of the slopes of all pairs (Theil-Sen).
 
     Args:
-        xs: as many as `ys`.
-        ys: at least two.
+        xs: the positions, as many as `ys`.
+        ys: the values, at least two.
 
     Returns:
-        None where all `xs` are the same.
+        The slope; None if all `xs` are equal.
     """
     slopes = [
         (ys[later] - ys[first]) / (xs[later] - xs[first])

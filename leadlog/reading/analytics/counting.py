@@ -1,7 +1,7 @@
-"""Counts the events of one day, in Python or in DuckDB; both come to the same tally.
+"""Counting of one day's events, in Python or in DuckDB, with the same tally.
 
-Python needs nothing that is not there anyway, and is quicker to begin; DuckDB is many times faster
-over many events. What is chosen says `engine_for`.
+Python needs no further package and starts faster; DuckDB is many times faster for many events.
+`engine_for` chooses.
 """
 
 from array import array
@@ -26,12 +26,12 @@ _MANY_BYTES = 8_000_000
 
 
 def engine_for(files: Iterable[LogFile], wanted: Engine = "auto") -> Engine:
-    """Which engine to count some files with."""
+    """Return the engine to count some files with."""
     if wanted != "auto":
         return wanted
     files = list(files)
     if any(file.archived for file in files):
-        return "duckdb"  # nothing else reads them as fast
+        return "duckdb"  # no other engine reads Parquet as fast
     packed = sum(_size_of(file) * (7 if file.compressed else 1) for file in files)
     return "duckdb" if packed > _MANY_BYTES and find_spec("duckdb") is not None else "python"
 
@@ -44,7 +44,7 @@ def _size_of(file: LogFile) -> int:
 
 
 class EventCounter:
-    """Counts in Python, event by event; holds eight bytes per duration, for exact percentiles."""
+    """Counts in Python, event by event; keeps eight bytes per duration for exact percentiles."""
 
     def __init__(self) -> None:
         self._durations: defaultdict[tuple[str, float], array[float]] = defaultdict(
@@ -55,9 +55,9 @@ class EventCounter:
         """Return the tally of some files.
 
         Args:
-            files: of one day.
-            over: whether the day is over: then the last line of a file that has no end will
-                never have one, and counts as skipped.
+            files: files of one day.
+            over: whether the day is over: then a last line without a line end will never be
+                completed, and counts as skipped.
 
         Raises:
             ReadError: a file cannot be read.
@@ -86,7 +86,7 @@ class EventCounter:
             self._durations[name or "unknown", rate].append(float(duration))
 
     def exact(self) -> Exact:
-        """Return the percentiles of all that was counted, by operation."""
+        """Return the exact percentiles of everything counted, by operation."""
         by_operation: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         for (name, rate), values in self._durations.items():
             by_operation[name] += ((value, 1 / rate) for value in values)
@@ -96,4 +96,4 @@ class EventCounter:
         }
 
     def close(self) -> None:
-        """Do nothing; the other engine holds a database."""
+        """Do nothing; only the other engine holds a database."""

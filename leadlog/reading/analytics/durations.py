@@ -1,8 +1,8 @@
-"""Durations by bucket, in which they add up exactly over days and machines.
+"""Durations by bucket; counts of buckets add up exactly over days and machines.
 
-Bucket `b` holds what is above `RATIO ** (b - 1)` and up to `RATIO ** b` milliseconds, so the bucket
-of a value is `CEIL(LN(ms) / LN(1.01/0.99))`, and the value that stands for a bucket is off by at
-most 1 %.
+Bucket `b` holds durations above `RATIO ** (b - 1)` and up to `RATIO ** b` milliseconds, so the
+bucket of a value is `CEIL(LN(ms) / LN(1.01/0.99))`, and the value that represents a bucket is off
+by at most 1 %.
 """
 
 import math
@@ -24,16 +24,16 @@ __all__ = [
 ]
 
 RATIO = 1.01 / 0.99
-"""How much the end of a bucket lies above that of the one before."""
+"""Ratio of a bucket's upper limit to that of the bucket before."""
 
 BUCKET_WIDTH = 0.02000066670666948
-"""LN(1.01/0.99), as every engine is given it: some divide decimals with few digits."""
+"""LN(1.01/0.99) as passed to every engine: some divide decimals with few digits."""
 
 LEAST_MS = 1e-6
-"""Shorter durations count as none; negative ones, and those above `MOST_MS`, as not measured."""
+"""Shorter durations count as zero; negative ones, and those above `MOST_MS`, as not measured."""
 
 NO_TIME = -1000
-"""The bucket of durations below a nanosecond, zero above all."""
+"""The bucket of durations below a nanosecond, mostly zero."""
 
 
 def bucket_of(ms: float) -> int:
@@ -50,15 +50,15 @@ def bucket_sql(ms: str) -> str:
 
 
 def middle_of(bucket: int) -> float:
-    """Milliseconds that stand for a bucket: at most 1 % from everything in it."""
+    """Return the milliseconds that represent a bucket, at most 1 % from everything in it."""
     return 0.0 if bucket == NO_TIME else 2 * RATIO**bucket / (1 + RATIO)
 
 
 def nanoseconds(ms: float) -> int:
-    """Return a duration as a whole number."""
+    """Return a duration in nanoseconds as a whole number."""
     return math.floor(ms * 1_000_000 + 0.5)
 
 
 def is_duration(value: Any) -> TypeGuard[float]:
-    """Return whether it is a number of milliseconds that a clock may have measured."""
+    """Return whether a value is a plausible number of milliseconds."""
     return (type(value) is float or type(value) is int) and 0 <= value <= MOST_MS

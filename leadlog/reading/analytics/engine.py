@@ -1,4 +1,4 @@
-"""What runs the built-in queries: DuckDB in this process, over the files where they lie."""
+"""Engines of the built-in queries: DuckDB in this process, over the files in place."""
 
 import os
 from decimal import Decimal
@@ -17,7 +17,7 @@ _ATTEMPTS = 3
 
 
 def whole(value: Any) -> Any:
-    """Return a decimal, of which the built-in queries have whole ones only, as an int."""
+    """Return a decimal as an int; the built-in queries have only whole ones."""
     return int(value) if isinstance(value, Decimal) else value
 
 
@@ -25,7 +25,7 @@ class Engine(Protocol):
     """Runs SQL over the flat tables of a log."""
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a built-in query, whole numbers as int.
+        """Return the rows of a built-in query; whole numbers are ints.
 
         Raises:
             ReadError: a file cannot be read.
@@ -38,14 +38,14 @@ class DuckDBEngine:
 
     Args:
         directory: the log directory.
-        since: only events of this moment or later, as `timestamp` in the records.
-        until: only events before this moment.
-        memory_mb: 10^6 bytes that DuckDB may take.
-        columns: whether large files are read from the index's columns, which are made where they
-            are missing; answers are the same without.
+        since: only events of this time or later, as `timestamp` in the records.
+        until: only events before this time.
+        memory_mb: memory limit of DuckDB in 10^6 bytes.
+        columns: read large files from the index's columns, which are created where they are
+            missing; the answers do not depend on it.
 
     Attributes:
-        connection: DuckDB's; tables of the caller's own may be made in it.
+        connection: the connection to DuckDB; callers may create tables in it.
 
     Raises:
         MissingExtraError: DuckDB is not installed.
@@ -78,7 +78,7 @@ class DuckDBEngine:
         self.connection.close()
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return the rows that an SQL text of leadlog's own gives; `parameters` are its `$name`.
+        """Return the rows of one of leadlog's own SQL texts; `parameters` are its `$name`.
 
         Raises:
             ReadError: a file cannot be read.

@@ -1,7 +1,7 @@
-"""What people said of errors: a small file beside the log, `error-marks.json`.
+"""Marks on errors, set by users: a small file in the log directory, `error-marks.json`.
 
-A mark belongs to a fingerprint. It stops to hold when the error comes again: a resolved one at
-once, an ignored one after the time for which it was to be ignored.
+A mark belongs to a fingerprint. It becomes void when the error occurs again: at once if it was
+resolved, after the given number of days if it was ignored.
 """
 
 import datetime as dt
@@ -30,12 +30,12 @@ _DAY_US = 86_400_000_000
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What was said of an error.
+    """The mark of an error.
 
     Attributes:
         word: `resolved` or `ignored`.
-        at: when, as `timestamp` in the records.
-        days: for how long an ignored one is to be ignored.
+        at: time of the mark, as `timestamp` in the records.
+        days: number of days for which the error is ignored; None if it is resolved.
     """
 
     word: Word
@@ -44,15 +44,15 @@ class Mark:
 
 
 def marks_path(directory: str | os.PathLike[str]) -> Path:
-    """Where the marks of a log lie."""
+    """Return the path of the marks of a log."""
     return Path(directory) / "error-marks.json"
 
 
 def read_marks(directory: str | os.PathLike[str]) -> dict[str, Mark]:
-    """Fingerprint to mark.
+    """Return the marks by fingerprint.
 
     Raises:
-        ReadError: the file cannot be read, or is none of leadlog's.
+        ReadError: the file cannot be read, or has another format.
     """
     path = marks_path(directory)
     try:
@@ -68,10 +68,10 @@ def read_marks(directory: str | os.PathLike[str]) -> dict[str, Mark]:
 
 
 def set_mark(directory: str | os.PathLike[str], fingerprint: str, mark: Mark | None) -> None:
-    """Mark an error, or take its mark away. Readers see the old marks or the new ones.
+    """Set or remove the mark of an error; readers see the old marks or the new ones.
 
     Raises:
-        ReadError: the marks there are cannot be read.
+        ReadError: the existing marks cannot be read.
         LogDirectoryError: they cannot be written.
     """
     path = marks_path(directory)
@@ -91,7 +91,7 @@ def set_mark(directory: str | os.PathLike[str], fingerprint: str, mark: Mark | N
 
 
 def state_of(mark: Mark | None, last_seen: dt.datetime) -> State:
-    """Return whether an error is to be looked at, given when it came last (naive UTC)."""
+    """Return the state of an error, given the time of its last occurrence (naive UTC)."""
     if mark is None:
         return "open"
     until = parse(mark.at)
@@ -102,7 +102,7 @@ def state_of(mark: Mark | None, last_seen: dt.datetime) -> State:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep others from changing the marks meanwhile, where the system can lock folders."""
+    """Lock the marks against concurrent changes, where the system can lock folders."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         with suppress(ImportError, OSError):

@@ -1,12 +1,13 @@
-"""The built-in queries, each written once in SQL that DuckDB and Spark both run as it stands.
+"""The built-in queries, each written once in SQL that DuckDB and Spark both run unchanged.
 
-They read the flat tables of `leadlog.reading.tables`. Of SQL they use what the two agree on to the
-last digit: count, sum of whole numbers, min, max, CASE, LN, CEIL, ROUND, CAST. So durations are
-added as whole microseconds, and percentiles come from counts by bucket (`BUCKET_WIDTH`), which
-add up exactly over days and machines; a bucket's upper bound is at most 2.02 % above what is in it.
+They read the flat tables of `leadlog.reading.tables` and use only the SQL on which both engines
+agree to the last digit: count, sum of whole numbers, min, max, CASE, LN, CEIL, ROUND, CAST. So
+durations are added as whole microseconds, and percentiles are computed from counts by bucket
+(`BUCKET_WIDTH`), which add up exactly over days and machines; a bucket's upper limit is at most
+2.02 % above its values.
 
-A duration, a count or a rate that nothing can have measured is null in all of them, as it is in the
-summary, so that no record stops a query.
+A duration, count or rate that cannot have been measured is null in all of them, as in the summary,
+so that no record stops a query.
 """
 
 from leadlog.reading.analytics.durations import MOST_MS, bucket_sql
@@ -29,7 +30,7 @@ _RATE = (
     f"CASE WHEN sample_rate >= {LEAST_RATE} AND sample_rate < 1 THEN sample_rate "
     "ELSE CAST(1 AS DOUBLE) END"
 )
-"""The share of such events that was kept; records that say nothing of it are all of them."""
+"""The fraction of such events that was kept; 1 for records without a sample rate."""
 
 
 def _ms(column: str) -> str:
@@ -37,7 +38,7 @@ def _ms(column: str) -> str:
 
 
 def _us(column: str) -> str:
-    """Whole microseconds, of a type in which any number of them adds up."""
+    """Return SQL for whole microseconds, of a type that does not overflow in sums."""
     return f"CAST(ROUND(({_ms(column)}) * 1000) AS DECIMAL(38, 0))"
 
 
@@ -65,12 +66,12 @@ _RUNS = f"""(
 
 
 def _meant(count: str) -> str:
-    """Of counts by rate, how many events were meant; as whole millionths, in whatever order."""
+    """Return SQL that estimates the number of all events from counts by rate, in any order."""
     return f"CAST(SUM(CAST(ROUND({count} / rate * 1000000) AS DECIMAL(38, 0))) AS DOUBLE) / 1000000"
 
 
 def _meant_whole(total: str) -> str:
-    """Return the same of sums so large that a fraction does not matter."""
+    """Return SQL for the same estimate of large sums, rounded to whole numbers."""
     return f"SUM(CAST(ROUND({total} / rate) AS DECIMAL(38, 0)))"
 
 
@@ -113,8 +114,8 @@ JOIN (
 JOIN errors e ON e.event_id = g.last_event_id
 ORDER BY g.last_seen DESC, g.fingerprint
 """
-"""Errors by fingerprint, each with its last occurrence as a sample. `events` is how many there
-were, those that sampling did not keep included; sessions are those that are in the log."""
+"""Errors by fingerprint, each with its last occurrence as a sample. `events` estimates all
+occurrences, including those that sampling dropped; `sessions` counts those in the log."""
 
 SLOW = f"""
 SELECT r.operation, r.n, r.failed, r.total_us, r.most_ms, r.queries, r.most_queries,
@@ -138,8 +139,8 @@ JOIN {_RUNS} s ON s.operation = r.operation AND s.ms = r.most_ms
 GROUP BY r.operation, r.n, r.failed, r.total_us, r.most_ms, r.queries, r.most_queries
 ORDER BY r.total_us DESC, r.operation
 """
-"""Operations by the time that went into them: operations of the store, monitored ones, syncs and
-migrations. Numbers and sums are of all that ran, kept by sampling or not."""
+"""Operations by total time: operations of the store, monitored ones, syncs and migrations. Numbers
+and sums estimate all runs, including those that sampling dropped."""
 
 DURATIONS = f"""
 SELECT operation, bucket, {_meant("n")} AS n
@@ -154,7 +155,7 @@ FROM (
 GROUP BY operation, bucket
 ORDER BY operation, bucket
 """
-"""How many runs of each operation took how long, by bucket, kept by sampling or not."""
+"""Number of runs by operation and bucket of duration, including those that sampling dropped."""
 
 SHAPES = f"""
 SELECT operation_type, entity, bulk, fields_processed, {_meant("n")} AS n,
@@ -173,9 +174,8 @@ FROM (
 GROUP BY operation_type, entity, bulk, fields_processed
 ORDER BY total_us DESC, operation_type, entity, bulk, fields_processed
 """
-"""Operations by the shape of their statements, since only slow ones have their SQL: what is done to
-which class with which columns, and whether for one row or for many. Numbers and sums are of all
-that ran."""
+"""Operations by the shape of their statements, since only slow ones record their SQL: operation
+type, class and columns, for one row or for many. Numbers and sums estimate all runs."""
 
 SLOW_STATEMENTS = f"""
 SELECT r.statement_fingerprint, r.n, r.total_us, r.most_ms, MAX(s.statement) AS statement,
@@ -192,7 +192,7 @@ JOIN operations s ON s.statement_fingerprint = r.statement_fingerprint
 GROUP BY r.statement_fingerprint, r.n, r.total_us, r.most_ms
 ORDER BY r.most_ms DESC, r.statement_fingerprint
 """
-"""SQL of the calls that were slow enough to have it in their record, the slowest first."""
+"""SQL of calls that were slow enough to record it, slowest first."""
 
 REPEATED = f"""
 SELECT operation_type, entity, COUNT(*) AS transactions, SUM(calls) AS calls,
@@ -209,7 +209,7 @@ WHERE calls >= 10
 GROUP BY operation_type, entity
 ORDER BY calls DESC, operation_type, entity
 """
-"""The same call for one row each, ten times and more within one transaction: N+1."""
+"""The same call for single rows, at least ten times within one transaction: N+1."""
 
 LAZY_LOADS = f"""
 SELECT entity, COUNT(*) AS transactions, SUM(database_queries) AS calls,
@@ -220,7 +220,7 @@ WHERE load = 'lazy' AND database_queries >= 10 AND database_queries <= {MOST_COU
 GROUP BY entity
 ORDER BY calls DESC, entity
 """
-"""Ten lazy loads of a class and more within one transaction: N+1, too."""
+"""At least ten lazy loads of a class within one transaction: also N+1."""
 
 BATCHES = f"""
 SELECT batch_size, COUNT(*) AS runs, SUM(CASE WHEN success THEN 1 ELSE 0 END) AS succeeded,
@@ -245,4 +245,4 @@ BUILT_IN: dict[str, str] = {
     "lazy_loads": LAZY_LOADS,
     "batches": BATCHES,
 }
-"""All of them by name."""
+"""All built-in queries by name."""

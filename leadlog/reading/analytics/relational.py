@@ -1,7 +1,7 @@
-"""Counts the events of days in DuckDB: the same tally as event by event, many times faster.
+"""Counting of days in DuckDB: the same tally as event by event, many times faster.
 
-Lines are read once, into a narrow table, and counted there. Parquet is counted where it lies:
-each question reads only the columns that it needs, which is quicker than to copy all of them.
+Lines are read once into a narrow table and counted there. Parquet is counted in place: each
+query reads only the columns that it needs, which is faster than copying all of them.
 """
 
 import math
@@ -30,8 +30,8 @@ class TableCounter:
     """Counts in DuckDB.
 
     Args:
-        exact: whether the single durations are kept, for exact percentiles.
-        memory_mb: 10^6 bytes that DuckDB may take; what needs more goes to temporary files.
+        exact: keep single durations, for exact percentiles.
+        memory_mb: memory limit of DuckDB in 10^6 bytes; beyond it temporary files are used.
 
     Raises:
         MissingExtraError: DuckDB is not installed.
@@ -47,7 +47,7 @@ class TableCounter:
         )
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         self._connection.close()
 
     def _rows(self, sql: str, parameters: Mapping[str, str]) -> list[tuple[Any, ...]]:
@@ -57,9 +57,9 @@ class TableCounter:
         """Return the tally of some files.
 
         Args:
-            files: of one day, all of them.
-            over: whether the day is over: then the last line of a file that has no end will
-                never have one, and counts as skipped.
+            files: all files of one day.
+            over: whether the day is over: then a last line without a line end will never be
+                completed, and counts as skipped.
 
         Raises:
             ReadError: a file cannot be read.
@@ -82,7 +82,7 @@ class TableCounter:
             )
             before = _events(tally) if scan.files else 0
             self._count(scan)
-            # Only where something is missing are the lines looked at again, one by one.
+            # Lines are examined one by one only if some are missing.
             if scan.files and _lines_of(scan.files) != _events(tally) - before - self._sealed(
                 scan.parts
             ):
@@ -113,7 +113,7 @@ class TableCounter:
         self._connection.execute("DROP TABLE counted")
 
     def _sealed(self, parts: Sequence[Part]) -> int:
-        """Return how many events some parts hold."""
+        """Return the number of events in some parts."""
         if not parts:
             return 0
         paths = [literally(part.path) for part in parts]
@@ -123,7 +123,7 @@ class TableCounter:
         return int(found[0]) if found else 0
 
     def exact(self) -> Exact:
-        """Return the percentiles of all that was counted, by operation; none unless asked for.
+        """Return the exact percentiles of everything counted, by operation; empty if not requested.
 
         Raises:
             ReadError: a part no longer exists.
@@ -137,7 +137,7 @@ class TableCounter:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Report as a ReadError what DuckDB cannot read."""
+    """Raise DuckDB's read errors as ReadError."""
     import duckdb
 
     try:
@@ -151,11 +151,11 @@ def _events(tally: Tally) -> int:
 
 
 def _lines_of(files: Iterable[LogFile]) -> float:
-    """Return how many lines some files have, the ones without an end included."""
+    """Return the number of lines in some files, including a last one without a line end."""
     lines = 0
     for file in files:
         if file.compressed:
-            return math.nan  # not to be had without unpacking it, which the other way does faster
+            return math.nan  # only known after unpacking, at which the other engine is faster
         last = b"\n"
         with file.path.open("rb") as stream:
             while data := stream.read(_BLOCK_BYTES):

@@ -1,4 +1,4 @@
-"""What the built-in queries say: errors by cause, what is slow, which batch size is best."""
+"""Reports from the built-in queries: errors by cause, slow operations, best batch size."""
 
 import os
 from collections import defaultdict
@@ -27,16 +27,16 @@ __all__ = ["batches_report", "error_report", "slow_report"]
 Row = dict[str, Any]
 
 MANY_QUERIES = 10
-"""Statements per run from which a monitored operation looks like N+1."""
+"""Statements per run from which a monitored operation is suspected of N+1."""
 
 _LEAST_RUNS = 3
-"""Runs of a batch size from which its throughput counts."""
+"""Least number of runs of a batch size for its throughput to count."""
 
 
 def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]:
-    """Return errors by fingerprint, the latest first, with what was said of each.
+    """Return errors by fingerprint, latest first, each with its mark.
 
-    `operation` and `called_from` are those of the last occurrence, null where it names none.
+    `operation` and `called_from` are those of the last occurrence, null if unknown.
 
     Args:
         engine: runs the query.
@@ -61,7 +61,7 @@ def error_report(engine: Engine, directory: str | os.PathLike[str]) -> list[Row]
 
 
 def _object(text: str | None) -> Row:
-    """Return the JSON object that a text column holds; an empty one where it holds none."""
+    """Return the JSON object in a text column; an empty one if it contains none."""
     try:
         value = orjson.loads(text or "{}")
     except orjson.JSONDecodeError:
@@ -70,16 +70,17 @@ def _object(text: str | None) -> Row:
 
 
 def slow_report(engine: Engine, most: int = 20) -> Row:
-    """Where the time went.
+    """Return where time was spent.
 
     Args:
         engine: runs the queries.
-        most: operations and shapes that are listed.
+        most: number of operations and shapes to list.
 
     Returns:
-        `operations`, `shapes`, `statements` and `hints`. Percentiles are of buckets, at most 1 %
-        off. Events that sampling kept stand for all of their kind, as in the summary; statements
-        and hints are of what is in the log.
+        `operations`, `shapes`, `statements` and `hints`. Percentiles are computed from buckets, at
+        most
+            1 % off. Sampled events are weighted, as in the summary; statements and hints cover only
+            what is in the log.
 
     Raises:
         ReadError: the log cannot be read.
@@ -103,11 +104,11 @@ def slow_report(engine: Engine, most: int = 20) -> Row:
 
 
 def batches_report(engine: Engine) -> Row:
-    """Sync throughput by batch size.
+    """Return sync throughput by batch size.
 
     Returns:
-        `sizes`, and `best`: the size with the most leads per second of those that ran at least
-        three times; of all where none did. Null where nothing was synchronised.
+        `sizes`, and `best`: the size with the most leads per second among those that ran at least
+            three times, or among all if none did. Null if nothing was synchronised.
 
     Raises:
         ReadError: the log cannot be read.
@@ -137,7 +138,7 @@ def _operation(row: Row, buckets: list[tuple[float, float]]) -> Row:
         "failed": round(row["failed"]),
         "total_ms": row["total_us"] / 1000,
         "mean_ms": round(row["total_us"] / 1000 / n, 3),
-        # A bucket's middle may lie above the highest value in it.
+        # The middle of a bucket may lie above its highest value.
         "p50_ms": min(row["most_ms"], p50),
         "p95_ms": min(row["most_ms"], p95),
         "max_ms": row["most_ms"],

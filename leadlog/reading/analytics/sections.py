@@ -1,8 +1,8 @@
-"""The sections of a summary, made of a tally.
+"""The sections of a summary, computed from a tally.
 
-Percentiles go by rank: of `n` durations the one at rank `ceil(share * n)`. `p50_ms`, `p95_ms` and
-`p99_ms` are durations that were measured, and null where the single ones are not at hand;
-`p50_bucket_ms` and so on are the middles of their buckets, at most 1 % off, and always there.
+Percentiles are ranks: of `n` durations the one at rank `ceil(share * n)`. `p50_ms`, `p95_ms` and
+`p99_ms` are measured durations, and null if single durations are not available; `p50_bucket_ms`
+and so on are the middles of their buckets, at most 1 % off, and always available.
 """
 
 import math
@@ -20,7 +20,7 @@ __all__ = ["PERCENTS", "Exact", "at_ranks", "sections", "weighted"]
 T = TypeVar("T")
 
 Exact = Mapping[str, Mapping[str, float | None]]
-"""Operation to its percentiles as they were measured."""
+"""Exact percentiles by operation."""
 
 PERCENTS: Mapping[str, int] = {"p50": 50, "p95": 95, "p99": 99}
 
@@ -31,10 +31,10 @@ _ALMOST = 1 - 1e-12  # sums of weights such as 1/0.3 miss whole ranks by roundin
 
 
 def at_ranks(pairs: Iterable[tuple[T, float]]) -> list[T | None]:
-    """Return the values at the ranks of `PERCENTS`; nulls where there are none.
+    """Return the values at the ranks of `PERCENTS`; nulls without values.
 
     Args:
-        pairs: values in order, with how many each stands for.
+        pairs: values in order, each with its weight.
     """
     listed = list(pairs)
     if not listed:
@@ -50,8 +50,8 @@ def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
     """Return the sections of the record contract's "Daily summary", without `summary_info`.
 
     Args:
-        tally: of the days.
-        exact: percentiles as they were measured; null without it.
+        tally: tally of the days.
+        exact: exact percentiles; null without them.
     """
     runs: defaultdict[str, defaultdict[str, _Runs]] = defaultdict(lambda: defaultdict(_Runs))
     for run, counted in tally.runs.items():
@@ -104,7 +104,7 @@ def sections(tally: Tally, exact: Exact | None = None) -> dict[str, Any]:
 
 
 class _Runs:
-    """Some runs together."""
+    """Totals of some runs."""
 
     def __init__(self) -> None:
         self.tiers: defaultdict[tuple[str | None, float], int] = defaultdict(int)
@@ -123,7 +123,7 @@ class _Runs:
 
     @classmethod
     def together(cls, several: "Iterable[_Runs]") -> "_Runs":
-        """Return all but their percentiles."""
+        """Return the totals of several, without percentiles."""
         found = cls()
         for one in several:
             for name in ("tiers", "_ends", "_total_ns", "_timed"):
@@ -139,7 +139,7 @@ class _Runs:
         return round(self._ended(*(ends or (True, False, None))))
 
     def success_percent(self) -> float | None:
-        """Of the runs whose end is known."""
+        """Return the percentage of success among runs with a known outcome."""
         ended = self._ended(True, False)
         return round(100 * self._ended(True) / ended, 3) if ended else None
 
@@ -170,7 +170,7 @@ def _labels(counts: Mapping[tuple[Any, float], int], known: tuple[str, ...]) -> 
 
 
 def weighted(counts: Iterable[tuple[float, int]]) -> float:
-    """Estimate how many events there were, from how many were kept at each sample rate."""
+    """Return the estimated number of events from the number kept at each sample rate."""
     by_rate: dict[float, int] = {}
     for rate, count in counts:
         by_rate[rate] = by_rate.get(rate, 0) + count
@@ -222,10 +222,10 @@ def _errors(tally: Tally) -> dict[str, Any]:
 
 
 def _performance(tally: Tally) -> dict[str, Any]:
-    """Peaks, slowest operations, API calls.
+    """Return peaks, slowest operations, and API calls.
 
     The calls are those of the syncs; on days without syncs, those of the outermost monitored
-    operations. They are not added: a monitored operation counts the calls of a sync inside it.
+    operations. The two are not added: a monitored operation counts the calls of a sync inside it.
     """
     calls = _sums(tally, "api_calls_made", "monitored_api_calls")
     slowest = [

@@ -1,7 +1,7 @@
-"""Spark as the engine of the built-in queries, over the archive wherever it lies.
+"""Spark as an engine of the built-in queries, over the archive in any storage.
 
-It reads the Parquet files only, `<source>/category=…/date=…/part-*.parquet`, and gives the same
-rows as DuckDB does for the same files.
+It reads only the Parquet files, `<source>/category=…/date=…/part-*.parquet`, and returns the same
+rows as DuckDB for the same files.
 """
 
 import datetime as dt
@@ -38,16 +38,16 @@ class SparkEngine:
     """Runs the built-in queries on Spark; a context manager.
 
     Args:
-        source: the archive, as Spark's workers reach it: a folder or `s3a://…`.
-        remote: a Spark Connect server, `sc://host:15002`; by default what SPARK_REMOTE says,
-            else a Spark in this machine.
-        since: only events of this moment or later, as `timestamp` in the records.
-        until: only events before this moment.
-        session: a Spark session to use instead; it stays open afterwards.
+        source: the archive, as Spark's workers address it: a folder or `s3a://…`.
+        remote: a Spark Connect server, `sc://host:15002`; by default the variable SPARK_REMOTE,
+            else a local Spark is started.
+        since: only events of this time or later, as `timestamp` in the records.
+        until: only events before this time.
+        session: a Spark session to use instead; it is not closed.
 
     Raises:
-        MissingExtraError: PySpark is not installed, or only its client and there is no server.
-        ReadError: `remote` is not an address of a server, or the server cannot be reached.
+        MissingExtraError: PySpark is not installed, or only its client without a server.
+        ReadError: `remote` is not a server's address, or the server cannot be reached.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class SparkEngine:
         ]
 
     def tuples(self, sql: str, parameters: Mapping[str, str]) -> list[tuple[Any, ...]]:
-        """Return the same without the names of the columns.
+        """Return the rows as tuples, without column names.
 
         Raises:
             ReadError: Spark cannot read the archive.
@@ -130,15 +130,15 @@ class SparkEngine:
         return f"Spark cannot read {self._source}: {message}"
 
     def damaged(self) -> Skipped:
-        """Nothing: damaged lines are not in the archive's Parquet files."""
+        """Return no damage: damaged lines are not in the archive's Parquet files."""
         return Skipped()
 
     def _make_view(self, name: str, category: str) -> None:
-        """Register the flat table of the requested days."""
+        """Create the flat table of the requested days."""
         nested = f"{name}_records"
         schema = ", ".join(f"`{key}` {kind}" for key, kind in columns(category, SPARK).items())
-        # The base makes Spark find the columns of the path, `date` and `category`; the pattern
-        # keeps it from the bucket tables beside them.
+        # The base path lets Spark derive the columns `date` and `category` from folders; the
+        # pattern excludes the bucket tables next to them.
         frame = (
             self._session.read.schema(f"{schema}, `category` STRING, `date` DATE")
             .option("basePath", self._source)
@@ -166,7 +166,7 @@ class SparkEngine:
 def _session(remote: str | None) -> Any:
     remote = remote or os.environ.get("SPARK_REMOTE")
     with warnings.catch_warnings():
-        # It says at length on standard error which pandas it would like, and needs none here.
+        # It warns at length about the version of pandas, which is not used here.
         warnings.simplefilter("ignore", FutureWarning)
         try:
             from pyspark.sql import SparkSession  # pyright: ignore[reportMissingImports]
@@ -194,7 +194,7 @@ def _session(remote: str | None) -> Any:
 
 
 def _check_whole() -> None:
-    """Without the server's part PySpark ends the process where it is asked to start one."""
+    """Raise an error if PySpark lacks its server part, without which it exits the process."""
     found = find_spec("pyspark")
     folders = [] if found is None else list(found.submodule_search_locations or ())
     if "SPARK_HOME" not in os.environ and not any(Path(one, "jars").is_dir() for one in folders):
@@ -206,9 +206,9 @@ def _check_whole() -> None:
 
 
 def _check_server(remote: str) -> None:
-    """PySpark itself tries for minutes to reach a server."""
+    """Raise an error if the server does not answer; PySpark itself tries for minutes."""
     if not remote.startswith("sc://"):
-        # It takes anything else for a Spark to be started in this machine.
+        # It would start a local Spark for any other text.
         raise ReadError(f"{remote!r} is not a Spark Connect server; write it like sc://host:15002")
     import grpc  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
     from pyspark.sql.connect.client import (  # pyright: ignore[reportMissingImports]

@@ -1,4 +1,4 @@
-"""What a tally counts of each kind of record, and where the record has it."""
+"""Subjects of a tally: what is counted of each kind of record, and where it stands."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -9,30 +9,30 @@ from leadlog.core.records.operation import STATEMENT_OPERATIONS
 __all__ = ["LEAST_RATE", "MOST_COUNT", "OPERATION_NAME", "SUBJECTS", "Subject"]
 
 LEAST_RATE: Final = 0.000001
-"""A smaller share of kept events was not set by anybody, and counts as none."""
+"""Least plausible sample rate; a smaller one counts as none."""
 
 MOST_COUNT: Final = int(MOST)
-"""A larger number of rows, statements or calls was not counted by anything, and is null."""
+"""Largest plausible number of rows, statements or calls; a larger one counts as null."""
 
 OPERATION_NAME: Final = (
     f"CASE WHEN entity IS NOT NULL AND operation_type IN {STATEMENT_OPERATIONS} "
     "THEN concat(entity, '.', operation_type) ELSE operation_type END"
 )
-"""SQL over `operations` for what `leadlog.core.records.operation.operation_name` gives."""
+"""SQL over `operations` for `leadlog.core.records.operation.operation_name`."""
 
 
 class Subject(NamedTuple):
-    """Where a kind of record has what is counted, as (section, key).
+    """The places of a record type's counted values, as (section, key).
 
     Attributes:
-        operation: its name.
-        success: how it ended.
-        duration_ms: how long it took.
-        id: its identifier; None where it is not ranked among the slowest.
-        sums: name in the tally to number to add up.
-        memory_mb: numbers of which the highest is kept.
-        cpu_percent: the same.
-        outermost: which key has to be null, for the sums to count.
+        operation: name of the operation.
+        success: outcome of the operation.
+        duration_ms: duration of the operation.
+        id: its identifier; None if it is not ranked among the slowest.
+        sums: numbers to add up, by name in the tally.
+        memory_mb: numbers of which the maximum is kept.
+        cpu_percent: number of which the maximum is kept.
+        outermost: key that must be null for the sums to count.
     """
 
     operation: tuple[str, str]
@@ -87,4 +87,4 @@ SUBJECTS: Mapping[str, Subject] = {
         outermost=("operation_info", "parent_operation_id"),
     ),
 }
-"""Log type to where its records have what is counted."""
+"""Subjects by log type."""

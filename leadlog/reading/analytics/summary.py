@@ -1,13 +1,11 @@
-"""Summaries of days: one, or several together, which is the same as their tallies together.
+"""Summaries of one or several days; that of several equals the sum of their tallies.
 
-Where the bucket table of a sealed day is stored, the events need not be read; percentiles are then
-those of buckets, and the ones that were measured are null. Where nothing was measured there is
-`null`, not 0.
+If the bucket table of a sealed day is stored, its events need not be read; percentiles are then
+those of buckets, and the exact ones are null. Values that were not measured are `null`, not 0.
 
-An event that sampling kept with a `sample_rate` stands for `1 / sample_rate` events, and is
-counted so; `summary_info.sampled_events` says how many such events were read, and where it is not
-0 the counts are estimates. Maxima are never scaled up, and `n` beside percentiles is the number of
-durations that were read.
+A sampled event with a `sample_rate` represents `1 / sample_rate` events, and is counted so;
+`summary_info.sampled_events` is the number of such events, and if it is not 0 the counts are
+estimates. Maxima are never scaled, and `n` next to percentiles is the number of durations read.
 """
 
 import datetime as dt
@@ -49,16 +47,15 @@ _ATTEMPTS = 3
 
 @attrs.frozen
 class Period:
-    """What some days add up to.
+    """The totals of some days.
 
     Attributes:
         first: UTC day, `2026-11-23`.
-        last: UTC day; the same for one day.
-        tally: of all of them.
-        exact: percentiles as they were measured, by operation; None where a day was read from
-            its bucket table.
-        days: UTC day to the tally of that day alone.
-        from_buckets: the days that were read from their bucket tables.
+        last: UTC day; equal to `first` for one day.
+        tally: tally of all days.
+        exact: exact percentiles by operation; None if a day was read from its bucket table.
+        days: tally of each UTC day.
+        from_buckets: days read from their bucket tables.
     """
 
     first: str
@@ -78,15 +75,15 @@ def count_days(
     engine: Engine = "auto",
     today: str | None = None,
 ) -> Period:
-    """Add up UTC days.
+    """Return the totals of UTC days.
 
     Args:
         directory: the log directory.
         first: the first day, `2026-11-23`.
         last: the last day; the first one by default.
-        exact: reads the events of every day, whatever is stored, for exact percentiles.
-        engine: `python` and `duckdb` come to the same; by default what is faster.
-        today: the UTC day; the clock's by default.
+        exact: read the events of every day, whatever is stored, for exact percentiles.
+        engine: `python` and `duckdb` give the same result; by default the faster one.
+        today: the current UTC day; the clock's by default.
 
     Raises:
         ValueError: a day is not a date, or the last is before the first.
@@ -100,7 +97,7 @@ def count_days(
         try:
             return _counted(directory, since, until, files, exact=exact, engine=engine, now=now)
         except ReadError:
-            # Sealed, merged or removed since it was listed?
+            # sealed, merged or removed since it was listed?
             before, files = files, log_files(directory, since=since, until=until)
             if files == before:
                 raise
@@ -142,16 +139,16 @@ def count_days_on_spark(
     *,
     exact: bool = False,
 ) -> Period:
-    """Add up UTC days of an archive: what `count_days` says of the same sealed days.
+    """Return the totals of an archive's UTC days, as `count_days` does for the same sealed days.
 
-    What differs: damaged lines are not in the archive's Parquet files, so `lines_skipped` is
+    Two things differ: damaged lines are not in the archive's Parquet files, so `lines_skipped` is
     None, and no bucket table is read, so `from_buckets` is empty.
 
     Args:
-        engine: made without `since` and `until`, for days go by the files they are in.
+        engine: made without `since` and `until`; days are those of the files.
         first: the first day, `2026-11-23`.
         last: the last day; the first one by default.
-        exact: also asks for percentiles as they were measured.
+        exact: also compute exact percentiles.
 
     Raises:
         ValueError: a day is not a date, or the last is before the first.
@@ -219,14 +216,14 @@ def daily_summary(
     created_us: int | None = None,
     engine: Engine = "auto",
 ) -> dict[str, Any]:
-    """Add up the files of one UTC day, event by event.
+    """Return the summary of one UTC day, computed event by event.
 
     Args:
         directory: the log directory.
         date: the day, `2026-11-23`.
-        session_id: of the session that asks, for `summary_info`.
-        created_us: the time to write into it, microseconds since 1970; now by default.
-        engine: `python` and `duckdb` come to the same; by default what is faster.
+        session_id: session that requests it, for `summary_info`.
+        created_us: creation time to state, microseconds since 1970; now by default.
+        engine: `python` and `duckdb` give the same result; by default the faster one.
 
     Returns:
         The sections of the record contract's "Daily summary". A day without files has counts
@@ -250,7 +247,7 @@ def daily_summary(
 
 
 def events_of(tally: Tally) -> dict[str, int | None]:
-    """Return how many events were read, lines were damaged, and events were sampled."""
+    """Return the numbers of events read, damaged lines, and sampled events."""
     counts = list(tally.counts())
     return {
         "events_read": sum(count for _, count in counts),
@@ -266,15 +263,15 @@ def write_daily_summary(
     session_id: str | None = None,
     created_us: int | None = None,
 ) -> Path:
-    """Add up one UTC day and write the result beside the log, atomically.
+    """Write the summary of one UTC day into the log directory; return the path of the file.
 
-    A reader sees the old summary or the new one, never a part.
+    The file is replaced atomically: a reader sees the old summary or the new one.
 
     Args:
         directory: the log directory.
         date: the day, `2026-11-23`.
-        session_id: of the session that asks.
-        created_us: the time to write into it; now by default.
+        session_id: session that requests it.
+        created_us: creation time to state; now by default.
 
     Returns:
         The file, `monitoring_data/daily-summary-<date>.json`.

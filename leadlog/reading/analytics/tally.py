@@ -1,8 +1,8 @@
-"""What events add up to, in whole numbers, so that tallies of days and processes add up exactly.
+"""Tallies of events in whole numbers, so that those of days and processes add up exactly.
 
-Durations are counted in buckets, their sums are in nanoseconds. An event that sampling kept is
-counted under its `sample_rate`; weights are applied in the end, when the counts of all days are
-known. So the order in which anything is added does not matter.
+Durations are counted in buckets, their sums are in nanoseconds. A sampled event is counted under
+its `sample_rate`; weights are applied at the end, when the counts of all days are known. So the
+order of additions does not matter.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,19 +18,19 @@ __all__ = ["LISTED", "Cause", "RunKey", "Slow", "Tally"]
 Data = Mapping[str, Any]
 
 LISTED = 10
-"""Slowest operations that are kept."""
+"""Number of slowest operations to keep."""
 
 
 class RunKey(NamedTuple):
-    """What runs have in common that are counted together.
+    """The values that runs share to be counted together.
 
     Attributes:
-        log_type: of the records.
-        operation: its name.
+        log_type: log type of the records.
+        operation: name of the operation.
         success: true, false, or null.
-        tier: the label.
-        rate: share of such events that was kept; 1.0 for all.
-        bucket: of the duration; None where it was not measured.
+        tier: the label `performance_tier`.
+        rate: fraction of such events that was kept; 1.0 for all.
+        bucket: bucket of the duration; None if it was not measured.
     """
 
     log_type: str
@@ -42,13 +42,13 @@ class RunKey(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """One fingerprint's first record, and when it came last.
+    """The first record of a fingerprint, and the time of the last one.
 
     Attributes:
         first_seen: `timestamp` of the first record.
-        event_id: of the first record.
-        error_type: of the first record.
-        error_message: of the first record.
+        event_id: event_id of the first record.
+        error_type: error type of the first record.
+        error_message: message of the first record.
         last_seen: `timestamp` of the last record.
     """
 
@@ -59,7 +59,7 @@ class Cause(NamedTuple):
     last_seen: str
 
     def with_other(self, other: "Cause") -> "Cause":
-        """Return the same of both together."""
+        """Return the cause of both together."""
         first = min(self, other, key=lambda one: (one.first_seen, one.event_id))
         return first._replace(last_seen=max(self.last_seen, other.last_seen))
 
@@ -68,9 +68,9 @@ class Slow(NamedTuple):
     """One of the slowest operations; the slowest sorts first.
 
     Attributes:
-        minus_ms: its duration with the sign turned.
-        timestamp: when it ended.
-        event_id: of its record, or "".
+        minus_ms: its negated duration.
+        timestamp: time of its end.
+        event_id: event_id of its record, or "".
         operation: its name.
         operation_id: its identifier.
     """
@@ -84,19 +84,19 @@ class Slow(NamedTuple):
 
 @dataclass
 class Tally:
-    """Counts, sums and extremes of any events; `add` takes one, `merge` another tally.
+    """Counts, sums and extremes of events; `add` adds one event, `merge` another tally.
 
     Attributes:
-        runs: number of records and nanoseconds they took, by what they have in common.
-        qualities: (label of the data, rate) to the number of database operations.
-        sums: (name, rate) to how many numbers were measured and what they add up to.
-        errors: (fingerprint, severity, recoverable, rate) to the number of records.
-        causes: fingerprint to what is known of it.
-        others: (log type, rate) to the number of records of other kinds.
-        memory_mb: highest that was measured.
-        cpu_percent: highest that was measured.
-        slowest: ten of them, slowest first.
-        lines_skipped: lines that are no events; None where the source does not say.
+        runs: number of records and their total nanoseconds, by shared values.
+        qualities: number of database operations by (data-quality label, rate).
+        sums: count and sum of the measured numbers by (name, rate).
+        errors: number of records by (fingerprint, severity, recoverable, rate).
+        causes: first and last occurrence by fingerprint.
+        others: number of records of other types by (log type, rate).
+        memory_mb: the highest measured value.
+        cpu_percent: the highest measured value.
+        slowest: the ten slowest operations, slowest first.
+        lines_skipped: number of lines that are not events; None if the source does not know.
     """
 
     runs: dict[RunKey, list[int]] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Tally:
     lines_skipped: int | None = 0
 
     def add(self, event: Data) -> None:
-        """Take one event."""
+        """Add one event."""
         rate = _rate(event.get("sample_rate"))
         log_type = _text(event.get("log_type"))
         subject = SUBJECTS.get(log_type or "")
@@ -180,18 +180,18 @@ class Tally:
             self.add_cause(fingerprint, cause)
 
     def add_runs(self, run: RunKey, count: int, total_ns: int) -> None:
-        """Count a number of runs with the same values."""
+        """Add a number of runs with the same values."""
         known = self.runs.setdefault(run, [0, 0])
         known[0] += count
         known[1] += total_ns
 
     def add_quality(self, quality: str, rate: float, count: int) -> None:
-        """Count a number of database operations whose data have that label."""
+        """Add a number of database operations whose data have this label."""
         key = quality, rate
         self.qualities[key] = self.qualities.get(key, 0) + count
 
     def add_sum(self, name: str, rate: float, count: int, total: int) -> None:
-        """Count numbers that add up to `total`."""
+        """Add `count` numbers whose sum is `total`."""
         if count:
             known = self.sums.setdefault((name, rate), [0, 0])
             known[0] += count
@@ -205,31 +205,31 @@ class Tally:
         rate: float,
         count: int,
     ) -> None:
-        """Count a number of errors with the same values."""
+        """Add a number of errors with the same values."""
         key = fingerprint, severity, recoverable, rate
         self.errors[key] = self.errors.get(key, 0) + count
 
     def add_cause(self, fingerprint: str, cause: Cause) -> None:
-        """Take what is known of a fingerprint."""
+        """Add an occurrence of a fingerprint."""
         known = self.causes.get(fingerprint)
         self.causes[fingerprint] = cause if known is None else known.with_other(cause)
 
     def add_other(self, log_type: str, rate: float, count: int) -> None:
-        """Count a number of records of another kind."""
+        """Add a number of records of another log type."""
         key = log_type, rate
         self.others[key] = self.others.get(key, 0) + count
 
     def add_peaks(self, memory_mb: Any, cpu_percent: Any) -> None:
-        """Take what was measured; anything but a number was not."""
+        """Update the peaks; values that are not numbers are ignored."""
         self.memory_mb = _highest(self.memory_mb, memory_mb)
         self.cpu_percent = _highest(self.cpu_percent, cpu_percent)
 
     def add_slow(self, slow: Iterable[Slow]) -> None:
-        """Take some operations into the list of the slowest, as far as they belong there."""
+        """Add operations to the list of the slowest, as far as they qualify."""
         self.slowest = sorted([*self.slowest, *slow], key=_by_slowness)[:LISTED]
 
     def merge(self, other: "Tally") -> None:
-        """Take all that another tally has."""
+        """Add another tally."""
         for run, (count, total_ns) in other.runs.items():
             self.add_runs(run, count, total_ns)
         for (quality, rate), count in other.qualities.items():
@@ -250,7 +250,7 @@ class Tally:
             self.lines_skipped += other.lines_skipped
 
     def counts(self) -> Iterator[tuple[float, int]]:
-        """(rate, number of records) of all that was counted."""
+        """Yield (rate, number of records) of everything counted."""
         yield from ((run.rate, count) for run, (count, _) in self.runs.items())
         yield from ((key[-1], count) for key, count in self.errors.items())
         yield from ((key[-1], count) for key, count in self.others.items())

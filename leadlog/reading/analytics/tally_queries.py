@@ -1,8 +1,8 @@
-"""The tally of days by SQL that DuckDB and Spark both run as it stands: the same as event by event.
+"""The tally of days by SQL that DuckDB and Spark both run unchanged: the same as event by event.
 
-What is asked of an engine are whole numbers, extremes and rows as they are; weights, means and
-percentiles are made of them in Python, the same way for every engine. Like the built-in queries
-(`leadlog.reading.analytics.queries`) it reads flat tables, each here named by its category.
+Engines return only whole numbers, extremes and unchanged rows; weights, means and percentiles are
+computed from them in Python, in the same way for every engine. Like the built-in queries
+(`leadlog.reading.analytics.queries`) it reads flat tables, each named here by its category.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ from leadlog.reading.moments import stamp
 __all__ = ["TIMED", "Rows", "TallyQueries", "columns_of", "events_in"]
 
 Rows = Callable[[str, Mapping[str, str]], Sequence[Sequence[Any]]]
-"""Runs an SQL text, in which `$name` stands for a text of the mapping, and gives all rows."""
+"""Function that runs SQL with the parameters `$name` from a mapping, and returns all rows."""
 
 _LOG_TYPE_OF: Mapping[str, str] = dict(zip(CATEGORIES, RECORDS, strict=True))
 
@@ -75,7 +75,7 @@ def columns_of(category: str) -> str:
 
 
 def events_in(table: str, category: str, since: str, until: str) -> str:
-    """Return a category's flat table as a relation to be counted, from one UTC day to another."""
+    """Return SQL for a category's flat table, limited to the UTC days `since` to `until`."""
     return (
         f"(SELECT {columns_of(category)} FROM {table} "
         f"WHERE date >= DATE '{since}' AND date <= DATE '{until}')"
@@ -83,13 +83,13 @@ def events_in(table: str, category: str, since: str, until: str) -> str:
 
 
 class TallyQueries:
-    """Counts relations that have the columns of `columns_of`, of one engine.
+    """Counts relations with the columns of `columns_of`, on one engine.
 
     Args:
         rows: runs a query.
 
     Attributes:
-        days: UTC day to its tally, of all that was counted.
+        days: tallies of everything counted, by UTC day.
     """
 
     def __init__(self, rows: Rows) -> None:
@@ -97,10 +97,10 @@ class TallyQueries:
         self.days: defaultdict[str, Tally] = defaultdict(Tally)
 
     def count(self, category: str, relation: str) -> None:
-        """Add what a relation holds, each event to the tally of its day.
+        """Add the events of a relation to the tallies of their days.
 
         Args:
-            category: of the events.
+            category: category of the events.
             relation: a table's name, or a SELECT in parentheses.
         """
         log_type = _LOG_TYPE_OF[category]
@@ -145,7 +145,7 @@ class TallyQueries:
             self._rank(log_type, relation)
 
     def _rank(self, log_type: str, relation: str) -> None:
-        """Find the slowest; only the buckets that they are in are sorted."""
+        """Find the slowest operations; only the buckets that contain them are sorted."""
         least = {day: _last_buckets(tally, log_type) for day, tally in self.days.items()}
         among = " OR ".join(
             f"(date = DATE '{day}' AND ms >= {_least_of(bucket)!r} AND bucket >= {bucket})"
@@ -184,13 +184,13 @@ class TallyQueries:
             self.days[str(day)].add_cause(fingerprint, cause)
 
     def exact(self, relation: str) -> Exact:
-        """Return the percentiles of all that was counted, as measured, by operation of the store.
+        """Return the exact percentiles of everything counted, by operation of the store.
 
-        Only the durations in the buckets that have the ranks are asked for.
+        Only the durations in the buckets with these ranks are queried.
 
         Args:
-            relation: the operations that were counted; of their columns it needs `operation`,
-                `rate`, `ms` and `bucket`.
+            relation: the operations that were counted; needs the columns `operation`, `rate`, `ms`
+                and `bucket`.
         """
         weights = self._weights()
         if not weights:
@@ -224,7 +224,7 @@ class TallyQueries:
         }
 
     def _weights(self) -> dict[str, dict[int, float]]:
-        """Operation of the store to bucket to how many durations are meant, in order."""
+        """Return the weight of durations by operation of the store and bucket, in order."""
         counts: defaultdict[str, defaultdict[int, list[tuple[float, int]]]] = defaultdict(
             lambda: defaultdict(list)
         )
@@ -245,21 +245,21 @@ def _measured(
     """Return the durations at the ranks.
 
     Args:
-        weights: bucket to how many durations are meant, in order.
-        at: for each rank its bucket, with the durations in it and how many each stands for.
+        weights: weight of durations by bucket, in order.
+        at: for each rank its bucket, with the durations in it and their weights.
     """
     single = dict(at)
     pairs: list[tuple[float | None, float]] = []
     for bucket, weight in weights.items():
         pairs += single.get(bucket, [(None, weight)])
-    # By the rounding of weights such as 1/0.3 a rank may miss its bucket: then by one duration.
+    # Rounding of weights such as 1/0.3 may make a rank miss its bucket by one duration.
     return [
         own[-1][0] if ms is None else ms for (_, own), ms in zip(at, at_ranks(pairs), strict=True)
     ]
 
 
 def _last_buckets(tally: Tally, log_type: str) -> int | None:
-    """Return the first of the buckets that have as many of the slowest as are listed."""
+    """Return the lowest bucket needed to list the slowest operations."""
     counts = sorted(
         (
             (run.bucket, count)
@@ -277,7 +277,7 @@ def _last_buckets(tally: Tally, log_type: str) -> int | None:
 
 
 def _least_of(bucket: int) -> float:
-    """Milliseconds below all of a bucket; comparing them costs less than taking logarithms."""
+    """Return milliseconds below a bucket's values; comparing them is cheaper than logarithms."""
     return 0.0 if bucket == NO_TIME else RATIO ** (bucket - 1) * (1 - 1e-9)
 
 
@@ -298,7 +298,7 @@ def _greatest(columns: Sequence[str]) -> str:
 
 
 def _counted(subject: Subject, name: Callable[[tuple[str, str]], str]) -> dict[str, str]:
-    """Return the numbers that are added up."""
+    """Return the SQL of the numbers to add up, by column."""
     outermost = f" AND {name(subject.outermost)} IS NULL" if subject.outermost else ""
     return {
         column: f"CASE WHEN {name(place)} >= 0 AND {name(place)} <= {MOST_COUNT}{outermost} "

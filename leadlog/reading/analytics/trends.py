@@ -1,7 +1,7 @@
-"""Latency and resource use over days, against the size of the store, with their changes.
+"""Latency and resource use over days, relative to the size of the store, and their changes.
 
 Each day is read in part: some thousand lines, spread evenly over its files, so a month costs
-seconds however large the log is. Only a compressed day has to be read as a whole.
+seconds however large the log is. Only a compressed day is read as a whole.
 """
 
 import datetime as dt
@@ -32,7 +32,7 @@ _PARTS = ("p50_ms", "p95_ms")
 Data = Mapping[str, Any]
 
 _Values = list[tuple[float, float]]
-"""Measured numbers, each with how many events it stands for."""
+"""Measured numbers, each with its weight in events."""
 
 
 def trends(
@@ -43,19 +43,20 @@ def trends(
     least_percent: float = 25.0,
     lines_a_day: int = LINES_A_DAY,
 ) -> dict[str, Any]:
-    """Return how latency and resource use changed.
+    """Return the changes of latency and resource use.
 
     Args:
         directory: the log directory.
-        until: last UTC day to look at, which should be over, `2026-11-23`.
-        days: how many days.
-        least_percent: a change by less is left out.
-        lines_a_day: how many lines of each day to read.
+        until: last UTC day to read, which should be over, `2026-11-23`.
+        days: number of days.
+        least_percent: smaller changes are left out.
+        lines_a_day: number of lines to read of each day.
 
     Returns:
-        `since`, `until`; `days`, a row for each day with events; `growth`, how steeply a series
-        rises with the number of leads; `changes`, oldest first, each with `series`, `date`
-        (its first day), `before`, `after`, `percent` and `sureness`.
+        `since`, `until`; `days`, a row for each day with events; `growth`, the exponent by which a
+        series
+            rises with the number of leads; `changes`, oldest first, each with `series`, `date` (its
+            first day), `before`, `after`, `percent` and `sureness`.
 
     Raises:
         ValueError: `until` is not a date, or `days` is below 1.
@@ -105,7 +106,7 @@ def _start(day: str | dt.date) -> int:
 
 
 def _day(directory: str | os.PathLike[str], start: int, most: int) -> dict[str, Any]:
-    """Return the figures of one day, each null where it was not measured."""
+    """Return the figures of one day, each null if it was not measured."""
     until = start + _DAY_US
     events = spread_events(
         directory, _OPERATIONS, since_us=start, until_us=until, most=most, where=lambda _: True
@@ -165,7 +166,7 @@ def _mean(values: _Values) -> float | None:
 
 
 def _series(rows: list[dict[str, Any]]) -> dict[str, list[tuple[str, float]]]:
-    """Values by day of everything that may change, where it was measured and is above 0."""
+    """Return the daily values of everything that may change, where measured and above 0."""
     found: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
     for row in rows:
         values = {"memory_mb": row["memory_mb"], "cpu_ms": row["cpu_ms"]}
@@ -185,7 +186,7 @@ def _changes(found: list[tuple[str, float]], least: float) -> list[ChangePoint]:
 def _growth(
     series: Mapping[str, list[tuple[str, float]]], rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return how each series rises with the number of leads, where it rose enough to be certain."""
+    """Return the growth of each series with the number of leads, where these grew enough."""
     leads = {row["date"]: row["total_leads"] for row in rows if row["total_leads"]}
     found = []
     for name, values in series.items():

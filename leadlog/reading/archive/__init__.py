@@ -1,11 +1,11 @@
-"""The janitor: compresses files of past days, and removes what is beyond the limits.
+"""The janitor: compresses files of past days, and removes files beyond the limits.
 
     from leadlog.reading import archive
 
     policy = archive.Policy(retention_days={"*": 90, "error_logs": 365}, retention_bytes="20GB")
     report = archive.run("database_logs", policy, dry_run=True)
 
-`plan` decides, as a pure function; `run` looks, plans and acts. `leadlog archive` is the same
+`plan` decides, as a pure function; `run` scans, plans and acts. `leadlog archive` does the same
 from the command line.
 """
 
@@ -40,21 +40,21 @@ def run(
     today: str | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> JanitorReport:
-    """Do with the files of a log what a policy wants.
+    """Apply a policy to the files of a log.
 
-    It may be killed at any moment: nothing is lost, and the next run goes on. What cannot be
-    done with one file is in the report and does not hold up the others.
+    It may be killed at any moment: nothing is lost, and the next run continues. A failure with one
+    file is reported and does not affect the others.
 
     Args:
         directory: the log directory.
-        policy: what is wanted; by default, compression after seven days and no removal.
-        dry_run: changes nothing, not even a lock file, and reports what would be done.
+        policy: the policy; by default, compression after seven days and no removal.
+        dry_run: change nothing, not even a lock file, and report what would be done.
         today: the UTC day, `2026-11-23`; the clock's by default.
-        progress: is called now and then with the bytes read so far and in all.
+        progress: called occasionally with the bytes read so far and in total.
 
     Raises:
-        LogDirectoryError: there is no such directory, it cannot be read or written, or another
-            janitor is at work there; on Windows, always.
+        LogDirectoryError: the directory does not exist, cannot be read or written, or another
+            janitor is running there; on Windows, always.
     """
     if sys.platform == "win32":
         raise LogDirectoryError("the janitor needs a POSIX system, which Windows is not")

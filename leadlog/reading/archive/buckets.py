@@ -1,7 +1,7 @@
-"""The bucket tables of sealed days, made where they are missing or out of date.
+"""The bucket tables of sealed days, created if they are missing or out of date.
 
-They are made of the parts, after the parts are in place, and only then: so a killed janitor may
-leave a day without its table, never with a wrong one, and the next one makes it.
+They are made from the parts once these are in place. So a killed janitor may leave a day without
+its table, but never with a wrong one, and the next run makes it.
 """
 
 from collections import defaultdict
@@ -15,10 +15,10 @@ __all__ = ["store_missing"]
 
 
 def store_missing(root: Path) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Make the bucket table of every day that is sealed as a whole and have none.
+    """Create the bucket table of every completely sealed day that has none.
 
     Returns:
-        The days that it was made for, and those that it could not be made for, with the reason.
+        The days whose table was created, and the reasons by day where it could not be.
     """
     sealed = sorted({day for category in CATEGORIES for day in archived_days(root, category)})
     if not sealed:
@@ -42,7 +42,7 @@ def store_missing(root: Path) -> tuple[tuple[str, ...], dict[str, str]]:
 
 
 def _store(root: Path, day: str, files: list[LogFile]) -> None:
-    from leadlog.reading.analytics.relational import TableCounter  # DuckDB takes a while to load
+    from leadlog.reading.analytics.relational import TableCounter  # DuckDB is slow to import
 
     counter = TableCounter()
     try:

@@ -1,4 +1,4 @@
-"""A log directory as a whole: its folders, and one janitor at a time in it."""
+"""A log directory as a whole: its folders, and the lock of its only janitor."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,10 +26,10 @@ LOCK = ".archive.lock"
 
 
 def archive_folders(root: Path, in_use: Callable[[], set[str]]) -> Iterator[Folder]:
-    """Yield the folders of the archive, one after the other, each open while it is looked at.
+    """Yield the folders of the archive, each open until the next one.
 
     Raises:
-        OSError: one cannot be opened or listed.
+        OSError: a folder cannot be opened or listed.
     """
     for category in CATEGORIES:
         for date in archived_days(root, category):
@@ -46,7 +46,7 @@ def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folde
     """Return the category folders of a log directory, and those that cannot be used.
 
     Raises:
-        LogDirectoryError: one cannot be opened.
+        LogDirectoryError: a folder cannot be opened.
     """
     folders, kept = [], []
     for category in CATEGORIES:
@@ -72,7 +72,7 @@ def open_folders(root: Path, in_use: Callable[[], set[str]]) -> tuple[list[Folde
 def remove_drafts(root: Path) -> None:
     """Remove the drafts that killed processes left anywhere in a log directory.
 
-    Whatever cannot be removed stays; `leadlog doctor` lists it.
+    A draft that cannot be removed stays; `leadlog doctor` lists it.
     """
     for folder, _, names in os.walk(root):
         for name in filter(DRAFT.fullmatch, names):
@@ -84,10 +84,10 @@ def remove_drafts(root: Path) -> None:
 
 @contextmanager
 def sole_janitor(root: Path) -> Iterator[None]:
-    """Keep other janitors out of a log directory.
+    """Hold the lock of a log directory against other janitors.
 
     Raises:
-        LogDirectoryError: another one is at work, or the directory cannot be written.
+        LogDirectoryError: another janitor is running, or the directory cannot be written.
     """
     path = root / LOCK
     try:

@@ -1,7 +1,7 @@
 """The folders of a log, held open, so that nothing outside of them can be reached.
 
-Every file is named relative to the open folder and never followed if it is a symbolic link.
-Only regular files of the log's own name grammar are ever looked at.
+Every file is opened relative to the open folder, and never through a symbolic link. Only regular
+files whose names follow the log's own grammar are considered.
 """
 
 import datetime as dt
@@ -32,21 +32,21 @@ __all__ = [
     "unlock",
 ]
 
-IN_USE = "somebody writes to it"
+IN_USE = "a process is writing to it"
 _DAMAGED = re.compile(r"_damaged-.+\.jsonl")
 _PART_BESIDE = re.compile(rf"{_DAMAGED.pattern}|_merged-.+\.txt")
-_OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold up anybody
+_OWN = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not block
 
 
 class LeftAloneError(Exception):
     """A file must not be touched now.
 
     Args:
-        reason: why.
-        finding: whether somebody should see to it; else a later run will do.
+        reason: the reason.
+        finding: whether a person must act; otherwise a later run will do.
 
     Attributes:
-        hindrance: both.
+        hindrance: reason and finding together.
     """
 
     def __init__(self, reason: str, *, finding: bool = False) -> None:
@@ -59,13 +59,13 @@ class Folder:
 
     Args:
         category: the category that it holds.
-        path: where it is; must be a folder itself, not a symbolic link to one.
-        in_use: gives the log files that are named by a ring, relative to the log directory.
-        archived: whether it is one of the archive, for one day, with parts in it.
+        path: its path; must be a folder, not a symbolic link to one.
+        in_use: returns the log files named by a ring, relative to the log directory.
+        archived: whether it is a folder of the archive, which contains the parts of one day.
 
     Attributes:
         category: the category that it holds.
-        path: where it is.
+        path: its path.
         archived: whether it is a folder of the archive.
 
     Raises:
@@ -87,17 +87,17 @@ class Folder:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the folder."""
         os.close(self._fd)
 
     def scan(self) -> tuple[list[FoundFile], list[str]]:
-        """Return the log files in it, and the names of what a killed janitor left.
+        """Return the log files in the folder, and the names of a killed janitor's leftovers.
 
-        That is drafts, and damaged lines whose part is gone or never came. Parts that stand in a
-        merged one, too, are left out; see `merge.finish_merges`.
+        Leftovers are drafts, and damaged lines without their part. Parts that a merged one contains
+        are not returned; see `merge.finish_merges`.
 
         Raises:
-            OSError: it cannot be listed.
+            OSError: the folder cannot be listed.
         """
         found, leftovers, names = [], [], []
         in_use = self._in_use()
@@ -112,7 +112,7 @@ class Folder:
                 file = parse_name(draft["name"] if draft else name)
                 if file is None or file.archived != self.archived or not _is_day(file.date):
                     continue
-                with suppress(FileNotFoundError):  # gone since it was listed
+                with suppress(FileNotFoundError):  # removed since it was listed
                     state = entry.stat(follow_symlinks=False)
                     if not stat.S_ISREG(state.st_mode):
                         continue
@@ -122,7 +122,7 @@ class Folder:
                         found.append(self._found(file, state, in_use))
         replaced: set[str] = set()
         if self.archived:
-            with suppress(FileNotFoundError):  # merged meanwhile: they are gone
+            with suppress(FileNotFoundError):  # removed by a merge
                 replaced = replaced_parts(self.path, names)
             parts = {damaged_path(Path(name)).name for name in names if name.endswith(PARQUET)}
             leftovers += [name for name in names if _DAMAGED.fullmatch(name) and name not in parts]
@@ -139,7 +139,7 @@ class Folder:
 
     def _hindrance(self, name: str, state: os.stat_result, in_use: set[str]) -> Hindrance | None:
         if state.st_uid != os.geteuid():
-            # Its rings are that user's too, and a copy would belong to the wrong one.
+            # Its rings belong to that user too, and a copy would have the wrong owner.
             reason = f"it belongs to the user with the id {state.st_uid}; run this as that user"
             return Hindrance(reason, finding=True)
         if f"{self.category}/{name}" in in_use:
@@ -147,10 +147,10 @@ class Folder:
         return None
 
     def is_locked(self, name: str) -> bool:
-        """Return whether somebody holds a file's lock; tried for a moment, together with others.
+        """Return whether a process holds a file's lock, by briefly taking a shared one.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: the file cannot be opened.
         """
         fd = self.open(name, os.O_RDONLY)
         try:
@@ -160,17 +160,17 @@ class Folder:
 
     @contextmanager
     def claimed(self, found: FoundFile) -> Iterator[int]:
-        """Hold a file against its writers, unchanged since it was found; give its descriptor.
+        """Lock a file against its writers, unchanged since it was found; yield its descriptor.
 
-        Writers lock a file before they go on in it, and look into the rings after that. So
-        once it is locked here, and no ring names it, none of them will touch it again.
+        Writers lock a file before they append to it, and check the rings after that. So once it is
+        locked here, and no ring names it, no writer will touch it again.
 
         Raises:
-            LeftAloneError: somebody writes to it, or it has changed.
+            LeftAloneError: a process writes to it, or it has changed.
             OSError: it cannot be opened or locked.
         """
         name = found.file.path.name
-        # An exclusive lock needs a file that is open for writing on some network file systems.
+        # Some network file systems allow exclusive locks only on files open for writing.
         fd = self.open(name, os.O_RDWR if _is_plain(found.file) else os.O_RDONLY)
         try:
             if _is_plain(found.file) and not try_lock(fd):
@@ -184,11 +184,11 @@ class Folder:
             unlock(fd)
 
     def check(self, found: FoundFile, fd: int) -> None:
-        """Check that a claimed file is as it was found, and still the one of its name.
+        """Check that a claimed file is unchanged since it was found, and still has its name.
 
         Raises:
-            LeftAloneError: it is not.
-            OSError: it is gone.
+            LeftAloneError: it has changed.
+            OSError: it was removed.
         """
         state = os.fstat(fd)
         there = os.stat(found.file.path.name, dir_fd=self._fd, follow_symlinks=False)
@@ -202,15 +202,15 @@ class Folder:
             raise LeftAloneError("it has changed meanwhile")
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        """Open a file of this folder, as `os.open` does.
+        """Open a file of this folder like `os.open`.
 
         Raises:
-            OSError: as `os.open`; also when it is a symbolic link.
+            OSError: as for `os.open`; also if it is a symbolic link.
         """
         return os.open(name, flags | _OWN, mode, dir_fd=self._fd)
 
     def exists(self, name: str) -> bool:
-        """Return whether the folder has something of that name."""
+        """Return whether an entry of this name exists in the folder."""
         try:
             os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -218,11 +218,11 @@ class Folder:
         return True
 
     def draft(self, name: str) -> AbstractContextManager[str]:
-        """Give the name of a draft of a file, as `leadlog.core.files.draft` does."""
+        """Yield the name of a file's draft, as `leadlog.core.files.draft` does."""
         return draft(Path(name), folder=self._fd)
 
     def replacing(self, name: str) -> AbstractContextManager[IO[bytes]]:
-        """Give a stream whose content takes a file's place when the block ends."""
+        """Yield a stream whose content replaces a file when the block ends."""
         return replacing(Path(name), folder=self._fd)
 
     def remove(self, name: str) -> None:
@@ -230,20 +230,20 @@ class Folder:
         os.unlink(name, dir_fd=self._fd)
 
     def sync(self) -> None:
-        """Wait until names that were given or taken are on the disk."""
+        """Flush the folder's entries to disk."""
         sync_folder(self._fd)
 
 
 def unlock(fd: int) -> None:
-    """Close a file, and let others lock it though a forked child may have it open too."""
+    """Unlock and close a file; a forked child that has it open no longer holds the lock."""
     with suppress(OSError):
-        # Not when it was never locked here: another open file's lock stays untouched by this.
+        # Has no effect if it was never locked here: locks of other open files are kept.
         fcntl.flock(fd, fcntl.LOCK_UN)
     os.close(fd)
 
 
 def _is_plain(file: LogFile) -> bool:
-    """Return whether a writer may go on in it."""
+    """Return whether a writer may append to it."""
     return not (file.compressed or file.archived)
 
 

@@ -1,7 +1,7 @@
-"""Looks, plans, acts; and looks again before anything is removed only to make room.
+"""The janitor's run: scan, plan, act, and scan again before removing files to make room.
 
-What a file takes when compressed is known once it is compressed. So first comes what the age of
-files wants, and then, with the sizes that are there now, what the limits in bytes want.
+The size of a compressed file is known only after compression. So first the actions by age are done,
+and then, with the actual sizes, those that the limits in bytes require.
 """
 
 import os
@@ -36,7 +36,7 @@ from leadlog.recording.sinks.storage import Spool
 __all__ = ["Janitor"]
 
 _PARQUET_SHARE = 0.66
-"""About what a part takes of what its compressed original takes (measured on 5 M events)."""
+"""Approximate size of a part relative to its compressed original (measured on 5 M events)."""
 
 _FAILED = Hindrance("it failed before")
 
@@ -46,10 +46,10 @@ class Janitor:
 
     Args:
         directory: the log directory.
-        policy: what is wanted.
-        dry_run: changes nothing.
+        policy: the policy to apply.
+        dry_run: change nothing.
         today: the UTC day; the clock's by default.
-        progress: is called with the bytes read so far and in all.
+        progress: called with the bytes read so far and in total.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class Janitor:
         self._bytes_read = self._bytes_to_read = 0
 
     def run(self) -> JanitorReport:
-        """Do it.
+        """Run the janitor.
 
         Raises:
-            LogDirectoryError: the directory cannot be used, or another janitor is at work.
+            LogDirectoryError: the directory cannot be used, or another janitor is running.
         """
         if not self._root.is_dir():
             raise LogDirectoryError(
@@ -102,7 +102,7 @@ class Janitor:
                 self._results[action.found.file.path] = self._would_be(action)
         while planned.actions and not self._dry_run:
             by_age = [action for action in planned.actions if not action.for_room]
-            # A day is merged once nothing more of it is to be sealed.
+            # A day is merged once no other file of it remains to be sealed.
             first = [action for action in by_age if action.verb != "merge"]
             self._do(first or by_age or planned.actions)
             found = self._look()
@@ -124,18 +124,18 @@ class Janitor:
         )
 
     def _look(self) -> list[FoundFile]:
-        """List the log files; remove what a killed janitor left."""
+        """List the log files; remove the leftovers of a killed janitor."""
         found = []
         sealed = archive_folders(self._root, self._spool.names_in_use)
         try:
             for folder in chain(self._folders.values(), sealed):
                 if folder.archived and not self._dry_run:
-                    with suppress(OSError):  # then its parts stay out of sight, as they are
+                    with suppress(OSError):  # its parts are then skipped in this run
                         finish_merges(folder)
                 files, leftovers = folder.scan()
                 for name in leftovers:
                     if not self._dry_run:
-                        with suppress(OSError):  # then sealing that file reports it
+                        with suppress(OSError):  # sealing that file then reports it
                             folder.remove(name)
                 found += files
             missing = shipped_test(self._root)
@@ -151,7 +151,7 @@ class Janitor:
         ]
 
     def _plan(self, found: list[FoundFile]) -> Plan:
-        """Plans, with what is worth to know only of files that are to be touched."""
+        """Plan; facts that are costly to obtain are gathered only for files to be touched."""
         while True:
             known = [
                 attrs.evolve(one, hindrance=one.hindrance or hindrance, packed_bytes=packed)
@@ -179,7 +179,7 @@ class Janitor:
             share = _PARQUET_SHARE if action.verb == "archive" else 1
             return None, round(packed * share)
         except OSError:
-            return None, None  # the attempt will report what is wrong
+            return None, None  # the attempt will report the error
 
     def _do(self, actions: Sequence[Action]) -> None:
         reading = [action for action in actions if action.verb != "remove"]
@@ -192,7 +192,7 @@ class Janitor:
                 for one in action.parts or (action.found,):
                     self._known[one.file.path] = error.hindrance, None
             except (OSError, ReadError) as error:
-                # Not again in this run; what cannot be compressed can still be removed.
+                # Not retried in this run; a file that cannot be compressed can still be removed.
                 done = action.verb != "compress"
                 for one in action.parts or (action.found,):
                     self._known[one.file.path] = (_FAILED if done else None), one.size_bytes
@@ -200,7 +200,7 @@ class Janitor:
                 self._results[path] = Result(action, error=what or str(error))
 
     def _carry_out(self, action: Action) -> int:
-        """Do one thing; return how many bytes it freed."""
+        """Carry out one action; return the number of bytes freed."""
         found = action.found
         if action.verb == "remove" and found.unshipped:
             note_dropped(self._root, found.file, found.unshipped, "removed by retention")
@@ -215,7 +215,7 @@ class Janitor:
             return found.size_bytes - seal(folder, found, self._has_read)
         if action.verb == "archive":
             from leadlog.reading.archive.parquet import (
-                seal_to_parquet,  # the libraries cost a second
+                seal_to_parquet,  # the libraries take a second to import
             )
 
             return found.size_bytes - seal_to_parquet(self._root, folder, found, self._has_read)
@@ -228,7 +228,7 @@ class Janitor:
 
     @contextmanager
     def _archived(self, found: FoundFile) -> Iterator[Folder]:
-        """Open the folder of a part."""
+        """Yield the open folder of a part."""
         path, in_use = found.file.path.parent, self._spool.names_in_use
         folder = Folder(found.file.category, path, in_use, archived=True)
         try:

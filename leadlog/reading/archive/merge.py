@@ -5,9 +5,9 @@
     part-2026-11-23.m1.parquet        renamed, and the folder synced
     part-2026-11-23[.w1|.1].parquet   removed, and then the list
 
-Up to the renaming the parts count. After it, as long as the list is there, the merged one does,
-and a later run finishes before it does anything else in that folder. The lines of a merged part
-are in time order; of the same moment, in the order of the names of the parts.
+Before the renaming the old parts are valid. After it, while the list exists, the merged one is, and
+a later run finishes the merge before anything else in that folder. The lines of a merged part are
+in time order; lines of the same time are in the order of the parts' names.
 """
 
 import os
@@ -38,23 +38,23 @@ _FETCHED_ROWS = 4096
 def merge_parts(
     folder: Folder, merged: Path, parts: Sequence[FoundFile], progress: Callable[[int], object]
 ) -> int:
-    """Put one part in the place of several.
+    """Replace several parts by one.
 
     Args:
-        folder: of the archive, where they are.
-        merged: what the one will be called.
-        parts: which.
-        progress: is called with the number of further bytes read.
+        folder: the parts' folder in the archive.
+        merged: path of the merged part.
+        parts: the parts to merge.
+        progress: called with the number of further bytes read.
 
     Returns:
-        Bytes that the merged part takes.
+        Size of the merged part in bytes.
 
     Raises:
-        LeftAloneError: one of them may not be touched now.
-        ReadError: the merged part does not hold what the others hold, and was thrown away; or
-            one of them is damaged.
+        LeftAloneError: one of the parts must not be touched now.
+        ReadError: the merged part differs in content and was discarded; or one of the parts is
+            damaged.
         MissingExtraError: DuckDB is not installed.
-        OSError: something cannot be read or written.
+        OSError: a file cannot be read or written.
     """
     paths = [one.file.path for one in parts]
     category = folder.category
@@ -79,10 +79,10 @@ def merge_parts(
 
 
 def finish_merges(folder: Folder) -> None:
-    """End what a killed merging left in a folder of the archive: old parts, or a list only.
+    """Finish a merge that was killed: remove the old parts and the list.
 
     Raises:
-        OSError: something cannot be removed; as long as it is there, the list is, too.
+        OSError: a part cannot be removed; its list then stays too.
     """
     names = os.listdir(folder.path)  # noqa: PTH208 - names suffice
     for name in replaced_parts(folder.path, names):
@@ -106,7 +106,7 @@ def finish_merges(folder: Folder) -> None:
 
 
 def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
-    """Yield the lines of some parts: the events, then what is not an event."""
+    """Return a function that yields the lines of some parts: events, then other lines."""
 
     def blocks() -> Iterator[bytes]:
         import duckdb
@@ -133,7 +133,7 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
                     rests.append(one.content)
                 else:
                     yield one.content + b"\n"
-        # With a newline behind it, one that lacked nothing else would become an event.
+        # With a newline added, an unfinished line could become an event.
         rests.sort(key=lambda rest: decode(rest) is not None)
         yield b"\n".join(rests)
 
@@ -141,7 +141,7 @@ def _in_time_order(category: str, paths: Sequence[Path]) -> Content:
 
 
 def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
-    """Return the number of events and the sum of the hashes of their lines, part by part."""
+    """Return the number of events and the sum of their lines' hashes over all parts."""
     import duckdb
 
     count = total = 0
@@ -164,7 +164,7 @@ def _events_of(category: str, paths: Sequence[Path]) -> tuple[int, int]:
 
 
 def _narrow(drafts: Sequence[Path], sources: Sequence[int]) -> None:
-    """Take rights away that not every one of the parts gives."""
+    """Remove permissions that not all of the parts have."""
     states = [os.fstat(source) for source in sources]
     rights = 0o777 if len({state.st_gid for state in states}) == 1 else 0o707
     for state in states:

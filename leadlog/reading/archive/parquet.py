@@ -1,10 +1,10 @@
-"""Sealing of one closed file to Parquet, such that it may be killed at any moment.
+"""Sealing of one closed file to Parquet, killable at any moment.
 
     archive/category=…/date=…/part-2026-11-23.parquet   written and compared, see `parts`
     error_logs/2026-11-23.jsonl[.zst]                   removed
 
-Up to the renaming of the part the original is all there is; after it both are there and equal,
-readers take the original, and a later run finishes.
+Before the part is renamed only the original is valid; after it both exist and are equal, readers
+use the original, and a later run finishes.
 """
 
 import io
@@ -36,23 +36,22 @@ _BLOCK_BYTES = 4 * 1024 * 1024
 def seal_to_parquet(
     root: Path, folder: Folder, found: FoundFile, progress: Callable[[int], object]
 ) -> int:
-    """Put a part of the archive in a file's place.
+    """Replace a file by a part of the archive.
 
     Args:
         root: the log directory.
-        folder: where the file is.
+        folder: the file's folder.
         found: the file, plain or compressed.
-        progress: is called with the number of further bytes read.
+        progress: called with the number of further bytes read.
 
     Returns:
-        Bytes that the part takes, with what lies beside it.
+        Size of the part in bytes, including its damaged lines.
 
     Raises:
-        LeftAloneError: it may not be touched now.
-        ReadError: the part did not give back what went into it, and was thrown away; or the
-            file is damaged.
+        LeftAloneError: the file must not be touched now.
+        ReadError: the part did not reproduce the file and was discarded; or the file is damaged.
         MissingExtraError: DuckDB is not installed.
-        OSError: something cannot be read or written; the original stays.
+        OSError: a file cannot be read or written; the original stays.
     """
     part = part_path(root, found.file)
     with folder.claimed(found) as source:
@@ -79,7 +78,7 @@ def seal_to_parquet(
 
 
 def _content(source: int, found: FoundFile, progress: Callable[[int], object]) -> Content:
-    """Yield the content of a claimed file; the first reading counts as progress."""
+    """Return a function that yields a claimed file's content; its first call reports progress."""
     reading = [progress]
 
     def blocks() -> Iterator[bytes]:
@@ -103,11 +102,11 @@ def _folder_rights(category_folder: Path) -> int:
 
 
 def _make_folders(root: Path, folder: Path, rights: int) -> None:
-    """Make the folders of a part, as private as the category's own.
+    """Create the folders of a part, with the permissions of the category's folder.
 
     Raises:
-        LeftAloneError: one of them is a link, or a file.
-        OSError: they cannot be made.
+        LeftAloneError: one of them is a link or a file.
+        OSError: they cannot be created.
     """
     for path in (folder.parent.parent, folder.parent, folder):
         if not path.is_dir():

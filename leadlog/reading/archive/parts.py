@@ -1,10 +1,10 @@
-"""Parts of the archive: one is written under hidden names, read back, and given its name.
+"""Parts of the archive: written under hidden names, read back, and renamed.
 
     archive/category=…/date=…/.part-2026-11-23.parquet.tmp   written, synced, read back, compared
     archive/category=…/date=…/part-2026-11-23.parquet        renamed, and the folder synced
 
-What is compared is the whole content: the part has to give it back byte for byte, damaged lines
-(kept beside it) and spaces included.
+The comparison covers the whole content: the part must reproduce it byte for byte, including damaged
+lines (stored next to it) and spaces.
 """
 
 import base64
@@ -37,12 +37,12 @@ __all__ = [
 ]
 
 Content = Callable[[], Iterable[bytes]]
-"""Gives a content in blocks, each time from its beginning."""
+"""Function that yields a content in blocks, each time from its beginning."""
 
 
 @attrs.frozen
 class _Written:
-    """What a part was made of."""
+    """The source of a part."""
 
     size_bytes: int
     lines: int
@@ -51,21 +51,21 @@ class _Written:
 
 @contextmanager
 def writing_part(part: Path, category: str, content: Content) -> Iterator[list[Path]]:
-    """Write a content as a part, reads it back, and give it its name when the block ends.
+    """Write a content as a part, read it back, and rename it when the block ends.
 
     Args:
-        part: the name it will have.
-        category: whose lines.
-        content: of a `.jsonl` file.
+        part: the final path.
+        category: category of the lines.
+        content: content of a `.jsonl` file.
 
     Yields:
-        The drafts: that of the damaged lines, if there are any, and last that of the part. They
-        get their names in this order.
+        The drafts: that of the damaged lines, if there are any, and last that of the part. They are
+            renamed in this order.
 
     Raises:
-        ReadError: it does not give back what went into it.
+        ReadError: the part does not reproduce the content.
         MissingExtraError: DuckDB is not installed.
-        OSError: something cannot be read or written; nothing is left.
+        OSError: a file cannot be read or written; no draft is left.
     """
     beside = damaged_path(part)
     with draft(part) as place, ExitStack() as stack:
@@ -89,23 +89,23 @@ def writing_part(part: Path, category: str, content: Content) -> Iterator[list[P
 
 
 def remove_part(part: Path) -> None:
-    """Remove a part, then what lies beside it, and its folder where nothing else is in it.
+    """Remove a part, then its damaged lines, and its folder if it is empty.
 
     Raises:
-        OSError: it cannot be removed.
+        OSError: the part cannot be removed.
     """
     part.unlink()
     damaged_path(part).unlink(missing_ok=True)
     sync_folder(part.parent)
-    with suppress(OSError):  # other parts are there
+    with suppress(OSError):  # not empty
         part.parent.rmdir()
 
 
 def take_after_original(source: int, drafts: Iterable[Path]) -> None:
-    """Give the files of `writing_part` the rights, the group and the time of an open file.
+    """Give drafts the permissions, group and modification time of an open file.
 
     Raises:
-        OSError: it cannot be done.
+        OSError: an attribute cannot be set.
     """
     for path in drafts:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -123,7 +123,7 @@ def _write_events(
     content: Content,
     written: _Written,
 ) -> bytearray:
-    """Write the lines that are events; return a 1 for each of them, by line number."""
+    """Write the lines that are events; return a byte per line, 1 for an event."""
     import duckdb
     import pyarrow as pa
 
@@ -167,7 +167,7 @@ def _batches(pa: Any, schema: Any, content: Iterable[bytes]) -> Iterator[Any]:
         kept: list[Any] = [line if len(line) < LINE_LIMIT_BYTES else None for line in lines]
         try:
             texts = pa.array(kept, pa.binary()).cast(pa.string())
-        except pa.ArrowInvalid:  # some bytes are no UTF-8
+        except pa.ArrowInvalid:  # some bytes are not UTF-8
             texts = pa.array([_text(line) for line in kept], pa.string())
         numbers = pa.array(range(first, first + len(lines)), pa.int64())
         first += len(lines)
@@ -182,7 +182,7 @@ def _text(line: bytes | None) -> str | None:
 
 
 def _others(content: Iterable[bytes], events: bytearray) -> Iterator[Damaged]:
-    """Yield the lines that are no events, and the last one where it has no end."""
+    """Yield the lines that are not events, and a last one without a line end."""
     number = 0
     for lines, rest in _lines(content):
         for line in lines:
@@ -205,7 +205,7 @@ def _write_damaged(stream: io.BufferedWriter, others: Iterable[Damaged]) -> None
 
 
 def _lines(content: Iterable[bytes]) -> Iterator[tuple[list[bytes], bytes]]:
-    """Complete lines in batches; with the last batch what follows the last newline."""
+    """Yield complete lines in batches; the last batch has the text after the last newline."""
     held: list[bytes] = []
     for block in content:
         end = block.rfind(b"\n")
@@ -231,10 +231,10 @@ def _measure(content: Iterable[bytes]) -> _Written:
 def compare(
     part: Path, category: str, content: Iterable[bytes], *, damaged: Path | None = None
 ) -> None:
-    """Check that a part gives back a content.
+    """Check that a part reproduces a content.
 
     Raises:
-        ReadError: it does not.
+        ReadError: it differs.
     """
     expected = _measure(content)
     found = _measure(restored(part, category, damaged=damaged))

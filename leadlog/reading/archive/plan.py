@@ -1,8 +1,7 @@
-"""What to do with which file, and why: a pure function of what lies there.
+"""The janitor's plan: what to do with which file, and why; a pure function of the files found.
 
-Touched are closed files only: of an earlier UTC day, not written to today, and without anything
-that the inventory found to stand in the way. Whatever a limit would want of another file is left
-for a later day, and told.
+Only closed files are touched: those of an earlier UTC day, not written to today, and without a
+hindrance. If a limit requires touching another file, it is left for a later day and reported.
 """
 
 import datetime as dt
@@ -31,12 +30,12 @@ __all__ = [
 ]
 
 Verb = Literal["compress", "finish", "archive", "merge", "remove"]
-"""`finish` is for a file whose compressed copy is there already: only the original goes.
-`archive` seals a file to Parquet, compressed or not; `merge` makes one part of several of a day."""
+"""`finish` is for a file whose compressed copy exists: only the original is removed. `archive`
+seals a file to Parquet, compressed or not; `merge` makes one part from several of a day."""
 
 _REPLACING = ("compress", "archive")
 _MOST_MERGED = 200
-"""Parts at a time: all of them are open meanwhile. A later round takes the others in."""
+"""Parts per merge, all of which are open at the same time. A later run merges the others."""
 
 _EPOCH = dt.date(1970, 1, 1)
 _DAY_NS = 86_400_000_000_000
@@ -44,11 +43,11 @@ _DAY_NS = 86_400_000_000_000
 
 @attrs.frozen
 class Hindrance:
-    """Why a file must be left alone.
+    """The reason why a file must be left alone.
 
     Attributes:
-        reason: as a sentence.
-        finding: whether somebody should see to it; else a later run will do.
+        reason: the reason as a sentence.
+        finding: whether a person must act; otherwise a later run will do.
     """
 
     reason: str
@@ -57,15 +56,15 @@ class Hindrance:
 
 @attrs.frozen
 class FoundFile:
-    """One log file as it lies there.
+    """One log file as found.
 
     Attributes:
         file: what its name says, with category and path.
-        size_bytes: its length.
-        modified_ns: when it was last written to, nanoseconds since 1970.
-        inode: number of the file in its file system.
-        hindrance: why it must be left alone; None where nothing is known to speak against it.
-        packed_bytes: about what it will take when compressed; None where it is not known.
+        size_bytes: its size.
+        modified_ns: time of its last modification, nanoseconds since 1970.
+        inode: its inode number.
+        hindrance: why it must be left alone; None if no reason is known.
+        packed_bytes: its estimated compressed size; None if unknown.
         unshipped: destinations of `leadlog ship` that lack some of it.
     """
 
@@ -80,14 +79,14 @@ class FoundFile:
 
 @attrs.frozen
 class Action:
-    """Something to do with a file.
+    """An action on a file.
 
     Attributes:
-        verb: what.
-        found: the file; of a merging, the part that there will be, about as long as all of them.
-        reason: why.
-        for_room: whether a limit in bytes wants it, and not the file's age.
-        parts: of a merging, what it takes, be it a part already or only after its own sealing.
+        verb: the kind of action.
+        found: the file; for a merge, the resulting part, about as large as all of them.
+        reason: the reason.
+        for_room: whether a limit in bytes requires it, not the file's age.
+        parts: for a merge, its sources, whether already sealed or still to be sealed.
     """
 
     verb: Verb
@@ -99,11 +98,11 @@ class Action:
 
 @attrs.frozen
 class Kept:
-    """A file that the policy wants to be touched and that is left alone.
+    """A file that the policy applies to but that is left alone.
 
     Attributes:
-        file: which.
-        hindrance: why.
+        file: the file.
+        hindrance: the reason.
     """
 
     file: LogFile
@@ -112,12 +111,12 @@ class Kept:
 
 @attrs.frozen
 class Excess:
-    """A limit that cannot be kept, since the rest may not be touched.
+    """A limit that cannot be kept, because the remaining files must not be touched.
 
     Attributes:
         scope: a category, or `total`.
-        limit_bytes: what its files may take.
-        bytes: what they will take.
+        limit_bytes: the limit.
+        bytes: the size that its files will have.
     """
 
     scope: str
@@ -127,12 +126,12 @@ class Excess:
 
 @attrs.frozen
 class Plan:
-    """What to do, in this order.
+    """The actions, in order, and what is left alone.
 
     Attributes:
-        actions: removals by age, then compression and sealing, then merging, then removals to
-            make room; but for merging, at most one per file.
-        kept: files left alone although the policy wants them touched.
+        actions: removals by age, then compression and sealing, then merges, then removals to make
+            room; at most one per file, except for merges.
+        kept: files left alone although the policy applies to them.
         excess: limits that will not be kept.
     """
 
@@ -146,7 +145,7 @@ def plan(found: Iterable[FoundFile], policy: Policy, today: str) -> Plan:
 
     Args:
         found: all log files of all categories.
-        policy: what is wanted.
+        policy: the policy to apply.
         today: the UTC day, `2026-11-23`.
 
     Raises:
@@ -161,7 +160,7 @@ def plan(found: Iterable[FoundFile], policy: Policy, today: str) -> Plan:
         age = now - _day(one.file.date)
         action = _by_age(one, age, policy, there)
         if action is not None and action.verb == "remove" and one.unshipped:
-            # A limit in bytes removes it all the same; shipping counts what was lost.
+            # A limit in bytes removes it nevertheless; shipping counts the loss.
             reason = f"it is not shipped to {' and '.join(one.unshipped)} yet"
             kept[one] = Kept(one.file, Hindrance(reason, finding=True))
             action = _by_age(one, age, attrs.evolve(policy, retention_days={}), there)
@@ -230,7 +229,7 @@ def _merges(
     policy: Policy,
     now: int,
 ) -> list[Action]:
-    """Return the merges to be done after everything else."""
+    """Return the merges, which follow everything else."""
     days = policy.parquet_after_days
     by_day: defaultdict[tuple[str, str], list[FoundFile]] = defaultdict(list)
     originals = {(one.file.category, one.file.stem) for one in files if not one.file.archived}
@@ -238,7 +237,7 @@ def _merges(
         if not days or now - _day(one.file.date) <= days:
             continue
         verb = actions[one].verb if one in actions else None
-        # A part is but a copy as long as its original is there.
+        # A part is a mere copy while its original exists.
         copy = (one.file.category, one.file.stem) in originals
         if verb == "archive" or (one.file.archived and verb is None and not copy):
             by_day[one.file.category, one.file.date].append(one)
@@ -273,13 +272,13 @@ def _merge(parts: list[FoundFile], reason: str) -> Action:
 
 
 def closed_since(one: FoundFile, today: str) -> Hindrance | None:
-    """Why a file must be left alone on a day; None where nothing speaks against touching it."""
-    # A part has no writer, however young its file is.
+    """Return why a file must be left alone on a day; None if there is no reason."""
+    # A part has no writer, however recent its file is.
     return one.hindrance if one.file.archived else _hindrance(one, _day(today))
 
 
 def _hindrance(one: FoundFile, now: int) -> Hindrance | None:
-    """Why a file must be left alone; None where nothing speaks against touching it."""
+    """Return why a file must be left alone; None if there is no reason."""
     if _day(one.file.date) >= now:
         return Hindrance("its day is not over")
     # Its writer may be late: a stalled disk, or lines of a killed process.
@@ -289,12 +288,12 @@ def _hindrance(one: FoundFile, now: int) -> Hindrance | None:
 
 
 def _used(scope: str, files: list[FoundFile], actions: dict[FoundFile, Action]) -> int:
-    """Bytes that the files of a scope will take when what was decided so far is done."""
+    """Return the bytes that the files of a scope will take after the actions so far."""
     return sum(_after(one, actions) for one in files if scope in {TOTAL, one.file.category})
 
 
 def _after(one: FoundFile, actions: dict[FoundFile, Action]) -> int:
-    """Bytes that a file will take when what was decided so far is done."""
+    """Return the bytes that a file will take after the actions so far."""
     action = actions.get(one)
     if action is None:
         return one.size_bytes
@@ -308,7 +307,7 @@ def _day(date: str) -> int:
 
 
 def _oldest_first(one: FoundFile) -> tuple[object, ...]:
-    # Of one day, errors go last: they are few, and asked for longest.
+    # Within a day, errors come last: they are few, and needed longest.
     return one.file.date, one.file.category == "error_logs", one.file.category, one.file
 
 

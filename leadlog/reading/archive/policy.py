@@ -1,4 +1,4 @@
-"""What the janitor is to do: from which age it compresses, and what it may remove."""
+"""The janitor's policy: from which age it compresses, and what it may remove."""
 
 from collections.abc import Callable, Mapping
 
@@ -39,22 +39,21 @@ def _read(name: str, read: Callable[[object], dict[str, int]], value: object) ->
 
 @attrs.frozen
 class Policy:
-    """How long files stay as they are, and how long they stay at all.
+    """How long files stay unchanged, and how long they are kept.
 
     A file is older than N days when the last moment of its UTC day is at least N days ago.
 
     Attributes:
-        compress_after_days: files older than this are compressed; 0 or None: none ever.
-        parquet_after_days: files older than this are sealed to Parquet, compressed or not;
-            0 or None: none ever. Needs `leadlog[analytics]`.
+        compress_after_days: files older than this are compressed; 0 or None: never.
+        parquet_after_days: files older than this are sealed to Parquet, compressed or not; 0 or
+            None: never. Needs `leadlog[analytics]`.
         retention_days: files older than this are removed: a number for every category, or a
             mapping by category with `*` for all others; 0, None or no entry: kept forever.
-        retention_bytes: most that all files together may take, or a mapping by category with
-            `total` for all together; beyond it the oldest are removed. 0, None or no entry:
-            without limit.
+        retention_bytes: limit of all files together, or a mapping by category with `total` for all
+            together; beyond it the oldest are removed. 0, None or no entry: no limit.
 
     Raises:
-        SettingsError: a value is no such number, or there is no such category.
+        SettingsError: a value is not such a number, or the category does not exist.
     """
 
     compress_after_days: int = attrs.field(default=COMPRESS_AFTER_DAYS, converter=_compress_after)
@@ -63,11 +62,11 @@ class Policy:
     parquet_after_days: int = attrs.field(default=0, converter=_parquet_after)
 
     def days(self, category: str) -> int:
-        """Days that the files of a category are kept; 0 for no limit."""
+        """Return the number of days that a category's files are kept; 0 for no limit."""
         return self.retention_days.get(category, self.retention_days.get(EVERY, 0))
 
     def sizes(self) -> dict[str, int]:
-        """Limits in bytes by category; that of all together, `total`, last."""
+        """Return the limits in bytes by category; that of all together, `total`, last."""
         limits = self.retention_bytes
         names = sorted(limits, key=lambda name: (name == TOTAL, name))
         return {name: limits[name] for name in names if limits[name]}

@@ -1,10 +1,10 @@
-"""Takes lines that are not events out of files that are no longer written to.
+"""The quarantine: lines that are not events are moved out of closed files.
 
     quarantine/error_logs/2026-11-23.jsonl      {"line_number": 7, "offset": 512, "base64": "…"}
     quarantine/error_logs/2026-11-23.jsonl.zst  a compressed file that cannot be read to its end
 
-What is taken out is on the disk there before the file is replaced, so a kill at any moment loses
-nothing; when it is run again, nothing is there twice.
+Lines are stored there before the file is replaced, so a kill at any moment loses nothing; a
+repeated run stores nothing twice.
 """
 
 import base64
@@ -42,8 +42,8 @@ class Taken:
 
     Attributes:
         path: the file.
-        lines: damaged lines in it.
-        kept: why they are still there; None where they were taken out.
+        lines: number of damaged lines in it.
+        kept: why they were not moved; None if they were.
     """
 
     path: Path
@@ -52,25 +52,25 @@ class Taken:
 
 
 def quarantine_directory(root: str | os.PathLike[str]) -> Path:
-    """Where the lines go."""
+    """Return the path of the quarantine."""
     return Path(root) / "quarantine"
 
 
 def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> list[Taken]:
-    """Take the damaged lines out of all files of past days, plain or compressed.
+    """Move the damaged lines of all files of past days, plain or compressed, to the quarantine.
 
-    Of a compressed file that cannot be read to its end, what can be read stays; the file as it was
-    goes to the quarantine.
+    Of a compressed file that cannot be read to its end, the readable part stays; the original file
+    is moved to the quarantine.
 
     Args:
         root: the log directory.
         today: the UTC day; the clock's by default.
 
     Returns:
-        One for each file that has damaged lines. Files that may be written to keep theirs.
+        One result for each file with damaged lines. Files that may still be written to keep theirs.
 
     Raises:
-        LogDirectoryError: the directory cannot be used, or a janitor is at work there.
+        LogDirectoryError: the directory cannot be used, or a janitor is running there.
         ReadError: a file cannot be read.
     """
     directory = Path(root)
@@ -94,7 +94,7 @@ def quarantine(root: str | os.PathLike[str], *, today: str | None = None) -> lis
 def _take(
     root: Path, folder: Folder, found: FoundFile, lines: list[DamagedLine], today: str
 ) -> str | None:
-    """Do it; return why not."""
+    """Move the lines of one file; return the reason if they stay, else None."""
     if found.file.date >= today or _modified(found) >= today:
         return "its day is not over, or it was written to today"
     if found.hindrance is not None:
@@ -120,12 +120,12 @@ def _put_aside(root: Path, found: FoundFile, lines: Iterable[DamagedLine]) -> No
     files, folders = modes_of(root)
     make_folder(folder, folders)
     if any(one.cut is not None for one in lines):
-        # What cannot be read now may be what somebody can repair.
+        # Content that cannot be read now may be repairable.
         with suppress(FileExistsError):
             os.link(found.file.path, folder / found.file.path.name, follow_symlinks=False)
     path = folder / f"{found.file.stem}.jsonl"
     with suppress(FileNotFoundError):
-        # What a killed run has put there, of lines that are still in the file.
+        # Lines that a killed run stored, and that are still in the file.
         known = set(path.read_bytes().splitlines())
         lines = [one for one in lines if _line(one) not in known]
     fd = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, files)
@@ -151,7 +151,7 @@ def _line(one: DamagedLine) -> bytes:
 
 
 def _without(source: int, found: FoundFile, lines: Iterable[DamagedLine]) -> Iterator[bytes]:
-    """Yield the file's content but the lines and their newlines."""
+    """Yield the file's content without the lines and their newlines."""
     os.lseek(source, 0, os.SEEK_SET)
     stream: BinaryIO = os.fdopen(os.dup(source), "rb")
     if found.file.compressed:
@@ -169,7 +169,7 @@ def _without(source: int, found: FoundFile, lines: Iterable[DamagedLine]) -> Ite
 
 
 def _pieces(stream: BinaryIO, count: int) -> Iterator[bytes]:
-    """Yield the next `count` bytes, or all that there are."""
+    """Yield the next `count` bytes, or fewer at the end."""
     while count > 0 and (piece := stream.read(min(count, _BLOCK_BYTES))):
         count -= len(piece)
         yield piece

@@ -1,4 +1,4 @@
-"""What a janitor did, or would do."""
+"""The report of a janitor's run or dry run."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ __all__ = ["JanitorReport", "Result"]
 
 @attrs.frozen
 class Result:
-    """One thing that was done, or would be.
+    """One action that was carried out or planned.
 
     Attributes:
-        action: what, with which file, and why.
-        freed_bytes: by how much less its files take; None where nothing was done.
-        freed_bytes_estimate: about by how much less they would take, judged by the beginning
-            of the file; None where it was done.
-        error: why it could not be done; None otherwise.
+        action: the action.
+        freed_bytes: number of bytes freed; None if nothing was done.
+        freed_bytes_estimate: estimated number of bytes to be freed, judged by the beginning of the
+            file; None if it was carried out.
+        error: why it failed; None otherwise.
     """
 
     action: Action
@@ -31,20 +31,20 @@ class Result:
 
 @attrs.frozen
 class JanitorReport:
-    """What a janitor did, or would do.
+    """The report of a run or dry run.
 
     Attributes:
         directory: the log directory.
-        today: the UTC day that ages were counted from.
-        policy: what was wanted.
+        today: the UTC day from which ages were counted.
+        policy: the policy that was applied.
         dry_run: whether nothing was changed.
-        results: one per file that was touched or should have been.
-        kept: files that the policy wants touched and that were left alone.
-        excess: limits that are not kept, since the rest may not be touched yet.
-        bytes_before: of all log files, at the start.
-        bytes_after: of all log files, at the end.
-        buckets_stored: sealed days whose bucket table was made.
-        buckets_failed: sealed days whose bucket table could not be made, and why.
+        results: one for each file that was or should have been touched.
+        kept: files left alone although the policy applies to them.
+        excess: limits that are not kept, because the remaining files must not be touched yet.
+        bytes_before: size of all log files at the start.
+        bytes_after: size of all log files at the end.
+        buckets_stored: sealed days whose bucket table was created.
+        buckets_failed: reasons by sealed day whose bucket table could not be created.
     """
 
     directory: Path
@@ -61,24 +61,24 @@ class JanitorReport:
 
     @property
     def errors(self) -> tuple[Result, ...]:
-        """What could not be done."""
+        """The actions that failed."""
         return tuple(result for result in self.results if result.error is not None)
 
     @property
     def findings(self) -> bool:
-        """Whether somebody should see to something that no later run will repair."""
+        """Whether a person must act on something that no later run will repair."""
         return bool(self.excess or self.buckets_failed) or any(
             kept.hindrance.finding for kept in self.kept
         )
 
     @property
     def freed_bytes(self) -> int:
-        """By how much less the files take, all together; in a dry run 0."""
+        """The number of bytes freed in total; 0 in a dry run."""
         return sum(result.freed_bytes or 0 for result in self.results)
 
     @property
     def freed_bytes_estimate(self) -> int | None:
-        """About by how much less they would take, all together; None but in a dry run."""
+        """The estimated number of bytes to be freed in total; None except in a dry run."""
         if not self.dry_run:
             return None
         return sum(result.freed_bytes_estimate or 0 for result in self.results)

@@ -1,6 +1,6 @@
-"""Another content in a closed file's place, such that it may be killed at any moment.
+"""Replacement of a closed file's content, killable at any moment.
 
-The new one is written under a hidden name, synced, and renamed over the old one; so at any kill
+The new file is written under a hidden name, synced, and renamed over the old one; so after a kill
 the file is the old one or the new one.
 """
 
@@ -17,17 +17,17 @@ __all__ = ["rewrite"]
 
 
 def rewrite(folder: Folder, found: FoundFile, source: int, content: Iterable[bytes]) -> None:
-    """Put another content in a file's place, compressed where the file is.
+    """Replace a file's content, compressed if the file is.
 
     Args:
-        folder: where it is.
+        folder: the file's folder.
         found: the file, plain or compressed.
         source: its descriptor, as claimed.
-        content: what is to be in it, in blocks.
+        content: the new content, in blocks.
 
     Raises:
-        LeftAloneError: the file has changed meanwhile.
-        OSError: something cannot be read or written; the file stays.
+        LeftAloneError: the file has changed.
+        OSError: the file cannot be read or written; it stays as it was.
     """
     with folder.replacing(found.file.path.name) as stream:
         packer = zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj()

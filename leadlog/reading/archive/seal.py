@@ -1,11 +1,11 @@
-"""Compression of one closed file, such that it may be killed at any moment.
+"""Compression of one closed file, killable at any moment.
 
     .2026-11-23.jsonl.zst.<random>.tmp   written, synced, read back and compared
     2026-11-23.jsonl.zst        renamed, and the folder synced
     2026-11-23.jsonl            removed
 
-Up to the renaming the original is all there is, and a later run begins anew. After it both are
-there, whole and equal; readers take the original as long as it exists, and a later run finishes.
+Before the renaming only the original is valid, and a later run starts again. After it both exist
+and are equal; readers use the original while it exists, and a later run finishes.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _BLOCK_BYTES = 1024 * 1024
 
 @attrs.frozen
 class _Content:
-    """What two contents are compared by."""
+    """The figures by which two contents are compared."""
 
     size_bytes: int
     lines: int
@@ -40,7 +40,7 @@ class _Content:
 
 
 class _Measure:
-    """Adds up a content piece by piece."""
+    """Measures a content piece by piece."""
 
     def __init__(self) -> None:
         self._size = self._lines = 0
@@ -56,20 +56,20 @@ class _Measure:
 
 
 def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> int:
-    """Put a compressed copy in a file's place.
+    """Replace a file by a compressed copy.
 
     Args:
-        folder: where it is.
+        folder: the file's folder.
         found: the file.
-        progress: is called with the number of further bytes read.
+        progress: called with the number of further bytes read.
 
     Returns:
-        Bytes that the compressed file takes.
+        Size of the compressed file in bytes.
 
     Raises:
-        LeftAloneError: it may not be touched now.
-        ReadError: the copy was not what had been written, and was thrown away.
-        OSError: something cannot be read or written; the original stays.
+        LeftAloneError: the file must not be touched now.
+        ReadError: the copy differs from the original and was discarded.
+        OSError: a file cannot be read or written; the original stays.
     """
     name = found.file.path.name
     packed = name + COMPRESSED
@@ -93,16 +93,16 @@ def seal(folder: Folder, found: FoundFile, progress: Callable[[int], object]) ->
 
 
 def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) -> None:
-    """Remove a file whose compressed copy is there, once both were compared.
+    """Remove a file whose compressed copy exists, after comparing both.
 
     Args:
-        folder: where they are.
+        folder: the folder of both.
         found: the file.
-        progress: is called with the number of further bytes read.
+        progress: called with the number of further bytes read.
 
     Raises:
-        LeftAloneError: it may not be touched now, or the other one is not a copy of it.
-        OSError: something cannot be read or written; both stay.
+        LeftAloneError: the file must not be touched now, or the other one is not its copy.
+        OSError: a file cannot be read or written; both stay.
     """
     name = found.file.path.name
     packed = name + COMPRESSED
@@ -126,7 +126,7 @@ def finish(folder: Folder, found: FoundFile, progress: Callable[[int], object]) 
 
 
 def estimate(folder: Folder, found: FoundFile) -> int:
-    """About how many bytes a file will take when compressed, judged by its beginning.
+    """Return a file's estimated compressed size in bytes, judged by its beginning.
 
     Raises:
         OSError: it cannot be read.
@@ -143,9 +143,9 @@ def estimate(folder: Folder, found: FoundFile) -> int:
 def _compress(
     source: int, target: IO[bytes], found: FoundFile, progress: Callable[[int], object]
 ) -> _Content:
-    """Write and syncs the compressed content, with the rights and the time of the original."""
+    """Write and sync the compressed content, with the original's permissions and time."""
     content = _Measure()
-    # The size is promised to the frame's header, so a file that grows meanwhile is an error.
+    # The size is stated in the frame's header, so a file that grows causes an error.
     compressor = zstandard.ZstdCompressor(
         level=_LEVEL, write_checksum=True, write_content_size=True
     ).compressobj(size=found.size_bytes)
@@ -169,23 +169,23 @@ def _write(target: IO[bytes], data: bytes) -> None:
 
 
 def take_after(source: int, target: int) -> None:
-    """Give the copy the rights, the group and the time of the original."""
+    """Give the copy the permissions, group and modification time of the original."""
     state = os.fstat(source)
     mode = stat.S_IMODE(state.st_mode)
     if os.fstat(target).st_gid != state.st_gid:
         try:
             os.fchown(target, -1, state.st_gid)
         except PermissionError:
-            mode &= ~stat.S_IRWXG  # else another group could read it than the original's
+            mode &= ~stat.S_IRWXG  # otherwise a group other than the original's could read it
     os.fchmod(target, mode)
     os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def _verify(folder: Folder, packed: str, expected: _Content) -> None:
-    """Decompresses a file and compares.
+    """Decompress a file and compare it with the expected content.
 
     Raises:
-        ReadError: it is damaged, or holds something else.
+        ReadError: it is damaged, or has other content.
     """
     content = _Measure()
     stream = os.fdopen(folder.open(packed, os.O_RDONLY), "rb")

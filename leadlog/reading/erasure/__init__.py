@@ -1,10 +1,10 @@
-"""Takes a person out of the log: files, archive, bucket tables and daily summaries.
+"""Erasure of a person from the log: files, archive, bucket tables and daily summaries.
 
     from leadlog.reading import erasure
 
     report = erasure.run("database_logs", lead_ids=["lead-1"], emails=["ana@acme.example"])
 
-`leadlog erase` is the same from the command line, and writes the audit record besides.
+`leadlog erase` does the same from the command line, and also writes the audit record.
 """
 
 from leadlog.reading.erasure.person import Identity

@@ -1,8 +1,8 @@
-"""What an erasure is about, kept from its first change until nothing is left to do.
+"""The journal of an erasure, kept from its first change until nothing is left to do.
 
-While files are rewritten, the lines go that say which address belongs to which id. A run that goes
-on after a kill, or on a later day, takes what the first one found from here. It names the persons,
-so it is as private as the log itself, and is removed with the last file that names them.
+While files are rewritten, the lines that relate addresses to ids are removed. A run that continues
+after a kill, or on a later day, therefore reads the identities from the journal. It names the
+persons, so it is as private as the log itself, and is removed with the last file that names them.
 """
 
 from pathlib import Path
@@ -32,10 +32,10 @@ class Journal:
         self._path = root / NAME
 
     def read(self) -> Identity:
-        """Return what earlier runs have left to do; an empty identity if there is none.
+        """Return the identity that earlier runs have left to erase; an empty one if there is none.
 
         Raises:
-            ReadError: it cannot be read.
+            ReadError: the journal cannot be read.
         """
         try:
             data: dict[str, Any] = orjson.loads(self._path.read_bytes())
@@ -48,19 +48,19 @@ class Journal:
             ) from error
 
     def write(self, identity: Identity) -> None:
-        """Keep what is to be done, before anything is done.
+        """Store the identity before anything is erased.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the journal cannot be written.
         """
         data = {name: sorted(texts) for name, texts in attrs.asdict(identity).items()}
         replace(self._path, orjson.dumps(data), mode=modes_of(self._path.parent)[0])
 
     def remove(self) -> None:
-        """Forget it.
+        """Remove the journal.
 
         Raises:
-            OSError: it cannot be removed.
+            OSError: the journal cannot be removed.
         """
         self._path.unlink(missing_ok=True)
         sync_folder(self._path.parent)

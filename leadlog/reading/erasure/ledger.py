@@ -1,6 +1,6 @@
-"""The ledger of erasures: when persons were erased from a log; it names nobody and is kept.
+"""The ledger of erasures: the times at which persons were erased; it names no one and is kept.
 
-What was made from the log before, such as a data set or a model, is stale since then.
+Anything made from the log before, such as a data set or a model, is stale since then.
 """
 
 import os
@@ -20,10 +20,10 @@ NAME = ".erasures.jsonl"
 
 
 def note_erasure(directory: Path) -> None:
-    """Add an erasure that changed something.
+    """Append an erasure that changed something.
 
     Raises:
-        OSError: The list cannot be written.
+        OSError: The ledger cannot be written.
     """
     now = now_us()
     line = orjson.dumps({"erasure_id": new_id(now), "at": format_us(now)}) + b"\n"
@@ -36,10 +36,10 @@ def note_erasure(directory: Path) -> None:
 
 
 def erasure_ids(directory: Path) -> list[str]:
-    """Return the ids of all erasures of a log, in their order.
+    """Return the ids of all erasures of a log, in order.
 
     Raises:
-        ReadError: The list cannot be read.
+        ReadError: The ledger cannot be read.
     """
     try:
         lines = (directory / NAME).read_bytes().splitlines()

@@ -1,7 +1,7 @@
-"""Takes persons out of lines: a line that is about one of them goes, in others they are covered.
+"""Erasure of persons from lines: lines about a person are removed, mentions elsewhere masked.
 
-With a key nothing goes: in lines about a person all personal data become pseudonyms, as
-`leadlog_processors.privacy` makes them, and so do ids and addresses in the others.
+With a key no line is removed: in lines about a person all personal data become pseudonyms, as made
+by `leadlog_processors.privacy`, and so do ids and addresses in other lines.
 """
 
 import re
@@ -22,7 +22,7 @@ _GONE = object()
 
 
 def mentions(identity: Identity) -> Callable[[bytes], bool]:
-    """Return a quick test whether some bytes may name one of the persons or their operations."""
+    """Return a fast test of whether bytes may name one of the persons or their operations."""
     spelling = Spelling(identity.texts())
     operations = [re.escape(text.encode()) for text in identity.operations]
     found = re.compile(b"|".join(operations) or rb"(?!)").search
@@ -30,17 +30,18 @@ def mentions(identity: Identity) -> Callable[[bytes], bool]:
 
 
 class Cover:
-    """Takes persons out of content, line by line.
+    """Erases persons from content, line by line.
 
     Args:
         identity: the persons.
-        key: of the pseudonyms; None: lines about them go, and `***` stands for them elsewhere.
+        key: key of the pseudonyms; None to remove lines about them and mask them with `***`
+            elsewhere.
 
     Attributes:
-        lines_removed: so far.
-        lines_changed: so far.
-        events: Id, UTC day and new line (None for none) of each event that was taken out or
-            changed so far.
+        lines_removed: number of lines removed so far.
+        lines_changed: number of lines changed so far.
+        events: id, UTC day and new line (None if removed) of each event that was removed or changed
+            so far.
     """
 
     def __init__(self, identity: Identity, key: bytes | None = None) -> None:
@@ -55,7 +56,7 @@ class Cover:
         """Yield the content without the persons, in blocks.
 
         Args:
-            content: blocks of lines, of whatever length.
+            content: blocks of lines, of any length.
         """
         rest = b""
         for block in content:
@@ -88,12 +89,12 @@ class Cover:
         return new
 
     def _line(self, line: bytes) -> bytes | None:
-        """Return the line as it may stay; None where it may not."""
+        """Return the line to keep in its place; None to remove it."""
         if not self._mentions(line):
             return line
         event = decode(line)
         if event is None:
-            return None  # what else in it is the person's is unknown
+            return None  # what else in it concerns the person is unknown
         about = self._identity.is_about(event)
         if about and self._privacy is None:
             return None
@@ -103,11 +104,11 @@ class Cover:
         if covered == event and not about:
             return line
         content = orjson.dumps(covered)
-        # What is still in it, no rule knows how to take out.
+        # No rule can remove what still remains in it.
         return None if any(map(self._spelling.is_in, _texts(covered))) else content
 
     def covered(self, value: Any) -> Any:
-        """Return a value without the persons: neither entries about them nor their identifiers."""
+        """Return a value without entries about the persons and without their identifiers."""
         if isinstance(value, str):
             return self._spelling.replaced(value, self._stand_in)
         if isinstance(value, dict):
@@ -117,7 +118,7 @@ class Cover:
         return value
 
     def _key(self, key: str, others: dict[str, Any]) -> str:
-        """Return a key without the persons, and another one than the others are."""
+        """Return a key without the persons, distinct from the other keys."""
         covered = new = self._spelling.replaced(key, self._stand_in)
         number = 1
         while new != key and new in others:
@@ -126,7 +127,7 @@ class Cover:
         return new
 
     def _entry(self, item: Any) -> Any:
-        """Return an entry of a list; one about a person goes, or becomes one about nobody."""
+        """Return a list's entry without the persons; `_GONE` to remove an entry about one."""
         if self._is_entry(item):
             if self._privacy is None:
                 return _GONE
@@ -148,13 +149,13 @@ class Cover:
     def _stand_in(self, text: str) -> str:
         if self._privacy is None:
             return MASK
-        # The same text as under any personal key, so that records can still be joined.
+        # The same pseudonym as for any personal key, so that records can still be joined.
         stand_in: str = self._privacy(None, "info", {"name": text})["name"]
         return stand_in
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a value, keys too."""
+    """Yield every text in a value, including keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,8 +1,8 @@
-"""What leadlog keeps beside its lines, and what others put there: persons go, or are named.
+"""Erasure from files without lines: those of leadlog are changed, others are reported.
 
-Each file of the log directory that holds no lines is looked at, behind links too, unpacked where
-it is compressed. `leadlog.core.places` says what it is and so what is done with it; what nobody
-may change, or what is not leadlog's, is named with what to do about it.
+Each such file of the log directory is examined, through links too, and decompressed if necessary.
+`leadlog.core.places` tells what it is and so how it is treated; files that must not be changed, or
+that are not leadlog's, are reported with a remedy.
 """
 
 import base64
@@ -36,22 +36,22 @@ _OVERLAP_BYTES = 8 * 1024
 _BUSY_SECONDS = 5.0
 _MONITOR_LOCK = ".monitor.lock"
 _ZSTD, _GZIP, _PARQUET, _SQLITE = b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"PAR1", b"SQLi"
-_BUSY = "somebody is writing it; run this again"
+_BUSY = "a process is writing it; run this again"
 _REMOVE = "take the person out of it by hand, or remove it"
 
 
 class OtherFiles:
-    """The files of a log directory that hold no lines.
+    """The files of a log directory that contain no lines.
 
     Args:
         root: the log directory.
-        cover: takes the persons out of content.
-        spelling: finds them in any spelling.
-        dry_run: changes nothing.
+        cover: erases the persons from content.
+        spelling: finds the persons in any spelling.
+        dry_run: change nothing.
 
     Attributes:
-        changed: files that named them.
-        remaining: files that still do, and why.
+        changed: files that named the persons.
+        remaining: reasons by file that still names them.
     """
 
     def __init__(self, root: Path, cover: Cover, spelling: Spelling, *, dry_run: bool) -> None:
@@ -63,10 +63,10 @@ class OtherFiles:
         self.remaining: dict[str, str] = {}
 
     def run(self, done: set[str]) -> None:
-        """Take the persons out of all of them.
+        """Erase the persons from all of them.
 
         Args:
-            done: real paths of files that were looked at already.
+            done: real paths of files that were processed already.
         """
         for path in walk(self._root):
             name = str(path.relative_to(self._root))
@@ -83,7 +83,7 @@ class OtherFiles:
         self._working_copies()
 
     def _file(self, path: Path, name: str, place: Place | None) -> str | None:
-        """Take the persons out of one; returns why it still names them, if it does."""
+        """Erase the persons from one file; return why it still names them, or None."""
         draft = DRAFT.fullmatch(path.name) is not None
         derived = place is not None and place.content is Content.DERIVED
         if place is not None and (draft or derived):
@@ -111,7 +111,7 @@ class OtherFiles:
         }
 
     def _removed(self, path: Path, name: str, *, draft: bool) -> str | None:
-        """Remove what is made anew, and what a killed process left, if the persons may be in it."""
+        """Remove a derived file or an abandoned draft if the persons may be in it."""
         if not (name.startswith(INDEX) or holds(path, self._spelling)):
             return None
         if not self._dry_run:
@@ -130,7 +130,7 @@ class OtherFiles:
         return None
 
     def _damaged(self, path: Path, name: str) -> str | None:
-        """Remove the damaged lines that name them."""
+        """Remove the damaged lines that name the persons."""
         if path.suffix != ".jsonl":
             return f"it is a damaged file as it was found; {_REMOVE}"
         lines = path.read_bytes().splitlines(keepends=True)
@@ -143,9 +143,9 @@ class OtherFiles:
         return any(self._spelling.is_in_bytes(one) for one in _unpacked_line(line))
 
     def _database(self, path: Path, name: str) -> str | None:
-        """Cover the cells, and let nothing of them stay in free pages or in the journal."""
+        """Cover the cells, and leave no copy in free pages or in the journal."""
         if path.suffix != ".sqlite3":
-            return None  # the journal of one, which went with its last reader
+            return None  # the journal of a database, removed with its last reader
         if is_locked(path.with_name(_MONITOR_LOCK)):
             return "`leadlog monitor` is running; stop it and run this again"
         with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
@@ -183,7 +183,7 @@ class OtherFiles:
         return covered.decode() if isinstance(cell, str) else covered
 
     def _exports(self) -> None:
-        """Name the files elsewhere that have the persons in them; forget those that are gone."""
+        """Report exported files that name the persons; forget those that no longer exist."""
         listed = exports(self._root)
         there = [path for path in listed if Path(path).exists()]
         for path in there:
@@ -199,10 +199,10 @@ class OtherFiles:
             replace(self._root / EXPORTS, text.encode("utf-8", "surrogateescape"))
 
     def _working_copies(self) -> None:
-        """Name what a killed command left of this or of another log."""
+        """Report working copies that killed commands left of this or another log."""
         temporary = Path(tempfile.gettempdir())
         for folder in (one for pattern in WORKING_COPIES for one in temporary.glob(pattern)):
-            with suppress(OSError, LeadlogError):  # gone meanwhile, or another user's
+            with suppress(OSError, LeadlogError):  # just removed, or another user's
                 for path in walk(folder):
                     if holds(path, self._spelling):
                         self.remaining[str(path)] = (
@@ -212,7 +212,7 @@ class OtherFiles:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """Give every file below a directory, behind links too, each folder once."""
+    """Yield every file below a directory, through links too, each folder once."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         state = Path(folder).stat()
@@ -223,22 +223,22 @@ def walk(root: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            if path.is_file():  # no socket, no FIFO, no link to nowhere
+            if path.is_file():  # no socket, FIFO or dangling link
                 yield path
 
 
 def holds(path: Path, spelling: Spelling) -> bool:
-    """Return whether a file names one of the persons, in whatever form it is kept.
+    """Return whether a file names one of the persons, in whatever format it is stored.
 
     Raises:
-        OSError: it cannot be read.
-        ReadError: it is a Parquet file and damaged.
+        OSError: the file cannot be read.
+        ReadError: it is a damaged Parquet file.
     """
     return any(spelling.is_in_bytes(block) for block in _blocks(path))
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """Yield the unpacked content of a file, in blocks that overlap where no line ends."""
+    """Yield the unpacked content of a file in blocks, which overlap if no line ends."""
     with path.open("rb") as stream:
         head = stream.read(4)
         stream.seek(0)
@@ -260,7 +260,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(stream: IO[bytes], head: bytes) -> Iterator[bytes]:
-    """Yield a stream's content, unpacked; of a damaged one, what can be read."""
+    """Yield a stream's content, unpacked; of a damaged one, the readable part."""
     unpacked: Any = stream
     if head == _ZSTD:
         unpacked = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
@@ -279,7 +279,7 @@ def _unpacked_lines(content: bytes) -> Iterator[bytes]:
 
 
 def _unpacked_line(line: bytes) -> Iterator[bytes]:
-    """Yield a line, and what leadlog put into it in base64."""
+    """Yield a line, and any base64 content that leadlog put into it."""
     yield line
     if b'"base64"' in line:
         with suppress(ValueError, KeyError, TypeError):
@@ -305,7 +305,7 @@ def _rows(path: Path) -> Iterator[bytes]:
 
 
 def _cells(path: Path) -> Iterator[bytes]:
-    """Yield the cells of a database, since in its pages nothing parts one from the next."""
+    """Yield the cells of a database; its raw pages do not separate them."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         for (table,) in tables.fetchall():
@@ -320,7 +320,7 @@ def _content(cell: Any) -> bytes:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether somebody is at work on a file."""
+    """Return whether a process holds a file's lock."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -1,9 +1,9 @@
-"""Who is to be erased: what identifies the persons, and what is known to belong to them.
+"""The persons to erase: their identifiers, and what is known to belong to them.
 
 A lead's records name its e-mail addresses, and an error that names neither belongs to an operation
-that does. So what was asked for is widened once, over the whole log, before anything is changed:
-ids to their addresses, addresses to their ids, both to the operations that were about them. An
-address that the log knows of another lead, too, is not taken over from an id.
+that does. So the request is extended once, over the whole log, before anything is changed: ids to
+their addresses, addresses to their ids, both to the operations about them. An address that the log
+also relates to another lead is not inherited from an id.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,12 +26,12 @@ def _folded(texts: Iterable[str]) -> frozenset[str]:
 
 @attrs.frozen
 class Identity:
-    """What identifies the persons to be erased.
+    """The identifiers of the persons to erase.
 
     Attributes:
-        lead_ids: of the leads.
-        emails: casefolded.
-        operations: ids of operations that were about them.
+        lead_ids: ids of the leads.
+        emails: casefolded addresses.
+        operations: ids of operations about them.
     """
 
     lead_ids: frozenset[str] = attrs.field(default=frozenset(), converter=_texts)
@@ -39,7 +39,7 @@ class Identity:
     operations: frozenset[str] = attrs.field(default=frozenset(), converter=_texts)
 
     def __or__(self, other: "Identity") -> "Identity":
-        """Both together."""
+        """Return both identities together."""
         return Identity(
             self.lead_ids | other.lead_ids,
             self.emails | other.emails,
@@ -50,11 +50,11 @@ class Identity:
         return bool(self.lead_ids or self.emails)
 
     def texts(self) -> list[str]:
-        """Return the texts that must not remain in the log, the longest first."""
+        """Return the texts that must not remain in the log, longest first."""
         return sorted({*self.lead_ids, *self.emails}, key=lambda text: (-len(text), text))
 
     def is_about(self, event: Data) -> bool:
-        """Return whether an event is about one of the persons, and about nobody else."""
+        """Return whether an event is about one of the persons."""
         for lead_id, email in leads_of(event):
             if lead_id in self.lead_ids or (email or "").casefold() in self.emails:
                 return True
@@ -70,20 +70,20 @@ def is_telling(text: str) -> bool:
 
 
 class Findings:
-    """What the log says of the persons: fed with every event that may name them.
+    """Relations that the log shows, fed with every event that may name the persons.
 
     Args:
-        asked: what was asked for.
+        asked: the requested identity.
     """
 
     def __init__(self, asked: Identity) -> None:
         self._asked = asked
         self._ids_of: dict[str, set[str]] = {}
-        self._same: dict[str, set[str]] = {}  # ids of rows that had another one before
+        self._same: dict[str, set[str]] = {}  # ids of one row before and after a change
         self._operations: list[tuple[str | None, str, str]] = []
 
     def add(self, event: Data) -> None:
-        """Take an event."""
+        """Add an event."""
         before, after = _renamed(event)
         if before and after:
             self._same.setdefault(before, set()).add(after)
@@ -97,7 +97,7 @@ class Findings:
             )
 
     def identity(self) -> Identity:
-        """Return the identity that was asked for and all that belongs to it."""
+        """Return the requested identity and everything that belongs to it."""
         ids, emails = set(self._asked.lead_ids), set(self._asked.emails)
         ids |= {one for email in self._asked.emails for one in self._ids_of.get(email, ())}
         follow = list(ids)
@@ -115,7 +115,7 @@ class Findings:
 
 
 def leads_of(event: Data) -> Iterator[tuple[str | None, str | None]]:
-    """(lead id, e-mail address) of the leads that a record is about, as far as it says."""
+    """Yield (lead id, e-mail address) of the leads that a record is about; None if unstated."""
     for place, keys in (
         (event.get("lead_identifier"), ("lead_id",)),
         (_section(event, "context").get("lead_data"), ("lead_id", "id")),
@@ -138,7 +138,7 @@ def leads_of(event: Data) -> Iterator[tuple[str | None, str | None]]:
 
 
 def _renamed(event: Data) -> tuple[str | None, str | None]:
-    """Return the row's id before and after a record that changed it."""
+    """Return a row's id before and after a record that changed it."""
     who = _section(event, "lead_identifier")
     before, after = who.get("previous_lead_id"), who.get("lead_id")
     return (

@@ -1,4 +1,4 @@
-"""What an erasure did, or would do; it names nobody."""
+"""The report of an erasure or its dry run; it names no one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +15,8 @@ class Changed:
 
     Attributes:
         path: relative to the log directory.
-        lines_removed: lines about them.
-        lines_changed: lines in which they were covered.
+        lines_removed: number of lines about them.
+        lines_changed: number of lines in which they were masked.
     """
 
     path: str
@@ -26,19 +26,18 @@ class Changed:
 
 @attrs.frozen
 class ErasureReport:
-    """What an erasure did, or would do.
+    """The report of an erasure or dry run.
 
     Attributes:
         directory: the log directory.
         dry_run: whether nothing was changed.
-        pseudonymised: whether pseudonyms stand for them, and no line went.
-        lead_ids: how many leads it was about, the ones that were found by their addresses
-            included.
-        changed: files that named them.
-        remaining: files that still name them, and why; a later run goes on.
-        summaries: daily summaries that were made anew or covered.
-        copies: destination that the log was shipped to, to what happens to the copies there.
-        covered: takes the persons out of plain data: a file's name may have them in it.
+        pseudonymised: whether pseudonyms replace the persons, so that no line was removed.
+        lead_ids: number of leads, including those found by their addresses.
+        changed: files that named the persons.
+        remaining: reasons by file that still names them; a later run continues.
+        summaries: daily summaries that were rebuilt or masked.
+        copies: treatment of shipped copies, by destination.
+        covered: erases the persons from plain data, such as file names.
     """
 
     directory: Path
@@ -53,12 +52,12 @@ class ErasureReport:
 
     @property
     def lines_removed(self) -> int:
-        """All together."""
+        """The total number of lines removed."""
         return sum(one.lines_removed for one in self.changed)
 
     @property
     def lines_changed(self) -> int:
-        """All together."""
+        """The total number of lines changed."""
         return sum(one.lines_changed for one in self.changed)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""One erasure over one log directory: look, note, rewrite, and look what is left.
+"""One erasure in one log directory: search, store the journal, rewrite, and search again.
 
-Files are replaced, never changed in place: the new one is written under a hidden name, synced,
-and renamed over the old one, so at any kill each file is the old one or the new one. Only closed
-files are touched, as by the janitor, and under its lock.
+Files are replaced, never changed in place: the new file is written under a hidden name, synced, and
+renamed over the old one, so after a kill each file is the old one or the new one. Only closed files
+are touched, as by the janitor, and under its lock.
 """
 
 import os
@@ -53,22 +53,22 @@ def run(
     dry_run: bool = False,
     today: str | None = None,
 ) -> ErasureReport:
-    """Take persons out of a log, or replace them by pseudonyms.
+    """Erase persons from a log, or replace them by pseudonyms.
 
-    It may be killed at any moment; the next run, with the same persons, others or none, goes on.
+    It may be killed at any moment; the next run, for the same persons, others or none, continues.
 
     Args:
         directory: the log directory.
         lead_ids: ids of leads.
         emails: e-mail addresses, in any case.
-        pseudonym_key: with it pseudonyms stand for the persons; without it the lines about them
+        pseudonym_key: key of pseudonyms that replace the persons; without it the lines about them
             are removed.
-        dry_run: changes nothing.
+        dry_run: change nothing.
         today: the UTC day; the clock's by default.
 
     Raises:
-        LogDirectoryError: there is no such directory, it cannot be read or written, or a janitor
-            is at work there.
+        LogDirectoryError: the directory does not exist, cannot be read or written, or a janitor is
+            running there.
         ReadError: a file cannot be read.
     """
     root = Path(directory)
@@ -125,7 +125,7 @@ class _Erasure:
         )
 
     def _widened(self, asked: Identity) -> Identity:
-        """Return the identity that was asked for with all that the log relates to it."""
+        """Return the requested identity with everything that the log relates to it."""
         identity = asked
         while True:  # an address leads to an id, whose other records name another address
             findings = Findings(identity)
@@ -160,7 +160,7 @@ class _Erasure:
             try:
                 if not dry_run:
                     with folder.claimed(found) as source:
-                        # Before the lines go: a kill in between has copies deleted too early.
+                        # Before lines are removed: a kill in between has copies deleted too early.
                         note_erased(self._root, self._erased(file.category, cover))
                         remove_buckets(self._root, file.date)
                         self._replace(folder, found, source, Cover(identity, self._key))
@@ -176,7 +176,7 @@ class _Erasure:
         return [Erased(event_id, category, day, line) for event_id, day, line in cover.events]
 
     def _others(self, identity: Identity, *, dry_run: bool) -> None:
-        """Everything that holds no lines, the rings, and files elsewhere."""
+        """Erase from files without lines, and report rings and files elsewhere."""
         texts = [text for text in identity.texts() if is_telling(text)]
         spelling = Spelling(texts)
         others = OtherFiles(self._root, Cover(identity, self._key), spelling, dry_run=dry_run)
@@ -189,7 +189,7 @@ class _Erasure:
         for ring in Spool(self._root).files():
             with suppress(OSError):
                 if ring.path.name.rpartition(".")[0].rpartition(".")[0] not in waiting:
-                    continue  # what is in it, is in the files too
+                    continue  # its content is in the files too
                 if spelling.may_be_in(ring.path.read_bytes()):
                     self._remaining[str(ring.path)] = (
                         "a process has lines for the log in its memory; run this again, after a "
@@ -212,14 +212,14 @@ class _Erasure:
                 yield from self._of(folder, remove_drafts=remove_drafts)
 
     def _behind_link(self, file: LogFile) -> Folder | None:
-        """Return the folder that a link in a category's place points at.
+        """Return the folder to which a link in a category's place points.
 
-        The janitor leaves it alone; a person has to go from there, too.
+        The janitor leaves it alone; a person must be erased there too.
         """
         try:
             return Folder(file.category, file.path.resolve(strict=True), self._in_use)
         except OSError:
-            return None  # whatever can be read there is found with the other files
+            return None  # files that can be read there are found with the other files
 
     def _of(self, folder: Folder, *, remove_drafts: bool) -> Iterator[tuple[Folder, FoundFile]]:
         files, drafts = folder.scan()
@@ -244,7 +244,7 @@ class _Erasure:
         rewrite(folder, found, source, cover.lines(_blocks(file.path)))
 
     def _replace_part(self, found: FoundFile, source: int, cover: Cover) -> None:
-        from leadlog.reading.archive.parts import (  # as the libraries take a while
+        from leadlog.reading.archive.parts import (  # the libraries are slow to import
             take_after_original,
             writing_part,
         )
@@ -254,7 +254,7 @@ class _Erasure:
             take_after_original(source, drafts)
 
     def _summaries(self, identity: Identity, days: set[str], *, dry_run: bool) -> tuple[str, ...]:
-        """Daily summaries: made anew where their events changed, covered where they are gone."""
+        """Rebuild daily summaries whose events changed; mask those whose events are gone."""
         done = []
         folder = category_directory(self._root, "monitoring_data")
         sought = mentions(identity)
@@ -282,7 +282,7 @@ class _Erasure:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a log file of any form."""
+    """Yield the content of a log file in any format."""
     rest = b""
     with open_content(path) as stream:
         while data := stream.read(_BLOCK_BYTES):

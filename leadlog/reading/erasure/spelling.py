@@ -1,9 +1,9 @@
-r"""How an id or an address may be written: each spelling that a text, a URL or a page may have.
+r"""Spellings of an id or an address: each form that it may have in a text, a URL or a page.
 
     ana@acme.example   ANA@Acme.Example   ana%40acme.example   ana%2540acme.example
     ana@acme.example   ana\x40acme.example   ana&#64;acme.example   ana=40acme.example
 
-Base64 is not looked into, but where leadlog itself writes it.
+Base64 is decoded only where leadlog itself writes it.
 """
 
 import html
@@ -27,7 +27,7 @@ _ESCAPED = re.compile(
 _OCTETS = re.compile(r"(?:\\+x[0-9A-Fa-f]{2})+|(?:\\+[0-3][0-7]{2})+|(?:=[0-9A-F]{2})+")
 _LINE_END = re.compile(rb"(?<!=)(?<!=\r)\n")
 _MOST_ROUNDS = 4
-"""How often a spelling may be encoded once more."""
+"""Largest number of nested encodings of a spelling."""
 _CODE = (
     r"(?:%(?:25)*[0-9A-Fa-f]{2})+|\\+(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|U[0-9A-Fa-f]{8}|[0-7]{3}"
     r"|[abfnrtv0\"'/])|&(?:amp;)*\#?\w+;|=[0-9A-F]{2}"
@@ -35,25 +35,25 @@ _CODE = (
 _CODE_BEFORE = re.compile(rf"(?:{_CODE})\Z")
 _CODE_AFTER = re.compile(_CODE)
 _REACH = 24
-"""Characters of the longest code."""
+"""Length of the longest code in characters."""
 
 
 class Spelling:
-    """Finds some texts in every spelling, as whole words: `lead-1` is not in `lead-12`.
+    """Finds texts in every spelling, as whole words: `lead-1` is not found in `lead-12`.
 
     Args:
-        texts: what is looked for, whatever its case.
+        texts: the texts to find, in any case.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        # The longest first: of two that begin at one place it is the one to cover.
+        # Longest first: of two texts that begin at the same place, the longer one is covered.
         self._texts = sorted({one for one in texts if one}, key=lambda one: (-len(one), one))
         written = {_folded(one) for text in self._texts for one in (text, _in_ascii(text))}
         self._plain = re.compile("|".join(map(re.escape, written)) or r"(?!)")
         self._any = re.compile("|".join(map(_spelled, self._texts)) or r"(?!)", re.IGNORECASE)
 
     def may_be_in(self, content: bytes) -> bool:
-        """Return whether one of the texts may be in some bytes; false is sure."""
+        """Return whether one of the texts may be in some bytes; false is certain."""
         if not self._texts:
             return False
         text = content.decode("utf-8", "replace")
@@ -61,7 +61,7 @@ class Spelling:
             return True
         for _ in range(_MOST_ROUNDS):
             before = text
-            # After each step, as what it takes for a code may be part of a plain text.
+            # After each step, because plain text may look like a code.
             for step in (_unescaped, _without_octets, unquote, html.unescape):
                 simpler = step(text)
                 if simpler != text:
@@ -84,17 +84,17 @@ class Spelling:
         )
 
     def is_in(self, text: str) -> bool:
-        """Return whether one of the texts is in this one, as a whole word."""
+        """Return whether one of the texts is in `text`, as a whole word."""
         return any(_is_whole(match) for match in self._any.finditer(text))
 
     def replaced(self, text: str, stand_in: Callable[[str], str]) -> str:
-        """Return a text with something else in the place of each of the texts."""
+        """Return a text with each of the texts replaced by its stand-in."""
         return self._any.sub(
             lambda match: stand_in(self._decoded(match[0])) if _is_whole(match) else match[0], text
         )
 
     def _decoded(self, spelled: str) -> str:
-        """Return which of the texts a spelling is of."""
+        """Return the text that a spelling stands for."""
         for text in self._texts:
             if re.fullmatch(_spelled(text), spelled, re.IGNORECASE):
                 return text
@@ -108,14 +108,14 @@ def _folded(text: str) -> str:
 
 
 def _normal(text: str) -> str:
-    # Asking is much faster than doing it.
+    # The test is much faster than the normalisation.
     if unicodedata.is_normalized("NFKC", text):
         return text
     return unicodedata.normalize("NFKC", text)
 
 
 def _in_ascii(address: str) -> str:
-    """Return an address with its domain as it is registered, `xn--…`."""
+    """Return an address with its domain in ASCII form, `xn--…`."""
     local, at, domain = address.rpartition("@")
     try:
         return f"{local}{at}{domain.encode('idna').decode()}" if at else address
@@ -152,7 +152,7 @@ def _octets(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _spelled(text: str) -> str:
-    """Return a regex for every spelling of a text."""
+    """Return a regular expression for every spelling of a text."""
     whole = "".join(map(_spelled_char, text))
     other = _in_ascii(text)
     return whole if other == text else f"(?:{whole}|{''.join(map(_spelled_char, other))})"
@@ -186,7 +186,7 @@ def _spelled_char(char: str) -> str:
             found.append(rf"\\+x{code:02x}")
         if 0x21 <= code < 0x7F:
             found.append(chr(code + 0xFEE0))  # its full-width form
-    # A mail wraps lines with an equals sign at the end.
+    # A mail breaks lines with an equals sign at the end.
     return f"(?:{'|'.join(dict.fromkeys(found))})(?:=\\r?\\n)?"
 
 
@@ -207,7 +207,7 @@ _ESCAPE = re.compile(r"\\+(?:[uxU]([0-9A-Fa-f]+)|([0-7]{3})|(.))\Z")
 
 
 def _plainly(token: str) -> str:
-    """Return what a code stands for; a space where that is unclear."""
+    """Return the character of a code; a space if that is unclear."""
     if token.startswith("\\"):
         match = _ESCAPE.match(token)
         if match is None or match[3]:

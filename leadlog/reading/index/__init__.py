@@ -1,13 +1,13 @@
-"""Where in the files the events of a row, a session or an id are, so that nobody searches them.
+"""The index: positions of the events of a row, a session or an id, for lookups without a search.
 
-    <log directory>/.index/events.sqlite3     0600; deleting it costs the time to make it anew
+    <log directory>/.index/events.sqlite3     0600; deleting it costs the time to rebuild it
 
-An SQLite database in WAL mode: any number of processes read it while one adds to it, where a DuckDB
-file admits one process in all. It knows each plain or compressed file up to the line where it
-stopped, and goes on from there. Sealed days are not in it; they are asked in SQL.
+It is an SQLite database in WAL mode: any number of processes read it while one adds to it, whereas
+a DuckDB file admits only one process. It covers each plain or compressed file up to the line where
+it stopped, and continues there. Sealed days are not in it; they are queried in SQL.
 
-Events are read from the log itself, never from here. An entry that does not lead to its event says
-that a file was replaced, and the file is indexed anew.
+Events are always read from the log itself. An entry that does not lead to its event shows that a
+file was replaced, and the file is indexed again.
 """
 
 from leadlog.reading.index.opening import existing_index, open_index

@@ -1,7 +1,7 @@
-"""What the index keeps of an event beside its place: enough to count, to chart and to filter.
+"""The index's columns of an event besides its position: enough to count, chart and filter.
 
-Most of it is of few values, so an event has the number of its kind, and the kinds are a table of
-their own. Filters are resolved to kinds, and hourly and daily counts are by kind.
+Most columns have few distinct values, so an event stores the number of its kind, and kinds have a
+separate table. Filters are resolved to kinds, and hourly and daily counts are by kind.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from leadlog.reading.change import change_of
 
 __all__ = [
     "MANY",
+    "TEXT_LIMIT",
     "Kind",
     "duration_of",
     "kind_of",
@@ -27,29 +28,29 @@ __all__ = [
 ]
 
 MANY: Final = "…"
-"""Stands for names that came after there were too many of them to tell apart."""
+"""Replaces names once too many distinct ones exist."""
 
-_TEXT_LIMIT: Final = 120
+TEXT_LIMIT: Final = 120
 
 
 class Kind(NamedTuple):
-    """What many events have in common; None for what they do not say.
+    """The values that many events share; None for those an event lacks.
 
     Attributes:
         category: the folder.
-        event_name: dotted name of what happened.
-        operation: what readers call the operation, such as `Deal.update`.
+        event_name: dotted name of the event.
+        operation: display name of the operation, such as `Deal.update`.
         entity: the mapped class's name.
-        outcome: what the database did.
+        outcome: outcome in the database.
         level: severity of the event.
         failed: whether the call, run or measurement failed.
         tier: band of the wall time.
         quality: band of the lead's score.
-        error_type: of an error.
+        error_type: type of an error.
         exception: qualified name of the error's class.
-        fingerprint: of an error; its type where it has none.
-        monitoring: what was looked at, of a look at the system.
-        rate: the share of such events that is kept.
+        fingerprint: fingerprint of an error; its type if it has none.
+        monitoring: type of a monitoring record.
+        rate: fraction of such events that is kept.
     """
 
     category: str
@@ -68,7 +69,7 @@ class Kind(NamedTuple):
     rate: float = 1.0
 
     def lumped(self) -> "Kind":
-        """Return the kind without the names that anybody may make up in any number."""
+        """Return the kind without names of unlimited variety."""
         return self._replace(
             event_name=MANY,
             operation=None if self.operation is None else MANY,
@@ -101,13 +102,13 @@ def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _text(value: Any) -> str | None:
     if type(value) is not str:
         return None
-    return value if len(value) <= _TEXT_LIMIT else f"{value[: _TEXT_LIMIT - 1]}…"
+    return value if len(value) <= TEXT_LIMIT else f"{value[: TEXT_LIMIT - 1]}…"
 
 
 def signature_of(category: str, data: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    """Return values on which alone the kind of an event depends, unchecked, in a microsecond.
+    """Return the values that determine an event's kind, unchecked, within a microsecond.
 
-    None where another way to the kind has to be taken.
+    None if the kind has to be computed.
     """
     if data.get("log_type") != "database_operation":
         return None
@@ -130,10 +131,10 @@ def signature_of(category: str, data: Mapping[str, Any]) -> tuple[Any, ...] | No
 
 
 def kind_of(category: str, data: Mapping[str, Any]) -> Kind:
-    """Return what an event has in common with many others.
+    """Return the kind of an event: the values that it shares with many others.
 
     Args:
-        category: the folder that it lies in.
+        category: the folder of its file.
         data: the event.
     """
     rate = data.get("sample_rate")
@@ -205,7 +206,7 @@ def _not(success: Any) -> bool | None:
 
 
 def duration_of(data: Mapping[str, Any]) -> int | None:
-    """Return how long an event took, microseconds; None where that is not known."""
+    """Return the duration of an event in microseconds; None if unknown."""
     place = _DURATIONS.get(data.get("log_type", ""))
     if place is None:
         return None
@@ -215,16 +216,16 @@ def duration_of(data: Mapping[str, Any]) -> int | None:
 
 
 def user_of(data: Mapping[str, Any]) -> str | None:
-    """Return who was bound."""
+    """Return the bound user; None if there is none."""
     context = data.get("context")
     return _text(context.get("user")) if type(context) is dict else None
 
 
 def score_of(data: Mapping[str, Any]) -> tuple[int, tuple[str | None, ...]] | None:
-    """Return the quality of an event's lead: its score, and its marks; None for no lead.
+    """Return the quality score and marks of an event's lead; None without a lead.
 
-    The score is from 0 to 1000; the marks are the source of the lead, and the codes that say why
-    the score is what it is.
+    The score is from 0 to 1000; the marks are the source of the lead, and the codes that explain
+    the score.
     """
     labels = data.get("training_labels")
     score = labels.get("data_quality_score") if type(labels) is dict else None
@@ -238,11 +239,12 @@ def score_of(data: Mapping[str, Any]) -> tuple[int, tuple[str | None, ...]] | No
 
 
 def rows_of(data: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...], bool]:
-    """Return which rows an event is about.
+    """Return the rows that an event concerns.
 
     Returns:
-        The key of the one row; the keys of rows that it lists; whether it may be about any row
-        without naming it.
+        The key of its only row; the keys of rows that it lists; whether it may concern any row
+        without
+            naming it.
     """
     key: str | None = None
     listed: tuple[str, ...] = ()
@@ -262,7 +264,7 @@ def rows_of(data: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...], bool]
 
 
 def _only_key(data: Mapping[str, Any]) -> str | None:
-    """Return the key of an ordinary call on one row, as `change_of` gives it but much faster."""
+    """Return the key of an ordinary call on one row, as `change_of` does but much faster."""
     details, who = data.get("operation_details"), data.get("lead_identifier")
     if type(details) is not dict or type(who) is not dict or data.get("truncated"):
         return None

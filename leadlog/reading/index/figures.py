@@ -1,11 +1,11 @@
-"""The questions that pages and reports ask of the index; no log file is read for them.
+"""Queries of pages and reports against the index; they read no log file.
 
     with Index("database_logs") as index:
         index.catch_up()
         figures = Figures(index)
         figures.totals(None, since_us, until_us)  # {kind: Total(...)}
 
-Whole days, hours and quarters of an hour come from the roll-ups, the rest of a period from the
+Whole days, hours and quarters of an hour are read from the roll-ups, the rest of a period from the
 events themselves.
 """
 
@@ -26,16 +26,16 @@ __all__ = ["Figures", "IndexedEvent", "Scores", "Total"]
 _US: Final = 1_000_000
 
 Buckets = Iterable[tuple[int, int]]
-"""Bucket of a duration and how many events have it; to be read once."""
+"""Number of events by bucket of duration; can be iterated once."""
 
 
 class Total(NamedTuple):
-    """What events add up to, as they are in the log.
+    """Totals of events, without weights for sampling.
 
     Attributes:
-        n: how many.
-        timed: how many of them have a duration.
-        us: sum of the durations, microseconds.
+        n: number of events.
+        timed: number of events with a duration.
+        us: sum of the durations in microseconds.
     """
 
     n: int
@@ -44,13 +44,13 @@ class Total(NamedTuple):
 
 
 class IndexedEvent(NamedTuple):
-    """An event as the index knows it.
+    """An event in the index.
 
     Attributes:
-        number: of the event; larger for those indexed later.
-        at: when, microseconds since 1970.
+        number: number of the event; larger if indexed later.
+        at: time of the event, microseconds since 1970.
         kind: number of its kind.
-        duration: microseconds; None where it is not known.
+        duration: duration in microseconds; None if unknown.
     """
 
     number: int
@@ -60,7 +60,7 @@ class IndexedEvent(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """How many scores of leads there were.
+    """A number of quality scores of leads.
 
     Attributes:
         day: number of the day since 1970.
@@ -68,6 +68,7 @@ class Scores(NamedTuple):
         source: of the leads; None where it is not known.
         issues: codes that say why the score is what it is.
         n: how many.
+        thousandths: what the scores add up to.
     """
 
     day: int
@@ -75,15 +76,16 @@ class Scores(NamedTuple):
     source: str | None
     issues: tuple[str, ...]
     n: int
+    thousandths: int
 
 
 class Figures:
-    """What the index adds up to.
+    """Figures computed from the index.
 
     Args:
-        index: open; used from one thread at a time.
+        index: the open index; used from one thread at a time.
 
-    Every method raises `IndexUnavailableError` where the database cannot be read.
+    Every method raises `IndexUnavailableError` if the database cannot be read.
     """
 
     def __init__(self, index: Index) -> None:
@@ -101,15 +103,15 @@ class Figures:
         return self._kinds
 
     def extent(self) -> tuple[int, int] | None:
-        """Return the times of the first and the last event; None where there is none."""
-        # Each by itself, which is one step in the index; both at once would read all of it.
+        """Return the times of the first and the last event; None if there is none."""
+        # Separate queries take one step in the index each; a combined one would scan all of it.
         ((first, last),) = self._ask(
             "SELECT (SELECT min(at) FROM events), (SELECT max(at) FROM events)"
         )
         return None if first is None else (first, last)
 
     def position(self) -> tuple[str, int]:
-        """Return the generation of the numbers, and the last number given."""
+        """Return the generation of the numbers, and the last number assigned."""
         rows = self._ask(
             "SELECT name, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0) "
             "FROM generation"
@@ -117,7 +119,7 @@ class Figures:
         return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
 
     def users(self, names: Collection[str]) -> list[int]:
-        """Return the numbers of the users with some names."""
+        """Return the numbers of the users with the given names."""
         return [
             number
             for (number,) in self._ask(
@@ -126,15 +128,20 @@ class Figures:
             )
         ]
 
+    def damaged(self) -> set[str]:
+        """Return the categories that have lines which are not events."""
+        rows = self._ask("SELECT DISTINCT category FROM files WHERE damaged > 0")
+        return {category for (category,) in rows}
+
     # ----------------------------------------------------------------------------- added up
 
     def totals(self, kinds: Collection[int] | None, since: int, until: int) -> dict[int, Total]:
-        """Return what the events of a period add up to, by kind.
+        """Return the totals of a period's events, by kind.
 
         Args:
-            kinds: numbers of the kinds wanted; None for all.
-            since: first moment, microseconds since 1970.
-            until: the moment at which the period has ended.
+            kinds: numbers of the kinds to include; None for all.
+            since: start of the period, microseconds since 1970.
+            until: end of the period; excluded.
         """
         found: dict[int, list[int]] = {}
         for level, start, end in _pieces(since, until):
@@ -158,12 +165,12 @@ class Figures:
     def series(
         self, kinds: Collection[int] | None, since: int, until: int, step: int
     ) -> dict[int, dict[int, int]]:
-        """Return kind to slot to number of events; a slot is the time of its start // step.
+        """Return the number of events by kind and slot; a slot is its start time // step.
 
         Args:
-            kinds: numbers of the kinds wanted; None for all.
-            since: first moment, microseconds since 1970.
-            until: the moment at which the period has ended.
+            kinds: numbers of the kinds to include; None for all.
+            since: start of the period, microseconds since 1970.
+            until: end of the period; excluded.
             step: width of a slot in seconds.
         """
         found: dict[int, dict[int, int]] = {}
@@ -187,13 +194,13 @@ class Figures:
     def latencies(
         self, kinds: Collection[int] | None, since: int, until: int, step: int | None = None
     ) -> Iterator[tuple[int, int, Buckets]]:
-        """Yield kind, slot, and how many events have which bucket of durations; some kinds twice.
+        """Yield kind, slot, and events by bucket of duration; a kind may occur twice.
 
         Args:
-            kinds: numbers of the kinds wanted; None for all.
-            since: first moment, microseconds since 1970.
-            until: the moment at which the period has ended.
-            step: width of a slot in seconds; without one, all are in slot 0.
+            kinds: numbers of the kinds to include; None for all.
+            since: start of the period, microseconds since 1970.
+            until: end of the period; excluded.
+            step: width of a slot in seconds; without it, everything is in slot 0.
         """
         wanted = " AND kind > 0" if kinds is None else _of(kinds)
         for level, start, end in _pieces(since, until, step):
@@ -218,7 +225,7 @@ class Figures:
         piece: tuple[int, int, int],
         step: int | None,
     ) -> Iterator[tuple[int, int, Buckets]]:
-        """Yield what is packed of a part of a period."""
+        """Yield the packed roll-ups of a part of a period."""
         level, start, end = piece
         slot = "0" if step is None else f"slot * {level:d} / {step:d}"
         sql = (
@@ -229,7 +236,7 @@ class Figures:
             yield kind, place, unpacked(buckets)
 
     def lots(self) -> Mapping[int, int]:
-        """Return the numbers of all kinds, each with that of its lot.
+        """Return the number of each kind's lot, by the kind's number.
 
         A lot is all kinds of one category and sampling rate.
         """
@@ -238,9 +245,9 @@ class Figures:
     def latencies_of_lots(
         self, lots: Collection[int], since: int, until: int, step: int | None = None
     ) -> Iterator[tuple[int, int, Buckets]]:
-        """Yield lot, slot, and how many events have which bucket of durations; some lots twice.
+        """Yield lot, slot, and events by bucket of duration; a lot may occur twice.
 
-        Arguments are those of `latencies`.
+        The arguments are those of `latencies`.
         """
         lot_of = self.lots()
         packed, kinds = (
@@ -258,25 +265,25 @@ class Figures:
                 yield lot_of[kind], place, buckets
 
     def scores(self, since_day: int, until_day: int) -> Iterator[Scores]:
-        """Yield how many scores of leads there were, by day.
+        """Yield the numbers of leads' quality scores, by day.
 
         Args:
             since_day: the first day, as a number since 1970.
-            until_day: the end; excluded.
+            until_day: the last day; excluded.
         """
-        for day, bin_, n, marks in self._ask(
-            "SELECT slot, bin, n, name FROM scores LEFT JOIN names ON names.id = marks "
-            "WHERE slot >= ? AND slot < ?",
+        for day, bin_, n, thousandths, marks in self._ask(
+            "SELECT slot, bin, n, thousandths, name FROM scores "
+            "LEFT JOIN names ON names.id = marks WHERE slot >= ? AND slot < ?",
             (since_day, until_day),
         ):
             told: list[Any] = orjson.loads(marks) if marks else [None]
-            yield Scores(day, bin_, told[0], tuple(told[1:]), n)
+            yield Scores(day, bin_, told[0], tuple(told[1:]), n, thousandths)
 
     def first_and_last(self, kinds: Collection[int]) -> tuple[int, int] | None:
         """Return the times of the first and the last event of some kinds."""
         first: int | None = None
         last: int | None = None
-        for kind in kinds:  # one by one, since each is two steps in an index then
+        for kind in kinds:  # separately, since each then takes two steps in an index
             ((low, high),) = self._ask(
                 "SELECT (SELECT min(at) FROM events WHERE kind = :kind), "
                 "(SELECT max(at) FROM events WHERE kind = :kind)",
@@ -302,25 +309,37 @@ class Figures:
         least_us: int | None = None,
         most_us: int | None = None,
         oldest: bool = False,
+        before: tuple[int, int] | None = None,
+        numbers: tuple[int, int] | None = None,
     ) -> list[IndexedEvent]:
-        """Return events of a period, the newest first.
+        """Return events of a period, newest first.
 
         Args:
             kinds: numbers of the kinds wanted; None for all.
             since: first moment, microseconds since 1970.
             until: the moment at which the period has ended.
             most: how many.
-            users: numbers of users; None for anybody's.
+            users: numbers of users; None for all.
             session: only of this session.
             key: only on the row with this key.
             least_us: only those that took as long, microseconds.
             most_us: only those that took no longer.
             oldest: the oldest first instead.
+            before: only those before this time, and of the same time those with a smaller number.
+            numbers: only those whose numbers are above the first and up to the last.
         """
         conditions, values = _conditions(users, session, key, least_us, most_us)
-        order = "ASC" if oldest else "DESC"
+        table, order = "events", "ASC" if oldest else "DESC"
+        if before is not None:
+            conditions += " AND (at, id) < (:at, :id)"
+            values |= {"at": before[0], "id": before[1]}
+            until = min(until, before[0] + 1)
+        if numbers is not None:
+            table = "events NOT INDEXED"  # but by number: there are few of them
+            conditions += " AND id > :above AND id <= :last"
+            values |= {"above": numbers[0], "last": numbers[1]}
         sql = (
-            "SELECT id, at, kind, duration FROM events WHERE at >= :start AND at < :end"
+            f"SELECT id, at, kind, duration FROM {table} WHERE at >= :start AND at < :end"
             f"{_of(kinds)}{conditions} ORDER BY at {order}, id {order} LIMIT :most"
         )
         parameters = _parameters(kinds, since, until, 0) | values | {"most": most}
@@ -339,9 +358,9 @@ class Figures:
         least_us: int | None = None,
         most_us: int | None = None,
     ) -> list[tuple[int, int, int]]:
-        """Return kind, slot and number of events, by what the roll-ups do not know.
+        """Return (kind, slot, number of events), with filters that the roll-ups do not have.
 
-        Arguments are those of `newest` and `series`.
+        The arguments are those of `newest` and `series`.
         """
         conditions, values = _conditions(users, session, key, least_us, most_us)
         sql = (
@@ -352,20 +371,28 @@ class Figures:
         return [(kind, place, n) for kind, place, n in rows]
 
     def by_user(
-        self, kinds: Collection[int] | None, since: int, until: int, most: int
-    ) -> list[tuple[str, int]]:
-        """Return the users with most events of a period, and how many."""
+        self,
+        kinds: Collection[int] | None,
+        since: int,
+        until: int,
+        *,
+        session: str | None = None,
+        key: str | None = None,
+        least_us: int | None = None,
+        most_us: int | None = None,
+    ) -> list[tuple[str, int, int]]:
+        """Return (user, kind, number of events); the arguments are those of `newest`."""
+        conditions, values = _conditions(None, session, key, least_us, most_us)
         rows = self._ask(
-            "SELECT name, n FROM (SELECT user, count(*) AS n FROM events "
-            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)} "
-            "GROUP BY user ORDER BY n DESC LIMIT :most) JOIN names ON names.id = user "
-            "ORDER BY n DESC",
-            _parameters(kinds, since, until, 0) | {"most": most},
+            "SELECT name, kind, n FROM (SELECT user, kind, count(*) AS n FROM events "
+            f"WHERE at >= :start AND at < :end AND user IS NOT NULL{_of(kinds)}{conditions} "
+            "GROUP BY user, kind) JOIN names ON names.id = user",
+            _parameters(kinds, since, until, 0) | values,
         )
-        return [(name, n) for name, n in rows]
+        return [(name, kind, n) for name, kind, n in rows]
 
     def sessions(self, kinds: Collection[int], since: int, until: int) -> int:
-        """Return in how many sessions there were events of some kinds."""
+        """Return the number of sessions with events of some kinds."""
         ((count,),) = self._ask(
             "SELECT count(DISTINCT session) FROM events "
             f"WHERE at >= :start AND at < :end{_of(kinds)}",
@@ -373,18 +400,22 @@ class Figures:
         )
         return int(count)
 
-    def after(self, number: int, most: int) -> list[IndexedEvent]:
-        """Return events that were indexed after one, in their order."""
-        return [
-            IndexedEvent(*row)
-            for row in self._ask(
-                "SELECT id, at, kind, duration FROM events WHERE id > ? ORDER BY id LIMIT ?",
-                (number, most),
-            )
-        ]
+    def after(self, number: int, most: int) -> tuple[int, int]:
+        """Return (number of the last event, count) of the events indexed after a number.
+
+        Args:
+            number: number of the event to start after; returned if there is none.
+            most: largest number of events to count.
+        """
+        ((last, n),) = self._ask(
+            "SELECT max(id), count(*) FROM "
+            "(SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+            (number, most),
+        )
+        return (number if last is None else int(last)), int(n)
 
     def places(self, numbers: Collection[int]) -> dict[int, EventLocation]:
-        """Return where some events are, by number."""
+        """Return the locations of some events, by number."""
         return self._index.of_numbers(numbers)
 
 
@@ -422,7 +453,7 @@ def _conditions(
         if value is not None:
             text += f" AND {condition}"
             values[name] = value
-    if users is not None and not users:  # nobody of that name
+    if users is not None and not users:  # no user has such a name
         text += " AND 0"
         values.pop("users", None)
         text = text.replace("user IN (SELECT value FROM json_each(:users))", "1")
@@ -430,9 +461,9 @@ def _conditions(
 
 
 def _pieces(since: int, until: int, step: int | None = None) -> Iterator[tuple[int, int, int]]:
-    """Parts of a period: width of their slots in seconds (0: single events), start and end.
+    """Yield the parts of a period: width of their slots in seconds (0: single events), start, end.
 
-    With a step, only slots that lie whole in one of the steps are taken.
+    With a step, only slots that lie entirely within one step are used.
     """
     widths = [width for width in reversed(LEVELS) if step is None or step % width == 0]
     yield from _split(since, until, widths)

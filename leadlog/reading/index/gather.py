@@ -1,10 +1,10 @@
-"""What the index has of a piece of a file, gathered as fast as Python can.
+"""Gathering of the index's rows from pieces of files, as fast as Python can.
 
-What a line says is decided by `leadlog.reading.events.decode`, and what an event is by the
-functions of `columns`. What is usual is done without them: a time of a minute that was met before,
-and a call on the store of a kind that was met before.
+`leadlog.reading.events.decode` decides what is an event, and the functions of `columns` what is
+stored of it. Frequent cases bypass them: a time within a known minute, and a call on the store of a
+known kind.
 
-Nothing here knows the database, so that processes beside the one that writes may gather, too.
+This module does not use the database, so that other processes than the writer can gather, too.
 """
 
 import os
@@ -37,7 +37,7 @@ COLUMNS: Final = (
     *("offset", "length", "at", "kind", "duration", "score", "marks", "user", "event"),
     *("session", "key", "unnamed"),
 )
-"""Of an event; those that `Piece` has."""
+"""Names of the columns of an event in a `Piece`."""
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
 _TAIL_BYTES: Final = 64
 _STAMP_LENGTH: Final = 27
@@ -48,11 +48,11 @@ _Row = tuple[Any, ...]
 
 
 class IndexSource(NamedTuple):
-    """A file that is read.
+    """A file to read.
 
     Attributes:
         category: its folder.
-        path: of the file.
+        path: path of the file.
         stream: its content.
     """
 
@@ -62,18 +62,18 @@ class IndexSource(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one piece of a file adds to the index; of plain values alone.
+    """The rows that one piece of a file adds to the index; plain values only.
 
     Attributes:
-        end: offset behind its last line.
-        tail: the bytes before that.
-        columns: of its events, as `COLUMNS` names them. `kind` is a place in `kinds`, `marks` and
-            `user` are places in `names`, -1 for none.
-        kinds: the fields of the kinds that these events are of.
-        names: texts that they share.
-        mentions: keys of the rows that an event lists, by its place in the columns.
+        end: offset after its last line.
+        tail: the bytes before this offset.
+        columns: columns of its events, in the order of `COLUMNS`. `kind` is an index into `kinds`,
+            `marks` and `user` are indexes into `names`, -1 for none.
+        kinds: fields of the kinds of these events.
+        names: texts that the events share.
+        mentions: keys of the rows that an event lists, with the event's index in the columns.
         addresses: number of an e-mail address and key of a row that had it.
-        damaged: how many of its lines are not events.
+        damaged: number of lines that are not events.
         first_damaged: offset of the first of them.
     """
 
@@ -89,7 +89,7 @@ class Piece(NamedTuple):
 
 
 class Gatherer:
-    """Gathers pieces one after the other, and remembers what the next is likely to need."""
+    """Gathers one piece after another, and caches what the next one is likely to need."""
 
     def __init__(self) -> None:
         self._minutes: dict[str, int] = {}
@@ -108,13 +108,13 @@ class Gatherer:
         self._tail = b""
 
     def gather(self, source: IndexSource, start: int, most: int, stop: int | None = None) -> Piece:
-        """Read the complete lines of a file from an offset on.
+        """Read the complete lines of a file from an offset.
 
         Args:
             source: the file.
-            start: the offset.
-            most: about how many bytes to read.
-            stop: offset behind the last byte to read; a line's end.
+            start: offset of the first line.
+            most: approximate number of bytes to read.
+            stop: offset after the last byte to read; the end of a line.
         """
         self._begin()
         source.stream.seek(max(start - _TAIL_BYTES, 0))
@@ -142,7 +142,7 @@ class Gatherer:
             read = stream.read(size)
             if not read:
                 return
-            if not read.endswith(b"\n"):  # to its end, so that nobody has to go back
+            if not read.endswith(b"\n"):  # to the end of the line, so that nothing is read twice
                 read += stream.readline(_BLOCK_BYTES)
             block, newline, rest = read.rpartition(b"\n")
             if not newline:
@@ -176,7 +176,7 @@ class Gatherer:
             self._tail = (self._tail + block[-_TAIL_BYTES:] + b"\n")[-_TAIL_BYTES:]
 
     def _long_line(self, source: IndexSource) -> bool:
-        """Read one line that is longer than a block; False where it has no end yet."""
+        """Read one line that is longer than a block; return False if it has no end yet."""
         reader = LineReader(source.stream, source.path, self._end, self._skipped)
         for event in reader.read(1):
             at, length = microseconds_of(event.timestamp), len(event.raw) + 1
@@ -197,12 +197,12 @@ class Gatherer:
         return at
 
     def _kind(self, category: str, data: Mapping[str, Any]) -> int:
-        """Return the place of an event's kind."""
+        """Return the index of an event's kind."""
         kind = kind_of(category, data)
         found = self._kinds.setdefault(kind, len(self._kinds))
         signature = signature_of(category, data)
         if signature is not None:
-            with suppress(TypeError):  # a list or an object where a text belongs
+            with suppress(TypeError):  # a list or an object instead of a text
                 self._signatures[signature] = found
         return found
 
@@ -218,7 +218,7 @@ class Gatherer:
     def _row(
         self, category: str, offset: int, length: int, at: int, data: Mapping[str, Any]
     ) -> _Row:
-        """Return the columns of an event: those of an ordinary call on one row at once."""
+        """Return the columns of an event, with a shortcut for ordinary calls on one row."""
         get = data.get
         details, who, what = get("operation_details"), get("lead_identifier"), get("data_details")
         labels = get("training_labels")
@@ -246,7 +246,7 @@ class Gatherer:
         # fmt: on
         try:
             kind = self._signatures.get(signature)
-        except TypeError:  # a list or an object where a text belongs
+        except TypeError:  # a list or an object instead of a text
             kind = None
         event_id, session_id = get("event_id"), get("session_id")
         session = self._sessions.get(session_id) if type(session_id) is str else None
@@ -305,7 +305,7 @@ class Gatherer:
 
 
 def _moment(minute: int, stamp: str) -> int | None:
-    """Return a time of a minute that was met before; None where `decode` has to look at it."""
+    """Return a time within a known minute; None if `decode` has to check it."""
     digits = stamp[17:19] + stamp[20:26]
     if stamp[19] == "." and stamp[26] == "Z" and digits < "60" and digits.isdecimal():
         return minute + int(digits) if digits.isascii() else None

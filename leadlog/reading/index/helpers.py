@@ -1,8 +1,8 @@
-"""Processes that gather pieces of large logs beside the one that writes the index.
+"""Helper processes that gather pieces of large logs in parallel to the writer of the index.
 
-Each is a Python of its own, started by name and not by `multiprocessing`, which would run the
-user's main module again. They read the log and hand over plain values; where one cannot be started
-or dies, its caller finds that pieces are missing and gathers these itself.
+Each is a separate Python interpreter, started by module name and not by `multiprocessing`, which
+would run the user's main module again. They read the log and return plain values; if one cannot be
+started or dies, its caller notices the missing pieces and gathers them itself.
 """
 
 import marshal
@@ -29,13 +29,13 @@ _LENGTH_BYTES: Final = 8
 
 
 class FilePart(NamedTuple):
-    """What one process gathers at a time.
+    """The part of a file that one process gathers at a time.
 
     Attributes:
-        file: of the log.
-        inode: of the file.
+        file: the log file.
+        inode: its inode number.
         start: offset of its first line.
-        stop: offset behind its last line; None of a compressed file, of which it is the rest.
+        stop: offset after its last line; None for a compressed file, which is read to its end.
     """
 
     file: LogFile
@@ -45,12 +45,12 @@ class FilePart(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """What came of a part.
+    """A result of gathering.
 
     Attributes:
-        part: of which file.
+        part: the part of a file.
         start: offset of the piece's first line.
-        piece: what was gathered; None when there is no more of this part.
+        piece: the gathered piece; None if the part has no more.
     """
 
     part: FilePart
@@ -59,7 +59,7 @@ class Gathered(NamedTuple):
 
 
 def helpers_at_most() -> int:
-    """Return how many processes there may be; 0 where there is but one processor."""
+    """Return the largest number of helper processes; 0 with a single processor."""
     if getattr(sys, "frozen", False) or not sys.executable or native.is_patched():
         return 0
     usable = getattr(os, "sched_getaffinity", None)
@@ -68,10 +68,10 @@ def helpers_at_most() -> int:
 
 
 def parts_of(file: LogFile, start: int) -> Iterator[FilePart]:
-    """Yield the parts of a file from an offset on, in order; two callers cut it at the same lines.
+    """Yield the parts of a file from an offset, in order; every caller cuts at the same lines.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with file.path.open("rb") as stream:
         found = os.fstat(stream.fileno())
@@ -91,7 +91,7 @@ def send(stream: IO[bytes], message: Any) -> None:
     """Write plain values to a pipe.
 
     Raises:
-        OSError: nobody reads it.
+        OSError: the pipe has no reader.
     """
     packed = marshal.dumps(message)
     stream.write(len(packed).to_bytes(_LENGTH_BYTES, "little"))
@@ -100,10 +100,10 @@ def send(stream: IO[bytes], message: Any) -> None:
 
 
 def receive(stream: IO[bytes]) -> Any:
-    """Read what `send` wrote.
+    """Read a message written by `send`.
 
     Raises:
-        EOFError: there is no more.
+        EOFError: the pipe is at its end.
     """
     length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
     packed = stream.read(length)
@@ -114,13 +114,13 @@ def receive(stream: IO[bytes]) -> Any:
 
 @contextmanager
 def gathered(parts: Iterable[FilePart], count: int) -> Iterator[Iterator[Gathered]]:
-    """Have processes gather parts; gives their pieces as they come.
+    """Let helper processes gather parts; yield an iterator over their pieces.
 
-    Pieces of one part come in order. Of parts that a process could not gather something is missing.
+    Pieces of one part are in order. If a process fails, pieces of its part are missing.
 
     Args:
-        parts: to be gathered, the first ones first.
-        count: how many processes.
+        parts: the parts to gather, in order.
+        count: number of processes.
     """
     todo = deque(parts)
     results: Queue[Gathered | None] = Queue(2 * count)
@@ -150,7 +150,7 @@ def gathered(parts: Iterable[FilePart], count: int) -> Iterator[Iterator[Gathere
         todo.clear()
         for process in [*started]:
             process.kill()
-        for _ in pieces():  # so that no thread waits for room
+        for _ in pieces():  # so that no thread waits for space in the queue
             pass
         for thread in threads[:running]:
             thread.join()
@@ -159,7 +159,7 @@ def gathered(parts: Iterable[FilePart], count: int) -> Iterator[Iterator[Gathere
 def _serve(
     todo: deque[FilePart], results: Queue[Gathered | None], started: list[subprocess.Popen[bytes]]
 ) -> None:
-    """Hand parts to one process until there are no more, or until it ends."""
+    """Hand parts to one process until none is left, or until the process ends."""
     with (
         suppress(OSError, EOFError, IndexError),
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The numbers that the index has for what many events have in common: kinds, names and others."""
+"""The index's numbers of shared values: kinds, names and others."""
 
 import hashlib
 import sqlite3
@@ -20,27 +20,27 @@ CREATE TABLE IF NOT EXISTS kinds (
 );
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 """
-"""`lot` is the first kind of the same category and rate, by which durations are added up, too."""
+"""`lot` is the first kind of the same category and rate, by which durations are also added up."""
 
 
 def event_number(event_id: str) -> int:
-    """Return a number by which an event is looked up; few others have the same."""
+    """Return the number by which an event is looked up; few others have the same."""
     return crc32(event_id.encode())
 
 
 def address_number(address: str) -> int:
-    """Return a number by which an e-mail address in any case is looked up; few have the same."""
+    """Return the number by which an e-mail address is looked up in any case; few share it."""
     return crc32(address.casefold().encode())
 
 
 def session_number(session_id: str) -> int:
-    """Return a number of 63 bits for a session, which no other is likely to have."""
+    """Return a 63-bit number for a session, practically unique."""
     digest = hashlib.blake2b(session_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
 class Numbers:
-    """The numbers of kinds and names; new ones are given within a transaction.
+    """The numbers of kinds and names; new ones are assigned within a transaction.
 
     Args:
         connection: to the index.
@@ -51,11 +51,11 @@ class Numbers:
         self._kinds: dict[Kind, int] = {}
         self._lots: dict[tuple[str, float], int] = {}
         self.lot_of: dict[int, int] = {}
-        """Number of a kind to that of its lot, for those that were asked for."""
+        """Number of the lot by number of the kind, for those requested so far."""
         self._names: dict[str, int] = {}
 
     def forget(self) -> None:
-        """Look all of them up again: those of a transaction that was rolled back are gone."""
+        """Discard all cached numbers: those of a transaction that was rolled back do not exist."""
         self._kinds.clear()
         self._lots.clear()
         self.lot_of.clear()
@@ -77,7 +77,7 @@ class Numbers:
         return found
 
     def _lot(self, kind: Kind, number: int) -> int:
-        """Return the number of a kind's lot, which is kept where the kind is new."""
+        """Return the number of a kind's lot, and store it if the kind is new."""
         (lot,) = self._execute("SELECT lot FROM kinds WHERE id = ?", (number,)).fetchone()
         if not lot:
             own = kind.category, kind.rate
@@ -92,7 +92,7 @@ class Numbers:
         return int(lot)
 
     def lot(self, kind: int) -> int:
-        """Return the number of the lot of a kind by its number."""
+        """Return the number of a kind's lot by the kind's number."""
         found = self.lot_of.get(kind)
         if found is None:
             (found,) = self._execute("SELECT lot FROM kinds WHERE id = ?", (kind,)).fetchone()
@@ -100,7 +100,7 @@ class Numbers:
         return int(found)
 
     def name(self, name: str) -> int | None:
-        """Return the number of a name; None where it is new and there are too many."""
+        """Return the number of a name; None if it is new and the limit is reached."""
         found = self._names.get(name)
         if found is None:
             found = self._number("names", "name", name, _MOST_NAMES)
@@ -111,7 +111,7 @@ class Numbers:
     def _number(
         self, table: str, column: str, text: str, most: int | None, kind: Kind | None = None
     ) -> int | None:
-        """Return the number of a text; None where it is new and there are too many."""
+        """Return the number of a text; None if it is new and the limit is reached."""
         execute = self._execute
         row = execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,)).fetchone()  # noqa: S608
         if row is not None:

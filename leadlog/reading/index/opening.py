@@ -1,4 +1,4 @@
-"""When there is an index, and when the log is read without one."""
+"""Decides whether an index is used, or the log is read directly."""
 
 import os
 import sqlite3
@@ -14,19 +14,18 @@ from leadlog.reading.index.updating import IndexUnavailableError, Progress, size
 __all__ = ["existing_index", "open_index"]
 
 _SMALL_BYTES: Final = 32 * 1024 * 1024
-"""A log that is smaller is read as fast as it is indexed."""
+"""A smaller log is read as fast as it is indexed."""
 
 
 def open_index(directory: str | os.PathLike[str], progress: Progress | None = None) -> Index | None:
-    """Return the index of a log, up to date; None where the log is as fast to read itself.
+    """Return the index of a log, up to date; None if the log is as fast to read directly.
 
-    None, too, where it cannot be made, for instance since nothing may be written there.
-
-    A database that SQLite finds damaged is made anew.
+    None also if the index cannot be created, for instance because the directory is read-only. A
+    database that SQLite finds damaged is created again.
 
     Args:
         directory: the log directory.
-        progress: is called with the bytes indexed so far and in all.
+        progress: called with the bytes indexed so far and in total.
 
     Raises:
         ReadError: a log file cannot be read.
@@ -56,7 +55,7 @@ def open_index(directory: str | os.PathLike[str], progress: Progress | None = No
 
 
 def existing_index(directory: str | os.PathLike[str]) -> Index | None:
-    """Return the index of a log, up to date, where there is one that lacks little.
+    """Return a log's index, brought up to date, if one exists and lacks little; else None.
 
     Raises:
         ReadError: a log file cannot be read.

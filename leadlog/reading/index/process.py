@@ -1,4 +1,4 @@
-"""A process that gathers pieces for another one, which started it: see `helpers`."""
+"""A helper process that gathers pieces for the process that started it: see `helpers`."""
 
 import gc
 import sys
@@ -17,8 +17,8 @@ _PIECE_BYTES: Final = 16 * 1024 * 1024
 
 
 def main() -> None:
-    """Answer each part on standard input with its pieces, until there are no more parts."""
-    gc.disable()  # there are no cycles, and it ends soon
+    """Answer each part on standard input with its pieces, until the input ends."""
+    gc.disable()  # there are no cycles, and the process ends soon
     gatherer = Gatherer()
     with suppress(EOFError, OSError):
         while True:
@@ -28,7 +28,7 @@ def main() -> None:
 def _answer(gatherer: Gatherer, part: tuple[Any, ...]) -> None:
     answers = sys.stdout.buffer
     category, path, start, stop = part
-    # What cannot be read, the caller meets, too.
+    # The caller meets the same read error.
     with suppress(ReadError), open_content(Path(path)) as stream:
         source = IndexSource(category, Path(path), stream)
         while stop is None or start < stop:

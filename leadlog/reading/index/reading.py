@@ -1,4 +1,4 @@
-"""Events by their places in the index, with those of sealed days beside them."""
+"""Reading of events by their locations in the index, and those of sealed days."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ _ATTEMPTS = 3
 
 
 class MovedError(Exception):
-    """An entry does not lead to its event."""
+    """An entry of the index does not lead to its event."""
 
 
 def events_of_row(
@@ -28,13 +28,13 @@ def events_of_row(
     pushdown: Mapping[str, Predicate],
     skipped: Skipped,
 ) -> list[Event]:
-    """Return what the history of a row needs of a log, in time order.
+    """Return the events that a row's history needs, in time order.
 
     Args:
         directory: the log directory.
-        index: of that log, up to date.
+        index: index of the log, up to date.
         key: the row's primary key as text.
-        pushdown: category to which events of sealed days are needed.
+        pushdown: which events of sealed days are needed, by category.
         skipped: counts the lines of these categories that are not events.
 
     Raises:
@@ -62,11 +62,11 @@ def events_of_row(
 
 
 def read_places(places: Iterable[EventLocation]) -> Iterator[Event]:
-    """Yield the events at some places, file by file.
+    """Yield the events at some locations, file by file.
 
     Raises:
         ReadError: a file cannot be read.
-        MovedError: at a place is another event, or none.
+        MovedError: a location has another event, or none.
     """
     in_order = sorted(places, key=lambda place: (str(place.file.path), place.offset))
     for path, own in groupby(in_order, key=lambda place: place.file.path):

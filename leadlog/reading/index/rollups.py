@@ -1,9 +1,9 @@
-"""Counts by quarter of an hour, hour and day, which the index keeps beside its events.
+"""Roll-ups: counts by quarter of an hour, hour and day, stored in the index next to its events.
 
-They are added up while events are indexed and taken off again when a file is forgotten, so that a
-page over months reads some thousand rows, not all events. Durations are counted by bucket, packed
-in one value for each slot and kind; and, for charts of all calls together, for each slot and lot
-(the kinds of one category and rate), under the lot's number with a minus.
+They are increased while events are indexed and decreased when a file is forgotten, so that a page
+over months reads some thousand rows, not all events. Durations are counted by bucket, packed into
+one value per slot and kind; and, for charts of all calls together, per slot and lot (the kinds of
+one category and rate), under the lot's negated number.
 """
 
 import math
@@ -19,7 +19,7 @@ from leadlog.reading.analytics.durations import BUCKET_WIDTH, NO_TIME
 __all__ = ["LEVELS", "TABLES", "Rollup", "unpacked"]
 
 LEVELS: Final = (900, 3_600, 86_400)
-"""Widths of the slots that are kept, in seconds; each is a multiple of the one before."""
+"""Widths of the slots in seconds; each is a multiple of the one before."""
 
 _FINEST_US: Final = LEVELS[0] * 1_000_000
 _DAY_US: Final = 86_400 * 1_000_000
@@ -40,20 +40,21 @@ CREATE TABLE IF NOT EXISTS latencies (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
     slot INTEGER NOT NULL, bin INTEGER NOT NULL, marks INTEGER NOT NULL, n INTEGER NOT NULL,
-    PRIMARY KEY (slot, bin, marks)
+    thousandths INTEGER NOT NULL, PRIMARY KEY (slot, bin, marks)
 ) WITHOUT ROWID;
 """
-"""`slot` is the number of the quarter, hour or day since 1970; `bin` the score in twentieths."""
+"""`slot` is the number of the quarter, hour or day since 1970; `bin` the score in twentieths,
+`thousandths` what the scores add up to."""
 
 
 def unpacked(buckets: bytes) -> Iterator[tuple[int, int]]:
-    """Yield bucket and number of what `latencies` has packed."""
+    """Yield (bucket, count) from a packed value of `latencies`."""
     numbers = array("i", buckets)
     return zip(numbers[::2], numbers[1::2], strict=True)
 
 
 class _Cell:
-    """What the events of one slot and kind add up to."""
+    """Totals of the events of one slot and kind."""
 
     __slots__ = ("buckets", "n", "timed", "us")
 
@@ -72,24 +73,27 @@ _Cells = defaultdict[tuple[int, int], _Cell]
 
 
 class Rollup:
-    """What some events add up to.
+    """Roll-up of some events.
 
     Args:
-        lot: number of a kind to that of its lot.
+        lot: returns the number of a kind's lot by the kind's number.
     """
 
     def __init__(self, lot: Callable[[int], int]) -> None:
         self._lot = lot
         self._durations: defaultdict[tuple[int, int], list[int | None]] = defaultdict(list)
         self._scores: Counter[tuple[int, int, int]] = Counter()
+        self._thousandths: Counter[tuple[int, int, int]] = Counter()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Count some events."""
-        durations, scores = self._durations, self._scores
+        """Add some events."""
+        durations, scores, thousandths = self._durations, self._scores, self._thousandths
         for at, kind, duration, score, marks in rows:
             durations[at // _FINEST_US, kind].append(duration)
             if score is not None:
-                scores[at // _DAY_US, min(score // _BIN, 19), marks or 0] += 1
+                cell = at // _DAY_US, min(score // _BIN, 19), marks or 0
+                scores[cell] += 1
+                thousandths[cell] += score
 
     def _cells(self) -> _Cells:
         cells: _Cells = defaultdict(_Cell)
@@ -105,10 +109,10 @@ class Rollup:
         return cells
 
     def write(self, connection: sqlite3.Connection, sign: int = 1) -> None:
-        """Add all of it to the tables, or with the sign -1 take it off.
+        """Add the totals to the tables, or subtract them with the sign -1.
 
         Raises:
-            sqlite3.Error: it cannot be written.
+            sqlite3.Error: the database cannot be written.
         """
         cells = self._cells()
         for place, level in enumerate(LEVELS):
@@ -128,8 +132,9 @@ class Rollup:
             )
             self._write_latencies(connection, level, cells, sign)
         connection.executemany(
-            "INSERT INTO scores VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
-            ((*key, sign * n) for key, n in self._scores.items()),
+            "INSERT INTO scores VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "n = n + excluded.n, thousandths = thousandths + excluded.thousandths",
+            ((*key, sign * n, sign * self._thousandths[key]) for key, n in self._scores.items()),
         )
         if sign < 0:
             for table in ("counts", "scores"):

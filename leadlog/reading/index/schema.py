@@ -16,7 +16,7 @@ __all__ = [
     "VERSION",
 ]
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 TABLES: Final = f"""
 CREATE TABLE IF NOT EXISTS files (
@@ -40,9 +40,9 @@ CREATE TABLE IF NOT EXISTS addresses (
 CREATE TABLE IF NOT EXISTS generation (name TEXT NOT NULL);
 {numbers.TABLES}{rollups.TABLES}
 """
-"""Events of one piece of a file have numbers one after the other; `event`, `session` and `address`
-are as `numbers` makes them, of several with the same number the log tells which is meant. `added`
-says whether a piece is in the roll-ups.
+"""Events of one piece of a file have consecutive numbers; `event`, `session` and `address` are
+hashes from `numbers`, so events with the same number are distinguished by reading the log. `added`
+states whether a piece is in the roll-ups.
 """
 INDEXES: Final = """
 CREATE INDEX IF NOT EXISTS events_at ON events (at, kind, duration);
@@ -60,4 +60,4 @@ _INSERT: Final = f"INSERT INTO events (id, file, {', '.join(COLUMNS)}) VALUES " 
 INSERT: Final = _INSERT + _ROW
 ROWS_AT_ONCE: Final = 50
 INSERT_MANY: Final = _INSERT + ", ".join([_ROW] * ROWS_AT_ONCE)
-"""With as few variables as any SQLite takes; a quarter faster than one row at a time."""
+"""Has as few variables as any SQLite accepts; a quarter faster than one row at a time."""

@@ -1,4 +1,4 @@
-"""The database of the index: made, and asked; `updating` writes it."""
+"""The database of the index: creation and queries; `updating` writes it."""
 
 import os
 import sqlite3
@@ -24,17 +24,17 @@ from leadlog.reading.index.updating import (
 __all__ = ["NAME", "EventLocation", "Index"]
 
 NAME: Final = "events.sqlite3"
-"""Of the database, in the folder of the index."""
+"""Name of the database in the folder of the index."""
 
 
 class EventLocation(NamedTuple):
-    """Where an event is.
+    """The location of an event.
 
     Attributes:
-        file: which log file.
-        offset: of its first byte in the file's content.
-        length: of its line with the newline, in bytes.
-        at: when the event was, microseconds since 1970.
+        file: the log file.
+        offset: offset of its first byte in the file's content.
+        length: length of its line in bytes, including the newline.
+        at: time of the event, microseconds since 1970.
     """
 
     file: LogFile
@@ -48,10 +48,10 @@ class Index(Database):
 
     Args:
         directory: the log directory.
-        folder: where the index lies; the log directory's own folder for it by default.
+        folder: the index's folder; by default the one in the log directory.
 
     Attributes:
-        path: of its database.
+        path: path of its database.
 
     Raises:
         IndexUnavailableError: it cannot be opened.
@@ -78,12 +78,12 @@ class Index(Database):
             raise IndexUnavailableError(f"cannot open the index {path}: {error}") from error
 
     def catch_up(self, progress: Progress | None = None) -> None:
-        """Index what was written since, and forget files that are gone or were replaced.
+        """Index new lines, and forget files that were removed or replaced.
 
-        Any number of processes may do so at a time: each takes turns with the others.
+        Any number of processes may do so at the same time: they take turns.
 
         Args:
-            progress: is called after each piece.
+            progress: called after each piece.
 
         Raises:
             IndexUnavailableError: the database cannot be written.
@@ -92,7 +92,7 @@ class Index(Database):
         self._writer.catch_up(progress)
 
     def add_up(self) -> None:
-        """Add what was indexed to the roll-ups that figures are made of, file by file.
+        """Add indexed events to the roll-ups on which figures are based, file by file.
 
         Raises:
             IndexUnavailableError: the database cannot be written.
@@ -100,7 +100,7 @@ class Index(Database):
         self._writer.add_up()
 
     def forget(self, file: LogFile) -> None:
-        """Forget what is known of a file, so that it is indexed anew.
+        """Forget a file, so that it is indexed again.
 
         Raises:
             IndexUnavailableError: the database cannot be written.
@@ -108,13 +108,13 @@ class Index(Database):
         self._writer.forget(file)
 
     def pending_bytes(self) -> int:
-        """Return how much of the log is not in the index, about."""
+        """Return the approximate number of bytes of the log that are not in the index."""
         return self._writer.pending(
             file for file in log_files(self._directory) if not file.archived
         )
 
     def of_row(self, key: str) -> list[EventLocation]:
-        """Return the events that name a row, or may be about it without naming any, in time order.
+        """Return the events that name a row, or may concern it without naming any, in time order.
 
         Args:
             key: the primary key as text.
@@ -130,7 +130,7 @@ class Index(Database):
         )
 
     def of_session(self, session_id: str) -> list[EventLocation]:
-        """Return the events of a session in time order; others, too, but hardly ever.
+        """Return the events of a session in time order; rarely also others.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
@@ -139,7 +139,7 @@ class Index(Database):
         return self._places("SELECT id FROM events WHERE session = :text", number)
 
     def of_event(self, event_id: str) -> list[EventLocation]:
-        """Return the events with an id; others, too, but seldom.
+        """Return the events with an id; seldom also others.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
@@ -147,7 +147,7 @@ class Index(Database):
         return self._places("SELECT id FROM events WHERE event = :text", event_number(event_id))
 
     def with_address(self, address: str) -> list[str]:
-        """Return keys of rows that may have had an e-mail address, in whatever case.
+        """Return keys of rows that may have had an e-mail address, in any case.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
@@ -160,7 +160,7 @@ class Index(Database):
         ]
 
     def of_numbers(self, numbers: Collection[int]) -> dict[int, EventLocation]:
-        """Return the events with some numbers; those that are gone are left out.
+        """Return the locations of events by number, without events that no longer exist.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
@@ -180,7 +180,7 @@ class Index(Database):
     def ask(
         self, sql: str, parameters: Sequence[Any] | dict[str, Any] = ()
     ) -> list[tuple[Any, ...]]:
-        """Return the rows of a query; `leadlog.reading.index.figures` has those there are.
+        """Return the rows of a query; the queries are in `leadlog.reading.index.figures`.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
@@ -191,7 +191,7 @@ class Index(Database):
             raise IndexUnavailableError(f"cannot read the index: {error}") from error
 
     def _files(self) -> dict[tuple[str, str], LogFile]:
-        """Return the files that were sealed since, from SQL."""
+        """Return the current files that are not sealed; sealed ones are queried in SQL."""
         return {
             (file.category, file.stem): file
             for file in log_files(self._directory)
@@ -213,7 +213,7 @@ class Index(Database):
         ]
 
     def keys(self, most: int) -> list[str]:
-        """Return some of the keys of rows.
+        """Return some of the rows' keys.
 
         Raises:
             IndexUnavailableError: the database cannot be read.
@@ -229,7 +229,7 @@ class Index(Database):
             raise IndexUnavailableError(f"cannot read the index: {error}") from error
 
     def count_damaged(self, categories: tuple[str, ...], skipped: Skipped) -> None:
-        """Add the lines of some categories that are not events, as their readers count them.
+        """Add the lines of some categories that are not events, counted as their readers do.
 
         Raises:
             IndexUnavailableError: the database cannot be read.

@@ -1,4 +1,4 @@
-"""The database of the index, brought up to date."""
+"""Updates of the index's database."""
 
 import os
 import secrets
@@ -27,24 +27,24 @@ from leadlog.reading.index.rollups import Rollup
 __all__ = ["WAIT_SECONDS", "IndexUnavailableError", "IndexWriter", "Progress", "size_of"]
 
 WAIT_SECONDS: Final = 30.0
-"""For other processes that write."""
+"""Longest wait for other processes that write."""
 _PIECE_BYTES: Final = 16 * 1024 * 1024
 _MANY_BYTES: Final = 64 * 1024 * 1024
-"""From so much on, other processes help: one needs a quarter of a second to start."""
+"""Size from which helper processes are used; each takes a quarter of a second to start."""
 _PAUSE_SECONDS: Final = 0.1
 _LOCK_NAME: Final = "events.lock"
 _MOST_ADDRESSES: Final = 200_000
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes indexed so far and in all."""
+"""Function called with the bytes indexed so far and in total."""
 
 
 class IndexUnavailableError(LeadlogError):
-    """The index cannot be made or read; the log itself can."""
+    """The index cannot be created or read; the log itself can."""
 
 
 class _State(NamedTuple):
-    """What the index knows of a file: its columns in `files`, from `id` on without the name."""
+    """The stored state of a file: columns of `files`, from `id` on without the name."""
 
     id: int
     inode: int
@@ -54,7 +54,7 @@ class _State(NamedTuple):
 
 
 class _Seen:
-    """How much of the log is indexed, for a caller that shows it."""
+    """Tracks how much of the log is indexed, for a caller that shows progress."""
 
     def __init__(self, files: Iterable[LogFile], progress: Progress | None) -> None:
         self._sizes = {file.path: size_of(file.path) for file in files}
@@ -64,30 +64,30 @@ class _Seen:
         self._total = sum(self._sizes.values())
 
     def count(self, file: LogFile, size: int) -> None:
-        """Note how much of a file is indexed."""
+        """Record how much of a file is indexed."""
         size = min(size, self._sizes[file.path])
         self._done += size - self._by_file.get(file.path, 0)
         self._by_file[file.path] = size
 
     def tell(self, file: LogFile, size: int) -> None:
-        """Note how much of a file is indexed, and tell."""
+        """Record how much of a file is indexed, and report progress."""
         self.count(file, size)
         if self._progress is not None:
             self._progress(self._done, self._total)
 
     def tell_pending(self, size: int) -> None:
-        """Tell that so much is not indexed yet, by another process."""
+        """Report that another process has this many bytes left to index."""
         if self._progress is not None:
             self._progress(max(self._total - size, 0), self._total)
 
 
 class IndexWriter:
-    """Brings an index up to date.
+    """Updates an index.
 
     Args:
-        connection: To its database.
+        connection: Connection to its database.
         directory: The log directory.
-        path: Of its database.
+        path: Path of its database.
     """
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, path: Path) -> None:
@@ -100,15 +100,15 @@ class IndexWriter:
         self._addresses: set[tuple[int, str]] = set()
 
     def prepare(self) -> None:
-        """Make the tables where there are none, or those of another version.
+        """Create the tables if they are missing or of another version.
 
         Raises:
-            sqlite3.Error: They cannot be made.
+            sqlite3.Error: The tables cannot be created.
         """
         execute = self._execute
         if execute("PRAGMA user_version").fetchone() != (schema.VERSION,):
             with self._transaction():
-                # Another process may have made them while this one waited for its turn.
+                # Another process may have created them while this one waited for the lock.
                 if execute("PRAGMA user_version").fetchone() != (schema.VERSION,):
                     for (table,) in execute(
                         "SELECT name FROM sqlite_schema "
@@ -122,20 +122,20 @@ class IndexWriter:
                 self._begin_generation()
 
     def _begin_generation(self) -> None:
-        """Let those who follow the index know that events have other numbers now."""
+        """Start a new generation, so that followers of the index notice that numbers changed."""
         self._execute("DELETE FROM generation")
         self._execute("INSERT INTO generation VALUES (?)", (secrets.token_hex(4),))
 
     def catch_up(self, progress: Progress | None) -> None:
-        """Do what `Index.catch_up` says."""
+        """Bring the index up to date; see `Index.catch_up`."""
         files = [file for file in log_files(self._directory) if not file.archived]
-        files.reverse()  # the newest first: what people look at is there soon
+        files.reverse()  # newest first, because it is needed first
         try:
             self._forget_all_but(files)
             seen = _Seen(files, progress)
             if self.pending(files) >= _MANY_BYTES and (helpers := helpers_at_most()):
                 self._add_together(files, helpers, seen)
-                self._execute(f"PRAGMA threads = {helpers}")  # that sort, for the indexes
+                self._execute(f"PRAGMA threads = {helpers}")  # to sort for the indexes
             for file in files:
                 for size in self._add(file):
                     seen.tell(file, size)
@@ -154,7 +154,7 @@ class IndexWriter:
         self._addresses.clear()
 
     def pending(self, files: Iterable[LogFile]) -> int:
-        """Return how much of some files is not in the index, about."""
+        """Return the approximate number of bytes of some files that are not in the index."""
         known = {
             (category, stem): size
             for category, stem, size in self._execute(
@@ -190,7 +190,7 @@ class IndexWriter:
         execute("DELETE FROM files WHERE id = ?", (number,))
 
     def add_up(self) -> None:
-        """Do what `Index.add_up` says."""
+        """Update the roll-ups; see `Index.add_up`."""
         try:
             files = self._execute(
                 "SELECT DISTINCT file FROM pieces WHERE NOT added ORDER BY file"
@@ -208,7 +208,7 @@ class IndexWriter:
             raise IndexUnavailableError(f"cannot write the index: {error}") from error
 
     def forget(self, file: LogFile) -> None:
-        """Do what `Index.forget` says."""
+        """Forget a file; see `Index.forget`."""
         try:
             with self._transaction():
                 state = self._state(file)
@@ -220,7 +220,7 @@ class IndexWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """`BEGIN IMMEDIATE`, so that what is read in it is still so when it is written."""
+        """Run `BEGIN IMMEDIATE`, so that data read in the block are unchanged when it writes."""
         self._execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -238,7 +238,7 @@ class IndexWriter:
         return None if row is None else _State(*row)
 
     def _add_together(self, files: list[LogFile], helpers: int, seen: _Seen) -> None:
-        """Index what other processes gather; what is missing then is left to `_add`."""
+        """Index the pieces gathered by other processes; missing ones are left to `_add`."""
         path = self._path.with_name(_LOCK_NAME)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
@@ -265,10 +265,10 @@ class IndexWriter:
             os.close(fd)
 
     def _is_first(self, fd: int, files: list[LogFile], seen: _Seen) -> bool:
-        """Wait while another process does the same; False where that makes no progress."""
+        """Wait while another process does the same; return False if it makes no progress."""
         pending, until = -1, 0.0
         while True:
-            with suppress(OSError):  # where the file system knows no locks, both may
+            with suppress(OSError):  # without support for locks both may
                 if not try_lock(fd):
                     now = time.monotonic()
                     if pending != (left := self.pending(files)):
@@ -288,14 +288,14 @@ class IndexWriter:
                     yield from parts_of(file, 0 if state is None else state.size)
 
     def _add_gathered(self, one: Gathered) -> int | None:
-        """Write what was gathered, and return how far its file is; None where that has no next."""
+        """Write a gathered piece and return the offset reached; None if no further piece fits."""
         file, inode = one.part.file, one.part.inode
         with self._transaction():
             state = self._state(file)
             if state is None and not one.start:
                 state = self._begin(file, inode)
             if state is None or (state.inode, state.size) != (_inode_of(file), one.start):
-                return None  # it was replaced, or another process was here
+                return None  # it was replaced, or another process wrote first
             if one.piece is None:
                 self._execute("UPDATE files SET whole = 1 WHERE id = ?", (state.id,))
                 return None
@@ -303,10 +303,10 @@ class IndexWriter:
             return one.piece.end
 
     def _add(self, file: LogFile) -> Iterator[int]:
-        """Index a file piece by piece; yields how much of it is indexed."""
+        """Index a file piece by piece; yield the number of bytes indexed so far."""
         try:
             found = file.path.stat()
-        except FileNotFoundError:  # compressed or removed since: it is met in its new form
+        except FileNotFoundError:  # compressed or removed: it is indexed in its new form
             return
         state = self._state(file)
         if state is not None and state.inode == found.st_ino:
@@ -326,10 +326,11 @@ class IndexWriter:
                 yield size
 
     def _current(self, file: LogFile, inode: int, stream: BinaryIO) -> _State:
-        """Return the state of a file to go on from, a new one where it was replaced."""
+        """Return the state of a file to continue from; a new one if the file was replaced."""
         state = self._state(file)
         if state is not None:
-            # A compressed file has the content of the plain one, so its places stay.
+            # A compressed file has the same content as the plain one, so its locations remain
+            # valid.
             if (state.inode == inode or file.compressed) and _goes_on(stream, state):
                 if state.inode != inode:
                     sql = "UPDATE files SET inode = ? WHERE id = ?"
@@ -360,7 +361,7 @@ class IndexWriter:
         count = len(piece.columns[0])
         numbers = self._numbers
         kinds = [numbers.kind(Kind(*kind)) for kind in piece.kinds]
-        names = [*map(numbers.name, piece.names), None]  # the last is that of -1
+        names = [*map(numbers.name, piece.names), None]  # the last one is for -1
         columns: dict[str, Iterable[Any]] = dict(zip(COLUMNS, piece.columns, strict=True))
         columns["kind"] = map(kinds.__getitem__, columns["kind"])
         columns["marks"] = map(names.__getitem__, columns["marks"])
@@ -398,7 +399,7 @@ class IndexWriter:
 
 
 def _goes_on(stream: BinaryIO, state: _State) -> bool:
-    """Return whether a file still has what was indexed last, so that it was not written anew."""
+    """Return whether a file still ends its indexed part as before, so was not rewritten."""
     start = state.size - len(state.tail)
     stream.seek(start)
     return stream.read(len(state.tail)) == state.tail
@@ -412,7 +413,7 @@ def _inode_of(file: LogFile) -> int | None:
 
 
 def size_of(path: Path) -> int:
-    """Return the size of a file in bytes, 0 for one that is gone."""
+    """Return the size of a file in bytes; 0 if it is gone."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""From an operation to its records: what is known of it, its outcome, and what it raised.
+"""Rendering of an operation's records: its known facts, its outcome, and its exception.
 
-What is known when a call has ended is rendered once, before COMMIT is sent or at the end of the
-call, whichever comes first: later changes of mutable values have no effect. What only the
-outcome says is joined to it as bytes. See `leadlog.core.records.captured` for how the drain treats
-both. An exception is rendered where it is seen and not kept: its frames hold the application's
+The facts known when a call has ended are rendered once, before COMMIT is sent or at the end of the
+call, whichever comes first: later changes of mutable values have no effect. Facts that depend on
+the outcome are joined to them as bytes. See `leadlog.core.records.captured` for how the drain reads
+both. An exception is rendered where it is caught and not kept: its frames hold the application's
 objects, and a record may wait for the end of a transaction.
 """
 
@@ -45,8 +45,8 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
     """Return the facts known before the outcome, as a JSON object.
 
     Args:
-        operation: its subject.
-        brief: without the values.
+        operation: the operation.
+        brief: whether to leave out values.
     """
     facts: Facts = {
         "kind": "operation",
@@ -91,13 +91,13 @@ def known(operation: "Operation", *, brief: bool = False) -> bytes:
 
 
 def frame(operation: "Operation", level: str, outcome: str, before: bytes | None = None) -> bytes:
-    """Return the frame of an operation with that outcome.
+    """Return the frame of an operation with the given outcome.
 
     Args:
-        operation: its subject.
-        level: of its record.
-        outcome: what the database did.
-        before: what `known` gave, if that was asked before.
+        operation: the operation.
+        level: level of its record.
+        outcome: outcome in the database.
+        before: the result of `known`, if it was rendered earlier.
     """
     error, watch, meter = operation.error, operation.watch, operation.meter
     late = {
@@ -121,7 +121,7 @@ _CATEGORY = CATEGORIES[DATABASE_OPERATION]
 def emit(operation: "Operation") -> None:
     """Write the record of an operation, and of its error if it has one; never raises.
 
-    The record belongs to the session that the call was made in, which may have ended by now.
+    The record belongs to the session in which the call was made, even if that has ended by now.
     """
     try:
         _emit(operation)
@@ -167,15 +167,15 @@ _USER_ERRORS: tuple[type[Exception], ...] = (ValueError, TypeError)
 
 @attrs.frozen
 class ErrorFacts:
-    """An exception, rendered.
+    """The rendered facts of an exception.
 
     Attributes:
         error_type: validation_error, database_error or internal_error.
-        message: its text; its class where it has none.
-        duplicate: whether the database refused a row because of another one with its key.
+        message: its text, or the name of its class if it has none.
+        duplicate: whether the database refused a row because another one has its key.
         details: `error_message`, `error_code`, `exception_class`, `stack_trace` and `fingerprint`.
-        called_from: file, line and function of the application that made the call; None where the
-            stack does not show any.
+        called_from: file, line and function of the application that made the call; None if the
+            stack shows none.
     """
 
     error_type: str
@@ -186,13 +186,13 @@ class ErrorFacts:
 
 
 def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
-    """Return the facts of an exception; never raises because of its own code.
+    """Return the facts of an exception; never raises, even if the exception's own code does.
 
     Args:
-        error: what was raised.
+        error: the exception.
         concealed: whether its text may hold a value that must not be in the log. Drivers quote
-            values in their messages, SQLAlchemy the statement and its parameters, and a line of
-            source code may be SQL: none of that is kept.
+            values in their messages, SQLAlchemy quotes the statement and its parameters, and a line
+            of source code may be SQL: none of these is kept.
     """
     mark_recorded(error, concealed=concealed)
     callers = _callers(error)
@@ -207,23 +207,23 @@ def error_facts(error: BaseException, *, concealed: bool = False) -> ErrorFacts:
 
 
 def mark_recorded(error: BaseException, *, concealed: bool = False) -> None:
-    """Note on an exception that it has a record, so that none further out writes another one.
+    """Mark an exception as recorded, so that no outer call records it again.
 
     Args:
         error: the exception.
         concealed: as for `error_facts`.
     """
-    with suppress(Exception):  # an exception may refuse attributes; two records are no harm
+    with suppress(Exception):  # an exception may refuse attributes; a second record is harmless
         error.leadlog_recorded = "concealed" if concealed else "plain"  # type: ignore[attr-defined]
 
 
 def already_recorded(error: BaseException) -> bool:
-    """Return whether an exception was recorded further in."""
+    """Return whether an inner call has recorded an exception."""
     return read(error, "leadlog_recorded") is not None
 
 
 def is_concealed(error: BaseException) -> bool:
-    """Return whether an exception, or one that led to it, may hold a value not to be recorded."""
+    """Return whether an exception or one of its causes may hold a value not to be recorded."""
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
@@ -235,9 +235,9 @@ def is_concealed(error: BaseException) -> bool:
 
 
 def _callers(error: BaseException) -> Sequence[FrameType]:
-    """Return the application's own frames that led to an exception, the outermost first.
+    """Return the application's frames that led to an exception, the outermost first.
 
-    They are still running, so the exception's traceback does not have them.
+    These frames are still running, so the exception's traceback does not contain them.
     """
     trace = error.__traceback__
     frame = inspect.currentframe() if trace is None else trace.tb_frame.f_back
@@ -245,7 +245,7 @@ def _callers(error: BaseException) -> Sequence[FrameType]:
     current = None if greenlet is None else greenlet.getcurrent()
     found: list[FrameType] = []
     while len(found) < _CALLERS:
-        if frame is None:  # SQLAlchemy runs what is awaited in a greenlet of its own
+        if frame is None:  # SQLAlchemy runs awaited code in a separate greenlet
             current = getattr(current, "parent", None)
             frame = getattr(current, "gr_frame", None)
             if frame is None:
@@ -262,9 +262,9 @@ def _place(frame: FrameType) -> str:
 
 
 def _without_values(error: BaseException) -> str:
-    """Return the class and code of an error, and the names that the driver tells apart."""
+    """Return the class and code of an error, and the names that the driver reports separately."""
     driver: Any = getattr(error, "orig", None) or error
-    names = getattr(driver, "diag", driver)  # psycopg's; asyncpg has them at the error itself
+    names = getattr(driver, "diag", driver)  # psycopg has them there; asyncpg at the error itself
     parts = [type(driver).__name__, str(error_code(error) or "")]
     for kind in ("table_name", "column_name", "constraint_name"):
         name = getattr(names, kind, None)
@@ -275,7 +275,7 @@ def _without_values(error: BaseException) -> str:
 
 
 def _places(error: BaseException, callers: Sequence[FrameType], message: str) -> Iterator[str]:
-    """Yield where an exception came from, without source lines and texts."""
+    """Yield the places that an exception passed, without source lines and messages."""
     yield "Traceback (most recent call last), without lines of code:"
     for caller in callers:
         code = caller.f_code
@@ -295,7 +295,7 @@ def _places(error: BaseException, callers: Sequence[FrameType], message: str) ->
 def error_type_of(error: BaseException) -> str:
     """Return validation_error, database_error or internal_error.
 
-    Bad input is a validation_error, what the database refused a database_error.
+    Bad input is a validation_error; an error of the database or the store is a database_error.
     """
     for kind in type(error).__mro__:
         if kind.__module__.startswith("sqlalchemy.") or kind.__name__ == "StoreError":

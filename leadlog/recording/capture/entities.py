@@ -1,4 +1,4 @@
-"""What is captured: options, watches, and the captured classes and tables for the hooks."""
+"""Selection of what is captured: options, watches, and the captured classes and tables."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ from leadlog.recording.capture.sql import names_in
 from leadlog.recording.capture.values import StorageTypes
 
 OPERATIONS = ("create", "read", "update", "delete")
-"""What may be done to a row."""
+"""Operations on a row."""
 _LEAD_NAMES = frozenset(("name", "full_name", "first_name", "last_name"))
 _LEAD_FIELDS = frozenset(("email", "company", "company_name", "linkedin_url", "phone"))
 _KINDS = (*OPERATIONS, "upsert")
@@ -56,7 +56,7 @@ def _database(_options: object, _attribute: Any, value: Any) -> None:
 
 
 class CaptureKeywords(TypedDict, total=False):
-    """The options of `leadlog.capture`, as a caller writes them; see `CaptureOptions`."""
+    """The options of `leadlog.capture` as keyword arguments; see `CaptureOptions`."""
 
     operations: str | Iterable[str]
     exclude: str | Iterable[str]
@@ -71,22 +71,22 @@ class CaptureKeywords(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class CaptureOptions:
-    """What of a captured class is recorded.
+    """The selection of operations and values that are recorded for a captured class.
 
     Attributes:
-        operations: of create, read, update and delete, those that are recorded.
-        exclude: columns whose values appear nowhere; their names do.
-        read_sample: share of the reads that is recorded, 0 to 1; its records say so.
-        slow_read_ms: reads from this duration on are recorded whatever `read_sample` says;
-            None treats slow ones as others.
+        operations: operations to record, of create, read, update and delete.
+        exclude: columns whose values are never recorded; their names are.
+        read_sample: share of reads to record, 0 to 1; the records state it.
+        slow_read_ms: duration from which reads are recorded regardless of `read_sample`;
+            None samples slow reads like others.
         internal: whether lazy loads, refreshes and the reads of `merge` are recorded.
-        hits: whether `Session.get` is recorded where the object was there already.
-        statement_ms: calls from this duration on have their SQL in the record, without values, as
-            failed ones have; 0 for all, None for failed ones only.
-        transaction_records: changes of one transaction that have a record each; what is more
-            is counted, by class and operation.
-        database: a name for the database, where a log has rows of several with the same classes,
-            as one for each tenant or shard; their rows are kept apart by it.
+        hits: whether `Session.get` is recorded if the object was loaded already.
+        statement_ms: duration from which records of calls have their SQL, without values, as
+            records of failed calls always have; 0 for all calls, None for failed ones only.
+        transaction_records: maximum number of changes in one transaction with a record each;
+            further changes are counted by class and operation.
+        database: a name for the database, needed if a log has rows of several databases with the
+            same classes, such as one for each tenant or shard; it distinguishes their rows.
     """
 
     operations: frozenset[str] = attrs.field(default=frozenset(OPERATIONS), converter=_operations)
@@ -101,14 +101,14 @@ class CaptureOptions:
 
 
 def options_of(keywords: Mapping[str, Any]) -> CaptureOptions:
-    """Return the options that a caller wrote.
+    """Return the options given as keyword arguments.
 
     Args:
-        keywords: by name.
+        keywords: the options by name.
 
     Raises:
-        TypeError: there is no such option.
-        ValueError: one has a bad value.
+        TypeError: an option does not exist.
+        ValueError: an option has a bad value.
     """
     check_keywords("capture", keywords, CaptureKeywords.__optional_keys__)
     return CaptureOptions(**keywords)
@@ -119,7 +119,7 @@ Name = tuple[str | None, str]
 
 
 def name_of(table: Any) -> Name:
-    """Return the identity of a table, equal for each Table object that represents it."""
+    """Return the identity of a table, equal for all Table objects that represent the same table."""
     schema = getattr(table, "schema", None)
     return (None if schema is None else str(schema).lower()), str(table.name).lower()
 
@@ -129,29 +129,30 @@ class Entity:
 
     Args:
         subject: the class's mapper, or the table.
-        options: what of it is captured.
+        options: its capture options.
 
     Attributes:
-        name: the class's name, or the table's.
+        name: the name of the class or table.
         mapper: the class's mapper; None for a table.
-        options: what of it is captured.
-        tables: those that its rows lie in.
-        primary_key: the columns of the key; all of them for a table that has none.
-        keys: attributes of the primary key, in its order.
-        names: attribute to the name that its column has in the records.
-        columns: the same, without the excluded ones.
-        excluded: the attributes of the excluded ones.
-        hidden: the names of the excluded ones.
-        table_of: attribute to the tables that its column lies in.
-        parameters: attribute to these tables, with what the unit of work calls its value there.
-        guessed: attributes that may hold a value after an INSERT although none was given:
+        options: its capture options.
+        tables: the tables that hold its rows.
+        primary_key: the columns of the key; all columns if the table has no key.
+        keys: attributes of the primary key, in key order.
+        names: attribute to the name of its column in the records.
+        columns: the same, without excluded columns.
+        excluded: the attributes of excluded columns.
+        hidden: the names of excluded columns.
+        table_of: attribute to the tables that have its column.
+        parameters: attribute to those tables, each with the name that the unit of work gives to
+            the parameter for its value.
+        guessed: attributes that may have a value after an INSERT although none was given:
             defaults, identities, generated columns.
-        touched: attributes that an UPDATE of their table changes by itself, with that table.
-        versioned: the table of the version, which changes with every other.
+        touched: attributes that any UPDATE of their table changes, with that table.
+        versioned: the table with the version column, which every UPDATE changes.
         types: attribute to the type of its column.
-        mutable: whether a column's values may be changed in place.
+        mutable: whether values of a column may be changed in place.
         is_lead: whether its rows look like leads, which are scored.
-        events: create, read, update, delete and upsert to the record's dotted name.
+        events: create, read, update, delete and upsert to the event name of the record.
     """
 
     def __init__(self, subject: Any, options: CaptureOptions) -> None:
@@ -205,22 +206,22 @@ class Entity:
 
     @property
     def conceals(self) -> bool:
-        """Whether the texts of its errors may hold a value that must not be in the log."""
+        """Whether the texts of its errors may contain a value that must not be logged."""
         return bool(self.excluded)
 
     @property
     def schema(self) -> str | None:
-        """The schema that its table was defined with."""
+        """The schema given in the definition of its table."""
         return getattr(self.tables[0], "schema", None)
 
     @property
     def cache(self) -> object:
-        """The cache of the statements that the unit of work makes for the class."""
+        """The cache of the statements that the unit of work compiles for the class."""
         return None if self.mapper is None else seam.cache_of(self.mapper)
 
 
 def _attributes(mapper: Mapper[Any]) -> list[tuple[str, list[Any]]]:
-    # Not `column_attrs`: that would configure the mappers before their application does.
+    # Not `column_attrs`: that would configure the mappers before the application does.
     columns: Iterable[Any] = mapper.columns
     found: dict[str, list[Any]] = {}
     for column in columns:
@@ -231,7 +232,7 @@ def _attributes(mapper: Mapper[Any]) -> list[tuple[str, list[Any]]]:
 
 
 def _names(attributes: list[tuple[str, list[Any]]], tables: Sequence[Any]) -> dict[str, str]:
-    """Attribute to column name; of two columns of one name the subclass's has its table's, too."""
+    """Return attribute to column name; prefix a subclass's column whose name its base also has."""
     order = {table: place for place, table in enumerate(tables)}
     taken: dict[str, str] = {}
     for key, columns in sorted(attributes, key=lambda one: order.get(one[1][0].table, 0)):
@@ -262,15 +263,15 @@ def is_guessed(column: Any) -> bool:
 
 @attrs.define(eq=False)
 class Watch:
-    """One call of `capture`: what, on which engines, and how.
+    """One call of `capture`: its subjects, engines and options.
 
     Attributes:
-        classes: mapped classes and bases of such; their subclasses are included.
-        tables: tables without a class.
-        registries: registries, with every class of theirs.
-        everything: whether every class and every table is.
-        options: what of them is captured.
-        dialects: of the engines; None for every engine.
+        classes: mapped classes and their bases; their subclasses are included.
+        tables: tables without a mapped class.
+        registries: registries, including all of their classes.
+        everything: whether every class and table is captured.
+        options: the capture options.
+        dialects: dialects of the engines; None for every engine.
     """
 
     classes: tuple[type, ...]
@@ -285,7 +286,7 @@ class Watch:
         self._bases = frozenset(self.classes)
 
     def covers(self, dialect: Dialect) -> bool:
-        """Return whether that engine is among them."""
+        """Return whether the watch covers the engine of a dialect."""
         return self.dialects is None or dialect in self.dialects
 
     def takes(self, mapper: Mapper[Any]) -> bool:
@@ -297,10 +298,10 @@ class Watch:
         )
 
     def check(self) -> None:
-        """Refuse to exclude what no captured class or table has.
+        """Check that every excluded name exists in a captured class or table.
 
         Raises:
-            ValueError: a name in `exclude` is no attribute and no column.
+            ValueError: a name in `exclude` is neither an attribute nor a column.
         """
         if not self.options.exclude:
             return
@@ -323,7 +324,7 @@ class Watch:
 
 
 class _Directory:
-    """Every mapped table of the process by its name, made once for all captures and engines."""
+    """Every mapped table of the process by name, built once for all captures and engines."""
 
     def __init__(self) -> None:
         self._generation = -1
@@ -339,7 +340,7 @@ class _Directory:
         for mapper in seam.mappers():
             table: Any = mapper.local_table
             base = mapper.inherits
-            single = base is not None and table is base.local_table  # it shares its base's
+            single = base is not None and table is base.local_table  # it uses its base's table
             if isinstance(table, TableClause) and not single:
                 self._classes.setdefault(name_of(table), []).append(ref(mapper))
             for link in seam.secondaries(mapper):
@@ -347,13 +348,13 @@ class _Directory:
                     self._links.setdefault(name_of(link), []).append((ref(link), ref(mapper)))
 
     def classes(self, name: Name, generation: int) -> Iterator[Mapper[Any]]:
-        """Return the classes of a table, base classes first."""
+        """Return the classes mapped to a table, base classes first."""
         self._now(generation)
         found = [mapper for one in self._classes.get(name, ()) if (mapper := one()) is not None]
         return iter(sorted(found, key=lambda mapper: len(list(mapper.iterate_to_root()))))
 
     def links(self, name: Name, generation: int) -> Iterator[tuple[Any, Mapper[Any]]]:
-        """Yield the association table of that name, with each class that it belongs to."""
+        """Yield the association table of that name with each class that uses it."""
         self._now(generation)
         for table, mapper in self._links.get(name, ()):
             one, other = table(), mapper()
@@ -361,7 +362,7 @@ class _Directory:
                 yield one, other
 
     def words(self, generation: int) -> frozenset[str]:
-        """Return one word of the name of each table."""
+        """Return one word of each table's name."""
         self._now(generation)
         if self._words is None:
             self._words = _one_word_of(name for _schema, name in (*self._classes, *self._links))
@@ -369,17 +370,17 @@ class _Directory:
 
 
 def _one_word_of(names: Iterable[str]) -> frozenset[str]:
-    """Return one word of each name: a quoted name may have several."""
+    """Return one word of each name; a quoted name may have several words."""
     return frozenset(max(names_in(name), default=name) for name in names)
 
 
 class Entities(dict[Mapper[Any], Entity | None]):
-    """Mapper to captured class on one engine; None for classes that are not captured.
+    """Mapping of mappers to captured classes on one engine; None for classes not captured.
 
     Args:
-        dialect: of the engine.
-        watches: those that cover it.
-        generation: of the mappings and captures that it stands for.
+        dialect: the engine's dialect.
+        watches: the watches that cover the engine.
+        generation: the generation of mappings and captures that this was built for.
     """
 
     def __init__(self, dialect: Dialect, watches: Iterable[Watch], generation: int) -> None:
@@ -396,7 +397,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
         return found
 
     def store(self, entity: Entity) -> StorageTypes:
-        """Return how the values of a class or table are stored on this engine."""
+        """Return the storage types of a class or table on this engine."""
         found = self._stores.get(entity)
         if found is None:
             found = self._stores[entity] = StorageTypes(entity.types, self._dialect)
@@ -406,9 +407,9 @@ class Entities(dict[Mapper[Any], Entity | None]):
         """Return the captured class of a table, or the captured table.
 
         Args:
-            table: any object that stands for it.
-            translate: the `schema_translate_map` in force: a table that a class's is translated
-                to is the class's.
+            table: any object that represents the table.
+            translate: the `schema_translate_map` in force; a table to which a class's table is
+                translated belongs to the class.
         """
         if not isinstance(table, TableClause):
             return None
@@ -425,15 +426,12 @@ class Entities(dict[Mapper[Any], Entity | None]):
         return next(same, None) or next(iter(found), None)
 
     def _plain(self, name: Name) -> Name:
-        """Return the name without a schema where that is the engine's default one."""
+        """Return the name, without the schema if that is the engine's default."""
         default = getattr(self._dialect, "default_schema_name", None)
         return (None, name[1]) if name[0] == str(default or "").lower() else name
 
     def _find(self, name: Name, table: Any) -> Iterator[Entity]:
-        """Yield the captured classes of a table, those of the first capture first.
-
-        Else the table.
-        """
+        """Yield the captured classes of a table, or else the table, by order of the captures."""
         mappings = captured.mappings
         default = getattr(self._dialect, "default_schema_name", None)
         names = [name, *([(str(default).lower(), name[1])] if default and not name[0] else ())]
@@ -458,7 +456,7 @@ class Entities(dict[Mapper[Any], Entity | None]):
                 yield Entity(table, watch.options)
 
     def may_name(self, words: frozenset[str]) -> bool:
-        """Return whether one of these words is the name of a captured table, perhaps."""
+        """Return whether the words may name a captured table; false positives are possible."""
         if self._words is None:
             tables = (table for watch in self._watches for table in watch.tables)
             self._words = _one_word_of(name_of(table)[1] for table in tables)
@@ -473,9 +471,9 @@ class Captured:
     """All watches in force.
 
     Attributes:
-        watches: in the order of their calls; the first that covers a class tells how.
-        generation: changes whenever a watch comes or goes, or a class is mapped.
-        mappings: changes whenever a class is mapped.
+        watches: in the order of the `capture` calls; the first that covers a class applies to it.
+        generation: counter, raised when a watch is added or removed, or a class is mapped.
+        mappings: counter, raised when a class is mapped.
     """
 
     _KEY = "leadlog_entities"
@@ -487,7 +485,7 @@ class Captured:
 
     def on(self, dialect: Dialect) -> Entities:
         """Return the captured entities of an engine."""
-        # The dialect keeps it, so that it goes with the engine.
+        # Kept by the dialect, so that it is freed with the engine.
         found: Entities | None = vars(dialect).get(self._KEY)
         if found is None or found.generation != self.generation:
             watches = [watch for watch in self.watches if watch.covers(dialect)]
@@ -495,15 +493,15 @@ class Captured:
         return found
 
     def forget(self) -> None:
-        """Find out anew what is captured: a watch came or went."""
+        """Invalidate the cached selections: a watch was added or removed."""
         self.generation += 1
 
     def mapped(self, *_event: object) -> None:
-        """Find out anew which classes there are."""
+        """Invalidate the cached selections and mappings: a class was mapped."""
         self.generation += 1
         self.mappings += 1
 
 
 _directory = _Directory()
 captured = Captured()
-"""SQLAlchemy's events on classes are the process's, and so is what listens to them."""
+"""The process's captures; SQLAlchemy's events on classes are process-wide as well."""

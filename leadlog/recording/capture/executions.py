@@ -1,8 +1,8 @@
-"""From a finished execution to its operation: one per statement that no other call owns.
+"""Operations of finished statements: one per statement that no enclosing call owns.
 
-Rows are counted as they are fetched. A result's cursor strategy is where SQLAlchemy takes rows
-from the driver, for ORM and Core, buffered and streamed, sync and async. It is semi-private:
-tests pin how it behaves.
+Rows are counted as they are fetched. SQLAlchemy fetches rows from the driver through the result's
+cursor strategy, for ORM and Core, buffered and streamed, sync and async. The strategy is
+semi-private: tests pin its behaviour.
 """
 
 import random
@@ -33,18 +33,18 @@ from leadlog.recording.pipeline import report_failure
 
 
 class FetchTally:
-    """What was fetched of one result.
+    """Counts of the rows fetched from one result.
 
     Args:
-        end: called once, when no more rows will come.
-        keep: what to keep of the first rows, as the driver gives them.
+        end: function called once, when there are no more rows to fetch.
+        keep: function that selects what to keep of the first rows, in the driver's form.
 
     Attributes:
         rows: rows fetched.
-        fetch_ns: time that it took, nanoseconds.
-        exhausted: whether these are all that there were.
-        error: what a fetch raised.
-        kept: what was kept, of 100 rows at most.
+        fetch_ns: time spent fetching, nanoseconds.
+        exhausted: whether all rows were fetched.
+        error: exception raised by a fetch.
+        kept: values kept, of at most 100 rows.
     """
 
     __slots__ = (
@@ -74,7 +74,7 @@ class FetchTally:
         self._closed = False
 
     def fetched(self, fetch: Callable[[], Any], rows_of: Callable[[Any], Sequence[Any]]) -> Any:
-        """Fetch, counts and times; rows are counted before a fetch that ends the result is."""
+        """Fetch and count rows, and measure the time; count them before the result is closed."""
         self._busy += 1
         started = time.perf_counter_ns()
         try:
@@ -92,7 +92,7 @@ class FetchTally:
                 self.close()
 
     def close(self) -> None:
-        """End it, once the fetch under way has been counted."""
+        """Close the count, once a fetch under way has been counted."""
         self._closed = True
         if not self._busy and self._end is not None:
             end, self._end = self._end, None
@@ -100,7 +100,7 @@ class FetchTally:
                 end(self)
             except Exception as error:  # noqa: BLE001 - the application has its rows
                 report_failure(error)
-            self.error = None  # whose frames hold this tally
+            self.error = None  # its frames hold this object
 
 
 def _one(row: Any) -> Sequence[Any]:
@@ -112,11 +112,11 @@ def _all(rows: Sequence[Any]) -> Sequence[Any]:
 
 
 class Counting(seam.CursorFetchStrategy):
-    """Wraps a result's strategy and counts what it fetches.
+    """Wrapper of a result's strategy that counts the rows fetched.
 
     Args:
-        inner: the strategy.
-        tally: what counts.
+        inner: the wrapped strategy.
+        tally: the counter.
     """
 
     __slots__ = ("_inner", "_tally", "alternate_cursor_description")
@@ -141,7 +141,7 @@ class Counting(seam.CursorFetchStrategy):
         return self._tally.fetched(lambda: self._inner.fetchall(result, dbapi_cursor), _all)
 
     def soft_close(self, result: Any, dbapi_cursor: Any) -> None:
-        """Rows are at their end."""
+        """Note that all rows were fetched."""
         self._inner.soft_close(result, dbapi_cursor)
         self._tally.close()
 
@@ -151,7 +151,7 @@ class Counting(seam.CursorFetchStrategy):
         self._tally.close()
 
     def yield_per(self, result: Any, dbapi_cursor: Any, num: int) -> None:
-        """Take up the strategy that streams, and go on counting."""
+        """Switch to the streaming strategy, and keep counting."""
         self._inner.yield_per(result, dbapi_cursor, num)
         if result.cursor_strategy is not self:
             self._inner = result.cursor_strategy
@@ -165,7 +165,7 @@ class Counting(seam.CursorFetchStrategy):
         raise err
 
     def __del__(self) -> None:
-        """End the count of a result that was dropped with rows left."""
+        """Close the count of a result that was dropped before all rows were fetched."""
         self._tally.close()
 
 
@@ -174,15 +174,15 @@ def count(
     end: Callable[[FetchTally], None],
     keep: Callable[[Any], Any] | None = None,
 ) -> FetchTally | None:
-    """Count the rows that will be fetched of a result; one that has none ends at once.
+    """Count the rows fetched from a result; the count of a result without rows ends at once.
 
     Args:
-        result: a result whose rows are still to come.
-        end: told once, with what was fetched.
-        keep: what to keep of the first rows.
+        result: a result that was not fetched from yet.
+        end: function called once, with the count.
+        keep: function that selects what to keep of the first rows.
 
     Returns:
-        What counts, where there are rows to come; it lives as long as the result.
+        The counter, which lives as long as the result; None if there are no rows to fetch.
     """
     tally = FetchTally(end, keep)
     if seam.is_soft_closed(result):
@@ -203,13 +203,13 @@ def finished(
     *,
     flushing: bool,
 ) -> None:
-    """Make the operation of a statement that has run.
+    """Create the operations of a statement that has run.
 
     Args:
-        context: its execution.
-        result: its result, from which nothing was fetched yet.
-        state: asks the driver for the state of the transaction.
-        flushing: whether a flush is under way.
+        context: the statement's execution.
+        result: its result, not fetched from yet.
+        state: function that asks the driver for the state of the transaction.
+        flushing: whether a flush is in progress.
     """
     for place, target in enumerate(targets_of(context)):
         if target.completes or (flushing and _is_the_flushs(context, target)):
@@ -231,12 +231,12 @@ def finished(
             operation = record(connection, state(), target.kind, target.main, make)
             if operation is None:
                 continue
-            if place:  # the driver counts for one table only
+            if place:  # the driver counts the rows of one table only
                 operation.bulk = True
                 operation.close()
             else:
                 keep = itemgetter(*target.returned) if target.returned else None
-                # Not the result: it holds its count; only the collector would part the two.
+                # Not the result: with its counter, it would be a cycle for the garbage collector.
                 tally = count(result, partial(_wrote, context, target, operation), keep)
                 operation.unread = None if tally is None else weakref.ref(tally)
 
@@ -244,7 +244,7 @@ def finished(
 def _wrote_links(
     context: DefaultExecutionContext, number: int, target: StatementTarget, state: TransactionState
 ) -> None:
-    """Make an operation of each row of an association table that a flush wrote."""
+    """Create an operation for each row of an association table that a flush wrote."""
     entity, parameters = target.main, writes.parameters(context)
     rows = context.rowcount
     known = target.kind == "create" or rows == len(parameters)
@@ -257,7 +257,7 @@ def _wrote_links(
 
 
 def _lazily_loaded(context: DefaultExecutionContext, target: StatementTarget, spent: Spent) -> None:
-    """Add a read to those of its class in its transaction, which share one record."""
+    """Add a lazy load to the record shared by those of its class in its transaction."""
     loads: dict[str, tuple[Operation, Spent]]
     loads = info_of(context.root_connection).setdefault(_LAZY_LOADS, {})
     found = loads.get(target.main.name)
@@ -270,7 +270,7 @@ def _lazily_loaded(context: DefaultExecutionContext, target: StatementTarget, sp
 
 
 def tell_lazy_loads(info: journal.Info) -> None:
-    """Record the lazy loads of a transaction that has ended, if there are many."""
+    """Record the lazy loads of a transaction that has ended, if a class has ten or more."""
     loads: dict[str, tuple[Operation, Spent]] = info.pop(_LAZY_LOADS, {})
     for operation, total in loads.values():
         if total.queries >= _MANY_LOADS:
@@ -278,7 +278,7 @@ def tell_lazy_loads(info: journal.Info) -> None:
 
 
 def _show(operation: Operation, target: StatementTarget, context: DefaultExecutionContext) -> None:
-    """Say which SQL ran, where the call failed or took long."""
+    """Add the SQL to the operation of a call that failed or was slow."""
     least, watch = target.main.options.statement_ms, operation.watch
     slow = least is not None and watch is not None and watch.wall_ms >= least
     if context.statement and (slow or operation.error is not None):
@@ -287,18 +287,18 @@ def _show(operation: Operation, target: StatementTarget, context: DefaultExecuti
 
 
 def _is_the_flushs(context: DefaultExecutionContext, target: StatementTarget) -> bool:
-    """Return whether a statement is the unit of work's own, rather than one of a listener to it."""
+    """Return whether the unit of work itself sent a statement, rather than an event listener."""
     cache = context.execution_options.get("compiled_cache")
     return cache is not None and cache is target.main.cache
 
 
 def failed(context: DefaultExecutionContext, error: BaseException, state: TransactionState) -> None:
-    """Make the operation of a statement that the database refused.
+    """Create the operations of a statement that the database refused.
 
     Args:
-        context: its execution.
-        error: why.
-        state: what the driver says of the transaction.
+        context: the statement's execution.
+        error: the exception.
+        state: state of the transaction, as reported by the driver.
     """
     for place, target in enumerate(targets_of(context)):
         if not writes.is_wanted(target) or (target.kind == "read" and _is_internal(context)):
@@ -309,14 +309,14 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: Transa
         operation.fail(error, concealed=target.main.conceals)
         _show(operation, target, context)
         if target.kind != "read":
-            if spent.done:  # and then a listener raised
+            if spent.done:  # a listener raised afterwards
                 operation.records_affected = None if place else writes.rows(context, target, None)
             writes.describe(operation, context, target, ())
             operation.duplicate_detected = operation.error is not None and operation.error.duplicate
             if spent.done:
                 settle(operation, context.root_connection, state)
             elif len(writes.parameters(context)) > 1 and state is not TransactionState.FAILED:
-                # The rows before the bad one lie in a transaction that goes on, or are committed.
+                # The rows before the bad one are in a transaction that continues, or are committed.
                 operation.doubtful = True
                 settle(operation, context.root_connection, state)
         operation.close()
@@ -325,14 +325,14 @@ def failed(context: DefaultExecutionContext, error: BaseException, state: Transa
 def link_failed(
     context: DefaultExecutionContext, error: BaseException, state: TransactionState
 ) -> None:
-    """Make an operation of each row of an association table that a flush could not write.
+    """Create an operation for each row of an association table that a flush could not write.
 
-    The flush records its objects, which the Session rolls back with these rows.
+    The flush records its objects, which the Session rolls back together with these rows.
 
     Args:
         context: the execution of the statement that the database refused.
-        error: why.
-        state: what the driver says of the transaction.
+        error: the exception.
+        state: state of the transaction, as reported by the driver.
     """
     for number, target in enumerate(targets_of(context)):
         if target.main.mapper is not None or target.table is None or not writes.is_wanted(target):
@@ -342,22 +342,22 @@ def link_failed(
             operation = writes.link(context, number, target, place)
             operation.fail(error, concealed=target.main.conceals)
             _show(operation, target, context)
-            if rows == 1:  # else nobody knows which one it was
+            if rows == 1:  # with several rows, the bad one is unknown
                 operation.duplicate_detected = bool(operation.error and operation.error.duplicate)
             elif (
                 state is TransactionState.NONE
-            ):  # with AUTOCOMMIT those before the bad one are committed
+            ):  # with AUTOCOMMIT the rows before the bad one are committed
                 operation.settle(journal.UNKNOWN)
             operation.close()
 
 
 def refused(connection: Connection, text: str, error: BaseException) -> None:
-    """Make the operation of a statement that SQLAlchemy refused before it asked the driver.
+    """Create the operations of a statement that SQLAlchemy refused before it called the driver.
 
     Args:
-        connection: where it was to run.
-        text: its SQL.
-        error: why.
+        connection: the connection that was to run it.
+        text: the SQL of the statement.
+        error: the exception.
     """
     translate = connection.get_execution_options().get("schema_translate_map")
     for target in targets_of_text(text, connection.dialect, translate):
@@ -382,12 +382,12 @@ def _read(
     options = target.main.options
     rate, slow_ms = options.read_sample, options.slow_read_ms
     most = options.transaction_records
-    sampled = rate >= 1 or random.random() < rate  # noqa: S311 - no secret
+    sampled = rate >= 1 or random.random() < rate  # noqa: S311 - not security-relevant
     if not sampled and slow_ms is None:
         return
     operation = writes.new(target, spent)
     operation.load = "lazy" if seam.is_lazy_load(context) else None
-    returns = result.returns_rows  # COPY TO and SELECT INTO do not
+    returns = result.returns_rows  # False for COPY TO and SELECT INTO
     parameters: Mapping[str, Any] = next(iter(writes.parameters(context)), {})
     names = seam.key_parameters(len(target.main.keys))
     if names and names[0] in parameters:

@@ -1,12 +1,12 @@
-"""What Sessions flush: one operation per object, snapshotted when its SQL has run.
+"""Flushes of Sessions: one operation per object, snapshotted when its SQL has run.
 
-The unit of work's `execute` is wrapped: right after it, SQLAlchemy still knows which objects are
-new, changed and deleted, and the old values, whether it succeeded or not; at commit they are
-expired. Flushes without work and those that a listener refuses beforehand never get there, and
-however it ends, nothing is left behind.
+The unit of work's `execute` is wrapped: right after it, whether it succeeded or not, SQLAlchemy
+still knows which objects are new, changed and deleted, and their old values; at commit they expire.
+Flushes without work, and those that a listener refuses beforehand, never call it, and nothing of a
+flush is kept however it ends.
 
-A column that is absent from a created row was written as NULL; one whose value only the
-database knows, such as a server default or an SQL expression, is there without a value.
+A column that is absent from a created row was written as NULL; a column whose value only the
+database knows, such as a server default or an SQL expression, is present without a value.
 """
 
 import datetime as dt
@@ -37,10 +37,10 @@ _INFO = "leadlog_written"
 
 
 class Written:
-    """What a flush sent for its rows, and what it let the database compute.
+    """The values that a flush sent for its rows, and the columns that it let the database compute.
 
     Args:
-        executions: the INSERTs and UPDATEs of the flush, of any object; read when first needed.
+        executions: the flush's INSERTs and UPDATEs, of any object; read on first use.
     """
 
     def __init__(self, executions: Iterable[DefaultExecutionContext]) -> None:
@@ -48,7 +48,7 @@ class Written:
         self._rows: dict[tuple[str, Any], tuple[dict[str, Any], set[str]]] | None = None
 
     def _row(self, table: Any, identity: Any) -> tuple[dict[str, Any], set[str]]:
-        """Return a row's sent values, by parameter, and the columns that an UPDATE computed."""
+        """Return a row's sent values by parameter, and the columns that an UPDATE computed."""
         if self._rows is None:
             self._rows = {}
             for execution in self._executions:
@@ -71,7 +71,7 @@ class Written:
             names.update(computed)
 
     def of(self, entity: Entity, state: InstanceState[Any], key: str) -> Any:
-        """Return the value sent for an attribute; `UNKNOWN` where it was not seen."""
+        """Return the value sent for an attribute; `UNKNOWN` if it was not seen."""
         now = tuple(state.dict.get(name) for name in entity.keys)
         before = () if state.key is None else state.key[1]
         for table, name in entity.parameters[key]:
@@ -82,9 +82,9 @@ class Written:
         return UNKNOWN
 
     def computed(self, entity: Entity, state: InstanceState[Any]) -> Iterator[str]:
-        """Return the attributes that an UPDATE set to what only the database knows.
+        """Return the attributes that an UPDATE set to a value only the database knows.
 
-        They are expired by then, as are others that nobody changed.
+        They are expired by then, as are other attributes that were not changed.
         """
         identity = () if state.key is None else state.key[1]
         names = {name for table in entity.tables for name in self._row(table, identity)[1]}
@@ -93,14 +93,14 @@ class Written:
 
 @attrs.define(eq=False)
 class CapturedRow:
-    """One object as the database has it.
+    """One object in the form in which the database stores it.
 
     Attributes:
         entity: its class.
         state: the object.
-        _store: how its values are stored.
-        _zone: the time zone of the database session, where it is known.
-        _written: what was sent for it.
+        _store: the storage types of its class.
+        _zone: the time zone of the database session, if known.
+        _written: the values sent for it.
     """
 
     entity: Entity
@@ -126,7 +126,7 @@ class CapturedRow:
         return {} if stored is UNKNOWN else {side: stored}
 
     def values(self) -> dict[str, Any]:
-        """Return the loaded columns, by name; loads none."""
+        """Return the values of loaded columns by name; loads nothing."""
         loaded, sealed = self.state.dict, self._store.sealed
         found: dict[str, Any] = {}
         for key, name in self.entity.columns.items():
@@ -139,7 +139,7 @@ class CapturedRow:
         return found
 
     def key(self) -> str | None:
-        """Return the primary key as text; None where it is unknown or excluded."""
+        """Return the primary key as text; None if it is unknown or excluded."""
         entity, loaded = self.entity, self.state.dict
         if any(loaded.get(key) is None or key in entity.excluded for key in entity.keys):
             return None
@@ -147,7 +147,7 @@ class CapturedRow:
         return None if UNKNOWN in parts else key_text(parts)
 
     def previous_key(self) -> str | None:
-        """Return the primary key before an UPDATE that changed it; None where none did."""
+        """Return the primary key before an UPDATE that changed it; None if it was not changed."""
         entity, state = self.entity, self.state
         old: dict[str, Any] = {}
         for key in entity.keys:
@@ -165,7 +165,7 @@ class CapturedRow:
         return None if None in parts or UNKNOWN in parts else key_text(parts)
 
     def remember(self, changes: Changes) -> None:
-        """Keep what was written of values that the application may change in place."""
+        """Keep the written values that the application may change in place later."""
         for key, name in self.entity.columns.items():
             new = changes.get(name, {}).get("new")
             if isinstance(new, _MUTABLE):
@@ -187,7 +187,7 @@ class CapturedRow:
         return changes
 
     def deleted(self) -> Changes:
-        """Return the columns of a deleted row, as far as they were loaded."""
+        """Return the loaded columns of a deleted row."""
         loaded, unsaved = self.state.dict, self.state.committed_state
         changes: Changes = {}
         for key, name in self.entity.columns.items():
@@ -197,11 +197,11 @@ class CapturedRow:
         return changes
 
     def updated(self) -> Changes:
-        """Return the columns that an UPDATE changed; none where there was no UPDATE."""
+        """Return the columns that an UPDATE changed; none if there was no UPDATE."""
         entity, state = self.entity, self.state
         changes: Changes = {}
         changed = []
-        # What was set since the last flush; asking each attribute costs as much as the UPDATE.
+        # Attributes set since the last flush; checking every attribute costs as much as the UPDATE.
         for key in state.committed_state:
             if key in entity.table_of:
                 history = seam.history_of(state, key)
@@ -221,7 +221,7 @@ class CapturedRow:
         return changes
 
     def changes(self, kind: str) -> Changes:
-        """Return the columns that were written, by what was done: create, update or delete."""
+        """Return the columns written by a create, update or delete."""
         if kind == "update":
             return self.updated()
         return self.created() if kind == "create" else self.deleted()
@@ -234,7 +234,7 @@ class CapturedRow:
 
 
 def _touched(entity: Entity, changed: list[str]) -> Iterator[str]:
-    """Yield the attributes that changed along with others of their table."""
+    """Yield the attributes that change with any other column of their table."""
     tables = {table for key in changed for table in entity.table_of[key]}
     tables.update(entity.versioned)
     for key, table in entity.touched:
@@ -244,18 +244,18 @@ def _touched(entity: Entity, changed: list[str]) -> Iterator[str]:
 
 @attrs.define(eq=False)
 class Flush:
-    """A flush under way, outside any call of the store.
+    """A flush in progress, outside any call of the store.
 
     Attributes:
         context: SQLAlchemy's unit of work.
-        connections: those that it wrote to, on captured engines, with what the driver said of
-            the transaction after the last statement.
-        persisted: whether a statement's rows were committed at once.
+        connections: the connections on captured engines that it wrote to, with the state of the
+            transaction that the driver reported after the last statement.
+        persisted: whether the rows of a statement were committed at once.
         writes: its INSERT and UPDATE statements.
         failing: the SQL of the statement that failed.
-        foreseen: what was noted of objects before their SQL ran, where no COMMIT will follow.
-        statements: SQL by what it does to which table.
-        meter: what it costs.
+        foreseen: the operations noted before their SQL ran, because no COMMIT will follow.
+        statements: SQL by operation and table.
+        meter: meter of its cost.
     """
 
     context: UOWTransaction
@@ -273,11 +273,11 @@ class Flush:
     def wrote(
         self, execution: DefaultExecutionContext, state: TransactionState, *, done: bool
     ) -> None:
-        """Note a statement.
+        """Note a statement of the flush.
 
         Args:
-            execution: of the statement.
-            state: what the driver says of the transaction now.
+            execution: execution of the statement.
+            state: state of the transaction, as the driver reports it now.
             done: whether it succeeded.
         """
         self.connections[execution.root_connection] = state
@@ -298,10 +298,10 @@ class Flush:
             writes.append(execution)
 
     def foresee(self, connection: Connection) -> None:
-        """Note what it is about to write, where no COMMIT will follow.
+        """Note the rows about to be written where no COMMIT will follow.
 
         Args:
-            connection: where; an object that is written on another one is noted, too, if its class
+            connection: the connection; an object written on another one is noted, too, if its class
                 is captured on both.
         """
         entities, found = captured.on(connection.dialect), {}
@@ -318,7 +318,7 @@ class Flush:
         journal.note(found.values())
 
     def forget(self) -> None:
-        """Strike out what was noted and became no record."""
+        """Withdraw the noted operations that did not become records."""
         for operation in self.foreseen.values():
             operation.written()
         self.foreseen.clear()
@@ -347,7 +347,7 @@ def states_of(context: UOWTransaction) -> Iterator[tuple[InstanceState[Any], str
 
 
 def watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransaction], None]:
-    """`UOWTransaction.execute`, with an operation for each object that it writes."""
+    """Return `UOWTransaction.execute` wrapped to make an operation for each object written."""
 
     @functools.wraps(execute)
     def run(self: UOWTransaction) -> None:
@@ -368,7 +368,7 @@ def watched(execute: Callable[[UOWTransaction], None]) -> Callable[[UOWTransacti
             flush.meter.close()
             if flush.connections or flush.foreseen or failure is not None:
                 _end(flush, failure)
-            failure = None  # whose frames hold this one
+            failure = None  # its frames hold this one
 
     return run
 
@@ -385,14 +385,14 @@ def _end(flush: Flush, failure: BaseException | None) -> None:
 
 
 def _flushed(flush: Flush) -> Iterator[tuple[Connection, str, CapturedRow]]:
-    """Yield the captured objects of a flush: the connection of each, what was done, and its row."""
+    """Yield the captured objects of a flush: connection, operation and row of each."""
     context = flush.context
     only = next(iter(flush.connections)) if len(flush.connections) == 1 else None
     zones = {execution.root_connection: zone_of(execution) for execution in flush.writes}
     written = Written(flush.writes)
     for state, kind in states_of(context):
         connection: Any = only
-        if not flush.connections:  # it failed before its first statement, perhaps to connect
+        if not flush.connections:  # it failed before its first statement, perhaps when connecting
             connection = context.session.get_bind(state.mapper)
         elif only is None:
             connection = seam.used_connection(context, state)
@@ -420,14 +420,14 @@ def _note(flush: Flush) -> None:
             operation.records_affected = 1
             _show(flush, operation, kind, row.entity)
             noted.append(operation)
-    if len(noted) == 1:  # else nobody knows an object's share
+    if len(noted) == 1:  # with several objects, the share of each is unknown
         noted[0].watch = noted[0].meter = flush.meter
     for operation in noted:
         operation.close()
 
 
 def _show(flush: Flush, operation: Operation, kind: str, entity: Entity) -> None:
-    """Say which SQL wrote an object, where the flush took long."""
+    """Add the SQL that wrote an object to its operation if the flush was slow."""
     least = entity.options.statement_ms
     if least is not None and flush.meter.wall_ms >= least:
         texts = (flush.statements.get((kind, table)) for table in entity.tables)
@@ -458,7 +458,7 @@ def _operation(kind: str, row: CapturedRow, changes: Changes, schema: str | None
 
 
 def _note_failure(flush: Flush, error: BaseException) -> None:
-    """Record what was not written; with AUTOCOMMIT some of it may have been."""
+    """Record the rows that were not written; with AUTOCOMMIT some of them may have been."""
     failed, concealed = [], False
     for connection, kind, row in _flushed(flush):
         concealed = concealed or row.entity.conceals
@@ -474,7 +474,7 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
         operation.error = facts
         if flush.failing is not None:
             operation.ran(flush.failing)
-        if len(failed) == 1:  # else nobody knows which one it was
+        if len(failed) == 1:  # with several objects, the bad one is unknown
             operation.duplicate_detected = facts.duplicate
         operation.settle(journal.UNKNOWN if unsure else journal.FAILED)
         operation.close()
@@ -482,7 +482,7 @@ def _note_failure(flush: Flush, error: BaseException) -> None:
 
 @safely
 def _tell(call: Call, context: UOWTransaction) -> None:
-    """Report a call of the store what its flush wrote."""
+    """Add the rows that its flush wrote to a call of the store."""
     if call.bulk:
         return
     entities = captured.on(call.dialect)

@@ -1,8 +1,8 @@
-"""The hooks on one engine: its dialect's ways to the driver, and its pool.
+"""The hooks on one engine: on the methods by which its dialect calls the driver, and on its pool.
 
-The dialect, rather than SQLAlchemy's engine events: those fire before COMMIT is sent, cost
-twice the calls, and what else listens to them would be in the time. The instance's attributes
-come before the class's methods; `release` deletes them again.
+The hooks replace methods of the dialect, because SQLAlchemy's engine events fire before COMMIT is
+sent, cost twice as much, and would include other listeners in the time measured. Attributes of the
+instance take precedence over the class's methods; `release` deletes them again.
 """
 
 import time
@@ -25,7 +25,7 @@ from leadlog.recording.pipeline import is_enabled, report_failure
 _EXECUTE = ("do_execute", "do_execute_no_params", "do_executemany")
 _SELF = "leadlog_instrument"
 _DEADLOCK, _SYNTAX = 1213, 1064
-"""Numbers of MySQL's and MariaDB's errors."""
+"""Error numbers of MySQL and MariaDB."""
 
 
 class _Statement(NamedTuple):
@@ -43,7 +43,7 @@ class _Statement(NamedTuple):
 
 
 def _understood(statement: Any, context: Any) -> _Statement:
-    """Return what a statement is; never raises."""
+    """Describe a statement before it runs; never raises."""
     try:
         return _read(sql.as_text(statement), context)
     except Exception as error:  # noqa: BLE001 - the application wants its statement
@@ -67,10 +67,10 @@ def _read(text: str, context: Any) -> _Statement:
 
 
 class Instrument:
-    """The hooks on one engine; they stay until `release`.
+    """The hooks on one engine, in place until `release`.
 
     Args:
-        engine: an engine; those with other execution options share its dialect, and so this.
+        engine: an engine; engines with other execution options share its dialect and the hooks.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -91,7 +91,7 @@ class Instrument:
 
     def _place(self) -> None:
         dialect = self._dialect
-        # The dialect keeps its hooks, so that nobody else keeps the dialect.
+        # The dialect keeps its hooks, so that nothing else keeps the dialect alive.
         self._replace(_SELF, self)
         for name in _EXECUTE:
             self._replace(name, self._measured(getattr(dialect, name)))
@@ -102,7 +102,7 @@ class Instrument:
         for name in ("do_commit_twophase", "do_rollback_twophase"):
             self._replace(name, self._two_phase(getattr(dialect, name), name))
         self._replace("execution_ctx_cls", seam.telling(dialect.execution_ctx_cls, self._finished))
-        # A synchronous connection that is dropped gets its ROLLBACK from the pool.
+        # The pool rolls back a synchronous connection that is dropped.
         for name in ("handle_error", "invalidate", *(("reset",) if dialect.is_async else ())):
             listener = safely(getattr(self, f"_{name}"))
             event.listen(self._engine, name, listener)
@@ -113,13 +113,13 @@ class Instrument:
         self._names.append(name)
 
     def release(self) -> None:
-        """Remove every hook, once no open transaction has writes without an outcome."""
+        """Remove every hook once no open transaction has writes without an outcome."""
         self._retiring = True
         if not journal.is_waiting_on(self._dialect):
             self._remove()
 
     def resume(self) -> None:
-        """Stay, where it was to be released."""
+        """Cancel a pending release."""
         self._retiring = False
 
     def _remove(self) -> None:
@@ -133,7 +133,7 @@ class Instrument:
     # ------------------------------------------------------------------------------ statements
 
     def _measured(self, execute: Callable[..., None]) -> Callable[..., None]:
-        """Return one of the dialect's `do_execute…`, counted and timed."""
+        """Return one of the dialect's `do_execute…` methods, counted and timed."""
 
         def measured(cursor: Any, statement: Any, *rest: Any) -> None:
             context = rest[-1] if rest else None
@@ -156,7 +156,7 @@ class Instrument:
 
     @safely
     def _about_to_execute(self, context: DefaultExecutionContext, statement: _Statement) -> None:
-        """Find out where the transaction stands, and note what cannot be undone afterwards."""
+        """Update the transaction's state, and note writes that cannot be undone afterwards."""
         connection = context.root_connection
         if journal.any_open():
             self._look(info_of(connection), connection.connection)
@@ -171,7 +171,7 @@ class Instrument:
             self._foresee(context)
 
     def _may_end(self, release: sql.Control, connection: Connection) -> bool:
-        """Return whether the RELEASE of a savepoint may commit, as SQLite's outermost one does."""
+        """Return whether a RELEASE may commit, as that of SQLite's outermost savepoint does."""
         transaction = journal.find(info_of(connection))
         return (
             self._dialect.name == "sqlite"
@@ -180,7 +180,7 @@ class Instrument:
         )
 
     def _foresee(self, context: DefaultExecutionContext) -> None:
-        """Note a write that commits by itself."""
+        """Note the write of a statement that commits at once."""
         if not is_enabled():
             return
         meter = current_meter()
@@ -193,7 +193,7 @@ class Instrument:
             writes.foresee(context, flushing=isinstance(owner, Flush))
 
     def _look(self, info: journal.Info, connection: PoolProxiedConnection) -> None:
-        """Find out whether the driver has ended or lost the transaction by itself."""
+        """Update the journal if the driver has ended or lost the transaction itself."""
         transaction = journal.find(info)
         if transaction is None:
             return
@@ -237,12 +237,12 @@ class Instrument:
         else:
             if may_write and isinstance(owner, Flush):
                 owner.wrote(context, self._state(context.root_connection.connection), done=done)
-                if seam.is_of_a_flush(context):  # the unit of work's own
+                if seam.is_of_a_flush(context):  # sent by the unit of work itself
                     return
             spent_on(context, started).executed(elapsed, done=done)
 
     def _wrote(self, call: Operation, connection: Connection) -> None:
-        """Note a write of the call under way."""
+        """Note a write of the current call."""
         if call.wrote_last(connection):
             return
         info = info_of(connection)
@@ -252,7 +252,7 @@ class Instrument:
         settle(call, connection, self._state(connection.connection))
 
     def _controlled(self, control: sql.Control, connection: Connection) -> None:
-        """Follow what a statement did to the transaction, SQLAlchemy's own or a user's."""
+        """Apply a transaction control statement to the journal, SQLAlchemy's or the user's."""
         info = info_of(connection)
         if control.verb == "commit":
             journal.finalise(info, journal.COMMITTED)
@@ -295,7 +295,7 @@ class Instrument:
         if failure.is_disconnect:
             journal.finalise(info, journal.ROLLED_BACK)
         elif self._implicit and failure.original_exception.args[:1] == (_DEADLOCK,):
-            # What comes next is another transaction.
+            # The next statement begins another transaction.
             journal.finalise(info, journal.ROLLED_BACK)
             state = TransactionState.FAILED
         elif self._implicit and sql.commits_first(text):
@@ -303,7 +303,7 @@ class Instrument:
                 journal.finalise(info, journal.UNKNOWN)  # it may have committed before it failed
         elif state is TransactionState.FAILED:
             journal.transaction_of(info, self._dialect).poisoned = True
-        elif state is TransactionState.NONE and text:  # it was open a moment ago
+        elif state is TransactionState.NONE and text:  # it was open before the error
             unsure = "commit" in text.lower()
             journal.finalise(info, journal.UNKNOWN if unsure else journal.ROLLED_BACK)
         meter = current_meter()
@@ -325,8 +325,8 @@ class Instrument:
             return TransactionState.FAILED
         state = self._state(connection.connection)
         if self._poisons and state in (TransactionState.OPEN, TransactionState.UNKNOWN):
-            # asyncpg cannot tell a failed one from an open one; what it refuses by itself has no
-            # severity, and the server knows nothing of it.
+            # asyncpg cannot distinguish a failed transaction from an open one; errors of its own,
+            # which the server does not know of, have no severity.
             cause = failure.original_exception.__cause__
             told = getattr(cause, "severity", None) is not None
             return TransactionState.FAILED if told or state is TransactionState.UNKNOWN else state
@@ -335,7 +335,7 @@ class Instrument:
     # ---------------------------------------------------------------------------- transactions
 
     def _do_commit(self, connection: PoolProxiedConnection) -> None:
-        """Return the dialect's COMMIT with its outcome noted."""
+        """Send the dialect's COMMIT and note its outcome."""
         info = info_of(connection)
         self._look(info, connection)
         journal.commits(info)
@@ -362,18 +362,18 @@ class Instrument:
             journal.commit_failed(info, still_open=still_open)
 
     def _is_lost(self, error: BaseException, connection: Any) -> bool:
-        """Return whether nobody knows the outcome of a COMMIT."""
+        """Return whether the outcome of a COMMIT is unknown."""
         dialect = self._dialect
         try:
             return not isinstance(error, Exception) or (
                 isinstance(error, dialect.loaded_dbapi.Error)
                 and dialect.is_disconnect(error, connection, None)
             )
-        except Exception:  # noqa: BLE001 - a driver that cannot even tell
+        except Exception:  # noqa: BLE001 - a driver that cannot even answer that
             return True
 
     def _do_rollback(self, connection: PoolProxiedConnection) -> None:
-        """ROLLBACK, as the dialect does it."""
+        """Send the dialect's ROLLBACK and note its outcome."""
         info = info_of(connection)
         self._look(info, connection)
         started = time.perf_counter_ns()
@@ -383,7 +383,7 @@ class Instrument:
             self._ended(info, started, journal.ROLLED_BACK)
 
     def _preparing(self, prepare: Callable[..., None]) -> Callable[..., None]:
-        """Return the first phase of two, after which anybody may commit, even without us."""
+        """Return the first phase of a two-phase commit, after which any client may commit."""
 
         def preparing(connection: Connection, xid: Any) -> None:
             info = info_of(connection)
@@ -402,18 +402,18 @@ class Instrument:
         return preparing
 
     def _two_phase(self, finish: Callable[..., None], name: str) -> Callable[..., None]:
-        """COMMIT or ROLLBACK of a transaction in two phases."""
+        """Return the COMMIT or ROLLBACK of a two-phase transaction, with its outcome noted."""
         commits = name == "do_commit_twophase"
 
         def finishing(
             connection: Connection, xid: Any, is_prepared: bool = True, recover: bool = False
         ) -> None:
-            info = {} if recover else info_of(connection)  # recovered: somebody else's
+            info = {} if recover else info_of(connection)  # recovered: another session's
             transaction = journal.find(info)
             if transaction is not None:
                 transaction.prepared = True
                 transaction.committing = commits
-            # Some dialects begin and end a transaction after it, which has no writes of ours.
+            # Some dialects then begin and roll back an empty transaction.
             aside = journal.set_aside(info) if is_prepared else None
             started = time.perf_counter_ns()
             done = False
@@ -455,6 +455,6 @@ class Instrument:
 
 
 def instrument_of(dialect: Dialect) -> Instrument | None:
-    """Return the hooks on an engine, by its dialect; None where there are none."""
+    """Return the hooks on the engine of a dialect; None if there are none."""
     found: Instrument | None = vars(dialect).get(_SELF)
     return found

@@ -1,13 +1,13 @@
-"""The outcome journal: the outcome of each write, and what drivers say of their transactions.
+"""The outcome journal: the outcome of each write, and the drivers' view of their transactions.
 
-A write is pending until its transaction ends. The journal lies in the connection's `info`,
-with a frame per savepoint, and is finalised by what the dialect's `do_commit` and
-`do_rollback` really did, not by the engine's events, which fire before COMMIT is sent.
+A write is pending until its transaction ends. The journal is kept in the connection's `info`,
+with a frame per savepoint. It is finalised by the results of the dialect's `do_commit` and
+`do_rollback`, not by the engine's events, which fire before COMMIT is sent.
 
-A driver is asked instead of guessed at: with AUTOCOMMIT, and on SQLite after RELEASE of an
-outermost savepoint, what was written is committed although nobody sent COMMIT. PostgreSQL rolls a
-transaction back at COMMIT once a statement in it has failed; such a transaction is marked as
-poisoned.
+Drivers are asked for the transaction's state, because it cannot be inferred: with AUTOCOMMIT, and
+on SQLite after RELEASE of an outermost savepoint, writes are committed although no COMMIT was sent.
+PostgreSQL rolls a transaction back at COMMIT once a statement in it has failed; such a transaction
+is marked as poisoned.
 """
 
 import re
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class TransactionState(Enum):
-    """A connection's transaction, as its driver sees it."""
+    """State of a connection's transaction, as reported by its driver."""
 
     NONE = "none"
     OPEN = "open"
@@ -38,7 +38,7 @@ class TransactionState(Enum):
 
 
 _LIBPQ = dict(enumerate(map(TransactionState, ("none", "open", "open", "failed", "unknown"))))
-"""By libpq's PGTransactionStatusType: idle, active, in a transaction, in a failed one, unknown."""
+"""libpq's PGTransactionStatusType: idle, active, in a transaction, in a failed one, unknown."""
 
 
 def _sqlite(driver: Any) -> TransactionState:
@@ -78,13 +78,13 @@ _ASK: dict[str, Callable[[Any], TransactionState]] = {
 
 
 def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], TransactionState]:
-    """Return a function that tells the state of a connection's transaction; it never raises.
+    """Return a function that returns the state of a connection's transaction and never raises.
 
     Args:
-        dialect: of a driver that is not known here, the state is unknown, unless SQLAlchemy
-            can tell that it commits by itself.
+        dialect: the engine's dialect; for an unknown driver the state is unknown, unless SQLAlchemy
+            detects that the connection is in autocommit mode.
     """
-    ask = _ASK.get(getattr(dialect, "driver", ""), _unknown)  # a dialect of one's own may have none
+    ask = _ASK.get(getattr(dialect, "driver", ""), _unknown)  # a custom dialect may have none
     detect = getattr(dialect, "detect_autocommit_setting", None) if ask is _unknown else None
 
     def state(connection: PoolProxiedConnection) -> TransactionState:
@@ -102,7 +102,7 @@ def asker(dialect: Dialect) -> Callable[[PoolProxiedConnection], TransactionStat
 _BEGUN = re.compile(
     r"(?:\s|--[^\n]*|/\*.*?\*/)*(?:insert|update|delete|replace)\b", re.IGNORECASE | re.DOTALL
 )
-"""Statements before which SQLite's driver begins a transaction by itself."""
+"""Statements before which SQLite's driver begins a transaction itself."""
 
 
 def _sqlite_commits(driver: Any, statement: str) -> bool:
@@ -128,10 +128,10 @@ _COMMITS: dict[str, Callable[[Any, str], bool]] = {
 
 
 def committer(dialect: Dialect) -> Callable[[PoolProxiedConnection, str], bool]:
-    """Return a function that tells whether a write commits by itself; it never raises.
+    """Return a function that returns whether a write commits at once and never raises.
 
     Args:
-        dialect: of a driver that is not known here, SQLAlchemy may tell.
+        dialect: the engine's dialect; for an unknown driver, SQLAlchemy's detection is used.
     """
     ask = _COMMITS.get(getattr(dialect, "driver", ""))
     detect = getattr(dialect, "detect_autocommit_setting", None)
@@ -168,40 +168,40 @@ class Pending(Protocol):
     """A write that waits for the end of its transaction.
 
     Attributes:
-        follows: whether it is a read instead, which only keeps its place among the writes.
+        follows: whether it is a read instead, kept only for its place among the writes.
     """
 
     follows: bool
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
-        """Told once per frame that it was added to; never raises."""
+        """Note an outcome; called once per frame that it was added to. Never raises."""
         ...
 
 
 @attrs.define(eq=False)
 class Intent:
-    """What was noted of a transaction before COMMIT, until all of its records are written.
+    """The note of a transaction's records made before COMMIT, kept until all are written.
 
     Args:
-        token: of the note.
-        waiting: records that are still to be written.
+        token: identifies the note.
+        waiting: number of records not yet written.
     """
 
     _token: object
     _waiting: int
 
     def strike_out(self) -> None:
-        """Note that a record is written; the last one removes the note."""
+        """Note that a record is written; remove the note with the last one."""
         self._waiting -= 1
         if self._waiting <= 0:
             _log.settle(self._token)
 
 
 def note(operations: "Iterable[Operation]") -> None:
-    """Note the records of writes that no COMMIT will follow, before they are done.
+    """Note the records of writes that no COMMIT will follow, before they are executed.
 
     Args:
-        operations: what writes; noted anew, if they were before.
+        operations: the writing operations; an earlier note of one is replaced.
     """
     found = list(operations)
     if not found:
@@ -219,16 +219,16 @@ def note(operations: "Iterable[Operation]") -> None:
 
 
 class JournalOverflow(Pending, Protocol):
-    """What stands for the writes of one kind that came after a transaction's journal was full."""
+    """Summary of the writes of one kind made after a transaction's journal was full."""
 
     def absorb(self, other: Any) -> None:
-        """Take over what another one of the same kind stands for."""
+        """Merge another summary of the same kind into this one."""
         ...
 
 
 @attrs.define(eq=False)
 class _Frame:
-    """What was written since a savepoint, or since the transaction began."""
+    """The writes since a savepoint, or since the beginning of the transaction."""
 
     name: str
     pendings: list[Pending] = attrs.field(init=False, factory=list)
@@ -239,11 +239,11 @@ class Transaction:
     """The pending writes of one database transaction.
 
     Attributes:
-        transaction_id: identifier that its records share.
+        transaction_id: identifier shared by its records.
         poisoned: whether COMMIT would roll it back.
-        committing: whether COMMIT was sent and its answer is not known yet.
-        commit_failed: whether a COMMIT failed and left the transaction open.
-        prepared: whether it waits for the second phase, and the driver no longer has a transaction.
+        committing: whether COMMIT was sent and its result is not known yet.
+        commit_failed: whether a COMMIT failed and the transaction stayed open.
+        prepared: whether it waits for the second phase and the driver no longer has it.
         count: writes noted so far.
         followers: reads that wait for the records of the writes before them.
     """
@@ -266,10 +266,10 @@ class Transaction:
         self._note: object = None
 
     def add(self, pending: Pending) -> bool:
-        """Note a write in the innermost frame.
+        """Add a write to the innermost frame.
 
         Returns:
-            Whether it was not there yet.
+            Whether the write was new there.
         """
         pendings = self._frames[-1].pendings
         if pendings and pendings[-1] is pending:
@@ -279,7 +279,7 @@ class Transaction:
         return True
 
     def follow(self, pending: Pending) -> None:
-        """Note a read, which keeps its place among the writes."""
+        """Add a read, which keeps its place among the writes."""
         self._frames[-1].pendings.append(pending)
         self.followers += 1
 
@@ -294,23 +294,23 @@ class Transaction:
         return any(frame.pendings for frame in self._frames)
 
     def rest(self, kind: Hashable) -> JournalOverflow | None:
-        """Return the overflow for writes of that kind that the innermost frame does not list."""
+        """Return the innermost frame's summary of excess writes of that kind, if any."""
         return self._frames[-1].rests.get(kind)
 
     def add_rest(self, kind: Hashable, rest: JournalOverflow) -> None:
-        """Note what will stand for the further writes of that kind in the innermost frame."""
+        """Add a summary of the further writes of that kind to the innermost frame."""
         self._frames[-1].pendings.append(rest)
         self._frames[-1].rests[kind] = rest
 
     def savepoint(self, name: str) -> None:
-        """Open a frame."""
+        """Open a frame for a savepoint."""
         self._frames.append(_Frame(name))
 
     def _has(self, name: str) -> bool:
         return any(frame.name == name for frame in self._frames[1:])
 
     def release(self, name: str) -> None:
-        """Merge the frames down to savepoint `name` into the one around them."""
+        """Merge the frames from savepoint `name` inwards into the frame around it."""
         while self._has(name):
             frame = self._frames.pop()
             self._merge(frame)
@@ -338,7 +338,7 @@ class Transaction:
         return len(frames) > 1 and frames[1].name == name and not frames[0].pendings
 
     def rollback_to(self, name: str) -> None:
-        """Finalises what came after savepoint `name`, which stays open."""
+        """Finalise the writes after savepoint `name`, which stays open."""
         while self._has(name):
             frame = self._frames.pop()
             self._tell([frame], SAVEPOINT_ROLLED_BACK)
@@ -348,11 +348,11 @@ class Transaction:
         self.poisoned = False
 
     def intend(self) -> None:
-        """Note the records of its writes, so that no kill during COMMIT leaves them out."""
+        """Note the records of its writes, so that a kill during COMMIT does not lose them."""
         try:
             self.forget()
             found = [pending for frame in self._frames for pending in frame.pendings]
-            # A read that waits for the writes before it intends nothing.
+            # A read that waits for the writes before it has nothing to note.
             makers = [make for one in found if (make := getattr(one, "intended", None))]
             if makers:
                 self._note = _log.intend(
@@ -362,7 +362,7 @@ class Transaction:
             report_failure(error)
 
     def forget(self) -> None:
-        """Strike out what was noted for a COMMIT that did not end the transaction."""
+        """Withdraw the note made for a COMMIT that did not end the transaction."""
         note, self._note = self._note, None
         if note is not None:
             _log.settle(note)
@@ -384,7 +384,7 @@ class Transaction:
     def _tell(self, frames: list[_Frame], outcome: str) -> list[Pending]:
         pendings = [pending for frame in frames for pending in frame.pendings]
         if outcome != COMMITTED and self.followers:
-            # Reads are recorded while the log still takes the writes for done.
+            # Record reads first, while readers of the log still assume the writes took place.
             pendings.sort(key=lambda pending: not pending.follows)
         for pending in pendings:
             pending.resolve(outcome, self.transaction_id)
@@ -395,15 +395,15 @@ _open: weakref.WeakSet[Transaction] = weakref.WeakSet()
 
 
 def settle_open() -> None:
-    """Settle the transactions that are open when the process ends.
+    """Settle the transactions that are still open when the process ends.
 
-    The database rolls them back, unless an exit function that comes later commits them.
+    The database rolls them back, unless a later exit function commits them.
     """
     for transaction in list(_open):
         transaction.finalise(UNKNOWN)
 
 
-forks.in_child(_open.clear)  # they are the parent's
+forks.in_child(_open.clear)  # these belong to the parent
 
 
 def any_open() -> bool:
@@ -412,21 +412,21 @@ def any_open() -> bool:
 
 
 def is_waiting_on(dialect: object) -> bool:
-    """Return whether a transaction of that engine has writes without an outcome."""
+    """Return whether a transaction of an engine has writes without an outcome."""
     return any(one.is_waiting for one in list(_open) if one.dialect() is dialect)
 
 
 def find(info: Info) -> Transaction | None:
-    """Return the journal of a connection, by its `info`; None where it has none."""
+    """Return the journal in a connection's `info`; None if there is none."""
     return info.get(_KEY)
 
 
 def transaction_of(info: Info, dialect: object) -> Transaction:
-    """Return the journal of a connection, by its `info`; a new one where there is none.
+    """Return the journal in a connection's `info`, creating it if there is none.
 
     Args:
         info: the connection's `info`.
-        dialect: the engine's; not kept alive.
+        dialect: the engine's dialect, weakly referenced.
     """
     found: Transaction | None = info.get(_KEY)
     if found is None:
@@ -436,13 +436,13 @@ def transaction_of(info: Info, dialect: object) -> Transaction:
 
 
 def intend(info: Info) -> None:
-    """Note what a COMMIT that is about to be sent makes true."""
+    """Note the records of the writes that a COMMIT is about to make durable."""
     if (transaction := find(info)) is not None and not transaction.poisoned:
         transaction.intend()
 
 
 def forget(info: Info) -> None:
-    """Strike out what was noted, where the transaction goes on."""
+    """Withdraw the note of a transaction that continues."""
     if (transaction := find(info)) is not None:
         transaction.forget()
 
@@ -455,7 +455,7 @@ def commits(info: Info) -> None:
 
 
 def set_aside(info: Info) -> Transaction | None:
-    """Take the journal out of a connection's `info`, where other transactions will end."""
+    """Remove the journal from a connection's `info` while other transactions end there."""
     found: Transaction | None = info.pop(_KEY, None)
     return found
 
@@ -467,9 +467,9 @@ def put_back(info: Info, transaction: Transaction | None) -> None:
 
 
 def ended_elsewhere(info: Info) -> None:
-    """Note that the driver has no transaction, before SQLAlchemy has ended it.
+    """Note that the driver has no transaction although SQLAlchemy has not ended it.
 
-    The driver's own `commit` or `rollback` did; nobody knows which.
+    The application called the driver's `commit` or `rollback`; which one is unknown.
     """
     if (transaction := find(info)) is not None and not transaction.prepared:
         transaction.poisoned = transaction.committing = False
@@ -481,7 +481,7 @@ def commit_failed(info: Info, *, still_open: bool) -> None:
 
     Args:
         info: the connection's `info`.
-        still_open: whether the transaction lives on, as SQLite's does while somebody reads.
+        still_open: whether the transaction stays open, as SQLite's does while others read.
     """
     if (transaction := find(info)) is None:
         return
@@ -494,11 +494,11 @@ def commit_failed(info: Info, *, still_open: bool) -> None:
 
 
 def finalise(info: Info, outcome: str) -> None:
-    """End the journal of a connection; do nothing where there is none.
+    """End the journal of a connection; do nothing if there is none.
 
     Args:
         info: the connection's `info`.
-        outcome: what the database did; COMMIT of a poisoned transaction is a rollback.
+        outcome: outcome in the database; COMMIT of a poisoned transaction is a rollback.
     """
     transaction: Transaction | None = info.pop(_KEY, None)
     if transaction is None:
@@ -506,7 +506,7 @@ def finalise(info: Info, outcome: str) -> None:
     if outcome == COMMITTED and transaction.poisoned:
         outcome = ROLLED_BACK
     elif outcome == ROLLED_BACK and (transaction.committing or transaction.prepared):
-        outcome = UNKNOWN  # interrupted before an answer, or anybody may commit it later
+        outcome = UNKNOWN  # interrupted before its result, or any client may commit it later
     elif outcome == ROLLED_BACK and transaction.commit_failed:
         outcome = COMMIT_FAILED
     transaction.finalise(outcome)

@@ -1,8 +1,8 @@
-"""Meters: what a stretch of work cost, counted where it happens.
+"""Meters: the cost of a stretch of work, counted where it arises.
 
 A meter counts the statements, API calls and database time of the code that runs while it is
-the current one, and may time it. Meters nest through a context variable; a closed one adds its
-counts to the one around it, so each counts everything inside it once.
+the current one, and may measure its time. Meters nest through a context variable; a closed meter
+adds its counts to the enclosing one, so each counts everything inside it once.
 """
 
 import threading
@@ -18,17 +18,17 @@ class Meter:
     """Counts of one stretch of work. Threads and tasks that share the context may add to it.
 
     Args:
-        owner: what the work belongs to; by default what the meter around it belongs to.
+        owner: object that the work belongs to; by default the owner of the enclosing meter.
         timed: whether wall and CPU time are measured while it is entered.
 
     Attributes:
-        owner: what the work belongs to, once it has begun.
-        queries: statements sent to captured databases, transaction control not counted.
+        owner: object that the work belongs to, set when the work begins.
+        queries: statements sent to captured databases, excluding transaction control.
         database_ns: time inside database drivers, nanoseconds.
         api_calls: calls reported through `count_api_call`.
-        wall_ns: time while it was entered, summed, nanoseconds; 0 where it is not timed.
-        cpu_ns: CPU time of the thread in these spans; None once a span ended in another
-            thread than it began in, or where it is not timed.
+        wall_ns: total time while it was entered, nanoseconds; 0 if not timed.
+        cpu_ns: CPU time of the thread in these spans; None if a span ended in another thread than
+            it began in, or if not timed.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Meter:
         self.wall_ns = 0
         self.cpu_ns: int | None = 0 if timed else None
         self._timed = timed
-        self._lock = RLock()  # a finaliser may come in between
+        self._lock = RLock()  # a finaliser may interrupt this
         self._parent: Meter | None = None
         self._token: Token[Meter | None] | None = None
 
@@ -84,7 +84,7 @@ class Meter:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
-        """Make the meter around it current again; may be entered anew."""
+        """Make the enclosing meter current again; the meter can be re-entered."""
         if self._timed:
             self.wall_ns += time.perf_counter_ns() - self._wall
             if self._thread != threading.get_ident():
@@ -95,15 +95,15 @@ class Meter:
         if token is not None:
             try:
                 _current.reset(token)
-            except ValueError:  # closed in another context than it was opened in
+            except ValueError:  # closed in another context than the one it was opened in
                 _current.set(self._parent)
 
     def close(self) -> None:
-        """End the work: adds the counts to the meter around this one, and let go of its owner."""
+        """End the work: add the counts to the enclosing meter and release the owner."""
         if self._parent is not None:
             self._parent.add(self.queries, self.database_ns, self.api_calls)
             self._parent = None
-        self.owner = None  # which holds the meter: a cycle, else
+        self.owner = None  # it holds the meter, which would be a reference cycle
 
     @property
     def wall_ms(self) -> float:
@@ -112,7 +112,7 @@ class Meter:
 
     @property
     def cpu_ms(self) -> float | None:
-        """CPU time, milliseconds; None where it could not be measured."""
+        """CPU time, milliseconds; None if it could not be measured."""
         return None if self.cpu_ns is None else self.cpu_ns / 1e6
 
 
@@ -125,21 +125,21 @@ def current_meter() -> Meter | None:
 
 
 def count_api_call() -> None:
-    """Count one call of an outside API in the current meter."""
+    """Count one call of an external API in the current meter."""
     meter = _current.get()
     if meter is not None:
         meter.add(api_calls=1)
 
 
 class Spent:
-    """What one statement cost.
+    """The cost of one statement.
 
     Attributes:
-        wall_ns: from its start to its result, and every fetch, nanoseconds.
-        database_ns: thereof inside the driver.
-        queries: executions; several where SQLAlchemy sends rows in batches.
-        done: whether the driver did the last execution, whatever failed afterwards.
-        cpu_ms: not measured.
+        wall_ns: time from its start to its result, plus every fetch, nanoseconds.
+        database_ns: part of it spent inside the driver.
+        queries: executions; several if SQLAlchemy sends rows in batches.
+        done: whether the driver completed the last execution, even if something failed afterwards.
+        cpu_ms: always None; not measured.
     """
 
     __slots__ = ("database_ns", "done", "queries", "started_ns", "wall_ns")
@@ -160,17 +160,17 @@ class Spent:
         self.database_ns += elapsed_ns
 
     def add(self, other: "Spent") -> None:
-        """Add what another statement cost."""
+        """Add the cost of another statement."""
         self.queries += other.queries
         self.wall_ns += other.wall_ns
         self.database_ns += other.database_ns
 
     def ready(self) -> None:
-        """Note that there is a result, whose rows may still have to be fetched."""
+        """Note that the result is available, although rows may still have to be fetched."""
         self.wall_ns = time.perf_counter_ns() - self.started_ns
 
     def fetched(self, elapsed_ns: int) -> None:
-        """Add what it took to fetch rows."""
+        """Add the time of a fetch."""
         self.wall_ns += elapsed_ns
         self.database_ns += elapsed_ns
 
@@ -181,7 +181,7 @@ class Spent:
 
 
 class Internal:
-    """Owner of what SQLAlchemy reads on behalf of a call, such as `merge`."""
+    """Owner of reads that SQLAlchemy makes on behalf of a call, such as `merge`."""
 
 
 INTERNAL = Internal()

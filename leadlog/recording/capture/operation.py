@@ -1,9 +1,9 @@
-"""Operations: one call on a captured class, and everything that is learnt about it.
+"""Operations: one call on a captured class, with all facts known about it.
 
-An operation is a store's method under way, a flushed object, or a statement. Its record is
-written when the call has ended and every write in it has an outcome. `operation` makes a method
-one call: the hooks attribute statements, times, changes and the outcome to it; the method adds
-the facts that only it can know.
+An operation is a running method of a store, a flushed object, or a statement. Its record is
+written when the call has ended and every write in it has an outcome. The decorator `operation`
+makes a method one call: the hooks attribute statements, times, changes and the outcome to it, and
+the method adds the facts that only it knows.
 """
 
 import functools
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from leadlog.recording.capture.targets import Handle
 
 Emit = Callable[["Operation"], None]
-"""Writes the record of an operation; never raises."""
+"""Function that writes the record of an operation; never raises."""
 
 _CATEGORY = CATEGORIES[DATABASE_OPERATION]
 IDS_LISTED = 100
-"""Keys that `lead_ids` names at most."""
+"""Maximum number of keys in `lead_ids`."""
 
 
 class Operation:
@@ -38,52 +38,51 @@ class Operation:
 
     Attributes:
         operation_type: add_lead, get_lead, …; create, read, update, delete or upsert.
-        event_name: dotted name of its record.
-        entity: name of the mapped class; None where a statement does not tell.
-        schema: of its table; None for the engine's default one.
-        database: its name, where `capture` was given one.
-        operation_id: joins its record to its error; also the event_id of its record, so that
-            one written again after an interrupt is known.
-        session: the session that it was made in.
-        context: what was bound when it was made; None where nothing was.
-        started_us: when it began, microseconds since 1970.
-        ended_us: when it ended.
-        watch: its wall and CPU time; None where its share of a flush is not known.
-        meter: its statements and database time; None as for `watch`.
+        event_name: event name of its record.
+        entity: name of the mapped class; None if the statement does not show it.
+        schema: schema of its table; None for the engine's default one.
+        database: the name that was given to `capture`, if any.
+        operation_id: joins its record to its error; also the event_id of its record, which
+            identifies a record that is written twice after an interrupt.
+        session: the session in which it was made.
+        context: values bound when it was made; None if there were none.
+        started_us: time when it began, microseconds since 1970.
+        ended_us: time when it ended, microseconds since 1970.
+        watch: its wall and CPU time; None if its share of a flush is unknown.
+        meter: its statements and database time; None if its share of a flush is unknown.
         bulk: whether it touches many rows.
-        change: create, update or delete, where it is about one row.
+        change: create, update or delete, if it is about one row.
         records_affected: rows written or read; None while unknown.
         statement: its SQL without values.
-        statement_fingerprint: the same for the same SQL.
-        load: `lazy` where SQLAlchemy read for attributes that were not loaded yet.
-        records_cut: changes that it stands for, left out because the transaction had too many.
-        duplicate_detected: whether the lead was there already; None where it was not
-            looked for.
+        statement_fingerprint: identical for identical SQL.
+        load: `lazy` if SQLAlchemy read attributes that were not loaded yet.
+        records_cut: changes that it summarises because the transaction had too many.
+        duplicate_detected: whether the store had the lead already; None if that was not checked.
         duplicate_action: none, created, updated, merged or rejected.
         duplicate_matched_on: the key that matched.
         fields_processed: columns that the call was given or wrote.
-        fields_changed: column to old and new value.
-        data_size_bytes: size of the data as JSON.
+        fields_changed: column to its old and new value.
+        data_size_bytes: size of the data as JSON, bytes.
         lead: the row that it is about, as a mapping.
-        lead_id: its primary key as text, where `lead` does not tell it by the name `id`.
-        previous_lead_id: the same before the call, where that changed it.
-        whole: whether these are all the fields of a lead, so that it can be scored.
-        lead_ids: the first keys, where it is about many.
-        lead_count: how many it is about.
+        lead_id: its primary key as text, if `lead` does not have it under the name `id`.
+        previous_lead_id: the key before the call, if the call changed it.
+        whole: whether `lead` has all fields of a lead, so that it can be scored.
+        lead_ids: the first keys, if it is about many rows.
+        lead_count: number of rows it is about.
         lead_outcomes: the outcomes of a batch's leads; keys of `data_details`.
         sample_rate: share of such calls that is recorded; None for all of them.
-        error: what it raised.
+        error: the exception it raised.
         transaction_id: the database transaction of its writes.
         follows: False; see `journal.Pending`.
         doubtful: whether it failed when some of its rows may have been written.
-        unread: gives what counts the rows of its result, while somebody may still fetch them.
+        unread: returns the counter of its result's rows, while they may still be fetched.
         closed: whether the call has ended.
         recorded: whether the record is written.
-        known: what does not depend on the outcome, rendered; None until the call has ended.
-        intents: what was noted before COMMIT and is struck out when the record is written.
+        known: facts that do not depend on the outcome, rendered; None until the call has ended.
+        intents: notes made before COMMIT, withdrawn when the record is written.
     """
 
-    # What most calls leave as it is stands in the class, which costs a new one nothing.
+    # Defaults are class attributes, so that they cost nothing per instance.
     schema: str | None = None
     database: str | None = None
     watch: Meter | Spent | None = None
@@ -139,25 +138,25 @@ class Operation:
         self.context = context_of(self.session)
         self.bulk = self._was_bulk = bulk
         self._emit = emit
-        self._lock = RLock()  # a finaliser may come in between
+        self._lock = RLock()  # a finaliser may interrupt this
         self._outcomes: list[str] = []
 
     def identify(self, lead: Mapping[str, Any], *, whole: bool = True) -> None:
-        """Say which row the call is about.
+        """Set the row that the call is about.
 
         Args:
-            lead: the row; names it.
-            whole: whether these are all the fields of a lead, so that it can be scored.
+            lead: the row.
+            whole: whether it has all fields of a lead, so that it can be scored.
         """
         self.lead = lead
         self.whole = whole
 
     def identify_many(self, ids: Iterable[str], count: int | None) -> None:
-        """Say which rows the call is about.
+        """Set the rows that the call is about.
 
         Args:
             ids: their keys; the first 100 are kept.
-            count: how many there are; None where that is not known.
+            count: the number of rows; None if unknown.
         """
         self.lead_ids = [str(key) for key, _ in zip(ids, range(IDS_LISTED), strict=False)]
         self.lead_count = count
@@ -165,8 +164,8 @@ class Operation:
     def changed(self, kind: str, columns: Mapping[str, Any]) -> None:
         """Note a written row.
 
-        Changes of several objects are not merged: a call that writes more than one keeps
-        none, since they could not be distinguished.
+        Changes of several objects are not merged: a call that writes more than one object keeps no
+        changes, because they could not be distinguished.
 
         Args:
             kind: create, update or delete.
@@ -182,16 +181,16 @@ class Operation:
             self.fields_changed = self.change = None
 
     def wrote_last(self, connection: Any) -> bool:
-        """Return whether the last write of a connection's open transaction is this call's."""
+        """Return whether this call made the last write of a connection's open transaction."""
         last = self._last
         return last is not None and last[0] == id(connection) and last[1].last() is self
 
     def wrote(self, transaction: journal.Transaction, connection: Any) -> None:
-        """Note a write whose outcome that transaction will tell.
+        """Note a write whose outcome the transaction will report.
 
         Args:
             transaction: the journal of the connection.
-            connection: the connection; not held, since nobody else may.
+            connection: the connection; no reference to it is kept.
         """
         self._last = id(connection), transaction
         if transaction.add(self):
@@ -207,7 +206,7 @@ class Operation:
             self.transaction_id = transaction_id
             decided = self._pending == 0
         if decided and not self.closed and self.unread is not None:
-            tally = self.unread()  # nobody has read its rows, and perhaps nobody will
+            tally = self.unread()  # its rows were not fetched, and may never be
             if tally is not None:
                 tally.close()
         with self._lock:
@@ -216,10 +215,10 @@ class Operation:
             self._emit(self)
 
     def intended(self, *, brief: bool = False) -> tuple[str, bytes]:
-        """Category and frame of the record that it gets if this process dies now.
+        """Return category and frame of the record that is written if this process dies now.
 
         Args:
-            brief: without the values.
+            brief: whether to leave out values.
         """
         if brief:
             return _CATEGORY, frame(self, "warning", journal.UNKNOWN, known(self, brief=True))
@@ -228,18 +227,18 @@ class Operation:
         return _CATEGORY, frame(self, "warning", journal.UNKNOWN, self.known)
 
     def replace(self, noted: "Operation | None") -> None:
-        """Take the place of what was noted before the write, so that recovery knows its record."""
+        """Take over the id and notes of the operation that was noted before the write."""
         if noted is not None:
             self.operation_id, self.intents = noted.operation_id, noted.intents
 
     def written(self) -> None:
-        """Told that its record is written."""
+        """Note that the record is written, and withdraw its notes."""
         self.recorded = True
         for intent in self.intents:
             intent.strike_out()
 
     def follow(self, transaction: journal.Transaction) -> None:
-        """Have the record of a read wait for those of the writes before it.
+        """Make the record of a read wait for those of the writes before it.
 
         Args:
             transaction: the journal of the connection.
@@ -248,7 +247,7 @@ class Operation:
         transaction.follow(_Follower(self))
 
     def written_before(self) -> None:
-        """Note that the writes before a read have their records."""
+        """Note that the records of the writes before a read are written."""
         with self._lock:
             self._pending -= 1
             ready = self.closed and self._pending == 0 and not self.recorded
@@ -261,7 +260,7 @@ class Operation:
             self._outcomes.append(outcome)
 
     def start_over(self) -> None:
-        """Forget what was learnt of writes that a retried transaction has undone."""
+        """Discard the facts of writes that a retried transaction has undone."""
         with self._lock:
             self._outcomes.clear()
         self.fields_changed = self.change = self.known = None
@@ -271,20 +270,20 @@ class Operation:
         """Note the SQL that ran.
 
         Args:
-            text: a statement; values in it are left out.
+            text: a statement; its values are left out.
             secret: whether only its fingerprint may be kept.
         """
         statement, self.statement_fingerprint = sql.normalised(text)
         self.statement = None if secret else statement
 
     def fail(self, error: BaseException, *, concealed: bool = False) -> None:
-        """Note what the call raised; see `error_facts`."""
+        """Note the exception that the call raised; see `error_facts`."""
         self.error = error_facts(error, concealed=concealed)
 
     def close(self) -> None:
-        """End the call; its record is written now, or when the last write is resolved.
+        """End the call; its record is written now, or when its last write is resolved.
 
-        May be called again where an interrupt got in between; the record is written once.
+        May be called again if an interrupt stopped it; the record is written once.
         """
         if not self.closed:
             self.ended_us = now_us()
@@ -298,7 +297,7 @@ class Operation:
 
     @property
     def outcome(self) -> str:
-        """What the database did with the call's writes; `completed` where it wrote none."""
+        """The outcome of the call's writes in the database; `completed` if it made none."""
         if self.error is None and len(self._outcomes) == 1:
             return self._outcomes[0]
         found = set(self._outcomes)
@@ -314,7 +313,7 @@ class Operation:
 
 
 class _Follower:
-    """A read in the journal of a connection, which keeps its place among the writes."""
+    """A read in the journal of a connection, kept for its place among the writes."""
 
     follows = True
 
@@ -322,33 +321,33 @@ class _Follower:
         self._operation = operation
 
     def resolve(self, outcome: str, transaction_id: str) -> None:
-        """Told that the transaction or savepoint has ended."""
-        del outcome, transaction_id  # a read has neither
+        """Note that the transaction or savepoint has ended."""
+        del outcome, transaction_id  # neither applies to a read
         self._operation.written_before()
 
 
 class CountedChanges(Operation):
-    """Stands for the changes of one class and kind beyond those that have a record each."""
+    """Summary of the changes of one class and kind beyond those with a record each."""
 
     def stand_in(self, transaction: journal.Transaction, kind: Hashable) -> None:
-        """Wait for the end of a transaction, whose further changes of that kind it counts."""
+        """Wait for the end of a transaction, and count its further changes of that kind."""
         self._pending = 1
         self.closed = True
         self.records_cut = 0
         transaction.add_rest(kind, self)
 
     def absorb(self, other: "int | CountedChanges") -> None:
-        """Count more changes, or take over what another one counted."""
+        """Count more changes, or add the count of another summary."""
         count = other if isinstance(other, int) else other.records_cut or 0
         self.records_cut = self.records_affected = (self.records_cut or 0) + count
         self.known = None
 
 
 class Call(Operation):
-    """A method under way: everything that its code does while it is entered belongs to it.
+    """A running method: everything that its code does while it is entered belongs to it.
 
     Attributes:
-        dialect: of the engine whose classes it writes.
+        dialect: dialect of the engine whose classes it writes.
         span: its meter.
     """
 
@@ -368,14 +367,14 @@ class Call(Operation):
         self.watch = self.meter = self.span
 
     def close(self) -> None:
-        """End the call, and add what it counted to the meter around it."""
+        """End the call, and add its counts to the enclosing meter."""
         if not self.closed:
             self.span.close()
         super().close()
 
 
 def current_operation() -> Operation | None:
-    """Return the operation that the running code belongs to, or None outside any."""
+    """Return the operation that the running code belongs to; None if there is none."""
     meter = current_meter()
     owner = None if meter is None else meter.owner
     return owner if isinstance(owner, Operation) else None
@@ -400,8 +399,8 @@ def operation(
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
     """Make a method one operation: each call of it is one record.
 
-    A call made inside another operation belongs to that one. A generator function is one
-    operation from its first item to its end; only the time inside it counts.
+    A call made inside another operation is part of that operation. A generator function is one
+    operation from its first item to its end; only the time spent inside it counts.
 
     Args:
         operation_type: add_lead, get_lead, …
@@ -450,10 +449,10 @@ def _open(owner: Capturing, operation_type: str, event_name: str, bulk: bool) ->
 
 
 def _close(call: Call) -> None:
-    """End the call; where Ctrl-C comes in the middle of that, its record is written all the same.
+    """End the call; if Ctrl-C interrupts that, write its record nevertheless.
 
     Raises:
-        BaseException: whatever came in the middle.
+        BaseException: the interrupt.
     """
     try:
         call.close()
@@ -463,7 +462,7 @@ def _close(call: Call) -> None:
 
 
 def _steps(items: Generator[Any, None, None], call: Call) -> Generator[Any, None, None]:
-    """Iterate with the operation in force only while the generator itself runs."""
+    """Iterate with the operation active only while the generator itself runs."""
     try:
         while True:
             with call.span:

@@ -1,7 +1,7 @@
 """Every private or semi-private name of SQLAlchemy that capture relies on, for 2.0 and 2.1 alike.
 
-No other module names them. `tests/capture/test_seam.py` has a test for each, which says what
-breaks once SQLAlchemy renames it.
+No other module uses them. `tests/capture/test_seam.py` has a test for each, which names the
+feature that breaks if SQLAlchemy renames it.
 """
 
 import re
@@ -70,9 +70,9 @@ __all__ = [
 
 
 def attribute_warnings() -> None:
-    """Have SQLAlchemy attribute its warnings to the application, not to capture's frames.
+    """Make SQLAlchemy attribute its warnings to the application, not to capture's frames.
 
-    A warning names the innermost line that is not SQLAlchemy's, which filters go by, too.
+    A warning names the innermost line outside SQLAlchemy, and warning filters match that module.
     """
     pattern = getattr(langhelpers, "_not_sa_pattern", None)
     if pattern is not None and "leadlog" not in pattern.pattern:
@@ -81,7 +81,7 @@ def attribute_warnings() -> None:
 
 
 def flushes(context: UOWTransaction) -> Mapping[InstanceState[Any], tuple[bool, bool]]:
-    """Return the states of a flush, each with (is it deleted, is it only listed)."""
+    """Return the states of a flush, each with the flags (is deleted, is only listed)."""
     return context.states
 
 
@@ -104,12 +104,12 @@ FLUSH = UOWTransaction, "execute"
 
 
 def is_of_a_flush(context: DefaultExecutionContext) -> bool:
-    """Return whether an execution is one of the unit of work's own."""
+    """Return whether the unit of work itself sent an execution."""
     return "compiled_cache" in context.execution_options
 
 
 def identity_of(state: InstanceState[Any]) -> Any:
-    """Return the identity key of a new object, from its values."""
+    """Return the identity key of a new object, built from its values."""
     return state.mapper._identity_key_from_state(state)
 
 
@@ -132,7 +132,7 @@ def label_of(column: Column[Any]) -> str:
 
 
 def mappers() -> Iterator[Mapper[Any]]:
-    """Yield every mapper of the process, but for those that were only half made or are going."""
+    """Yield every mapper of the process, except half-built and disposed ones."""
     for registry in list(_all_registries()):
         for mapper in registry.mappers:
             if inspect(mapper.class_, raiseerr=False) is mapper:
@@ -140,14 +140,14 @@ def mappers() -> Iterator[Mapper[Any]]:
 
 
 def merges() -> Iterator[str]:
-    """Return the methods of Session that merge; `merge_all` came with 2.1."""
+    """Return the names of Session's methods that merge; `merge_all` was added in 2.1."""
     return (name for name in ("merge", "merge_all") if hasattr(Session, name))
 
 
 def secondaries(mapper: Mapper[Any]) -> Iterator[Any]:
     """Yield the association tables of a class's relationships; configures no mapper.
 
-    One that is named by a callable is not known until the mappers are configured.
+    A table given as a callable is not known until the mappers are configured.
     """
     for relation in list(mapper._init_properties.values()) + list(mapper._props.values()):
         if isinstance(relation, RelationshipProperty):
@@ -172,7 +172,7 @@ SAVEPOINTS: dict[type, str] = {
     ReleaseSavepointClause: "release",
     RollbackToSavepointClause: "rollback_to",
 }
-"""SQLAlchemy's own statements about savepoints; `ident` is the name."""
+"""SQLAlchemy's savepoint statements; `ident` is the savepoint's name."""
 
 
 def subject_of(statement: Any) -> Mapper[Any] | None:
@@ -187,12 +187,12 @@ def inserted_table(statement: Any) -> Any:
 
 
 def conflict_clause(statement: Any) -> Any:
-    """ON CONFLICT or ON DUPLICATE KEY of an INSERT, where it has one."""
+    """Return the ON CONFLICT or ON DUPLICATE KEY clause of an INSERT; None if it has none."""
     return getattr(statement, "_post_values_clause", None)
 
 
 def prefixes(statement: Any) -> str:
-    """Return the text that `prefix_with` put into a statement, such as OR REPLACE."""
+    """Return the text that `prefix_with` added to a statement, such as OR REPLACE."""
     return " ".join(str(clause) for clause, _dialect in getattr(statement, "_prefixes", ()))
 
 
@@ -204,14 +204,14 @@ def given_values(statement: Any) -> dict[Any, Any]:
 
 
 def value_rows(statement: Any) -> list[Any]:
-    """Return the rows of `values([…])`; none for an INSERT of one row, by its parameters."""
+    """Return the rows of `values([…])`; none for an INSERT of one row by its parameters."""
     return [row for rows in statement._multi_values for row in rows]
 
 
 def of_value_row(parameters: Mapping[str, Any], names: Iterable[str], place: int) -> dict[str, Any]:
-    """Return the parameters of one row of `values([…])`, by their names in a single row."""
+    """Return the parameters of one row of `values([…])`, under their names in a single row."""
     found = {name: f"{name}_m{place}" for name in names}
-    # The default of a column is called by the column's name alone in the first row.
+    # In the first row, a column's default has the column's name without a suffix.
     return {
         name: parameters[key if key in parameters else name]
         for name, key in found.items()
@@ -225,7 +225,7 @@ def where(statement: Any) -> tuple[Any, ...]:
 
 
 def binds(compiled: SQLCompiler) -> Mapping[Any, str]:
-    """Bound parameter to its name in the compiled statement."""
+    """Return a mapping from bound parameter to its name in the compiled statement."""
     return compiled.bind_names
 
 
@@ -235,7 +235,7 @@ def result_columns(compiled: SQLCompiler) -> Sequence[Any]:
 
 
 def has_result_processor(column_type: Any, dialect: Dialect) -> bool:
-    """Return whether SQLAlchemy changes the driver's value of a column."""
+    """Return whether SQLAlchemy converts the driver's value of a column."""
     return column_type._cached_result_processor(dialect, None) is not None
 
 
@@ -245,7 +245,7 @@ def json_serializer(dialect: Dialect) -> Any:
 
 
 def bind_expression(column_type: Any) -> bool:
-    """Return whether the database computes what is stored from what is sent."""
+    """Return whether the database computes the stored value from the sent one."""
     return bool(column_type._has_bind_expression)
 
 
@@ -267,7 +267,7 @@ def is_for_refresh(context: DefaultExecutionContext) -> bool:
 
 
 def is_lazy_load(context: DefaultExecutionContext) -> bool:
-    """Return whether an execution reads what an attribute of an object refers to."""
+    """Return whether an execution lazily loads the target of an object's attribute."""
     options = context.execution_options.get("_sa_orm_load_options")
     return getattr(options, "_lazy_loaded_from", None) is not None
 
@@ -278,13 +278,13 @@ def is_lazy_load(context: DefaultExecutionContext) -> bool:
 def telling(
     base: type[Any], finished: Callable[[DefaultExecutionContext, CursorResult[Any]], None]
 ) -> type[Any]:
-    """Return a dialect's class of executions, which tells when a result is there."""
+    """Return a subclass of a dialect's execution class that reports each result to `finished`."""
 
     class ObservedExecution(base):  # type: ignore[misc]  # the base is the dialect's
         leadlog_rowcount: int | None = None
 
         def _setup_result_proxy(self) -> Any:
-            if self.isinsert:  # whose cursor psycopg closes before anybody could ask
+            if self.isinsert:  # psycopg closes its cursor before the count could be read
                 self.leadlog_rowcount = self.cursor.rowcount
             result = super()._setup_result_proxy()
             finished(self, result)
@@ -294,12 +294,12 @@ def telling(
 
 
 def key_parameters(count: int) -> list[str]:
-    """Return the parameters' names of `Session.get` for a key with that many parts."""
+    """Return the parameter names that `Session.get` uses for a key with `count` parts."""
     return [f"pk_{place + 1}" for place in range(count)]
 
 
 def returns_explicitly(context: DefaultExecutionContext) -> bool:
-    """Return whether a statement's RETURNING was asked for, rather than SQLAlchemy's own."""
+    """Return whether the statement itself has RETURNING, rather than one added by SQLAlchemy."""
     return bool(context._is_explicit_returning)
 
 
@@ -311,7 +311,7 @@ def is_soft_closed(result: CursorResult[Any]) -> bool:
 def sent(context: DefaultExecutionContext, place: int) -> Mapping[str, Any]:
     """Return the values sent to the driver for one execution of a statement, by parameter.
 
-    Empty where the driver's parameters do not stand beside the statement's.
+    Empty if the driver's parameters cannot be matched to the statement's.
     """
     compiled, parameters = context.compiled, context.parameters
     if not isinstance(compiled, SQLCompiler) or len(parameters) <= place:

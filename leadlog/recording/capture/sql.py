@@ -1,9 +1,9 @@
-"""SQL given as text: which tables a statement reads and writes, and what it does to transactions.
+"""SQL text: the tables that a statement reads and writes, and its transaction control.
 
-Transaction control and the question whether a text may write are answered from the text without
-its comments and literals, since each statement is asked. Which tables are touched is read from
+Transaction control, and whether a text may write, are determined from the text without its
+comments and literals, since every statement is checked. The tables it touches are read from
 sqlglot's syntax tree. sqlglot takes about 0.2 s to import and 0.3 ms for a statement, so it is
-imported for the first text that names a captured table, and what it found is remembered.
+imported for the first text that names a captured table, and its results are cached.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ __all__ = [
 
 _REMEMBERED = 1024
 _LONGEST = 64 * 1024
-"""A longer text, such as a dump of rows, is read up to here."""
+"""Longest text that is parsed, in characters; of a longer one, such as a dump, the beginning."""
 
 
 class Control(NamedTuple):
@@ -45,15 +45,15 @@ class Control(NamedTuple):
 
 
 class Mention(NamedTuple):
-    """A table that a text names.
+    """A table named in a text.
 
     Attributes:
         kind: create, read, update, delete or upsert.
-        schema: as the text has it; None where it names none.
+        schema: schema named in the text; None if it names none.
         table: name of the table.
-        conflicts: whether a row that is there already may be left or updated instead.
+        conflicts: whether an existing row may be kept or updated instead.
         counted: whether the driver's row count is about this table, rather than about the
-            statement around it.
+            enclosing statement.
     """
 
     kind: str
@@ -109,13 +109,13 @@ def _bare(text: str) -> str:
 
 
 def _after_comment(text: str, place: int) -> int:
-    """Where a block comment ends; PostgreSQL's may be nested."""
+    """Return the position after a block comment; PostgreSQL's may be nested."""
     depth = 1
     for edge in _EDGE.finditer(text, place):
         depth += 1 if edge[0] == "/*" else -1
         if not depth:
             return edge.end()
-    first = text.find("*/", place)  # others end at the first one
+    first = text.find("*/", place)  # on other servers it ends at the first one
     return len(text) if first < 0 else first + 2
 
 
@@ -136,7 +136,7 @@ _LENGTH = 2_000
 
 
 def _shown(value: re.Match[str]) -> str:
-    # SQLite takes a quoted name that is none for a text.
+    # SQLite reads a quoted name that does not exist as a text.
     return value[0] if value["quoted"] and _PLAIN_NAME.fullmatch(value[0]) else "?"
 
 
@@ -144,13 +144,14 @@ def _shown(value: re.Match[str]) -> str:
 def normalised(text: str) -> tuple[str, str]:
     """Return a statement without its values, and its fingerprint.
 
-    Comments go, every literal and parameter is `?`, a list of them `(?, …)`, of rows the first.
+    Comments are removed, every literal and parameter becomes `?`, a list of them `(?, …)`, and of
+    several rows the first is kept.
 
     >>> normalised("SELECT a FROM t WHERE b = 'x' AND c IN (1, 2)  -- why")[0]
     'SELECT a FROM t WHERE b = ? AND c IN (?, …)'
 
     Args:
-        text: SQL as the driver gets it.
+        text: SQL as sent to the driver.
     """
     bare = " ".join(_VALUE.sub(_shown, _bare(text[:_LONGEST])).split())
     bare = _ROWS.sub(r"\1", _VALUES.sub("(?, …)", bare))
@@ -190,7 +191,7 @@ _IMPLICIT = re.compile(
 
 @lru_cache(maxsize=_REMEMBERED)
 def commits_first(text: str) -> bool:
-    """Return whether MySQL and MariaDB commit before they run a text, as for most of DDL."""
+    """Return whether MySQL and MariaDB commit before running a text, as for most of DDL."""
     return any(_IMPLICIT.match(statement) for statement in _bare(text[:_LONGEST]).split(";"))
 
 
@@ -245,7 +246,7 @@ def names_in(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def mentions(text: str, dialect: str) -> tuple[Mention, ...]:
-    """Return the tables that a text touches: what it writes, else what it reads, in its order.
+    """Return the tables that a text writes or, if it writes none, reads, in order of appearance.
 
     Args:
         text: one statement or several.
@@ -254,7 +255,7 @@ def mentions(text: str, dialect: str) -> tuple[Mention, ...]:
     text = text[:_LONGEST]
     try:
         found = [mention for tree in _trees(text, dialect) for mention in _touched(tree)]
-    except Exception:  # noqa: BLE001 - sqlglot does not know the syntax of every server
+    except Exception:  # noqa: BLE001 - sqlglot does not support the syntax of every server
         found = list(_by_words(_bare(text)))
     return tuple(dict.fromkeys(found))
 
@@ -266,7 +267,7 @@ def _trees(text: str, dialect: str) -> Iterator[Any]:
     name = _DIALECTS.get(dialect, dialect)
     if sqlglot.Dialect.get(name) is None:
         name = ""
-    operators = name == "postgres"  # where ? asks whether JSON has a key
+    operators = name == "postgres"  # there, ? is an operator on JSON keys
     text = _PARAMETERS.sub(
         lambda found: found[0] if operators and found["mark"] else "(NULL)",
         _OR.sub("UPDATE", text),
@@ -284,7 +285,7 @@ def _trees(text: str, dialect: str) -> Iterator[Any]:
 
 
 def _inside(command: Any) -> str | None:
-    """Return the statement in what sqlglot leaves as text."""
+    """Return the inner statement of a command that sqlglot leaves as text."""
     verb, rest = str(command.this).upper(), command.expression
     text = "" if rest is None else rest.name
     if verb == "REPLACE":
@@ -293,7 +294,7 @@ def _inside(command: Any) -> str | None:
         options = ""
         while found := _OPTIONS.match(text):
             options, text = options + found[0].lower(), text[found.end() :]
-        return text if "analyze" in options else None  # else it does not run
+        return text if "analyze" in options else None  # otherwise the statement does not run
     if verb == "DECLARE":
         return text.partition(" FOR ")[2] or None
     return None
@@ -304,7 +305,7 @@ _reading: set[int] = set()
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep sqlglot's warnings about syntax it passes over out of the application's log."""
+    """Suppress sqlglot's warnings about unsupported syntax in the application's log."""
     log = logging.getLogger("sqlglot")
     if _unheard not in log.filters:
         log.addFilter(_unheard)
@@ -326,7 +327,7 @@ def _touched(tree: Any) -> Iterator[Mention]:
     written = []
     for node in tree.find_all(*kinds, bfs=False):
         for kind, table, conflicts in _written(node):
-            # Of TRUNCATE no server counts rows.
+            # No server counts the rows of TRUNCATE.
             counted = node is tree and not isinstance(node, exp.TruncateTable)
             mention = Mention(kind, table.db or None, table.name, conflicts, counted)
             written.append(mention)
@@ -345,7 +346,7 @@ def _touched(tree: Any) -> Iterator[Mention]:
 
 
 def _written(node: Any) -> Iterator[tuple[str, Any, bool]]:
-    """Return the operation, the table, and whether a conflicting row may be kept or updated."""
+    """Yield the operation, the table, and whether a conflicting row may be kept or updated."""
     from sqlglot import exp
 
     if isinstance(node, exp.TruncateTable):
@@ -376,7 +377,7 @@ def _written(node: Any) -> Iterator[tuple[str, Any, bool]]:
 
 
 def _conflict(insert: Any) -> tuple[bool, bool]:
-    """(whether it may update a row that is there, whether it may pass over one)."""
+    """Return whether an INSERT may update an existing row, and whether it may skip one."""
     conflict = insert.args.get("conflict")
     other = str(insert.args.get("alternative") or "").upper()
     if other == "REPLACE" or insert.args.get("overwrite"):
@@ -389,7 +390,7 @@ def _conflict(insert: Any) -> tuple[bool, bool]:
 
 
 def _merged(merge: Any) -> str:
-    """Return the operation of a MERGE, where it can only be one."""
+    """Return the operation of a MERGE if there is only one, otherwise upsert."""
     whens = merge.args.get("whens")
     kinds = set()
     for when in [] if whens is None else whens.expressions:
@@ -401,7 +402,7 @@ def _merged(merge: Any) -> str:
 
 _VERBS = {"INSERT": "create", "UPDATE": "update", "DELETE": "delete"}
 
-# What sqlglot cannot parse is read by its verbs, so that a write is never passed over.
+# SQL that sqlglot cannot parse is matched by its verbs, so that no write is missed.
 _IDENTIFIER = r'(?:"[^"]+"|`[^`]+`|\[[^]]+\]|[\w$]+)'
 _NAME = rf"(?:(?P<schema>{_IDENTIFIER})\s*\.\s*)?(?P<table>{_IDENTIFIER})"
 _WRITES = re.compile(

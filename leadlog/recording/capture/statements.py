@@ -1,4 +1,4 @@
-"""What a statement does to which captured class, found out once per compiled statement."""
+"""Analysis of statements: their operation and captured classes, cached per compiled statement."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -26,23 +26,22 @@ _IGNORES = re.compile(r"\bignore\b", re.IGNORECASE)
 
 @attrs.frozen(eq=False)
 class StatementTarget:
-    """What a statement is about.
+    """A captured class or table that a statement reads or writes.
 
     Attributes:
         kind: create, read, update, delete or upsert.
-        main: the captured class or table; the first one of those that are read.
-        schema: of the table, after `schema_translate_map`; None for the engine's default.
+        main: the captured class or table; for a read, the first one.
+        schema: schema of the table, after `schema_translate_map`; None for the engine's default.
         table: the table that is written; None for reads and for SQL given as text.
-        columns: parameter to attribute, of the columns that a write may set.
+        columns: parameter to attribute, for the columns that a write may set.
         unknown: names of columns that may get a value that only the database knows.
-        keys: parameters that hold the primary key of the one row that WHERE names, in its order.
-        conflicts: whether a row that is there already may be left or updated instead.
-        many: whether one execution writes any number of rows.
-        returned: where RETURNING gives the primary key, its places in a row.
+        keys: parameters with the primary key of the one row that WHERE selects, in key order.
+        conflicts: whether an existing row may be kept or updated instead.
+        many: whether one execution may write any number of rows.
+        returned: positions of the primary key in the rows of RETURNING, if it is included.
         counted: whether the driver's row count is about this table.
-        value_rows: rows of `values([…])`; 0 where each execution writes one.
-        completes: whether it adds to rows whose INSERT into the first of a class's tables has a
-            record already.
+        value_rows: number of rows of `values([…])`; 0 if each execution writes one row.
+        completes: whether it is the INSERT into a further table of rows that are already counted.
     """
 
     kind: str
@@ -66,9 +65,9 @@ _known: WeakKeyDictionary[Any, tuple[Entities, dict[Any, tuple[StatementTarget, 
 
 
 def targets_of(context: DefaultExecutionContext) -> tuple[StatementTarget, ...]:
-    """Return the targets of an execution's statement; none without a captured class.
+    """Return the targets of an execution's statement; none if it has no captured class.
 
-    Several where it writes several captured classes, as SQL text and a CTE may.
+    There are several if it writes several captured classes, as SQL text and a CTE may.
     """
     compiled = context.compiled
     entities = captured.on(context.dialect)
@@ -88,7 +87,7 @@ def targets_of(context: DefaultExecutionContext) -> tuple[StatementTarget, ...]:
 
 
 class _Analysis:
-    """One look at a compiled statement."""
+    """The analysis of one compiled statement."""
 
     def __init__(self, compiled: SQLCompiler, entities: Entities, translate: Any) -> None:
         self._compiled = compiled
@@ -129,7 +128,7 @@ class _Analysis:
         return self._entities.of(table, self._translate)
 
     def _subject(self, statement: Any) -> tuple[Any, Entity] | None:
-        """Return the class that an ORM statement is about."""
+        """Return the table and entity of the class that an ORM statement is about."""
         mapper = seam.subject_of(statement)
         entity = None if mapper is None else self._entities[mapper]
         return None if entity is None else (entity.tables[0], entity)
@@ -166,7 +165,7 @@ class _Analysis:
         kind, conflicts = _kind(statement), _conflicts(statement)
         table, schema = statement.table, self._schema(statement.table)
         if len(entity.tables) > 1 or not hasattr(table, "c"):
-            # Never the whole row.
+            # The row of such a table is never complete.
             mapper = entity.mapper if kind == "create" else None
             completes = (
                 mapper is not None
@@ -187,12 +186,12 @@ class _Analysis:
             many = statement.select is not None
             given = seam.value_rows(statement)
             value_rows = len(given)
-            if given:  # an expression in one of them has no parameter
+            if given:  # an expression in a row has no parameter
                 named = isinstance(given[0], Mapping)
                 unknown.update(map(_name, given[0] if named else table.c))
         attributes = {name: key for key, name in entity.names.items()}
         columns = {c.key: attributes[c.name] for c in table.c if c.name in attributes}
-        if isinstance(statement, Insert):  # also where the table of the statement lacks some
+        if isinstance(statement, Insert):  # also if the statement's Table object lacks some columns
             rest = attributes.keys() & unknown - {c.name for c in table.c}
             columns |= {name: attributes[name] for name in rest}
         return StatementTarget(
@@ -230,7 +229,7 @@ def _conflicts(statement: Any) -> bool:
 
 
 def _in(start: FromClause) -> Iterator[FromClause]:
-    """Yield the tables of a FROM, left before right."""
+    """Yield the tables of a FROM clause, left before right."""
     if isinstance(start, Join):
         yield from _in(start.left)
         yield from _in(start.right)
@@ -239,7 +238,7 @@ def _in(start: FromClause) -> Iterator[FromClause]:
 
 
 def _returned(entity: Entity, compiled: SQLCompiler) -> tuple[int, ...]:
-    """Where RETURNING gives the primary key as the driver's own values; empty where it does not."""
+    """Return the positions of the primary key in RETURNING; empty if not the driver's values."""
     columns = seam.result_columns(compiled)
     places = []
     for key in entity.primary_key if columns else ():
@@ -259,7 +258,7 @@ def _name(column: Any) -> str:
 
 
 def _keys(statement: Any, entity: Entity, compiled: SQLCompiler) -> tuple[str, ...]:
-    """Return the parameters of `WHERE key = …`; none where it does not name one row."""
+    """Return the parameters of `WHERE key = …`; none if it does not select one row."""
     found: dict[str, str] = {}
     names = seam.binds(compiled)
     for clause in seam.where(statement):
@@ -284,7 +283,7 @@ def _equalities(clause: Any) -> Iterator[tuple[Any, BindParameter[Any]]]:
 def _of_text(
     text: str, dialect: str, entities: Entities, translate: Mapping[Any, Any] | None
 ) -> tuple[StatementTarget, ...]:
-    """Return the targets of textual SQL, by the tables that it names."""
+    """Return the targets of textual SQL, determined by the tables that it names."""
     if not entities.may_name(sql.names_in(text)):
         return ()
     written: list[StatementTarget] = []
@@ -306,12 +305,12 @@ def _of_text(
 def targets_of_text(
     text: str, dialect: Dialect, translate: Mapping[Any, Any] | None
 ) -> tuple[StatementTarget, ...]:
-    """Return the targets of SQL that has no execution."""
+    """Return the targets of SQL text without an execution."""
     return _of_text(text, dialect.name, captured.on(dialect), translate)
 
 
 def is_internal(context: DefaultExecutionContext) -> bool:
-    """Return whether it is SQLAlchemy's own read: a lazy load, a refresh, a bulk write's keys."""
+    """Return whether a read is SQLAlchemy's own: a lazy load, a refresh, a bulk write's keys."""
     return (
         seam.is_of_a_bulk_write(context)
         or seam.is_on_a_path(context)

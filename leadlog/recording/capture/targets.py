@@ -1,6 +1,6 @@
-"""`capture`: attaches the hooks to whatever a caller has his database in.
+"""`capture`: installs the hooks on engines, sessions and mapped classes.
 
-Two calls of Session that SQLAlchemy tells no event of, `merge` and a `get` without SQL, are
+SQLAlchemy has no event for two calls of Session, `merge` and a `get` without SQL; they are
 wrapped here.
 """
 
@@ -35,11 +35,11 @@ from leadlog.recording.capture.operation import Call, Operation, current_operati
 from leadlog.recording.pipeline import is_enabled, report_failure
 
 _originals: dict[str, Callable[..., Any]] = {}
-"""The methods of SQLAlchemy that others stand in for, by name."""
+"""The original methods of SQLAlchemy that are replaced, by name."""
 
 
 def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a merge whose inner reads count as its own."""
+    """Return a merge whose inner reads count as part of it."""
 
     @functools.wraps(original)
     def merge(self: Session, *args: Any, **kwargs: Any) -> Any:
@@ -56,7 +56,7 @@ def _merging(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _getting(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a `get` that notes whether the object was loaded already."""
+    """Return a `get` that records objects that were loaded already."""
 
     @functools.wraps(original)
     def get(self: Session, entity: Any, *args: Any, **kwargs: Any) -> Any:
@@ -89,7 +89,7 @@ def _note_hit(session: Session, found: object) -> None:
         operation.lead_id = row.key()
         operation.identify(row.values(), whole=False)
         operation.records_affected = 1
-        operation.meter = Meter()  # which counted nothing, since there was nothing to count
+        operation.meter = Meter()  # with zero counts, since nothing was sent
         operation.close()
     except Exception as error:  # noqa: BLE001 - the application has its object
         report_failure(error)
@@ -111,11 +111,11 @@ atexit.register(journal.settle_open)  # after the pipeline's exit function, so i
 
 
 _MAPPED = ("after_mapper_constructed", "after_configured")
-"""SQLAlchemy's events after which there may be classes that were not there."""
+"""SQLAlchemy's events after which there may be new mapped classes."""
 
 
 class _Hooks:
-    """Which hooks are in place: one set for each captured engine, however many watches."""
+    """The installed hooks: one set per captured engine, shared by all watches."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -123,7 +123,7 @@ class _Hooks:
         self._follows = False
 
     def add(self, watch: Watch, engines: Iterable[Engine]) -> None:
-        """Put a watch in force."""
+        """Activate a watch."""
         with self._lock:
             if not captured.watches:
                 seam.attribute_warnings()
@@ -141,10 +141,9 @@ class _Hooks:
                 self.instrument(engine)
 
     def _follow_mappings(self) -> None:
-        """Count what is mapped from now on, also while nothing is captured.
+        """Track mappings from now on, even while nothing is captured.
 
-        What is known of the tables of all classes is found out once for the process, rather than
-        for each capture.
+        The tables of all classes are collected once for the process, rather than for each capture.
         """
         if not self._follows:
             self._follows = True
@@ -155,7 +154,7 @@ class _Hooks:
         return any(other.dialects is None for other in captured.watches[:-1])
 
     def instrument(self, engine: Engine) -> None:
-        """Places the hooks on an engine; a second time does nothing."""
+        """Install the hooks on an engine; do nothing if they are installed."""
         with self._lock:
             found = instrument_of(engine.dialect)
             if found is None:
@@ -180,7 +179,7 @@ class _Hooks:
             report_failure(error)
 
     def remove(self, watch: Watch) -> None:
-        """End a watch, and remove the hooks that no watch needs."""
+        """Deactivate a watch, and remove the hooks that no other watch needs."""
         with self._lock:
             if watch not in captured.watches:
                 return
@@ -208,11 +207,11 @@ _hooks = _Hooks()
 
 
 class Handle:
-    """What `capture` gives: removes the hooks again, and opens calls.
+    """The result of `capture`: removes the hooks again, and opens calls.
 
     Args:
-        watch: what it captures.
-        release: further things to undo.
+        watch: the watch that it controls.
+        release: arguments of `event.remove` for an additional listener.
     """
 
     def __init__(self, watch: Watch, release: tuple[Any, ...] = ()) -> None:
@@ -235,7 +234,7 @@ class Handle:
             _hooks.remove(self._watch)
 
     def begin(self, operation_type: str, event_name: str, *, bulk: bool) -> Call | None:
-        """Return a new call on the one captured engine, or None where nothing is captured now."""
+        """Return a new call on the captured engine; None if nothing is captured now."""
         if self._released or not is_enabled():
             return None
         watch = self._watch
@@ -247,36 +246,35 @@ class Handle:
 
 
 class Capture:
-    """`leadlog.capture`, and its door for a whole engine."""
+    """`leadlog.capture`; `capture.everything` captures a whole engine."""
 
     def __call__(self, target: Any, *subjects: Any, **options: Unpack[CaptureKeywords]) -> Handle:
         """Log every create, read, update and delete, with its true outcome.
 
-        One record per object that a Session flushes and per row of an association table that goes
-        with it, and one per statement, ORM or Core or SQL text, that reads or writes the tables.
-        A table is known by its schema and name, whichever Table object stands for it. Raw driver
-        cursors, triggers, cascades inside the database and other programs are not seen.
+        Writes one record per object that a Session flushes and per row of an association table
+        flushed with it, and one per statement (ORM, Core or SQL text) that reads or writes the
+        tables. A table is identified by schema and name, whichever Table object represents it. Raw
+        driver cursors, triggers, cascades inside the database and other programs are not seen.
 
         Args:
             target: an Engine or AsyncEngine; a sessionmaker, async_sessionmaker or Session class,
-                which stands for the engines that its sessions use; or a mapped class or a
-                declarative base, which is then captured on every engine, also on those created
-                later.
+                which captures the engines that its sessions use; or a mapped class or a declarative
+                base, which is then captured on every engine, including those created later.
             subjects: mapped classes, with their subclasses and the association tables of their
-                relationships; a declarative base or a registry, which stands for all of its
-                classes, those mapped later included; Tables.
+                relationships; a declarative base or a registry, for all of its classes, including
+                those mapped later; Tables.
             options: `operations`, `exclude`, `read_sample`, `slow_read_ms`, `internal`, `hits`,
                 `statement_ms`, `transaction_records`, `database`, see
                 `leadlog.recording.capture.entities.CaptureOptions`.
 
         Returns:
-            The handle, whose `release()` removes the hooks again. What several captures cover is
-            recorded once, as the first of them says.
+            The handle, whose `release()` removes the hooks again. Operations covered by several
+            captures are recorded once, with the options of the first.
 
         Raises:
-            TypeError: `target` is none of these; or one of `subjects` is not, or there is none;
-                or an option does not exist.
-            ValueError: an option has a bad value, or names a column that there is not.
+            TypeError: `target` or one of `subjects` is none of these; or there are no subjects; or
+                an option does not exist.
+            ValueError: an option has a bad value, or names a column that does not exist.
 
         Example:
             >>> import sqlalchemy as sa
@@ -296,12 +294,12 @@ class Capture:
         return _on(target, subjects, chosen)
 
     def everything(self, target: Any, **options: Unpack[CaptureKeywords]) -> Handle:
-        """Log what is done to every table: of mapped classes, and of none.
+        """Log the operations on every table, mapped or not.
 
-        The database's own tables are left out.
+        The database's system tables are left out.
 
         Args:
-            target: as for `capture`, but no class.
+            target: as for `capture`, except for mapped classes and bases.
             options: as for `capture`.
         """
         return _on(target, (), options_of(options), everything=True)
@@ -311,7 +309,7 @@ capture = Capture()
 
 
 def attach(engine: Engine, *classes: type) -> Handle:
-    """As `capture`, for a store whose methods are calls of their own."""
+    """Capture classes on an engine for a store whose methods are calls of their own."""
     return _watch(classes, CaptureOptions(), (engine,))
 
 
@@ -364,7 +362,7 @@ def _watch(
 
 
 def _is_class(subject: object) -> bool:
-    """Return whether it is a mapped class, or a base of such."""
+    """Return whether an object is a mapped class or a base of mapped classes."""
     if not inspect.isclass(subject):
         return False
     try:
@@ -383,7 +381,7 @@ def _binds_of(target: Any) -> tuple[Any, ...]:
 
 
 def _session_class(target: Any) -> type[Session] | None:
-    """Return the class whose sessions tell which engines they use; None where the target tells."""
+    """Return the class whose sessions show which engines they use; None if the target does."""
     if isinstance(target, type):
         if issubclass(target, Session):
             return target

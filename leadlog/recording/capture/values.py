@@ -1,8 +1,8 @@
-"""Values as the database stores them.
+"""Values in the form in which the database stores them.
 
-What an object holds is often not what is stored: a type of the application's own encrypts or
-normalises it, an enumeration is written by its name, a list may change once it was written. So a
-record has what was sent, in the plain form of its column's type.
+An object's value is often not the stored one: a custom type encrypts or normalises it, an
+enumeration is stored by name, a list may change after it was written. Records therefore hold
+the sent value, in the plain form of its column's type.
 """
 
 import datetime as dt
@@ -26,7 +26,7 @@ __all__ = ["UNKNOWN", "Changes", "StorageTypes", "plain", "zone_of"]
 
 
 class Unknown(enum.Enum):
-    """Stands for a value that only the database knows."""
+    """Type of the marker for a value that only the database knows."""
 
     UNKNOWN = "unknown"
 
@@ -34,10 +34,10 @@ class Unknown(enum.Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 
 Changes = dict[str, Any]
-"""Column to its change: `{"old": …, "new": …}`; what is not known is left out."""
+"""Column to its change, `{"old": …, "new": …}`; unknown values are left out."""
 
 Convert = Callable[[Any, dt.tzinfo | None], Any]
-"""Takes a value and the time zone of the database session, where it is known."""
+"""Function of a value and of the database session's time zone, if known."""
 
 _PLAIN: Final = frozenset(
     (
@@ -50,14 +50,14 @@ _MISSING: Final = frozenset(("NAType", "NaTType"))
 
 
 class StorageTypes:
-    """How the values of one class are stored on one engine.
+    """The storage form of one class's values on one engine.
 
     Args:
         types: attribute to the type of its column.
-        dialect: of the engine.
+        dialect: the engine's dialect.
 
     Attributes:
-        sealed: attributes whose stored value is not what the object holds.
+        sealed: attributes whose stored value differs from the object's.
     """
 
     def __init__(self, types: Mapping[str, TypeEngine[Any]], dialect: Dialect) -> None:
@@ -67,11 +67,11 @@ class StorageTypes:
         self.sealed = frozenset(key for key, kind in types.items() if _is_sealed(kind, dialect))
 
     def value(self, key: str, value: Any, zone: dt.tzinfo | None = None) -> Any:
-        """Return the stored value; `UNKNOWN` where only the database knows it.
+        """Return the stored value; `UNKNOWN` if only the database knows it.
 
         Args:
             key: the attribute.
-            value: what the object holds, or what a statement was given.
+            value: the object's value, or the one given to a statement.
             zone: the session's time zone.
         """
         if value is None:
@@ -79,19 +79,19 @@ class StorageTypes:
         try:
             found = self._converts[key](value, zone)
             if self._adapts and type(found) not in _RESULTS:
-                # As SQLite's driver does with an object of the application's own.
+                # SQLite's driver adapts objects of custom types the same way.
                 found = plain(sqlite3.adapt(found, sqlite3.PrepareProtocol, found))
             return found
         except Exception:  # noqa: BLE001 - a type's own code may raise anything
             return UNKNOWN
 
     def written(self, key: str, value: Any, sent: Any, zone: dt.tzinfo | None = None) -> Any:
-        """Return the stored value of a write, from what was sent where that tells it.
+        """Return the stored value of a write, using the sent value if that is the stored one.
 
         Args:
             key: the attribute.
-            value: what the object holds, or what the statement was given.
-            sent: what went to the driver; `UNKNOWN` where it was not seen.
+            value: the object's value, or the one given to the statement.
+            sent: the value sent to the driver; `UNKNOWN` if it was not seen.
             zone: the session's time zone.
         """
         if sent is not UNKNOWN and key in self._direct:
@@ -124,7 +124,7 @@ def _convert(kind: TypeEngine[Any], dialect: Dialect) -> Convert:
 
 
 def _defines(kind: TypeEngine[Any], method: str) -> bool:
-    """Return whether a type's method is the application's or an extension's."""
+    """Return whether the application or an extension defines a type's method."""
     owner = next(cls for cls in type(kind).__mro__ if method in vars(cls))
     return owner.__module__.partition(".")[0] != "sqlalchemy"
 
@@ -141,7 +141,7 @@ def _is_sealed(kind: TypeEngine[Any], dialect: Dialect) -> bool:
 
 
 def _is_direct(kind: TypeEngine[Any], dialect: Dialect) -> bool:
-    """Return whether a sealed type's value is sent as the type's own code converted it."""
+    """Return whether a sealed type's value is sent exactly as the type's own code converted it."""
     if not _is_sealed(kind, dialect) or seam.bind_expression(kind):
         return False
     own: Any = kind.dialect_impl(dialect)
@@ -159,7 +159,7 @@ def _as_it_is(value: Any, _zone: dt.tzinfo | None) -> Any:
 
 
 def _processed(process: Callable[[Any], Any], inner: Convert) -> Convert:
-    """Return the converter of a type's own code, unless it gives another result each time."""
+    """Return the converter of a type's own code; it gives `UNKNOWN` for unstable results."""
 
     def convert(value: Any, zone: dt.tzinfo | None) -> Any:
         one = process(value)
@@ -239,7 +239,7 @@ def _datetime(kind: Any, dialect: Dialect) -> Convert:
         if type(value) is not dt.datetime:
             return value
         if zoned and value.tzinfo is None:
-            # The database takes it for its session's time; a record would take it for UTC.
+            # The database assumes its session's time zone; a reader of the record would assume UTC.
             return value.isoformat() if zone is None else value.replace(tzinfo=zone)
         if not zoned and value.tzinfo is not None:
             if dialect.name == "postgresql" and zone is not None:
@@ -290,9 +290,9 @@ _BY_TYPE: Final[tuple[tuple[Any, Callable[[Any, Dialect], Convert]], ...]] = (
 
 
 def plain(value: Any) -> Any:
-    """Return a value without its class: subclasses of the plain types, and numpy's and pandas' own.
+    """Return a value as a plain type: without subclasses and without numpy and pandas types.
 
-    What can change is copied. What is missing in pandas' sense is None.
+    Mutable values are copied. Values that pandas regards as missing become None.
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -330,19 +330,19 @@ def _parts(value: dt.datetime) -> dt.datetime:
 
 
 class _Local(dt.tzinfo):
-    """The process's own time zone."""
+    """The time zone of the process."""
 
     def utcoffset(self, moment: dt.datetime | None) -> dt.timedelta | None:
-        """Return the difference to UTC at a moment of local time."""
+        """Return the difference to UTC at a local time."""
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
 
     def tzname(self, moment: dt.datetime | None) -> str | None:
-        """Not known."""
+        """Return None: the name is unknown."""
         del moment
         return None
 
     def dst(self, moment: dt.datetime | None) -> dt.timedelta | None:
-        """Not known."""
+        """Return None: daylight saving is unknown."""
         del moment
         return None
 
@@ -351,15 +351,12 @@ _ZONES: dict[str, Callable[[Any], dt.tzinfo | None]] = {
     "psycopg": lambda driver: driver.info.timezone,
     "psycopg_async": lambda driver: driver.info.timezone,
     "psycopg2": lambda driver: ZoneInfo(driver.get_parameter_status("TimeZone")),
-    "asyncpg": lambda _driver: _Local(),  # it converts by itself, before it sends
+    "asyncpg": lambda _driver: _Local(),  # it converts values itself before sending them
 }
 
 
 def zone_of(context: DefaultExecutionContext) -> dt.tzinfo | None:
-    """Return the time zone in which the database takes times without one.
-
-    None where it is not known.
-    """
+    """Return the time zone that the database assumes for times without one; None if unknown."""
     ask = _ZONES.get(getattr(context.dialect, "driver", ""))
     if ask is None:
         return None

@@ -1,8 +1,7 @@
-"""What a statement wrote, as far as it and the database tell; and how a write gets its outcome.
+"""Description of a statement's write, and attribution of its outcome.
 
-The outcome is known at once, or comes from the journal of the connection. A write that commits by
-itself is noted before it is done, so that a kill between its effect and its record leaves nothing
-silent.
+The outcome is known at once, or reported by the connection's journal. A write that commits at once
+is noted before it is executed, so that a kill between the write and its record leaves a trace.
 """
 
 import functools
@@ -26,10 +25,10 @@ from leadlog.recording.pipeline import report_failure
 
 
 def safely(hook: Callable[..., None]) -> Callable[..., None]:
-    """Return a listener that reports what it would raise.
+    """Return a listener that reports exceptions instead of raising them.
 
-    A hook never raises: that would fail the user's statement, or reach the application
-    although its data is committed.
+    A hook must not raise: that would fail the user's statement, or reach the application although
+    its data is committed.
     """
 
     @functools.wraps(hook)
@@ -43,10 +42,10 @@ def safely(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def info_of(connection: Any) -> journal.Info:
-    """Return a pooled connection's `info`; a throw-away mapping where it has lost it."""
+    """Return a pooled connection's `info`; a temporary mapping if it is not available."""
     try:
         info: journal.Info = connection.info
-    except Exception:  # noqa: BLE001 - it may be closed, invalidated, or no pool's at all
+    except Exception:  # noqa: BLE001 - it may be closed, invalidated, or not from a pool
         return {}
     return info
 
@@ -58,17 +57,17 @@ def record(
     entity: Entity,
     make: Callable[[], Operation],
 ) -> Operation | None:
-    """Make the operation of a write that has been done, and see to its outcome.
+    """Create the operation of an executed write, and register it for its outcome.
 
     Args:
-        connection: where it was written.
-        state: what the driver said of its transaction right after.
+        connection: the connection that wrote.
+        state: state of its transaction, as reported by the driver right after the write.
         kind: create, update, delete or upsert.
-        entity: the class that was written.
-        make: makes the operation; not called where the transaction has too many already.
+        entity: the written class.
+        make: creates the operation; not called if the transaction has too many already.
 
     Returns:
-        The operation, still to be closed; None where it is only counted.
+        The operation, not yet closed; None if it is only counted.
     """
     if state is TransactionState.NONE:
         operation = make()
@@ -89,12 +88,12 @@ def record(
 
 
 def settle(operation: Operation, connection: Connection, state: TransactionState) -> None:
-    """See to the outcome of a write.
+    """Register a write for its outcome, or note the outcome if it is known.
 
     Args:
-        operation: what wrote.
-        connection: where.
-        state: what the driver said of its transaction right after.
+        operation: the operation that wrote.
+        connection: the connection that wrote.
+        state: state of its transaction, as reported by the driver right after the write.
     """
     if state is TransactionState.NONE:
         operation.settle(journal.COMMITTED)
@@ -106,12 +105,12 @@ _FORESEEN = "_leadlog_foreseen"
 
 
 def parameters(context: DefaultExecutionContext) -> Sequence[Any]:
-    """Return the values given to a statement, a mapping for each of its executions."""
+    """Return the values given to a statement, one mapping per execution."""
     return context.compiled_parameters if context.compiled is not None else ()
 
 
 def given_count(context: DefaultExecutionContext, target: StatementTarget) -> int:
-    """Return how many rows of values a statement was given."""
+    """Return the number of rows of values that a statement was given."""
     return target.value_rows or len(parameters(context))
 
 
@@ -123,7 +122,7 @@ def _given(context: DefaultExecutionContext, target: StatementTarget, place: int
 
 
 def is_wanted(target: StatementTarget) -> bool:
-    """Return whether what a statement does is among the operations that are captured."""
+    """Return whether the operation of a statement is one that is captured."""
     kind = "create" if target.kind == "upsert" else target.kind
     return kind in target.main.options.operations
 
@@ -132,8 +131,8 @@ def new(target: StatementTarget, spent: Spent | None = None) -> Operation:
     """Return a new operation of a statement.
 
     Args:
-        target: what it is about.
-        spent: what it has cost; None where it has not run yet.
+        target: the statement's target.
+        spent: its cost; None if it has not run yet.
     """
     entity = target.main
     wall_us = 0 if spent is None else spent.wall_ns // 1000
@@ -152,10 +151,10 @@ def write(
     """Return the operation of a statement that has run.
 
     Args:
-        context: its execution.
-        number: of the target among the statement's.
-        target: what it is about.
-        spent: what it has cost.
+        context: the statement's execution.
+        number: position of the target among the statement's targets.
+        target: the statement's target.
+        spent: its cost.
     """
     return _continued(context, (number, None), new(target, spent))
 
@@ -167,9 +166,9 @@ def link(
 
     Args:
         context: the execution of the statement.
-        number: of the target among the statement's.
+        number: position of the target among the statement's targets.
         target: the association table.
-        place: of the row's parameters.
+        place: position of the row's parameters.
     """
     return _continued(context, (number, place), _link(context, target, place))
 
@@ -194,11 +193,11 @@ def _link(context: DefaultExecutionContext, target: StatementTarget, place: int)
 
 
 def foresee(context: DefaultExecutionContext, *, flushing: bool) -> None:
-    """Note what a statement is about to write, where no COMMIT will follow.
+    """Note the rows a statement is about to write where no COMMIT will follow.
 
     Args:
-        context: its execution, which may send several batches.
-        flushing: whether a flush is under way.
+        context: the statement's execution, which may send several batches.
+        flushing: whether a flush is in progress.
     """
     if _FORESEEN in vars(context):
         return
@@ -219,7 +218,7 @@ def foresee(context: DefaultExecutionContext, *, flushing: bool) -> None:
 def _expect(
     operation: Operation, context: DefaultExecutionContext, target: StatementTarget
 ) -> None:
-    """Say what is known of a write before it has been done."""
+    """Add the facts of a write that are known before it is executed."""
     _tell_changes(operation, context, target)
     if not operation.bulk and target.table is not None:
         store = captured.on(context.dialect).store(target.main)
@@ -230,10 +229,10 @@ def _expect(
 def _tell_changes(
     operation: Operation, context: DefaultExecutionContext, target: StatementTarget
 ) -> None:
-    """Say whether one row is written at most, and what is written."""
+    """Set whether at most one row is written, and its changes."""
     one = given_count(context, target) == 1 and not target.conflicts
     operation.bulk = not (one and (target.keys or (target.kind == "create" and not target.many)))
-    selected = target.many and target.kind in ("create", "upsert")  # rows that nobody has seen
+    selected = target.many and target.kind in ("create", "upsert")  # their values are never seen
     if target.table is not None and one and target.kind != "delete" and not selected:
         operation.fields_changed = changes(context, target, 0)
         operation.fields_processed = list(operation.fields_changed)
@@ -242,7 +241,7 @@ def _tell_changes(
 def _continued(
     context: DefaultExecutionContext, key: tuple[int, int | None], operation: Operation
 ) -> Operation:
-    """Return the operation, in place of the one that was noted before the statement."""
+    """Return the operation with the identity of the one noted before the statement, if any."""
     noted = vars(context).get(_FORESEEN)
     if noted:
         operation.replace(noted.pop(key, None))
@@ -250,7 +249,7 @@ def _continued(
 
 
 def forget(context: DefaultExecutionContext) -> None:
-    """Strike out what was noted before a statement and became no operation."""
+    """Withdraw the notes made before a statement that did not become operations."""
     for operation in vars(context).pop(_FORESEEN, {}).values():
         operation.written()
 
@@ -258,23 +257,23 @@ def forget(context: DefaultExecutionContext) -> None:
 def rows(
     context: DefaultExecutionContext, target: StatementTarget, returned: int | None
 ) -> int | None:
-    """Return how many rows were written; None where the database did not tell."""
+    """Return the number of rows written; None if the database did not report it."""
     if target.kind == "create" and not target.many and not target.conflicts:
         return given_count(context, target)
     if returned is not None and target.counted:
         return returned
     if target.kind == "upsert" and context.dialect.name in ("mysql", "mariadb"):
-        # The server counts a row twice that it updated or replaced.
+        # The server counts a row twice if it was updated or replaced.
         return 1 if not target.many and given_count(context, target) == 1 else None
     if context.returned_default_rows is not None:
         return len(context.returned_default_rows)
     if context.dialect.name == "sqlite" and seam.returns_explicitly(context):
-        return None  # its driver counts no rows of RETURNING
+        return None  # its driver does not count the rows of RETURNING
     return counted(context) if target.counted else None
 
 
 def counted(context: DefaultExecutionContext) -> int | None:
-    """Return the driver's row count."""
+    """Return the driver's row count; None if it reports none."""
     known: int | None = getattr(context, "leadlog_rowcount", None)
     rows = context.rowcount if known is None else known
     return rows if rows >= 0 else None
@@ -286,7 +285,7 @@ def describe(
     target: StatementTarget,
     returned: Sequence[Any],
 ) -> None:
-    """Which rows, and what was written, as far as the statement and the database tell."""
+    """Add the rows and changes to an operation, as far as statement and database show them."""
     affected = operation.records_affected
     _tell_changes(operation, context, target)
     if target.table is None:
@@ -311,7 +310,7 @@ def _name(
     context: DefaultExecutionContext,
     returned: Sequence[Any],
 ) -> None:
-    """Report who a row is about, where the statement wrote that."""
+    """Identify the row by the values that the statement wrote."""
     entity = target.main
     told = operation.fields_changed or {}
     row = {name: change["new"] for name, change in told.items() if "new" in change}
@@ -327,7 +326,7 @@ def _name(
 
 
 def changes(context: DefaultExecutionContext, target: StatementTarget, place: int) -> Changes:
-    """Return the columns that one of a statement's executions writes."""
+    """Return the columns that one execution of a statement writes."""
     entity = target.main
     given = _given(context, target, place)
     sent = seam.sent(context, 0 if target.value_rows else place)
@@ -355,7 +354,7 @@ def changes(context: DefaultExecutionContext, target: StatementTarget, place: in
 def _ids(
     context: DefaultExecutionContext, store: StorageTypes, target: StatementTarget, rows: int | None
 ) -> Sequence[str]:
-    """Return the rows' primary keys, where the database or the statement's WHERE names them."""
+    """Return the rows' primary keys if the database or the statement's WHERE names them."""
     count, zone = given_count(context, target), zone_of(context)
     sets = [_given(context, target, place) for place in range(count)]
     if target.kind == "create":
@@ -371,7 +370,7 @@ def _ids(
 
 
 def _key(store: StorageTypes, target: StatementTarget, given: Any, zone: Any) -> str | None:
-    """Return the key of the row that a statement's parameters name."""
+    """Return the key of the row that a statement's parameters select."""
     names = target.keys
     if target.kind in ("create", "upsert"):
         by_attribute = {key: name for name, key in target.columns.items()}
@@ -382,7 +381,7 @@ def _key(store: StorageTypes, target: StatementTarget, given: Any, zone: Any) ->
 def _identify(
     operation: Operation, store: StorageTypes, target: StatementTarget, given: Any, zone: Any
 ) -> None:
-    """Say which row a statement's parameters name, and which key it has from now on."""
+    """Set the key of the row that a statement's parameters select, and its previous key."""
     operation.lead_id = before = _key(store, target, given, zone)
     if target.kind != "update" or not _sets_key(target, given):
         return
@@ -411,7 +410,7 @@ def _sets_key(target: StatementTarget, given: Any) -> bool:
 def key_of(
     store: StorageTypes, target: StatementTarget, parts: Sequence[Any], zone: Any = None
 ) -> str | None:
-    """Return the text of a row's key; None where it is not known, or excluded."""
+    """Return a row's key as text; None if it is unknown or excluded."""
     entity = target.main
     if not parts or any(part is None for part in parts) or entity.excluded & set(entity.keys):
         return None

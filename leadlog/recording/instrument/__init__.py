@@ -1,8 +1,8 @@
-"""`instrument`: makes each request, task and command of an application one record.
+"""`instrument`: records each request, task and command of an application.
 
-One line for an application, its engine and its classes. There is one module for each framework,
-over the contract of `leadlog.recording.instrument.work`; a framework is only imported when one of
-its applications is given.
+One call instruments an application, its engine and its classes. Each framework has a module,
+built on the contract of `leadlog.recording.instrument.work`; a framework is imported only when one
+of its applications is instrumented.
 """
 
 import importlib
@@ -42,29 +42,29 @@ _HOMES = {
     "typer.main.Typer": "commands:install_typer",
     "click.core.Command": "commands:install",
 }
-"""Class of an application to the function that records one."""
+"""Class of an application to the function that instruments it."""
 
 
 class RecorderKeywords(TypedDict, total=False):
-    """What may be said of the records of requests, tasks and commands."""
+    """The options for the records of requests, tasks and commands."""
 
     ignore: str | Iterable[str]
-    """Paths, names of tasks or commands that are not recorded; `*` stands for anything."""
+    """Paths, task names or commands that are not recorded; `*` matches any text."""
     response_header: str | None
-    """Response header that gives the caller the session id; None, the default, for none."""
+    """Response header in which the caller gets the session id; None, the default, adds none."""
 
 
 class InstrumentKeywords(RecorderKeywords, CaptureKeywords, total=False):
-    """What may be said of an instrumented application: its records, and its capture."""
+    """The options of `instrument`: those of the records, and those of `leadlog.capture`."""
 
 
 class Instrumentation:
-    """What `instrument` gives: takes everything away again.
+    """The result of `instrument`, which removes the instrumentation again.
 
     Args:
         app: the application.
-        undo: takes the recording away.
-        capture: of its classes; None where none were given.
+        undo: removes the recording.
+        capture: the capture of its classes; None if no classes were given.
     """
 
     def __init__(self, app: Any, undo: Callable[[], None], capture: Handle | None) -> None:
@@ -88,22 +88,22 @@ class Instrumentation:
 def instrument(
     app: Any, target: Any = None, /, *subjects: Any, **options: Unpack[InstrumentKeywords]
 ) -> Instrumentation:
-    """Record each request, task or command of an application, and what it does to the database.
+    """Record each request, task or command of an application, and its database operations.
 
     Each is one record in performance_metrics with its route, status, duration and exception. All
-    that is logged inside carries its session id, what was bound (`leadlog.bind`) and its W3C trace
-    ids; `leadlog session ID` shows it together. An exception that nothing handles is one error_log,
-    with the application's own frames first. Behaviour does not change.
+    events logged inside it carry its session id, the values bound (`leadlog.bind`) and its W3C
+    trace ids; `leadlog session ID` shows them together. An unhandled exception is one error_log,
+    with the application's own frames first. The application's behaviour does not change.
 
     Args:
         app: a FastAPI, Starlette, Flask, Celery, click or Typer application or a Dramatiq broker.
             Other ASGI and WSGI applications are wrapped by `instrument_asgi` and `instrument_wsgi`.
-        target: as for `leadlog.capture`: usually the engine. Without it nothing is captured.
-        subjects: as for `leadlog.capture`: mapped classes, or their base.
+        target: the target of `leadlog.capture`, usually the engine; None captures nothing.
+        subjects: the subjects of `leadlog.capture`: mapped classes, or their base.
         options: `ignore` and `response_header`, and all options of `leadlog.capture`.
 
     Returns:
-        What releases it.
+        The instrumentation; its `release()` removes it again.
 
     Raises:
         TypeError: `app` is none of these, or an argument is wrong.
@@ -134,7 +134,7 @@ def instrument_fastapi(
     """Record each request and WebSocket of a FastAPI or Starlette application.
 
     The operation is the method and the route's template (`PATCH /deals/{deal_id}`), and `ignore`
-    takes paths. Use this in place of `instrument` to have type checkers and readers see the
+    takes paths. Use this instead of `instrument` if type checkers and readers should see the
     framework; arguments, result and errors are those of `instrument`.
     """
     return _install("asgi:instrument_stack", app, target, subjects, options)
@@ -156,7 +156,7 @@ def instrument_celery(
 ) -> Instrumentation:
     """Record each run of a Celery task, in the trace of its sender.
 
-    The operation is the task's name, and `ignore` takes such names. A retry is a run of its own.
+    The operation is the task's name, and `ignore` takes such names. Each retry is a separate run.
     Arguments, result and errors are those of `instrument`.
     """
     return _install("celery:install", app, target, subjects, options)

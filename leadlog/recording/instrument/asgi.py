@@ -18,12 +18,12 @@ _UNKNOWN_ROUTE = "(no route)"
 _NORMAL_CLOSE = 1000
 _NO_STATUS_CLOSE = 1005
 _GONE_CLOSES = (1001, 1006)
-"""Close codes of a client that has left, or was lost."""
+"""Close codes of a client that left or was lost."""
 _LIFESPAN_FAILURES = ("lifespan.startup.failed", "lifespan.shutdown.failed")
 
 
 class RecordedASGI:
-    """An ASGI application, recorded. What it gets and what it sends is passed on unchanged.
+    """A recorded ASGI application. Messages are passed on unchanged.
 
     Args:
         app: the application.
@@ -38,7 +38,7 @@ class RecordedASGI:
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection, as ASGI says."""
+        """Serve one connection, as specified by ASGI."""
         work = None
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
@@ -48,7 +48,7 @@ class RecordedASGI:
         if work is None:
             await self.app(scope, receive, send)
             return
-        scope[_SEEN] = True  # one record where a recorded application is mounted in another
+        scope[_SEEN] = True  # one record if a recorded application is mounted in another
         connection = _Connection(work, receive, send, self._recorder.response_header)
         with work:
             try:
@@ -70,7 +70,7 @@ class RecordedASGI:
         try:
             await self.app(scope, receive, look)
         except Exception as error:
-            # An application that has no lifespan raises too, without such a message.
+            # An application without lifespan support raises as well, but without such a message.
             if failed:
                 self._recorder.failed(failed, error)
             raise
@@ -84,7 +84,7 @@ def _begin(recorder: Recorder, scope: Scope) -> RecordedWork | None:
         "asgi",
         f"{method} {_UNKNOWN_ROUTE}",
         path,
-        timed=False,  # a thread runs many requests, and one request many threads
+        timed=False,  # a thread serves many requests, and a request may use many threads
         traceparent=_header(scope.get("headers", ()), b"traceparent"),
         details={"method": method, "path": path},
     )
@@ -97,13 +97,13 @@ def _path(scope: Scope) -> str:
 
 
 def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    """Return a header that came exactly once."""
+    """Return the value of a header that occurs exactly once, otherwise None."""
     found = [value for key, value in headers if key.lower() == name]
     return found[0].decode("latin-1") if len(found) == 1 else None
 
 
 class _Connection:
-    """Looks at the messages of one connection as they pass."""
+    """Observer of the messages of one connection."""
 
     def __init__(
         self, work: RecordedWork, receive: Receive, send: Send, header: str | None
@@ -116,7 +116,7 @@ class _Connection:
         self._trailers = False
 
     async def receive(self) -> Message:
-        """Return the application's `receive`."""
+        """Receive a message for the application, and note a disconnect."""
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._gone = True
@@ -125,7 +125,7 @@ class _Connection:
         return message
 
     async def send(self, message: Message) -> None:
-        """Forward a message of the application, and note what it says of the response."""
+        """Forward a message of the application, and note the state of the response."""
         kind = message["type"]
         if kind in ("http.response.start", "websocket.http.response.start"):
             self._work.status = message["status"]
@@ -144,7 +144,7 @@ class _Connection:
             self._work.responded()
 
     def ended(self) -> None:
-        """Told that the application has returned or raised."""
+        """Note that the application has returned or raised."""
         work = self._work
         if work.kind == "http" and self._gone and not work.has_responded:
             work.outcome = "cancelled"
@@ -153,7 +153,7 @@ class _Connection:
 
 
 def _name(work: RecordedWork, scope: Scope) -> None:
-    """Give the work the name of its route, which is known when the application has run."""
+    """Name the work after its route, which is known once the application has run."""
     route = _route(scope)
     if route is not None:
         work.route = route
@@ -162,11 +162,11 @@ def _name(work: RecordedWork, scope: Scope) -> None:
 
 
 def _route(scope: Scope) -> str | None:
-    """Return the template of the route that served a request; None where the framework names none.
+    """Return the template of the route that served a request; None if the framework has none.
 
-    Starlette, FastAPI and Litestar leave in the scope what they found. The template of a route in a
-    mounted application or an included router lacks what stands before it, which is taken from
-    the path: without the values of its own parameters.
+    Starlette, FastAPI and Litestar store the route in the scope. In a mounted application or an
+    included router, the template lacks the prefix, which is taken from the path; parameter
+    values in it are replaced by the parameters' names.
     """
     template = scope.get("path_template")
     if isinstance(template, str):
@@ -187,7 +187,7 @@ def _route(scope: Scope) -> str | None:
 
 
 def _starlette_route(scope: Scope) -> object:
-    """Return the route of the endpoint that FastAPI called; it names only routes of its own."""
+    """Return the route of the endpoint that FastAPI called, searched among the app's routes."""
     endpoint = scope.get("endpoint")
     if endpoint is None:
         return None
@@ -196,14 +196,14 @@ def _starlette_route(scope: Scope) -> object:
 
 
 def instrument_stack(app: Any, recorder: Recorder) -> Callable[[], None]:
-    """Record a Starlette or FastAPI application, outermost of all its middleware.
+    """Record a Starlette or FastAPI application from outside all its middleware.
 
     Args:
         app: the application, before or after its first request.
         recorder: begins the records.
 
     Returns:
-        What undoes it.
+        A function that undoes it.
     """
     build = app.build_middleware_stack
 

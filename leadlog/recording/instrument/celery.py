@@ -17,7 +17,7 @@ _OUTCOMES = {
     "IGNORED": "ignored",
     "REJECTED": "rejected",
 }
-"""State of a task's run to its outcome."""
+"""Celery's state of a task run to the outcome of its record."""
 
 
 def install(app: celery.Celery, recorder: Recorder) -> Callable[[], None]:
@@ -28,7 +28,7 @@ def install(app: celery.Celery, recorder: Recorder) -> Callable[[], None]:
         recorder: begins the records.
 
     Returns:
-        What undoes it.
+        A function that undoes it.
     """
     tasks = _Tasks(app, recorder)
     listeners = {
@@ -51,14 +51,14 @@ def install(app: celery.Celery, recorder: Recorder) -> Callable[[], None]:
 
 
 class _Tasks:
-    """Listens to Celery's signals of the tasks of one application."""
+    """Listener to Celery's signals about the tasks of one application."""
 
     def __init__(self, app: celery.Celery, recorder: Recorder) -> None:
         self._app = app
         self._recorder = recorder
 
     def publish(self, headers: Any = None, **_: Any) -> None:
-        """Give a task that is sent the trace of its sender."""
+        """Add the sender's trace to a task that is being sent."""
         trace = current_session().trace
         if self._recorder.active and trace is not None and isinstance(headers, dict):
             headers.setdefault("traceparent", trace.traceparent)
@@ -92,7 +92,7 @@ class _Tasks:
             work.fail(exception)
 
     def retried(self, request: Any = None, reason: Any = None, **_: Any) -> None:
-        """Note that a task will be retried."""
+        """Note the exception for which a task will be retried."""
         work = self._work(getattr(request, "id", None))
         cause = getattr(reason, "exc", None)
         if work is not None and isinstance(cause, BaseException):
@@ -106,5 +106,5 @@ class _Tasks:
             work.__exit__(None, None, None)
 
     def stopped(self, **_: Any) -> None:
-        """Flush the log of a worker process that stops, since it calls no exit functions."""
+        """Flush the log of a worker process that stops, since it runs no exit functions."""
         flush()

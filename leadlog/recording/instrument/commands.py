@@ -1,4 +1,4 @@
-"""click and Typer: one record for each command that is run."""
+"""click and Typer: one record for each run of a command."""
 
 import functools
 import sys
@@ -14,11 +14,11 @@ def install(command: click.Command, recorder: Recorder) -> Callable[[], None]:
     """Record a click command, or all commands of a group.
 
     Args:
-        command: the command or group, as `main` is called on it.
+        command: the command or group on which `main` is called.
         recorder: begins the records.
 
     Returns:
-        What undoes it.
+        A function that undoes it.
     """
     undo = _follow(command, recorder)
 
@@ -31,9 +31,9 @@ def install(command: click.Command, recorder: Recorder) -> Callable[[], None]:
 
 
 def _follow(command: click.Command, recorder: Recorder) -> list[Callable[[], None]]:
-    """Wrap `invoke` of a command; of a group, of the commands that it finds, when it finds them.
+    """Wrap `invoke` of a command, or of each command of a group when the group looks it up.
 
-    A group that was only called for one of its commands is not a command of its own.
+    A group that is only called for one of its commands is not recorded itself.
     """
     if isinstance(command, click.Group):
         find, found = command.get_command, dict[str, click.Command]()
@@ -63,7 +63,7 @@ def _follow(command: click.Command, recorder: Recorder) -> list[Callable[[], Non
 
 
 def _alone(callback: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
-    """Return a group's own function, recorded when it is called without a command."""
+    """Return a group's own function wrapped to be recorded when it is called without a command."""
 
     @functools.wraps(callback)
     def call(*args: Any, **options: Any) -> Any:
@@ -81,12 +81,12 @@ def _restore(command: click.Command, name: str, ours: Any) -> None:
 
 
 def run(recorder: Recorder, path: str, function: Callable[[], Any]) -> Any:
-    """Run a command.
+    """Run a command and record it.
 
     Args:
         recorder: begins the record.
-        path: the command's names, the program's first.
-        function: runs it.
+        path: the names of the command, beginning with the program.
+        function: the function that runs it.
     """
     work = recorder.begin("command", "click", path, path, timed=True, context={"command": path})
     if work is None:
@@ -105,9 +105,9 @@ def run(recorder: Recorder, path: str, function: Callable[[], Any]) -> Any:
 
 
 def _judge(work: RecordedWork, error: BaseException) -> None:
-    """Note exit code and exception as click will understand what a command raised.
+    """Note the exit code and exception that click will derive from what a command raised.
 
-    Typer brings a click of its own, so that classes are known by their names.
+    Typer includes its own copy of click, so classes are compared by name.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, SystemExit):
@@ -127,14 +127,14 @@ def _judge(work: RecordedWork, error: BaseException) -> None:
 
 
 def install_typer(app: Any, recorder: Recorder) -> Callable[[], None]:
-    """Record the commands of a Typer application that are registered by now.
+    """Record the commands registered so far in a Typer application.
 
     Args:
         app: the application.
         recorder: begins the records.
 
     Returns:
-        What undoes it.
+        A function that undoes it.
     """
     before = []
     for info in _commands(app):
@@ -158,7 +158,7 @@ def _commands(app: Any) -> list[Any]:
 
 
 def _recorded(callback: Callable[..., Any], recorder: Recorder) -> Callable[..., Any]:
-    @functools.wraps(callback)  # Typer reads the parameters through it
+    @functools.wraps(callback)  # Typer reads the parameters through the wrapper
     def call(*args: Any, **options: Any) -> Any:
         return run(recorder, _path(callback), functools.partial(callback, *args, **options))
 
@@ -166,7 +166,7 @@ def _recorded(callback: Callable[..., Any], recorder: Recorder) -> Callable[...,
 
 
 def _path(callback: Callable[..., Any]) -> str:
-    """Return the command's path, from click or from Typer's own copy of click."""
+    """Return the command's path from click, or from Typer's own copy of click."""
     for module in ("typer._click.globals", "click.globals"):
         current = getattr(sys.modules.get(module), "get_current_context", None)
         ctx = None if current is None else current(silent=True)

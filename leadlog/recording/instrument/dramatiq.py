@@ -18,7 +18,7 @@ def install(broker: dramatiq.Broker, recorder: Recorder) -> Callable[[], None]:
         recorder: begins the records.
 
     Returns:
-        What undoes it.
+        A function that undoes it.
     """
     messages = _Messages(recorder)
     if broker.middleware:
@@ -34,13 +34,13 @@ def install(broker: dramatiq.Broker, recorder: Recorder) -> Callable[[], None]:
 
 
 class _Messages(Middleware):
-    """The first of a broker's middleware, so that it learns the outcome of a message last."""
+    """The first of a broker's middleware, which therefore sees the outcome of a message last."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def before_enqueue(self, broker: dramatiq.Broker, message: Any, delay: int | None) -> None:
-        """Give a message that is sent the trace of its sender."""
+        """Add the sender's trace to a message that is being sent."""
         del broker, delay
         trace = current_session().trace
         if self._recorder.active and trace is not None:

@@ -1,4 +1,4 @@
-"""Flask: WSGI, with the template of the route and the exceptions that Flask answers with 500."""
+"""Flask: WSGI, plus the route's template and the exceptions that Flask turns into status 500."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ def install(app: flask.Flask, recorder: Recorder) -> Callable[[], None]:
         app: the application.
         recorder: begins the records.
 
-    Returns:
+    A function that undoes it.
         What undoes it.
     """
 

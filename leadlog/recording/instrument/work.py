@@ -1,9 +1,9 @@
-"""Work: one request, task or command of an instrumented application, from its begin to its record.
+"""Work: one request, task or command of an instrumented application, from start to record.
 
 The contract between the recorder and the frameworks' modules is small. A framework's module calls
-`Recorder.begin` when a piece of work begins, enters what it gets, passes it what only the framework
-knows (route, status, an exception that the framework handles itself) and leaves it; the record is
-written then. It calls nothing else, and it never changes what the application gets or gives.
+`Recorder.begin` when a unit of work begins, enters the result, sets what only the framework knows
+(route, status, an exception that the framework handles itself) and exits it, which writes the
+record. It calls nothing else, and never changes the application's input or output.
 """
 
 import time
@@ -41,7 +41,7 @@ EVENT_NAMES: Final = {
     "task": "task.run",
     "command": "command.run",
 }
-"""Kind of work to the name of its record."""
+"""Kind of work to the event name of its record."""
 
 _ERROR_TYPES: Final = {
     "http": "request_error",
@@ -60,27 +60,27 @@ def current_work() -> "RecordedWork | None":
 
 
 class RecordedWork:
-    """One piece of work. A context manager; entered once.
+    """One unit of work, as a context manager; entered once.
 
-    While it is entered, everything that is logged carries its session, what was bound and its
-    trace. What is bound by `structlog.contextvars` inside ends with it.
+    While it is entered, every logged event carries its session, the bound values and its trace.
+    Values bound inside it with `structlog.contextvars` are unbound when it ends.
 
     Args:
         kind: http, websocket, task or command.
-        framework: what it came through.
-        name: of the operation, where no route is found.
-        timed: whether the CPU time of the calling thread is that of the work.
-        traceparent: the header of the caller.
-        context: bound to everything inside.
+        framework: the interface that it came through.
+        name: name of the operation if no route is found.
+        timed: whether the CPU time of the calling thread is the work's.
+        traceparent: the caller's `traceparent` header.
+        context: values bound to every event inside it.
         details: further keys of `request_info`.
 
     Attributes:
-        session: the session that everything inside carries.
-        name: of the operation; set by the framework's module when the route is known.
+        session: the session of every event inside it.
+        name: name of the operation; set by the framework's module when the route is known.
         route: template of the route, or the name of the task or command.
         status: HTTP status, close code or exit code.
-        outcome: set where the framework knows more than the exception says.
-        success: as `outcome`.
+        outcome: outcome set by the framework's module; None derives it from exception and status.
+        success: see `outcome`.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class RecordedWork:
         self._stopped = False
         self._write_error = False
         self._responded_ns: int | None = None
+        self._was_left = False
         outer_session, outer = current_session(), _current.get()
         self.session = OpenSession(
             **({} if outer is None else {"session_id": outer_session.session_id}),
@@ -152,24 +153,29 @@ class RecordedWork:
             for variable, token in reversed(self._tokens):
                 try:
                     variable.reset(token)
-                except ValueError:  # left in another context than it was entered in
+                except ValueError:  # exited in another context than it was entered in
                     variable.set(None)
             self._unbind()
 
     def _unbind(self) -> None:
-        """Take away what the work bound: threads of a server or worker are used again."""
+        """Unbind what the work bound, because servers and workers reuse their threads."""
         now = structlog.contextvars.get_contextvars()
         if now != self._bound:
             structlog.contextvars.unbind_contextvars(*now)
             structlog.contextvars.bind_contextvars(**self._bound)
 
+    def leave_unended(self) -> None:
+        """End work whose end was not reported; the time after the last byte is unknown."""
+        self._was_left = True
+        self.__exit__(None, None, None)
+
     def responded(self) -> None:
-        """Note that the whole response was sent: what follows is background work."""
+        """Note that the whole response was sent; later time counts as background work."""
         self._responded_ns = time.perf_counter_ns()
 
     @property
     def task_id(self) -> object:
-        """Id of the task; None where it is none."""
+        """Id of the task; None if the work is not a task."""
         return self._details.get("task_id")
 
     @property
@@ -183,11 +189,12 @@ class RecordedWork:
         return self._responded_ns is not None
 
     def fail(self, error: BaseException, *, unhandled: bool = True) -> None:
-        """Note the exception that ended the work; of several the first counts.
+        """Note the exception that ended the work; only the first one is recorded.
 
         Args:
-            error: what was raised. It is not kept, since its frames hold the application's objects.
-            unhandled: whether it is an error of its own; False for what the framework expects.
+            error: the exception. It is not kept, because its frames hold the application's
+                objects.
+            unhandled: whether to write an error_log; False for exceptions the framework expects.
         """
         if self._failure is not None or self._stopped:
             return
@@ -214,19 +221,24 @@ class RecordedWork:
         return "completed"
 
     def _write(self) -> None:
-        ended_us, ended_ns = now_us(), time.perf_counter_ns()
-        measured_ns = (self._responded_ns or ended_ns) - self._started_ns
-        total_ms, outcome = measured_ns / 1e6, self._outcome()
+        ended_us, ended_ns = now_us(), None if self._was_left else time.perf_counter_ns()
+        responded_ns = self._responded_ns or ended_ns
+        measured_ns = None if responded_ns is None else responded_ns - self._started_ns
+        total_ms, outcome = None if measured_ns is None else measured_ns / 1e6, self._outcome()
         success = outcome in ("completed", "ignored")
         failure = self._failure or {}
-        cpu_ms = self._meter.cpu_ms
+        cpu_ms = None if self._was_left else self._meter.cpu_ms
         event = shape.performance_metrics(
             self.name,
             {
                 "operation_id": self._operation_id,
                 "parent_operation_id": self._parent_id,
                 "start_time": format_us(self._started_us),
-                "end_time": format_us(self._started_us + measured_ns // 1000),
+                "end_time": (
+                    None
+                    if measured_ns is None
+                    else format_us(self._started_us + measured_ns // 1000)
+                ),
                 "total_duration_ms": total_ms,
                 "success": success,
                 "cpu_time_ms": cpu_ms,
@@ -253,7 +265,9 @@ class RecordedWork:
             "retries": details("retries"),
             "parent_span_id": None if trace is None else trace.parent_id,
             "background_ms": (
-                None if self._responded_ns is None else (ended_ns - self._responded_ns) / 1e6
+                None
+                if self._responded_ns is None or ended_ns is None
+                else (ended_ns - self._responded_ns) / 1e6
             ),
         }
         event["timestamp"] = ended_us
@@ -287,11 +301,11 @@ def _write_error(
 
 
 class Recorder:
-    """Begins the work of one instrumented application.
+    """Factory of the units of work of one instrumented application.
 
     Args:
-        ignore: paths, task names or commands that are not recorded; `*` stands for anything.
-        response_header: response header that gives a caller the session id; None for none.
+        ignore: paths, task names or commands that are not recorded; `*` matches any text.
+        response_header: response header in which a caller gets the session id; None for none.
     """
 
     def __init__(self, ignore: Iterable[str] = (), response_header: str | None = None) -> None:
@@ -302,14 +316,14 @@ class Recorder:
     def begin(
         self, kind: str, framework: str, name: str, subject: str, **options: Any
     ) -> RecordedWork | None:
-        """Return a new piece of work; None where it is not recorded. Never raises.
+        """Return a new unit of work; None if it is not recorded. Never raises.
 
         Args:
             kind: http, websocket, task or command.
-            framework: what it came through.
-            name: of the operation, as far as it is known.
-            subject: what `ignore` is held against.
-            options: as for `RecordedWork`.
+            framework: the interface that it came through.
+            name: name of the operation, as far as it is known.
+            subject: the text that is matched with `ignore`.
+            options: further arguments of `RecordedWork`.
         """
         try:
             if not self.active or not is_enabled():
@@ -322,11 +336,11 @@ class Recorder:
             return None
 
     def failed(self, phase: str, error: BaseException) -> None:
-        """Record the exception that ended an application outside its work. Never raises.
+        """Record the exception that ended an application outside any unit of work. Never raises.
 
         Args:
             phase: startup or shutdown.
-            error: the exception. One that was recorded already is not recorded again.
+            error: the exception. If it was recorded already, nothing is written.
         """
         try:
             if not self.active or not is_enabled() or already_recorded(error):

@@ -1,6 +1,6 @@
-"""The pipeline: configure once, log from anywhere.
+"""The pipeline: configured once, used by every logger.
 
-`configure` builds a pipeline and puts it into the one slot that every logger writes to.
+`configure` builds a pipeline and puts it into the single slot that every logger writes to.
 """
 
 import atexit
@@ -56,9 +56,9 @@ __all__ = [
 _CLOSE_SECONDS = 2.0
 _OFF = 1000
 _LOOK_EVERY = 16
-"""Events after which a caller looks again whether the drain is behind; when it is, at each."""
+"""Events after which a caller checks again for a backlog of the drain; with one, after each."""
 _MOST_FACTS_BYTES = 32 * 1024
-"""Facts above this are finished by their caller, which cuts them to the length of a line."""
+"""Larger facts are finished by the caller, which cuts them to the length of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Stats:
         written: lines that are in their files, by category.
         dropped: lines lost, by category and cause.
         in_ring: lines on their way to their files, by category.
-        degraded: lines that for a while lay where a kill would have lost them, by category.
-        sampled_out: events left out on purpose, by this process (not by a sidecar).
-        processor_errors: how often a processor raised; the events were written.
-        failures: calls that could not be logged at all.
-        sinks: what the sinks beside the files got, by name.
+        degraded: lines that were temporarily stored where a kill would have lost them, by category.
+        sampled_out: events dropped by sampling in this process (not by a sidecar).
+        processor_errors: number of times a processor raised; the events were written.
+        failures: number of calls that could not be logged at all.
+        sinks: counts of the additional sinks, by name.
     """
 
     directory: str
@@ -91,21 +91,21 @@ class Stats:
 
 
 class Pipeline:
-    """What takes events to their sink: facts, their finisher, and the background sampler.
+    """The path of events to their sink: facts, their finisher, and the background sampler.
 
-    Also a context manager that closes at the end. Made by `configure`; a pipeline made
+    Also a context manager that closes the pipeline. Created by `configure`; a pipeline created
     directly is independent of the one that `leadlog.get_logger` writes to.
 
     Args:
         loaded: the settings in force.
-        processors: the user's own, run before masking and rendering.
-        sink: in place of the files.
-        sinks: beside the files.
-        before: the pipeline whose place this one takes; a sink that both have goes on.
+        processors: the user's processors, run before masking and rendering.
+        sink: a sink that replaces the files.
+        sinks: sinks in addition to the files.
+        before: the pipeline that this one replaces; sinks that both have stay open.
 
     Attributes:
-        loaded: the settings in force, and their origins.
-        level: lowest rank that is written.
+        loaded: the settings in force and their origins.
+        level: lowest level rank that is written.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Pipeline:
         return self
 
     def __copy__(self) -> Self:
-        """Return the pipeline itself: a copy of what logs to it logs to it, too."""
+        """Return the pipeline itself, so that copies of its loggers log to it."""
         return self
 
     def __deepcopy__(self, _memo: object) -> Self:
@@ -160,7 +160,7 @@ class Pipeline:
         return self
 
     def __reduce__(self) -> tuple[Callable[..., "Pipeline"], tuple[Any, ...]]:
-        """Pickle as the settings; see `_pipeline_of`."""
+        """Pickle the settings only; see `_pipeline_of`."""
         return _pipeline_of, (self.loaded,)
 
     def __exit__(
@@ -172,7 +172,7 @@ class Pipeline:
         self.close()
 
     def _tell_health(self, condition: dict[str, Any]) -> None:
-        """Log what the sink reports of its health."""
+        """Log a change of the sink's health."""
         event = shape.monitoring_data("log_health", {"metrics": condition})
         ended = condition["state"] == "ended"
         self.get_logger().emit("info" if ended else "warning", "monitoring.log_health", event)
@@ -210,10 +210,7 @@ class Pipeline:
         return self._sampler.memory_mb()
 
     def _frame(self, facts: Facts) -> bytes:
-        """Return the frame of facts.
-
-        The finished line where the processors are to get live objects.
-        """
+        """Return the frame of facts; the finished line if processors must get live objects."""
         frame = frame_of(facts)
         return self._finisher.finish_live(facts, frame) if self._live else frame
 
@@ -231,13 +228,13 @@ class Pipeline:
         return not frame or self._sink.write(category, frame)
 
     def _write_at_once(self, category: str, frame: bytes) -> bool:
-        """As `write`, in an interpreter that is ending: nobody would empty or close the sink."""
+        """Write as `write` does, then close: when the interpreter ends, nothing else would."""
         taken = Pipeline.write(self, category, frame)
         self.close()
         return taken
 
     def intend(self, frames: Frames, brief: Callable[[], Frames]) -> Token | None:
-        """See `Target.intend`; what must not lie unmasked is noted as finished lines."""
+        """See `Target.intend`; if unmasked facts must not be stored, finished lines are noted."""
         if self._intents is None:
             return None
         if self._live:
@@ -254,18 +251,18 @@ class Pipeline:
             self._intents.settle(cast(Token, token))
 
     def get_logger(self) -> BoundLogger:
-        """Return a logger that writes to this pipeline, whichever is the current one."""
+        """Return a logger that writes to this pipeline, even when it is not the current one."""
         return _logger(self._slot)
 
     def flush(self, timeout: float = 5.0, *, sinks: bool = False) -> bool:
         """Wait until every event so far is in its file.
 
         Args:
-            timeout: seconds to wait at most.
-            sinks: also until the sinks beside the files took them, or they are lost for these.
+            timeout: maximum number of seconds to wait.
+            sinks: also wait until the additional sinks took the events or dropped them.
 
         Returns:
-            Whether all of them are.
+            True if all events are in their files (and sinks), False on timeout.
         """
         deadline = time.monotonic() + timeout
         done = self._sink.flush(timeout)
@@ -274,14 +271,14 @@ class Pipeline:
         return done
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
-        """Write what is left and release everything; further calls do nothing."""
+        """Write the remaining events and release all resources; further calls do nothing."""
         if _current.target is self:
             _current.target = None
             _current.closed = self
         _open.discard(self)
         self._sampler.close()
         self._sink.close(timeout)
-        self._outlets.close(0.0)  # where the sink is not that of the files
+        self._outlets.close(0.0)  # not yet closed if the sink is not the files' sink
 
     def stats(self) -> Stats:
         """Return the counts of the events so far."""
@@ -312,25 +309,25 @@ def configure(
     take_over: bool = False,
     **settings: Unpack[SettingsKeywords],
 ) -> Pipeline:
-    """Build the pipeline that all of leadlog logs to, and put it in force.
+    """Build the pipeline that all of leadlog logs to, and make it the current one.
 
-    May be called again: with the same settings it changes nothing and gives the pipeline
-    in force; with others it builds a new one, puts it in the old one's place, and closes
-    the old one with every line written.
+    May be called again: with the same settings it changes nothing and returns the current
+    pipeline; with others it builds a new pipeline, replaces the old one with it, and closes the
+    old one after every line is written.
 
     Args:
-        processors: structlog processors of your own; they see each labelled event before
+        processors: structlog processors of the application; they see each labelled event before
             it is masked and rendered.
-        sink: takes the lines in place of the files, see `leadlog.recording.sinks`.
-        sinks: get what is in the files, each in a thread of its own, see
+        sink: receives the lines instead of the files, see `leadlog.recording.sinks`.
+        sinks: receive the lines written to the files, each sink in its own thread, see
             `leadlog.sinks.BatchSink`; a `leadlog.sinks.SinkQueue` gives one a name and a larger
-            queue. A process that follows a shutdown, or unpickles a logger, has none.
-        take_over: also makes this the configuration of `structlog.get_logger()`, which is
-            left alone otherwise.
+            queue. A process that logs after a shutdown, or unpickles a logger, has none.
+        take_over: also configure `structlog.get_logger()` to log here; otherwise structlog's
+            configuration is not changed.
         settings: settings by name, see docs/reference/settings.md.
 
     Raises:
-        SettingsError: a setting is unknown or has a bad value, or a sink is not one.
+        SettingsError: a setting is unknown or has a bad value, or an object is not a sink.
     """
     if sink is not None and sinks:
         raise SettingsError("sinks= go beside the files, which sink= replaces; give one of them")
@@ -364,10 +361,11 @@ def configure(
 
 
 def current() -> Pipeline:
-    """Return the pipeline in force.
+    """Return the current pipeline.
 
-    Where there is none: one like the pipeline that was closed last, so that late events go to the
-    same place under the same policy; with the default settings where none was ever configured.
+    If there is none, create one like the last one that was closed, so that late events are
+    written to the same place under the same policy; or one with the default settings if none
+    was ever configured.
     """
     with _current.lock:
         target, closed = _current.target, _current.closed
@@ -381,15 +379,12 @@ def current() -> Pipeline:
 
 
 def _current_slot() -> PipelineSlot:
-    """Return the slot of the loggers that follow `configure`; called when one is unpickled."""
+    """Return the slot of the loggers that follow `configure`; called to unpickle one."""
     return _current
 
 
 def _pipeline_of(loaded: Loaded) -> Pipeline:
-    """Return the pipeline of these settings that is open in this process.
-
-    A new one where none is.
-    """
+    """Return this process's open pipeline with these settings, creating it if there is none."""
     for pipeline in list(_open):
         if pipeline.loaded.settings == loaded.settings:
             return pipeline
@@ -416,29 +411,29 @@ def _logger(slot: PipelineSlot) -> BoundLogger:
 
 
 def get_logger() -> BoundLogger:
-    """Return a structlog bound logger that writes to the pipeline in force.
+    """Return a structlog bound logger that writes to the current pipeline.
 
-    Its calls never raise and never block on the log. `bind` and `new` work as in structlog.
+    Its calls never raise and never wait for the log. `bind` and `new` work as in structlog.
     """
     return _logger(_current)
 
 
 def flush(timeout: float = 5.0, *, sinks: bool = False) -> bool:
-    """Wait until every event so far is in its file, at most `timeout` seconds.
+    """Wait until every event logged so far is in its file, up to `timeout` seconds.
 
     Args:
-        timeout: seconds to wait at most.
-        sinks: also until the sinks beside the files took them, or they are lost for these.
+        timeout: maximum number of seconds to wait.
+        sinks: also wait until the additional sinks took the events or dropped them.
 
     Returns:
-        Whether all of them are; True where nothing was ever configured.
+        True if all events are there, also if nothing was ever configured; False on timeout.
     """
     target = _current.target
     return target.flush(timeout, sinks=sinks) if isinstance(target, Pipeline) else True
 
 
 def shutdown(timeout: float = _CLOSE_SECONDS) -> None:
-    """Close the pipeline in force; a later event opens one like it."""
+    """Close the current pipeline; a later event opens a new one like it."""
     with _current.lock:
         target = _current.target
         if isinstance(target, Pipeline):
@@ -446,7 +441,7 @@ def shutdown(timeout: float = _CLOSE_SECONDS) -> None:
 
 
 def forget() -> None:
-    """As `shutdown`; the next event is configured anew, as in a new process. For tests."""
+    """Shut down and forget the configuration, as in a new process; for tests."""
     with _current.lock:
         shutdown()
         _current.closed = None
@@ -461,21 +456,21 @@ atexit.register(_at_exit)
 
 
 def stats() -> Stats:
-    """Return the counts of the events of the pipeline in force."""
+    """Return the event counts of the current pipeline."""
     return current().stats()
 
 
 class LoggingHandler(_LoggingHandler):
-    """Routes Python's `logging` into the pipeline in force; see `pipeline.stdlib`."""
+    """Handler that routes Python's `logging` to the current pipeline; see `pipeline.stdlib`."""
 
     def __init__(self, level: int | str = 0) -> None:
         super().__init__(get_logger(), level)
 
 
 def is_enabled() -> bool:
-    """Return whether anything is recorded now; never raise into the application.
+    """Return whether events are recorded now; never raises into the application.
 
-    Nothing is recorded when nothing was configured and the settings are bad; that is reported once.
+    False if nothing was configured and the settings are bad, which is reported once.
     """
     target = _current.target
     if target is None:
@@ -488,10 +483,10 @@ def is_enabled() -> bool:
 
 
 def report_failure(error: Exception) -> None:
-    """Count an error inside leadlog that cost an event, and say so once."""
+    """Count an error inside leadlog that lost an event, and report the first one."""
     _current.failed(error)
 
 
 def is_configured() -> bool:
-    """Return whether a pipeline is in force."""
+    """Return whether there is a current pipeline."""
     return _current.target is not None

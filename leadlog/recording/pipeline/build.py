@@ -1,4 +1,4 @@
-"""Builds the sink of a pipeline from settings."""
+"""Construction of a pipeline's sink from settings."""
 
 import functools
 import sys
@@ -17,14 +17,14 @@ from leadlog.recording.sinks.sidecar import ANY_KEY, key_check
 def build_sink(
     settings: Settings, notify: Notify, finisher: Finisher, outlets: Outlets, *, travels: bool
 ) -> Sink:
-    """Where the lines of a pipeline go.
+    """Return the sink for the lines of a pipeline.
 
     Args:
         settings: directory, sizes, durability and modes.
-        notify: called with the sink's health.
-        finisher: makes lines of facts.
-        outlets: get what is in files.
-        travels: whether a sidecar may finish the facts, since they need no processor of the user's.
+        notify: called with changes of the sink's health.
+        finisher: turns facts into lines.
+        outlets: the additional sinks, which receive the lines written to files.
+        travels: whether a sidecar may finish the facts, because no processor of the user is needed.
     """
     if not settings.enabled:
         return MemorySink()

@@ -1,9 +1,9 @@
-"""From facts to the event that the processors see: every section of its log type, in order.
+"""Conversion of facts to the event that processors see: every section of its log type, in order.
 
-What an application logs in its own words becomes a record, too: `log.info("import.started",
-file="a.csv")` is monitoring_data (application_event) with its values under `data_points`; an event
-of level error or worse, or one with an exception, is an error_log (application_error) with its
-values in the error's context.
+An application's own log calls become records, too: `log.info("import.started", file="a.csv")` is
+monitoring_data (application_event) with its values under `data_points`; an event of level error or
+higher, or one with an exception, is an error_log (application_error) with its values in the
+error's context.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ _ERRORS: Final = frozenset(("error", "err", "exception", "critical", "fatal"))
 
 
 def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
-    """Return the category of what an application logs in its own words.
+    """Return the category of an application's own log call.
 
     Args:
         method: the logger's method.
-        values: what it logs.
-        failed: whether with an exception.
+        values: the logged values.
+        failed: whether an exception was logged.
     """
     if "log_type" in values:
         log_type = values["log_type"]
@@ -39,7 +39,7 @@ def category_of(method: str, values: Mapping[str, Any], *, failed: bool) -> str:
 
 
 def event_of(facts: Facts) -> EventDict:
-    """Return the event in facts, behind its envelope."""
+    """Return the event of facts, beginning with its envelope."""
     kind = facts["kind"]
     event: EventDict
     if kind == "operation":
@@ -86,7 +86,7 @@ def event_of(facts: Facts) -> EventDict:
 
 
 def _time_text(ended: Any) -> str:
-    """Return a time as records have it; the text of what is not a time."""
+    """Return a time in the format of records; any other value as text."""
     if type(ended) is int:
         try:
             return format_us(ended)
@@ -95,9 +95,12 @@ def _time_text(ended: Any) -> str:
     return str(ended)
 
 
-def _public(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without structlog's transient keys."""
-    return {key: value for key, value in values.items() if not str(key).startswith("_")}
+def _public(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values without structlog's transient keys, which begin with `_`."""
+    for key in values:
+        if str(key)[:1] == "_":
+            return {key: value for key, value in values.items() if str(key)[:1] != "_"}
+    return values
 
 
 def _free(facts: Facts) -> EventDict:
@@ -109,7 +112,7 @@ def _free(facts: Facts) -> EventDict:
         error_type = values.pop("error_type", None) or APPLICATION_ERROR
         details = {} if "failure" in facts else {"message": facts["name"]}
         return shape.error_log(str(error_type), details, _public(values))
-    return shape.application_event(_public(values))
+    return shape.application_event(_public(values), facts["id"])
 
 
 def _by_hand(values: Mapping[str, Any]) -> EventDict:

@@ -1,16 +1,16 @@
-r"""Facts: what only the caller of an event knows, in one frame for the ring.
+r"""Facts: the part of an event that only its caller knows, in one frame for the ring.
 
 A frame is `\x01`, a JSON object and a newline. The object begins with the event's id, at a fixed
-place; then come time, method, name, writer and context, and what the event is about:
+position, followed by time, method, name, writer and context, and by the payload of its kind:
 
-| kind | payload | what it is |
+| kind | payload | meaning |
 |---|---|---|
-| event | `event` | a record in the making, as `leadlog.core.records.shape` makes it |
-| call | `call` | the name of a function of `shape`, and what to call it with |
+| event | `event` | an unfinished record, as made by `leadlog.core.records.shape` |
+| call | `call` | the name of a function of `shape`, and its arguments |
 | operation | `operation` | a captured operation, see `leadlog.core.records.captured` |
-| free | `values` | what an application logs in its own words |
+| free | `values` | the values of an application's own log call |
 
-Everything else, from the look-ups to the masks, happens when the frame is finished; see
+Everything else, from lookups to masking, happens when the frame is finished; see
 `leadlog.recording.pipeline.finish`.
 """
 
@@ -46,14 +46,14 @@ def context_of(session: OpenSession) -> dict[str, Any] | None:
 
 
 def open_facts(kind: str, method: str, name: Any, at: Any = None, event_id: Any = None) -> Facts:
-    """Return the facts that every event has.
+    """Return the facts common to every event.
 
     Args:
         kind: one of the module's kinds.
         method: the logger's method.
         name: the event's name or text.
-        at: when it ended, microseconds since 1970; now by default.
-        event_id: a new one by default.
+        at: time when it ended, microseconds since 1970; now by default.
+        event_id: the event's id; a new one by default.
     """
     if at is None:
         at = time.time_ns() // 1000
@@ -87,7 +87,7 @@ def add_writer(facts: Facts, session: OpenSession) -> None:
 
 
 def add_failure(facts: Facts, exc_info: object) -> None:
-    """Add what an exception says, which only the thread that handles it can ask."""
+    """Add the facts of an exception, which are available only in the thread that handles it."""
     failure = describe_exc_info(exc_info)
     if failure is not None:
         facts["failure"] = failure
@@ -99,17 +99,17 @@ def frame_of(facts: Mapping[str, Any]) -> bytes:
 
 
 def joined(late: Mapping[str, Any], known: bytes) -> bytes:
-    """Return the frame of facts of which a part was rendered before.
+    """Return the frame of facts of which one part was rendered earlier.
 
     Args:
-        late: the first facts, `id` first of all.
-        known: the others, as a JSON object.
+        late: the first facts, beginning with `id`.
+        known: the other facts, as a JSON object.
     """
     return b"%b%b,%b\n" % (PREFIX, render(late)[:-1], known[1:])
 
 
 def is_facts(frame: bytes) -> bool:
-    """Return whether this is a frame of facts, not a finished line."""
+    """Return whether a frame holds facts rather than a finished line."""
     return frame[:1] == PREFIX
 
 

@@ -1,9 +1,9 @@
-"""The finisher: from frames of facts to lines, behind the ring or, where need be, in front of it.
+"""The finisher: turns frames of facts into lines, in the drain or, if needed, in the caller.
 
-The chain is structlog's: plain callables over the event dict, called in order. A processor that
-raises, or returns something that is not an event, costs its own contribution and nothing else: the
-facts are decoded again and go through the others. What comes last, masking and rendering, cannot be
-left out.
+The chain is structlog's: plain callables over the event dict, called in order. If a processor
+raises, or returns something that is not an event, only its own contribution is lost: the facts are
+decoded again and passed through the other processors. Masking and rendering, the last steps,
+cannot be skipped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ __all__ = ["FinishCounts", "Finisher"]
 
 @dataclass(slots=True)
 class FinishCounts:
-    """Counts of the events.
+    """Counts of the events finished.
 
     Attributes:
-        errors: how often a processor raised.
-        sampled_out: events that a processor dropped on purpose.
+        errors: number of times a processor raised.
+        sampled_out: events that a processor dropped deliberately.
     """
 
     errors: int = 0
@@ -37,14 +37,14 @@ class FinishCounts:
 
 
 class Finisher:
-    """Makes lines of frames of facts; never raises. Safe to call from several threads.
+    """Converter of frames of facts to lines; never raises. Safe to call from several threads.
 
     Args:
-        processors: called in order, the user's own last.
-        privacy: masks what they leave.
-        line: renders what that leaves; ends the line with a newline.
-        foreign: whether some of the processors are the user's, which may put any object in.
-        recovered: whether the frames are of another process, which is dead.
+        processors: called in order, the user's last.
+        privacy: masks the event that the processors return.
+        line: renders the masked event; ends the line with a newline.
+        foreign: whether some of the processors are the user's, which may add any object.
+        recovered: whether the frames are of a dead process.
 
     Attributes:
         counts: counts of the events.
@@ -70,7 +70,7 @@ class Finisher:
     def __call__(self, category: str, frames: list[bytes]) -> list[bytes]:  # noqa: ARG002 - the contract of the sinks
         """Return the line of each frame; empty for an event that a processor dropped.
 
-        Called in the drain's thread, which no processor may end, by `sys.exit` for one.
+        Called in the drain's thread, which no processor may end, for example by `sys.exit`.
         """
         finish = self._finish
         return [
@@ -78,18 +78,18 @@ class Finisher:
         ]
 
     def finish(self, frame: bytes) -> bytes:
-        """Return the line of one frame; empty where a processor dropped the event."""
+        """Return the line of one frame; empty if a processor dropped the event."""
         return self._finish(frame, Exception)
 
     def finish_live(self, facts: Facts, frame: bytes) -> bytes:
-        """As `finish`, with the objects that the application logged for the user's processors.
+        """Finish a frame, giving the user's processors the objects that the application logged.
 
-        Where there are none, the line is made of the frame, in which every object is a text that
-        can be masked.
+        Without such processors the line is made from the frame, in which every object is a text
+        that can be masked.
 
         Args:
-            facts: made by `open_facts`.
-            frame: the same facts, for a second attempt.
+            facts: facts made by `open_facts`.
+            frame: the frame of these facts, for a second attempt.
         """
         return self._finish(frame, Exception, facts if self._foreign else None)
 
@@ -101,14 +101,14 @@ class Finisher:
         except DropEvent:
             self.counts.sampled_out += 1
             return b""
-        except Exception as error:  # noqa: BLE001 - no facts of this version; nothing may be lost
+        except Exception as error:  # noqa: BLE001 - facts of another version; nothing may be lost
             method, event = "error", _unreadable(frame, error)
         if self._recovered:
             event["recovered"] = True
         if self._foreign:
             event = to_plain(event)
-        # What facts become has no text but theirs and leadlog's own words, so one look at the
-        # frame tells that nothing is to be masked; not where the user's processors add others.
+        # Events contain only text from the frame and leadlog's own words, so one scan of the frame
+        # shows if there is nothing to mask; not if the user's processors add text.
         if self._walks or may_contain_secret(frame):
             event = self._privacy(None, method, event)
         return self._line(None, method, event)
@@ -141,7 +141,7 @@ class Finisher:
 
 
 def _unreadable(frame: bytes, error: Exception) -> EventDict:
-    """Return the event that stands for facts of which none can be made."""
+    """Return the event that replaces facts that cannot be converted."""
     facts = {
         "kind": "free",
         "id": event_id_of(frame),

@@ -1,8 +1,8 @@
-"""The bound logger, and the slot in which a pipeline sits.
+"""The bound logger, and the slot that holds the pipeline.
 
-structlog's parts in their own places: a bound logger, a list of processors, and a wrapped logger
-that takes what the last processor gives. The only processor of the list makes the frame of facts
-of the pipeline in the slot, so that a logger fetched once follows every later `configure`.
+Built from structlog's parts: a bound logger, a list of processors, and a wrapped logger that
+receives the last processor's result. The only processor makes the frame of facts with the pipeline
+in the slot, so a logger fetched once follows every later `configure`.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from leadlog.core.native import RLock
 from leadlog.core.stderr import tell
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-"""Level names and their rank."""
+"""Level names and their ranks."""
 
 
 Frames = list[tuple[str, bytes]]
@@ -24,21 +24,21 @@ Frames = list[tuple[str, bytes]]
 
 
 class LogTarget(Protocol):
-    """The pipeline, as far as a logger needs it."""
+    """The part of the pipeline that a logger needs."""
 
     level: int
-    """Lowest rank that is written."""
+    """Lowest level rank that is written."""
 
     def free(self, method: str, name: Any, values: dict[str, Any], /) -> tuple[str, bytes]:
-        """Category and frame of what an application logs in its own words."""
+        """Return category and frame of an application's own log call."""
         ...
 
     def event(self, method: str, name: str, event: EventDict, /) -> tuple[str, bytes]:
-        """Category and frame of an event that has every section of its log type."""
+        """Return category and frame of an event that has every section of its log type."""
         ...
 
     def call(self, method: str, name: str, event_id: str, call: list[Any], /) -> tuple[str, bytes]:
-        """Category and frame of a call on the store that somebody logs by hand."""
+        """Return category and frame of a call on the store that is logged by hand."""
         ...
 
     def memory_mb(self) -> float | None:
@@ -46,31 +46,31 @@ class LogTarget(Protocol):
         ...
 
     def write(self, category: str, frame: bytes) -> bool:
-        """Hand the frame to the sink; False when that is closed."""
+        """Pass the frame to the sink; return False if the sink is closed."""
         ...
 
     def intend(self, frames: Frames, brief: Callable[[], Frames]) -> object:
-        """Have the sink note frames; see `SpoolSink.intend`."""
+        """Make the sink note frames; see `SpoolSink.intend`."""
         ...
 
     def settle(self, token: object) -> None:
-        """Have the sink strike them out."""
+        """Make the sink withdraw a note."""
         ...
 
 
 class PipelineSlot:
-    """Holds the pipeline that loggers write to, and is their wrapped logger.
+    """The slot for the pipeline that loggers write to; it is their wrapped logger.
 
     Args:
-        configure: makes the pipeline when the first event comes before any was set.
-        reference: a function and its arguments that give the slot where it is unpickled.
+        configure: creates the pipeline at the first event if none was set.
+        reference: a function and its arguments that return the slot when it is unpickled.
 
     Attributes:
-        lock: held while another pipeline is put in.
-        target: the pipeline in force, or None.
-        closed: the one that was in force last.
-        failures: calls that could not be logged at all.
-        processor: the one processor of the loggers that write to it.
+        lock: held while the pipeline is replaced.
+        target: the current pipeline, or None.
+        closed: the last pipeline that was closed.
+        failures: number of calls that could not be logged at all.
+        processor: the single processor of its loggers.
     """
 
     __slots__ = ("__dict__", "__weakref__", "lock")  # see leadlog.core.native
@@ -90,7 +90,7 @@ class PipelineSlot:
         renew_after_fork(self)
 
     def __copy__(self) -> Self:
-        """Return the slot itself: copies of a logger log as the original."""
+        """Return the slot itself, so that copies of a logger log like the original."""
         return self
 
     def __deepcopy__(self, _memo: object) -> Self:
@@ -98,7 +98,7 @@ class PipelineSlot:
         return self
 
     def __reduce__(self) -> tuple[Callable[..., "PipelineSlot"], tuple[Any, ...]]:
-        """Pickle as what leads to the slot of the process that unpickles."""
+        """Pickle a reference to the slot of the process that unpickles it."""
         return self._reference
 
     def after_fork(self) -> None:
@@ -106,7 +106,7 @@ class PipelineSlot:
         self.lock = RLock()
 
     def resolve(self) -> LogTarget:
-        """Return the pipeline in force; makes one where there is none."""
+        """Return the current pipeline, creating it if there is none."""
         renew_if_forked()
         target = self.target
         if target is None:
@@ -114,14 +114,14 @@ class PipelineSlot:
         return target
 
     def process(self, logger: WrappedLogger, method_name: str, event_dict: EventDict) -> Any:  # noqa: ARG002 - structlog's signature
-        """Return the processor: makes the frame of the pipeline in force."""
+        """Return the frame made by the current pipeline; structlog's processor."""
         name = event_dict.pop("event", None)
         return self.resolve().free(method_name, name, dict(event_dict)), {}
 
     def write(self, category: str, frame: bytes) -> None:
-        """Pass a frame to the pipeline in force.
+        """Pass a frame to the current pipeline.
 
-        Another may just have taken its place; then that one gets it.
+        If that was just replaced, the frame is passed to its replacement.
         """
         for _ in range(3):
             if self.resolve().write(category, frame):
@@ -129,14 +129,14 @@ class PipelineSlot:
         self.failures += 1
 
     def failed(self, error: Exception) -> None:
-        """Count a call that could not be logged, and say so once."""
+        """Count a call that could not be logged, and report the first one."""
         self.failures += 1
         if self.failures == 1:
             tell(f"leadlog: an event could not be logged: {error!r}")
 
 
 def _merged(text: Any, args: tuple[Any, ...]) -> str:
-    """Text and arguments merged as `logging` does; side by side where they do not fit."""
+    """Return the text with arguments merged as in `logging`; appended if they do not fit."""
     try:
         return str(text % args)
     except (TypeError, ValueError, KeyError):
@@ -144,9 +144,9 @@ def _merged(text: Any, args: tuple[Any, ...]) -> str:
 
 
 class BoundLogger(structlog.BoundLoggerBase):
-    """structlog's bound logger; its calls never raise.
+    """A structlog bound logger whose calls never raise.
 
-    Keywords become fields of the event, whatever their names are. Positional arguments are merged
+    Keywords become fields of the event, whatever their names. Positional arguments are merged
     into the event's text with `%`, as `logging` does.
     """
 
@@ -174,7 +174,7 @@ class BoundLogger(structlog.BoundLoggerBase):
             if self._processors[0] is slot.processor:
                 values = {**self._context, **kw} if self._context else kw
                 category, frame = target.free(method, event, values)
-            else:  # structlog.testing.capture_logs puts its own there
+            else:  # structlog.testing.capture_logs replaces it
                 (category, frame), _ = self._process_event(method, event, kw)
             if not target.write(category, frame):
                 slot.write(category, frame)
@@ -184,12 +184,12 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def emit(self, method: str, name: str, event: EventDict) -> None:
-        """Log an event that has every section of its log type already, without a copy of it.
+        """Log an event that has every section of its log type already, without copying it.
 
         Args:
             method: debug, info, warning, error or critical.
-            name: dotted name of what happened.
-            event: as `leadlog.core.records.shape` makes it; belongs to the pipeline from now on.
+            name: the event name.
+            event: an event made by `leadlog.core.records.shape`; owned by the pipeline from now on.
         """
         try:
             slot = self._logger
@@ -200,12 +200,12 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def call(self, method: str, name: str, event_id: str, call: list[Any]) -> None:
-        """Log a call on the store, of which nothing has been looked at yet.
+        """Log a call on the store, without processing its arguments yet.
 
         Args:
             method: debug, info, warning, error or critical.
-            name: dotted name of what happened.
-            event_id: of its record.
+            name: the event name.
+            event_id: the event_id of its record.
             call: the name of a function of `leadlog.core.records.shape`, and its arguments.
         """
         try:
@@ -217,11 +217,11 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def hand_over(self, category: str, frame: bytes) -> None:
-        """Write a frame that was made already.
+        """Write a frame that was made elsewhere.
 
         Args:
-            category: whose it is.
-            frame: as `leadlog.recording.pipeline.facts` makes it.
+            category: its category.
+            frame: a frame made by `leadlog.recording.pipeline.facts`.
         """
         try:
             self._logger.write(category, frame)
@@ -229,20 +229,20 @@ class BoundLogger(structlog.BoundLoggerBase):
             self._logger.failed(error)
 
     def intend(self, frames: Frames, brief: Callable[[], Frames]) -> object:
-        """Note frames that become true with a COMMIT that is about to be sent.
+        """Note frames that a COMMIT about to be sent makes true.
 
         Args:
-            frames: what recovery writes if this process dies before `settle`.
-            brief: gives what is noted in their place where they are too large.
+            frames: the frames that recovery writes if this process dies before `settle`.
+            brief: returns shorter frames to note if the others are too large.
 
         Returns:
-            What `settle` takes; None where nothing was noted.
+            The token for `settle`; None if nothing was noted.
         """
         target = self._logger.resolve()
         return target.intend(frames, brief) if target.level <= LEVELS["info"] else None
 
     def settle(self, token: object) -> None:
-        """Strike out what `intend` noted; after its frames were written."""
+        """Withdraw the note made by `intend`, after its frames were written."""
         self._logger.resolve().settle(token)
 
     def memory_mb(self) -> float | None:
@@ -250,11 +250,11 @@ class BoundLogger(structlog.BoundLoggerBase):
         return self._logger.resolve().memory_mb()
 
     def is_enabled_for(self, level: int) -> bool:
-        """Return whether events of that rank are written."""
+        """Return whether events of a level rank are written."""
         return level >= self._logger.resolve().level
 
     def get_effective_level(self) -> int:
-        """Return the lowest rank that is written."""
+        """Return the lowest level rank that is written."""
         return self._logger.resolve().level
 
     def debug(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
@@ -295,7 +295,7 @@ class BoundLogger(structlog.BoundLoggerBase):
         self._log(rank, name, event, args, kw)
 
     async def adebug(self, event: Any = None, /, *args: Any, **kw: Any) -> None:
-        """Log at level debug; like all of these, without waiting for anything."""
+        """Log at level debug; like all asynchronous methods, without waiting."""
         self.debug(event, *args, **kw)
 
     async def ainfo(self, event: Any = None, /, *args: Any, **kw: Any) -> None:

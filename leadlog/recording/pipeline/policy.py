@@ -1,7 +1,7 @@
-"""The policy in force: the rules by which facts become a record, without any secret.
+"""The policy: the rules by which facts become a record, without any secret.
 
-It is stored beside the rings, so that the facts of a dead process are finished by that process's
-rules. The user's own processors cannot be stored; such records say `recovered`.
+It is stored next to the rings, so that the facts of a dead process are finished by that process's
+rules. The user's processors cannot be stored; records finished without them have `recovered`.
 """
 
 import functools
@@ -41,13 +41,13 @@ _STRICTEST: Final[dict[str, Any]] = {
     "pii": "masked",
     "key": "",
 }
-"""Where a policy is not known: the defaults, and nothing personal."""
+"""Policy used if none is known: the defaults, with personal data masked."""
 
 
 def policy_of(settings: Settings) -> bytes:
-    """Return the policy of the settings, as a JSON object.
+    """Return the policy of the settings as a JSON object.
 
-    Of the pseudonyms' key, only a check value.
+    Instead of the pseudonym key, it contains a check value.
     """
     policy = {name: getattr(settings, name) for name in _FIELDS}
     policy["tier_overrides"] = settings.tier_overrides
@@ -64,9 +64,9 @@ def finisher(
     """Return the finisher that applies a policy.
 
     Args:
-        policy: as `policy_of` writes it.
-        key: the key of the pseudonyms.
-        extra: the user's own processors; they see the labelled event before anything in it is
+        policy: a policy in the form of `policy_of`.
+        key: the pseudonym key.
+        extra: the user's processors; they see the labelled event before anything in it is
             masked.
         recovered: whether the facts are a dead process's.
     """
@@ -98,9 +98,9 @@ def finisher_of(policy: bytes | None, key: str = "", *, recovered: bool = True) 
     """Return the finisher for another process's facts; it never masks less than that one did.
 
     Args:
-        policy: what lay beside its rings; None, or what cannot be read, is the strictest.
-        key: this process's key of the pseudonyms; another one than the policy was written under
-            masks what would have been pseudonyms.
+        policy: the policy stored next to its rings; None, or an unreadable one, is the strictest.
+        key: this process's pseudonym key; if it differs from that of the policy, the values are
+            masked instead of pseudonymised.
         recovered: whether that process is dead.
     """
     try:
@@ -113,5 +113,5 @@ def finisher_of(policy: bytes | None, key: str = "", *, recovered: bool = True) 
 
 
 def _check(key: str) -> str:
-    """Report whether two keys are the same, and nothing else of them."""
+    """Return a check value that shows whether two keys are equal, and nothing else."""
     return hmac.digest(key.encode(), b"leadlog pseudonym key", "sha256").hex() if key else ""

@@ -1,4 +1,4 @@
-"""Builds the sidecar of a log directory from settings."""
+"""Construction of a log directory's sidecar from settings."""
 
 import resource
 from contextlib import suppress
@@ -18,12 +18,12 @@ __all__ = ["make_sidecar"]
 
 
 def make_sidecar(settings: Settings) -> Sidecar:
-    """Return the sidecar of the settings' directory, not opened yet.
+    """Return the sidecar of the settings' directory, not yet opened.
 
     Args:
-        settings: as the applications have them.
+        settings: the same settings as the applications'.
     """
-    # Some twenty descriptors for each process that it serves.
+    # It needs some twenty descriptors for each process that it serves.
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,4 +1,4 @@
-"""Routes records of Python's `logging` into the pipeline.
+"""Routing of Python's `logging` records into the pipeline.
 
 logging.getLogger().addHandler(leadlog.LoggingHandler())
 """
@@ -11,16 +11,16 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "t
 
 
 class EventHandler(logging.Handler):
-    """A `logging` handler that logs each record as an event of the application's own.
+    """A `logging` handler that logs each record as an event of the application.
 
-    The event is the record's text; logger name, place and `extra` values go with it (one named
-    like our own, such as `function`, as `extra_function`). A record made while another is being
-    handled in the same thread is left out, so that a library which logs inside our own code cannot
-    go round in circles.
+    The event is the record's text; logger name, place and `extra` values are added (an `extra`
+    value with a reserved name, such as `function`, as `extra_function`). A record made while
+    another one is being handled in the same thread is ignored, so that a library which logs
+    inside leadlog's own code cannot cause endless recursion.
 
     Args:
-        logger: where to log; the present pipeline by default.
-        level: lowest level taken.
+        logger: the logger to log to.
+        level: lowest level that is logged.
     """
 
     def __init__(self, logger: Any, level: int | str = logging.NOTSET) -> None:

@@ -1,6 +1,6 @@
-"""Sinks: where rendered lines go. The contract is in `leadlog.recording.sinks.contract`.
+"""Sinks: destinations of rendered lines. See `leadlog.recording.sinks.contract` for the contract.
 
-Each is loaded when it is first used, since readers of the log need none of them.
+Each is imported on first use, since readers of the log need none of them.
 """
 
 import importlib

@@ -17,10 +17,10 @@ from leadlog.core.files import make_folder, open_file
 __all__ = ["KEPT_SECONDS", "WORDS", "belonging", "belongs", "make_mark", "other"]
 
 WORDS: Final = 3
-"""How many 64-bit words say which directory it is; all zero where that is not known."""
+"""Number of 64-bit words that identify a directory; all zero if unknown."""
 
 KEPT_SECONDS: Final = 7 * 86_400
-"""How long events are kept whose log directory is gone."""
+"""How long events are kept after their log directory was removed."""
 
 _MARK_BYTES: Final = 8
 
@@ -29,9 +29,9 @@ def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 
     """Give a log directory its mark, if it has none.
 
     Args:
-        directory: the log directory; made where it does not exist.
-        file_mode: of the mark.
-        directory_mode: of folders that are made.
+        directory: the log directory; created if it does not exist.
+        file_mode: mode of the mark.
+        directory_mode: mode of new folders.
 
     Raises:
         OSError: the directory cannot be written.
@@ -45,7 +45,7 @@ def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 
     try:
         with os.fdopen(open_file(draft, flags, file_mode), "wb") as stream:
             stream.write(secrets.token_bytes(_MARK_BYTES))
-        # Complete from the start and the same for all, despite kills and simultaneous starts.
+        # The link makes it complete at once and unique, despite kills and simultaneous starts.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:
@@ -53,7 +53,7 @@ def make_mark(directory: Path, *, file_mode: int = 0o600, directory_mode: int = 
 
 
 def belonging(directory: Path) -> tuple[int, ...]:
-    """Return the words of a directory; zeros where it is not there yet."""
+    """Return the words of a directory; zeros if it does not exist yet."""
     try:
         state = directory.stat()
     except OSError:
@@ -62,18 +62,18 @@ def belonging(directory: Path) -> tuple[int, ...]:
 
 
 def belongs(words: Sequence[int], directory: Path) -> bool:
-    """Return whether something with these words is for a directory, as far as that is known."""
+    """Return whether words identify a directory, as far as that is known."""
     device, inode, mark = words
     if not inode:
         return True
     here = belonging(directory)
     if here == (0,) * WORDS:
-        return True  # removed; it will be made anew
+        return True  # removed; it will be created again
     return (device, inode) == here[:2] and (not mark or not here[2] or mark == here[2])
 
 
 def other(directory: Path) -> str:
-    """Name the directory that something at this path is for when it is not for this one."""
+    """Return a description of the other directory that something at this path belongs to."""
     return (
         f"another log directory that was at {directory} before, or that a container has there; "
         "it is kept for a week"

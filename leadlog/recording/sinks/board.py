@@ -1,9 +1,9 @@
-"""Counts of the sinks beside the files, kept where `leadlog doctor` reads them.
+"""Counts of the additional sinks, stored where `leadlog doctor` reads them.
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/<process id>.<token>.sinks
 
-One JSON object for each process, locked as long as that lives, and rewritten once a second where
-something changed. It stays for a week where a sink missed lines.
+One JSON object for each process, locked while the process lives, and rewritten at most once a
+second when a count has changed. It is kept for a week if a sink missed lines.
 """
 
 import os
@@ -29,17 +29,17 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class SinkReport:
-    """Counts of the lines for one sink beside the files, in one process.
+    """Counts of the lines for one additional sink in one process.
 
     Attributes:
         process_id: the process.
-        alive: whether it still runs.
+        alive: whether the process still runs.
         sink: the sink's name.
-        accepted: lines that were for it.
-        written: lines that it took.
-        waiting: lines in its queue; those of a process that was killed it never gets.
-        dropped: lines that it did not get, by cause.
-        error: what it raised last; "" since it last took lines.
+        accepted: lines offered to the sink.
+        written: lines that the sink took.
+        waiting: lines in its queue; those of a killed process never reach the sink.
+        dropped: lines that the sink did not get, by cause.
+        error: its last exception; "" once it has taken lines again.
     """
 
     process_id: int
@@ -53,11 +53,11 @@ class SinkReport:
 
 
 class Board:
-    """Writes the counts of one process's sinks.
+    """Writer of the counts of one process's sinks.
 
     Args:
-        spool: where the file lies, or in its spare folder.
-        descriptors: where it is opened.
+        spool: the spool that holds the file, in its main or its spare folder.
+        descriptors: the descriptors it is opened with.
     """
 
     def __init__(self, spool: Spool, descriptors: Descriptors) -> None:
@@ -74,9 +74,9 @@ class Board:
         """Write the counts if they changed, at most once a second.
 
         Args:
-            counts: by the sink's name.
-            last: whether this is the last time; then at once, and the file goes where there is
-                nothing to report.
+            counts: counts by the sink's name.
+            last: whether this is the last call, which writes at once, and removes the file if
+                there is nothing to report.
         """
         now = time.monotonic()
         if self._ended or not counts or (now < self._due and not last):
@@ -85,7 +85,7 @@ class Board:
         self._ended = last
         sinks = {name: asdict(one) for name, one in counts.items()}
         page = orjson.dumps({"process": os.getpid(), "sinks": sinks})
-        with suppress(OSError):  # nowhere to keep them; `leadlog.stats()` still has them
+        with suppress(OSError):  # no place for them; `leadlog.stats()` still has them
             if page != self._shown:
                 self._write(page)
             self._shown = page
@@ -119,14 +119,14 @@ class Board:
 
 
 def sink_reports(directory: Path, memory: Path = MEMORY) -> list[SinkReport]:
-    """Return the sinks beside the files of every process that logs, or logged, into a directory.
+    """Return the additional sinks of every process that logs, or logged, into a directory.
 
     Args:
         directory: the log directory.
         memory: the memory file system.
 
     Returns:
-        By process and name.
+        The reports, ordered by process and name.
     """
     spool = Spool(directory, memory)
     found = []
@@ -134,7 +134,7 @@ def sink_reports(directory: Path, memory: Path = MEMORY) -> list[SinkReport]:
         try:
             fd = os.open(path, os.O_RDONLY)
         except OSError:
-            continue  # removed meanwhile
+            continue  # removed since
         try:
             alive = not try_lock(fd, shared=True)
             page = _read(fd)
@@ -148,7 +148,7 @@ def sink_reports(directory: Path, memory: Path = MEMORY) -> list[SinkReport]:
 
 
 def _read(fd: int) -> dict[str, Any]:
-    """Return the content; empty where there is none yet. Read again where it is being rewritten."""
+    """Return the content, reading again while it is being rewritten; empty if there is none."""
     for _ in range(_TRIES):
         try:
             page: dict[str, Any] = orjson.loads(os.pread(fd, 1 << 20, 0))

@@ -1,10 +1,10 @@
 """The part of a ring that is in shared memory, and how the drain reads it.
 
-A frame is what was put into the ring: a finished line, or facts that have yet to become one,
-which begin with `FACTS`. Facts leave the ring through the stage, a part of the same memory: the
-drain finishes a batch of frames and writes the lines into the stage; a single store then makes
-the stage valid and removes the frames. So a finished line never changes, even if another process
-continues, and none is made twice.
+A frame is one entry of the ring: a finished line, or facts that are yet to become one, which begin
+with `FACTS`. Facts leave the ring through the stage, a part of the same memory: the drain finishes
+a batch of frames and writes the lines into the stage; a single store then makes the stage valid
+and removes the frames. A finished line therefore never changes, even if another process continues,
+and none is made twice.
 """
 
 from dataclasses import replace
@@ -16,24 +16,24 @@ from leadlog.recording.sinks.storage import NOWHERE, Storage
 __all__ = ["FACTS", "Body"]
 
 FACTS = b"\x01"
-"""What a frame begins with that is not a finished line yet."""
+"""Prefix of a frame that is not yet a finished line."""
 
 _NEXT_FACTS = b"\n" + FACTS
 
 
 class Body:
-    """The bytes of a ring, and how far they are in files.
+    """The bytes of a ring, and the progress of writing them to files.
 
     Args:
-        storage: the memory, formatted; one that was used goes on where it stood.
+        storage: the memory, formatted; a used one continues where it stopped.
 
     Attributes:
         storage: the memory.
-        tail: position behind the last frame.
-        progress: how far it is in files.
-        reason: why it lies in the heap, or ""; kept beyond the end, for the last look.
-        capacity: bytes that it holds.
-        stage: bytes that the stage holds; 0 where every frame is a finished line.
+        tail: position after the last frame.
+        progress: progress of writing it to files.
+        reason: why it is in the heap, or ""; kept after the end, for the last health check.
+        capacity: bytes it can hold.
+        stage: bytes the stage can hold; 0 if every frame is a finished line.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -55,21 +55,18 @@ class Body:
         return self.capacity - (self.tail - self.progress.head)
 
     def holds_facts(self) -> bool:
-        """Return whether facts are among the next frames; by the drain."""
+        """Return whether the next frames include facts; called by the drain."""
         data = self.frames(self.progress.head, self.stage)
         return data.startswith(FACTS) or _NEXT_FACTS in data
 
     def frames(self, position: int, most: int) -> bytes:
-        """Return the ring's bytes from `position` on, up to the tail and at most `most`.
-
-        By the drain.
-        """
+        """Return up to `most` bytes of the ring from a position on; called by the drain."""
         return self.storage.read(position, min(self.tail - position, most))
 
     def read(self, position: int, most: int) -> bytes:
-        """Return at most `most` bytes of output from a position on; called by the drain.
+        """Return up to `most` bytes of output from a position on; called by the drain.
 
-        That is the rest of the stage, or else finished lines up to the next facts.
+        That is the rest of the stage, or otherwise finished lines up to the next facts.
         """
         progress = self.progress
         if progress.ahead:
@@ -81,15 +78,15 @@ class Body:
         return data[: data.find(_NEXT_FACTS) + 1 or len(data)]
 
     def put_on_stage(self, lines: bytes, head: int, *, omitted: int, oversize: int) -> None:
-        """Put what frames became in their place, at once and as a whole; by the drain.
+        """Replace frames by their finished lines, in one step; called by the drain.
 
-        Only where the stage is empty.
+        The stage must be empty.
 
         Args:
-            lines: they, as one.
-            head: position behind these frames.
-            omitted: how many of them were left out on purpose.
-            oversize: how many of them became too large a line.
+            lines: the lines, concatenated.
+            head: position after these frames.
+            omitted: number of the frames that were dropped deliberately.
+            oversize: number of the frames whose line is too large.
         """
         old = self.progress
         self._staged_from = old.head
@@ -107,11 +104,11 @@ class Body:
         )
 
     def wrote(self, count: int, lines: int) -> None:
-        """Note that further bytes of the output are in files; called by the drain.
+        """Note that more bytes of the output are in files; called by the drain.
 
         Args:
-            count: bytes, up to the end of a line.
-            lines: how many they are.
+            count: number of bytes, up to the end of a line.
+            lines: number of lines in them.
         """
         old = self.progress
         written = old.written + lines
@@ -121,23 +118,23 @@ class Body:
             self.advance(replace(old, head=old.head + count, written=written))
 
     def settle(self) -> None:
-        """Have everything that was taken so far in the ring, as far as there is room."""
+        """Move every line taken so far into the ring, as far as there is room."""
 
     @property
     def goal(self) -> int:
-        """Position behind what was taken so far, or a little less; takes no lock."""
+        """Position after the lines taken so far, or a little less; takes no lock."""
         return self.tail
 
     @property
     def crowded(self) -> bool:
-        """Whether more than half of it is taken; takes no lock."""
+        """Whether more than half of the ring is used; takes no lock."""
         return self.tail - self.progress.head > self.capacity // 2
 
     def refresh(self) -> bool:
-        """Note how far another process got, which empties this ring.
+        """Read the progress of another process that empties this ring.
 
         Returns:
-            Whether it got any further.
+            Whether it has made progress.
         """
         old, new = self.progress, self._header.steady_progress()
         if new == old:
@@ -155,30 +152,30 @@ class Body:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is left in it, nor in the stage."""
+        """Whether ring and stage are empty."""
         progress = self.progress
         return self.tail == progress.head and not progress.ahead
 
     def advance(self, progress: RingProgress) -> None:
-        """Note how far the frames are on their way, which makes room; by the drain."""
+        """Store the progress of the frames, which frees their room; called by the drain."""
         self._header.store(progress)
         self.progress = progress
 
     def belong(self, directory: Path) -> None:
-        """Note which log directory the lines are for; by the drain."""
+        """Store which log directory the lines are for; called by the drain."""
         self._header.belong(directory)
 
     def seen(self, now_us: int) -> None:
-        """Note that the drain looked; what comes later is of this day or the next."""
+        """Store the time of the drain's last pass; later lines are of this day or the next."""
         self._words[SEEN_US] = now_us
 
     @property
     def finished(self) -> bool:
-        """Whether `finish` let go of the storage."""
+        """Whether `finish` released the storage."""
         return self.storage is NOWHERE
 
     def detach(self) -> Storage:
-        """Leave the storage as it is, to be released; the counts stay."""
+        """Detach and return the storage unchanged, to be released; the counts stay."""
         self._words.release()
         storage, self.storage = self.storage, NOWHERE
         return storage

@@ -1,8 +1,8 @@
-"""The way of one category's lines from its ring into files, resumed at the exact byte.
+"""The transfer of one category's lines from its ring to files, resumable at the exact byte.
 
-The file's length and the ring's `Progress` together always tell how much of the output is in the
-file. A line that went in halfway, because the disk was full or the process was killed, is
-completed there; none is written twice.
+The file's length and the ring's `RingProgress` together always show how much of the output is in
+the file. A line of which only a part was written, because the disk was full or the process was
+killed, is completed there; none is written twice.
 """
 
 import os
@@ -27,20 +27,21 @@ _LONGEST_PAUSE_SECONDS = 1.0
 
 
 class Channel:
-    """Moves lines from a ring into files.
+    """Transfer of lines from a ring to files.
 
     Args:
-        category: whose lines they are.
-        ring: where they come from; a dead process's too.
-        files: where they go.
-        clock: gives microseconds since 1970; decides the day of each batch.
-        finish: makes lines of facts; None where every frame is a line.
-        offer: is given lines that are in their file, with their category; neither waits nor raises.
-        inherited: whether somebody else emptied this ring before.
+        category: the lines' category.
+        ring: the ring to empty, of this or of a dead process.
+        files: opens the files to write to.
+        clock: returns microseconds since 1970; decides the day of each batch.
+        finish: turns facts into lines; None if every frame is a line.
+        offer: receives lines that are in their file, with their category; neither waits nor
+            raises.
+        inherited: whether another process emptied this ring before.
 
     Attributes:
-        error: what went wrong at the last attempt, or None.
-        unsynced: whether there is something to `sync`.
+        error: the exception of the last attempt, or None.
+        unsynced: whether there are lines to `sync`.
         synced: position in the ring up to which the lines were synced.
     """
 
@@ -74,13 +75,13 @@ class Channel:
 
     @property
     def unsynced(self) -> bool:
-        """Whether lines were written that `sync` was not called for."""
+        """Whether lines were written since the last `sync`."""
         return self.synced < self.ring.filed
 
     def drain(self) -> bool:
-        """Write what is in the ring now, unless the last failure was a moment ago.
+        """Write the lines in the ring now, unless paused after a failure.
 
-        An error is kept in `error`; the next attempts come after pauses of up to a second.
+        An error is kept in `error`; further attempts follow after pauses of up to a second.
 
         Returns:
             Whether anything was written.
@@ -93,7 +94,7 @@ class Channel:
         try:
             self.transfer()
             self._rest()
-        except Exception as error:  # noqa: BLE001 - one category's trouble is its own
+        except Exception as error:  # noqa: BLE001 - a failure affects only its category
             self.error = error
             self._retry_at = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
@@ -108,10 +109,10 @@ class Channel:
         self._retry_at = 0.0
 
     def transfer(self) -> None:
-        """Write what is in the ring, and beside it, when this is called.
+        """Write the lines that are in the ring, or waiting for room in it, when this is called.
 
         Raises:
-            OSError: it could not all be written.
+            OSError: not all of them could be written.
         """
         ring = self.ring
         ring.settle()
@@ -125,13 +126,13 @@ class Channel:
             ring.settle()
 
     def _rest(self) -> None:
-        """Let go of the file of a day that is over, though no line came since."""
+        """Close the file of a past day even if no further line has arrived."""
         if self._segment and not self._partial and self._day != self._clock() // DAY_US:
             self._leave()
             self.ring.advance(replace(self.ring.progress, name="", position=0, offset=0))
 
     def _step(self) -> None:
-        """Write one batch at once."""
+        """Write one batch, in a single call."""
         ring = self.ring
         if (
             self._finishing
@@ -139,7 +140,7 @@ class Channel:
             and self._finishing.load()
             and not ring.progress.ahead
         ):
-            return  # all of it was left out
+            return  # every frame was dropped deliberately
         segment = self._usable()
         start = ring.progress.out + self._partial
         data = ring.read(start, _BATCH_BYTES)
@@ -150,9 +151,9 @@ class Channel:
             return
         count = segment.append(data[:end] if end < len(data) else data)
         if count < _LARGE_BYTES and not segment.exists():
-            # Removed while it was written to: the ring still has these lines. Not asked after
-            # large batches: each system call gives up the interpreter, which callers that are
-            # that busy do not give back for a while.
+            # Removed while it was written to: the ring still has these lines. Not checked after
+            # large batches: each system call releases the interpreter lock, and busy callers do not
+            # release it again for a while.
             self._leave()
             return
         whole = data.rfind(b"\n", 0, count) + 1
@@ -178,7 +179,7 @@ class Channel:
         return end
 
     def _usable(self) -> Segment:
-        """Return the file of today for the next batch, after it was noted in the ring."""
+        """Return today's file for the next batch, noted in the ring."""
         day = self._clock() // DAY_US
         segment = self._segment
         if segment is not None and not self._partial:
@@ -199,7 +200,7 @@ class Channel:
         return self._segment
 
     def _adopt(self, segment: Segment) -> None:
-        """Note in the ring that what comes now goes to the end of this file."""
+        """Note in the ring that the following output is appended to this file."""
         old = self.ring.progress
         self.ring.belong(self._files.directory)
         try:
@@ -213,10 +214,10 @@ class Channel:
         self._partial = 0
 
     def pick_up(self) -> bool:
-        """Go on in the file that the ring names, at the byte at which somebody else stopped.
+        """Continue the file that the ring names, at the byte where another process stopped.
 
         Returns:
-            False when a line has to be completed there, and somebody is busy with the file.
+            False if a line must be completed there and another process is using the file.
 
         Raises:
             OSError: the file cannot be opened.
@@ -233,13 +234,13 @@ class Channel:
         return not (position > progress.out and path.exists())
 
     def _reached(self, path: Path) -> int | None:
-        """Return how far the ring is in the file that it names.
+        """Return how far the ring's output is written to the file that it names.
 
-        The file is believed only if it ends as the ring says: it may have been removed, and made
-        anew by somebody else, or cut.
+        The file is trusted only if it ends as the ring says: it may have been removed and created
+        again by another process, or truncated.
 
         Returns:
-            A position in the output; None when the file is not what the ring wrote to.
+            A position in the output; None if the file is not the one the ring was written to.
         """
         ring = self.ring
         progress = ring.progress
@@ -260,7 +261,7 @@ class Channel:
         return position if end in (expected, b"\n" + expected) else None
 
     def _resume(self, segment: Segment, position: int) -> None:
-        """Go on in a file; up to `position` in the output it has everything already."""
+        """Continue a file that has everything up to `position` in the output already."""
         out = self.ring.progress.out
         done = self.ring.read(out, position - out)
         whole = done.rfind(b"\n") + 1
@@ -271,7 +272,7 @@ class Channel:
             self.ring.wrote(whole, done.count(b"\n"))
 
     def sync(self) -> None:
-        """Wait until what was written is on the disk; an error is kept in `error`."""
+        """Wait until the written lines are on the disk; an error is kept in `error`."""
         filed = self.ring.filed
         try:
             if self._segment is not None:
@@ -281,7 +282,7 @@ class Channel:
             self.error = error
 
     def _leave(self) -> None:
-        """Go on in another file."""
+        """Close the current file."""
         if self._segment is not None:
             segment, self._segment = self._segment, None
             self._partial = 0
@@ -292,7 +293,7 @@ class Channel:
                 segment.close()
 
     def close(self) -> None:
-        """Close the file; the next batch would open one again.
+        """Close the file; the next batch opens one again.
 
         An error at the last sync is kept in `error`.
         """

@@ -1,4 +1,4 @@
-"""Sinks made of sinks, and one that keeps the lines in memory."""
+"""Sinks built from other sinks, and one that keeps the lines in memory."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,17 +8,17 @@ from leadlog.recording.sinks.contract import Sink, SinkStats
 
 
 class Tee:
-    """Hands every line to several sinks; the first one's stats and answers count.
+    """Sink that passes every line to several sinks; stats and answers are the first one's.
 
-    An error of one of the others costs it that line, and nobody else anything. They are called
-    in the caller's thread, so one that waits makes the caller wait.
+    If one of the others raises, only that sink loses the line. They are called in the caller's
+    thread, so a slow sink delays the caller.
 
     Args:
-        first: the sink that matters.
+        first: the main sink.
         others: sinks that get a copy.
 
     Attributes:
-        errors: how often each of the others raised, in their order.
+        errors: number of exceptions of each of the others, in order.
     """
 
     def __init__(self, first: Sink, *others: Sink) -> None:
@@ -27,12 +27,12 @@ class Tee:
         self.errors = [0] * len(others)
 
     def _each(self, call: Callable[[Sink], object]) -> bool:
-        """Call all of the others, whatever one of them does; return whether none returned False."""
+        """Call each of the others despite exceptions; return whether all succeeded."""
         every = True
         for number, sink in enumerate(self._others):
             try:
                 every &= call(sink) is not False
-            except Exception:  # noqa: BLE001 - one sink's trouble is its own
+            except Exception:  # noqa: BLE001 - a failure affects only its sink
                 self.errors[number] += 1
                 every = False
         return every
@@ -60,11 +60,11 @@ class Tee:
 
 
 class Filter:
-    """Hands on the lines that a condition lets through; the others count as taken.
+    """Sink that passes on the lines matching a condition; other lines count as taken.
 
     Args:
-        sink: where they go.
-        condition: called with category and line.
+        sink: the sink to pass them to.
+        condition: called with category and line; returns whether to pass the line on.
     """
 
     def __init__(self, sink: Sink, condition: Callable[[str, bytes], bool]) -> None:
@@ -89,10 +89,10 @@ class Filter:
 
 
 class MemorySink:
-    """Keeps every line in memory, for tests and notebooks.
+    """Sink that keeps every line in memory, for tests and notebooks.
 
     Attributes:
-        lines: `(category, line)` in the order they came.
+        lines: `(category, line)` in order of arrival.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The console sink: a readable line per event, for people who develop."""
+"""The console sink: a readable line per event, for development."""
 
 import sys
 from typing import Any, TextIO
@@ -23,7 +23,7 @@ _SHOWN = (
 
 
 def facts(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the few values of a record that a person wants to see in one line."""
+    """Return the few values of a record that are shown in its line."""
     found: dict[str, Any] = {}
     for section, keys in _SHOWN:
         values = record.get(section) or {}
@@ -32,7 +32,7 @@ def facts(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal; one that is closed, or None, is not."""
+    """Return whether a stream is a terminal; False if it is closed or None."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:
@@ -40,10 +40,10 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 class ConsoleSink:
-    """Prints events to a stream, with colours where it is a terminal.
+    """Sink that prints events to a stream, with colours if it is a terminal.
 
     Args:
-        stream: standard error by default; where there is none, nothing is printed.
+        stream: standard error by default; if there is none, nothing is printed.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -51,7 +51,7 @@ class ConsoleSink:
         self._render = structlog.dev.ConsoleRenderer(colors=is_terminal(self._stream))
 
     def write(self, category: str, line: bytes) -> bool:  # noqa: ARG002 - every category is shown
-        """See `Sink.write`; a stream that is gone is no reason to stop logging."""
+        """See `Sink.write`; a failing stream does not stop the logging."""
         try:
             record = orjson.loads(line)
             shown = {
@@ -74,9 +74,9 @@ class ConsoleSink:
         return True
 
     def close(self, timeout: float) -> None:
-        """See `Sink.close`; the stream stays open, since it is not ours."""
+        """See `Sink.close`; the stream stays open, since the sink does not own it."""
         self.flush(timeout)
 
     def stats(self) -> SinkStats:
-        """See `Sink.stats`; what a terminal was shown is not counted."""
+        """See `Sink.stats`; lines shown on a terminal are not counted."""
         return SinkStats()

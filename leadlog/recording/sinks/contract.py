@@ -1,20 +1,21 @@
-"""What a sink promises, and what a pipeline may expect of it."""
+"""The contract between a pipeline and its sinks."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 Finish = Callable[[str, list[bytes]], list[bytes]]
-"""Makes lines of facts: takes a category and frames that begin with `\\x01`, and returns for each
-the finished line, which begins with `{` and ends with a newline, or `b""` for an event that is left
-out on purpose. Called in the drain's thread, with a few frames at a time. Does not raise."""
+"""Function that turns facts into lines: takes a category and frames that begin with `\\x01`, and
+returns for each the finished line, which begins with `{` and ends with a newline, or `b""` for an
+event dropped deliberately. Called in the drain's thread with a few frames at a time; must not
+raise."""
 
 FinisherOf = Callable[[bytes | None], Finish]
-"""Makes a `Finish` of the policy that lies beside the ring of a dead process; None where it has
-none. The policy is a JSON object without secrets."""
+"""Function that returns the `Finish` for the policy stored next to a dead process's ring; None if
+there is none. The policy is a JSON object without secrets."""
 
 Offer = Callable[[str, bytes], None]
-"""Is given a category and whole lines of it that are in their file; neither waits nor raises."""
+"""Function that takes a category and whole lines of it that are in files; never waits or raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class SinkStats:
         accepted: lines taken, by category.
         written: lines that reached their destination, by category.
         dropped: lines lost, by category and cause.
-        in_ring: lines taken that are still on their way, by category.
-        degraded: lines that for a while lay where a kill would have lost them, by category.
-        omitted: events left out on purpose when they were finished, by category.
+        in_ring: lines taken but not yet written, by category.
+        degraded: lines that were temporarily stored where a kill would have lost them, by category.
+        omitted: events dropped deliberately when they were finished, by category.
     """
 
     accepted: Mapping[str, int] = field(default_factory=dict)
@@ -39,54 +40,54 @@ class SinkStats:
 
 
 class BatchSink(Protocol):
-    """Takes finished lines beside the files: what `configure(sinks=[…])` is given.
+    """Sink for finished lines in addition to the files, for `configure(sinks=[…])`.
 
-    leadlog calls all three in one thread, which this sink has for itself, one after the other. Any
-    of them may raise, and may take as long as it likes: a sink delays neither the files, nor the
-    application, nor the other sinks. Lines wait for it in a queue of bounded size
-    (`SinkQueue.queue_bytes`); what finds that full is dropped for this sink and counted.
+    leadlog calls all three methods in one thread, which serves only this sink, one after the other.
+    They may raise, and may take as long as they like: a sink delays neither the files, nor the
+    application, nor other sinks. Lines wait for it in a queue of bounded size
+    (`SinkQueue.queue_bytes`); lines that find it full are dropped for this sink and counted.
 
-    A sink does not log to leadlog, nor does a library in its name: what it logged would come back
-    to it.
+    A sink must not log to leadlog, nor must a library it calls: the logged lines would be passed to
+    the sink again.
     """
 
     def open(self) -> None:
         """Connect.
 
-        Called before the first `write` in each process, in a forked child too, and again after a
-        call that raised. What is left of an earlier connection is the sink's to give up; in a
-        forked child it is the parent's, and what is buffered there would be written twice.
+        Called before the first `write` in each process, including forked children, and again after
+        a call that raised. The sink must discard what is left of an earlier connection; in a forked
+        child the connection is the parent's, and its buffered data would be written twice.
         """
         ...
 
     def write(self, category: str, lines: bytes) -> None:
-        """Take lines of one category, in the order of their files.
+        """Write lines of one category, in the order of their files.
 
-        Where it raises, it is called again with the same lines, after `open` and a pause: five
-        times more within about three seconds; then they are dropped for this sink, and counted as
-        `error`. So a line may come twice; its `event_id` says so.
+        If it raises, it is called again with the same lines, after `open` and a pause: up to five
+        times within about three seconds; then the lines are dropped for this sink and counted as
+        `error`. A line may therefore arrive twice; its `event_id` identifies it.
 
         Args:
-            category: the folder that they are in, `error_logs` for one.
-            lines: masked, labelled and rendered, as they are in the file: each is a JSON object
-                and ends with a newline; 256 KiB at most, or one line.
+            category: the folder of the lines' file, such as `error_logs`.
+            lines: masked, labelled and rendered, as in the file: each is a JSON object and ends
+                with a newline; at most 256 KiB, or one line.
         """
         ...
 
     def close(self) -> None:
-        """Write what was kept, and disconnect. Called once, at the end, if `open` succeeded."""
+        """Write buffered lines and disconnect. Called once, at the end, if `open` succeeded."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SinkQueue:
-    """A sink of `configure(sinks=[…])`, and how it is called and waited for.
+    """A sink of `configure(sinks=[…])` with its name and the size of its queue.
 
     Attributes:
         sink: the sink.
-        name: what `leadlog.stats()`, `leadlog doctor` and `log_health` records call it; the name
-            of its class by default.
-        queue_bytes: most that waits for it in this process's own memory.
+        name: its name in `leadlog.stats()`, `leadlog doctor` and `log_health` records; by default
+            the name of its class.
+        queue_bytes: maximum number of bytes waiting for it in this process's memory.
     """
 
     sink: BatchSink
@@ -99,12 +100,12 @@ class BatchCounts:
     """Counts of the lines for one sink of `configure(sinks=[…])`.
 
     Attributes:
-        accepted: lines that were for it.
+        accepted: lines offered to it.
         written: lines that its `write` took.
         waiting: lines in its queue.
-        dropped: lines that it did not get, by cause: `queue_full`, `error` (its `write` raised
-            again and again), `closed` (the process ended first).
-        error: what it raised last; "" since it last took lines.
+        dropped: lines that it did not get, by cause: `queue_full`, `error` (every attempt to
+            `write` raised), `closed` (the process ended first).
+        error: its last exception; "" once it has taken lines again.
     """
 
     accepted: int = 0
@@ -115,33 +116,32 @@ class BatchCounts:
 
 
 class Sink(Protocol):
-    """Takes rendered lines.
+    """A destination of rendered lines.
 
-    The pipeline calls `write` from any thread, task or signal handler, `flush` and
-    `stats` at any time, and `close` once or more, at the end. None of them raises. A line
-    that cannot be written is counted, by cause, and reported on another path than the
-    sink's own.
+    The pipeline calls `write` from any thread, task or signal handler, `flush` and `stats` at
+    any time, and `close` at least once, at the end. None of them raises. A line that cannot be
+    written is counted by cause and reported by other means than the sink itself.
     """
 
     def write(self, category: str, line: bytes) -> bool:
-        """Take one line that ends with a newline.
+        """Take one line, which ends with a newline.
 
         Returns:
-            False when the sink is closed and has not taken the line; the caller hands it
-            to the sink that came in its place. True otherwise, also for a dropped line.
+            False if the sink is closed and has not taken the line; the caller passes it to the sink
+            that replaced it. True otherwise, even for a dropped line.
         """
         ...
 
     def flush(self, timeout: float) -> bool:
-        """Wait until every line taken so far is written, at most `timeout` seconds.
+        """Wait until every line taken so far is written, up to `timeout` seconds.
 
         Returns:
-            Whether all of them are.
+            Whether all of them are written.
         """
         ...
 
     def close(self, timeout: float) -> None:
-        """Write what was taken, for at most `timeout` seconds, and release everything."""
+        """Write the remaining lines within `timeout` seconds, and release all resources."""
         ...
 
     def stats(self) -> SinkStats:

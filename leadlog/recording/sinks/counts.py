@@ -12,10 +12,10 @@ class Counts:
     Attributes:
         accepted: lines taken.
         written: lines in their files.
-        waiting: lines on their way there.
+        waiting: lines on their way to the files.
         dropped: lines lost, by cause.
-        degraded: lines that for a while lay in this process's own memory only.
-        omitted: events that were left out on purpose when they were finished.
+        degraded: lines that were temporarily in this process's own memory only.
+        omitted: events dropped deliberately when they were finished.
     """
 
     accepted: int = 0
@@ -26,7 +26,7 @@ class Counts:
     omitted: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
-        """Both together."""
+        """Return the sum of both counts."""
         causes = self.dropped.keys() | other.dropped.keys()
         return Counts(
             accepted=self.accepted + other.accepted,

@@ -1,12 +1,13 @@
-"""File descriptors whose locks say that a process lives, and how a forked child lets go of them.
+"""File descriptors whose locks show that a process lives, and their release in a forked child.
 
-A lock made by `flock` belongs to the open file, which a forked child shares: it is held until
-the last copy of the descriptor is closed. So a child closes every copy at once, and never
-unlocks, since that would unlock it for its parent too.
+A lock made by `flock` belongs to the open file, which a forked child shares: it is held until the
+last copy of the descriptor is closed. A child therefore closes every copy at once, and never
+unlocks, since that would unlock the file for its parent too.
 
-An application may close what is not its own, as a daemon's closing loop does, and the number may
-be another file's then. So each is known with the file that it was opened for, and is never closed
-for another one. None is one of the three standard streams', which an application may have closed.
+An application may close descriptors that it does not own, as a daemon's closing loop does, and the
+number may then belong to another file. Each descriptor is therefore recorded with the file that it
+was opened for, and never closed for another file. None gets the number of a standard stream,
+which an application may have closed.
 """
 
 import itertools
@@ -36,10 +37,10 @@ class Descriptors:
     """The descriptors of one sink in one process.
 
     Attributes:
-        token: what the names of its files in memory have in common.
+        token: common prefix of the names of its files in memory.
 
-    Every one is known here from before it exists until after it is gone, so that a child can
-    close them all even if another thread was just opening one when it was forked.
+    Every descriptor is recorded from before it exists until after it is closed, so that a child can
+    close them all even if another thread was opening one during the fork.
     """
 
     def __init__(self) -> None:
@@ -49,7 +50,7 @@ class Descriptors:
         self._numbers = itertools.count()
 
     def name(self) -> str:
-        """Return a name that nobody else has, beginning with `token`."""
+        """Return a unique name that begins with `token`."""
         return f"{self.token}{next(self._numbers):08x}"
 
     def open(self, path: Path, flags: int, mode: int = 0o600) -> int:
@@ -69,18 +70,18 @@ class Descriptors:
         return fd
 
     def close(self, fd: int) -> None:
-        """Close a descriptor that `open` gave; one that was abandoned since is left alone."""
+        """Close a descriptor that `open` returned; do nothing if it was abandoned since."""
         if fd not in self._held:
             return
         mark = object()
         self._under_way.add(mark)
         try:
-            # Forgotten first: a child must not close a number that was given out again.
+            # Removed first: a child must not close a number that was reused.
             identity = self._held.pop(fd)
             if _identity(fd) == identity:
                 os.close(fd)
         except OSError:
-            return  # closed nevertheless, says POSIX; what failed was an earlier write
+            return  # closed nevertheless, according to POSIX; an earlier write failed
         finally:
             self._under_way.discard(mark)
 
@@ -96,16 +97,16 @@ class Descriptors:
             return False
 
     def forget(self, fd: int, identity: Identity | None) -> None:
-        """Give up a descriptor that the application closed, without closing what it is now."""
+        """Drop a descriptor that the application closed, without closing the file it is now."""
         if self._held.get(fd) == identity:
             self._held.pop(fd, None)
 
     def abandon(self, folders: Collection[Path]) -> None:
-        """In a forked child: closes the copies of all descriptors; unlocks nothing.
+        """Close the copies of all descriptors in a forked child, without unlocking anything.
 
         Args:
-            folders: where files lie that nobody but sinks opens; if the fork came in the
-                midst of an `open` or `close`, what is open there is closed too.
+            folders: folders with files that only sinks open; if the fork interrupted an `open` or
+                `close`, every descriptor open there is closed.
         """
         held, self._held = self._held, {}
         for fd, identity in held.items():
@@ -125,7 +126,7 @@ def _identity(fd: int) -> Identity:
 
 @contextmanager
 def _above_standard_streams() -> Iterator[None]:
-    """Have what is opened meanwhile get no number of a standard stream that was closed."""
+    """Keep files opened in the block off the numbers of standard streams that were closed."""
     placeholders: list[int] = []
     try:
         for stream in range(_STANDARD_STREAMS):
@@ -146,16 +147,16 @@ _kept: list[mmap.mmap] = []
 def map_file(fd: int, size: int, *, at_once: bool = False) -> mmap.mmap:
     """Map an open file.
 
-    Before Python 3.13 a mapping has a descriptor of its own, which it closes by its number in the
-    end, whatever that is by then. So it is noted here.
+    Before Python 3.13 a mapping duplicates the descriptor and closes the copy by number at the end,
+    whatever file that number belongs to by then. The copy is therefore recorded here.
 
     Args:
         fd: the file.
-        size: how many bytes of it.
-        at_once: whether all of it is to be in memory now.
+        size: number of bytes to map.
+        at_once: whether to load all of it into memory now.
 
     Raises:
-        OSError: it cannot be mapped.
+        OSError: the file cannot be mapped.
     """
     if sys.platform == "win32":
         return mmap.mmap(fd, size)
@@ -173,7 +174,7 @@ def map_file(fd: int, size: int, *, at_once: bool = False) -> mmap.mmap:
 
 
 def unmap(memory: mmap.mmap) -> None:
-    """Let go of a mapping; where another file has the number of its descriptor now, keep it."""
+    """Close a mapping; keep it if another file now has the number of its descriptor."""
     twin = _twins.pop(memory, None)
     if twin is not None:
         fd, identity = twin
@@ -195,7 +196,7 @@ def _close_quietly(fd: int) -> None:
 
 
 def _open_below(folders: Collection[Path]) -> list[int]:
-    """Descriptors of this process that are open in one of the folders."""
+    """Return the descriptors of this process that are open in one of the folders."""
     found = []
     try:
         names = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers, not paths

@@ -1,6 +1,6 @@
-"""The drain: the one thread of a process that takes lines from its rings into files.
+"""The drain: the one thread of a process that writes lines from its rings to files.
 
-It looks every few milliseconds, since waking it per line would cost the caller more than the
+It polls every few milliseconds, since waking it for each line would cost the caller more than the
 line itself; a ring that is half full wakes it early.
 """
 
@@ -28,7 +28,7 @@ from leadlog.recording.sinks.strays import sweep
 __all__ = ["Drain"]
 
 _LONGEST_IDLE_SECONDS = 0.06
-"""A reader sees a line within 100 ms of its being logged, however long nothing came."""
+"""Upper bound of the idle pause: a reader sees a line within 100 ms, even after a long silence."""
 
 _SYNC_SECONDS = 1.0
 _HEALTH_SECONDS = 0.05
@@ -40,26 +40,26 @@ _SWEEP_FIRST_SECONDS = 60.0
 _SWEEP_SECONDS = 3600.0
 _LEFT_SECONDS = 600.0
 _GRACE_SECONDS = 0.2
-"""How long `stop` waits beyond its timeout for the thread to let go of everything."""
+"""How long `stop` waits beyond its timeout for the thread to release everything."""
 
 
 class Drain:
-    """Empties the rings of one sink into files.
+    """Writer of the lines in one sink's rings to files.
 
     Args:
-        rings: the rings; the sink adds to them at any time.
+        rings: the rings; the sink may add to them at any time.
         files: opens the files.
-        slot: the slot that they are named after.
-        health: is shown the counts after each look.
-        clock: gives microseconds since 1970.
-        poll_seconds: how often it looks while lines come.
-        recover_seconds: how often it looks for rings of dead processes.
-        finish: makes lines of facts; None where every frame is a line.
-        finisher_of: makes what finishes a dead process's frames.
-        outlets: get what is in files.
-        board: shows what these got.
-        key: check of the key that a sidecar needs to finish these rings' frames, `ANY_KEY` where
-            it needs none; None where no sidecar may empty them.
+        slot: the slot that the files are named after.
+        health: receives the counts after each pass.
+        clock: returns microseconds since 1970.
+        poll_seconds: interval of its passes while lines arrive.
+        recover_seconds: interval of its search for rings of dead processes.
+        finish: turns facts into lines; None if every frame is a line.
+        finisher_of: returns the function that finishes a dead process's frames.
+        outlets: the additional sinks, which receive the lines written to files.
+        board: stores the counts of these sinks.
+        key: check value of the key that a sidecar needs to finish these rings' frames, `ANY_KEY` if
+            it needs none; None if no sidecar may empty them.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_turn")  # see leadlog.core.native
@@ -111,15 +111,15 @@ class Drain:
         self._done = False
         self._thread: Background | None = None
         self.belong: Callable[[], None] = lambda: None
-        # A bare lock as alarm clock: unlike an Event's, its release may be interrupted by a
-        # signal handler that rings the same alarm.
+        # A bare lock as alarm clock: unlike an Event's, its release may be interrupted by a signal
+        # handler that releases the same lock.
         self._alarm = Lock()
         self._alarm.acquire()
         self._turn = RLock()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child: leaves everything to the parent."""
+        """Leave everything to the parent, in a forked child."""
         spool = self._files.spool
         folders = {spool.path, spool.spare, self._files.directory / ".slots"}
         self._files.descriptors.abandon(folders)
@@ -127,23 +127,23 @@ class Drain:
         self._done = True
 
     def start(self) -> bool:
-        """Start the thread if it does not run.
+        """Start the thread if it is not running.
 
         Returns:
-            False when the interpreter no longer starts threads; `look` then does its work.
+            False if the interpreter no longer starts threads; the caller must then call `look`.
         """
         if self._thread is None and not self._done:
             self._thread = start_thread(self._run, "leadlog-drain")
-            self._outlets.start()  # while there are threads: at the end it may be too late
+            self._outlets.start()  # while threads can still be started
             return self._thread is not None
         return True
 
     def wake(self) -> None:
-        """Have it look at once; from any thread or signal handler."""
+        """Wake the thread for a pass now; callable from any thread or signal handler."""
         try:
             self._alarm.release()
         except RuntimeError:
-            return  # it is ringing
+            return  # it has been woken already
 
     def _run(self) -> None:
         pause = self._poll
@@ -157,7 +157,7 @@ class Drain:
             pause = self._poll if busy or self._deadline else min(pause + self._poll, self._idle)
 
     def look(self) -> bool:
-        """Look once at everything.
+        """Make one pass over all rings.
 
         Returns:
             Whether there was anything to write.
@@ -167,7 +167,7 @@ class Drain:
             if now >= self._recover_at:
                 self._recover_at = now + self._recover_seconds
                 self._keep_house()
-            # Of a look that began before `stop`, nothing is let go of: it has not tried again.
+            # A pass that began before `stop` must not release anything: it has not tried again.
             deadline = self._deadline
             urgent, self._urgent = self._urgent, False
             sync = self._files.durable and (urgent or now >= self._sync_at)
@@ -183,7 +183,7 @@ class Drain:
                     if not ring.finished:
                         busy |= self._empty(category, ring, urgent=urgent, sync=sync)
                     if not (ring.finished or self._rings.is_current(category, ring)):
-                        break  # what came later waits
+                        break  # newer lines wait
             if deadline is not None:
                 self._let_go(deadline)
         if now >= self._health_at or self._done:
@@ -192,7 +192,7 @@ class Drain:
         return busy
 
     def _empty(self, category: str, ring: Ring, *, urgent: bool, sync: bool) -> bool:
-        """Bring the lines of one ring into files, or see how far the sidecar has."""
+        """Write the lines of one ring to files, or read the sidecar's progress."""
         channel = self._channel(category, ring)
         if channel is None:
             ring.settle()
@@ -231,10 +231,10 @@ class Drain:
             self._board.show(counts)
 
     def _lend_or_take_back(self, now: float) -> bool:
-        """Lend the rings to a sidecar that is there, or go on where it stopped.
+        """Lend the rings to a running sidecar, or continue where it stopped.
 
         Returns:
-            Whether the sidecar wrote something since the last look.
+            Whether the sidecar wrote lines since the last pass.
         """
         if self._key is None:
             return False
@@ -276,7 +276,7 @@ class Drain:
         self._returned.discard(ring)
 
     def _channel(self, category: str, ring: Ring) -> Channel | None:
-        """Return the channel that writes a ring's lines to files; None if the sidecar does that."""
+        """Return the channel that writes a ring's lines to files; None while a sidecar does."""
         channel = self._channels.get(ring)
         if channel is None and not ring.storage.lent:
             channel = Channel(
@@ -292,16 +292,16 @@ class Drain:
         return channel
 
     def account(self, category: str, ring: Ring) -> None:
-        """Keep the counts of a ring that lies in the heap where others see them, from now on.
+        """Publish the counts of a ring in the heap, where other processes can read them.
 
-        Before its first line, since a process may end at any moment without the drain.
+        Called before its first line, since a process may end at any moment without the drain.
         """
         mirror = Mirror(category, ring, self._files.spool, self._files.descriptors)
         mirror.refresh()
         self._mirrors[category] = mirror
 
     def _keep_house(self) -> None:
-        """Do the work that is due at the start and every few seconds."""
+        """Do the periodic maintenance, due at the start and every few seconds."""
         if not self._folders_made:
             try:
                 self._files.make_folders()
@@ -327,7 +327,7 @@ class Drain:
                     mirror.remove()
 
     def _sweep(self) -> None:
-        """Look after what others of this user left in shared memory, now and then."""
+        """Recover, now and then, what other processes of this user left in shared memory."""
         now = time.monotonic()
         if self._sweep_at is None:
             self._sweep_at = now + _SWEEP_FIRST_SECONDS
@@ -344,10 +344,10 @@ class Drain:
             )
 
     def flush(self, timeout: float) -> bool:
-        """Wait until what is in the rings now is in files, and synced where that is asked for.
+        """Wait until the lines in the rings now are in files, and synced if configured.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: maximum number of seconds to wait.
         """
         deadline = time.monotonic() + timeout
         goals = [(ring, ring.end) for _, ring in self._rings.all()]
@@ -361,7 +361,7 @@ class Drain:
                 return False
             if self.start():
                 self.wake()
-                time.sleep(pause)  # a green thread's own: others have their turn
+                time.sleep(pause)  # patched for green threads, which lets others run
                 pause = min(1.5 * pause, _LONGEST_WAIT_SECONDS)
             else:
                 self.look()
@@ -375,12 +375,12 @@ class Drain:
         return not self._files.durable or channel is None or channel.synced >= goal
 
     def stop(self, timeout: float) -> None:
-        """Write what is left in the sealed rings, and release everything.
+        """Write the remaining lines of the sealed rings, and release everything.
 
         Lines that cannot be written in time stay in the rings for recovery.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: maximum number of seconds to wait.
         """
         self._urgent = True
         self._deadline = time.monotonic() + timeout
@@ -395,7 +395,7 @@ class Drain:
             self._thread.join(timeout + _GRACE_SECONDS)
 
     def _let_go(self, deadline: float) -> None:
-        """Let go of each ring that is empty, or whose lines are safe where they are."""
+        """Release each ring that is empty, or whose lines are safe where they are."""
         late = time.monotonic() >= deadline
         for category, ring in self._rings.all():
             if ring.finished:

@@ -1,9 +1,9 @@
-"""The first page of a ring: what other processes may read of it, and how it is kept whole.
+"""The first page of a ring: its fields for other processes, and how it is kept consistent.
 
-The owner may be killed between any two machine instructions. So whatever must change at once
-is one aligned 8-byte store: the tail, which acknowledges a line, and `WHICH`, which says which
-of two copies of the drain's `RingProgress` holds. `struct` with a fixed byte order would write a
-number byte by byte; a memoryview of native words does not.
+The owner may be killed between any two machine instructions. Everything that must change at once
+is therefore one aligned 8-byte store: the tail, which acknowledges a line, and `WHICH`, which
+selects the valid one of two copies of the drain's `RingProgress`. `struct` with a fixed byte order
+would write a number byte by byte; a memoryview of native words does not.
 """
 
 import os
@@ -20,10 +20,10 @@ __all__ = ["CAUSES", "HEADER_BYTES", "Header", "Memory", "RingProgress"]
 HEADER_BYTES = 4096
 
 CAUSES = ("ring_full", "oversize", "io_error")
-"""Why a living sink drops lines, see `leadlog.recording.sinks.spool`."""
+"""Causes for which a running sink drops lines, see `leadlog.recording.sinks.spool`."""
 
 Memory = mmap | bytearray
-"""A ring's bytes, header first: in a file that outlives the process, or in its heap."""
+"""A ring's bytes, beginning with the header: in a file that outlives the process, or its heap."""
 
 MAGIC = int.from_bytes(b"leadlog2", sys.byteorder)
 (IDENTITY, TAIL, IN_MEMORY, DEGRADED, CAPACITY, PROCESS, CREATED_US, SEEN_US, WHICH) = range(9)
@@ -40,24 +40,24 @@ _NAME_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class RingProgress:
-    """How far a ring has been written to files.
+    """The progress of writing a ring to files.
 
-    The *output* is the stream of bytes that goes to files: frames that are finished lines as
-    they lie in the ring, and what the others became, by way of the stage. Where all frames are
-    finished lines, positions in the output are those in the ring.
+    The *output* is the stream of bytes written to files: frames that are finished lines, as they
+    are in the ring, and the lines that other frames became, by way of the stage. If all frames are
+    finished lines, positions in the output equal those in the ring.
 
     Attributes:
         head: bytes of the ring that are in files or in the stage, always up to the end of a
             frame.
         written: lines in files.
-        name: the file being written, relative to the log directory; "" for none yet.
-        position: a place in the output, and
-        offset: where in that file it lies. So the file's length says exactly how much of
-            the output is in it, whatever the writer still managed to note.
-        shift: what to add to `head` to have its place in the output.
-        staged: bytes that were put into the stage the last time.
-        ahead: bytes of them that are not in files yet, always from the start of a line on.
-        omitted: frames that were left out on purpose.
+        name: the file being written, relative to the log directory; "" if there is none yet.
+        position: a position in the output, and
+        offset: its position in that file. The file's length then shows exactly how much of the
+            output is in it, whatever the writer managed to store.
+        shift: number to add to `head` to get its position in the output.
+        staged: bytes put into the stage the last time.
+        ahead: bytes of them that are not in files yet, always from the start of a line.
+        omitted: frames that were dropped deliberately.
         oversize: frames whose lines were larger than the stage, and dropped.
     """
 
@@ -79,21 +79,21 @@ class RingProgress:
 
     @property
     def done(self) -> int:
-        """Frames of which nothing more is to come."""
+        """Frames that are completely processed."""
         return self.written + self.omitted + self.oversize
 
 
 class Header:
-    """Reads and writes the header of a ring.
+    """Access to the header of a ring.
 
     Args:
-        memory: the ring's bytes; only the first page is touched.
+        memory: the ring's bytes; only the first page is used.
 
     Attributes:
         words: the first page as native 8-byte words, for the constants of this module.
 
     Raises:
-        ValueError: this is no header.
+        ValueError: the page is not a valid header.
     """
 
     def __init__(self, memory: Memory | bytes) -> None:
@@ -109,13 +109,13 @@ class Header:
     def format(
         cls, memory: Memory, capacity: int, now_us: int, stage: int = 0, policy: int = 0
     ) -> None:
-        """Make the first page of zeros a header; this process is the owner.
+        """Write a header into a first page of zeros; this process becomes the owner.
 
         Args:
             memory: the ring's bytes.
             capacity: bytes of the ring, which follow the header.
             now_us: microseconds since 1970.
-            stage: bytes of the stage, which follow the ring; 0 where all frames are lines.
+            stage: bytes of the stage, which follow the ring; 0 if all frames are lines.
             policy: bytes of the policy, which follow the stage.
         """
         with memoryview(memory)[:HEADER_BYTES].cast("Q") as words:
@@ -127,7 +127,7 @@ class Header:
             words[IDENTITY] = MAGIC
 
     def steady_progress(self) -> RingProgress:
-        """Return the current progress while another process may be changing it."""
+        """Return the current progress even while another process is changing it."""
         before = None
         while True:
             which = self.words[WHICH]
@@ -149,7 +149,7 @@ class Header:
         return RingProgress(head, written, os.fsdecode(name), position, offset, *others)
 
     def store(self, progress: RingProgress) -> None:
-        """Put `progress` in force, at once and as a whole.
+        """Store `progress` atomically as the current one.
 
         Raises:
             ValueError: the file's name is too long.
@@ -180,14 +180,14 @@ class Header:
         self.words[WHICH] = which
 
     def belong(self, directory: Path) -> None:
-        """Note which log directory the lines are for: not its path, which others may have, too."""
+        """Store the identity of the log directory of the lines; a path would not be unique."""
         words = belonging(directory)
         if any(words):
             for at, word in enumerate(words, BELONGING):
                 self.words[at] = word
 
     def belongs(self, directory: Path) -> bool:
-        """Return whether the lines are for this log directory, as far as that was noted."""
+        """Return whether the lines are for this log directory, as far as that is known."""
         return belongs(self.words[BELONGING : BELONGING + WORDS].tolist(), directory)
 
     @property
@@ -204,12 +204,12 @@ class Header:
 
     @property
     def uneventful(self) -> bool:
-        """Whether every line is in its file and was safe all the way."""
+        """Whether every line is in its file and was never at risk."""
         words = self.words
         return not (words[IN_MEMORY] or words[DEGRADED] or words[UNCOUNTED] or self.dropped())
 
     def dropped(self) -> dict[str, int]:
-        """Lines dropped, by cause; causes that occurred only."""
+        """Return the number of lines dropped by cause; only causes that occurred."""
         counts = {cause: self.words[DROPPED + at] for at, cause in enumerate(CAUSES)}
         counts["oversize"] += self.progress().oversize
         return {cause: count for cause, count in counts.items() if count}

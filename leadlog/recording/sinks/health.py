@@ -1,7 +1,7 @@
-"""The health of a sink: when lines were dropped, when it failed, when it recovered.
+"""The health of a sink: dropped lines, failures and recoveries.
 
-Told twice: as events, for the log itself, and as lines on standard error, for the case that the
-log is what is broken. Neither may become a flood.
+Reported twice: as events in the log itself, and as lines on standard error, in case the log is
+what is broken. Both are rate-limited.
 """
 
 import os
@@ -20,7 +20,7 @@ from leadlog.recording.sinks.counts import Counts
 __all__ = ["Notify", "SinkHealth"]
 
 Notify = Callable[[dict[str, Any]], None]
-"""Called with a condition of the sink, see `SinkHealth`."""
+"""Function called with a condition of the sink, see `SinkHealth`."""
 
 _QUIET_SECONDS = 1.0
 _AGAIN_SECONDS = 60.0
@@ -28,17 +28,17 @@ _AGAIN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class _Condition:
-    """One thing that is wrong with one category, or was.
+    """One problem of one category, current or past.
 
     Attributes:
-        since: when it began; None when all is well.
+        since: when it began; None if there is no problem.
         last: when it was last seen.
-        told: whether `began` was reported, so that `ended` must be.
-        next: before that, a new beginning is not told.
-        base: count of lines when it began.
-        lines: lines it has cost since it began.
+        told: whether `began` was reported, so that `ended` must be reported as well.
+        next: time before which a new beginning is not reported.
+        base: number of lines when it began.
+        lines: lines affected since it began.
         detail: cause or error.
-        sink: which sink beside the files it is about; "" for the files.
+        sink: the additional sink that it concerns; "" for the files.
     """
 
     since: float | None = None
@@ -52,18 +52,18 @@ class _Condition:
 
 
 class SinkHealth:
-    """Watches the counts of all categories.
+    """Monitor of the counts of all categories.
 
     Each event is a dict: `condition` (`failing`: files cannot be written, lines wait;
-    `dropping`: lines are lost; `degraded`: lines lie in this process's own memory, where a
+    `dropping`: lines are lost; `degraded`: lines are in this process's own memory, where a
     kill would lose them), `state` (`began`, `ended`), `category`, `detail` (error, causes or
-    reason), `lines` (lost, or at risk, since it began; for `failing` those that wait) and
+    reason), `lines` (lost, or at risk, since it began; for `failing` those waiting) and
     `seconds` since it began. The same condition of a category is reported once a minute at most.
 
     Args:
         directory: the log directory.
-        notify: gets the events; by default nobody does.
-        warn: gets lines for people, one a minute at most; by default standard error.
+        notify: receives the events; by default they are discarded.
+        warn: receives lines for users, one a minute at most; by default standard error.
         now: a monotonic clock, in seconds.
     """
 
@@ -84,13 +84,13 @@ class SinkHealth:
         self._conditions: dict[tuple[str, str, str], _Condition] = {}
 
     def look(self, category: str, counts: Counts, error: Exception | None, degraded: str) -> None:
-        """Compare with the last look, and report what changed; never raises.
+        """Compare the counts with the last call's, and report changes; never raises.
 
         Args:
-            category: whose counts.
+            category: the counts' category.
             counts: the lines so far.
-            error: why its files cannot be written now, or None.
-            degraded: why its ring lies in the heap, or "".
+            error: the exception that prevents writing its files now, or None.
+            degraded: why its ring is in the heap, or "".
         """
         text = "" if error is None else self._describe(error, category)
         self._follow(category, "failing", text, counts.waiting, counted=False)
@@ -102,14 +102,14 @@ class SinkHealth:
         )
 
     def look_at_sink(self, name: str, counts: BatchCounts) -> None:
-        """As `look`, at one of the sinks beside the files.
+        """Compare the counts of an additional sink with the last call's, and report changes.
 
         Its events have the conditions `sink_failing` (it raises, its lines wait) and
         `sink_dropping` (it does not get lines), its name under `sink`, and no category.
 
         Args:
-            name: of the sink.
-            counts: its lines so far.
+            name: the sink's name.
+            counts: the lines so far.
         """
         self._follow("", "sink_failing", counts.error, counts.waiting, counted=False, sink=name)
         lost = {cause: lines for cause, lines in counts.dropped.items() if cause != "closed"}
@@ -127,7 +127,7 @@ class SinkHealth:
         lasting: bool = False,
         sink: str = "",
     ) -> None:
-        """Update one condition, which is on while its count grows or while it has a detail."""
+        """Update one condition, which holds while its count grows or while it has a detail."""
         now = self._now()
         state = self._conditions.get((category, condition, sink))
         if state is None:
@@ -173,14 +173,14 @@ class SinkHealth:
             self._warn_once_a_minute(f"leadlog: cannot report the log's health: {error!r}")
 
     def unusable(self, error: Exception) -> None:
-        """Report people that the log directory cannot be used as things are."""
+        """Report that the log directory cannot be used as it is."""
         self._warn_once_a_minute(
             f"leadlog: cannot write to {self._directory}: {self._describe(error)}; events wait in "
             "memory until it can be written (see `leadlog doctor`)"
         )
 
     def trouble(self, text: str) -> None:
-        """Report people of what belongs to no category."""
+        """Report a problem that concerns no single category."""
         self._warn_once_a_minute(f"leadlog: {self._directory}: {text}")
 
     def _warn_people(self, category: str, condition: str, state: _Condition) -> None:
@@ -205,7 +205,7 @@ class SinkHealth:
     def _warn_of_risk(self, category: str, state: _Condition, lasting: bool) -> None:
         """Report that a kill would lose lines now, separately from lines that are lost.
 
-        Where there is no memory that survives, every line is one of these: that is said once.
+        If no memory survives a kill, this is true for every line, and reported only once.
         """
         now = self._now()
         if now < self._degraded_at or (lasting and state.detail in self._said_for_good):
@@ -228,11 +228,11 @@ class SinkHealth:
     def _warn_quietly(self, message: str) -> None:
         try:
             self._warn(message)
-        except Exception:  # noqa: BLE001 - standard error may be closed, and nothing is left then
+        except Exception:  # noqa: BLE001 - standard error may be closed, and nothing else is left
             return
 
     def _describe(self, error: Exception, category: str = "") -> str:
-        """Say what is wrong; and whose a folder is, where this user may not write to it."""
+        """Return the message of an error, with the owner of a folder this user may not write to."""
         text = (error.strerror if isinstance(error, OSError) else None) or str(error)
         if isinstance(error, PermissionError):
             text += _whose(self._directory / category)
@@ -240,7 +240,7 @@ class SinkHealth:
 
 
 def _whose(path: Path) -> str:
-    """Say to whom a folder belongs, or the one above it that can be looked at."""
+    """Return a note on the owner of a folder, or of the nearest parent that can be read."""
     if sys.platform == "win32":
         return ""
     for one in (path, *path.parents):

@@ -1,15 +1,15 @@
-"""Intents: what a transaction is about to do, kept in memory that survives a kill.
+"""Intents: notes of what a transaction is about to do, in memory that survives a kill.
 
-A process that dies after it sent COMMIT and before it wrote its records would leave rows that the
-log does not know of. So the records are noted here first, as frames, and the note is cleared
-once they are in the rings. Recovery turns a note that it finds into records, see
+A process killed after it sent COMMIT and before it wrote its records would leave rows that the log
+does not know of. The records are therefore noted here first, as frames, and the note is cleared
+once they are in the rings. Recovery turns the notes it finds into records, see
 `leadlog.recording.sinks.recover`.
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/
         <process id>.<token>.intents    notes; locked while their process lives
 
 A note occupies a slot. The length of a slot's content is one word: storing it makes the note
-valid, and clearing it removes the note. A note that does not fit a slot gets a file of its own.
+valid, and clearing it removes the note. A note that is too large for a slot gets its own file.
 """
 
 import os
@@ -42,7 +42,7 @@ _LEAST_LARGE_BYTES = 64 * 1024
 
 
 class _Area:
-    """Slots in one file.
+    """The slots in one file.
 
     Args:
         memory: the file's bytes, formatted.
@@ -50,8 +50,8 @@ class _Area:
         fd: the file, open and locked.
 
     Attributes:
-        free: numbers of the slots that hold no note.
-        slot_bytes: what a slot holds.
+        free: numbers of the slots without a note.
+        slot_bytes: size of a slot.
         words: the first page as native words; None once it belongs to another process.
     """
 
@@ -66,7 +66,7 @@ class _Area:
 
     @staticmethod
     def format(memory: mmap, slots: int, slot_bytes: int, policy: bytes, directory: Path) -> None:
-        """Make a file of zeros one without notes."""
+        """Format a file of zeros as one without notes."""
         at = HEADER_BYTES + slots * slot_bytes
         memory[at : at + len(policy)] = policy
         with memoryview(memory)[:HEADER_BYTES].cast("Q") as words:
@@ -78,14 +78,14 @@ class _Area:
             words[_IDENTITY] = _MAGIC
 
     def belong(self, directory: Path) -> None:
-        """Note which log directory the notes are for."""
+        """Store which log directory the notes are for."""
         words, known = self.words, belonging(directory)
         if words is not None and any(known):
             for at, word in enumerate(known, _BELONGING):
                 words[at] = word
 
     def note(self, slot: int, data: bytes) -> None:
-        """Put a note into a free slot; the last store makes it valid."""
+        """Write a note into a free slot; the last store makes it valid."""
         words = self.words
         if words is not None:
             at = HEADER_BYTES + slot * self.slot_bytes
@@ -94,7 +94,7 @@ class _Area:
             words[_LENGTHS + slot] = len(data)
 
     def strike(self, slot: int) -> None:
-        """Strike a note out."""
+        """Remove a note."""
         words = self.words
         if words is not None and words[_LENGTHS + slot]:
             words[_LENGTHS + slot] = 0
@@ -102,11 +102,11 @@ class _Area:
 
     @property
     def unused(self) -> bool:
-        """Whether it holds no note."""
+        """Whether the area has no notes."""
         return len(self.free) == self.count
 
     def abandon(self) -> None:
-        """Let go of the memory; the file stays as it is."""
+        """Release the memory; the file is not changed."""
         words, self.words = self.words, None
         if words is not None:
             words.release()
@@ -114,23 +114,23 @@ class _Area:
 
 
 Token = tuple[_Area, int]
-"""Stands for a note that is to be struck out."""
+"""Identifies a note."""
 
 
 class Intents:
     """The notes of one process.
 
-    No call raises: what cannot be noted is counted, and then a kill in the wrong microsecond
-    costs the record of a committed row, as if there were no notes.
+    No call raises: if something cannot be noted, it is counted, and a kill at that moment loses the
+    record of a committed row, as it would without notes.
 
     Args:
-        spool: where the files lie.
-        descriptors: where they are opened.
-        policy: what others need to know to finish the frames.
-        limit: most bytes that notes beyond the usual slots may take.
+        spool: the spool that holds the files.
+        descriptors: the descriptors they are opened with.
+        policy: the policy by which others finish the frames.
+        limit: maximum number of bytes for notes that do not fit into the usual slots.
 
     Attributes:
-        unguarded: transactions that could not be noted.
+        unguarded: number of transactions that could not be noted.
     """
 
     def __init__(
@@ -150,11 +150,12 @@ class Intents:
         """Note frames before the COMMIT that makes them true is sent.
 
         Args:
-            frames: they.
-            brief: gives what is noted in their place where they are too large: counts, keys.
+            frames: the frames.
+            brief: returns shorter frames (counts and keys, no values) to note if the others are too
+                large.
 
         Returns:
-            What `settle` takes; None when it could not be noted.
+            The token for `settle`; None if the frames could not be noted.
         """
         try:
             token = self._noted(_encoded(frames))
@@ -167,7 +168,7 @@ class Intents:
         return token
 
     def settle(self, token: Token | None) -> None:
-        """Strike out a note, once its frames are in the rings, or will never be true."""
+        """Remove a note, once its frames are in the rings or can no longer become true."""
         if token is None:
             return
         area, slot = token
@@ -179,7 +180,7 @@ class Intents:
             return
 
     def belong(self) -> None:
-        """Note which log directory the notes are for, which may have been made anew."""
+        """Store which log directory the notes are for, since it may have been created again."""
         for area in (self._usual, *self._large):
             if area is not None:
                 area.belong(self._spool.directory)
@@ -201,7 +202,7 @@ class Intents:
         return self._noted_apart(data)
 
     def _noted_apart(self, data: bytes) -> Token | None:
-        """In a file of its own, new or one that is kept from before."""
+        """Write a note into a file of its own, either a new or a kept one."""
         for area in list(self._large):
             if len(data) <= area.slot_bytes:
                 try:
@@ -222,7 +223,7 @@ class Intents:
         return made, slot
 
     def _made(self, slots: int, slot_bytes: int) -> _Area | None:
-        """Return a new area; None where there is no room, which is checked once a second."""
+        """Return a new area; None if there is no room, which is retried after a second."""
         now = time.monotonic()
         if now < self._retry_at:
             return None
@@ -255,14 +256,14 @@ class Intents:
         self._descriptors.close(area.fd)
 
     def close(self) -> None:
-        """Remove the files; those with notes stay until these are struck out, or recovered."""
+        """Remove the files; those with notes stay until these are removed or recovered."""
         self._closed = True
         for area in (self._usual, *self._large):
             if area is not None:
                 self._give_back(area)
 
     def abandon(self) -> None:
-        """In a forked child: leave everything to the parent."""
+        """Leave everything to the parent, in a forked child."""
         for area in (self._usual, *self._large):
             if area is not None:
                 area.abandon()
@@ -277,8 +278,8 @@ class Note:
     """A note of a dead process.
 
     Attributes:
-        frames: what was noted.
-        time_us: when, in microseconds since 1970.
+        frames: the noted frames, with their categories.
+        time_us: time of the note, microseconds since 1970.
     """
 
     frames: list[tuple[str, bytes]]
@@ -286,12 +287,12 @@ class Note:
 
 
 def read_notes(content: bytes, directory: Path) -> tuple[list[Note], bytes | None]:
-    """Return the valid notes in a file of a dead process, and the policy that lies beside them.
+    """Return the valid notes in a dead process's file, and the policy stored with them.
 
-    Notes for another directory are none after a week, when nobody has come for them.
+    Notes for another directory are ignored once they are more than a week old.
 
     Raises:
-        ValueError: this is not such a file, or its notes are for another directory.
+        ValueError: the file is not one of notes, or its notes are for another directory.
     """
     if len(content) < HEADER_BYTES:
         raise ValueError("no intents: too short for a header")

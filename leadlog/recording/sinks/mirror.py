@@ -1,8 +1,8 @@
-"""Counts of a ring that lies in the heap, kept where `leadlog doctor` can read them.
+"""Counts of a ring in the heap, stored where `leadlog doctor` can read them.
 
-A copy of the header in a file of its own, made before the first line is taken and refreshed once a
-second by plain writes. It is locked as a ring is, so that it tells whether its process lives; and
-whether that ended in order, since the last copy says that it is the last.
+A copy of the ring's header in its own file, written before the first line is taken and refreshed
+once a second by plain writes. It is locked like a ring, which shows whether its process lives. The
+last copy is marked as such, which shows whether the process ended in order.
 """
 
 import os
@@ -22,10 +22,10 @@ class Mirror:
     """The copy of one ring's header.
 
     Args:
-        category: whose ring.
+        category: the ring's category.
         ring: the ring.
-        spool: where it is put, or into its spare folder.
-        descriptors: where it is opened.
+        spool: the spool that holds the file, in its main or its spare folder.
+        descriptors: the descriptors it is opened with.
     """
 
     def __init__(self, category: str, ring: Ring, spool: Spool, descriptors: Descriptors) -> None:
@@ -46,19 +46,19 @@ class Mirror:
             self._write()
 
     def finish(self) -> None:
-        """Write the last counts and let go of the file, which stays for a while."""
+        """Write the last counts and close the file, which is kept for a while."""
         self._write(last=True)
         self.close()
         self._spool.retire(self._path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd >= 0:
             self._descriptors.close(self._fd)
             self._fd = -1
 
     def remove(self) -> None:
-        """Remove the file, since the ring itself can be read now."""
+        """Remove the file, since other processes can read the ring itself now."""
         self.close()
         self._path.unlink(missing_ok=True)
 
@@ -73,7 +73,7 @@ class Mirror:
                 os.lseek(self._fd, 0, os.SEEK_SET)
                 os.write(self._fd, page)
         except OSError:
-            return  # nowhere to keep them; `leadlog.stats()` still has them
+            return  # no place for them; `leadlog.stats()` still has them
         self._page = page
 
     def _open(self, page: bytes) -> None:
@@ -82,7 +82,7 @@ class Mirror:
             path = folder / name
             try:
                 make_private(folder)
-                # Under another name until it is whole and locked, as a ring.
+                # Under another name until it is complete and locked, like a ring.
                 temporary = path.with_suffix(".new")
                 fd = self._descriptors.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             except OSError:

@@ -1,8 +1,8 @@
-"""The sinks of an application's own, beside the files: each has a queue and a thread for itself.
+"""The application's own sinks, in addition to the files: each has its own queue and thread.
 
-The drain offers lines once they are in their file. An offer never waits, so whatever a sink does,
-files and callers go on. What lies in a queue is a copy: a process that is killed loses it for its
-sinks, while the file has it.
+The drain offers lines once they are in their file. An offer never waits, so a sink can delay
+neither files nor callers. A queue holds copies: a process that is killed loses them for its sinks,
+while the file has them.
 """
 
 import time
@@ -21,7 +21,7 @@ _PIECE_BYTES = 256 * 1024
 _PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 _STEP_SECONDS = 0.02
 _GRACE_SECONDS = 0.2
-"""How long `close` waits beyond its timeout for a sink that is just closing."""
+"""How long `close` waits beyond its timeout for a sink that is closing."""
 
 
 class Outlet:
@@ -31,7 +31,7 @@ class Outlet:
         queue: the sink, its name and the size of its queue.
 
     Attributes:
-        holders: how many pipelines write to it.
+        holders: number of pipelines that write to it.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_lock")  # see leadlog.core.native
@@ -44,7 +44,7 @@ class Outlet:
         self.start()
 
     def _begin(self) -> None:
-        """Set up what each process has of its own."""
+        """Set up the state that each process has of its own."""
         self._lock = RLock()
         self._alarm = Lock()
         self._alarm.acquire()
@@ -60,11 +60,11 @@ class Outlet:
         self._thread: Background | None = None
 
     def after_fork(self) -> None:
-        """In a forked child: begin anew; what waits is the parent's to write."""
+        """Begin anew in a forked child; waiting lines are the parent's to write."""
         self._begin()
 
     def start(self) -> None:
-        """Start the thread if there is none, and the interpreter starts any."""
+        """Start the thread if there is none and threads can be started."""
         if self._thread is None:
             self._thread = start_thread(self._run, f"leadlog-sink-{self.queue.name}")
 
@@ -72,9 +72,9 @@ class Outlet:
         """Put lines into the queue, or count them as dropped; never waits and never raises.
 
         Args:
-            category: whose they are.
-            lines: they, as one.
-            count: how many they are.
+            category: the lines' category.
+            lines: the lines, concatenated.
+            count: number of lines.
         """
         with self._lock:
             self._accepted += count
@@ -92,7 +92,7 @@ class Outlet:
         try:
             self._alarm.release()
         except RuntimeError:
-            return  # it is ringing
+            return  # it has been woken already
 
     def _run(self) -> None:
         while True:
@@ -104,11 +104,11 @@ class Outlet:
         if self._ever_opened:
             try:
                 self.queue.sink.close()
-            except BaseException as error:  # noqa: BLE001 - a sink's trouble is its own
+            except BaseException as error:  # noqa: BLE001 - a failure affects only its sink
                 self._failed(error)
 
     def _deliver(self) -> None:
-        """Have the sink take the first batch, or drop it."""
+        """Pass the first batch to the sink, or drop it."""
         category, lines, count = self._batches[0]
         taken = self._attempt(category, lines)
         for pause in _PAUSES_SECONDS:
@@ -117,7 +117,7 @@ class Outlet:
             taken = self._attempt(category, lines)
         with self._lock:
             if self._given_up:
-                return  # all of these are counted
+                return  # all of them are counted already
             self._batches.popleft()
             self._bytes -= len(lines)
             if taken:
@@ -165,13 +165,13 @@ class Outlet:
             )
 
     def flush(self, timeout: float) -> bool:
-        """Wait until the sink took, or lost, what was offered so far.
+        """Wait until the sink took or lost the lines offered so far.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: maximum number of seconds to wait.
 
         Returns:
-            Whether it did.
+            True on success, False on timeout.
         """
         deadline = time.monotonic() + timeout
         goal = self._accepted
@@ -182,16 +182,16 @@ class Outlet:
                 return True
             if is_current(self._thread) or time.monotonic() >= deadline:
                 return False
-            time.sleep(_STEP_SECONDS / 4)  # a green thread's own: others have their turn
+            time.sleep(_STEP_SECONDS / 4)  # patched for green threads, which lets others run
 
     def end(self, deadline: float) -> None:
-        """Take nothing more, and have what waits written until `deadline` at most."""
+        """Accept no more lines, and allow until `deadline` to write the waiting ones."""
         with self._lock:
             self._deadline = deadline
         self._ring()
 
     def join(self) -> None:
-        """Wait for the end that `end` set, and give up what is not written then."""
+        """Wait for the deadline that `end` set, and drop the lines not written by then."""
         if self._thread is not None and self._deadline is not None:
             self._thread.join(max(self._deadline - time.monotonic(), 0.0) + _GRACE_SECONDS)
         with self._lock:
@@ -207,7 +207,8 @@ class Outlets:
 
     Args:
         queues: the sinks.
-        before: those of the pipeline whose place this one takes: a sink that both have goes on.
+        before: the sinks of the pipeline that is replaced; a sink that both pipelines have stays
+            open.
     """
 
     def __init__(self, queues: Iterable[SinkQueue] = (), before: "Outlets | None" = None) -> None:
@@ -226,7 +227,7 @@ class Outlets:
         return bool(self._outlets)
 
     def start(self) -> None:
-        """Start the threads that are missing, as in a forked child at its first event."""
+        """Start missing threads, for example in a forked child at its first event."""
         for outlet in self._outlets:
             outlet.start()
 
@@ -249,13 +250,13 @@ class Outlets:
         return {outlet.queue.name: outlet.counts() for outlet in self._outlets}
 
     def flush(self, timeout: float) -> bool:
-        """Wait as `Outlet.flush` for all of them, at most `timeout` seconds together."""
+        """Wait for all sinks as `Outlet.flush` does, up to `timeout` seconds in total."""
         deadline = time.monotonic() + timeout
         done = [outlet.flush(max(deadline - time.monotonic(), 0.0)) for outlet in self._outlets]
         return all(done)
 
     def close(self, timeout: float) -> None:
-        """Have each sink that no other pipeline has write what waits, and close."""
+        """Let each sink that no other pipeline uses write its waiting lines, and close it."""
         if self._closed:
             return
         self._closed = True
@@ -271,10 +272,10 @@ class Outlets:
 
 
 def sink_queues(sinks: Sequence[BatchSink | SinkQueue]) -> tuple[SinkQueue, ...]:
-    """Return the sinks that `configure` was given, each with a name of its own.
+    """Return the queues of the sinks given to `configure`, each with a unique name.
 
     Raises:
-        SettingsError: one of them is no sink, or twice the same one.
+        SettingsError: an object is not a sink, or is given twice.
     """
     queues: list[SinkQueue] = []
     names: Counter[str] = Counter()

@@ -1,7 +1,7 @@
 """The overflow: a bounded buffer in the heap, for lines that find their ring full.
 
-It bridges a disk that stands still for longer than a ring lasts. What lies here is lost if the
-process is killed, so lines move on into the ring as soon as it has room.
+It bridges a disk that stalls for longer than a ring lasts. Its lines are lost if the process is
+killed, so they are moved into the ring as soon as it has room.
 """
 
 from collections import deque
@@ -11,15 +11,15 @@ from typing import NamedTuple
 __all__ = ["Budget", "Overflow", "Waiting"]
 
 _OVERHEAD_BYTES = 64
-"""What a line costs beside its own bytes: the object and its place in the queue."""
+"""Cost of a line beyond its own bytes: the object and its place in the queue."""
 
 _SHARE = 16
 
 
 class Budget:
-    """Bytes that the overflows of all categories may take together.
+    """Limit on the bytes of all categories' overflows together.
 
-    Each category has a sixteenth to itself and the rest is shared, first come, first served. So a
+    Each category has a sixteenth to itself and the rest is shared, first come, first served, so a
     flood in one category never takes all the room of another.
 
     Args:
@@ -31,19 +31,19 @@ class Budget:
         self._overflows: list[Overflow] = []
 
     def overflow(self) -> "Overflow":
-        """Return a new overflow that takes part."""
+        """Return a new overflow that shares the budget."""
         overflow = Overflow(self)
         self._overflows.append(overflow)
         return overflow
 
     def forget(self, overflow: "Overflow") -> None:
-        """Exclude an empty overflow."""
+        """Exclude an empty overflow from the budget."""
         self._overflows = [one for one in self._overflows if one is not overflow]
 
     def allows(self, overflow: "Overflow", cost: int) -> bool:
-        """Return whether `overflow` may take `cost` bytes more.
+        """Return whether `overflow` may take `cost` more bytes.
 
-        The others may grow meanwhile, since each has its own lock: the limit can be exceeded
+        The others may grow at the same time, since each has its own lock: the limit can be exceeded
         by one line per category.
         """
         reserve = self._limit // _SHARE
@@ -61,8 +61,8 @@ class Waiting(NamedTuple):
 
     Attributes:
         line: its bytes.
-        end: bytes of all lines that ever came, up to this one.
-        number: how many these are.
+        end: total bytes of all lines ever added, including this one.
+        number: number of all lines ever added, including this one.
     """
 
     line: bytes
@@ -71,10 +71,10 @@ class Waiting(NamedTuple):
 
 
 class Overflow:
-    """The lines of one category that wait for room in the ring, oldest first.
+    """The lines of one category waiting for room in the ring, oldest first.
 
-    Used under the lock of the ring, in steps that can be broken off and repeated; the
-    properties are right at any moment.
+    Used under the lock of the ring, in steps that can be interrupted and repeated; the
+    properties are correct at any moment.
     """
 
     __slots__ = ("_budget", "_gone", "_lines")
@@ -86,7 +86,7 @@ class Overflow:
 
     @property
     def last(self) -> Waiting:
-        """The line that came last."""
+        """The line added last."""
         try:
             return self._lines[-1]
         except IndexError:
@@ -102,24 +102,24 @@ class Overflow:
 
     @property
     def cost(self) -> int:
-        """Bytes they take of the budget."""
+        """Bytes of the budget that the lines use."""
         last, gone = self.last, self._gone
         return last.end - gone.end + _OVERHEAD_BYTES * (last.number - gone.number)
 
     @property
     def total(self) -> int:
-        """How many lines ever came."""
+        """Number of lines ever added."""
         return self.last.number
 
     def admit(self, line: bytes) -> Waiting | None:
-        """Return the entry to `append` for a line; None when there is no room for it."""
+        """Return the entry to `append` for a line; None if there is no room for it."""
         if not self._budget.allows(self, len(line) + _OVERHEAD_BYTES):
             return None
         last = self.last
         return Waiting(line, last.end + len(line), last.number + 1)
 
     def append(self, waiting: Waiting) -> None:
-        """Take what `admit` gave; not a second time."""
+        """Add an entry returned by `admit`; a second time does nothing."""
         if self.last.number < waiting.number:
             self._lines.append(waiting)
 
@@ -129,7 +129,7 @@ class Overflow:
         return list(takewhile(lambda waiting: waiting.end <= limit, self._lines))
 
     def release(self, gone: Waiting) -> None:
-        """Let go of the lines up to this one."""
+        """Remove the lines up to this one."""
         self._gone = gone._replace(line=b"")
         while self._lines and self._lines[0].number <= gone.number:
             self._lines.popleft()

@@ -1,9 +1,9 @@
-"""Recovery: writes what killed processes left in their rings, continuing at the exact byte.
+"""Recovery: writes the lines that killed processes left, continuing at the exact byte.
 
 Every sink does this when it starts and every few seconds, and so does `leadlog recover`. A ring
-whose lock is free no longer has an owner, and the first process to lock it recovers it. Only files
-that grow and a header that follows them change, so a recovering process may be killed too: the
-next one sees how far it came.
+whose lock is free has no owner; the first process to lock it recovers it. Only files that grow, and
+a header that follows them, are changed, so a recovering process may be killed too: the next one
+sees how far it got.
 """
 
 import os
@@ -32,16 +32,16 @@ __all__ = ["Recovery", "recover", "recover_rings"]
 
 @dataclass(slots=True)
 class Recovery:
-    """What a recovery did.
+    """The result of a recovery.
 
     Attributes:
-        rings: rings of dead processes that were emptied.
-        lines: lines that were brought into files.
-        lost: lines that had only been in the memory of a process that was killed.
-        unsettled: records of transactions whose outcome the dead process could not record.
-        alive: rings left alone, since their processes live or somebody else recovers them or
-            an older one of their process.
-        errors: what could not be recovered now, and why; it stays where it is.
+        rings: number of rings of dead processes that were emptied.
+        lines: number of lines written to files.
+        lost: number of lines that were only in the memory of a killed process.
+        unsettled: number of records of transactions whose outcome the dead process did not record.
+        alive: number of rings left alone, because their processes live, or another process
+            recovers them or an older one of the same process.
+        errors: what could not be recovered now, and why; it is kept.
     """
 
     rings: int = 0
@@ -67,14 +67,14 @@ def recover(
 
     Args:
         directory: the log directory.
-        host: as the sinks of this host have it.
+        host: name of this host, as its sinks have it.
         segment_bytes: size at which the next segment is begun.
-        file_mode: of new files.
-        directory_mode: of new folders.
+        file_mode: mode of new files.
+        directory_mode: mode of new folders.
         memory: the memory file system.
-        write: `os.write`, or what a test has in its place.
-        finisher_of: makes what finishes the events of a dead process; without it those that
-            are not finished stay where they are.
+        write: `os.write`, or a replacement for tests.
+        finisher_of: returns the function that finishes a dead process's events; without it,
+            unfinished events are kept where they are.
     """
     spool = Spool(directory, memory)
     descriptors = Descriptors()
@@ -109,9 +109,9 @@ def recover_rings(
 
     Args:
         files: opens the files.
-        own: rings of this process, which are not even looked at.
-        finisher_of: as `recover`.
-        offer: is given what is brought into files.
+        own: rings of this process, which are skipped.
+        finisher_of: see `recover`.
+        offer: receives the lines written to files.
     """
     report = Recovery()
     notes = lock_notes(files)
@@ -121,7 +121,7 @@ def recover_rings(
             try:
                 if not unsettled.rings:
                     report.unsettled += unsettled.settle(finisher_of)
-            except Exception as error:  # noqa: BLE001 - one process's trouble is its own
+            except Exception as error:  # noqa: BLE001 - a failure affects only its process
                 report.errors.append(f"{unsettled.path.name}: {error}")
     finally:
         for unsettled in notes:
@@ -136,7 +136,7 @@ def _recover_all(
     finisher_of: FinisherOf | None,
     offer: Offer | None,
 ) -> None:
-    waiting = set()  # series whose older ring is not in files yet: the order is kept
+    waiting = set()  # series whose older ring is not in files yet; preserves the order
     for file in files.spool.files():
         if file.past or file.path in own or file.category not in CATEGORIES:
             continue
@@ -147,7 +147,7 @@ def _recover_all(
             if not _recover_one(file, files, report, finisher_of, offer):
                 report.alive += 1
                 waiting.add(file.series)
-        except Exception as error:  # noqa: BLE001 - one ring's trouble is its own
+        except Exception as error:  # noqa: BLE001 - a failure affects only its ring
             report.errors.append(f"{file.path.name}: {error}")
             if isinstance(error, OSError):
                 waiting.add(file.series)
@@ -163,11 +163,11 @@ def _recover_one(
     """Recover one ring, unless it is in use.
 
     Returns:
-        Whether it is not.
+        False if it is in use, otherwise True.
 
     Raises:
         OSError: a file cannot be written.
-        ValueError: it is no ring.
+        ValueError: the file is not a ring.
     """
     try:
         fd = files.descriptors.open(file.path, os.O_RDWR)
@@ -179,7 +179,7 @@ def _recover_one(
             return False
         size = os.fstat(fd).st_size
         if not file.path.exists():
-            return True  # a sibling was faster
+            return True  # another process was faster
         os.lseek(fd, 0, os.SEEK_SET)
         header = Header(os.read(fd, HEADER_BYTES))
         if not header.belongs(files.directory):
@@ -193,7 +193,7 @@ def _recover_one(
                 finish = finisher_of(storage.policy)
             ring = Ring(storage, Budget(0).overflow())
             seen = header.words[SEEN_US]
-            # Lines that the owner's drain had not seen are dated by the last time that it looked.
+            # Lines that the owner's drain had not seen are dated by the time of its last pass.
             channel = Channel(file.category, ring, files, lambda: seen, finish, offer=offer)
             try:
                 if not _empty(channel, report):
@@ -213,11 +213,11 @@ def _leave_to_other(
 ) -> bool:
     """Handle a dead process's ring that is for another directory with the same path.
 
-    That directory was removed, or it is a container's that shares the memory. An empty ring is
-    removed at once, and one with events when nobody has come for them in a week.
+    That directory was removed, or belongs to a container that shares the memory. An empty ring is
+    removed at once, one with events after a week without recovery.
 
     Raises:
-        ValueError: its events are kept.
+        ValueError: its events are kept for now.
     """
     waiting = waiting_lines(fd)
     age_seconds = time.time() - header.words[SEEN_US] / 1e6
@@ -230,13 +230,13 @@ def _leave_to_other(
 
 
 def _empty(channel: Channel, report: Recovery) -> bool:
-    """Bring the frames of a dead process's ring into files.
+    """Write the frames of a dead process's ring to files.
 
     Returns:
-        False when somebody is busy with the file that has to be completed.
+        False if another process is using the file that must be completed.
 
     Raises:
-        OSError: it cannot be done now.
+        OSError: the files cannot be written now.
     """
     ring = channel.ring
     before = ring.progress

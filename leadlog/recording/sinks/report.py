@@ -1,7 +1,7 @@
 """Counts of the lines of every process that logs, or logged, into a directory.
 
-Read from the headers of the rings, so it needs nobody's help: neither a living process is asked
-nor does a dead one have to have said anything.
+The counts are read from the headers of the rings, so neither living nor dead processes have to
+cooperate.
 """
 
 import os
@@ -38,20 +38,20 @@ class RingReport:
 
     Attributes:
         process_id: the process.
-        category: whose lines.
+        category: the lines' category.
         alive: whether the process still holds the ring.
-        since_us: when the ring was made, in microseconds since 1970.
+        since_us: time when the ring was created, microseconds since 1970.
         accepted: lines taken.
         written: lines in files.
-        in_ring: lines on their way; those of a dead process wait to be recovered.
-        dropped: lines lost, by cause; `lost` are those that a killed process had in its own
-            memory.
-        degraded: lines that for a while lay where a kill would have lost them.
-        file: the file being written, relative to the log directory; "" for none.
-        waiting_since: `timestamp` of the first line in the ring; None where none waits.
-        omitted: events left out on purpose.
-        uncounted: whether the process ended without a last count, and its memory went with it, so
-            that more may be lost than is known.
+        in_ring: lines not yet in files; those of a dead process wait for recovery.
+        dropped: lines lost, by cause; `lost` are those that were in the memory of a killed
+            process.
+        degraded: lines that were temporarily stored where a kill would have lost them.
+        file: the file being written, relative to the log directory; "" if there is none.
+        waiting_since: `timestamp` of the first line in the ring; None if none is waiting.
+        omitted: events dropped deliberately.
+        uncounted: whether the process ended without a last count and its memory is gone, so more
+            lines may be lost than are counted.
     """
 
     process_id: int
@@ -70,22 +70,22 @@ class RingReport:
 
 
 def ring_reports(directory: Path, memory: Path = MEMORY) -> list[RingReport]:
-    """Return the rings of a log directory, of living processes and of dead ones.
+    """Return the reports of a log directory's rings, of living and dead processes.
 
     Args:
         directory: the log directory.
         memory: the memory file system.
 
     Returns:
-        By process and category; rings that nothing ever went through, as far as is known, are
-        left out.
+        The reports, ordered by time, process and category. Rings that are not known to have had
+        any line are left out.
     """
     found = []
     for file in Spool(directory, memory).files():
         try:
             report = _read(file)
         except (OSError, ValueError, TypeError):
-            continue  # removed meanwhile, or no ring of this version
+            continue  # removed since, or not a ring of this version
         if report.accepted or report.uncounted:
             found.append(report)
     return sorted(found, key=lambda one: (one.since_us, one.process_id, one.category))
@@ -134,9 +134,9 @@ def waiting_lines(fd: int) -> int:
 
 
 def _consistent(fd: int) -> tuple[Header, int, bytes]:
-    """Return a header, the number of lines in the ring at that time, and the first one's start.
+    """Return a header, the number of lines in the ring at that time, and the start of the first.
 
-    A living owner may overwrite what is being counted; then it is counted again.
+    If a living owner overwrites the ring during the count, it is counted again.
     """
     with os.fdopen(os.dup(fd), "rb", buffering=0) as stream:
         tries = _TRIES

@@ -1,11 +1,11 @@
 """The ring: accepts a line in a microsecond, and keeps it even if the process is killed.
 
 A ring buffer in memory that outlives the process, holding whole lines one after the other.
-Positions count bytes since the ring was made and never decrease. The bytes of a line are written
-first, then the tail moves past them: that single store is the acknowledgement.
+Positions count bytes since the ring was created and never decrease. The bytes of a line are
+written first, then the tail moves past them: that single store is the acknowledgement.
 
-Any thread adds lines; one thread (the drain) takes them out. Lines that do not fit go to the
-overflow, and from there back into the ring, so that the order is kept.
+Any thread adds lines; one thread (the drain) removes them. Lines that do not fit are put into the
+overflow, and moved from there into the ring, so the order is kept.
 
 A signal handler may raise at any point in this code (Ctrl-C does). Anything that takes more than
 one store is therefore decided first, by a single store, and then carried out in steps that can be
@@ -36,19 +36,19 @@ __all__ = ["Ring"]
 
 
 _TURNS = 50
-"""How often a thread gives way to the one inside before it waits for the lock."""
+"""How often a thread yields to the one inside before it waits for the lock."""
 
 
 class _Move(NamedTuple):
-    """What was decided on a line, or on several.
+    """A decided change for one or several lines.
 
     Attributes:
-        tail: of the ring, afterwards.
-        lines: that went into the ring so far, afterwards.
-        dropped: by cause, afterwards.
+        tail: tail of the ring afterwards.
+        lines: number of lines put into the ring afterwards.
+        dropped: counts by cause afterwards.
         gone: the last line that leaves the overflow.
-        come: the line that goes to the overflow.
-        beside: the entry of `_side` that this is about.
+        come: the line added to the overflow.
+        beside: the entry of `_side` that is placed.
     """
 
     tail: int
@@ -63,14 +63,14 @@ class Ring(Body):
     """A ring of lines.
 
     Args:
-        storage: the memory, formatted; a ring that was used goes on where it stood.
-        overflow: takes what does not fit.
-        wake: wakes the drain soon; called from any thread or signal handler.
-        grow: called when it is full; returns whether another ring takes what comes from now on.
+        storage: the memory, formatted; a used ring continues where it stopped.
+        overflow: receives lines that do not fit.
+        wake: wakes the drain; called from any thread or signal handler.
+        grow: called when the ring is full; returns whether another ring receives further lines.
 
     Attributes:
-        lock: held to put lines in or to change the storage.
-        overflow: takes what does not fit.
+        lock: held to add lines or to change the storage.
+        overflow: receives lines that do not fit.
     """
 
     __slots__ = ("lock",)  # see leadlog.core.native
@@ -100,13 +100,12 @@ class Ring(Body):
     def put(self, line: bytes) -> bool:
         """Take a line that ends with a newline.
 
-        A call from within a call (by a signal handler, or a finaliser) leaves its line with
-        the outer one.
+        A nested call (by a signal handler or a finaliser) leaves its line to the outer call.
 
         Returns:
-            False when the ring is sealed and has not taken it, perhaps only just, since it is
-            full and another one takes its place; True also for a line that was dropped, and
-            counted.
+            False if the ring is sealed and has not taken the line, possibly just now, because it
+            was full and another ring replaced it. True otherwise, even for a line that was dropped
+            and counted.
         """
         if self._claimed:
             self._give_way()
@@ -137,11 +136,11 @@ class Ring(Body):
                     self._busy = self._claimed = False
 
     def _give_way(self) -> None:
-        """Let the thread that is inside, or about to be, finish before its lock is asked for.
+        """Let the thread that is inside, or about to be, finish before requesting the lock.
 
-        A thread that blocks on the lock gets it before it gets the GIL, so the next one blocks
-        in turn, and from then on every line costs a switch of threads: four threads then log a
-        third of what one does. Within a call from within a call this waits in vain, not long.
+        A thread that blocks on the lock gets it before it gets the GIL, so the next one blocks in
+        turn, and from then on every line costs a thread switch: four threads then log a third of
+        what one does. In a nested call this waits in vain, but not for long.
         """
         for _ in range(_TURNS):
             sleep(0)
@@ -149,10 +148,10 @@ class Ring(Body):
                 return
 
     def _place(self, line: bytes, beside: tuple[bytes] | None = None) -> bool:
-        """Take a line the slow way: when there is no room, or the ring's end is near.
+        """Take a line on the slow path: without room for it, or near the ring's end.
 
         Returns:
-            Whether it was taken, as `put`.
+            Whether it was taken, see `put`.
         """
         self._carry_out()
         size = len(line)
@@ -160,8 +159,8 @@ class Ring(Body):
             self._decide(dropped=self._dropped_more("oversize", 1), beside=beside)
             return True
         if self._overflow and self._room() >= self.capacity // 2:
-            # Rather here, where the lock is held anyway, than by the drain, which would have
-            # to win it against all callers.
+            # Better here, where the lock is held already, than in the drain, which would have to
+            # compete for it with all callers.
             self._refill()
         if not self._overflow and size <= self._room():
             self.storage.write(self.tail, line)
@@ -181,7 +180,7 @@ class Ring(Body):
         return True
 
     def _place_side(self) -> None:
-        """Take the lines that came from within a call."""
+        """Take the lines of nested calls."""
         self._carry_out()
         while self._side:
             beside = self._side[0]
@@ -212,8 +211,8 @@ class Ring(Body):
         come: Waiting | None = None,
         beside: tuple[bytes] | None = None,
     ) -> None:
-        """Note the move of a line, and make it; the arguments are those of `_Move`."""
-        self._limit = -1  # nobody takes the fast path before this is done
+        """Record the change for a line, and carry it out; the arguments are those of `_Move`."""
+        self._limit = -1  # disables the fast path until this is done
         self._move = _Move(
             self.tail if tail is None else tail,
             self._lines if lines is None else lines,
@@ -225,7 +224,7 @@ class Ring(Body):
         self._carry_out()
 
     def _carry_out(self) -> None:
-        """Do what was decided, also by a call that was broken off."""
+        """Carry out a decided change, even if the call that decided it was interrupted."""
         move = self._move
         if move is None:
             return
@@ -243,10 +242,10 @@ class Ring(Body):
         self._aim()
 
     def _aim(self) -> None:
-        """Set how far the fast path may go.
+        """Set the limit of the fast path.
 
-        Up to the ring's end and to what is free; only up to half the ring until the drain
-        has been woken.
+        The limit is the ring's end or the end of the free room; until the drain has been woken,
+        it is half the ring.
         """
         lap = self.tail // self.capacity * self.capacity
         self._shift = HEADER_BYTES - lap
@@ -260,16 +259,16 @@ class Ring(Body):
         self._limit = -1 if slowly else min(free, lap + self.capacity)
 
     def _note(self) -> None:
-        """Note for other processes what was lost, what a kill would cost, and what it might."""
+        """Publish the counts of lines that are lost, at risk, or were at risk."""
         for at, lines in enumerate(self._dropped, DROPPED):
             self._words[at] = lines
         self._words[IN_MEMORY] = len(self._overflow)
         self._words[DEGRADED] = self._degraded + self._overflow.total
 
     def settle(self) -> None:
-        """Move what waits beside the ring into it, as far as there is room; by the drain.
+        """Move lines waiting for room into the ring, as far as possible; called by the drain.
 
-        Left to the callers as long as there is enough in the ring to go on with.
+        Left to the callers while the ring still holds enough.
         """
         while self._side or self._move or (self._overflow and self._room() > self.capacity // 2):
             with self.lock:
@@ -287,12 +286,12 @@ class Ring(Body):
 
     @property
     def goal(self) -> int:
-        """As `end`, or a little less; takes no lock; by the drain."""
+        """Position as `end`, or a little less; takes no lock; for the drain."""
         return self.tail + self._overflow.size
 
     @property
     def end(self) -> int:
-        """Position that the tail will have when everything taken so far is in the ring."""
+        """Position of the tail once everything taken so far is in the ring."""
         with self.lock:
             self._carry_out()
             return self.tail + self._overflow.size + sum(len(line) for (line,) in self._side)
@@ -303,15 +302,15 @@ class Ring(Body):
         return self.end == self.progress.head and not self.progress.ahead
 
     def page(self, *, last: bool) -> bytes:
-        """Return the header as another process should see it if it cannot see the ring itself.
+        """Return the header for other processes that cannot see the ring itself.
 
         Args:
-            last: whether no line follows; otherwise later lines are not in these counts.
+            last: whether no line follows; otherwise these counts may miss later lines.
         """
         counts = self.counts()
         page = bytearray(self._memory[:HEADER_BYTES])
         with memoryview(page).cast("Q") as words:
-            words[SEEN_US] = 0  # changes though nothing happened
+            words[SEEN_US] = 0  # changes even if nothing happened
             words[IN_MEMORY] = counts.waiting
             words[UNCOUNTED] = not last
             words[DEGRADED] = counts.degraded
@@ -336,14 +335,14 @@ class Ring(Body):
             )
 
     def _unsafe_lines(self) -> int:
-        """Lines that went through the present storage, if that dies with the process."""
+        """Return the number of lines in the current storage, if it dies with the process."""
         return self._lines - self._lines_before if self.storage.path is None else 0
 
     def swap(self, storage: Storage) -> bool:
-        """Go on in another storage of the same size, if nothing lies in the present one.
+        """Replace an empty storage by another one of the same size.
 
         Returns:
-            False when something does, or a call is under way.
+            False if the storage is not empty or a call is in progress.
         """
         with self.lock:
             if self._busy or self._move or self._side or self._overflow:
@@ -372,11 +371,11 @@ class Ring(Body):
         """Release the storage of a sealed ring; called by the drain at the end.
 
         Args:
-            leave: also if it is not empty. Lines in this process's own memory are
-                given up and counted; the rest stays for recovery.
+            leave: whether to release a ring that is not empty. Lines in this process's own memory
+                are then dropped and counted; the rest stays for recovery.
 
         Returns:
-            False when it is not empty.
+            False if the ring was not released.
         """
         with self.lock:
             if self._busy or not (leave or self.idle):
@@ -395,10 +394,10 @@ class Ring(Body):
         return True
 
     def abandon(self) -> None:
-        """In a forked child: lets go of the parent's memory.
+        """Release the parent's memory, in a forked child.
 
-        A call that the fork interrupted goes on in memory of its own; the parent's copy of
-        that call puts the line in.
+        A call interrupted by the fork continues in separate memory; the parent's copy of that call
+        adds the line.
         """
         self.lock = RLock()
         self._words.release()

@@ -1,7 +1,7 @@
 """The rings of one process: one per category, and further ones when one is full.
 
-A full ring is sealed, and the next one takes what comes; it is emptied before the next, so that
-the order stays. All of them lie in memory that outlives the process. Only where there is no room
+A full ring is sealed, and the next one receives further lines; it is emptied before the next, so
+the order is kept. All of them are in memory that outlives the process. Only if there is no room
 for a further ring do lines go to the overflow, on the heap.
 """
 
@@ -25,12 +25,12 @@ _LEAST_FURTHER_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RingSizes:
-    """How large the rings of a process are.
+    """The sizes of a process's rings.
 
     Attributes:
-        usual: of each category's first ring, or one size for all.
-        further: most that further rings take together, and again what waits on the heap.
-        stage: of each stage.
+        usual: bytes of each category's first ring, or one size for all.
+        further: maximum bytes of all further rings, and also of the lines waiting on the heap.
+        stage: bytes of each stage.
     """
 
     usual: Mapping[str, int] | int
@@ -38,7 +38,7 @@ class RingSizes:
     stage: int
 
     def of(self, category: str) -> int:
-        """Size of a category's first ring, in whole pages."""
+        """Return the size of a category's first ring, rounded up to whole pages."""
         size = self.usual if isinstance(self.usual, int) else self.usual.get(category, 1 << 20)
         return -(-size // _PAGE_BYTES) * _PAGE_BYTES
 
@@ -47,16 +47,17 @@ class Rings:
     """The rings of one process.
 
     Args:
-        spool: where they lie.
-        descriptors: where they are opened.
-        sizes: how large they are.
-        policy: lies beside each of them.
-        clock: gives microseconds since 1970.
+        spool: the spool that holds them.
+        descriptors: the descriptors they are opened with.
+        sizes: their sizes.
+        policy: the policy stored next to each of them.
+        clock: returns microseconds since 1970.
 
     Attributes:
-        current: category to the ring that takes what comes.
-        wake: wakes the drain soon; to be set before rings are opened.
-        account: keeps the counts of a ring that lies in the heap; to be set likewise.
+        current: category to the ring that receives new lines.
+        wake: wakes the drain; must be set before rings are opened.
+        account: publishes the counts of a ring in the heap; must be set before rings are
+            opened.
     """
 
     __slots__ = ("__dict__", "_lock")  # see leadlog.core.native
@@ -75,7 +76,7 @@ class Rings:
         self._policy = policy
         self._clock = clock
         self._budget = Budget(sizes.further)
-        self._lock = RLock()  # may be asked for while a ring's is held, not the reverse
+        self._lock = RLock()  # may be acquired while a ring's is held, not the reverse
         self._closed = False
         self._before: dict[str, tuple[Counts, tuple[Ring, ...]]] = {}
         self.current: dict[str, Ring] = {}
@@ -83,10 +84,10 @@ class Rings:
         self.account: Callable[[str, Ring], None] = lambda _category, _ring: None
 
     def open(self, category: str) -> Ring:
-        """Return the ring that takes what comes in a category, made if there is none yet.
+        """Return the ring that receives new lines of a category, creating it if there is none.
 
         Raises:
-            ValueError: there is no such category.
+            ValueError: the category does not exist.
         """
         with self._lock:
             ring = self.current.get(category)
@@ -122,14 +123,14 @@ class Rings:
         return ring
 
     def _grow(self, category: str, full: Ring) -> bool:
-        """Put a further ring in the place of a full one; called by the full one's callers."""
+        """Replace a full ring by a further one; called by the full ring's callers."""
         with self._lock:
             if self._closed or full.storage.path is None or self.current[category] is not full:
                 return False
             counts, earlier = self._before.get(category, (Counts(), ()))
             limit = self._sizes.further
             room = limit - self._further(self.current)
-            own = limit * 3 // 4 - self._further([category])  # the rest is for the others
+            own = limit * 3 // 4 - self._further([category])  # the rest is left for the others
             capacity = min(_FURTHER_BYTES, room, own) // _PAGE_BYTES * _PAGE_BYTES
             if capacity < _LEAST_FURTHER_BYTES:
                 return False
@@ -143,29 +144,29 @@ class Rings:
         return True
 
     def _further(self, categories: Mapping[str, Ring] | list[str]) -> int:
-        """Bytes of the rings that were added to the usual ones."""
+        """Return the bytes of the rings added to the usual ones."""
         rings = [(category, ring) for category in categories for ring in self.of(category)]
         return sum(ring.capacity for _, ring in rings) - sum(map(self._sizes.of, categories))
 
     def of(self, category: str) -> tuple[Ring, ...]:
-        """Return the rings of a category that hold something, or may; oldest first."""
+        """Return the rings of a category that may hold lines, oldest first."""
         return (*self._before.get(category, (None, ()))[1], self.current[category])
 
     def all(self) -> list[tuple[str, Ring]]:
-        """Return the rings of all categories, those of each oldest first."""
+        """Return the rings of all categories, oldest first within each."""
         return [(category, ring) for category in list(self.current) for ring in self.of(category)]
 
     def is_current(self, category: str, ring: Ring) -> bool:
-        """Return whether a ring takes what comes."""
+        """Return whether a ring receives the new lines of its category."""
         return self.current[category] is ring
 
     def crowded(self, category: str) -> bool:
-        """Return whether the drain is behind: more than half a ring waits."""
+        """Return whether the drain lags: more than half a ring is waiting."""
         ring = self.current.get(category)
         return ring is not None and (ring.crowded or len(self.of(category)) > 1)
 
     def drop(self, category: str, ring: Ring) -> None:
-        """Forget a ring that is finished; its counts stay."""
+        """Remove a ring that is finished; its counts are kept."""
         last = ring.counts()
         with self._lock:
             counts, earlier = self._before[category]
@@ -174,10 +175,10 @@ class Rings:
             self._budget.forget(ring.overflow)
 
     def renew(self, category: str) -> bool:
-        """Give an idle ring storage of the usual size, which it has lost or outgrown.
+        """Give an idle ring new storage of the usual size, after it lost or outgrew it.
 
         Returns:
-            Whether it has it now.
+            Whether the storage was replaced.
         """
         ring = self.current[category]
         if not ring.idle or len(self.of(category)) > 1:
@@ -203,19 +204,19 @@ class Rings:
         with self._lock:
             counts = self._before.get(category, (Counts(), ()))[0]
             rings = self.of(category)
-        for ring in rings:  # without the lock: a thread that holds a ring's may be waiting for it
+        for ring in rings:  # without the lock: a thread holding a ring's lock may be waiting for it
             counts += ring.counts()
         return counts
 
     def seal(self) -> None:
-        """Take nothing more."""
+        """Accept no more lines."""
         with self._lock:
             self._closed = True
         for _, ring in self.all():
             ring.seal()
 
     def abandon(self) -> None:
-        """In a forked child: leave the memory to the parent."""
+        """Leave the memory to the parent, in a forked child."""
         for _, ring in self.all():
             try:
                 ring.abandon()

@@ -1,8 +1,8 @@
-"""The files that lines end up in: one per day, slot and segment, each with one writer.
+"""The log files: one per day, slot and segment, each with one writer.
 
-A file is continued only if it is clean: whole lines, no other writer, and no ring that has yet
-to complete it. Else the next segment is begun; so nothing is ever glued to what another process
-left, and nothing is ever renamed.
+A file is continued only if it is clean: whole lines, no other writer, and no ring that still has to
+complete it. Otherwise the next segment is begun, so nothing is ever appended to another process's
+unfinished line, and nothing is ever renamed.
 """
 
 import errno
@@ -58,13 +58,13 @@ class Segment:
         self.size = os.fstat(fd).st_size
 
     def append(self, data: bytes) -> int:
-        """Write once.
+        """Write data once.
 
         Returns:
-            How many bytes arrived; fewer than given where the disk is nearly full.
+            The number of bytes written; fewer than given if the disk is nearly full.
 
         Raises:
-            OSError: none did.
+            OSError: nothing was written.
         """
         if not self._descriptors.holds(self._fd, self._identity):
             self._reopen()
@@ -78,10 +78,10 @@ class Segment:
         return count
 
     def _reopen(self) -> None:
-        """Open the file anew, whose descriptor the application closed or reused.
+        """Reopen the file, whose descriptor the application closed or reused.
 
         Raises:
-            OSError: it cannot be, or another process has it now.
+            OSError: it cannot be opened, or another process uses it now.
         """
         fd = self._descriptors.open(self._path, os.O_WRONLY | os.O_APPEND)
         ours = self._descriptors.identity(fd) == self._identity and try_lock(fd)
@@ -93,24 +93,24 @@ class Segment:
         self._fd = fd
 
     def exists(self) -> bool:
-        """Return whether the file still has a name, perhaps another one."""
+        """Return whether the file still has a name, possibly another one."""
         return os.fstat(self._fd).st_nlink > 0
 
     def is_current(self) -> bool:
-        """Return whether the file still has its name and no other process wrote to or cut it."""
+        """Return whether the file has its name and no other process wrote to or truncated it."""
         try:
             there = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError:
-            return True  # a folder above can no longer be entered; what is open stays open
+            return True  # a parent folder can no longer be entered; the open file stays open
         return (there.st_dev, there.st_ino) == self._identity and there.st_size == self.size
 
     def sync(self) -> None:
         """Wait until the content is on the disk.
 
         Raises:
-            OSError: it could not be written there.
+            OSError: the content could not be written to the disk.
         """
         if not self._descriptors.holds(self._fd, self._identity):
             self._reopen()
@@ -126,19 +126,19 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """Opens the files of one log directory.
+    """Opener of the files of one log directory.
 
     Attributes:
         directory: the log directory.
-        spool: where the rings are that may name files.
-        descriptors: where files are opened.
-        slot: gives the number of the slot held by this process.
-        host: name of this host, where several share the directory.
+        spool: the spool with the rings that may name files.
+        descriptors: the descriptors that files are opened with.
+        slot: returns the number of the slot held by this process.
+        host: name of this host, if several share the directory.
         segment_bytes: size at which the next segment is begun.
-        file_mode: of new files.
-        directory_mode: of new folders.
-        durable: whether a file is synced before it is left for the next one.
-        write: `os.write`, or what a test has in its place.
+        file_mode: mode of new files.
+        directory_mode: mode of new folders.
+        durable: whether a file is synced before it is closed for the next one.
+        write: `os.write`, or a replacement for tests.
     """
 
     directory: Path
@@ -153,19 +153,19 @@ class Files:
     write: Callable[[int, bytes], int] = os.write
 
     def make_folders(self) -> None:
-        """Make the folders of all categories.
+        """Create the folders of all categories.
 
         Raises:
-            OSError: they cannot be made.
+            OSError: they cannot be created.
         """
         for category in CATEGORIES:
             self._folder(category)
 
     def make_mark(self) -> None:
-        """Give the directory its mark, where it stands.
+        """Give the directory its mark, if the directory exists.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the mark cannot be written.
         """
         if self.directory.is_dir():
             make_mark(self.directory, file_mode=self.file_mode, directory_mode=self.directory_mode)
@@ -176,13 +176,13 @@ class Files:
         return folder
 
     def open(self, category: str, day: int, ring: Path | None, *, fresh: bool = False) -> Segment:
-        """Return the file to write lines of `day` to, continued or new.
+        """Return the file for lines of `day`, continued or new.
 
         Args:
-            category: whose lines.
+            category: the lines' category.
             day: UTC day, counted from 1970.
-            ring: the ring the lines are in; files that it names itself may be continued.
-            fresh: begins the next segment in any case.
+            ring: the ring with the lines; files that the ring itself names may be continued.
+            fresh: whether to begin the next segment in any case.
 
         Raises:
             OSError: no file can be opened.
@@ -210,7 +210,7 @@ class Files:
         raise AssertionError("unreachable")
 
     def _last(self, folder: Path, wanted: LogFile) -> LogFile | None:
-        """Return the last segment there is of the wanted day and slot, sealed ones included."""
+        """Return the last segment of the wanted day and slot, sealed or not; None if none."""
         sealed = archive_directory(self.directory, folder.name, wanted.date)
         names = os.listdir(folder)  # noqa: PTH208 - names suffice
         if sealed.is_dir():
@@ -230,7 +230,7 @@ class Files:
         segment = self.lock(path)
         if segment is None:
             return None
-        # Only now that it is locked does nobody else begin to complete it.
+        # Checked only after locking: from now on no other process begins to complete it.
         clean = (
             segment.size < self.segment_bytes
             and segment.name not in self.spool.names_in_use(but=ring)
@@ -243,10 +243,10 @@ class Files:
         return segment
 
     def lock(self, path: Path) -> Segment | None:
-        """Open a file that exists.
+        """Open and lock an existing file.
 
         Returns:
-            None when it is gone, another user's, or being written by somebody else.
+            None if it was removed, is another user's, or is being written by another process.
 
         Raises:
             OSError: it cannot be opened for another reason.
@@ -266,7 +266,7 @@ class Files:
 
 
 def day_of(name: str) -> int:
-    """Return the UTC day, counted from 1970, that a log file is of, by its name or path."""
+    """Return the UTC day, counted from 1970, of a log file, by its name or path."""
     file = parse_name(name.rpartition("/")[2])
     return 0 if file is None else parse(f"{file.date}T00:00:00.000000Z") // DAY_US
 

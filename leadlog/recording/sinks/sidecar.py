@@ -37,7 +37,7 @@ from leadlog.recording.sinks.storage import RingFile, Storage
 __all__ = ["ANY_KEY", "Seat", "Sidecar", "key_check", "seated_key"]
 
 ANY_KEY = ""
-"""For a process whose lines need no key of pseudonyms."""
+"""Key check of a process whose lines need no pseudonym key."""
 
 _DEAD_SECONDS = 0.5
 _RECOVER_SECONDS = 5.0
@@ -57,12 +57,12 @@ def _seat_path(directory: Path, host: str) -> Path:
 
 
 def seated_key(directory: Path, host: str, descriptors: Descriptors) -> str | None:
-    """Return the key check of the sidecar of a log directory; None where there is no sidecar.
+    """Return the key check of a log directory's sidecar; None if there is no sidecar.
 
     Args:
         directory: the log directory.
-        host: name of this host, where several share the directory.
-        descriptors: where the file is opened.
+        host: name of this host, if several share the directory.
+        descriptors: the descriptors the file is opened with.
     """
     try:
         fd = descriptors.open(_seat_path(directory, host), os.O_RDONLY)
@@ -77,11 +77,11 @@ def seated_key(directory: Path, host: str, descriptors: Descriptors) -> str | No
 
 
 class Seat:
-    """The lock that there is one sidecar of, and that others know it by.
+    """The lock that makes a sidecar unique, and shows others that it runs.
 
     Args:
-        files: of the log directory.
-        key: the key check that is written into it.
+        files: files of the log directory.
+        key: the key check to write into it.
     """
 
     def __init__(self, files: Files, key: str) -> None:
@@ -91,13 +91,13 @@ class Seat:
         self._fd = -1
 
     def take(self) -> bool:
-        """Take it, or see that it is still held.
+        """Acquire the lock, or verify that it is still held.
 
         Returns:
-            False when another sidecar has it.
+            False if another sidecar holds it.
 
         Raises:
-            OSError: the directory cannot be written, or its file system knows no locks.
+            OSError: the directory cannot be written, or its file system does not support locks.
         """
         descriptors = self._files.descriptors
         if self._fd >= 0:
@@ -107,7 +107,7 @@ class Seat:
             self.release()
         make_folder(self._path.parent, self._files.directory_mode)
         fd = descriptors.open(self._path, os.O_RDWR | os.O_CREAT, self._files.file_mode)
-        for _ in range(_TRIES):  # who only looks holds it for a moment
+        for _ in range(_TRIES):  # a process that only checks it holds it briefly
             if try_lock(fd):
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, self._key, 0)
@@ -118,20 +118,20 @@ class Seat:
         return False
 
     def release(self) -> None:
-        """Let another one have it; those who lent their rings take them back."""
+        """Release the lock; the owners of lent rings take them back."""
         self._files.descriptors.close(self._fd)
         self._fd = -1
 
 
 class LentRing(Body):
-    """A ring that a living process puts lines into, as its sidecar sees it."""
+    """A ring into which a living process puts lines, as seen by its sidecar."""
 
     def __init__(self, storage: Storage) -> None:
         super().__init__(storage)
         self._begun = False
 
     def look(self) -> None:
-        """Read how far the owner got."""
+        """Read the owner's progress."""
         tail = self._words[TAIL]
         if not self._begun:
             self.progress = self._header.steady_progress()  # after the tail, see `Ring.swap`
@@ -139,19 +139,19 @@ class LentRing(Body):
         self.tail = max(tail, self.progress.head)
 
     def advance(self, progress: RingProgress) -> None:
-        """See `Body.advance`; from here on nobody else does it."""
+        """See `Body.advance`; from now on only the sidecar calls it."""
         self._begun = True
         super().advance(progress)
 
 
 class _Lent:
-    """One ring that was lent: what empties it, and into which files.
+    """One lent ring, with the channel that empties it.
 
     Attributes:
-        file: its name, read.
+        file: its parsed name.
         ring: the ring.
-        fd: its file, claimed.
-        channel: brings its lines into files; None before there is one.
+        fd: its claimed file.
+        channel: writes its lines to files; None until it is first needed.
     """
 
     __slots__ = ("channel", "fd", "file", "finish_of", "ring", "storage")
@@ -165,11 +165,11 @@ class _Lent:
 
     @property
     def owner(self) -> str:
-        """What all rings of its process have in common."""
+        """Common part of the names of all rings of its process."""
         return self.file.series.partition(".")[2]
 
     def release(self) -> None:
-        """Give up the claim, where it stands."""
+        """Give up the claim without emptying the ring further."""
         if self.channel is not None:
             self.channel.close()
         self.ring.detach()
@@ -177,18 +177,18 @@ class _Lent:
 
 
 class Sidecar:
-    """Empties the rings that living processes lend, and those that dead ones left.
+    """Writer for the rings that living processes lend and dead ones left.
 
     Args:
         files: opens the files of the log directory; its slots are the sidecar's own.
-        clock: gives microseconds since 1970; decides the day of each batch.
-        lent_finisher_of: makes what finishes the facts of a living process.
-        finisher_of: makes what finishes the facts that a dead one left.
-        key: check of the key of pseudonyms that both have.
+        clock: returns microseconds since 1970; decides the day of each batch.
+        lent_finisher_of: returns the function that finishes a living process's facts.
+        finisher_of: returns the function that finishes a dead process's facts.
+        key: check value of the pseudonym key that both use.
         health: reports what cannot be written.
 
     Attributes:
-        recovered: what dead processes had left so far.
+        recovered: total of what was recovered from dead processes.
     """
 
     def __init__(
@@ -216,11 +216,11 @@ class Sidecar:
         self.recovered = Recovery()
 
     def open(self) -> None:
-        """Take the seat.
+        """Become the directory's sidecar.
 
         Raises:
-            LogDirectoryError: another sidecar has it, the directory cannot be written, or this
-                system cannot keep two processes off one ring.
+            LogDirectoryError: there is another sidecar, the directory cannot be written, or this
+                system cannot keep two processes from emptying the same ring.
         """
         directory = self._files.directory
         try:
@@ -241,17 +241,17 @@ class Sidecar:
 
     @property
     def processes(self) -> int:
-        """How many living processes lend their rings now."""
+        """Number of living processes that lend their rings now."""
         return len({one.owner for one in self._lent.values()})
 
     def look(self) -> bool:
-        """Look once at everything.
+        """Make one pass over all rings.
 
         Returns:
             Whether there was anything to write.
         """
         with suppress(OSError):
-            self._seat.take()  # anew, where the directory was removed and made again
+            self._seat.take()  # again, if the directory was removed and created again
         now = monotonic()
         if now >= self._dead_at:
             self._dead_at = now + _DEAD_SECONDS
@@ -262,7 +262,7 @@ class Sidecar:
         served = self._served()
         for one in served:
             one.ring.look()
-        # What was stored before the tails is here as well before it is read, whatever the machine.
+        # Data stored before the tails must be visible before it is read, on any machine.
         sleep(_SEEN_SECONDS)
         busy = False
         waiting = set()
@@ -270,7 +270,7 @@ class Sidecar:
             if one.file.series not in waiting:
                 busy |= self._empty(one)
                 if not one.ring.empty:
-                    waiting.add(one.file.series)  # what came later waits
+                    waiting.add(one.file.series)  # newer lines wait
         if self._files.durable and now >= self._sync_at:
             self._sync_at = now + _SYNC_SECONDS
             for one in served:
@@ -279,13 +279,10 @@ class Sidecar:
         return busy
 
     def _served(self) -> list[_Lent]:
-        """Return the rings that are lent, borrowed where they are new.
-
-        The oldest of a series first.
-        """
+        """Return the lent rings, borrowing new ones; the oldest of a series first."""
         found = list(self._files.spool.files())
         there = {file.path for file in found}
-        # Before anything new is opened, since a ring may have taken the place of one that is gone.
+        # Before new ones are opened, since a ring may have replaced one that is gone.
         for path in self._lent.keys() - there:
             self._lent.pop(path).release()
         served = []
@@ -300,7 +297,7 @@ class Sidecar:
                 except (OSError, ValueError):
                     one = None
             if one is None:
-                foreign.add(file.series)  # the older ring of a process is somebody else's
+                foreign.add(file.series)  # the older ring of the process is in other hands
             else:
                 self._lent[file.path] = one
                 served.append(one)
@@ -313,7 +310,7 @@ class Sidecar:
         fd = descriptors.open(file.path, os.O_RDWR)
         try:
             size = os.fstat(fd).st_size
-            # Lent still, now that nobody but this one may empty it.
+            # Check again that it is lent, now that no other process may empty it.
             if try_claim(fd) and size > HEADER_BYTES and _is_lent(fd, self._files.directory):
                 return _Lent(file, Storage(map_file(fd, size), file.path, fd, descriptors))
         except BaseException:
@@ -323,7 +320,7 @@ class Sidecar:
         return None
 
     def _empty(self, one: _Lent) -> bool:
-        """Bring the lines of one ring into files."""
+        """Write the lines of one ring to files."""
         if one.channel is None:
             if one.ring.empty:
                 return False
@@ -348,7 +345,7 @@ class Sidecar:
         return busy
 
     def _let_go_of_the_dead(self) -> bool:
-        """Give up the rings of processes that ended, so that they can be recovered."""
+        """Release the rings of processes that ended, so that they can be recovered."""
         dead = {one.owner for one in self._lent.values() if try_lock(one.fd, shared=True)}
         for path, one in list(self._lent.items()):
             if one.owner in dead:
@@ -373,7 +370,7 @@ class Sidecar:
                 self._health.trouble(f"a dead process's ring cannot be recovered now: {problem}")
 
     def close(self) -> None:
-        """Write what is there, and let the owners go on themselves."""
+        """Write the remaining lines, and return the rings to their owners."""
         self.look()
         for one in self._lent.values():
             one.release()
@@ -385,11 +382,11 @@ class Sidecar:
 
 
 def _is_lent(file: Path | int, directory: Path) -> bool:
-    """Return whether a ring is lent, and of this log directory.
+    """Return whether a ring is lent and belongs to this log directory.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no ring.
+        ValueError: it is not a ring.
     """
     if isinstance(file, int):
         page = os.pread(file, HEADER_BYTES, 0)

@@ -1,7 +1,7 @@
-"""Slots: small numbers that distinguish the files of processes that log side by side.
+"""Slots: small numbers that distinguish the files of processes that log at the same time.
 
-A process holds the lowest free number by a lock on `.slots/<n>` in the log directory for as
-long as it lives. One process alone is always slot 0, whose files have no suffix.
+A process holds the lowest free number by a lock on `.slots/<n>` in the log directory for as long as
+it lives. A process alone always has slot 0, whose files have no suffix.
 """
 
 import itertools
@@ -23,7 +23,7 @@ class Slot:
         number: 0 or more.
         path: its lock file.
         fd: the lock file, open and locked.
-        descriptors: what `fd` belongs to.
+        descriptors: the descriptors that `fd` belongs to.
 
     Attributes:
         number: 0 or more.
@@ -38,14 +38,14 @@ class Slot:
         self._descriptors = descriptors
 
     def holds(self) -> bool:
-        """Return whether the lock still keeps others out: not if its file was removed or moved."""
+        """Return whether the lock still excludes others: not if its file was removed or moved."""
         try:
             return os.path.samestat(self._path.stat(), os.fstat(self._fd))
         except OSError:
             return False
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the slot."""
         self._descriptors.close(self._fd)
 
 
@@ -60,14 +60,14 @@ def take_slot(
     """Take the lowest free slot of a log directory.
 
     Args:
-        directory: the log directory; made where it does not exist.
-        descriptors: where the lock file is opened.
-        host: name of this host, where several share the directory; each has its own slots.
-        file_mode: of the lock file.
-        directory_mode: of folders that are made.
+        directory: the log directory; created if it does not exist.
+        descriptors: the descriptors the lock file is opened with.
+        host: name of this host, if several share the directory; each has its own slots.
+        file_mode: mode of the lock file.
+        directory_mode: mode of new folders.
 
     Raises:
-        OSError: the directory cannot be written, or its file system knows no locks.
+        OSError: the directory cannot be written, or its file system does not support locks.
     """
     folder = directory / ".slots"
     make_folder(folder, directory_mode)
@@ -92,14 +92,14 @@ def take_slot(
 
 
 class SlotHolder:
-    """A slot that is taken when it is first needed, and anew when it was lost.
+    """A slot taken on first use, and again if it was lost.
 
     Args:
         directory: the log directory.
-        descriptors: where lock files are opened.
-        host: name of this host, where several share the directory.
-        file_mode: of the lock files.
-        directory_mode: of folders that are made.
+        descriptors: the descriptors the lock files are opened with.
+        host: name of this host, if several share the directory.
+        file_mode: mode of the lock files.
+        directory_mode: mode of new folders.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class SlotHolder:
         """Return the number of the slot held.
 
         Raises:
-            OSError: as `take_slot`.
+            OSError: see `take_slot`.
         """
         if self._slot is None or not self._slot.holds():
             self.release()
@@ -133,7 +133,7 @@ class SlotHolder:
         return self._slot.number
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the slot."""
         if self._slot is not None:
             self._slot.release()
             self._slot = None

@@ -1,22 +1,22 @@
 """The crash-proof sink: a line is safe from the moment that `write` returns.
 
 `write` copies the line into a ring of its category, in memory that outlives the process; a
-thread of its own brings it into `<category>/<UTC date>[.w<slot>][.<segment>].jsonl`. A process
-that is killed leaves its rings, which the next process, or one that runs beside it, empties into
-the same files at the exact byte.
+separate thread writes it to `<category>/<UTC date>[.w<slot>][.<segment>].jsonl`. If a process is
+killed, the next process, or one running at the same time, writes its rings to the same files,
+continuing at the exact byte.
 
-What can lose a line, each counted by cause:
+Causes of lost lines, each counted:
 
 - `ring_full`: ring and overflow are full, since files could not be written for too long;
 - `oversize`: the line is larger than a whole ring;
-- `io_error`: the sink was closed while lines lay in the process's own memory and the files could
+- `io_error`: the sink was closed while lines were in the process's own memory and the files could
   not be written;
-- `lost`: the process was killed while lines lay in its own memory (seen in reports only, since
-  that process can no longer count).
+- `lost`: the process was killed while lines were in its own memory (in reports only, since that
+  process can no longer count).
 
-A line lies in the process's own memory when its ring is full (the overflow), and where there is
-no memory file system or no room in it; such lines are counted as `degraded`. Power loss, and a
-container that is destroyed together with its /dev/shm, lose what was not yet in files.
+A line is in the process's own memory if its ring is full (the overflow), or if there is no memory
+file system or no room in it; such lines are counted as `degraded`. A power failure, and a
+container that is destroyed together with its /dev/shm, lose the lines that were not yet in files.
 """
 
 import os
@@ -46,39 +46,39 @@ from leadlog.recording.sinks.storage import MEMORY, Spool
 __all__ = ["DURABILITIES", "SpoolSink"]
 
 DURABILITIES = ("process", "fsync")
-"""What a line survives once it is in its file: the process's death, or also a power cut."""
+"""What a line in its file survives: the death of the process, or also a power failure."""
 
 
 class SpoolSink:
-    """Writes lines to the category files through rings.
+    """Sink that writes lines to the category files through rings.
 
     Args:
-        directory: the log directory; made where it does not exist.
-        ring_bytes: size of each ring, or of some by category; rounded up to 4 KiB.
-        overflow_bytes: most that further rings take when one is full, over all categories; and,
-            where there is no room for these, most that waits in the heap.
-        poll_seconds: how often the drain looks while lines come.
-        recover_seconds: how often it looks for what dead processes left.
+        directory: the log directory; created if it does not exist.
+        ring_bytes: size of each ring, or sizes by category; rounded up to 4 KiB.
+        overflow_bytes: maximum bytes of further rings when one is full, over all categories; and,
+            without room for these, of lines waiting in the heap.
+        poll_seconds: interval of the drain's passes while lines arrive.
+        recover_seconds: interval of the search for what dead processes left.
         segment_bytes: size at which the next segment of a day's file is begun.
         durability: `process`, or `fsync` to sync files every second.
-        file_mode: of files.
-        directory_mode: of folders.
-        host: name of this host, where several hosts share the directory.
-        clock: gives microseconds since 1970; decides the day of each batch.
-        warn: called with one line, once a minute at most, when lines wait or are lost; standard
+        file_mode: mode of files.
+        directory_mode: mode of folders.
+        host: name of this host, if several hosts share the directory.
+        clock: returns microseconds since 1970; decides the day of each batch.
+        warn: called with one line, at most once a minute, when lines wait or are lost; standard
             error by default.
-        notify: called with the sink's health, see `leadlog.recording.sinks.health`; called by the
-            drain's thread, which holds no lock then.
+        notify: called with changes of the sink's health, see `leadlog.recording.sinks.health`, by
+            the drain's thread while it holds no lock.
         memory: the memory file system.
-        write: `os.write`, or what a test has in its place.
-        finish: makes lines of facts; None where everything that is written is a line.
-        finisher_of: makes what finishes the facts that dead processes left.
-        policy: stored beside the rings, for the process that may have to finish this one's facts.
-        outlets: get what is in files; closed with this sink.
-        key: check of the key that a sidecar needs to finish what is written, `ANY_KEY` where it
-            needs none; None where no sidecar may empty the rings.
-        intent_bytes: most memory for intents that do not fit into the usual slots.
-        stage_bytes: most that a finished line may take; at least 64 KiB are set apart.
+        write: `os.write`, or a replacement for tests.
+        finish: turns facts into lines; None if everything that is written is a line.
+        finisher_of: returns the function that finishes a dead process's facts.
+        policy: stored next to the rings, for the process that may have to finish this one's facts.
+        outlets: the additional sinks, which receive the lines in files; closed with this one.
+        key: check value of the key that a sidecar needs to finish the facts, `ANY_KEY` if it needs
+            none; None if no sidecar may empty the rings.
+        intent_bytes: maximum memory for intents that do not fit into the usual slots.
+        stage_bytes: maximum size of a finished line; at least 64 KiB are reserved.
 
     Raises:
         ValueError: `durability` is none of `DURABILITIES`.
@@ -136,7 +136,7 @@ class SpoolSink:
         self._sizes = RingSizes(ring_bytes, overflow_bytes, stage)
         self._spool = Spool(self._directory, memory)
         self._closed = False
-        # Before the first ring, so that each knows its directory from its first line on.
+        # Before the first ring, so that each ring knows its directory from the first line on.
         with suppress(OSError):  # the drain reports it
             make_mark(self._directory, file_mode=file_mode, directory_mode=directory_mode)
         self._begin()
@@ -146,7 +146,7 @@ class SpoolSink:
         self._drain.start()
 
     def _begin(self) -> None:
-        """Set up what each process has of its own."""
+        """Set up the state that each process has of its own."""
         self._lock = RLock()
         self._opening = False
         self._early: deque[tuple[str, bytes]] = deque()
@@ -194,7 +194,7 @@ class SpoolSink:
         self._rings.account = self._drain.account
 
     def after_fork(self) -> None:
-        """In a forked child: begin anew, with rings of its own at the first lines."""
+        """Begin anew in a forked child, which opens its own rings at its first lines."""
         self._intents.abandon()
         self._begin()
 
@@ -202,7 +202,7 @@ class SpoolSink:
         """See `Sink.write`.
 
         Raises:
-            ValueError: there is no such category.
+            ValueError: the category does not exist.
         """
         renew_if_forked()
         ring = self._current.get(category)
@@ -211,12 +211,12 @@ class SpoolSink:
         return self._write_slowly(category, line)
 
     def _write_slowly(self, category: str, line: bytes) -> bool:
-        """Accept a category's first line, one that found its ring full, or one after the end."""
+        """Accept a category's first line, one that found its ring full, or one after closing."""
         with self._lock:
             if self._closed:
                 return False
             if self._opening:
-                # Called from within itself, by a signal handler or a finaliser.
+                # A nested call, by a signal handler or a finaliser.
                 self._early.append((category, line))
                 return True
             self._opening = True
@@ -235,31 +235,31 @@ class SpoolSink:
 
     @property
     def takes_facts(self) -> bool:
-        """Whether it finishes frames of facts; else it is given lines."""
+        """Whether it finishes frames of facts; otherwise it accepts lines only."""
         return self._finish is not None
 
     def crowded(self, category: str) -> bool:
         """Return whether the ring of a category is more than half full.
 
-        A caller with facts for it should finish them itself, since the drain is behind.
+        If so, a caller with facts should finish them itself, since the drain lags.
         """
         return self._rings.crowded(category)
 
     def intend(self, frames: Frames, brief: Callable[[], Frames] | None = None) -> Token | None:
-        """Note frames, before the COMMIT that makes them true is sent; see `Intents.intend`.
+        """Note frames before the COMMIT that makes them true is sent; see `Intents.intend`.
 
-        If this process is killed before it calls `settle`, those of the frames that are not in
-        the log are brought there by recovery. Does not raise.
+        If this process is killed before it calls `settle`, recovery writes those frames that are
+        not in the log. Does not raise.
 
         Args:
-            frames: each with its category.
-            brief: gives what is noted in their place where they are too large.
+            frames: the frames, each with its category.
+            brief: returns shorter frames to note if the others are too large.
         """
         renew_if_forked()
         return self._intents.intend(frames, brief)
 
     def settle(self, token: Token | None) -> None:
-        """Strike out what `intend` noted, after the frames were written. Does not raise."""
+        """Withdraw a note of `intend`, after its frames were written. Does not raise."""
         renew_if_forked()
         self._intents.settle(token)
 
@@ -271,8 +271,8 @@ class SpoolSink:
     def close(self, timeout: float) -> None:
         """See `Sink.close`.
 
-        What cannot be written in time stays in the rings; a process beside this one or the
-        next one that starts brings it into the files.
+        Lines that cannot be written in time stay in the rings; another process running now, or the
+        next one that starts, writes them to the files.
         """
         renew_if_forked()
         with self._lock:
@@ -286,7 +286,7 @@ class SpoolSink:
         self._spool.leave()
 
     def stats(self) -> SinkStats:
-        """See `Sink.stats`; counts of this process, also after it closed the sink."""
+        """See `Sink.stats`; counts of this process, also after the sink is closed."""
         renew_if_forked()
         counts = {category: self._rings.counts(category) for category in list(self._current)}
         return SinkStats(

@@ -1,14 +1,14 @@
-"""Where rings lie: in files of a memory file system, which outlive the process, or in its heap.
+"""The memory of rings: files in a memory file system, which outlive the process, or the heap.
 
     /dev/shm/leadlog-<uid>/<hash of the log directory>/
         <category>.<process id>.<token>.ring    a ring; locked while its process lives
         <process id>.<token>.intents            see leadlog.recording.sinks.intents
-        <category>.<process id>.<token>.past    the header alone, kept for `leadlog doctor`
+        <category>.<process id>.<token>.past    only the header, kept for `leadlog doctor`
         <process id>.<token>.sinks              see leadlog.recording.sinks.board
     /dev/shm/leadlog-<uid>/<hash of the log directory>.path     the log directory
 
-Never a mapped file on a disk: a page fault on a disk that stands still would stop the whole
-process, since it holds the interpreter's lock.
+Rings are never mapped files on a disk: a page fault on a stalled disk would stop the whole
+process, since it holds the interpreter lock.
 """
 
 import hashlib
@@ -48,13 +48,13 @@ __all__ = [
 ]
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, mode 0700
-"""Where Linux has its memory file system."""
+"""Mount point of Linux's memory file system."""
 
 BOARD_SUFFIX = ".sinks"
-"""Of the name of a file with the counts of a process's sinks."""
+"""Suffix of the files with the counts of a process's sinks."""
 
 PATH_SUFFIX = ".path"
-"""Of the name of a file that says which log directory the folder of that name is for."""
+"""Suffix of the files that hold the log directory of the folder with the same name."""
 
 _NAME = re.compile(
     rf"(?P<series>(?P<category>\w+)\.\d+\.[0-9a-f]{{1,{TOKEN_LENGTH}}})[0-9a-f]*"
@@ -72,12 +72,12 @@ class Storage:
     """The memory of one ring.
 
     Attributes:
-        memory: its bytes, header first.
-        path: the file that they are; None for the heap, which dies with the process.
+        memory: the bytes, beginning with the header.
+        path: the mapped file; None for the heap, which dies with the process.
         fd: the open and locked file.
-        descriptors: what `fd` belongs to.
-        reason: why it is the heap.
-        identity: device and inode of the file, where this process made it.
+        descriptors: the descriptors that `fd` belongs to.
+        reason: why the heap is used.
+        identity: device and inode of the file, if this process created it.
     """
 
     memory: Memory
@@ -92,22 +92,22 @@ class Storage:
 
     @property
     def capacity(self) -> int:
-        """Bytes of the ring, behind the header."""
+        """Bytes of the ring, after the header."""
         return self._word(CAPACITY)
 
     @property
     def stage(self) -> int:
-        """Bytes of the stage, behind the ring."""
+        """Bytes of the stage, after the ring."""
         return self._word(STAGE)
 
     @property
     def policy(self) -> bytes | None:
-        """What its owner said on how frames are to be finished; None for nothing."""
+        """The owner's policy for finishing frames; None if there is none."""
         at = HEADER_BYTES + self.capacity + self.stage
         return bytes(self.memory[at : at + self._word(POLICY)]) or None
 
     def read(self, position: int, count: int) -> bytes:
-        """Return `count` bytes from a position in the ring on."""
+        """Return `count` bytes of the ring from a position on."""
         capacity = self.capacity
         at = position % capacity
         first = min(count, capacity - at)
@@ -116,7 +116,7 @@ class Storage:
         return data + bytes(self.memory[HEADER_BYTES : HEADER_BYTES + rest]) if rest else data
 
     def write(self, position: int, data: bytes) -> None:
-        """Put bytes at a position in the ring."""
+        """Write bytes at a position in the ring."""
         capacity = self.capacity
         at = position % capacity
         first = min(len(data), capacity - at)
@@ -129,10 +129,10 @@ class Storage:
         return bytes(self.memory[at : at + count])
 
     def write_stage(self, data: bytes) -> None:
-        """Put bytes at the beginning of the stage.
+        """Write bytes at the beginning of the stage.
 
         Raises:
-            ValueError: it holds fewer.
+            ValueError: the stage is too small.
         """
         if len(data) > self.stage:
             raise ValueError(f"{len(data)} bytes do not fit into a stage of {self.stage}")
@@ -140,7 +140,7 @@ class Storage:
         self.memory[at : at + len(data)] = data
 
     def release(self) -> None:
-        """Unmaps the memory and closes the file, which unlocks it."""
+        """Unmap the memory and close the file, which unlocks it."""
         if isinstance(self.memory, mmap.mmap):
             unmap(self.memory)
         if self.descriptors is not None:
@@ -148,23 +148,23 @@ class Storage:
 
     @property
     def lendable(self) -> bool:
-        """Whether others can get the claim on the file.
+        """Whether other processes can get the claim on the file.
 
-        Not where the application closed the descriptor: the mapping keeps lock and claim then.
+        Not if the application closed the descriptor: the mapping then keeps lock and claim.
         """
         return self.descriptors is not None and self.descriptors.holds(self.fd, self.identity)
 
     def lend(self) -> None:
-        """Let a sidecar have what is to be emptied; see `leadlog.recording.sinks.sidecar`."""
+        """Let a sidecar empty the ring; see `leadlog.recording.sinks.sidecar`."""
         with memoryview(self.memory)[: 8 * LENT + 8].cast("Q") as words:
             words[LENT] = 1
         release_claim(self.fd)
 
     def take_back(self) -> bool:
-        """End what `lend` began.
+        """Take a lent ring back.
 
         Returns:
-            False while somebody else has the claim.
+            False while another process has the claim.
         """
         if not (self.lendable or self._reopen()) or not try_claim(self.fd):
             return False
@@ -173,7 +173,7 @@ class Storage:
         return True
 
     def _reopen(self) -> bool:
-        """Open the file anew, whose descriptor the application closed or reused."""
+        """Reopen the file, whose descriptor the application closed or reused."""
         if self.path is None or self.descriptors is None:
             return False
         try:
@@ -190,16 +190,16 @@ class Storage:
 
     @property
     def lent(self) -> bool:
-        """Whether it is a sidecar's to empty."""
+        """Whether a sidecar may empty it."""
         return self.path is not None and bool(self._word(LENT))
 
 
 NOWHERE = Storage(bytearray())
-"""What a ring has after it has let go of its memory."""
+"""Storage of a ring that has released its memory."""
 
 
 def heap(capacity: int, now_us: int, reason: str, stage: int = 0) -> Storage:
-    """Memory that dies with the process; `reason` says why it has to do."""
+    """Return memory that dies with the process; `reason` says why it is used."""
     memory = bytearray(HEADER_BYTES + capacity + stage)
     Header.format(memory, capacity, now_us, stage)
     return Storage(memory, reason=reason)
@@ -207,12 +207,12 @@ def heap(capacity: int, now_us: int, reason: str, stage: int = 0) -> Storage:
 
 @dataclass(frozen=True, slots=True)
 class RingFile:
-    """A ring's file name, read.
+    """The parsed name of a ring's file.
 
     Attributes:
         path: the file.
-        series: what the names of one process's rings of one category have in common.
-        category: whose lines it holds.
+        series: common part of the names of one process's rings of one category.
+        category: category of its lines.
         past: whether only the header is left.
     """
 
@@ -223,7 +223,7 @@ class RingFile:
 
 
 def state_directories(directory: Path, memory: Path = MEMORY) -> tuple[Path, Path]:
-    """Where the rings of a log directory lie, and where counts go if they cannot lie there."""
+    """Return the folders of a log directory's rings, and of its counts if those cannot exist."""
     owner = os.getuid() if sys.platform != "win32" else 0
     name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
     below = Path(f"leadlog-{owner}") / name
@@ -231,10 +231,10 @@ def state_directories(directory: Path, memory: Path = MEMORY) -> tuple[Path, Pat
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and the one above it, that only this user can enter.
+    """Create a folder, and its parent, that only this user can enter.
 
     Raises:
-        OSError: it cannot be made, or is somebody else's.
+        OSError: it cannot be created, or belongs to another user.
     """
     for one in (folder.parent, folder):
         try:
@@ -249,7 +249,7 @@ def make_private(folder: Path) -> None:
 
 
 def _is_memory(folder: Path) -> bool:
-    """Return whether a folder lies on a memory file system."""
+    """Return whether a folder is on a memory file system."""
     if sys.platform != "linux":
         return False
     device = folder.stat().st_dev
@@ -263,7 +263,7 @@ def _is_memory(folder: Path) -> bool:
 
 
 class Spool:
-    """The folder in which the rings of one log directory lie, those of all its processes.
+    """The folder with the rings of one log directory, those of all its processes.
 
     Args:
         directory: the log directory.
@@ -271,9 +271,9 @@ class Spool:
 
     Attributes:
         path: the folder, which may not exist.
-        spare: a folder on an ordinary disk, for counts where there is no memory file system.
+        spare: a folder on an ordinary disk, for counts if there is no memory file system.
         memory: the memory file system.
-        directory: the log directory, without links.
+        directory: the log directory, with symbolic links resolved.
     """
 
     def __init__(self, directory: Path, memory: Path = MEMORY) -> None:
@@ -282,7 +282,7 @@ class Spool:
         self.path, self.spare = state_directories(directory, memory)
 
     def _tell_whose(self) -> None:
-        """Note which log directory the folder is for, so that others can write its lines."""
+        """Store which log directory the folder is for, so that others can recover its lines."""
         note = self.path.with_suffix(PATH_SUFFIX)
         if not note.exists():
             draft = note.with_suffix(f".{secrets.token_hex(4)}.new")
@@ -294,7 +294,7 @@ class Spool:
         try:
             self.path.rmdir()
         except OSError:
-            return  # others use it, or it is gone
+            return  # others use it, or it was removed
         self.path.with_suffix(PATH_SUFFIX).unlink(missing_ok=True)
         try:
             self.path.parent.rmdir()
@@ -312,19 +312,19 @@ class Spool:
         policy: bytes = b"",
         owner: str = "",
     ) -> Storage:
-        """Make memory for a new ring, all of it there from the start, locked by this process.
+        """Create memory for a new ring, completely allocated and locked by this process.
 
         Args:
-            category: whose frames it is for.
+            category: category of the frames.
             capacity: bytes of the ring.
-            descriptors: where its file is opened.
+            descriptors: the descriptors its file is opened with.
             now_us: microseconds since 1970.
             stage: bytes of its stage.
-            policy: what others need to know to finish its frames.
-            owner: what the names of a dead process's files begin with, whose frames these are.
+            policy: the policy by which others finish its frames.
+            owner: prefix of the names of a dead process's files, if the frames are that process's.
 
         Raises:
-            OSError: there is not a memory file system, or no room in it.
+            OSError: there is no memory file system, or no room in it.
         """
         size = HEADER_BYTES + capacity + stage + len(policy)
 
@@ -343,19 +343,19 @@ class Spool:
     def make(
         self, name: str, size: int, descriptors: Descriptors, fill: Callable[[mmap.mmap], None]
     ) -> tuple[mmap.mmap, Path, int]:
-        """Make a file, all of it there from the start, locked by this process.
+        """Create a file, completely allocated and locked by this process.
 
         Args:
-            name: of the file, which nobody else may have.
-            size: its bytes.
-            descriptors: where it is opened.
-            fill: puts in what must be there before others see it.
+            name: the file's name, which must be unique.
+            size: number of bytes.
+            descriptors: the descriptors it is opened with.
+            fill: writes what must be present before others see the file.
 
         Returns:
-            Its bytes, its path and its descriptor.
+            The mapped bytes, the path and the descriptor.
 
         Raises:
-            OSError: as `create`.
+            OSError: see `create`.
         """
         if not _is_memory(self.memory):
             raise OSError(f"{self.memory} is not a memory file system")
@@ -366,10 +366,10 @@ class Spool:
             temporary = path.with_suffix(".new")
             fd = descriptors.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
-                if not try_lock(fd):  # somebody who tidies up took it for an orphan
+                if not try_lock(fd):  # a process that tidies up took it for an orphan
                     descriptors.close(fd)
                     continue
-                # All of it now: a mapped page without memory behind it would be a SIGBUS.
+                # Allocate all of it now: a mapped page without memory would be a SIGBUS.
                 os.posix_fallocate(fd, 0, size)
                 memory = map_file(fd, size, at_once=True)
                 fill(memory)
@@ -398,7 +398,7 @@ class Spool:
                     yield RingFile(folder / name, match["series"], match["category"], past)
 
     def boards(self) -> list[Path]:
-        """Return the files with the counts of processes' sinks beside the files."""
+        """Return the files with the counts of processes' additional sinks."""
         found = []
         for folder in (self.path, self.spare):
             try:
@@ -409,12 +409,12 @@ class Spool:
         return found
 
     def names_in_use(self, but: Path | None = None) -> set[str]:
-        """Log files that a ring names, relative to the log directory.
+        """Return the log files that a ring names, relative to the log directory.
 
-        Somebody writes to them, or has to complete them; whichever: nobody else may.
+        The ring's process writes to them, or another one must complete them; no other may use them.
 
         Args:
-            but: a ring that is left out.
+            but: a ring to leave out.
         """
         names = set()
         for file in self.files():
@@ -427,10 +427,10 @@ class Spool:
         return names
 
     def retire(self, path: Path, *, quietly: bool = False) -> None:
-        """Give back the memory of a ring that is no longer used and whose lines are in files.
+        """Release the memory of a ring that is no longer used and whose lines are in files.
 
-        Its header stays for `leadlog doctor`, unless nothing ever went through or (`quietly`)
-        it has no loss to report. Safe against a kill, and against a sibling that does the same.
+        Its header stays for `leadlog doctor`, unless no line was ever taken or (`quietly`) it has
+        no loss to report. Safe against a kill, and against another process doing the same.
         """
         past = path.with_suffix(".past")
         try:
@@ -445,7 +445,7 @@ class Spool:
             return
 
     def tidy(self) -> None:
-        """Remove headers that are old or too many, and what killed processes left half-made."""
+        """Remove headers that are old or too many, and incomplete files of killed processes."""
         past = []
         for file in self.files():
             if file.past:

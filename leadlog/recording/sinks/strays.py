@@ -1,8 +1,8 @@
 """Shared memory: the rings of all log directories of this user.
 
-A process that is killed leaves its rings. The next process that logs into the same directory
-recovers them; if none does, any other process of the user does. Rings whose log directory no
-longer exists cannot be recovered: they are removed after a week, and counted.
+If a process is killed, the next process that logs into the same directory recovers its rings; if
+there is none, any other process of the user does. Rings whose log directory no longer exists cannot
+be recovered: they are removed after a week, and counted.
 """
 
 import os
@@ -24,16 +24,16 @@ __all__ = ["Shared", "Swept", "shared_memory", "sweep"]
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What lies in shared memory for one log directory.
+    """The contents of shared memory for one log directory.
 
     Attributes:
-        folder: where it lies.
-        directory: the log directory; None where nobody noted it.
-        exists: whether that stands.
-        bytes: how much it is.
+        folder: the folder in shared memory.
+        directory: the log directory; None if it is not known.
+        exists: whether the log directory exists.
+        bytes: total size.
         in_use: whether a living process holds some of it.
         waiting: events that are not in files.
-        age_seconds: since something was made or removed there.
+        age_seconds: seconds since a file was created or removed there.
     """
 
     folder: Path
@@ -47,12 +47,12 @@ class Shared:
 
 @dataclass(slots=True)
 class Swept:
-    """What a sweep did.
+    """The result of a sweep.
 
     Attributes:
-        recovered: log directory to what was brought into it.
-        removed: folders that were removed since their log directory was gone.
-        lost: events that were in these.
+        recovered: log directory to the result of its recovery.
+        removed: folders that were removed because their log directory no longer exists.
+        lost: number of events in these.
     """
 
     recovered: dict[Path, Recovery] = field(default_factory=dict)
@@ -79,7 +79,7 @@ def shared_memory(memory: Path = MEMORY) -> list[Shared]:
             elif folder.suffix == PATH_SUFFIX and not folder.with_suffix("").exists():
                 folder.unlink()
         except OSError:
-            continue  # removed meanwhile
+            continue  # removed since
     return found
 
 
@@ -108,7 +108,7 @@ def _files(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except FileNotFoundError:
-        return []  # removed meanwhile
+        return []  # removed since
 
 
 def _is_held(path: Path) -> bool:
@@ -130,14 +130,14 @@ def sweep(
     left_seconds: float = 0.0,
     kept_seconds: float = KEPT_SECONDS,
 ) -> Swept:
-    """Recover what dead processes left for any log directory, and remove what belongs to none.
+    """Recover what dead processes left for any log directory, and remove orphaned folders.
 
     Args:
-        finisher_of: as `leadlog.recording.sinks.recover.recover`.
+        finisher_of: see `leadlog.recording.sinks.recover.recover`.
         memory: the memory file system.
-        but: a log directory that is left out.
-        left_seconds: how long a folder must have been unchanged. A process that is about to log
-            there again is left to recover it.
+        but: a log directory to leave out.
+        left_seconds: how long a folder must have been unchanged, which leaves recovery to a
+            process that is about to log there again.
         kept_seconds: how long rings are kept after their log directory was removed.
     """
     swept = Swept()

@@ -2,7 +2,7 @@
 
 The notes of a process are read when all its rings are in files. A record that is in a file already
 is not written again; the others are put into a ring, which is recovered like any other, and only
-then are the notes removed. So the recovering process may be killed at any moment, too.
+then are the notes removed. The recovering process may therefore be killed at any moment, too.
 """
 
 import mmap
@@ -33,7 +33,7 @@ _PAGE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """The file of a dead process's notes, locked by this one.
+    """The file of a dead process's notes, locked by this process.
 
     Attributes:
         path: the file.
@@ -47,7 +47,7 @@ class Unsettled:
 
     @property
     def rings(self) -> list[Path]:
-        """The rings of that process which are not in files yet."""
+        """The rings of that process that are not in files yet."""
         return [
             file.path
             for file in self.files.spool.files()
@@ -60,13 +60,13 @@ class Unsettled:
         return f"{process}.{name[:TOKEN_LENGTH]}"
 
     def settle(self, finisher_of: FinisherOf | None) -> int:
-        """Write the records that are missing, and remove the notes.
+        """Write the missing records, and remove the notes.
 
         Returns:
-            How many these are.
+            The number of records written.
 
         Raises:
-            OSError: it cannot be done now.
+            OSError: the records cannot be written now.
             ValueError: they cannot be finished, or the file is not one of notes.
         """
         notes, policy = read_notes(
@@ -114,12 +114,12 @@ class Unsettled:
                 self.files.spool.retire(path)
 
     def release(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.files.descriptors.close(self.fd)
 
 
 def lock_notes(files: Files) -> list[Unsettled]:
-    """Lock the notes of all dead processes; to be done before their rings are recovered."""
+    """Lock the notes of all dead processes; must be called before their rings are recovered."""
     found = []
     for path in sorted(files.spool.path.glob("*.intents")):
         try:
@@ -146,10 +146,10 @@ def _event_id(line: bytes) -> bytes:
 
 
 def _known(directory: Path, category: str, since_us: int) -> Iterator[bytes]:
-    """Ids of the events in the files that were written to since a time.
+    """Yield the ids of the events in the files that were written to since a time.
 
-    A compressed file is not looked into: what is compressed was closed for a day at least, and
-    its writer's rings were recovered before.
+    Compressed files are skipped: a file is compressed a day or more after it was closed, and its
+    writer's rings were recovered before.
     """
     folder = category_directory(directory, category)
     first = utc_date(since_us - DAY_US)

@@ -1,4 +1,4 @@
-"""From a request to an answer: routes, the token, limits, faults, and the endpoints."""
+"""Handling of API requests: routes, authentication, limits, faults and endpoints."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -53,14 +53,14 @@ _ITEM = re.compile(r"(?P<name>\w+)\[(?P<index>\d*)\](?:\[(?P<key>\w+)\])?")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to the client.
+    """The response to a client.
 
     Attributes:
-        status: The HTTP status; None closes the connection without an answer.
-        body: Its JSON.
-        retry_after: Value of the header, None for no header.
-        seconds: Real time to wait first.
-        keep: How many bytes of the body to send before the connection is closed; None for all.
+        status: The HTTP status; None closes the connection without a response.
+        body: The JSON body.
+        retry_after: Value of the `Retry-After` header; None for no header.
+        seconds: Real time to wait before responding.
+        keep: Number of bytes of the body to send before the connection is closed; None for all.
     """
 
     status: int | None
@@ -71,19 +71,19 @@ class Answer:
 
 
 class WebApi:
-    """Answers API requests; safe to call from several threads.
+    """Handler of API requests; safe to call from several threads.
 
     Args:
         base_id: The only base.
         token: The only token.
         table: The only table.
-        records: The endpoints of records.
-        schema: The endpoints of metadata.
-        listing: The lists, whose iterators a fault expires.
-        limits: What admits requests.
-        faults: What goes wrong.
-        traffic: What counts.
-        clock: Seconds.
+        records: The record endpoints.
+        schema: The metadata endpoints.
+        listing: The list endpoint, whose iterators a fault can expire.
+        limits: The rate limiter.
+        faults: The faults that are set.
+        traffic: The counters and the log of requests.
+        clock: Function that returns seconds.
     """
 
     def __init__(
@@ -114,13 +114,13 @@ class WebApi:
     def arrived(
         self, method: str, target: str, body: bytes, received: int | None = None
     ) -> Request:
-        """Count a request and say what it asks for.
+        """Count a request and return it, parsed.
 
         Args:
-            method: As `PATCH`.
-            target: Path and query.
-            body: As it came.
-            received: Its bytes, if it was not kept.
+            method: The HTTP method, such as `PATCH`.
+            target: Path and query string.
+            body: The raw body.
+            received: Size of the body in bytes, if the body was not kept.
         """
         path, _, query = target.partition("?")
         parsed: Any = None
@@ -146,7 +146,7 @@ class WebApi:
         return request
 
     def answer(self, request: Request, authorization: str) -> Answer:
-        """Do what a request asks, or fail as a fault wants it."""
+        """Carry out a request, or fail as a fault requires."""
         hooks, fault = self._faults.meeting(request)
         for hook in hooks:
             if hook.call is not None:
@@ -194,7 +194,7 @@ class WebApi:
             if fault.penalty:
                 self._limits.punish()
             raise rate_limited(fault.retry_after)
-        # A spent quota leaves metadata alone.
+        # A spent quota does not affect metadata.
         if fault.kind == "quota" and not request.path.startswith("/v0/meta/"):
             raise Refusal(
                 429,
@@ -255,7 +255,7 @@ class WebApi:
 
 
 def _place(method: str, path: str) -> tuple[str, dict[str, str]]:
-    """Return the route, and the parts of the path by name."""
+    """Return the route, and the variable parts of the path by name."""
     for pattern, routes in _ROUTES:
         if found := pattern.fullmatch(path):
             places = {name: unquote(part) for name, part in found.groupdict().items()}
@@ -272,7 +272,7 @@ def _error(fault: Fault) -> Refusal:
 
 
 def _read_query(query: str) -> dict[str, Any]:
-    """Parameters by name; `fields[]` and `sort[0][field]` become lists."""
+    """Return parameters by name; `fields[]` and `sort[0][field]` become lists."""
     read: dict[str, Any] = {}
     lists: dict[str, dict[int, Any]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):

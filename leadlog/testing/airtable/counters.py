@@ -1,4 +1,4 @@
-"""What the fake Airtable saw: counters and a bounded log of requests."""
+"""Observations of the fake Airtable: counters, and a bounded log of requests."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ __all__ = ["Counters", "Request", "Traffic"]
 
 @dataclass(slots=True)
 class Request:
-    """One API call as the server saw it.
+    """One API call received by the server.
 
     Attributes:
-        number: Counted from 1.
-        at: The clock's seconds when it came.
-        method: As `PATCH`.
-        route: What it asks for: `list`, `get`, `create`, `update`, `upsert`, `delete`,
+        number: Number of the call, from 1.
+        at: The clock's seconds when it arrived.
+        method: The HTTP method, such as `PATCH`.
+        route: The operation it requests: `list`, `get`, `create`, `update`, `upsert`, `delete`,
             `whoami`, `bases`, `tables`, `create_field`, `update_field`, or `unknown`.
         path: The path without its query.
-        query: The query's parameters, lists as lists.
-        body: The JSON body, None if there is none or it cannot be read.
-        received: Bytes of the body.
-        status: Of the answer; None as long as there is none and if it was withheld.
-        sent: Bytes of the answer's body that were handed to the network.
-        fault: The kind of fault that it met, if any.
+        query: The query parameters; repeated ones as lists.
+        body: The JSON body; None if there is none or it cannot be parsed.
+        received: Size of the body in bytes.
+        status: Status of the response; None before the response or if it was withheld.
+        sent: Bytes of the response body that were sent.
+        fault: The kind of fault applied to it, if any.
     """
 
     number: int
@@ -47,16 +47,16 @@ class Counters:
     """Totals since the server started, or since `FakeAirtable.reset_counters`.
 
     Attributes:
-        calls: API calls, also those that were refused or never answered.
+        calls: API calls, including those refused or never answered.
         by_method: Calls by method.
         by_route: Calls by route.
-        by_status: Answers by status; an answer that was withheld has none.
-        throttled: Answers with 429.
-        penalty_violations: Calls that came during the penalty.
-        unanswered: Calls whose connection was closed without an answer.
-        max_per_second: Most calls to the base in any one second of the clock.
-        bytes_received: Of request bodies.
-        bytes_sent: Of answers' bodies, as far as they were handed to the network.
+        by_status: Responses by status; withheld responses are not counted.
+        throttled: Responses with status 429.
+        penalty_violations: Calls made during the penalty.
+        unanswered: Calls whose connection was closed without a response.
+        max_per_second: Largest number of calls to the base in any one second of the clock.
+        bytes_received: Bytes of request bodies.
+        bytes_sent: Bytes of response bodies that were sent.
     """
 
     calls: int = 0
@@ -72,10 +72,10 @@ class Counters:
 
 
 class Traffic:
-    """Keeps the counters and the log; safe to use from several threads.
+    """The counters and the log of requests; safe to use from several threads.
 
     Args:
-        kept: How many requests the log has at most.
+        kept: Maximum number of requests in the log.
     """
 
     def __init__(self, kept: int) -> None:
@@ -85,7 +85,7 @@ class Traffic:
         self._log: deque[Request] = deque(maxlen=kept)
 
     def came(self, request: Request) -> None:
-        """Count a request that came and give it its number."""
+        """Count a request that arrived and assign its number."""
         with self._lock:
             self._numbers += 1
             request.number = self._numbers
@@ -97,7 +97,7 @@ class Traffic:
             self._log.append(request)
 
     def went(self, request: Request, status: int | None, sent: int) -> None:
-        """Count what was answered; no status means that the connection was closed."""
+        """Count a response; no status means that the connection was closed."""
         with self._lock:
             request.status = status
             request.sent = sent
@@ -110,7 +110,7 @@ class Traffic:
                 counters.throttled += status == 429
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Reset the counters."""
         with self._lock:
             self._counters = Counters()
 

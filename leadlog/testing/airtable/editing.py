@@ -1,4 +1,4 @@
-"""The table as people have it: what is there, and what they do to it by hand."""
+"""The table as a user of Airtable's interface sees and edits it."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ __all__ = ["EditableTable"]
 
 
 class EditableTable:
-    """One table, looked at and edited by people: no API call, but modified times are set.
+    """One table, read and edited as by a user: no API calls, but modified times are set.
 
     Args:
-        table: The table.
-        ids: Where identifiers come from.
+        table: The table to edit.
+        ids: Source of identifiers.
     """
 
     def __init__(self, table: FakeTable, ids: Ids) -> None:
@@ -44,7 +44,7 @@ class EditableTable:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The table's fields, the primary one first."""
+        """The table's fields, beginning with the primary one."""
         with self._table.lock:
             return tuple(self._table.fields)
 
@@ -52,21 +52,21 @@ class EditableTable:
         """Return the field with this name or id.
 
         Raises:
-            FakeAirtableError: There is none.
+            FakeAirtableError: The field does not exist.
         """
         with self._table.lock, _person():
             return self._table.field(key)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return all records as the API shows them, oldest first."""
+        """Return all records in the form of the API, oldest first."""
         with self._table.lock:
             return [record_of(self._table, row) for row in self._table.rows.values()]
 
     def record(self, record_id: str) -> dict[str, Any]:
-        """Return one record as the API shows it.
+        """Return one record in the form of the API.
 
         Raises:
-            FakeAirtableError: It does not exist.
+            FakeAirtableError: The record does not exist.
         """
         with self._table.lock, _person():
             return record_of(self._table, self._table.row(record_id))
@@ -74,32 +74,32 @@ class EditableTable:
     # -------------------------------------------------------------------- what people do
 
     def create(self, values: Mapping[str, Any] | None = None) -> str:
-        """Add a row as a person does and return its id.
+        """Add a row as a user does, and return its id.
 
         Raises:
-            FakeAirtableError: A field does not exist, is computed, or does not take its value.
+            FakeAirtableError: A field does not exist, is computed, or does not accept its value.
         """
         return self._write(None, values or {})
 
     def edit(self, record_id: str, values: Mapping[str, Any]) -> None:
-        """Change cells as a person does; None empties one.
+        """Change cells as a user does; None clears a cell.
 
         Raises:
-            FakeAirtableError: As `create`, or the row does not exist.
+            FakeAirtableError: See `create`; also if the row does not exist.
         """
         self._write(record_id, values)
 
     def delete(self, record_id: str) -> None:
-        """Delete a row as a person does.
+        """Delete a row as a user does.
 
         Raises:
-            FakeAirtableError: It does not exist.
+            FakeAirtableError: The row does not exist.
         """
         with self._table.lock, _person():
             self._table.delete([record_id])
 
     def duplicate(self, record_id: str) -> str:
-        """Copy a row with all its values, as a person does, and return the copy's id.
+        """Copy a row with all its values as a user does, and return the copy's id.
 
         Raises:
             FakeAirtableError: The row does not exist.
@@ -109,10 +109,10 @@ class EditableTable:
             return self._table.write([RowUpdate(None, cells)], [])[0].id
 
     def add_field(self, name: str, kind: str = "singleLineText", **options: Any) -> Field:
-        """Add a field of any type, also those that the API cannot make.
+        """Add a field of any type, including types that the API cannot create.
 
         Raises:
-            FakeAirtableError: The name is taken, or the type is none that the fake has.
+            FakeAirtableError: The name is taken, or the fake does not have the type.
         """
         with self._table.lock:
             self._refuse_taken(name)
@@ -122,10 +122,10 @@ class EditableTable:
             return made
 
     def rename_field(self, old: str, new: str) -> None:
-        """Give a field another name.
+        """Rename a field.
 
         Raises:
-            FakeAirtableError: There is no such field, or the new name is taken.
+            FakeAirtableError: The field does not exist, or the new name is taken.
         """
         with self._table.lock:
             field = self.field(old)
@@ -133,10 +133,10 @@ class EditableTable:
             field.name = new
 
     def remove_field(self, key: str) -> None:
-        """Remove a field with its values.
+        """Remove a field and its values.
 
         Raises:
-            FakeAirtableError: There is no such field, or it is the primary one.
+            FakeAirtableError: The field does not exist, or is the primary one.
         """
         with self._table.lock:
             field = self.field(key)
@@ -145,10 +145,10 @@ class EditableTable:
             self._table.drop(field)
 
     def change_type(self, key: str, kind: str, **options: Any) -> Field:
-        """Give a field another type; values that do not fit it are emptied.
+        """Change the type of a field; values that do not fit are cleared.
 
         Raises:
-            FakeAirtableError: There is no such field, or the type is none that the fake has.
+            FakeAirtableError: The field does not exist, or the fake does not have the type.
         """
         with self._table.lock:
             old = self.field(key)
@@ -172,7 +172,7 @@ class EditableTable:
 
 @contextmanager
 def _person() -> Iterator[None]:
-    """Turn a refusal of the table into an error for the Python code that edits it."""
+    """Convert a refusal of the table into an error for the Python code that edits it."""
     try:
         yield
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""`FakeAirtable`: the fake Airtable as tests and demonstrations use it."""
+"""`FakeAirtable`: the fake Airtable for tests and demonstrations."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,36 +28,36 @@ __all__ = ["FakeAirtable"]
 class FakeAirtable(EditableTable):
     """A server on loopback that behaves like Airtable's Web API, for tests and demonstrations.
 
-    One base with one table, in memory. It starts when it is made and ends with `close` or the
-    `with` block. What a hook raises is raised again by the end of the `with` block.
+    It has one base with one table, in memory. It starts when it is created, and ends with `close`
+    or the `with` block. An exception raised by a hook is raised again when the `with` block ends.
 
     Args:
-        clock: Seconds for the limits, the iterators and, counted from `epoch`, for created and
-            modified times. Default: time.monotonic.
-        epoch: What the wall clock says now, in UTC. Default: the real time.
-        api_key: The token that requests must carry.
-        base_id: `app…`.
+        clock: Function that returns seconds, for the limits, the iterators and, counted from
+            `epoch`, for created and modified times. Default: time.monotonic.
+        epoch: The current wall-clock time, in UTC. Default: the real time.
+        api_key: The token that requests must contain.
+        base_id: Id of the base, `app…`.
         table: The table's name.
         fields: Name and type of each field, or Airtable's field model with optional `options`,
-            `description` and `normalise`, a function from a value to what the server keeps
-            instead. The first is the primary field. Default: fields for leads.
-        seed: Equal seeds give equal identifiers.
-        per_base: Requests a second to the base, None for no limit.
-        per_token: Requests a second with the token, None for no limit.
-        retry_after: Value of the header on 429; Airtable sends none, which None does.
-        iterator_lifetime: Seconds after which a list that nobody read on cannot be read on.
-        missing_status: Status for a path that names a record that does not exist: 403 or 404.
-        largest_body: Bytes of a request body above which the answer is 413.
-        kept_requests: How many requests `requests` has at most.
+            `description` and `normalise`, a function that converts a value to the one the server
+            keeps. The first is the primary field. Default: fields for leads.
+        seed: Seed of the identifiers; equal seeds give equal identifiers.
+        per_base: Maximum requests per second to the base; None for no limit.
+        per_token: Maximum requests per second with the token; None for no limit.
+        retry_after: Value of the `Retry-After` header on 429; Airtable sends none, as None does.
+        iterator_lifetime: Seconds after which an unused iterator of a list expires.
+        missing_status: Status for a path to a record that does not exist: 403 or 404.
+        largest_body: Maximum size of a request body in bytes; a larger one is refused with 413.
+        kept_requests: Maximum number of requests in `requests`.
 
     Attributes:
-        endpoint_url: For `pyairtable.Api(endpoint_url=…)`.
-        page_url: A page to look at the table and edit it, for a browser.
-        api_key: As given.
-        base_id: As given.
+        endpoint_url: URL for `pyairtable.Api(endpoint_url=…)`.
+        page_url: URL of a page to view and edit the table in a browser.
+        api_key: The given token.
+        base_id: The given base id.
 
     Raises:
-        FakeAirtableError: The fields are no table.
+        FakeAirtableError: The fields do not make a valid table.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class FakeAirtable(EditableTable):
         return f"<FakeAirtable {self.endpoint_url} {self.table_name!r}, {len(self)} records>"
 
     def close(self) -> None:
-        """Stop serving. What is in the table can still be read."""
+        """Stop serving. The table can still be read."""
         self._server.close()
 
     def now(self) -> datetime:
@@ -136,27 +136,27 @@ class FakeAirtable(EditableTable):
     # ------------------------------------------------------------------ what goes wrong
 
     def fail(self, kind: FaultKind, **options: Unpack[FaultOptions]) -> Fault:
-        """Let something go wrong at the next call that matches, or at the nth.
+        """Set a fault for the next matching call, or the nth.
 
         Kinds:
-            close: the connection is closed without an answer; `applied=True` does first what
-                was asked, `seconds` waits first.
-            cut: the answer ends before the `keep`-th byte of its body (default: half of it).
-            delay: the answer comes `seconds` late, what was asked is done at once.
-            error: the answer is `status` (default 503); `applied=True` does what was asked.
-            hook: `call` is called with the request, before anything is done.
-            iterator: the list has to be read from its first page again.
-            partial: a list ends after `keep` records (default 0) and does not say so.
-            quota: the monthly quota is spent; metadata still answers.
-            throttle: 429, with `retry_after` if it is given; `penalty=False` leaves out the
-                30 s in which everything is refused.
+            close: the connection is closed without a response; `applied=True` carries out the
+                request first, `seconds` waits first.
+            cut: the response ends before the `keep`-th byte of its body (default: half of it).
+            delay: the response is `seconds` late; the request is carried out at once.
+            error: the response is `status` (default 503); `applied=True` carries out the request.
+            hook: `call` is called with the request before the request is carried out.
+            iterator: the iterator of a list expires; it must be read from its first page again.
+            partial: a list silently ends after `keep` records (default 0).
+            quota: the monthly quota is used up; metadata endpoints still work.
+            throttle: status 429, with `retry_after` if given; `penalty=False` omits the 30 s in
+                which every request is refused.
 
         Args:
-            kind: What goes wrong.
-            **options: `method`, `route`, `nth`, `times` and those above (see `Fault`).
+            kind: The kind of fault.
+            **options: `method`, `route`, `nth`, `times` and the options above (see `Fault`).
 
         Raises:
-            FakeAirtableError: The fault makes no sense; the message says why.
+            FakeAirtableError: The options contradict each other; the message says how.
         """
         fault = Fault(kind, **options)
         self._faults.add(fault)
@@ -164,18 +164,18 @@ class FakeAirtable(EditableTable):
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults that are set, those that fired included."""
+        """The faults that are set, including those that have fired."""
         return tuple(self._faults)
 
     def clear_faults(self) -> None:
-        """Stop all faults."""
+        """Remove all faults."""
         self._faults.clear()
 
     # ------------------------------------------------------------------- what was seen
 
     @property
     def counters(self) -> Counters:
-        """A copy of what was counted so far."""
+        """A copy of the counters."""
         return replace(
             self._traffic.counters(),
             max_per_second=self._limits.max_per_second,
@@ -184,10 +184,10 @@ class FakeAirtable(EditableTable):
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """The last API calls, oldest first; what people do is not among them."""
+        """The last API calls, oldest first; edits by users are not included."""
         return self._traffic.log()
 
     def reset_counters(self) -> None:
-        """Count anew; limits, penalty and the log of requests stay."""
+        """Reset the counters; limits, penalty and the log of requests stay."""
         self._traffic.reset()
         self._limits.max_per_second = self._limits.penalty_violations = 0

@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong, at which call, before or after it was applied."""
+"""Faults on demand: their kinds, the calls they apply to, and before or after which effect."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _LONGEST_DELAY = 10.0
 
 
 class FaultOptions(TypedDict, total=False):
-    """What `FakeAirtable.fail` takes beside the kind; `Fault` says what each means."""
+    """The options of `FakeAirtable.fail`; see `Fault` for each."""
 
     method: str | None
     route: str | None
@@ -35,24 +35,24 @@ class FaultOptions(TypedDict, total=False):
 
 @dataclass(slots=True)
 class Fault:
-    """Something that goes wrong; made by `FakeAirtable.fail`, which says what each part means.
+    """A fault set by `FakeAirtable.fail`, which describes the kinds.
 
     Attributes:
-        kind: What goes wrong.
-        method: The HTTP method that it waits for, None for any.
-        route: The route that it waits for (see `Request.route`), None for any.
-        nth: At which matching call it begins, counted from 1 since it was set.
-        times: How many matching calls it meets, None for all that follow.
-        applied: Whether a request that meets `close` or `error` takes effect all the same.
-        status: Of an `error`.
+        kind: The kind of fault.
+        method: The HTTP method that it applies to; None for any.
+        route: The route that it applies to (see `Request.route`); None for any.
+        nth: First matching call that it applies to, counted from 1 since it was set.
+        times: Number of matching calls that it applies to; None for all further ones.
+        applied: Whether a request that meets `close` or `error` still takes effect.
+        status: Status of an `error`.
         error: Airtable's name of an `error`.
-        retry_after: Value of the header on `throttle`, None for no header.
+        retry_after: Value of the `Retry-After` header on `throttle`; None for no header.
         penalty: Whether `throttle` starts the 30 s penalty.
-        seconds: Real time that passes before a `delay` answers or a `close` closes.
-        keep: Bytes that a `cut` answer has, or records that a `partial` list has.
-        call: What a `hook` calls.
-        seen: Matching calls so far.
-        fired: Calls that it met so far.
+        seconds: Real time to wait before a `delay` responds or a `close` closes.
+        keep: Bytes in a `cut` response, or records in a `partial` list.
+        call: The function that a `hook` calls.
+        seen: Number of matching calls so far.
+        fired: Number of calls that it applied to so far.
     """
 
     kind: FaultKind
@@ -93,7 +93,7 @@ class Fault:
             raise FakeAirtableError(f"applied= belongs to close and error, not to {self.kind!r}")
 
     def meets(self, request: Request) -> bool:
-        """Count the request if it matches; whether this is a call to fail."""
+        """Count a matching request, and return whether the fault applies to it."""
         if self.method not in {None, request.method} or self.route not in {None, request.route}:
             return False
         self.seen += 1
@@ -110,12 +110,12 @@ class Faults:
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, fault: Fault) -> None:
-        """Set a fault."""
+        """Add a fault."""
         with self._lock:
             self._faults.append(fault)
 
     def clear(self) -> None:
-        """Remove all."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
@@ -124,9 +124,9 @@ class Faults:
             return iter(tuple(self._faults))
 
     def meeting(self, request: Request) -> tuple[list[Fault], Fault | None]:
-        """Return the hooks that a request calls, and the first other fault that it meets.
+        """Return the hooks to call for a request, and the first other fault that applies to it.
 
-        A fault that another one got ahead of still counts the call, but does not fire.
+        A fault that a preceding one pre-empts still counts the call, but does not fire.
         """
         hooks, found = [], None
         with self._lock:

@@ -14,7 +14,7 @@ __all__ = ["COMPUTED", "LEAD_FIELDS", "TYPES", "Field", "build_field", "build_fi
 COMPUTED = frozenset({"autoNumber", "createdTime", "formula", "lastModifiedTime"})
 _DATE = {"dateFormat": {"name": "iso", "format": "YYYY-MM-DD"}}
 _TIME = {**_DATE, "timeFormat": {"name": "24hour", "format": "HH:mm"}, "timeZone": "utc"}
-# By type, the options that a field has unless it is given others.
+# The default options of each type.
 TYPES: dict[str, dict[str, Any]] = {
     "autoNumber": {},
     "checkbox": {"icon": "check", "color": "greenBright"},
@@ -80,12 +80,12 @@ class Field:
     """One field of the table.
 
     Attributes:
-        id: `fld…`; it never changes.
-        name: What people see and may change.
-        type: Airtable's name of the type, as `singleLineText`.
-        options: The type's options, as the API shows them.
-        description: A sentence, or None.
-        normalise: What the server makes of a value before it keeps it, None for nothing.
+        id: Id of the field, `fld…`; it never changes.
+        name: The field's name, which users may change.
+        type: Airtable's name of the type, such as `singleLineText`.
+        options: The type's options, in the form of the API.
+        description: The field's description, or None.
+        normalise: Function that converts a value before the server keeps it; None for none.
     """
 
     id: str
@@ -97,7 +97,7 @@ class Field:
 
     @property
     def computed(self) -> bool:
-        """Whether Airtable fills it, so that nobody can write it."""
+        """Whether Airtable computes its value, so that it cannot be written."""
         return self.type in COMPUTED
 
     @property
@@ -107,7 +107,7 @@ class Field:
         return choices
 
     def schema(self) -> dict[str, Any]:
-        """Return the field as the metadata API shows it."""
+        """Return the field in the form of the metadata API."""
         shown: dict[str, Any] = {"id": self.id, "name": self.name, "type": self.type}
         if self.description is not None:
             shown["description"] = self.description
@@ -117,11 +117,11 @@ class Field:
 
 
 def build_field(definition: Mapping[str, Any], ids: Ids) -> Field:
-    """Make a field of `{"name": …, "type": …}` with optional options, description, normalise.
+    """Return a field for `{"name": …, "type": …}` with optional options, description, normalise.
 
     Raises:
-        FakeAirtableError: The name is empty, the type is none that the fake has, or an option
-            is out of range.
+        FakeAirtableError: The name is empty, the fake does not have the type, or an option is out
+            of range.
     """
     name = definition.get("name")
     kind = definition.get("type", "singleLineText")
@@ -168,7 +168,7 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
 
 
 def refer(field: Field, fields: Iterable[Field]) -> None:
-    """Let `referencedFieldIds` of a last-modified field, which may be names, be ids."""
+    """Replace field names in `referencedFieldIds` of a last-modified field by ids."""
     if named := field.options.get("referencedFieldIds"):
         ids = {one.name: one.id for one in fields}
         field.options["referencedFieldIds"] = [ids.get(name, name) for name in named]
@@ -177,10 +177,10 @@ def refer(field: Field, fields: Iterable[Field]) -> None:
 def build_fields(
     definitions: Mapping[str, str] | Iterable[Mapping[str, Any]], ids: Ids
 ) -> list[Field]:
-    """Make all fields; the first is the primary one. A mapping gives the type by name.
+    """Return all fields; the first is the primary one. A mapping gives types by name.
 
     Raises:
-        FakeAirtableError: There is none, or two have one name, or one cannot be made.
+        FakeAirtableError: There are no fields, names are repeated, or a field is invalid.
     """
     if isinstance(definitions, Mapping):
         definitions = [{"name": name, "type": kind} for name, kind in definitions.items()]

@@ -1,8 +1,8 @@
-"""The part of Airtable's formula language that filters by equality need.
+"""The part of Airtable's formula language needed for filters by equality.
 
-Fields in braces, texts, numbers, comparisons, `&`, and the functions in `FUNCTIONS`: what
-`pyairtable.formulas.match` and its AND, OR and NOT write. Anything else is refused as Airtable
-refuses a formula that it cannot read, never taken for true.
+Fields in braces, texts, numbers, comparisons, `&`, and the functions in `FUNCTIONS`: the syntax
+that `pyairtable.formulas.match` and its AND, OR and NOT generate. Anything else is refused as
+Airtable refuses an invalid formula, never taken for true.
 """
 
 import math
@@ -25,12 +25,12 @@ _Step = Callable[[str, _Cell], Any]
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was read.
+    """A parsed formula.
 
     Attributes:
-        value: Gives its value for a record's id and a function from a field's name or id to
-            the field's value.
-        fields: The names and ids of fields in it.
+        value: Returns the formula's value, given a record's id and a function from a field's name
+            or id to the field's value.
+        fields: The names and ids of fields used in it.
     """
 
     value: _Step
@@ -60,7 +60,7 @@ _DEEPEST = 100
 
 
 def broken(detail: str = "Invalid formula. Please check your formula text.") -> Refusal:
-    """Return a formula that cannot be read."""
+    """Return the refusal of an invalid formula."""
     return Refusal(
         422,
         "INVALID_FILTER_BY_FORMULA",
@@ -69,12 +69,12 @@ def broken(detail: str = "Invalid formula. Please check your formula text.") -> 
 
 
 def is_true(value: Any) -> bool:
-    """Return whether a filter keeps a record for which its formula has this value."""
+    """Return whether a filter keeps a record for which its formula has a given value."""
     return not is_blank(value) and value != 0
 
 
 def as_text(value: Any) -> str:
-    """Return a value as `&` joins it."""
+    """Return a value in the form in which `&` joins it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -93,7 +93,7 @@ def _date(text: Any) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# How many arguments each takes at least and at most, and what it does.
+# Minimum and maximum number of arguments of each function, and its implementation.
 FUNCTIONS: dict[str, tuple[int, float, Callable[..., Any]]] = {
     "AND": (1, math.inf, lambda *parts: all(map(is_true, parts))),
     "OR": (1, math.inf, lambda *parts: any(map(is_true, parts))),
@@ -114,7 +114,7 @@ FUNCTIONS: dict[str, tuple[int, float, Callable[..., Any]]] = {
 
 
 def _filled(value: Any, beside: Any) -> Any:
-    # Blank equals an empty text and zero; a text and a number are else never equal.
+    # Blank equals an empty text and zero; otherwise a text and a number are never equal.
     if value is not None:
         return value
     return 0 if isinstance(beside, (int, float)) else ""
@@ -134,7 +134,7 @@ def _compare(sign: str, left: Any, right: Any) -> bool:
 
 
 def _same_precision(left: str, right: str) -> tuple[str, str]:
-    # A date cell beside DATETIME_PARSE, which has a time.
+    # A date cell compared with DATETIME_PARSE, which has a time.
     day = re.compile(r"\d{4}-\d\d-\d\d")
     stamp = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
     for one, other in ((left, right), (right, left)):
@@ -227,7 +227,7 @@ class _Parser:
 
     def _call(self, name: str, depth: int) -> _Step:
         if not self._sign("("):
-            return self._field(name)  # one word needs no braces
+            return self._field(name)  # a single word needs no braces
         arguments: list[_Step] = []
         if not self._sign(")"):
             arguments.append(self._comparison(depth + 1))
@@ -257,9 +257,9 @@ def _joining(left: _Step, right: _Step) -> _Step:
 
 @lru_cache(maxsize=256)
 def parse(text: str) -> Formula:
-    """Read a formula.
+    """Parse a formula.
 
     Raises:
-        Refusal: It is not one, or uses what the fake does not have.
+        Refusal: It is invalid, or uses a function that the fake does not have.
     """
     return _Parser(text).whole()

@@ -1,4 +1,4 @@
-"""Airtable's limits on requests: 5 a second and base, 50 a second and token, 30 s of penalty."""
+"""Airtable's rate limits: 5 requests/s per base, 50 requests/s per token, 30 s of penalty."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from leadlog.testing.airtable.refusals import Refusal
 __all__ = ["PENALTY", "RateLimiter", "rate_limited"]
 
 PENALTY = 30.0
-# Ten times 0.1 s are not quite one second in binary.
+# In binary, ten times 0.1 s is slightly less than one second.
 _ROUNDING = 1e-6
 
 
 def rate_limited(retry_after: int | None = None) -> Refusal:
-    """Too many requests."""
+    """Return the refusal of too many requests."""
     return Refusal(
         429,
         "RATE_LIMIT_REACHED",
@@ -24,13 +24,13 @@ def rate_limited(retry_after: int | None = None) -> Refusal:
 
 
 class RateLimiter:
-    """Admits requests or refuses them. Safe to call from several threads.
+    """Rate limiter of requests. Safe to call from several threads.
 
     Args:
-        clock: Seconds; any clock that does not go back.
-        per_base: Requests in any one second to the base, None for no limit.
-        per_token: Requests in any one second with the token, None for no limit.
-        retry_after: Value of the header on refusals, None for no header, as Airtable does it.
+        clock: Function that returns seconds; any clock that never goes back.
+        per_base: Requests in any one second to the base; None for no limit.
+        per_token: Requests in any one second with the token; None for no limit.
+        retry_after: Value of the header on refusals; None for no header, as with Airtable.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class RateLimiter:
         self.penalty_violations = 0
 
     def admit(self, *, to_base: bool) -> None:
-        """Count a request.
+        """Count and admit a request.
 
         Args:
-            to_base: Whether it goes to the base; requests for the token alone do not.
+            to_base: Whether the request is to the base; others count for the token only.
 
         Raises:
-            Refusal: It is one too many, or came during the penalty.
+            Refusal: The request exceeds a limit, or was made during the penalty.
         """
         with self._lock:
             now = self._clock()
@@ -79,6 +79,6 @@ class RateLimiter:
                 raise rate_limited(self._retry_after)
 
     def punish(self) -> None:
-        """Begin the penalty now, whatever was sent."""
+        """Begin the penalty now, regardless of the requests sent."""
         with self._lock:
             self._penalty_until = self._clock() + PENALTY

@@ -1,4 +1,4 @@
-"""Lists in pages: filter, order, and iterators that expire."""
+"""Paginated lists: filter, order, and iterators that expire."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from leadlog.testing.airtable.table import FakeTable, StoredRow
 __all__ = ["LARGEST_PAGE", "ListEndpoint", "iterator_gone"]
 
 LARGEST_PAGE = 100
-# Iterators kept at a time; the oldest goes first.
+# Maximum number of iterators; the oldest is removed first.
 _MOST_ITERATORS = 100
 
 
 def iterator_gone() -> Refusal:
-    """Return the refusal that a list has to be read from its first page again."""
+    """Return the refusal that requires the list to be read from its first page again."""
     return Refusal(
         422,
         "LIST_RECORDS_ITERATOR_NOT_AVAILABLE",
@@ -35,16 +35,16 @@ class _Iterator:
 
 
 class ListEndpoint:
-    """Answers list requests of one table.
+    """Handler of list requests of one table.
 
-    The rows and their order are those of the moment of the first page; values are read page by
-    page, and rows deleted meanwhile are left out.
+    Rows and their order are fixed when the first page is read; values are read page by page, and
+    rows deleted in between are left out.
 
     Args:
         table: The table.
-        ids: Where iterator ids come from.
-        clock: Seconds, as the limits have them.
-        lifetime: Seconds after which an iterator that nobody used is gone.
+        ids: Source of iterator ids.
+        clock: Function that returns seconds, as for the limits.
+        lifetime: Seconds after which an unused iterator expires.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class ListEndpoint:
         self._iterators: dict[str, _Iterator] = {}
 
     def expire(self) -> None:
-        """Forget all iterators, as a restart of the server does."""
+        """Remove all iterators, as a restart of the server does."""
         self._iterators.clear()
 
     def page(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Return one page.
 
         Args:
-            asked: The parameters by Airtable's names, lists as lists.
+            asked: The parameters by Airtable's names; repeated ones as lists.
 
         Raises:
-            Refusal: A parameter is wrong, or the iterator is gone.
+            Refusal: A parameter is invalid, or the iterator has expired.
         """
         size = _number(asked, "pageSize", LARGEST_PAGE)
         if not 1 <= size <= LARGEST_PAGE:
@@ -159,7 +159,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def _rank(table: FakeTable, field: Field, row: StoredRow) -> tuple[int, float, str]:
-    """Return an order in which blanks come first, then numbers, then texts whatever their case."""
+    """Return a sort key: blanks first, then numbers, then texts regardless of case."""
     value = value_of(table, row, field)
     if value is None:
         return (0, 0.0, "")

@@ -1,4 +1,4 @@
-"""Finding the rows that an upsert means, without looking at all of them each time."""
+"""Search for the rows that an upsert matches, without comparing all of them each time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -19,10 +19,10 @@ def _key(field_ids: Sequence[str], cells: Mapping[str, Any]) -> _Key:
 
 
 class MergeIndexes:
-    """Row ids by the values of the fields that upserts merged on so far.
+    """Row ids by the values of the fields on which upserts have merged so far.
 
-    An index is made by the first upsert that asks for it and kept up by every change: 1,000
-    upserts into 10,000 rows would else compare 100 million cells.
+    An index is created by the first upsert that needs it and updated with every change: otherwise,
+    1,000 upserts into 10,000 rows would compare 100 million cells.
     """
 
     def __init__(self) -> None:
@@ -40,12 +40,12 @@ class MergeIndexes:
         return list(self._indexes[wanted].get(_key(wanted, cells), ()))
 
     def remember(self, row_id: str, cells: Mapping[str, Any]) -> None:
-        """Take in a row that is new or was changed."""
+        """Add a new or changed row."""
         for field_ids in self._indexes:
             self._add(field_ids, row_id, cells)
 
     def forget(self, row_id: str, cells: Mapping[str, Any]) -> None:
-        """Leave out a row that is about to change or go; `cells` are those it has now."""
+        """Remove a row that is about to change or be deleted; `cells` are its current ones."""
         for field_ids, index in self._indexes.items():
             key = _key(field_ids, cells)
             del index[key][row_id]
@@ -53,7 +53,7 @@ class MergeIndexes:
                 del index[key]
 
     def clear(self) -> None:
-        """Forget everything, because a field changed."""
+        """Remove all indexes, because a field changed."""
         self._indexes.clear()
 
     def _add(self, field_ids: tuple[str, ...], row_id: str, cells: Mapping[str, Any]) -> None:

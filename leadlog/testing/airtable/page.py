@@ -1,4 +1,4 @@
-"""A small page to look at the table and to edit it as a person does: plain HTML, no scripts."""
+"""A small page to view and edit the table as a user does: plain HTML, without scripts."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ _INPUTS = {
 
 
 class PageSource(Protocol):
-    """What the page asks for; `FakeAirtable` is one."""
+    """The interface that the page needs; `FakeAirtable` implements it."""
 
     @property
     def table_name(self) -> str:
@@ -64,7 +64,7 @@ class PageSource(Protocol):
 
     @property
     def counters(self) -> Counters:
-        """What was counted."""
+        """The counters."""
         ...
 
     def records(self) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ class PageSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PageAnswer:
-    """What a browser gets: a status, HTML or nothing, and headers."""
+    """The response to a browser: status, HTML or nothing, and headers."""
 
     status: int
     body: bytes
@@ -98,10 +98,10 @@ class PageAnswer:
 
 
 class Page:
-    """Answers a browser. Forms carry a secret, so that no other page can send them.
+    """Handler of browser requests. Forms contain a secret, so no other page can submit them.
 
     Args:
-        person: Whose hand the page leads.
+        person: The table that the page shows and edits.
     """
 
     def __init__(self, person: PageSource) -> None:
@@ -109,13 +109,13 @@ class Page:
         self._secret = secrets.token_urlsafe(16)
 
     def answer(self, method: str, target: str, host: str, body: bytes) -> PageAnswer:
-        """Show the table, or do what a form asks.
+        """Show the table, or carry out a submitted form.
 
         Args:
-            method: As `GET`.
-            target: Path and query.
-            host: The header; a name other than this machine's is a rebinding attack.
-            body: A form's values.
+            method: The HTTP method, such as `GET`.
+            target: Path and query string.
+            host: The `Host` header; any name but this machine's is a rebinding attack.
+            body: The values of a form.
         """
         path, _, query = target.partition("?")
         if host.rpartition(":")[0] not in {"127.0.0.1", "localhost"}:
@@ -174,7 +174,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """The place that a form leads back to, and the cell that is being edited."""
+    """The page that a form returns to, and the cell being edited."""
 
     secret: str
     start: int

@@ -1,4 +1,4 @@
-"""The endpoints of records: list, get, create, update, replace, upsert, delete."""
+"""The record endpoints: list, get, create, update, replace, upsert, delete."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,12 +31,12 @@ MERGEABLE = frozenset(
 
 
 class RecordsApi:
-    """Answers requests for the records of one table. Called with the table's lock held.
+    """Handler of requests for the records of one table. Called with the table's lock held.
 
     Args:
         table: The table.
-        listing: Its lists.
-        missing_status: Status where the path names a record that does not exist: 403 or 404.
+        listing: The table's list endpoint.
+        missing_status: Status for a path to a record that does not exist: 403 or 404.
     """
 
     def __init__(self, table: FakeTable, listing: ListEndpoint, missing_status: int) -> None:
@@ -54,7 +54,7 @@ class RecordsApi:
         return record_of(self._table, self._one(record_id), by_id=by_id)
 
     def create(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return one new record, or up to ten."""
+        """Create one record, or up to ten, and return them."""
         choices: NewChoices = []
         changes = [
             RowUpdate(None, self._convert(one, body, choices))
@@ -65,7 +65,7 @@ class RecordsApi:
     def update_one(
         self, record_id: str, body: Mapping[str, Any], *, replace: bool
     ) -> dict[str, Any]:
-        """Change one record; `replace` empties what is not given."""
+        """Change one record; `replace` clears the fields that are not given."""
         self._one(record_id)
         choices: NewChoices = []
         cells = self._convert(body, body, choices)
@@ -74,14 +74,14 @@ class RecordsApi:
         return record_of(self._table, row, by_id=_by_id(body))
 
     def update(self, body: Mapping[str, Any], *, replace: bool) -> dict[str, Any]:
-        """Change up to ten records, all or none; with `performUpsert`, create what is new."""
+        """Change up to ten records, all or none; `performUpsert` creates those without a match."""
         merge_on = self._merge_fields(body.get("performUpsert"))
         choices: NewChoices = []
         changes = []
         for one in _records_of(body, ids=not merge_on):
             cells = self._convert(one, body, choices)
             record_id = one.get("id") or self._merged(merge_on, cells)
-            # What a replaced record does not give is emptied; a new one has nothing to empty.
+            # Replacing clears the fields that are not given; a new record has none to clear.
             changes.append(RowUpdate(record_id, self._whole(cells) if replace else cells))
         named = [change.record_id for change in changes if change.record_id is not None]
         if len(set(named)) < len(named):
@@ -100,13 +100,13 @@ class RecordsApi:
         return answer
 
     def delete_one(self, record_id: str) -> dict[str, Any]:
-        """Remove one record."""
+        """Delete one record."""
         self._one(record_id)
         self._table.delete([record_id])
         return {"id": record_id, "deleted": True}
 
     def delete(self, record_ids: Any) -> dict[str, Any]:
-        """Remove up to ten records, all or none."""
+        """Delete up to ten records, all or none."""
         if (
             not isinstance(record_ids, list)
             or not 1 <= len(record_ids) <= MOST_RECORDS

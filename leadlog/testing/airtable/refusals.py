@@ -1,4 +1,4 @@
-"""What the fake Airtable refuses, in the words and with the status of the real one."""
+"""The fake Airtable's error responses, with the texts and status of the real ones."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ __all__ = [
 ]
 
 
-class Refusal(Exception):  # noqa: N818 - an answer of the API, which no caller of leadlog sees
-    """A request is answered with an error.
+class Refusal(Exception):  # noqa: N818 - a response of the API, which no caller of leadlog sees
+    """A request is refused with an error response.
 
     Args:
         status: The HTTP status.
-        kind: Airtable's name of the error, as `INVALID_VALUE_FOR_COLUMN`.
-        message: The sentence beside it. None gives the short form `{"error": kind}`.
-        retry_after: Value of the header `Retry-After` in seconds, None for no header.
+        kind: Airtable's name of the error, such as `INVALID_VALUE_FOR_COLUMN`.
+        message: The error text. None gives the short form `{"error": kind}`.
+        retry_after: Value of the `Retry-After` header in seconds; None for no header.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Refusal(Exception):  # noqa: N818 - an answer of the API, which no caller 
 
     @property
     def body(self) -> dict[str, Any]:
-        """The answer. Limits have a form of their own: a list under `errors`."""
+        """The response body. Rate limits have a different form: a list under `errors`."""
         if self.status == 429:
             return {"errors": [{"error": self.kind, "message": self.message}]}
         if self.message is None:
@@ -59,7 +59,7 @@ def unreadable_body() -> Refusal:
 
 
 def model_not_found() -> Refusal:
-    """No such base or table. Unknown and not permitted are one answer."""
+    """Return the refusal of an unknown base or table; unknown and forbidden look the same."""
     return Refusal(
         403,
         "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
@@ -70,24 +70,24 @@ def model_not_found() -> Refusal:
 
 
 def no_such_row(record_id: str) -> Refusal:
-    """Return a write of several records names one that is not in the table."""
+    """Return the refusal of a write to several records of which one does not exist."""
     return Refusal(422, "ROW_DOES_NOT_EXIST", f"Record ID {record_id} does not exist in this table")
 
 
 def unknown_field(key: str) -> Refusal:
-    """Return a name or id that no field has."""
+    """Return the refusal of a field name or id that does not exist."""
     return Refusal(422, "UNKNOWN_FIELD_NAME", f'Unknown field name: "{key}"')
 
 
 def bad_value(name: str) -> Refusal:
-    """Return a value of the wrong type."""
+    """Return the refusal of a value of the wrong type."""
     return Refusal(
         422, "INVALID_VALUE_FOR_COLUMN", f'Field "{name}" cannot accept the provided value'
     )
 
 
 def computed(name: str) -> Refusal:
-    """Return a write to a field that Airtable fills itself."""
+    """Return the refusal of a write to a computed field."""
     return Refusal(
         422,
         "INVALID_VALUE_FOR_COLUMN",
@@ -96,7 +96,7 @@ def computed(name: str) -> Refusal:
 
 
 def no_such_choice(name: str) -> Refusal:
-    """Return a choice that a select field does not have."""
+    """Return the refusal of a choice that a select field does not have."""
     return Refusal(
         422,
         "INVALID_MULTIPLE_CHOICE_OPTIONS",

@@ -1,4 +1,4 @@
-"""Records as the API shows them: blank cells left out, computed ones filled in."""
+"""Records in the form of the API: without blank cells, with computed values."""
 
 from collections.abc import Collection
 from typing import Any
@@ -11,20 +11,20 @@ from leadlog.testing.airtable.values import is_blank, render_time
 
 __all__ = ["evaluate", "record_of", "value_of"]
 
-# What the cell of a formula shows that cannot be computed.
+# The value shown by a formula cell that cannot be computed.
 _ERROR = {"error": "#ERROR!"}
 
 
 def record_of(
     table: FakeTable, row: StoredRow, *, by_id: bool = False, only: Collection[str] | None = None
 ) -> dict[str, Any]:
-    """Return a record as the API answers it.
+    """Return a record in the form of the API.
 
     Args:
         table: The row's table.
         row: The row.
-        by_id: Whether fields are named by their ids.
-        only: Ids of the fields to show, None for all.
+        by_id: Whether fields are keyed by their ids.
+        only: Ids of the fields to include; None for all.
     """
     shown = {}
     for field in table.fields:
@@ -37,16 +37,16 @@ def record_of(
 
 
 def value_of(table: FakeTable, row: StoredRow, field: Field, inside: Collection[str] = ()) -> Any:
-    """Return what a cell shows, None for nothing.
+    """Return the value that a cell shows; None if it is blank.
 
-    A last-modified time is that of the watched fields, or of all that people can write; a row
-    in which nothing was ever written has none.
+    A last-modified time is that of the watched fields, or of all writable fields; a row to which
+    nothing was ever written has none.
 
     Args:
         table: The row's table.
         row: The row.
         field: The cell's field.
-        inside: Ids of the formula fields that ask for it.
+        inside: Ids of the formula fields being evaluated, which detects cycles.
     """
     if field.type == "autoNumber":
         return row.number
@@ -67,7 +67,7 @@ def evaluate(
     """Return the value of a formula for a row.
 
     Raises:
-        Refusal: A field that it names does not exist or has no value but an error.
+        Refusal: A field that it uses does not exist or has an error as its value.
     """
 
     def cell(key: str) -> Any:

@@ -1,4 +1,4 @@
-"""The metadata endpoints: who am I, bases, tables, making and renaming fields."""
+"""The metadata endpoints: whoami, bases, tables, creation and renaming of fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from leadlog.testing.airtable.table import FakeTable
 
 __all__ = ["SchemaApi"]
 
-# Without these Airtable makes no field of the type; it has no defaults for them.
+# Options without which Airtable does not create a field of the type; they have no defaults.
 _REQUIRED: dict[str, frozenset[str]] = {
     "checkbox": frozenset({"icon", "color"}),
     "currency": frozenset({"precision", "symbol"}),
@@ -27,13 +27,13 @@ _REQUIRED: dict[str, frozenset[str]] = {
 
 
 class SchemaApi:
-    """Answers metadata requests of one base with one table. Called with the table's lock held.
+    """Handler of metadata requests of one base with one table. Called with the table's lock held.
 
     Args:
-        base_id: The base.
-        user_id: Who the token belongs to.
+        base_id: Id of the base.
+        user_id: Id of the user of the token.
         table: The table.
-        ids: Where identifiers come from.
+        ids: Source of identifiers.
     """
 
     def __init__(self, base_id: str, user_id: str, table: FakeTable, ids: Ids) -> None:
@@ -68,7 +68,7 @@ class SchemaApi:
         }
 
     def create_field(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Make a field."""
+        """Create a field."""
         kind = body.get("type")
         if not isinstance(kind, str) or kind not in TYPES:
             raise bad_request()

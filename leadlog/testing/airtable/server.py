@@ -1,4 +1,4 @@
-"""HTTP on loopback: connections, their threads, and answers that are late, cut or withheld."""
+"""HTTP on loopback: connections, their threads, and delayed, cut or withheld responses."""
 
 import socket
 import threading
@@ -20,20 +20,20 @@ from leadlog.testing.airtable.refusals import Refusal
 __all__ = ["Server"]
 
 HOST = "127.0.0.1"
-# A client that sends nothing for that long has left.
+# A client that sends nothing for this long is assumed to have left.
 _IDLE_SECONDS = 60.0
 _HTML = "text/html; charset=utf-8"
 _JSON = "application/json; charset=utf-8"
 
 
 class Server:
-    """Serves until it is closed; then its port, its connections and its threads are gone.
+    """HTTP server; closing it releases its port, connections and threads.
 
     Args:
-        api: What answers below `/v0/`.
-        page: What answers elsewhere.
-        traffic: What counts.
-        largest_body: Bytes above which a request body is refused with 413.
+        api: Handler of requests below `/v0/`.
+        page: Handler of all other requests.
+        traffic: The counters.
+        largest_body: Maximum size of a request body in bytes; a larger one is refused with 413.
     """
 
     def __init__(self, api: WebApi, page: Page, traffic: Traffic, largest_body: int) -> None:
@@ -45,12 +45,12 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it listens, without a slash at the end."""
+        """The server's address, without a trailing slash."""
         return f"http://{HOST}:{self._http.server_port}"
 
     @property
     def errors(self) -> list[Exception]:
-        """What was raised while a request was answered: by a hook, or by a bug of the fake."""
+        """Exceptions raised during requests, by hooks or by bugs of the fake."""
         return self._http.errors
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class Server:
         if self._http.closing.is_set():
             return
         self._http.closing.set()
-        # Nothing else wakes a thread that waits in accept on every system.
+        # On some systems, nothing else wakes a thread that waits in accept.
         with suppress(OSError), socket.create_connection((HOST, self._http.server_port), 5):
             pass
         self._thread.join()
@@ -82,12 +82,12 @@ class _Http(ThreadingHTTPServer):
         super().__init__((HOST, 0), partial(_Handler, self))
 
     def server_bind(self) -> None:
-        # HTTPServer's own asks a name server what this host is called.
+        # HTTPServer's own looks up this host's name at a name server.
         TCPServer.server_bind(self)
         self.server_port = self.server_address[1]
 
     def accept(self) -> None:
-        """Take connections until closed."""
+        """Accept connections until closed."""
         while True:
             connection, address = self.get_request()
             if self.closing.is_set():
@@ -103,7 +103,7 @@ class _Http(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def hang_up(self) -> None:
-        """End all connections, so that threads that wait for a request return."""
+        """End all connections, so that threads waiting for a request return."""
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
@@ -119,16 +119,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._http = http
         super().__init__(*connection)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-        """Nothing: requests are in the log of the fake."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+        """Do nothing: requests are in the fake's own log."""
 
     def handle(self) -> None:
-        """Answer the connection's requests; what goes wrong is kept for who closes the server."""
+        """Handle the connection's requests; keep exceptions for the caller of `close`."""
         try:
             super().handle()
         except (ConnectionError, TimeoutError):  # the client hung up
             pass
-        except Exception as error:  # noqa: BLE001 - raised by FakeAirtable where the test ends
+        except Exception as error:  # noqa: BLE001 - raised by FakeAirtable at the end of the test
             self._http.errors.append(error)
 
     def _handle(self) -> None:
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = self._http.api.arrived(self.command, self.path, body)
         try:
             answer = self._http.api.answer(request, self.headers.get("Authorization", ""))
-        except Exception as error:  # noqa: BLE001 - a hook's own; raised where the test ends
+        except Exception as error:  # noqa: BLE001 - raised by a hook; re-raised by FakeAirtable
             self._http.errors.append(error)
             answer = Answer(None)
         if answer.seconds:
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._http.traffic.went(request, None, 0)
             self.close_connection = True
             return
-        # Counted first: a client that has the answer may read the counters.
+        # Count first: a client that has the response may read the counters.
         sent = answer.body if answer.keep is None else answer.body[: answer.keep]
         self._http.traffic.went(request, answer.status, len(sent))
         headers = {} if answer.retry_after is None else {"Retry-After": str(answer.retry_after)}
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         return int(text) if text.isdecimal() and text.isascii() and len(text) < 16 else 0
 
     def _refuse(self, length: int) -> None:
-        # Read to its end: a client that is still sending would not hear the answer.
+        # Read to the end: a client that is still sending would not see the response.
         left = length
         while left and (chunk := self.rfile.read(min(left, 65_536))):
             left -= len(chunk)
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers: Mapping[str, str],
         sent: bytes | None = None,
     ) -> None:
-        """Send an answer in one piece, or the part of it that `sent` has, and hang up."""
+        """Send a response in one piece, or only `sent` of it, and then close the connection."""
         lines = [
             f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}",
             f"Content-Type: {content_type}",

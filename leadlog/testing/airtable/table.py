@@ -1,4 +1,4 @@
-"""The rows of the fake Airtable's table, and changes to them that are made whole or not at all."""
+"""The rows of the fake Airtable's table, with changes that are applied completely or not at all."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ class StoredRow:
     """One record.
 
     Attributes:
-        id: `rec…`.
-        created: When it was made.
-        number: What its auto number fields show.
-        cells: Values by field id; a blank one is not there.
-        modified: When a cell's value last became another one, by field id.
+        id: Id of the record, `rec…`.
+        created: Time of its creation.
+        number: Value of its auto number fields.
+        cells: Values by field id; blank values are absent.
+        modified: Time of the last change of each cell's value, by field id.
     """
 
     id: str
@@ -36,11 +36,11 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True)
 class RowUpdate:
-    """New values for a row, already converted.
+    """New, converted values for a row.
 
     Attributes:
-        record_id: The row, None for a new one.
-        cells: Values by field id; None empties the cell.
+        record_id: Id of the row; None for a new one.
+        cells: Values by field id; None clears the cell.
     """
 
     record_id: str | None
@@ -48,13 +48,13 @@ class RowUpdate:
 
 
 class FakeTable:
-    """One table. Take `lock` around anything that must not be interleaved.
+    """One table. Hold `lock` around anything that must not be interleaved.
 
     Args:
-        name: What people call it.
-        fields: Its fields, the primary one first.
-        ids: Where identifiers come from.
-        now: The time for created and modified.
+        name: The table's name.
+        fields: Its fields, beginning with the primary one.
+        ids: Source of identifiers.
+        now: Function that returns the time for created and modified times.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FakeTable:
         """Return the field with this name or id.
 
         Raises:
-            Refusal: There is none.
+            Refusal: The field does not exist.
         """
         for one in self.fields:
             if key in {one.name, one.id}:
@@ -85,7 +85,7 @@ class FakeTable:
         raise unknown_field(key)
 
     def drop(self, removed: Field) -> None:
-        """Remove a field with all its values."""
+        """Remove a field and all its values."""
         self.fields.remove(removed)
         for row in self.rows.values():
             row.cells.pop(removed.id, None)
@@ -93,7 +93,7 @@ class FakeTable:
         self._indexes.clear()
 
     def retype(self, old: Field, new: Field) -> None:
-        """Give a field another type; values that do not fit it are emptied."""
+        """Change the type of a field; values that do not fit are cleared."""
         new.id = old.id
         self.fields[self.fields.index(old)] = new
         for row in self.rows.values():
@@ -117,7 +117,7 @@ class FakeTable:
         """Return a row.
 
         Raises:
-            Refusal: It does not exist.
+            Refusal: The row does not exist.
         """
         try:
             return self.rows[record_id]
@@ -127,15 +127,15 @@ class FakeTable:
     def convert(
         self, values: Mapping[str, Any], *, typecast: bool, new_choices: NewChoices
     ) -> dict[str, Any]:
-        """Return values by field id as cells keep them.
+        """Return values in the form of cells, by field id.
 
         Args:
             values: Values by name or id of the field.
-            typecast: Whether values may be made to fit.
-            new_choices: Where choices go that have to be made first.
+            typecast: Whether values may be converted to fit.
+            new_choices: Collects choices that must be created first.
 
         Raises:
-            Refusal: A field does not exist, is computed, or does not take its value.
+            Refusal: A field does not exist, is computed, or does not accept its value.
         """
         cells = {}
         for key, value in values.items():
@@ -144,11 +144,11 @@ class FakeTable:
         return cells
 
     def matches(self, fields: Sequence[Field], cells: Mapping[str, Any]) -> list[str]:
-        """Return the ids of all rows that have the same values in these fields."""
+        """Return the ids of all rows with the same values in the given fields."""
         return self._indexes.find([one.id for one in fields], cells, self.rows)
 
     def write(self, changes: Sequence[RowUpdate], new_choices: NewChoices) -> list[StoredRow]:
-        """Make all the changes, or none if a row does not exist.
+        """Apply all changes, or none if a row does not exist.
 
         Raises:
             Refusal: A row does not exist.
@@ -161,10 +161,10 @@ class FakeTable:
         return [self._apply(change, now) for change in changes]
 
     def delete(self, record_ids: Iterable[str]) -> None:
-        """Remove rows, all or none.
+        """Delete rows, all or none.
 
         Raises:
-            Refusal: One does not exist.
+            Refusal: A row does not exist.
         """
         rows = [self.row(record_id) for record_id in record_ids]
         for row in rows:

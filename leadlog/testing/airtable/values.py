@@ -1,4 +1,4 @@
-"""What a cell accepts and what it keeps, by the type of its field."""
+"""Conversion of values to cells, by the type of the field."""
 
 import math
 import re
@@ -13,31 +13,31 @@ from leadlog.testing.airtable.refusals import bad_value, computed, no_such_choic
 __all__ = ["NewChoices", "is_blank", "render_time", "to_cell"]
 
 LONGEST_TEXT = 100_000
-# Choices that typecast asks for; they exist once the whole request is accepted.
+# Choices requested by typecast; created once the whole request is accepted.
 NewChoices = list[tuple[Field, str]]
 
 
 def is_blank(value: Any) -> bool:
-    """Return whether a cell with this value is left out of answers."""
+    """Return whether responses omit a cell with this value."""
     return value is None or value is False or value in ("", [])
 
 
 def render_time(moment: datetime) -> str:
-    """Return a time as Airtable writes it: whole seconds, with zeros for the milliseconds."""
+    """Return a time in Airtable's format: whole seconds, with zeros for the milliseconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def to_cell(field: Field, value: Any, *, typecast: bool, new_choices: NewChoices) -> Any:
-    """Return what the cell keeps of a value that was sent.
+    """Return the value that a cell keeps for a value that was sent.
 
     Args:
         field: The cell's field.
-        value: The value, as JSON has it.
-        typecast: Whether the value may be made to fit.
-        new_choices: Where choices go that have to be made first.
+        value: The value, as parsed from JSON.
+        typecast: Whether the value may be converted to fit.
+        new_choices: Collects choices that must be created first.
 
     Raises:
-        Refusal: The field is computed, or the value is of a type that it does not take.
+        Refusal: The field is computed, or does not accept values of this type.
     """
     if field.computed:
         raise computed(field.name)
@@ -58,7 +58,7 @@ def _text(field: Field, value: Any, typecast: bool, _: NewChoices) -> str:
 
 
 def _rich_text(field: Field, value: Any, typecast: bool, new_choices: NewChoices) -> str:
-    # Airtable gives Markdown back with a line end that nobody sent.
+    # Airtable appends a line end to Markdown texts.
     text = _text(field, value, typecast, new_choices)
     return text if not text or text.endswith("\n") else f"{text}\n"
 
@@ -71,7 +71,7 @@ def _number(field: Field, value: Any, typecast: bool, _: NewChoices) -> float | 
         value = float(found[0].replace(",", ""))
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise bad_value(field.name)
-    # Airtable's numbers are JavaScript's: 20.0 comes back as 20, and digits have an end.
+    # Airtable's numbers are JavaScript's: 20.0 is returned as 20, and precision is limited.
     number = float(value)
     return int(number) if number.is_integer() and abs(number) < 2**63 else number
 
@@ -99,7 +99,7 @@ def _moment(field: Field, value: Any, typecast: bool, zone: str) -> datetime | N
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC if zone in {"utc", "client"} else ZoneInfo(zone))
         return moment.astimezone(UTC)
-    except (OverflowError, ValueError):  # no time, or none within the years 1 to 9999
+    except (OverflowError, ValueError):  # not a time, or outside the years 1 to 9999
         if typecast:
             return None
         raise bad_value(field.name) from None

@@ -15,7 +15,7 @@ context.configure(
     connection=connection,
     target_metadata=Base.metadata,
     version_table=VERSION_TABLE,
-    # SQLite has it too, where the driver leaves BEGIN and COMMIT to us.
+    # Holds for SQLite as well, since the driver leaves BEGIN and COMMIT to us.
     transactional_ddl=True,
 )
 with context.begin_transaction():

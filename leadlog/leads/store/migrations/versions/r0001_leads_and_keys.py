@@ -1,4 +1,4 @@
-"""Leads and what tells them apart, as the first version made them, without a version table."""
+"""Leads and their duplicate keys, as created by the first version, without a version table."""
 
 import sqlalchemy as sa
 from alembic import op

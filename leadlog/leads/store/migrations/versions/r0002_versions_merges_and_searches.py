@@ -1,4 +1,4 @@
-"""A version of each lead, the merge log, and indexes for pages and for parts of a text."""
+"""A version of each lead, the merge log, and indexes for paging and for prefix searches."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,12 +12,12 @@ def _text() -> sa.String:
 
 
 def upgrade() -> None:
-    """Add them; leads that are there are of version 1."""
+    """Add them; existing leads get version 1."""
     op.add_column(
         "leads", sa.Column("row_version", sa.Integer(), server_default="1", nullable=False)
     )
-    # With the id behind, an index gives pages in order; on the text in small letters, it finds
-    # what starts with something.
+    # With the id as last column, an index serves pages in order; on the lower-case text, it serves
+    # `starts_with`.
     for name in ("full_name", "company", "email", "status"):
         op.drop_index(f"ix_leads_{name}", "leads")
         op.create_index(f"ix_leads_{name}", "leads", [name, "id"])

@@ -1,4 +1,4 @@
-"""What the Airtable sync knows: links, tombstones, runs, and what could not be synchronised."""
+"""The state of the Airtable sync: links, tombstones, runs, and refused leads and rows."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When each field of a linked lead was last changed, so that the later edit of a field wins."""
+"""The time of the last change of each field of a linked lead, so that the later edit wins."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Add the column and the trigger; nothing is known of earlier changes."""
+    """Add the column and the trigger; the times of earlier changes are unknown."""
     op.add_column(
         "sync_link", sa.Column("local_times", sa.JSON(), nullable=False, server_default="{}")
     )

@@ -1,4 +1,4 @@
-"""The log as the faces see it: its index, open and up to date, and single records by number."""
+"""The log behind the views: its open, up-to-date index, and single records by number."""
 
 import os
 import tempfile
@@ -22,18 +22,18 @@ _POOL: Final = 4
 class Log:
     """A log directory with its index; a context manager.
 
-    Where no index can be kept in the log directory, it is made in a temporary folder of this
-    process, readable by its user only.
+    If no index can be kept in the log directory, it is created in a temporary folder of this
+    process, readable only by its user.
 
     Args:
         directory: the log directory.
 
     Attributes:
         directory: the log directory.
-        own_index: whether the index lies in the log directory.
+        own_index: whether the index is in the log directory.
 
     Raises:
-        IndexUnavailableError: it cannot be made anywhere.
+        IndexUnavailableError: the index cannot be created anywhere.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -63,7 +63,7 @@ class Log:
         self.close()
 
     def close(self) -> None:
-        """Close the index; a second time does nothing."""
+        """Close the index; idempotent."""
         if self._closed:
             return
         self._closed = True
@@ -88,10 +88,10 @@ class Log:
         return None if self._folder is None else self._folder.name
 
     def catch_up(self, progress: Progress | None = None) -> None:
-        """Bring the index up to date.
+        """Index the new events.
 
         Args:
-            progress: is called with the bytes indexed so far and in all.
+            progress: called with the bytes indexed so far and the total.
 
         Raises:
             IndexUnavailableError: the index cannot be written.
@@ -110,7 +110,7 @@ class Log:
 
     @contextmanager
     def figures(self) -> Iterator[Figures]:
-        """Give the questions that can be asked of the index, for one thread.
+        """Yield the figures of the index, for use by one thread.
 
         Raises:
             IndexUnavailableError: the index cannot be read.
@@ -135,7 +135,7 @@ class Log:
 
     @contextmanager
     def index(self) -> Iterator[Index]:
-        """Give an index of one's own, to be asked for rows and sessions.
+        """Yield a separately opened index, for queries of rows and sessions.
 
         Raises:
             IndexUnavailableError: the index cannot be read.
@@ -144,13 +144,13 @@ class Log:
             yield index
 
     def records(self, figures: Figures, numbers: Collection[int]) -> dict[int, dict[str, Any]]:
-        """Return records by the numbers of their events.
+        """Return records by the index numbers of their events.
 
-        Those of a file that was replaced since it was indexed are left out; it is indexed anew.
+        Records of a file replaced since it was indexed are left out; the file is reindexed.
 
         Args:
-            figures: of this log.
-            numbers: of the events.
+            figures: open figures of this log.
+            numbers: index numbers of the events.
 
         Raises:
             ReadError: a file cannot be read.
@@ -175,5 +175,5 @@ class Log:
         return found
 
     def sealed_days(self) -> list[str]:
-        """Return the days that are sealed, at least in part, and so not in the index."""
+        """Return the days that are sealed, at least in part, and therefore not in the index."""
         return sorted({file.date for file in log_files(self.directory) if file.archived})

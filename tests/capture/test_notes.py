@@ -1,0 +1,329 @@
+"""When the journal notes a transaction's records for recovery, and when it strikes the note out."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from leadlog.recording.capture import journal
+
+
+class Notes:
+    """The notes that are not struck out: number to the frames."""
+
+    def __init__(self) -> None:
+        self.standing: dict[int, list[Any]] = {}
+        self.briefs: dict[int, list[Any]] = {}
+        self.made = 0
+        self.full = False
+
+    def intend(self, frames: list[Any], brief: Callable[[], list[Any]]) -> int | None:
+        """Note frames; nothing where there is no room."""
+        if self.full:
+            return None
+        self.made += 1
+        self.standing[self.made] = frames
+        self.briefs[self.made] = brief()
+        return self.made
+
+    def settle(self, token: int) -> None:
+        """Strike out a note; a second time would be an error."""
+        del self.standing[token]
+
+
+class Write:
+    """A pending write whose record comes when its call ends."""
+
+    def __init__(self, name: str, *, follows: bool = False) -> None:
+        self.name = name
+        self.follows = follows
+        self.recorded = False
+        self.intents: tuple[Any, ...] = ()
+        self.order: list[str] = []
+
+    def intended(self, *, brief: bool = False) -> str:
+        """Its frame."""
+        return f"{self.name} in brief" if brief else self.name
+
+    def resolve(self, outcome: str, transaction_id: str) -> None:
+        """Its outcome; the record comes with `close`."""
+        assert transaction_id
+        self.order.append(f"{self.name} {outcome}")
+
+    def close(self) -> None:
+        """Its record is written."""
+        self.recorded = True
+        for intent in self.intents:
+            intent.strike_out()
+
+
+class Read:
+    """A read that waits for the records of the writes before it."""
+
+    follows = True
+
+    def __init__(self, order: list[str]) -> None:
+        self.order = order
+
+    def resolve(self, outcome: str, transaction_id: str) -> None:
+        """Its turn."""
+        self.order.append(f"read {outcome}")
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Notes]:
+    """In the place of the sink, whose own notes are read only of processes that are dead."""
+    found = Notes()
+    monkeypatch.setattr(journal, "_log", found)
+    yield found
+    assert found.standing == {}
+
+
+class Dialect:
+    """Stands for an engine's; the journal only holds it weakly."""
+
+
+DIALECT = Dialect()
+
+
+def begin() -> tuple[dict[Any, Any], journal.Transaction]:
+    """A connection's `info` and its journal."""
+    info: dict[Any, Any] = {}
+    return info, journal.transaction_of(info, DIALECT)
+
+
+def write(transaction: journal.Transaction, name: str, order: list[str] | None = None) -> Write:
+    """A write in the innermost frame."""
+    found = Write(name)
+    if order is not None:
+        found.order = order
+    assert transaction.add(found)
+    return found
+
+
+def test_a_commit_is_noted_until_every_record_is_written(notes: Notes) -> None:
+    """The writes of all frames in one note, which the last record strikes out."""
+    info, transaction = begin()
+    first = write(transaction, "first")
+    transaction.savepoint("s")
+    second = write(transaction, "second")
+    assert notes.made == 0
+    journal.commits(info)
+    assert list(notes.standing.values()) == [["first", "second"]]
+    assert list(notes.briefs.values()) == [["first in brief", "second in brief"]]
+    journal.finalise(info, journal.COMMITTED)
+    assert len(notes.standing) == 1
+    first.close()
+    assert len(notes.standing) == 1
+    second.close()
+    assert notes.standing == {}
+    assert notes.made == 1
+
+
+def test_records_that_are_written_before_the_answer_leave_no_note(notes: Notes) -> None:
+    """Where every call has ended, the note goes with the answer; where one has not, with that."""
+    info, transaction = begin()
+    done, late = write(transaction, "done"), write(transaction, "late")
+    done.recorded = True
+    journal.commits(info)
+    journal.finalise(info, journal.COMMITTED)
+    assert len(notes.standing) == 1
+    assert done.intents == ()
+    late.close()
+    assert notes.standing == {}
+    info, transaction = begin()
+    write(transaction, "done").recorded = True
+    journal.commits(info)
+    journal.finalise(info, journal.COMMITTED)
+    assert notes.standing == {}
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_commit_without_writes_notes_nothing(notes: Notes, writes: int) -> None:
+    """Nor does one that the database will turn into a rollback."""
+    info, transaction = begin()
+    transaction.poisoned = bool(writes)
+    for _ in range(writes):
+        write(transaction, "write")
+    journal.commits(info)
+    assert notes.made == 0
+    assert transaction.committing
+    journal.finalise(info, journal.COMMITTED)
+
+
+def test_a_read_intends_nothing(notes: Notes) -> None:
+    """It changed no row that a record could be missing of."""
+    info, transaction = begin()
+    transaction.follow(Read([]))
+    journal.commits(info)
+    assert notes.made == 0
+    journal.finalise(info, journal.COMMITTED)
+
+
+@pytest.mark.parametrize("end", ["still open", "forget", "commit failed", "rolled back"])
+def test_a_commit_that_was_refused_leaves_no_note(notes: Notes, end: str) -> None:
+    """Whether the transaction goes on or not; the next COMMIT notes it anew."""
+    info, transaction = begin()
+    found = write(transaction, "write")
+    journal.commits(info)
+    assert len(notes.standing) == 1
+    if end == "still open":
+        journal.commit_failed(info, still_open=True)
+        assert not transaction.committing
+        assert transaction.commit_failed
+    elif end == "forget":
+        journal.forget(info)
+        assert transaction.committing
+    elif end == "commit failed":
+        journal.commit_failed(info, still_open=False)
+        assert found.order == ["write commit_failed"]
+        found.close()
+    else:
+        journal.finalise(info, journal.ROLLED_BACK)
+        assert found.order == ["write unknown"]
+        found.close()
+    assert notes.standing == {}
+    if journal.find(info) is not None:
+        journal.commits(info)
+        assert (notes.made, len(notes.standing)) == (2, 1)
+        journal.finalise(info, journal.COMMITTED)
+        found.close()
+
+
+def test_two_commits_in_a_row_have_one_note(notes: Notes) -> None:
+    """The second takes the place of the first."""
+    info, transaction = begin()
+    found = write(transaction, "write")
+    journal.intend(info)
+    journal.commits(info)
+    assert (notes.made, len(notes.standing)) == (2, 1)
+    journal.finalise(info, journal.COMMITTED)
+    found.close()
+
+
+def test_a_transaction_that_ended_elsewhere_keeps_its_note_until_its_records_are_written(
+    notes: Notes,
+) -> None:
+    """Its outcome is unknown, in the record as in the note."""
+    info, transaction = begin()
+    found = write(transaction, "write")
+    journal.commits(info)
+    journal.ended_elsewhere(info)
+    assert found.order == ["write unknown"]
+    assert len(notes.standing) == 1
+    found.close()
+
+
+def test_a_write_that_no_commit_follows_is_noted_before_it(notes: Notes) -> None:
+    """All in one note; noted again, only the newer note counts."""
+    one: Any
+    two: Any
+    one, two = Write("one"), Write("two")
+    journal.note(iter([one, two]))
+    assert list(notes.standing.values()) == [["one", "two"]]
+    journal.note(iter([one]))
+    assert list(notes.standing) == [1, 2]
+    two.close()
+    assert list(notes.standing) == [2]
+    one.close()
+    assert notes.standing == {}
+
+
+def test_no_write_and_no_room_make_no_note(notes: Notes) -> None:
+    """The writes go on without one."""
+    journal.note([])
+    assert notes.made == 0
+    notes.full = True
+    one: Any = Write("one")
+    journal.note([one])
+    assert one.intents == ()
+    info, transaction = begin()
+    found = write(transaction, "write")
+    journal.commits(info)
+    journal.finalise(info, journal.COMMITTED)
+    assert found.order == ["write committed"]
+    assert found.intents == ()
+
+
+def test_a_record_that_cannot_be_made_does_not_fail_the_commit(notes: Notes) -> None:
+    """What is noted then is nothing, and the outcome is told all the same."""
+    info, transaction = begin()
+    found = write(transaction, "write")
+
+    def fails(*, brief: bool = False) -> str:
+        raise ValueError(f"no frame, brief or not: {brief}")
+
+    found.intended = fails  # type: ignore[method-assign]
+    journal.commits(info)
+    assert notes.made == 0
+    journal.finalise(info, journal.COMMITTED)
+    assert found.order == ["write committed"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "order"),
+    [
+        (journal.COMMITTED, ["first committed", "read committed", "second committed"]),
+        (journal.ROLLED_BACK, ["read rolled_back", "first rolled_back", "second rolled_back"]),
+        (journal.UNKNOWN, ["read unknown", "first unknown", "second unknown"]),
+    ],
+)
+def test_reads_keep_their_place_or_come_first(notes: Notes, outcome: str, order: list[str]) -> None:
+    """A read of what is undone is recorded while the log still takes the writes for done."""
+    assert notes.made == 0
+    found: list[str] = []
+    info, transaction = begin()
+    write(transaction, "first", found)
+    transaction.savepoint("s")
+    transaction.follow(Read(found))
+    assert transaction.followers == 1
+    write(transaction, "second", found)
+    transaction.release("s")
+    journal.finalise(info, outcome)
+    assert found == order
+
+
+@pytest.mark.parametrize("name", ["s", "".join(("sa", "_1"))])
+def test_a_savepoint_begins_a_transaction_where_nothing_was_written_before(name: str) -> None:
+    """On SQLite its RELEASE commits then; names are compared by their text."""
+    _, transaction = begin()
+    same = "".join(name)
+    assert not transaction.begins_with(same)
+    transaction.savepoint(name)
+    assert transaction.begins_with(same)
+    assert not transaction.begins_with("other")
+    transaction.savepoint("inner")
+    assert transaction.begins_with(same)
+    assert not transaction.begins_with("inner")
+    write(transaction, "inside")
+    assert transaction.begins_with(same)
+    _, transaction = begin()
+    write(transaction, "before")
+    transaction.savepoint(name)
+    assert not transaction.begins_with(same)
+
+
+@pytest.mark.parametrize("end", ["release", "rollback_to"])
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+def test_savepoints_are_known_by_the_text_of_their_names(end: str, first: str, second: str) -> None:
+    """In whatever order they sort; the one named ends, and with it those inside."""
+    info, transaction = begin()
+    names = [f"{name}_savepoint" for name in (first, second)]
+    transaction.savepoint(names[0])
+    outer = write(transaction, "outer")
+    transaction.savepoint(names[1])
+    inner = write(transaction, "inner")
+    getattr(transaction, end)(f"{first}_savepoint")
+    if end == "release":
+        assert outer.order == inner.order == []
+        transaction.rollback_to(f"{first}_savepoint")  # it is gone
+        assert outer.order == inner.order == []
+    else:
+        assert outer.order == ["outer savepoint_rolled_back"]
+        assert inner.order == ["inner savepoint_rolled_back"]
+        again = write(transaction, "again")
+        transaction.rollback_to(f"{first}_savepoint")  # it stayed open
+        assert again.order == ["again savepoint_rolled_back"]
+        transaction.release(f"{second}_savepoint")  # it is gone
+        assert transaction.begins_with(f"{first}_savepoint")
+    journal.finalise(info, journal.COMMITTED)
