@@ -1,5 +1,6 @@
 """Real receivers on loopback, and a proxy that injects faults in front of them."""
 
+import http.client
 import json
 import random
 import socket
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from leadlog.core.clock import format_us, new_id
 from leadlog.core.records import shape
@@ -50,10 +52,11 @@ class Trouble(ThreadingHTTPServer):
 
     Args:
         target: URL of the receiver.
-        faults: Fraction of the POST requests by fault: `429` and `503` before the receiver is
-            reached; `items` refuses some of a bulk's records with 429; `reset` and `timeout` after
-            the receiver has accepted everything.
-        seed: Seed of the random numbers.
+        faults: Name of a fault to its share of the POST requests: `429` and `503` before the
+            receiver is reached; `items` refuses some of a bulk's records with 429; `reset` and
+            `timeout` after the receiver has taken all of it.
+        seed: Of the draws.
+        methods: HTTP methods that faults are injected into.
 
     Attributes:
         made: Number of injected faults, by fault.
@@ -63,8 +66,15 @@ class Trouble(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, target: str, faults: dict[str, float], seed: int = 1) -> None:
+    def __init__(
+        self,
+        target: str,
+        faults: dict[str, float],
+        seed: int = 1,
+        methods: tuple[str, ...] = ("POST",),
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Between)
+        self.methods = methods
         self.target = target.rstrip("/")
         self.faults = faults
         self.made: dict[str, int] = dict.fromkeys(faults, 0)
@@ -96,6 +106,8 @@ class Trouble(ThreadingHTTPServer):
 
 
 _LATE_SECONDS = 0.2
+_HOP = ("connection", "content-length", "transfer-encoding", "host", "date", "server", "expect")
+"""Headers of one connection, or that are made anew."""
 
 
 class _Between(BaseHTTPRequestHandler):
@@ -111,17 +123,17 @@ class _Between(BaseHTTPRequestHandler):
                 self.server.late += 1
 
     def _pass_on_or_fail(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         self.server.paths.append(self.path)
         self.server.headers.append(dict(self.headers))
-        fault = self.server.fault() if self.command == "POST" else None
+        fault = self.server.fault() if self.command in self.server.methods else None
         if fault in ("429", "503"):
             self._answer(int(fault), b'{"error": "come later"}', {"Retry-After": "0"})
             return
         refused: list[int] = []
         if fault == "items":
             body, refused = _without_some(body)
-        status, said = self._forwarded(body)
+        status, said, headers = self._forwarded(body)
         if fault == "reset":
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
@@ -133,31 +145,45 @@ class _Between(BaseHTTPRequestHandler):
             return
         if refused and status == 200:
             said = _with_refused(said, refused)
-        self._answer(status, said, {"Content-Type": "application/json"})
+        self._answer(status, said, headers)
 
-    do_GET = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - http.server's names
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on  # noqa: N815 - http.server's names
 
-    def _forwarded(self, body: bytes) -> tuple[int, bytes]:
-        kept = ("content-type", "authorization", "x-splunk-request-channel", "content-encoding")
-        headers = {name: value for name, value in self.headers.items() if name.lower() in kept}
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        return b"".join(chunks)
+
+    def _forwarded(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         path = self.path
         if "_bulk" in path:
-            path = "/_bulk"  # all items are needed to insert the refused ones in their places
-        request = urllib.request.Request(
-            self.server.target + path, data=body or None, headers=headers, method=self.command
-        )
+            path = "/_bulk"  # all items are needed to put the refused ones in their places
+        target = urlsplit(self.server.target)
+        connection = http.client.HTTPConnection(target.netloc, timeout=30)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
+            connection.request(self.command, target.path + path, body or None, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
+        if self.command == "HEAD" and (size := answer.getheader("Content-Length")):
+            kept["Content-Length"] = size
+        return answer.status, content, kept
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 

@@ -33,7 +33,7 @@ def test_settings_change_the_defaults():
         ({"e_mail": "Mail"}, "'e_mail' cannot be synchronised"),
         ({"email": 7}, "email = 7"),
         ({"full_name": False}, "full_name cannot be left out"),
-        ({"email": "Company"}, "'Company' is there for two fields"),
+        ({"email": "Company"}, "'Company' is used for two fields"),
     ],
 )
 def test_a_bad_mapping_is_told(configured, said):

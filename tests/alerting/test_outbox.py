@@ -116,7 +116,7 @@ def test_a_channel_that_refuses_is_tried_again_and_holds_up_no_other(database, c
         clocks.seconds += 1
     assert closed.attempts == 4  # at 0, 5, 15 and 35
     assert [title for title, _ in sink.taken] == ["a", "b"]
-    assert told[0] == "closed did not take 'a': it is closed; trying again in 5 s"
+    assert told[0] == "closed did not accept 'a': it is closed; trying again in 5 s"
     closed.refusing = False
     clocks.seconds += 900
     box.deliver_due()

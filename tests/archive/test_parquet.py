@@ -262,7 +262,7 @@ def test_an_original_that_is_not_what_was_sealed_stays(root, run, tools):
     run()
     path = tools.add(root, f"error_logs/{DAY}.jsonl", content=b'{"timestamp": "other"}\n')
     (failed,) = run().results
-    assert re.search(r"does not give back what went into it.*the original stays", failed.error)
+    assert re.search(r"does not reproduce its original.*the original stays", failed.error)
     assert path.read_bytes() == b'{"timestamp": "other"}\n'
     assert len(list(root.rglob("*.parquet"))) == 1
 

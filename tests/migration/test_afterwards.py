@@ -42,7 +42,7 @@ def test_messy_leads_are_found_in_the_store(manager, db, file):
         ("DELETE FROM lead_key", None),
         ("DELETE FROM leads WHERE full_name = 'Bob Ray'", "is not there"),
         ("DELETE FROM migration_item WHERE ordinal = 1", "nothing is known of record 1"),
-        ("UPDATE migration_item SET outcome = 'rejected' WHERE ordinal = 0", "otherwise"),
+        ("UPDATE migration_item SET outcome = 'rejected' WHERE ordinal = 0", "as before"),
         ("UPDATE migration_item SET ordinal = 9 WHERE ordinal = 1", "record 9"),
     ],
 )
@@ -159,7 +159,7 @@ def test_a_backup_that_is_not_whole_is_none(sqlite, file):
     result = manager.migrate_json_files([file([ADA])])
     assert result.backup is not None
     (result.backup / "manifest.json").write_text(json.dumps({"migration_id": 1}))
-    with pytest.raises(MigrationError, match="no whole backup"):
+    with pytest.raises(MigrationError, match="no complete backup"):
         manager.rollback(result.migration_id)
 
 
@@ -168,7 +168,7 @@ def test_going_back_without_a_backup_is_refused(sqlite, file):
     manager = MigrationManager(sqlite)
     result = manager.migrate_json_files([file([ADA])], backup=False)
     for migration_id in (result.migration_id, "20200101T000000-0000"):
-        with pytest.raises(MigrationError, match="no whole backup"):
+        with pytest.raises(MigrationError, match="no complete backup"):
             manager.rollback(migration_id)
 
 

@@ -121,7 +121,7 @@ A, B, C = '{"name": "a"}', '{"name": "b"}', '{"name": "c"}'
         ('{"name": [1, 2}', "Expecting ',' delimiter"),
         ("{'name': 'x'}", "Expecting property name"),
         ('{"name": 1e999}', "1e999 is larger than any float"),
-        ('{"name": "x", "name": "y"}', "the key 'name' is there twice"),
+        ('{"name": "x", "name": "y"}', "the key 'name' occurs twice"),
         ('{"name": Infinity}', "Infinity is not a JSON number"),
         ('{"name": ' + "9" * 5000 + "}", "more than 4300 digits"),
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),

@@ -30,10 +30,10 @@ def to(kind, url, **keys):
     return configured({"there": table | keys})["there"]
 
 
-def ship(directory, destination, **options):
+def ship(directory, destination, give_up=3.0, **options):
     shipper = Shipper(directory, destination, **options)
     try:
-        return shipper.once(give_up_seconds=3.0)
+        return shipper.once(give_up_seconds=give_up)
     finally:
         shipper.close()
 
@@ -287,11 +287,14 @@ def test_trouble_on_the_way_loses_nothing_and_doubles_no_more_than_a_batch_each(
         serving(Trouble(collector.url, faults, seed=3)) as between,
     ):
         url = f"http://{between.host}"
-        keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 0.4, "ack_seconds": 1}
-        report = ship(directory, to(kind, url, **keys))
+        # Long enough for a loaded machine: only the way makes trouble, not the clock.
+        keys = {"token_env": "HEC", "batch_records": 10, "timeout_seconds": 5, "ack_seconds": 1}
+        report = ship(directory, to(kind, url, **keys), give_up=60.0)
     assert report.sent == 150
     assert set(collector.ids) == set(ids)
     lost_answers = between.made["reset"] + between.made["timeout"]
     assert lost_answers
-    # On a loaded machine some more answers may be late.
-    assert len(collector.ids) - 150 <= 10 * (lost_answers + between.late)
+    # A batch without an acknowledgement in time comes again, by another channel: where the machine
+    # is loaded, and where the one answer that says so was lost.
+    again = max(len(collector.channels) - 1, 0)
+    assert len(collector.ids) - 150 <= 10 * (lost_answers + again)

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from leadlog.reading import erasure
+from leadlog.reading.shipments import Shipments
 from leadlog.shipping import Shipper, configured
 from tests.shipping.conftest import AT, DAY
 from tests.shipping_receivers import Collector, append, indexed, record, serving
@@ -122,7 +123,8 @@ def test_copies_that_cannot_be_recalled_are_listed_and_nothing_is_sent_twice(dir
     assert status["copies_of_erased"] == 10
 
 
-def test_refused_records_forget_the_person_too(directory, opensearch):
+@pytest.mark.parametrize("key", ["", "pepper"])
+def test_refused_records_forget_the_person_too(directory, opensearch, key):
     """Records that wait to be replayed are erased as well."""
     event = record("database_operations", AT, lead_identifier=ANA)
     event["operation_details"]["execution_time_ms"] = "poison"
@@ -130,7 +132,9 @@ def test_refused_records_forget_the_person_too(directory, opensearch):
     destination = to("opensearch", opensearch)
     assert ship(directory, destination).refused == 1
     kept = directory / ".shipping" / "there.sqlite3"
-    erasure.run(directory, lead_ids=[ANA["lead_id"]], today=LATER)
+    erasure.run(directory, lead_ids=[ANA["lead_id"]], pseudonym_key=key, today=LATER)
+    with Shipments(directory, "there") as shipments:
+        assert len(shipments.refused()) == bool(key)
     for path in kept.parent.iterdir():
         assert b"ana@acme" not in path.read_bytes()
 

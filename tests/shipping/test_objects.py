@@ -1,7 +1,13 @@
 """Sealed days of many hosts in an object store (moto's S3 on loopback), read as one."""
 
 import json
+import os
+import random
+import subprocess
+import sys
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -12,15 +18,16 @@ from leadlog.reading import archive, erasure
 from leadlog.reading.archive.policy import Policy
 from leadlog.reading.objects import local_copy, open_store
 from leadlog.reading.shipments import shipping_lock
-from leadlog.shipping import configured
+from leadlog.shipping import configured, from_url
 from leadlog.shipping.objects import ObjectShipper
 from leadlog_processors.privacy import Privacy
 from tests.shipping.conftest import AT, DAY
-from tests.shipping_receivers import append, record
+from tests.shipping_receivers import Trouble, append, record, serving
 
 pytestmark = pytest.mark.handmade_lines
 
 LATER = "2026-12-24"
+KILLS = 50 if os.environ.get("SOAK") else 2
 SEAL = {"compress_after_days": 0, "parquet_after_days": 1}
 
 
@@ -51,6 +58,7 @@ def bucket(server, monkeypatch, tmp_path):
         endpoint_override=server.removeprefix("http://"),
         scheme="http",
         region="us-east-1",
+        request_timeout=60,
         allow_bucket_creation=True,
     )
     files.create_dir(name)
@@ -218,3 +226,34 @@ def test_what_is_not_sealed_is_told_and_so_is_a_store_that_is_away(directory, fi
         ship(directory, bucket)
     with pytest.raises(ReadError, match="nothing of leadlog"):
         ids_in(bucket.replace("/leads", "/empty"))
+
+
+def test_kills_while_parts_are_written_under_trouble_leave_each_event_there_once(
+    directory, bucket, server
+):
+    """429, 503 and lost answers, while days are sealed, merged and get late lines."""
+    draw, ids, faults = random.Random(5), [], {"429": 0.08, "503": 0.08, "reset": 0.1}
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": paths}
+    methods = ("PUT", "POST", "DELETE")
+    with serving(Trouble(server, faults, methods=methods)) as between:
+        url = bucket.replace(server, f"http://{between.host}") + "&host=alpha"
+        command = [sys.executable, "-m", "leadlog", "ship", "--directory", str(directory)]
+        command += ["--to", url, "--personal-data", "plain"]
+        for number in range(KILLS):
+            for _ in range(3):
+                at = AT + draw.randrange(4) * 86_400_000_000
+                events = [record("error_logs", at + one) for one in range(3)]
+                file = f"{events[0]['timestamp'][:10]}.w{number + 1}.jsonl"
+                ids += append(directory / "error_logs" / file, *events)
+            seal(directory)
+            wanted = len(between.paths) + draw.randrange(1, 16)
+            with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+                end = time.monotonic() + 10
+                while len(between.paths) < wanted and time.monotonic() < end:
+                    time.sleep(0.002)
+                process.kill()
+        shipper = ObjectShipper(directory, from_url(url, "plain"))
+        assert shipper.once(60.0).error is None
+        assert KILLS < 50 or all(between.made.values()), between.made
+    assert ids_in(bucket) == Counter(ids)
