@@ -204,3 +204,38 @@ def test_what_an_update_computed_belongs_to_its_table(parts: sa.Engine, log: Log
         "stamped.update": {"name": name, "at": {}},
         "unstamped.update": {"name": name},
     }
+
+
+class Machine(Base):
+    """Whose subclass has a table of its own."""
+
+    __tablename__ = "machines"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "machine"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+
+
+class Press(Machine):
+    """Whose rows lie in two tables."""
+
+    __tablename__ = "presses"
+    __mapper_args__ = {"polymorphic_identity": "press"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(sa.ForeignKey("machines.id"), primary_key=True)
+    tons: Mapped[int | None] = mapped_column(unique=True)
+
+
+def test_rows_of_joined_inheritance_are_created_once(parts: sa.Engine, log: Log) -> None:
+    """A bulk INSERT takes a statement for each table; its rows are counted in the first."""
+    rows = [{"id": 1, "tons": 5}, {"id": 2, "tons": 6}]
+    with Session(parts) as session:
+        session.execute(sa.insert(Press), rows)
+        session.commit()
+        with pytest.raises(sa.exc.IntegrityError):
+            session.execute(sa.insert(Press), [{"id": 3, "tons": 6}])
+    assert log.told() == [
+        ("press.create", "committed", 2),
+        ("press.create", "failed", None),
+        ("press.create", "rolled_back", 1),
+    ]

@@ -56,6 +56,14 @@ class Doc(Base):
     tags: Mapped[list[Tag]] = relationship(secondary="doc_tag")
 
 
+class Letter(Doc):
+    """Whose rows lie in two tables."""
+
+    __tablename__ = "letters"
+
+    id: Mapped[int] = mapped_column(sa.ForeignKey("docs.id"), primary_key=True)
+
+
 class Seen:
     """The executions and results of an engine, as reported by its dialect."""
 
@@ -164,6 +172,17 @@ def test_mappers_and_association_tables() -> None:
     assert set(seam.secondaries(sa.inspect(Doc))) == {LINK}
     assert seam.registry_tables(sa.inspect(Doc))["doc_tag"] is LINK
     assert "merge" in set(seam.merges())
+
+
+def test_the_tables_of_a_bulk_insert(engine: sa.Engine) -> None:
+    """`_emit_insert_table`: else its rows are counted once for each table of their class."""
+    seen = Seen(engine)
+    with Session(engine) as session:
+        session.execute(sa.insert(Letter), [{"id": 1}, {"id": 2}])
+    statements = [context.compiled.statement for context in seen.contexts]
+    tables = [seam.inserted_table(one).name for one in statements]
+    assert tables == ["docs", "letters"]
+    assert seam.inserted_table(sa.insert(Doc.__table__)) is Doc.__table__
 
 
 def test_what_a_statement_is_about() -> None:

@@ -3,6 +3,8 @@
 import logging
 from typing import Any
 
+import psycopg
+import psycopg.sql
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -305,3 +307,27 @@ def test_statements_in_text_on_sqlite(tmp_path: Any, log: Log) -> None:
         ("note.create", "committed", 0),
         ("note.create", "committed", 0),
     ]
+
+
+@pytest.mark.parametrize("form", ["composed", "bytes"])
+def test_sql_in_a_form_of_the_drivers_own(postgres_database: str, log: Log, form: str) -> None:
+    """psycopg takes SQL that it has put together itself, and bytes; both are read."""
+    composed = psycopg.sql.SQL("INSERT INTO {} (id) VALUES (1)").format(
+        psycopg.sql.Identifier("notes")
+    )
+    statement: Any = composed if form == "composed" else b"INSERT INTO notes (id) VALUES (1)"
+    engine = sa.create_engine(postgres_database)
+    Base.metadata.create_all(engine)
+    handle = leadlog.capture(engine, Note)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    assert log.told() == [("note.create", "committed", 1), ("note.create", "failed", None)]
+    assert log.records()[1]["operation_details"]["statement"] == (
+        'INSERT INTO "notes" (id) VALUES (?)'
+        if form == "composed"
+        else "INSERT INTO notes (id) VALUES (?)"
+    )
+    handle.release()
+    engine.dispose()

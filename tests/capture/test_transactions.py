@@ -286,6 +286,38 @@ def async_url(request: pytest.FixtureRequest, postgres_database: str) -> str:
     return postgres_database.replace("+psycopg:", f"+{request.param}:")
 
 
+def in_two_phases(engine: sa.Engine, last: str) -> None:
+    """Prepares a transaction, and then commits it, rolls it back or loses its connection."""
+    with engine.connect() as connection:
+        transaction = connection.begin_twophase("a")
+        connection.execute(sa.insert(Person).values(email="a", version=1))
+        transaction.prepare()
+        getattr(connection if last == "invalidate" else transaction, last)()
+    if last == "invalidate":
+        with engine.connect() as connection:
+            connection.commit_prepared("a", recover=True)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("last", "outcome"),
+    [("commit", "committed"), ("rollback", "rolled_back"), ("invalidate", "unknown")],
+)
+async def test_a_prepared_transaction_outlives_its_connection(
+    async_url: str, log: Log, last: str, outcome: str
+) -> None:
+    """Whoever asks for it commits it later, so that a lost connection decides nothing."""
+    engine = create_async_engine(async_url)
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    handle = leadlog.capture(engine, Person)
+    async with engine.connect() as connection:
+        await connection.run_sync(lambda inner: in_two_phases(inner.engine, last))
+    assert log.told() == [("person.create", outcome, 1)]
+    handle.release()
+    await engine.dispose()
+
+
 @pytest.mark.asyncio
 async def test_a_cancelled_statement(async_url: str, log: Log) -> None:
     """Cancellation closes the connection: rolled back, and no journal remains."""

@@ -164,13 +164,18 @@ def by_transaction(
     """
     if not apart:
         return differences([*chain(*changes)], [*chain(*records)])
-    left = list(records)
-    problems: list[str] = []
-    for ours in changes:
-        while left and _is_unsure(left[0]) and differences(ours, left[0]):
-            left.pop(0)
-        problems += differences(ours, left.pop(0) if left else [])
-    return problems + [f"not committed: {one}" for one in left if not _is_unsure(one)]
+    return _paired(list(changes), list(records))
+
+
+def _paired(changes: list[list[RowChange]], records: list[list[Mapping[str, Any]]]) -> list[str]:
+    """The fewest disagreements: what is unsure may stand for the next transaction, or for none."""
+    if not changes:
+        return [f"not committed: {one}" for one in records if not _is_unsure(one)]
+    first = records[0] if records else []
+    found = differences(changes[0], first) + _paired(changes[1:], records[1:])
+    if found and _is_unsure(first) and records:
+        found = min(found, _paired(changes, records[1:]), key=len)
+    return found
 
 
 def _is_unsure(records: Iterable[Mapping[str, Any]]) -> bool:
@@ -193,7 +198,10 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
         tables, kind = TABLES[details["entity"]], data.get("change")
         unknown = details["outcome"] == "unknown"
         if unknown and (kind is None or record["lead_identifier"]["lead_id"] is None):
-            vague |= {(table, details["operation_type"]) for table in tables}
+            kinds = {details["operation_type"]}
+            if "upsert" in kinds:
+                kinds |= {"create", "update"}
+            vague |= {(table, one) for table in tables for one in kinds}
             continue
         if unknown:
             perhaps.update((table, kind) for table in tables)
@@ -221,19 +229,26 @@ def differences(changes: list[RowChange], records: Iterable[Mapping[str, Any]]) 
             fields,
             stale=any(table in tables for table, _ in counted),
         )
-    for (table, _), own in left.items():
-        for change in own:
-            kind = change.kind
-            if not counted[table, kind] and kind != "delete" and counted[table, "upsert"]:
-                kind = "upsert"
-            counted[table, kind] -= 1
-    problems += [
-        f"{kind} of {n} rows of {table} that the server did not change"
-        if n > 0
-        else f"{kind} of {-n} rows of {table} without a record"
-        for (table, kind), n in counted.items()
-        if n > 0 or (-n > perhaps[table, kind] and (table, kind) not in vague)
-    ]
+    rest = Counter((table, change.kind) for (table, _), own in left.items() for change in own)
+    for table in {table for table, _ in chain(rest, counted)}:
+        # An upsert is a create or an update; what is not certain may be either, or nothing.
+        least = most = 0
+        for kind in ("create", "update", "delete"):
+            more = rest[table, kind] - counted[table, kind]
+            if more < 0:
+                problems.append(f"{kind} of {-more} rows of {table} that the server did not change")
+                continue
+            unsure = more if (table, kind) in vague else min(more, perhaps[table, kind])
+            if kind != "delete":
+                least, most = least + more - unsure, most + more
+            elif more > unsure:
+                problems.append(f"delete of {more - unsure} rows of {table} without a record")
+        upserts = counted[table, "upsert"]
+        if upserts > most:
+            problems.append(f"upsert of {upserts - most} rows of {table} that the server did not")
+        elif upserts < least:
+            missing = least - upserts
+            problems.append(f"create or update of {missing} rows of {table} without a record")
     return problems
 
 
@@ -302,6 +317,8 @@ def record(kind: str | None, rows: int = 1, **fields: Any) -> dict[str, Any]:
 
 CREATE = record("create", id={"new": 1}, body={"new": "a"})
 UPDATE = record("update", body={"old": "a", "new": "b"})
+UPSERT = record(None)
+UPSERT["operation_details"] |= {"operation_type": "upsert", "outcome": "unknown"}
 
 
 @pytest.mark.parametrize(
@@ -317,6 +334,7 @@ UPDATE = record("update", body={"old": "a", "new": "b"})
         ([UPDATED], [record("update", body={"old": "x", "new": "b"})], "body was 'a'"),
         ([UPDATED], [record("update")], "the log does not say that body became 'b'"),
         ([INSERTED], [record("create", id={"new": 1})], "the log does not say that body became"),
+        ([INSERTED, UPDATED], [UPSERT], ""),
     ],
 )
 def test_a_record_that_says_less_or_more_is_found(

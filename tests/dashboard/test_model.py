@@ -1,8 +1,10 @@
 """The model of the log: pages, report and `top` show what is in the files."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 import zstandard
@@ -10,6 +12,7 @@ import zstandard
 from leadlog.core.clock import format_us, parse
 from leadlog.core.errors import LeadlogError
 from leadlog.core.layout import log_files
+from leadlog.dashboard import app
 from leadlog.dashboard.model import (
     Log,
     differences,
@@ -29,7 +32,7 @@ from leadlog.dashboard.model import (
 )
 from leadlog.reading.merged import read_merged
 from leadlog.reading.shipments import Shipments
-from tests.bench.made_events import write
+from tests.bench.made_events import blank, write
 from tests.training.test_in_use import duration_model
 
 pytestmark = pytest.mark.handmade_lines
@@ -342,6 +345,51 @@ def test_a_moment_shows_the_row_as_it_was(tmp_path):
         assert before.row["title"] == "CTO"
 
 
+def test_numbers_that_no_browser_can_hold_are_shown_as_they_are(tmp_path):
+    """Keys of 64 bits in a row's history, and in the rows of a query."""
+    path = tmp_path / "log" / "database_operations" / f"{DAYS[0]}.jsonl"
+    path.parent.mkdir(parents=True)
+    made = blank("database_operation", 0, 1, DAYS[0])
+    made["operation_details"] |= {
+        "operation_type": "create",
+        "entity": "Deal",
+        "success": True,
+        "outcome": "committed",
+    }
+    made["lead_identifier"]["lead_id"] = "7"
+    large = (1 << 53) + 1
+    made["data_details"] |= {
+        "change": "create",
+        "fields_changed": {"id": {"new": 7}, "owner": {"new": large}, "n": {"new": large - 2}},
+    }
+    path.write_bytes(orjson.dumps(made) + b"\n")
+    token = "a" * 24
+    site = app(tmp_path / "log", token=token, hosts=["crm.example"])
+
+    async def visit():
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=site),
+            base_url="http://crm.example",
+            headers={"authorization": f"Bearer {token}"},
+        ) as client:
+            for _ in range(200):
+                told = (await client.get("/api/entity?key=7")).json()
+                if told["rows"]:
+                    break
+                await asyncio.sleep(0.05)
+            sql = f"SELECT {large} AS large, {large - 2} AS small"
+            answer = await client.post("/api/sql", json={"name": "one", "sql": sql})
+            return told, answer.json()
+
+    try:
+        told, answer = asyncio.run(visit())
+    finally:
+        site.close()
+    (row,) = told["rows"]
+    assert (row["row"]["owner"], row["row"]["n"]) == (str(large), large - 2)
+    assert answer["rows"] == [[str(large), large - 2]]
+
+
 @pytest.mark.parametrize(
     ("since", "until", "step"),
     [("1h", None, 30), ("24h", None, 900), ("7d", None, 7_200), ("15m", None, 10)],
@@ -357,7 +405,7 @@ def test_a_period_has_about_a_hundred_slots(since, until, step):
 
 def test_a_period_that_ends_before_it_begins_is_refused():
     """The error of a period that ends before it begins names both ends."""
-    with pytest.raises(LeadlogError, match="exchange"):
+    with pytest.raises(LeadlogError, match="swap"):
         window("2026-11-02", "2026-11-01", now=NOW)
     with pytest.raises(LeadlogError, match="point in time"):
         window("soon", now=NOW)
