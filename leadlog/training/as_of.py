@@ -355,8 +355,10 @@ def _codes(column: pa.ChunkedArray, texts: pa.Array) -> Ints:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.index_in(column, value_set=texts).combine_chunks()
-    there = _flags(pc.is_valid(found).cast(pa.uint8()))
+    # pyarrow makes its functions when it is imported, so pyright does not know them.
+    found = pc.index_in(column, value_set=texts)  # pyright: ignore[reportAttributeAccessIssue]
+    found = found.combine_chunks()
+    there = _flags(found.is_valid().cast(pa.uint8()))
     return np.where(there, _ints(found, np.int32), -1).astype(np.int64)
 
 
